@@ -1,0 +1,1 @@
+"""Apps: command line today; each parses, calls below, presents."""

@@ -1,0 +1,110 @@
+"""The command ``hilum``: verbs in two groups, errors in one line, exit codes for scripts."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import click
+import typer
+
+from hilum.core import errors
+from hilum.core.reading import RESEARCH_USE
+
+ONE_IMAGE = "One image: from a film to a reading"
+ONE_MODEL = "One model: from collections to a bundle"
+THE_REST = "This installation"
+
+VERBS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", ONE_IMAGE),
+    "show": ("show", ONE_IMAGE),
+    "read": ("read", ONE_IMAGE),
+    "cohort": ("cohort", ONE_MODEL),
+    "split": ("split", ONE_MODEL),
+    "train": ("train", ONE_MODEL),
+    "evaluate": ("evaluate", ONE_MODEL),
+    "bundle": ("bundle", ONE_MODEL),
+    "reproduce": ("reproduce", ONE_MODEL),
+    "doctor": ("doctor", THE_REST),
+}
+"""Verb -> (file in this folder, its group in ``hilum --help``); each has ``register``."""
+
+app = typer.Typer(
+    name="hilum",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"{RESEARCH_USE}  Exit codes: 0 done, 2 usage, 3 some films not read, 4 cohort, "
+    "5 leakage, 6 configuration, 7 bundle, 8 missing extra, 9 training, 130 interrupted.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from hilum.apps.cli.doctor import print_version
+
+        print_version(as_json="--json" in sys.argv)
+        raise typer.Exit
+
+
+@app.callback()
+def hilum_command(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version (with --json: of everything that changes numbers) and exit.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", hidden=True)] = False,
+) -> None:
+    """Read chest radiographs for COVID-19 pneumonia, and say how far to trust each reading."""
+
+
+for _file, _panel in dict.fromkeys(VERBS.values()):
+    import_module(f"hilum.apps.cli.{_file}").register(app, _panel)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with a code that scripts can use."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code; print errors as one line and a hint."""
+    try:
+        result: Any = app(args=arguments, standalone_mode=False)
+    except errors.HilumError as error:
+        complain(error.message, error.hint)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        complain("interrupted", "what was finished is kept")
+        return errors.EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return errors.EXIT_OK
+    except OSError as error:
+        complain(
+            f"{error.filename or 'system'}: {error.strerror or error}",
+            "check the path, space and rights",
+        )
+        return errors.EXIT_UNEXPECTED
+    return result if isinstance(result, int) else errors.EXIT_OK
+
+
+def complain(message: str, hint: str = "") -> None:
+    """Print an error to stderr: one line, and what to do next."""
+    typer.secho(f"error: {message}", fg="red", err=True)
+    if hint:
+        typer.secho(f"  hint: {hint}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Bundle: the folder that carries a trained reader; pack it, check it, load it."""

@@ -1,0 +1,119 @@
+"""A bundle on disk: write its checksums, open it, find the byte that changed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from hilum.bundle.manifest import CHECKSUMS, MANIFEST, MODEL, SCHEMA_VERSION, Manifest
+from hilum.core.errors import BundleError, BundleIntegrityError, BundleVersionError
+from hilum.core.files import sha256_of, write_text
+
+DEFAULT_BUNDLE = Path(__file__).parents[1] / "serve" / "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened, verified bundle.
+
+    Attributes:
+        root: its folder.
+        manifest: what ``bundle.json`` holds.
+        checksum: SHA-256 of ``checksums.json``: it names every byte of the bundle.
+    """
+
+    root: Path
+    manifest: Manifest
+    checksum: str
+
+    @property
+    def model(self) -> Path:
+        """The ONNX file."""
+        return self.root / MODEL
+
+    @property
+    def identity(self) -> str:
+        """Name, version and the first 8 digits of the checksum."""
+        return f"{self.manifest.name} {self.manifest.version} ({self.checksum[:8]})"
+
+
+def open_bundle(root: Path | None = None) -> Bundle:
+    """Open a bundle and verify every checksum.
+
+    Args:
+        root: its folder; None for the bundle inside the package.
+
+    Raises:
+        BundleError: no bundle there, or its manifest cannot be read.
+        BundleIntegrityError: a file is missing, added, or differs from what was packed.
+        BundleVersionError: the format is not the one that this Hilum reads.
+    """
+    root = root or DEFAULT_BUNDLE
+    verify(root)
+    return Bundle(root, _manifest(root), sha256_of(root / CHECKSUMS))
+
+
+def seal(root: Path) -> None:
+    """Write ``checksums.json`` over all files now in ``root``."""
+    sums = {name: sha256_of(root / name) for name in _files(root)}
+    write_text(root / CHECKSUMS, json.dumps(sums, indent=2) + "\n")
+
+
+def verify(root: Path) -> None:
+    """Raise ``BundleError`` naming the first file that is not what was packed."""
+    if not (root / CHECKSUMS).is_file():
+        raise BundleError(
+            f"{root}: no bundle here ({CHECKSUMS} is missing)",
+            hint="name the folder that holds bundle.json; 'hilum train' writes one",
+        )
+    expected = _checksums(root)
+    for name in sorted(expected.keys() - set(_files(root))):
+        raise BundleIntegrityError(f"{root / name}: missing", hint=_AGAIN)
+    for name in sorted(set(_files(root)) - expected.keys()):
+        raise BundleIntegrityError(f"{root / name}: not part of the bundle", hint=_AGAIN)
+    for name, digest in sorted(expected.items()):
+        if (found := sha256_of(root / name)) != digest:
+            raise BundleIntegrityError(
+                f"{root / name}: sha256 {found[:12]}; expected {digest[:12]}", hint=_AGAIN
+            )
+
+
+_AGAIN = "copy the bundle again from where it came; never edit its files"
+
+
+def _files(root: Path) -> list[str]:
+    found = (path for path in root.rglob("*") if path.is_file())
+    return sorted(p.relative_to(root).as_posix() for p in found if p.name != CHECKSUMS)
+
+
+def _checksums(root: Path) -> dict[str, str]:
+    try:
+        sums = json.loads((root / CHECKSUMS).read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise BundleIntegrityError(f"{root / CHECKSUMS}: {error}", hint=_AGAIN) from None
+    if not isinstance(sums, dict):
+        raise BundleIntegrityError(f"{root / CHECKSUMS}: expected an object", hint=_AGAIN)
+    return sums
+
+
+def _manifest(root: Path) -> Manifest:
+    path = root / MANIFEST
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise BundleError(f"{path}: {error}", hint=_AGAIN) from None
+    found = values.get("schema_version") if isinstance(values, dict) else None
+    if found != SCHEMA_VERSION:
+        raise BundleVersionError(
+            f"{path}: schema_version {found!r}; this Hilum reads {SCHEMA_VERSION!r}",
+            hint="install the Hilum that wrote it, or pack it again",
+        )
+    try:
+        return Manifest.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise BundleError(f"{path}: {key}: {first['msg']}", hint=_AGAIN) from None

@@ -1,0 +1,74 @@
+"""The manifest of a bundle: everything that inference needs, as readable JSON beside the weights.
+
+NAME/
+  bundle.json        this manifest
+  model.onnx         "image" (N, C, S, S) -> "logits" (N, L), "evidence" (N, L, h, w); float32
+  recipe.toml        the resolved recipe of the run
+  environment.json   versions, machine, seed, data fingerprint, command
+  evaluation.json    what it scored, with intervals (absent until evaluated)
+  MODEL_CARD.md      for people
+  LICENSE            of the weights
+  checksums.json     sha256 of every other file
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hilum.core.config import Config
+from hilum.core.labels import Label
+from hilum.image.preprocess import Preprocess
+from hilum.judge.calibration import Calibration, OperatingPoint
+
+SCHEMA_VERSION = "1"
+MANIFEST = "bundle.json"
+MODEL = "model.onnx"
+CHECKSUMS = "checksums.json"
+MODEL_CARD = "MODEL_CARD.md"
+EVALUATION = "evaluation.json"
+
+
+class LabelOutput(Config):
+    """One output of the network.
+
+    Attributes:
+        label: what it answers; output i of the network belongs to entry i.
+        code, scheme, meaning: its coded concept where there is one.
+        bias: so that ``logit == evidence.mean((h, w)) + bias``; None without evidence.
+        calibration: from score to probability.
+        operating_points: thresholds on the score; the first is the default.
+    """
+
+    label: Label
+    code: str | None = None
+    scheme: str | None = None
+    meaning: str | None = None
+    bias: float | None = None
+    calibration: Calibration = Calibration()
+    operating_points: tuple[OperatingPoint, ...]
+
+
+class Manifest(Config):
+    """What ``bundle.json`` holds.
+
+    Attributes:
+        schema_version: version of this format.
+        name, version: of the bundle; ``created`` ISO 8601 date.
+        network: name in ``NETWORKS``; "external" for a model made elsewhere.
+        evidence: whether the ONNX graph has the exact evidence output.
+        licence: SPDX identifier of the weights' licence.
+        trained_on: cohorts in words, with the number of films and patients.
+        intended_use: one sentence.
+    """
+
+    schema_version: Literal["1"] = "1"
+    name: str
+    version: str
+    created: str
+    network: str
+    evidence: bool
+    preprocess: Preprocess
+    labels: tuple[LabelOutput, ...]
+    licence: str = "CC-BY-NC-SA-4.0"
+    trained_on: str
+    intended_use: str = "Research on adult frontal chest radiographs; not a medical device."

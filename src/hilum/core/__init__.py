@@ -1,0 +1,1 @@
+"""Core: names, errors and the few objects that every room shares."""

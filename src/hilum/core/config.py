@@ -1,0 +1,114 @@
+"""Config: frozen, validated settings, read from TOML, with unknown keys refused."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hilum.core.errors import ConfigError
+
+
+class Config(BaseModel):
+    """Base of every settings object: frozen, no unknown keys, defaults validated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], *, where: str) -> Self:
+        """Validate ``values``; a ``ConfigError`` names ``where``, the key and what was meant."""
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise _explain(cls, error, where) from None
+
+    @classmethod
+    def load(cls, path: Path, overrides: Iterable[str] = ()) -> Self:
+        """Read a TOML file and apply ``a.b=value`` overrides.
+
+        Raises:
+            ConfigError: no such file, not TOML, an unknown key or a wrong value.
+        """
+        values = read_toml(path)
+        for override in overrides:
+            set_dotted(values, override)
+        return cls.parse(values, where=str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; raise ``ConfigError`` if it is missing or malformed."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}", hint="check the path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}", hint="see https://toml.io") from None
+
+
+def set_dotted(values: dict[str, Any], override: str) -> None:
+    """Apply one ``a.b=value`` in place; the value is TOML, or a plain string.
+
+    >>> recipe = {"fit": {"epochs": 10}}
+    >>> set_dotted(recipe, "fit.epochs=2")
+    >>> set_dotted(recipe, "network.name=tiny")
+    >>> recipe
+    {'fit': {'epochs': 2}, 'network': {'name': 'tiny'}}
+    """
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override}: expected KEY=VALUE", hint="e.g. --set fit.epochs=2")
+    *parents, leaf = key.strip().split(".")
+    table = values
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {override}: '{parent}' is a value, not a table")
+    table[leaf] = _toml_value(text.strip())
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Suggest the nearest known word, or list what is known.
+
+    >>> did_you_mean("epocs", ["epochs", "seed"])
+    "did you mean 'epochs'?"
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
+
+
+def _explain(cls: type[BaseModel], error: ValidationError, where: str) -> ConfigError:
+    first = error.errors()[0]
+    location = [part for part in first["loc"] if isinstance(part, str)]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        table = _table_at(cls, location[:-1])
+        hint = did_you_mean(location[-1], table.model_fields if table else [])
+        return ConfigError(f"{where}: unknown key '{key}'", hint=hint)
+    if first["type"] == "missing":
+        return ConfigError(f"{where}: key '{key}' is missing", hint="add it to the recipe")
+    message = first["msg"].removeprefix("Value error, ")
+    return ConfigError(f"{where}: {key}: {message}; found {first['input']!r}")
+
+
+def _table_at(cls: type[BaseModel], location: list[str]) -> type[BaseModel] | None:
+    table: type[BaseModel] | None = cls
+    for name in location:
+        found = table.model_fields.get(name) if table else None
+        annotation = found.annotation if found else None
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        table = next(
+            (c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None
+        )
+    return table

@@ -1,0 +1,140 @@
+"""Every error that Hilum raises on purpose, in one tree.
+
+    HilumError
+    +-- ImageError                 a film
+    |   +-- UnreadableImageError       broken: truncated, zero bytes, no codec
+    |   +-- UnsupportedImageError      sound, but not one grey frame of pixels
+    |   +-- RejectedImageError         opened, but not to be read (the gate)
+    +-- CohortError                a collection or a cases table
+    |   +-- LeakageError               one patient or film on both sides of a split
+    +-- ConfigError                a recipe, an option, a setting
+    +-- TrainingError              a run that cannot go on
+    +-- BundleError                a bundle
+    |   +-- BundleIntegrityError       a byte differs from what was packed
+    |   +-- BundleVersionError         made by a newer or older Hilum
+    +-- MissingExtraError          a part that was not installed
+
+A message says where, what was found and what was expected; ``hint`` says what to do next.
+Each kind has one exit code, one HTTP status and one C-STORE status (DICOM PS3.4 table B.2-1,
+PS3.7 annex C), so that every way into Hilum refuses alike.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+EXIT_OK = 0
+EXIT_UNEXPECTED = 1
+EXIT_USAGE = 2
+EXIT_SOME_NOT_READ = 3
+EXIT_INTERRUPTED = 130
+
+
+class HilumError(Exception):
+    """An error that a person can act on.
+
+    Args:
+        message: where, what was found, what was expected; one line.
+        hint: what to do next; one line, or "".
+    """
+
+    exit_code: ClassVar[int] = EXIT_UNEXPECTED
+    http_status: ClassVar[int] = 500
+    c_store_status: ClassVar[int] = 0x0110  # processing failure
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the hint when an error crosses from one process to another."""
+        return _rebuild, (type(self), self.message, self.hint)
+
+
+def _rebuild(kind: type[HilumError], message: str, hint: str) -> HilumError:
+    return kind(message, hint=hint)
+
+
+class ImageError(HilumError):
+    """A film that cannot be opened or read."""
+
+    exit_code = EXIT_SOME_NOT_READ
+    http_status = 422
+    c_store_status = 0xC000  # cannot understand
+
+
+class UnreadableImageError(ImageError):
+    """The file is broken: truncated, empty, encrypted, or its codec fails."""
+
+
+class UnsupportedImageError(ImageError):
+    """The file is sound, but it does not hold one grey frame of pixels."""
+
+    http_status = 415
+    c_store_status = 0xA900  # data set does not match SOP class
+
+
+class RejectedImageError(ImageError):
+    """The film opened, but it should not be read; ``hint`` says why."""
+
+
+class CohortError(HilumError):
+    """A collection on disk or a cases table is not as expected."""
+
+    exit_code = 4
+    http_status = 422
+
+
+class LeakageError(CohortError):
+    """One patient, or one film, stands on both sides of a split."""
+
+    exit_code = 5
+
+
+class ConfigError(HilumError):
+    """A recipe, an option or a setting is wrong."""
+
+    exit_code = 6
+    http_status = 400
+
+
+class TrainingError(HilumError):
+    """A training run cannot go on; what was trained so far is kept."""
+
+    exit_code = 9
+
+
+class BundleError(HilumError):
+    """A bundle cannot be used."""
+
+    exit_code = 7
+    http_status = 503
+    c_store_status = 0xA700  # out of resources
+
+
+class BundleIntegrityError(BundleError):
+    """A file of a bundle differs from what was packed, or is gone."""
+
+
+class BundleVersionError(BundleError):
+    """A bundle was written in a format that this Hilum does not read."""
+
+
+class MissingExtraError(HilumError):
+    """A part of Hilum that this command needs was not installed."""
+
+    exit_code = 8
+    http_status = 501
+
+    @classmethod
+    def of(cls, extra: str, package: str) -> MissingExtraError:
+        """Say which extra brings ``package``.
+
+        >>> print(MissingExtraError.of("train", "torch").hint)
+        pip install 'hilum[train]'
+        """
+        return cls(
+            f"this command needs {package}, which is not installed",
+            hint=f"pip install 'hilum[{extra}]'",
+        )

@@ -1,0 +1,50 @@
+"""Estimate: a number that never travels without its interval and its n."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+
+class Estimate(BaseModel):
+    """A metric with its 95 % interval and the number of cases behind it.
+
+    Attributes:
+        value: the metric; NaN where it is undefined.
+        low, high: ends of the interval; NaN where undefined. NaN is null in JSON.
+        n: cases that the metric was computed from.
+        note: why it is undefined, or "".
+
+    >>> print(Estimate(value=0.91, low=0.87, high=0.94, n=412))
+    0.91 [0.87, 0.94] (n=412)
+    >>> print(Estimate.undefined(3, "one class only"))
+    undefined: one class only (n=3)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    n: int
+    note: str = ""
+
+    @field_validator("value", "low", "high", mode="before")
+    @classmethod
+    def _nan_is_null_in_json(cls, value: Any) -> Any:
+        return math.nan if value is None else value
+
+    @classmethod
+    def undefined(cls, n: int, note: str) -> Estimate:
+        """Return NaN with the reason."""
+        return cls(value=math.nan, n=n, note=note)
+
+    def __str__(self) -> str:
+        """Two decimals, interval, n."""
+        if math.isnan(self.value):
+            return f"undefined: {self.note} (n={self.n})"
+        if math.isnan(self.low):
+            return f"{self.value:.2f} (n={self.n})"
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}] (n={self.n})"

@@ -1,0 +1,25 @@
+"""Extras: which optional packages bring which part of Hilum."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from hilum.core.errors import MissingExtraError
+
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "evaluate": ("sklearn", "scipy", "matplotlib"),
+    "train": ("torch", "lightning", "monai", "onnx", "onnxscript", "efficientnet_lite_pytorch"),
+    "mlflow": ("mlflow",),
+}
+"""Extra -> the modules that must be importable for it."""
+
+
+def missing(extra: str) -> list[str]:
+    """Name the modules of ``extra`` that are not installed, without importing them."""
+    return [module for module in EXTRAS[extra] if find_spec(module) is None]
+
+
+def require(extra: str) -> None:
+    """Raise ``MissingExtraError`` unless every module of ``extra`` is installed."""
+    if absent := missing(extra):
+        raise MissingExtraError.of(extra, ", ".join(absent))

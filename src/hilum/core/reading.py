@@ -1,0 +1,80 @@
+"""Reading: what Hilum says of one film, as a versioned JSON object."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hilum.core.labels import Label
+
+READING_SCHEMA_VERSION = "1.0"
+
+RESEARCH_USE = "Research use only; not a medical device."
+"""Shown wherever a reading is shown."""
+
+
+class Status(StrEnum):
+    """What became of a file: read, refused (with a reason), or an error in opening it."""
+
+    READ = "read"
+    REFUSED = "refused"
+    ERROR = "error"
+
+
+class Finding(BaseModel):
+    """What the model says of one label.
+
+    Attributes:
+        label: the name; ``code`` its SNOMED CT code where there is one.
+        logit: the network's output before the sigmoid.
+        score: sigmoid(logit), in [0, 1]; not a probability.
+        probability: calibrated score, in [0, 1]; equals the score when ``calibration`` is
+            "identity", and then must not be taken for a frequency.
+        calibration: how the probability was made from the score.
+        present: score >= threshold of the operating point.
+        operating_point: name of the operating point; ``threshold`` its value on the score.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: Label
+    code: str | None = None
+    logit: float
+    score: float = Field(ge=0, le=1)
+    probability: float = Field(ge=0, le=1)
+    calibration: str
+    present: bool
+    operating_point: str
+    threshold: float
+
+
+class Reading(BaseModel):
+    """One film's reading. A film that was not read has no findings, never a probability.
+
+    Attributes:
+        status: ``read``, ``refused`` or ``error``.
+        reason: why it was not read, or None.
+        hint: what to do about it, or None.
+        bundle: name, version and checksum of the bundle: "hilum-default 0.1.0 (1a2b3c4d)".
+        elapsed_ms: wall time for this film, in milliseconds.
+        film: format, size and metadata of the film as far as it opened.
+        history: the steps from stored values to what the network saw.
+        notice: the research-use notice.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: str = READING_SCHEMA_VERSION
+    path: str
+    status: Status
+    reason: str | None = None
+    hint: str | None = None
+    findings: tuple[Finding, ...] = ()
+    bundle: str
+    elapsed_ms: float
+    film: dict[str, Any] = Field(default_factory=dict)
+    history: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    notice: str = RESEARCH_USE

@@ -1,0 +1,1 @@
+"""Data: collections on disk become cases tables; duplicates, splits, downloads."""

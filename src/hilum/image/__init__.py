@@ -1,0 +1,1 @@
+"""Image: open a film, preprocess it, measure it."""

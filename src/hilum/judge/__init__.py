@@ -1,0 +1,1 @@
+"""Judge: metrics with intervals, calibration, evaluation, plots."""

@@ -1,0 +1,1 @@
+"""Learn: networks, loader, augmentation, fit, export: the only room that knows torch."""

@@ -1,0 +1,1 @@
+"""Page: one look for every self-contained HTML page that Hilum writes."""

@@ -1,0 +1,1 @@
+"""Serve: read films with a bundle, explain, report; runs on ONNX Runtime alone."""
