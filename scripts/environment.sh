@@ -1,0 +1,32 @@
+# Sourced by the other scripts: make_environment FOLDER EXTRAS installs hilum there, as locked.
+# It does nothing when that was done before and neither pyproject.toml nor constraints.txt changed.
+
+make_environment() {
+    local folder=$1 extras=$2 python stamp
+    python=$(find_python)
+    stamp="$extras $("$python" -c 'import hashlib, sys
+print(hashlib.sha256(b"".join(open(f, "rb").read() for f in sys.argv[1:])).hexdigest())' \
+        pyproject.toml constraints.txt)"
+    if [ -f "$folder/hilum-stamp" ] && [ "$(cat "$folder/hilum-stamp")" = "$stamp" ]; then
+        return
+    fi
+    echo "setting up $folder ..." >&2
+    [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --constraint constraints.txt --editable ".$extras" 2>&1 | { grep -v '^WARNING' || true; } >&2
+    "$folder/bin/python" -c 'import hilum'
+    echo "$stamp" > "$folder/hilum-stamp"
+}
+
+find_python() {
+    local candidate
+    for candidate in python3.11 python3.12 python3.13 python3; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "error: Python 3.11 or newer is needed; none was found on PATH" >&2
+    echo "  hint: install it, for instance with your system's package manager" >&2
+    exit 2
+}

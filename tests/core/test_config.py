@@ -1,0 +1,78 @@
+"""Config: unknown keys are refused with a suggestion, overrides reach their key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+from hilum.core.config import Config, set_dotted
+from hilum.core.errors import ConfigError
+
+
+class Fit(Config):
+    """A table."""
+
+    epochs: int = Field(default=10, ge=1)
+    learning_rate: float = 1e-3
+
+
+class Recipe(Config):
+    """Two levels."""
+
+    name: str
+    fit: Fit = Fit()
+    stages: tuple[Fit, ...] = ()
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_loads_and_overrides(tmp_path: Path) -> None:
+    path = write(tmp_path, 'name = "a"\n[fit]\nepochs = 3\n')
+    recipe = Recipe.load(path, ["fit.epochs=5", "name=b c", "fit.learning_rate=1e-4"])
+    assert recipe == Recipe(name="b c", fit=Fit(epochs=5, learning_rate=1e-4))
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ('name = "a"\n[fit]\nepocs = 3\n', "unknown key 'fit.epocs'", "did you mean 'epochs'?"),
+        ('nam = "a"\nname = "a"\n', "unknown key 'nam'", "did you mean 'name'?"),
+        ('name = "a"\n[[stages]]\nzzz = 1\n', "unknown key 'stages.0.zzz'", "known: epochs, lear"),
+        ("", "key 'name' is missing", "add it"),
+        ('name = "a"\n[fit]\nepochs = 0\n', "fit.epochs: .* found 0", ""),
+        ("name = ", "not valid TOML", "toml.io"),
+    ],
+)
+def test_says_where_and_what(tmp_path: Path, text: str, message: str, hint: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        Recipe.load(path)
+    assert str(path) in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_a_missing_file_is_a_config_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        Recipe.load(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("override", ["fit.epochs", "=3", "name.deep=1"])
+def test_a_malformed_override_is_refused(tmp_path: Path, override: str) -> None:
+    path = write(tmp_path, 'name = "a"\n')
+    with pytest.raises(ConfigError, match="--set"):
+        Recipe.load(path, [override])
+
+
+@given(st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans())
+def test_a_toml_value_survives_an_override(value: float) -> None:
+    values: dict[str, object] = {}
+    set_dotted(values, f"a.b={str(value).lower()}")
+    assert values == {"a": {"b": value}}
