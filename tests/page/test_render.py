@@ -14,7 +14,8 @@ from hilum.page.render import data_uri, render
 def template(folder: Path) -> Path:
     path = folder / "page.html"
     path.write_text(
-        '{% extends "base.html" %}{% block body %}<p>{{ text }}</p><img src="{{ uri }}">{% endblock %}'
+        '{% extends "base.html" %}{% block body %}<p>{{ text }}</p><img src="{{ uri }}">'
+        "{% endblock %}"
     )
     return path
 
