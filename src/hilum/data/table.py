@@ -1,0 +1,255 @@
+"""Table: cases in and out of CSV, validated, with the row and column in every complaint.
+
+In memory text that is unknown is "", a number that is unknown is NaN, and paths are absolute.
+In CSV both unknowns are blank, and paths beneath the CSV's folder are relative to it, so that a
+folder with its table can be moved. Row 1 is the header, as in a spreadsheet.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from hilum.core.case import COLUMNS, LABEL_COLUMNS, REQUIRED_COLUMNS
+from hilum.core.errors import CohortError
+from hilum.core.files import atomic_path
+from hilum.core.labels import ReferenceStandard, View
+
+NUMBERS: tuple[str, ...] = ("age_years", "offset_days", "fold", *LABEL_COLUMNS)
+"""Columns that hold numbers; every other column is text."""
+
+PATHS: tuple[str, ...] = ("path", "lung_mask")
+MODALITIES = ("X-ray", "CT")
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "view": tuple(view.value for view in View),
+    "sex": ("M", "F"),
+    "modality": MODALITIES,
+    "reference_standard": tuple(standard.value for standard in ReferenceStandard),
+}
+_FIRST_ROW = 2
+
+
+def read_cases(path: str | Path) -> pd.DataFrame:
+    """Read a cases table that Hilum or a person wrote.
+
+    Args:
+        path: CSV in UTF-8 with at least ``hilum.core.case.REQUIRED_COLUMNS``. Columns that Hilum
+            does not know are kept as text.
+
+    Returns:
+        A table as ``Cohort.cases`` has it: every column of ``COLUMNS``, the label columns of the
+        file, then its other columns. Whether the images exist is not checked here.
+
+    Raises:
+        CohortError: no such file, no CSV, or a value that is not allowed; the message names file,
+            row and column.
+    """
+    path = Path(path)
+    cases = _read_text(path)
+    require_columns(cases, str(path))
+    for name in [name for name in cases.columns if name in NUMBERS]:
+        cases[name] = _numbers(cases[name], str(path))
+    cases = arrange(cases)
+    check_cases(cases, str(path))
+    return _map_paths(cases, lambda text: _absolute(text, path.parent))
+
+
+def write_cases(cases: pd.DataFrame, path: str | Path) -> None:
+    """Check a cases table and write it as CSV, whole or not at all.
+
+    Raises:
+        CohortError: a value that is not allowed.
+    """
+    path = Path(path)
+    cases = arrange(cases)
+    check_cases(cases, str(path))
+    folder = path.resolve().parent
+    table = _map_paths(cases, lambda text: _relative(text, folder))
+    for name in table.select_dtypes("number").columns:
+        table[name] = table[name].map(_number_text)
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
+
+
+def merge_cases(tables: Sequence[pd.DataFrame], names: Sequence[str] = ()) -> pd.DataFrame:
+    """Put cases tables under one another; a column that one lacks is unknown there.
+
+    Args:
+        tables: as from ``read_cases``.
+        names: what to call each in an error, e.g. its file; default "table 1", ...
+
+    Raises:
+        CohortError: one ``case_id`` in two tables, or twice in one; both places are named.
+    """
+    if not tables:
+        raise CohortError("no cases tables to merge", hint="name at least one CSV")
+    names = list(names) or [f"table {number}" for number in range(1, len(tables) + 1)]
+    seen: dict[str, str] = {}
+    for name, table in zip(names, tables, strict=True):
+        for row, case_id in enumerate(table["case_id"], start=_FIRST_ROW):
+            place = f"{name} row {row}"
+            if case_id in seen:
+                raise _duplicate(case_id, seen[case_id], place)
+            seen[case_id] = place
+    return arrange(pd.concat([arrange(table) for table in tables], ignore_index=True))
+
+
+def arrange(cases: pd.DataFrame) -> pd.DataFrame:
+    """Return a copy with every column of ``COLUMNS``, in order, then labels, then the others.
+
+    Text that is missing becomes "", numbers NaN; the types are those of ``Cohort.cases``.
+    """
+    labels = [name for name in LABEL_COLUMNS if name in cases.columns]
+    others = [name for name in cases.columns if name not in COLUMNS and name not in labels]
+    arranged = cases.reindex(columns=[*COLUMNS, *labels, *others]).reset_index(drop=True)
+    for name in arranged.columns:
+        if name in NUMBERS:
+            arranged[name] = arranged[name].astype("float64")
+        elif name in COLUMNS or not pd.api.types.is_numeric_dtype(arranged[name]):
+            arranged[name] = arranged[name].astype("object").fillna("").astype("str")
+    return arranged
+
+
+def check_cases(cases: pd.DataFrame, where: str) -> None:
+    """Check every value of a cases table.
+
+    Args:
+        cases: as ``arrange`` returns it.
+        where: what to call the table in an error.
+
+    Raises:
+        CohortError: the first wrong value, with its row and column.
+    """
+    require_columns(cases, where)
+    for name in REQUIRED_COLUMNS:
+        _check_each(cases, name, where, bool, "a value; it is blank")
+    _check_unique(cases, where)
+    for name, choices in _CHOICES.items():
+        allowed = {"", *choices}
+        _check_each(cases, name, where, allowed.__contains__, f"{', '.join(choices)} or blank")
+    for name in [name for name in LABEL_COLUMNS if name in cases.columns]:
+        _check_each(cases, name, where, _is_label, "1, 0 or blank")
+    _check_each(cases, "age_years", where, _is_age, "0 to 120 years or blank")
+    _check_each(cases, "study_date", where, _is_date, "an ISO 8601 date (2020-03-14) or blank")
+    for name in ("lesion_masks", "boxes", "scores"):
+        _check_each(cases, name, where, _is_json, f"{COLUMNS[name]}")
+
+
+def require_columns(cases: pd.DataFrame, where: str) -> None:
+    """Raise ``CohortError`` unless the columns that every case must have are there."""
+    lacking = [name for name in REQUIRED_COLUMNS if name not in cases.columns]
+    if lacking:
+        raise CohortError(
+            f"{where}: no column {', '.join(lacking)}; found {', '.join(map(str, cases.columns))}",
+            hint="`hilum cohort read` writes such a table; `hilum cohort read csv` adapts yours",
+        )
+
+
+def _read_text(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(
+            path, dtype="str", keep_default_na=False, encoding="utf-8-sig", index_col=False
+        )
+    except OSError as error:
+        raise CohortError(f"{path}: {error.strerror}", hint="check the path") from None
+    except (ValueError, UnicodeDecodeError, csv.Error) as error:
+        reason = str(error).splitlines()[0]
+        raise CohortError(f"{path}: not a CSV table in UTF-8: {reason}") from None
+
+
+def _numbers(column: pd.Series[str], where: str) -> pd.Series[float]:
+    text = column.str.strip()
+    numbers = pd.to_numeric(text.where(text != "", "nan"), errors="coerce")
+    wrong = numbers.isna() & ~text.str.lower().isin(["", "nan"])
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise _wrong(where, row, str(column.name), text.iloc[row], "a number or blank")
+    return numbers.astype("float64")
+
+
+def _check_each(
+    cases: pd.DataFrame, name: str, where: str, good: Callable[..., bool], expected: str
+) -> None:
+    verdict = {value: good(value) for value in cases[name].unique()}
+    wrong = ~cases[name].map(verdict).astype(bool)
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise _wrong(where, row, name, cases[name].iloc[row], expected)
+
+
+def _check_unique(cases: pd.DataFrame, where: str) -> None:
+    again = cases["case_id"].duplicated()
+    if again.any():
+        second = int(again.to_numpy().argmax())
+        case_id = str(cases["case_id"].iloc[second])
+        first = int((cases["case_id"] == case_id).to_numpy().argmax())
+        raise _duplicate(case_id, f"{where} row {first + _FIRST_ROW}", f"row {second + _FIRST_ROW}")
+
+
+def _wrong(where: str, row: int, column: str, found: object, expected: str) -> CohortError:
+    return CohortError(
+        f"{where} row {row + _FIRST_ROW}, column {column}: {found!r}; expected {expected}"
+    )
+
+
+def _duplicate(case_id: str, first: str, second: str) -> CohortError:
+    return CohortError(
+        f"case_id '{case_id}' stands twice: {first} and {second}",
+        hint="every film needs its own case_id; give each cohort its own name (--name)",
+    )
+
+
+def _is_label(value: float) -> bool:
+    return value in (0.0, 1.0) or math.isnan(value)
+
+
+def _is_age(value: float) -> bool:
+    return math.isnan(value) or 0 <= value <= 120
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return text == "" or datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return text == "" or isinstance(json.loads(text), dict | list)
+    except ValueError:
+        return False
+
+
+def _map_paths(cases: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    cases = cases.copy()
+    for name in PATHS:
+        cases[name] = [change(text) if text else "" for text in cases[name]]
+    cases["lesion_masks"] = [
+        json.dumps({key: change(text) for key, text in json.loads(masks).items()}) if masks else ""
+        for masks in cases["lesion_masks"]
+    ]
+    return cases
+
+
+def _absolute(text: str, folder: Path) -> str:
+    return os.path.normpath(folder.resolve() / text)
+
+
+def _relative(text: str, folder: Path) -> str:
+    path = Path(text).absolute()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+
+
+def _number_text(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
