@@ -1,0 +1,116 @@
+"""Augmentation: small changes of a film that a reader would not notice, for a whole batch at once.
+
+Every element has a strength of its own, and 0 switches it off, so that each can be ablated. The
+geometric ones are composed into one matrix a film and applied by one resampling.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from hilum.core.config import Config
+
+_DRAWS = 9
+
+
+class Augmentation(Config):
+    """How strongly each element may change a film; 0 is off. Drawn uniformly, once a film.
+
+    Attributes:
+        rotation_degrees: turned by up to this angle, either way.
+        shift: moved by up to this fraction of the side, in x and in y.
+        scale: zoomed by a factor in [1 - scale, 1 + scale].
+        scale_axes_apart: draw that factor for x and for y on their own, as Keras does.
+        shear_degrees: sheared by up to this angle, either way.
+        contrast: grey levels spread about the film's mean by a factor in [1 - c, 1 + c].
+        gamma: grey levels raised to a power in [1 / (1 + gamma), 1 + gamma].
+        noise: Gaussian noise with a standard deviation of up to this, in grey levels of [0, 1].
+        flip: mirror left and right, every second film. Off by default: the heart has a side.
+    """
+
+    rotation_degrees: float = Field(default=7.0, ge=0, le=180)
+    shift: float = Field(default=0.05, ge=0, le=1)
+    scale: float = Field(default=0.1, ge=0, lt=1)
+    scale_axes_apart: bool = False
+    shear_degrees: float = Field(default=0.0, ge=0, lt=60)
+    contrast: float = Field(default=0.15, ge=0, le=1)
+    gamma: float = Field(default=0.2, ge=0, le=4)
+    noise: float = Field(default=0.01, ge=0, le=1)
+    flip: bool = False
+
+    @classmethod
+    def off(cls) -> Augmentation:
+        """Return the augmentation that changes nothing."""
+        return cls(
+            rotation_degrees=0, shift=0, scale=0, shear_degrees=0, contrast=0, gamma=0, noise=0
+        )
+
+    @property
+    def moves(self) -> bool:
+        """True when some geometric element is on."""
+        strengths = (self.rotation_degrees, self.shift, self.scale, self.shear_degrees)
+        return self.flip or any(strength > 0 for strength in strengths)
+
+
+def augment(films: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Change every film of a batch at random.
+
+    Args:
+        films: float32 (N, 1, S, S) in [0, 1], not yet standardised.
+        augmentation: what may change, and how much.
+        generator: the only source of chance, on the device of ``films``. Except for noise, a film
+            takes the same draws whichever elements are on.
+
+    Returns:
+        float32 (N, 1, S, S) in [0, 1]; the same values when every element is off. Beyond its
+        border a film goes on with its last row or column.
+    """
+    draws = torch.rand(len(films), _DRAWS, generator=generator, device=films.device)
+    if augmentation.moves:
+        films = _move(films, _matrices(draws, augmentation))
+    return _change_grey(films, draws, augmentation, generator)
+
+
+def _matrices(draws: Tensor, augmentation: Augmentation) -> Tensor:
+    """Return (N, 2, 3): from a place in the new film to one in the old, in [-1, 1] units."""
+    signed = 2 * draws - 1
+    angle = signed[:, 0] * math.radians(augmentation.rotation_degrees)
+    shear = signed[:, 1] * math.radians(augmentation.shear_degrees)
+    zoom_x = 1 + signed[:, 2] * augmentation.scale
+    zoom_y = 1 + signed[:, 3] * augmentation.scale if augmentation.scale_axes_apart else zoom_x
+    mirror = torch.where(draws[:, 6] < 0.5, -1.0, 1.0) if augmentation.flip else 1.0
+    x_axis = torch.stack([angle.cos() * mirror / zoom_x, angle.sin() * mirror / zoom_x], dim=1)
+    y_axis = torch.stack([-(angle + shear).sin() / zoom_y, (angle + shear).cos() / zoom_y], dim=1)
+    shift = 2 * augmentation.shift * signed[:, 4:6]
+    return torch.stack([x_axis, y_axis, shift], dim=2)
+
+
+def _move(films: Tensor, matrices: Tensor) -> Tensor:
+    grid = functional.affine_grid(matrices, list(films.shape), align_corners=False)
+    return functional.grid_sample(films, grid, padding_mode="border", align_corners=False)
+
+
+def _change_grey(
+    films: Tensor, draws: Tensor, augmentation: Augmentation, generator: torch.Generator
+) -> Tensor:
+    per_film = draws[:, :, None, None, None]
+    if augmentation.gamma > 0:
+        power = (2 * per_film[:, 7] - 1) * math.log1p(augmentation.gamma)
+        films = films.clamp(0, 1).pow(power.exp())
+    if augmentation.contrast > 0:
+        factor = 1 + (2 * per_film[:, 8] - 1) * augmentation.contrast
+        mean = films.mean((1, 2, 3), keepdim=True)
+        films = mean + (films - mean) * factor
+    if augmentation.noise > 0:
+        deviation = augmentation.noise * torch.rand(
+            len(films), 1, 1, 1, generator=generator, device=films.device
+        )
+        films = films + deviation * torch.randn(
+            films.shape, generator=generator, device=films.device
+        )
+    return films.clamp(0, 1)

