@@ -1,0 +1,182 @@
+"""Evaluate: from a table of predictions to every number that a report needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from hilum.core.errors import CohortError
+from hilum.judge.metrics import confusion
+from hilum.judge.nuisance import nuisance_baseline
+from hilum.judge.panel import Scored, measure
+from hilum.judge.predictions import check_predictions, scored
+from hilum.judge.schema import (
+    About,
+    BaselineRow,
+    ClassRow,
+    Counts,
+    Evaluation,
+    EvaluationSettings,
+    FlowStep,
+    LabelEvaluation,
+    NotRead,
+    Threshold,
+)
+from hilum.judge.strata import measure_strata
+from hilum.judge.words import not_known
+
+HALF = Threshold(name="0.5", threshold=0.5, chosen_on="no data", rule="a score of one half")
+
+
+def evaluate_predictions(
+    predictions: pd.DataFrame,
+    *,
+    operating_points: Mapping[str, Threshold] | None = None,
+    calibrated: Iterable[str] = (),
+    settings: EvaluationSettings | None = None,
+    about: About | None = None,
+    flow: Sequence[FlowStep] = (),
+    not_read: Sequence[NotRead] = (),
+) -> Evaluation:
+    """Judge predictions, label by label.
+
+    Args:
+        predictions: one row per film and label; see ``check_predictions`` for its columns. A
+            column ``training`` ("yes", "no") says whether the film's source was trained on.
+        operating_points: label -> threshold on the score; a label without one is called at 0.5.
+        calibrated: labels whose probability comes from a fitted calibration.
+        settings: prevalence, bootstrap folds, seed, smallest stratum.
+        about: what was evaluated.
+        flow: the steps before these predictions: films in the table, in the split, read.
+        not_read: films that were refused or in error.
+
+    Returns:
+        The evaluation. A label without any known truth is left out and named in ``not_known``.
+
+    Raises:
+        CohortError: a fault in the table, or no truth known at all.
+    """
+    settings = settings or EvaluationSettings()
+    table = check_predictions(predictions)
+    points, fitted = operating_points or {}, set(calibrated)
+    labels, empty = [], []
+    for name in dict.fromkeys(table["label"]):
+        rows = table[table["label"] == name]
+        if rows["truth"].isna().all():
+            empty.append(name)
+            continue
+        labels.append(_label(name, rows, points.get(name, HALF), name in fitted, settings))
+    return Evaluation(
+        about=about or About(),
+        settings=settings,
+        flow=(*(flow or _flow(table)), *(_labelled(label) for label in labels)),
+        not_read=tuple(not_read),
+        labels=tuple(labels),
+        not_known=not_known(table, labels, empty, settings),
+    )
+
+
+def choose_labels(wanted: Sequence[str], offered: Sequence[str], where: str) -> list[str]:
+    """Return the wanted labels, or all offered; a ``CohortError`` names the first unknown one."""
+    for name in wanted:
+        if name not in offered:
+            raise CohortError(
+                f"label '{name}' is not in {where}",
+                hint=f"choose from: {', '.join(offered) or 'none'}",
+            )
+    return [name for name in offered if not wanted or name in wanted]
+
+
+def _label(
+    name: str, rows: pd.DataFrame, point: Threshold, calibrated: bool, settings: EvaluationSettings
+) -> LabelEvaluation:
+    cases = scored(rows, point.threshold)
+    known = rows[rows["truth"].notna()]
+    found = measure(cases, prevalence=settings.prevalence, folds=settings.folds, seed=settings.seed)
+    baseline, note = _baseline(rows, settings)
+    positives = int(cases.truth.sum())
+    return LabelEvaluation(
+        label=name,
+        films=len(cases),
+        patients=np.unique(cases.groups).size,
+        positives=positives,
+        negatives=len(cases) - positives,
+        unlabelled=len(rows) - len(cases),
+        operating_point=point,
+        metrics=found,
+        counts=_counts(cases),
+        classes=_classes(name, found, positives, len(cases) - positives),
+        strata=measure_strata(known, cases, settings),
+        baseline=baseline,
+        baseline_note=note,
+        reference_standard=_standards(known),
+        calibrated=calibrated,
+    )
+
+
+def _baseline(
+    rows: pd.DataFrame, settings: EvaluationSettings
+) -> tuple[tuple[BaselineRow, ...], str]:
+    if not settings.nuisance:
+        return (), "switched off"
+    return nuisance_baseline(rows, settings)
+
+
+def _counts(cases: Scored) -> Counts:
+    table = confusion(cases.truth, cases.called)
+    return Counts(
+        true_positive=int(table.true_positive),
+        false_positive=int(table.false_positive),
+        false_negative=int(table.false_negative),
+        true_negative=int(table.true_negative),
+    )
+
+
+def _classes(
+    name: str, found: Mapping[str, object], positives: int, negatives: int
+) -> tuple[ClassRow, ClassRow]:
+    negative = {
+        "precision": found["precision_absent"],
+        "recall": found["specificity"],
+        "f1": found["f1_absent"],
+    }
+    positive = {
+        "precision": found["precision_present"],
+        "recall": found["sensitivity"],
+        "f1": found["f1_present"],
+    }
+    return (
+        ClassRow.model_validate({"name": f"not {name}", "support": negatives, **negative}),
+        ClassRow.model_validate({"name": name, "support": positives, **positive}),
+    )
+
+
+def _standards(known: pd.DataFrame) -> dict[str, dict[str, int]]:
+    names = known["reference_standard"].where(known["reference_standard"] != "", "unstated")
+    found = {}
+    for standard, truth in known["truth"].groupby(names):
+        positives = int(truth.sum())
+        found[str(standard)] = {"positive": positives, "negative": len(truth) - positives}
+    return found
+
+
+def _flow(table: pd.DataFrame) -> tuple[FlowStep]:
+    return (
+        FlowStep(
+            step="Films with predictions",
+            films=table["case_id"].nunique(),
+            patients=table["group"].nunique(),
+        ),
+    )
+
+
+def _labelled(label: LabelEvaluation) -> FlowStep:
+    return FlowStep(
+        step=f"Labelled for {label.label}",
+        films=label.films,
+        patients=label.patients,
+        detail=f"{label.positives} positive, {label.negatives} negative; "
+        f"{label.unlabelled} of unknown truth, in no metric",
+    )

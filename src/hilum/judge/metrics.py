@@ -1,0 +1,255 @@
+"""Metrics: pure functions of truths, scores and weights, many resamples at once.
+
+Every function takes ``weights`` of shape (N,) or (B, N), how often each case counts, and returns
+shape () or (B,): one value a resample. That is the whole bootstrap: a patient drawn twice weighs
+two, and a thousand resamples are one sort and a few matrix products (``hilum.judge.bootstrap``).
+
+Truths are 1, 0 or NaN; NaN is unknown and left out. A metric that is undefined is NaN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Weights = NDArray[np.float64]
+
+
+def auroc(truth: ArrayLike, score: ArrayLike, weights: Weights | None = None) -> Floats:
+    """Area under the ROC curve: the chance that a present case outscores an absent one.
+
+    A tie counts one half (Mann-Whitney U; Hanley and McNeil, Radiology 1982). In [0, 1];
+    NaN where one class has no weight.
+
+    Args:
+        truth: (N,) 1, 0 or NaN.
+        score: (N,) any finite number, higher = more likely present.
+        weights: (N,) or (B, N), at least 0; None counts each case once.
+
+    Returns:
+        float64 () or (B,).
+
+    >>> float(auroc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]))
+    0.75
+    """
+    present, ordered, weights = _descending(truth, score, weights)
+    positive, negative = _by_tie(present, ordered, weights)
+    below = negative.sum(-1, keepdims=True) - np.cumsum(negative, axis=-1)
+    wins = (positive * (below + negative / 2)).sum(-1)
+    return _ratio(wins, positive.sum(-1) * negative.sum(-1))
+
+
+def average_precision(truth: ArrayLike, score: ArrayLike, weights: Weights | None = None) -> Floats:
+    """Average precision: the sum over thresholds of precision times the gain in recall.
+
+    In [0, 1]; chance level is the share of present cases, so it does not compare across cohorts.
+    NaN without a present case. Arguments and shapes as in ``auroc``.
+
+    >>> round(float(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])), 4)
+    0.8333
+    """
+    present, ordered, weights = _descending(truth, score, weights)
+    positive, negative = _by_tie(present, ordered, weights)
+    found = np.cumsum(positive, axis=-1)
+    called = found + np.cumsum(negative, axis=-1)
+    precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
+    return _ratio((positive * precision).sum(-1), positive.sum(-1))
+
+
+def roc_curve(
+    truth: ArrayLike, score: ArrayLike, weights: Weights | None = None
+) -> tuple[Floats, Floats]:
+    """False and true positive rates from the strictest threshold to the loosest.
+
+    Returns:
+        (1 - specificity, sensitivity), each float64 (T + 1,) or (B, T + 1) from 0 to 1, for T
+        distinct scores; NaN where a class has no weight.
+    """
+    present, ordered, weights = _descending(truth, score, weights)
+    positive, negative = _by_tie(present, ordered, weights)
+    return _cumulative_share(negative), _cumulative_share(positive)
+
+
+def precision_recall_curve(truth: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats]:
+    """Precision and recall from the strictest threshold to the loosest, each float64 (T,)."""
+    present, ordered, weights = _descending(truth, score, None)
+    positive, negative = _by_tie(present, ordered, weights)
+    found = np.cumsum(positive, axis=-1)
+    return found / np.maximum(found + np.cumsum(negative), 1), _cumulative_share(positive)[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Counts at one threshold, each float64 () or (B,): called and is, called and is not, ..."""
+
+    true_positive: Floats
+    false_positive: Floats
+    false_negative: Floats
+    true_negative: Floats
+
+    @property
+    def flipped(self) -> Confusion:
+        """The same table with "absent" as the class that is looked for."""
+        return Confusion(
+            self.true_negative, self.false_negative, self.false_positive, self.true_positive
+        )
+
+    @property
+    def total(self) -> Floats:
+        """All cases."""
+        return self.true_positive + self.false_positive + self.false_negative + self.true_negative
+
+
+def confusion(truth: ArrayLike, present: ArrayLike, weights: Weights | None = None) -> Confusion:
+    """Count calls against truths.
+
+    Args:
+        truth: (N,) 1, 0 or NaN.
+        present: (N,) bool, what the reader called.
+        weights: as in ``auroc``.
+    """
+    is_present, calls, weights = _known(truth, present, weights)
+    called = calls == 1
+    cells = (
+        is_present & called,
+        ~is_present & called,
+        is_present & ~called,
+        ~is_present & ~called,
+    )
+    counts = weights @ np.stack(cells, axis=1).astype(np.float64)
+    return Confusion(counts[..., 0], counts[..., 1], counts[..., 2], counts[..., 3])
+
+
+def sensitivity(table: Confusion) -> Floats:
+    """Share of present cases that were called (recall); NaN without a present case."""
+    return _ratio(table.true_positive, table.true_positive + table.false_negative)
+
+
+def specificity(table: Confusion) -> Floats:
+    """Share of absent cases that were cleared; NaN without an absent case."""
+    return sensitivity(table.flipped)
+
+
+def precision(table: Confusion) -> Floats:
+    """Share of calls that are right, at the prevalence of these cases; NaN without a call."""
+    return _ratio(table.true_positive, table.true_positive + table.false_positive)
+
+
+def f1(table: Confusion) -> Floats:
+    """Harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN); NaN where that is 0 / 0."""
+    twice = 2 * table.true_positive
+    return _ratio(twice, twice + table.false_positive + table.false_negative)
+
+
+def accuracy(table: Confusion) -> Floats:
+    """Share of cases called right."""
+    return _ratio(table.true_positive + table.true_negative, table.total)
+
+
+def balanced_accuracy(table: Confusion) -> Floats:
+    """Mean of sensitivity and specificity; NaN with one class only."""
+    return (sensitivity(table) + specificity(table)) / 2
+
+
+def mcc(table: Confusion) -> Floats:
+    """Matthews correlation coefficient, in [-1, 1]; NaN where a row or column is empty.
+
+    Matthews, Biochimica et Biophysica Acta 1975; Chicco and Jurman, BMC Genomics 2020.
+    """
+    tp, fp = table.true_positive, table.false_positive
+    fn, tn = table.false_negative, table.true_negative
+    margins = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+    return _ratio(tp * tn - fp * fn, np.sqrt(margins))
+
+
+def ppv_at(table: Confusion, prevalence: float) -> Floats:
+    """Positive predictive value at a stated ``prevalence`` in (0, 1), by Bayes' rule.
+
+    Carries sensitivity and specificity over to another mix of cases, which holds only if the
+    cases themselves are alike (no spectrum effect).
+
+    >>> table = confusion([1, 1, 0, 0], [True, True, True, False])
+    >>> round(float(ppv_at(table, 0.05)), 4)  # 0.05 / (0.05 + 0.5 x 0.95)
+    0.0952
+    """
+    hit = sensitivity(table) * prevalence
+    return _ratio(hit, hit + (1 - specificity(table)) * (1 - prevalence))
+
+
+def npv_at(table: Confusion, prevalence: float) -> Floats:
+    """Negative predictive value at a stated ``prevalence`` in (0, 1); see ``ppv_at``."""
+    return ppv_at(table.flipped, 1 - prevalence)
+
+
+def brier(truth: ArrayLike, probability: ArrayLike, weights: Weights | None = None) -> Floats:
+    """Mean squared distance of probability and truth; 0 is perfect, 0.25 is saying 0.5 always.
+
+    Brier, Monthly Weather Review 1950.
+    """
+    present, chance, weights = _known(truth, probability, weights)
+    return _ratio(weights @ (chance - present) ** 2, weights.sum(-1))
+
+
+def ece(
+    truth: ArrayLike, probability: ArrayLike, weights: Weights | None = None, *, bins: int = 10
+) -> Floats:
+    """Expected calibration error: mean distance of stated and observed frequency over bins.
+
+    ``bins`` of equal width over [0, 1], each closed on the right, weighted by its cases (Naeini
+    et al., AAAI 2015). In [0, 1]. Biased upward when bins hold few cases.
+    """
+    present, chance, weights = _known(truth, probability, weights)
+    member = bin_of(chance, bins)[:, None] == np.arange(bins)
+    gap = weights @ (member * (chance - present)[:, None])
+    return _ratio(np.abs(gap).sum(-1), weights.sum(-1))
+
+
+def bin_of(probability: Floats, bins: int) -> NDArray[np.intp]:
+    """Return which of ``bins`` equal bins of [0, 1], closed on the right, holds each value."""
+    edges = np.linspace(0, 1, bins + 1)
+    return np.searchsorted(edges[1:-1], probability, side="left")
+
+
+def _known(
+    truth: ArrayLike, values: ArrayLike, weights: Weights | None
+) -> tuple[NDArray[np.bool_], Floats, Weights]:
+    truths = np.asarray(truth, np.float64)
+    numbers = np.asarray(values, np.float64)
+    weights = np.ones(truths.shape) if weights is None else weights
+    known = ~np.isnan(truths)
+    if known.all():
+        return truths == 1, numbers, weights
+    return truths[known] == 1, numbers[known], weights[..., known]
+
+
+def _descending(
+    truth: ArrayLike, score: ArrayLike, weights: Weights | None
+) -> tuple[NDArray[np.bool_], Floats, Weights]:
+    present, numbers, weights = _known(truth, score, weights)
+    order = np.argsort(-numbers, kind="stable")
+    return present[order], numbers[order], weights[..., order]
+
+
+def _by_tie(present: NDArray[np.bool_], ordered: Floats, weights: Weights) -> tuple[Floats, Floats]:
+    """Sum the weight of each class at every distinct score: two arrays (..., T)."""
+    positive, negative = weights * present, weights * ~present
+    starts = np.flatnonzero(np.diff(ordered, prepend=np.nan) != 0)
+    if len(starts) == len(ordered):
+        return positive, negative
+    return np.add.reduceat(positive, starts, axis=-1), np.add.reduceat(negative, starts, axis=-1)
+
+
+def _cumulative_share(weight: Floats) -> Floats:
+    total = weight.sum(-1, keepdims=True)
+    share = _ratio(np.cumsum(weight, axis=-1), np.broadcast_to(total, weight.shape))
+    first = np.where(total > 0, 0.0, np.nan)
+    return np.concatenate([first, share], axis=-1)
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    above, below = np.asarray(above), np.asarray(below)
+    undefined = np.full(below.shape, np.nan)
+    return np.asarray(np.divide(above, below, out=undefined, where=below > 0))

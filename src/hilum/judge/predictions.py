@@ -1,0 +1,126 @@
+"""Predictions: one row per film and label, what a reader said beside what is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hilum.core.config import did_you_mean
+from hilum.core.errors import CohortError
+from hilum.judge.panel import Scored
+
+REQUIRED = ("case_id", "label", "truth", "score")
+TEXT = ("group", "patient_id", "cohort", "source", "view", "sex", "reference_standard")
+NUISANCE_PREFIX = "nuisance_"
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Read a CSV of predictions; see ``check_predictions``.
+
+    Raises:
+        CohortError: no such file, not a table, or a fault in it.
+    """
+    try:
+        table = pd.read_csv(path, float_precision="round_trip", dtype={"case_id": str})
+    except (OSError, ValueError) as error:
+        raise CohortError(f"{path}: {error}", hint="expected a CSV with a header") from None
+    return check_predictions(table, where=str(path))
+
+
+def check_predictions(predictions: pd.DataFrame, *, where: str = "predictions") -> pd.DataFrame:
+    """Validate a table of predictions and fill what may be left out.
+
+    Required: ``case_id``, ``label``, ``truth`` (1, 0 or blank), ``score`` in [0, 1], higher =
+    more likely present. Optional: ``probability`` (else the score), ``group`` (else
+    ``patient_id``, else each film is a patient of its own), ``cohort``, ``source``, ``view``,
+    ``sex``, ``age_years``, ``reference_standard``, ``nuisance_*``.
+
+    Returns:
+        A copy with every optional column but ``nuisance_*``; unknown text is "".
+
+    Raises:
+        CohortError: a column is missing, a film stands twice, a score or truth is out of range,
+            or no truth is known.
+    """
+    _check_columns(predictions, where)
+    table = predictions.copy()
+    table["case_id"], table["label"] = table["case_id"].astype(str), table["label"].astype(str)
+    table["truth"] = _numbers(table, "truth", where)
+    table["score"] = _numbers(table, "score", where)
+    table["probability"] = _numbers(table, "probability", where, default=table["score"])
+    table["age_years"] = _numbers(table, "age_years", where, default=np.nan)
+    _check_values(table, where)
+    for column in TEXT:
+        given = table[column] if column in table else pd.Series("", index=table.index)
+        table[column] = given.astype(object).where(given.notna(), "").astype(str)
+    owner = table["patient_id"].where(table["patient_id"] != "", table["case_id"])
+    table["group"] = table["group"].where(table["group"] != "", owner)
+    return table.reset_index(drop=True)
+
+
+def scored(table: pd.DataFrame, threshold: float) -> Scored:
+    """Return the rows of one label whose truth is known as arrays, called at ``threshold``."""
+    known = table[table["truth"].notna()]
+    score = known["score"].to_numpy(np.float64)
+    return Scored(
+        truth=known["truth"].to_numpy() == 1,
+        score=score,
+        probability=known["probability"].to_numpy(np.float64),
+        called=score >= threshold,
+        groups=known["group"].to_numpy(dtype=str),
+    )
+
+
+def nuisance_columns(table: pd.DataFrame) -> list[str]:
+    """Name the nuisance columns of a table, in order."""
+    return [column for column in table.columns if column.startswith(NUISANCE_PREFIX)]
+
+
+def _check_columns(table: pd.DataFrame, where: str) -> None:
+    for column in REQUIRED:
+        if column not in table:
+            raise CohortError(
+                f"{where}: no column '{column}'; expected {', '.join(REQUIRED)}",
+                hint=did_you_mean(column, [str(name) for name in table.columns]),
+            )
+    if table.empty:
+        raise CohortError(f"{where}: no rows", hint="one row per film and label")
+
+
+def _numbers(
+    table: pd.DataFrame, column: str, where: str, default: pd.Series | float | None = None
+) -> pd.Series:
+    if column not in table:
+        return pd.Series(default, index=table.index, dtype=np.float64)
+    numbers = pd.to_numeric(table[column], errors="coerce")
+    wrong = numbers.isna() & table[column].notna() & (table[column].astype(str).str.strip() != "")
+    if wrong.any():
+        row = table[wrong].iloc[0]
+        raise CohortError(f"{where}: {row['case_id']}: {column} {row[column]!r}; expected a number")
+    return numbers.astype(np.float64)
+
+
+def _check_values(table: pd.DataFrame, where: str) -> None:
+    _refuse(table, ~(table["truth"].isin([0, 1]) | table["truth"].isna()), "truth", "1, 0 or blank")
+    for column in ("score", "probability"):
+        _refuse(table, ~table[column].between(0, 1), column, f"a number in [0, 1] ({where})")
+    twice = table[table.duplicated(["case_id", "label"])]
+    if len(twice):
+        row = twice.iloc[0]
+        raise CohortError(
+            f"{where}: {row['case_id']} stands twice for label '{row['label']}'",
+            hint="one row per film and label; average the scores of copies first",
+        )
+    if table["truth"].isna().all():
+        raise CohortError(
+            f"{where}: every truth is blank; nothing can be compared",
+            hint="fill the label column, or choose another --label or --split",
+        )
+
+
+def _refuse(table: pd.DataFrame, wrong: pd.Series, column: str, expected: str) -> None:
+    if wrong.any():
+        row = table[wrong].iloc[0]
+        raise CohortError(f"{row['case_id']}: {column} {row[column]}; expected {expected}")

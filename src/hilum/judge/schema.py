@@ -1,0 +1,204 @@
+"""Evaluation: what a reader scored, as one versioned JSON object."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hilum.core.config import Config
+from hilum.core.errors import CohortError
+from hilum.core.estimate import Estimate
+from hilum.core.files import write_text
+from hilum.core.reading import RESEARCH_USE
+
+
+class EvaluationSettings(Config):
+    """How to evaluate.
+
+    Attributes:
+        prevalence: for PPV and NPV, in (0, 1); a stated assumption, not a measurement.
+        folds: bootstrap resamples; 0 for no intervals.
+        seed: of every random draw.
+        min_per_class: films of a class that a stratum needs before a metric of it is given.
+        nuisance: whether to fit the nuisance baseline, where the table has its columns.
+    """
+
+    prevalence: float = Field(default=0.05, gt=0, lt=1)
+    folds: int = Field(default=1000, ge=0)
+    seed: int = Field(default=0, ge=0)
+    min_per_class: int = Field(default=10, ge=1)
+    nuisance: bool = True
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+class Threshold(_Part):
+    """The operating point in use: a film is called when score >= ``threshold``.
+
+    Attributes:
+        chosen_on, rule: where and how it was chosen.
+        sensitivity, specificity: what it reached there, or None.
+    """
+
+    name: str
+    threshold: float
+    chosen_on: str
+    rule: str
+    sensitivity: Estimate | None = None
+    specificity: Estimate | None = None
+
+
+class ClassRow(_Part):
+    """One class in the table of precision, recall and F1; ``support`` counts its films."""
+
+    name: str
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+    support: int
+
+
+class Counts(_Part):
+    """Films at the operating point."""
+
+    true_positive: int
+    false_positive: int
+    false_negative: int
+    true_negative: int
+
+
+class Stratum(_Part):
+    """The metrics of some of the films: ``column`` equals ``value``."""
+
+    column: str
+    value: str
+    films: int
+    patients: int
+    positives: int
+    negatives: int
+    metrics: dict[str, Estimate]
+
+
+class BaselineRow(_Part):
+    """Model and nuisance baseline on the same films.
+
+    Attributes:
+        where: "all films", or the cohort or source within which the baseline was fitted.
+        model, baseline: AUROC of each; ``difference`` is model less baseline, same resamples.
+    """
+
+    where: str
+    films: int
+    positives: int
+    negatives: int
+    model: Estimate
+    baseline: Estimate
+    difference: Estimate
+
+
+class LabelEvaluation(_Part):
+    """Everything of one label.
+
+    Attributes:
+        unlabelled: films read whose truth is unknown; in no metric.
+        metrics: by the names of ``hilum.judge.panel.METRICS``.
+        baseline: rows of the nuisance comparison; empty where it was not fitted.
+        baseline_note: why it was not fitted, or "".
+        reference_standard: standard -> {"positive": n, "negative": n}.
+        calibrated: whether a calibration was fitted; else probability is the score.
+    """
+
+    label: str
+    films: int
+    patients: int
+    positives: int
+    negatives: int
+    unlabelled: int
+    operating_point: Threshold
+    metrics: dict[str, Estimate]
+    counts: Counts
+    classes: tuple[ClassRow, ...]
+    strata: tuple[Stratum, ...]
+    baseline: tuple[BaselineRow, ...]
+    baseline_note: str
+    reference_standard: dict[str, dict[str, int]]
+    calibrated: bool
+
+
+class FlowStep(_Part):
+    """One step of the cohort flow: what remains, and what left and why."""
+
+    step: str
+    films: int
+    patients: int | None = None
+    detail: str = ""
+
+
+class NotRead(_Part):
+    """A film without a reading: counted, never scored."""
+
+    case_id: str
+    status: str
+    reason: str
+
+
+class About(_Part):
+    """What was evaluated, and how to do it again."""
+
+    title: str = "Predictions"
+    bundle: str = ""
+    trained_on: str = ""
+    intended_use: str = ""
+    cases: str = ""
+    split: str = ""
+    command: str = ""
+    created: str = ""
+    versions: dict[str, str] = {}
+
+
+class Evaluation(_Part):
+    """What a reader scored on a set of films.
+
+    Attributes:
+        flow: from films in the table to films labelled.
+        not_read: films refused or in error, with the reason.
+        not_known: what this evaluation cannot say, in sentences.
+    """
+
+    schema_version: Literal["1.0"] = "1.0"
+    about: About
+    settings: EvaluationSettings
+    flow: tuple[FlowStep, ...]
+    not_read: tuple[NotRead, ...]
+    labels: tuple[LabelEvaluation, ...]
+    not_known: tuple[str, ...]
+    notice: str = RESEARCH_USE
+
+    def __getitem__(self, label: str) -> LabelEvaluation:
+        """Return one label by its name."""
+        for entry in self.labels:
+            if entry.label == label:
+                return entry
+        raise KeyError(label)
+
+    def write(self, path: Path) -> None:
+        """Write JSON; NaN becomes null."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what ``write`` wrote.
+
+        Raises:
+            CohortError: not an evaluation of this schema version.
+        """
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise CohortError(f"{path}: not an evaluation: {key}: {first['msg']}") from None

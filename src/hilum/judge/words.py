@@ -1,0 +1,153 @@
+"""Words: an evaluation in sentences, for people who read no table first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from hilum.core.estimate import Estimate
+from hilum.judge.schema import BaselineRow, EvaluationSettings, LabelEvaluation
+
+
+def in_words(estimate: Estimate, digits: int = 2) -> str:
+    """Write an estimate as text: value, interval and n.
+
+    >>> in_words(Estimate(value=0.91, low=0.87, high=0.94, n=412))
+    '0.91 (95 % interval 0.87 to 0.94, n = 412)'
+    """
+    if math.isnan(estimate.value):
+        return f"undefined ({estimate.note}, n = {estimate.n})"
+    value = f"{estimate.value:.{digits}f}"
+    if math.isnan(estimate.low):
+        return f"{value} (n = {estimate.n}; {estimate.note or 'no interval'})"
+    ends = f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
+    return f"{value} (95 % interval {ends}, n = {estimate.n})"
+
+
+def headline(label: LabelEvaluation) -> list[str]:
+    """Say the main result, what it costs at the operating point, and how far to trust it."""
+    return [_discrimination(label), _at_threshold(label), *_against_baseline(label)]
+
+
+def _discrimination(label: LabelEvaluation) -> str:
+    films = (
+        f"{label.films} films of {label.patients} patients "
+        f"({label.positives} positive, {label.negatives} negative)"
+    )
+    auroc = label.metrics["auroc"]
+    if math.isnan(auroc.value):
+        return (
+            f"{label.label}: on {films} no AUROC can be given: {auroc.note}. "
+            "Such films show how often the reader calls, not whether it tells the classes apart."
+        )
+    return f"{label.label}: AUROC {in_words(auroc)} on {films}."
+
+
+def _at_threshold(label: LabelEvaluation) -> str:
+    point = label.operating_point
+    return (
+        f"At the operating point '{point.name}' (score of at least {point.threshold:.3g}; chosen "
+        f"on {point.chosen_on}) sensitivity is {in_words(label.metrics['sensitivity'])} and "
+        f"specificity {in_words(label.metrics['specificity'])}."
+    )
+
+
+def _against_baseline(label: LabelEvaluation) -> list[str]:
+    if not label.baseline:
+        return [f"The nuisance baseline was not fitted: {label.baseline_note}."]
+    return [_verdict(row) for row in label.baseline[:1]] + _within(label.baseline[1:])
+
+
+def _verdict(row: BaselineRow) -> str:
+    if math.isnan(row.baseline.value):
+        return f"The nuisance baseline could not be fitted: {row.baseline.note}."
+    said = (
+        "A baseline that sees only size, aspect, brightness, border and corners of the film, and "
+        f"no lung, reaches AUROC {in_words(row.baseline)}"
+    )
+    if not row.difference.low > 0:
+        return (
+            f"{said}. The model is not shown to do better: its AUROC may come from the sources "
+            "of the films alone."
+        )
+    return f"{said}; the model exceeds it by {in_words(row.difference)}."
+
+
+def _within(rows: Sequence[BaselineRow]) -> list[str]:
+    if not rows:
+        return []
+    better = [row for row in rows if row.difference.low > 0]
+    return [
+        f"Within single cohorts and sources that hold both classes the model beats the baseline "
+        f"in {len(better)} of {len(rows)}; its AUROC there ranges from "
+        f"{min(row.model.value for row in rows):.2f} to "
+        f"{max(row.model.value for row in rows):.2f}."
+    ]
+
+
+def not_known(
+    table: pd.DataFrame,
+    labels: Sequence[LabelEvaluation],
+    empty: Sequence[str],
+    settings: EvaluationSettings,
+) -> tuple[str, ...]:
+    """List what these films cannot tell, in sentences."""
+    films = table.drop_duplicates("case_id")
+    said = [f"{name}: no film has a known truth; not evaluated." for name in empty]
+    for label in labels:
+        said += _of_label(label, settings)
+    if (films["group"] == films["case_id"]).all():
+        said.append(
+            "Patients are not given: each film counts as a patient of its own, so the intervals "
+            "are too narrow if a patient has several."
+        )
+    if "training" not in films:
+        said.append("Which of these sources the model was trained on is not recorded here.")
+    elif not (films["training"] == "no").any():
+        said.append(
+            "Every source here also gave training films: nothing here tells how the model does "
+            "at a hospital that it has never seen."
+        )
+    return (*said, *_blanks(films), _PREVALENCE.format(settings.prevalence))
+
+
+_PREVALENCE = (
+    "PPV and NPV rest on a prevalence of {:.1%} that was stated, not measured, and take "
+    "sensitivity and specificity to hold for the patients meant."
+)
+
+
+def _of_label(label: LabelEvaluation, settings: EvaluationSettings) -> list[str]:
+    said = []
+    if not min(label.positives, label.negatives):
+        said.append(f"{label.label}: one class only; whether the model tells classes apart.")
+    if not label.calibrated:
+        said.append(
+            f"{label.label}: no calibration was fitted; the probability is the raw score and "
+            "must not be taken for a frequency (Brier score and ECE say how far off it is)."
+        )
+    small = [s for s in label.strata if min(s.positives, s.negatives) < settings.min_per_class]
+    if small:
+        said.append(
+            f"{label.label}: {len(small)} of {len(label.strata)} strata have fewer than "
+            f"{settings.min_per_class} films of a class; their AUROC is not given."
+        )
+    unstated = sum(label.reference_standard.get("unstated", {}).values())
+    if unstated:
+        said.append(
+            f"{label.label}: the reference standard of {unstated} of {label.films} films is "
+            "not stated by their collection."
+        )
+    return said
+
+
+def _blanks(films: pd.DataFrame) -> list[str]:
+    blank = {
+        "view": int((films["view"] == "").sum()),
+        "sex": int((films["sex"] == "").sum()),
+        "age": int(films["age_years"].isna().sum()),
+    }
+    parts = [f"{name} of {count}" for name, count in blank.items() if count]
+    return [f"Of {len(films)} films unknown: {', '.join(parts)}."] if parts else []
