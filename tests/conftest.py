@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,3 +17,126 @@ def data_root() -> Path:
     if not named or not Path(named).is_dir():
         pytest.skip("HILUM_DATA names no folder")
     return Path(named).resolve()
+
+
+@pytest.fixture(scope="session")
+def make_bundle() -> Callable[..., Path]:
+    """Pack a bundle whose arithmetic a test can repeat: evidence = gain x mean of an 8 x 8 block.
+
+    ``make_bundle(root, evidence=True, **preprocess)``; labels covid-19 (gain 3, bias -0.5) and
+    pneumonia (gain -1.5, bias 0.25); input 64 x 64.
+    """
+    return _pack
+
+
+def _pack(root: Path, *, evidence: bool = True, **preprocess: Any) -> Path:
+    from hilum.bundle.folder import seal
+    from hilum.bundle.manifest import LabelOutput, Manifest
+    from hilum.core.estimate import Estimate
+    from hilum.core.labels import CODES, Label
+    from hilum.image.preprocess import Preprocess
+    from hilum.judge.calibration import OperatingPoint
+
+    def output(label: Label, bias: float) -> LabelOutput:
+        points = [
+            OperatingPoint(
+                name=name,
+                label=label,
+                threshold=threshold,
+                sensitivity=Estimate(value=0.9, low=0.8, high=0.95, n=40),
+                specificity=Estimate(value=0.7, low=0.6, high=0.8, n=60),
+                chosen_on="val of a test, 1 source",
+                rule="largest Youden index",
+            )
+            for name, threshold in (("balanced", 0.5), ("sensitive", 0.1))
+        ]
+        code = CODES[label]
+        return LabelOutput(
+            label=label,
+            code=code.value,
+            scheme=code.scheme,
+            meaning=code.meaning,
+            bias=bias if evidence else None,
+            operating_points=tuple(points),
+        )
+
+    how = Preprocess(**{"size": 64, "channels": 1} | preprocess)
+    manifest = Manifest(
+        name="blocks",
+        version="0.0.1",
+        created="2026-11-01",
+        network="tiny",
+        evidence=evidence,
+        preprocess=how,
+        labels=(output(Label.COVID_19, -0.5), output(Label.PNEUMONIA, 0.25)),
+        trained_on="nothing: made for tests",
+    )
+    root.mkdir(parents=True)
+    (root / "bundle.json").write_text(manifest.model_dump_json(indent=2))
+    (root / "model.onnx").write_bytes(_blocks(how.channels, how.size, evidence))
+    (root / "MODEL_CARD.md").write_text("# Blocks\n\nMade for **tests**.\n")
+    (root / "LICENSE").write_text("CC0\n")
+    seal(root)
+    return root
+
+
+def _blocks(channels: int, size: int, evidence: bool) -> bytes:
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    gains = np.array([3.0, -1.5], np.float32) / (64 * channels)
+    weights = np.broadcast_to(gains[:, None, None, None], (2, channels, 8, 8))
+    constants = {
+        "weights": np.ascontiguousarray(weights),
+        "axes": np.array([2, 3], np.int64),
+        "bias": np.array([-0.5, 0.25], np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["image", "weights"], ["evidence"], strides=[8, 8]),
+        helper.make_node("ReduceMean", ["evidence", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Add", ["mean", "bias"], ["logits"]),
+    ]
+    blocks = size // 8
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 2])]
+    if evidence:
+        shape = ["N", 2, blocks, blocks]
+        outputs.append(helper.make_tensor_value_info("evidence", TensorProto.FLOAT, shape))
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", channels, size, size])
+    graph = helper.make_graph(
+        nodes,
+        "blocks",
+        [image],
+        outputs,
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+@pytest.fixture(scope="session")
+def small_bundle(make_bundle: Callable[..., Path], tmp_path_factory: Any) -> Path:
+    """One packed bundle that no test may change."""
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "blocks")
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: Any) -> Path:
+    """A folder: three films, a text, a truncated JPEG, a tiny film, a blank one, a hidden file."""
+    import cv2
+    import numpy as np
+
+    folder = tmp_path_factory.mktemp("ward")
+    generator = np.random.default_rng(0)
+    for name, level in (("a.png", 60), ("b.jpg", 120), ("sub/c.png", 200)):
+        (folder / name).parent.mkdir(exist_ok=True)
+        ramp = np.linspace(0, level, 160)[None, :] + generator.integers(0, 40, (200, 160))
+        cv2.imwrite(str(folder / name), ramp.astype(np.uint8))
+    whole = (folder / "b.jpg").read_bytes()
+    (folder / "broken.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "notes.txt").write_text("no film\n")
+    cv2.imwrite(str(folder / "tiny.png"), generator.integers(0, 255, (40, 40), dtype=np.uint8))
+    cv2.imwrite(str(folder / "blank.png"), np.full((200, 160), 77, np.uint8))
+    (folder / ".hidden.png").write_bytes((folder / "a.png").read_bytes())
+    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,17 +59,13 @@ def open_bundle(root: Path | None = None) -> Bundle:
 
 def seal(root: Path) -> None:
     """Write ``checksums.json`` over all files now in ``root``."""
-    sums = {name: sha256_of(root / name) for name in _files(root)}
-    write_text(root / CHECKSUMS, json.dumps(sums, indent=2) + "\n")
+    write_text(root / CHECKSUMS, _sealed({name: sha256_of(root / name) for name in _files(root)}))
 
 
 def verify(root: Path) -> None:
     """Raise ``BundleError`` naming the first file that is not what was packed."""
     if not (root / CHECKSUMS).is_file():
-        raise BundleError(
-            f"{root}: no bundle here ({CHECKSUMS} is missing)",
-            hint="name the folder that holds bundle.json; 'hilum train' writes one",
-        )
+        raise BundleError(f"{root}: no bundle here ({CHECKSUMS} is missing)", hint=_where(root))
     expected = _checksums(root)
     for name in sorted(expected.keys() - set(_files(root))):
         raise BundleIntegrityError(f"{root / name}: missing", hint=_AGAIN)
@@ -81,21 +78,36 @@ def verify(root: Path) -> None:
             )
 
 
+def _where(root: Path) -> str:
+    if root == DEFAULT_BUNDLE:
+        return "this installation carries no bundle; name one with --bundle, or install Hilum again"
+    return "name the folder that holds bundle.json; 'hilum train' writes one"
+
+
 _AGAIN = "copy the bundle again from where it came; never edit its files"
 
 
 def _files(root: Path) -> list[str]:
     found = (path for path in root.rglob("*") if path.is_file())
-    return sorted(p.relative_to(root).as_posix() for p in found if p.name != CHECKSUMS)
+    return sorted({path.relative_to(root).as_posix() for path in found} - {CHECKSUMS})
+
+
+def _sealed(sums: dict[str, str]) -> str:
+    """Return the one text of ``checksums.json`` for these sums; it carries its own checksum."""
+    own = hashlib.sha256(json.dumps(sums).encode()).hexdigest()
+    return json.dumps({"files": sums, "sha256_of_files": own}, indent=2) + "\n"
 
 
 def _checksums(root: Path) -> dict[str, str]:
+    path = root / CHECKSUMS
     try:
-        sums = json.loads((root / CHECKSUMS).read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise BundleIntegrityError(f"{root / CHECKSUMS}: {error}", hint=_AGAIN) from None
-    if not isinstance(sums, dict):
-        raise BundleIntegrityError(f"{root / CHECKSUMS}: expected an object", hint=_AGAIN)
+        text = path.read_bytes().decode("utf-8")
+        sums = json.loads(text)["files"]
+        sealed = text == _sealed(sums)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleIntegrityError(f"{path}: cannot be read: {error!r}", hint=_AGAIN) from None
+    if not sealed or not isinstance(sums, dict):
+        raise BundleIntegrityError(f"{path}: differs from what was packed", hint=_AGAIN)
     return sums
 
 

@@ -8,12 +8,15 @@ NAME/
   evaluation.json    what it scored, with intervals (absent until evaluated)
   MODEL_CARD.md      for people
   LICENSE            of the weights
+  splits.csv         case_id and split of every film of the run (absent for large collections)
   checksums.json     sha256 of every other file
 """
 
 from __future__ import annotations
 
 from typing import Literal
+
+from pydantic import Field
 
 from hilum.core.config import Config
 from hilum.core.labels import Label
@@ -26,6 +29,7 @@ MODEL = "model.onnx"
 CHECKSUMS = "checksums.json"
 MODEL_CARD = "MODEL_CARD.md"
 EVALUATION = "evaluation.json"
+ENVIRONMENT = "environment.json"
 
 
 class LabelOutput(Config):
@@ -45,7 +49,7 @@ class LabelOutput(Config):
     meaning: str | None = None
     bias: float | None = None
     calibration: Calibration = Calibration()
-    operating_points: tuple[OperatingPoint, ...]
+    operating_points: tuple[OperatingPoint, ...] = Field(min_length=1)
 
 
 class Manifest(Config):
@@ -68,7 +72,7 @@ class Manifest(Config):
     network: str
     evidence: bool
     preprocess: Preprocess
-    labels: tuple[LabelOutput, ...]
+    labels: tuple[LabelOutput, ...] = Field(min_length=1)
     licence: str = "CC-BY-NC-SA-4.0"
     trained_on: str
     intended_use: str = "Research on adult frontal chest radiographs; not a medical device."

@@ -1,9 +1,234 @@
-"""``hilum doctor``."""
+"""``hilum doctor`` and ``hilum --version``: what is installed here, and whether it holds."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.metadata
+import json
+import os
+import platform
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
 import typer
+
+from hilum.core.errors import EXIT_UNEXPECTED, HilumError
+
+CHANGES_NUMBERS: tuple[str, ...] = (
+    "onnxruntime",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "pydicom",
+    "pylibjpeg",
+    "pylibjpeg-openjpeg",
+    "pylibjpeg-rle",
+    "pyjpegls",
+    "pandas",
+    "scikit-learn",
+    "scipy",
+    "torch",
+    "lightning",
+    "monai",
+)
+"""Distributions whose version can change a pixel, a score or a metric."""
+
+
+class Check(NamedTuple):
+    """One line of the doctor's findings.
+
+    ``state``: "ok", "note" (worth knowing) or "broken" (``hilum read`` cannot work).
+    """
+
+    name: str
+    state: str
+    found: str
+    hint: str = ""
 
 
 def register(app: typer.Typer, panel: str) -> None:
     """Add the verb to the command line."""
+    app.command("doctor", rich_help_panel=panel)(doctor)
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
+) -> None:
+    """Say what is installed: versions, extras, codecs, the bundle and its checksums, the data.
+
+    Exits with 0 if 'hilum read' can work here, with 1 if something that it needs is broken. What is
+    merely absent (an extra, a codec, the data of the tests) is a note with the line that brings it.
+
+    [bold]Example:[/bold] hilum doctor --json
+    """
+    checks = [
+        _installation(),
+        _processor(),
+        *_runtime(),
+        _torchvision(),
+        *_extras(),
+        *_codecs(),
+        _bundle(),
+        _data(),
+    ]
+    broken = any(check.state == "broken" for check in checks)
+    if as_json:
+        found = {"ok": not broken, "checks": [check._asdict() for check in checks]}
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        _print(checks)
+    if broken:
+        raise typer.Exit(EXIT_UNEXPECTED)
+
+
+def print_version(*, as_json: bool) -> None:
+    """Print the version of Hilum, or as JSON that of everything that changes numbers."""
+    if not as_json:
+        typer.echo(f"hilum {importlib.metadata.version('hilum')}")
+        return
+    typer.echo(json.dumps(versions(), indent=2))
+
+
+def versions() -> dict[str, str | None]:
+    """Return the version of everything that changes numbers; None for what is not installed."""
+    return {
+        "hilum": importlib.metadata.version("hilum"),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "bundle": _identity(),
+        **{name: _version(name) for name in CHANGES_NUMBERS},
+    }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _identity() -> str | None:
+    from hilum.bundle.folder import open_bundle
+
+    try:
+        return open_bundle().identity
+    except HilumError:
+        return None
+
+
+def _installation() -> Check:
+    import hilum
+
+    python = f"Python {platform.python_version()}"
+    where = Path(hilum.__file__).parent
+    return Check("hilum", "ok", f"{importlib.metadata.version('hilum')} at {where}, {python}")
+
+
+def _processor() -> Check:
+    from hilum.serve.session import cores
+
+    threads = os.environ.get("OMP_NUM_THREADS")
+    limited = f", OMP_NUM_THREADS={threads}" if threads else ""
+    return Check("processor", "ok", f"{platform.machine()}, {cores()} cores for Hilum{limited}")
+
+
+def _runtime() -> list[Check]:
+    """Check what ``hilum read`` imports."""
+    needed = {"onnxruntime": "onnxruntime", "cv2": "opencv-python-headless", "PIL": "pillow"}
+    needed |= {"numpy": "numpy", "pydicom": "pydicom", "pydantic": "pydantic"}
+    return [_importable(module, distribution) for module, distribution in needed.items()]
+
+
+def _importable(module: str, distribution: str) -> Check:
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        return Check(distribution, "broken", str(error), f"pip install --force '{distribution}'")
+    return Check(distribution, "ok", _version(distribution) or "of another distribution")
+
+
+def _torchvision() -> Check:
+    if find_spec("torchvision") is None:
+        return Check("torchvision", "ok", "absent, as it should be")
+    return Check(
+        "torchvision",
+        "note",
+        "installed; it breaks training beside the CPU build of torch",
+        "pip uninstall torchvision",
+    )
+
+
+def _extras() -> list[Check]:
+    from hilum.core.extras import EXTRAS, missing
+
+    return [_extra(name, missing(name)) for name in EXTRAS]
+
+
+def _extra(name: str, absent: list[str]) -> Check:
+    if not absent:
+        return Check(f"extra {name}", "ok", "installed")
+    return Check(
+        f"extra {name}", "note", f"without {', '.join(absent)}", f"pip install 'hilum[{name}]'"
+    )
+
+
+def _codecs() -> list[Check]:
+    from PIL import features
+    from pydicom import uid
+    from pydicom.pixels.decoders.base import get_decoder
+
+    pillow = {name: bool(features.check(name)) for name in ("jpg", "zlib", "libtiff", "webp")}
+    syntaxes = (
+        uid.RLELossless,
+        uid.JPEGBaseline8Bit,
+        uid.JPEGExtended12Bit,
+        uid.JPEGLosslessSV1,
+        uid.JPEGLSLossless,
+        uid.JPEG2000Lossless,
+    )
+    dicom = {syntax.keyword: bool(get_decoder(syntax).is_available) for syntax in syntaxes}
+    return [_codec("image codecs", pillow), _codec("DICOM codecs", dicom)]
+
+
+def _codec(name: str, available: dict[str, bool]) -> Check:
+    absent = [codec for codec, there in available.items() if not there]
+    if absent:
+        return Check(name, "note", f"without {', '.join(absent)}", "films of that kind are errors")
+    return Check(name, "ok", ", ".join(available))
+
+
+def _bundle() -> Check:
+    """Verify the default bundle and load its network, as ``hilum read`` does."""
+    from hilum.serve.reader import load_bundle
+
+    try:
+        return Check("default bundle", "ok", f"{load_bundle().bundle.identity}, checksums hold")
+    except HilumError as error:
+        return Check("default bundle", "broken", error.message, error.hint)
+
+
+def _data() -> Check:
+    named = os.environ.get("HILUM_DATA")
+    if named and Path(named).is_dir():
+        return Check("HILUM_DATA", "ok", named)
+    found = f"{named} is no folder" if named else "not set"
+    return Check("HILUM_DATA", "note", found, "tests on real films need it; reading does not")
+
+
+def _print(checks: list[Check]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    mark = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "broken": "[red]broken[/]"}
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for check in checks:
+        found = f"{check.found}\n{check.hint}" if check.hint else check.found
+        table.add_row(mark[check.state], check.name, _escaped(found))
+    Console(highlight=False).print(table)
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Annotated, Any
 
-import click
 import typer
 
 from hilum.core import errors
@@ -30,6 +30,9 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 """Verb -> (file in this folder, its group in ``hilum --help``); each has ``register``."""
 
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+"""``UsageError`` of the click that typer uses: an own copy since typer 0.26, the package before."""
+
 app = typer.Typer(
     name="hilum",
     no_args_is_help=True,
@@ -41,28 +44,27 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from hilum.apps.cli.doctor import print_version
-
-        print_version(as_json="--json" in sys.argv)
-        raise typer.Exit
-
-
-@app.callback()
+@app.callback(invoke_without_command=True)
 def hilum_command(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
             "--version",
-            callback=_print_version,
-            is_eager=True,
             help="Print the version (with --json: of everything that changes numbers) and exit.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", hidden=True)] = False,
 ) -> None:
     """Read chest radiographs for COVID-19 pneumonia, and say how far to trust each reading."""
+    if version:
+        from hilum.apps.cli.doctor import print_version
+
+        print_version(as_json=as_json)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(errors.EXIT_USAGE)
 
 
 for _file, _panel in dict.fromkeys(VERBS.values()):
@@ -77,18 +79,18 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code; print errors as one line and a hint."""
     try:
-        result: Any = app(args=arguments, standalone_mode=False)
+        result: Any = app(args=arguments, prog_name="hilum", standalone_mode=False)
+        sys.stdout.flush()
     except errors.HilumError as error:
         complain(error.message, error.hint)
         return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        complain("interrupted", "what was finished is kept")
-        return errors.EXIT_INTERRUPTED
+    except USAGE_ERROR as error:
+        error.show()  # type: ignore[attr-defined]
+        return errors.EXIT_USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        result = errors.EXIT_INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()
+        _close_stdout()
         return errors.EXIT_OK
     except OSError as error:
         complain(
@@ -96,7 +98,14 @@ def run(arguments: list[str] | None = None) -> int:
             "check the path, space and rights",
         )
         return errors.EXIT_UNEXPECTED
+    if result == errors.EXIT_INTERRUPTED:
+        complain("interrupted", "what was finished is kept")
     return result if isinstance(result, int) else errors.EXIT_OK
+
+
+def _close_stdout() -> None:
+    """Let Python exit quietly though whoever read stdout is gone ("hilum read x | head")."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(message: str, hint: str = "") -> None:

@@ -1,9 +1,102 @@
-"""``hilum read``."""
+"""``hilum read``: films in, readings out; as a table, as JSON lines, as a page, as overlays."""
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from hilum.core.errors import EXIT_SOME_NOT_READ
+
+if TYPE_CHECKING:
+    from hilum.apps.cli.sinks import Sink
+    from hilum.serve.reader import Examined, Reader
 
 
 def register(app: typer.Typer, panel: str) -> None:
     """Add the verb to the command line."""
+    app.command("read", rich_help_panel=panel)(read)
+
+
+def read(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Films, folders or 'patterns/**/*.png'.")
+    ],
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", "-b", help="Bundle folder; default: the built-in.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line, in input order.")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write one self-contained page to this file.")
+    ] = None,
+    heatmap: Annotated[
+        Path | None, typer.Option("--heatmap", help="Write an overlay PNG a label to this folder.")
+    ] = None,
+    operating_point: Annotated[
+        str | None,
+        typer.Option(help="Threshold that says 'present'; see 'hilum bundle show'."),
+    ] = None,
+) -> None:
+    """Read chest radiographs: probability, finding at an operating point, heatmap, report.
+
+    Content decides what a file is, not its name: PNG, JPEG, TIFF, WEBP, BMP and DICOM are read.
+    A folder gives every file beneath it (hidden ones apart). A file that cannot be opened
+    ("error") or should not be read ("refused") keeps its row, with the reason and no probability.
+    The probability equals the score where the bundle's calibration is the identity: then it ranks
+    films, and is no frequency. Exit code 0: all were read; 3: some were not.
+
+    [bold]Example:[/bold] hilum read ward/ film.dcm --html report.html --heatmap overlays/
+    """
+    from hilum.serve.inputs import find_films
+    from hilum.serve.reader import BATCH, load_bundle
+
+    films = find_films(paths)
+    reader = load_bundle(bundle)
+    keep = html is not None or heatmap is not None
+    examined = reader.examine(
+        films, operating_point=operating_point, keep=keep, batch_size=4 if keep else BATCH
+    )
+    counts = _pour(examined, len(films), _sinks(reader, as_json, html, heatmap))
+    if counts["read"] < len(films):
+        raise typer.Exit(EXIT_SOME_NOT_READ)
+
+
+def _sinks(reader: Reader, as_json: bool, html: Path | None, heatmap: Path | None) -> list[Sink]:
+    from hilum.apps.cli import sinks
+
+    chosen: list[Sink] = [sinks.JsonLines() if as_json else sinks.Table(reader.bundle)]
+    if html is not None:
+        chosen.append(sinks.Page(reader, html))
+    if heatmap is not None:
+        chosen.append(sinks.Overlays(reader, heatmap))
+    return chosen
+
+
+def _pour(examined: Iterator[Examined], total: int, sinks: list[Sink]) -> Counter[str]:
+    """Hand every film to every sink; finish the sinks even when interrupted."""
+    counts: Counter[str] = Counter()
+    try:
+        for one in _watched(examined, total):
+            counts[one.reading.status] += 1
+            for sink in sinks:
+                sink.add(one)
+    finally:
+        for sink in sinks:
+            sink.close()
+    return counts
+
+
+def _watched(examined: Iterator[Examined], total: int) -> Iterator[Examined]:
+    """Show progress on stderr in runs over two seconds, unless the rows themselves show it."""
+    if sys.stdout.isatty():
+        return examined
+    from tqdm import tqdm
+
+    every_s = 0.5 if sys.stderr.isatty() else 10
+    return iter(tqdm(examined, total=total, unit="film", delay=2, mininterval=every_s))

@@ -1,0 +1,119 @@
+"""Film: one file on its way to the network, opened or with the reason why not."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.core.errors import ImageError, RejectedImageError
+from hilum.core.radiograph import Radiograph
+from hilum.core.reading import Status
+from hilum.image.open import open_radiograph
+from hilum.image.preprocess import Preprocess
+from hilum.serve import gate
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """What became of one file.
+
+    Attributes:
+        path: as the caller named it, in printable text.
+        status: ``read`` if the network may see it.
+        inputs: float32 (C, S, S) for the network; None unless ``status`` is ``read``.
+        radiograph: the opened film, if it was asked for.
+        reason, hint: why it was not read, without the path; "" otherwise.
+        facts, history, notes: as in ``Reading``.
+        elapsed_ms: wall time to open and preprocess, in milliseconds.
+    """
+
+    path: str
+    status: Status = Status.READ
+    inputs: NDArray[np.float32] | None = None
+    radiograph: Radiograph | None = None
+    reason: str = ""
+    hint: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    history: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    elapsed_ms: float = 0.0
+
+    def failed(self, reason: str, hint: str = "", *, status: Status = Status.ERROR) -> Film:
+        """Return this film with nothing for the network, and the reason."""
+        return replace(self, inputs=None, status=status, reason=reason, hint=hint)
+
+
+def open_film(path: str | Path, preprocess: Preprocess, *, keep: bool) -> Film:
+    """Open a file, ask the gate, preprocess; never raise for what is wrong with the file.
+
+    Args:
+        path: the file.
+        preprocess: of the bundle.
+        keep: keep the ``Radiograph`` with its full pixels.
+    """
+    started = perf_counter()
+    film = _open(path, preprocess)
+    elapsed_ms = (perf_counter() - started) * 1000
+    return replace(film, elapsed_ms=elapsed_ms, radiograph=film.radiograph if keep else None)
+
+
+def printable(path: str | Path) -> str:
+    """Return a path as text that JSON can hold: bytes that are not UTF-8 become U+FFFD."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _open(path: str | Path, preprocess: Preprocess) -> Film:
+    film = Film(printable(path))
+    try:
+        radiograph = open_radiograph(path)
+    except ImageError as error:
+        return film.failed(_without(path, error.message), error.hint, status=_status(error))
+    except MemoryError:
+        return film.failed("not enough memory to open it", "export the film at a smaller size")
+    except Exception as error:  # a decoder's own bug on one film must not end a run over thousands
+        found = f"unexpected {type(error).__name__}: {error}"
+        return film.failed(printable(found), "please report it with the file, if you may share it")
+    film = _described(film, radiograph, preprocess)
+    try:
+        gate.check(radiograph)
+    except RejectedImageError as error:
+        return film.failed(_without(path, error.message), error.hint, status=Status.REFUSED)
+    return replace(film, inputs=preprocess(radiograph))
+
+
+def _status(error: ImageError) -> Status:
+    return Status.REFUSED if isinstance(error, RejectedImageError) else Status.ERROR
+
+
+def _without(path: str | Path, message: str) -> str:
+    return printable(message.removeprefix(f"{path}: "))
+
+
+def _described(film: Film, radiograph: Radiograph, preprocess: Preprocess) -> Film:
+    height, width = radiograph.shape
+    known = {key: value for key, value in asdict(radiograph.metadata).items() if value is not None}
+    facts = {"format": radiograph.format, "width": width, "height": height, "bits": radiograph.bits}
+    steps = [f"{step.name}: {step.detail}" for step in radiograph.history]
+    return replace(
+        film,
+        radiograph=radiograph,
+        facts=facts | known,
+        history=(*steps, *_steps_of(preprocess)),
+        notes=radiograph.notes,
+    )
+
+
+def _steps_of(preprocess: Preprocess) -> list[str]:
+    size, low, high = preprocess.size, preprocess.low_percentile, preprocess.high_percentile
+    steps = [f"preprocess: {preprocess.fit} to {size} x {size} pixels"]
+    if low is not None and high is not None:
+        steps.append(f"preprocess: grey levels from percentile {low:g} to {high:g} become 0 to 1")
+    mean, std, channels = preprocess.mean, preprocess.std, preprocess.channels
+    steps.append(f"preprocess: (x - {mean:g}) / {std:g}, {channels} channel(s)")
+    return steps

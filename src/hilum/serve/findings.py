@@ -1,0 +1,68 @@
+"""Findings: from logits to score, probability and a decision at an operating point."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.bundle.manifest import LabelOutput, Manifest
+from hilum.core.config import did_you_mean
+from hilum.core.errors import ConfigError
+from hilum.core.reading import Finding
+from hilum.judge.calibration import OperatingPoint
+
+
+def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return 1 / (1 + exp(-x)), any shape, without overflow.
+
+    >>> sigmoid(np.array([-1000.0, 0.0, 1000.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64))))
+
+
+def choose_points(manifest: Manifest, name: str | None) -> tuple[OperatingPoint, ...]:
+    """Return the operating point of each label: the one named, or the first.
+
+    Raises:
+        ConfigError: a label has no operating point of that name.
+    """
+    return tuple(_choose(output, name) for output in manifest.labels)
+
+
+def findings_of(
+    manifest: Manifest, logits: NDArray[np.float32], operating_point: str | None
+) -> tuple[Finding, ...]:
+    """Say what the logits (L,) of one film mean, label by label."""
+    points = choose_points(manifest, operating_point)
+    scores = sigmoid(logits)
+    return tuple(
+        _finding(output, float(logit), float(score), point)
+        for output, logit, score, point in zip(manifest.labels, logits, scores, points, strict=True)
+    )
+
+
+def _choose(output: LabelOutput, name: str | None) -> OperatingPoint:
+    if name is None:
+        return output.operating_points[0]
+    for point in output.operating_points:
+        if point.name == name:
+            return point
+    raise ConfigError(
+        f"operating point '{name}': '{output.label}' has none of that name",
+        hint=did_you_mean(name, [point.name for point in output.operating_points]),
+    )
+
+
+def _finding(output: LabelOutput, logit: float, score: float, point: OperatingPoint) -> Finding:
+    return Finding(
+        label=output.label,
+        code=output.code,
+        logit=logit,
+        score=score,
+        probability=float(output.calibration(np.array(score))),
+        calibration=output.calibration.method,
+        present=score >= point.threshold,
+        operating_point=point.name,
+        threshold=point.threshold,
+    )

@@ -1,0 +1,247 @@
+"""Reader: a bundle at work, from a film to a reading.
+
+    reader = load_bundle()
+    reading = reader.read("film.dcm")
+    for reading in reader.read_many(paths): ...
+
+A film that cannot be opened or should not be read is a reading with a status and a reason, never a
+crash and never a probability. Research use only; not a medical device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.bundle.folder import Bundle, open_bundle
+from hilum.core.config import did_you_mean
+from hilum.core.errors import BundleError, ConfigError
+from hilum.core.labels import Label
+from hilum.core.radiograph import Radiograph
+from hilum.core.reading import Reading, Status
+from hilum.serve.film import Film, open_film
+from hilum.serve.findings import choose_points, findings_of
+from hilum.serve.prefetch import batches, prefetch
+from hilum.serve.session import Evidence, Logits, Session, cores
+
+BATCH = 16
+"""Films in one inference; larger batches gain nothing on a CPU and cost memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A reading with what it was made from.
+
+    Attributes:
+        reading: what is said of the film.
+        radiograph: the film, if it was opened and asked for.
+        evidence: float32 (L, h, w), the exact evidence maps, if the network has them.
+    """
+
+    reading: Reading
+    radiograph: Radiograph | None = None
+    evidence: Evidence | None = None
+
+
+class Reader:
+    """Reads films with one bundle; safe to share between threads.
+
+    Args:
+        bundle: an opened bundle.
+        threads: CPU threads of one inference; None for every core.
+
+    Attributes:
+        bundle: the bundle, with its manifest and identity.
+
+    Raises:
+        BundleError: the network does not load or is not what the manifest says.
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+        self.bundle = bundle
+        self.preprocess = bundle.manifest.preprocess
+        self._session = Session(bundle, threads)
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels that the network answers, in the order of its outputs."""
+        return tuple(output.label for output in self.bundle.manifest.labels)
+
+    def run(self, inputs: NDArray[np.float32]) -> tuple[Logits, Evidence | None]:
+        """Run the network alone.
+
+        Args:
+            inputs: float32 (N, C, S, S): films through ``bundle.manifest.preprocess``.
+
+        Returns:
+            logits float32 (N, L), and evidence float32 (N, L, h, w) with
+            ``logits == evidence.mean((2, 3)) + bias``, or None if the network has no such output.
+        """
+        return self._session.run(inputs)
+
+    def read(self, path: str | Path, *, operating_point: str | None = None) -> Reading:
+        """Read one film.
+
+        Args:
+            path: a PNG, JPEG, TIFF, WEBP, BMP or DICOM file; its content decides.
+            operating_point: name of the threshold that says "present"; None for the default.
+
+        Returns:
+            The reading; its ``status`` is ``read``, ``refused`` or ``error``, with a reason.
+
+        Raises:
+            ConfigError: the bundle has no operating point of that name.
+        """
+        choose_points(self.bundle.manifest, operating_point)
+        film = open_film(path, self.preprocess, keep=False)
+        return self._examine([film], operating_point)[0].reading
+
+    def read_many(
+        self,
+        paths: Iterable[str | Path],
+        *,
+        operating_point: str | None = None,
+        batch_size: int = BATCH,
+        workers: int | None = None,
+    ) -> Iterator[Reading]:
+        """Read films as a stream: in the order of ``paths``, memory independent of their number.
+
+        Args:
+            paths: films; each gives exactly one reading.
+            operating_point: as in ``read``.
+            batch_size: films in one inference.
+            workers: threads that open films ahead; None for one a core.
+
+        Raises:
+            ConfigError: the bundle has no operating point of that name.
+        """
+        examined = self.examine(
+            paths, operating_point=operating_point, batch_size=batch_size, workers=workers
+        )
+        return (one.reading for one in examined)
+
+    def examine(
+        self,
+        paths: Iterable[str | Path],
+        *,
+        operating_point: str | None = None,
+        keep: bool = False,
+        batch_size: int = BATCH,
+        workers: int | None = None,
+    ) -> Iterator[Examined]:
+        """Read films as ``read_many`` does, with the evidence maps and, if asked, the films.
+
+        Args:
+            paths, operating_point, batch_size, workers: as in ``read_many``.
+            keep: hand over each ``Radiograph`` as well, for a report or an overlay.
+        """
+        choose_points(self.bundle.manifest, operating_point)
+        films = prefetch(
+            lambda path: open_film(path, self.preprocess, keep=keep),
+            paths,
+            workers=workers or cores(),
+            ahead=2 * batch_size,
+        )
+        return (
+            one
+            for batch in batches(films, batch_size)
+            for one in self._examine(batch, operating_point)
+        )
+
+    def heatmap(self, radiograph: Radiograph, label: Label | str) -> NDArray[np.float32]:
+        """Return the evidence for one label, in film coordinates.
+
+        Args:
+            radiograph: an opened film.
+            label: one of ``labels``.
+
+        Returns:
+            float32 (H, W), in logit units: its mean over the network's input plus the bias of the
+            label is the logit. NaN where the network did not look.
+
+        Raises:
+            BundleError: the network has no evidence output.
+            ConfigError: the bundle does not answer this label.
+        """
+        _, evidence = self.run(self.preprocess(radiograph)[None])
+        if evidence is None:
+            raise BundleError(
+                f"{self.bundle.model}: no evidence output; this network cannot show heatmaps",
+                hint="use a bundle whose manifest says evidence = true",
+            )
+        return self.on_film(evidence[0], label, radiograph.shape)
+
+    def on_film(
+        self, evidence: Evidence, label: Label | str, shape: tuple[int, int]
+    ) -> NDArray[np.float32]:
+        """Bring the map of one label from ``Examined.evidence`` (L, h, w) onto a film (H, W)."""
+        if label not in self.labels:
+            raise ConfigError(
+                f"label '{label}': not in {self.bundle.identity}",
+                hint=did_you_mean(str(label), self.labels),
+            )
+        return self.preprocess.to_film(evidence[self.labels.index(Label(label))], shape)
+
+    def _examine(self, films: list[Film], operating_point: str | None) -> list[Examined]:
+        """Judge opened films in one inference; keep their order."""
+        started = perf_counter()
+        sound = [film.inputs for film in films if film.inputs is not None]
+        logits, evidence = self.run(np.stack(sound)) if sound else (None, None)
+        each_ms = (perf_counter() - started) * 1000 / max(len(sound), 1)
+        examined, row = [], 0
+        for film in films:
+            if film.inputs is None or logits is None:
+                examined.append(Examined(self._unread(film), film.radiograph))
+                continue
+            reading = self._reading(film, logits[row], operating_point, each_ms)
+            maps = None if evidence is None else evidence[row]
+            examined.append(Examined(reading, film.radiograph, maps))
+            row += 1
+        return examined
+
+    def _reading(
+        self, film: Film, logits: Logits, operating_point: str | None, each_ms: float
+    ) -> Reading:
+        if not np.isfinite(logits).all():
+            return self._unread(film.failed(f"the network answered {logits.tolist()}"))
+        return Reading(
+            path=film.path,
+            status=Status.READ,
+            findings=findings_of(self.bundle.manifest, logits, operating_point),
+            bundle=self.bundle.identity,
+            elapsed_ms=round(film.elapsed_ms + each_ms, 2),
+            film=film.facts,
+            history=film.history,
+            notes=film.notes,
+        )
+
+    def _unread(self, film: Film) -> Reading:
+        return Reading(
+            path=film.path,
+            status=film.status,
+            reason=film.reason,
+            hint=film.hint or None,
+            bundle=self.bundle.identity,
+            elapsed_ms=round(film.elapsed_ms, 2),
+            film=film.facts,
+            history=film.history,
+            notes=film.notes,
+        )
+
+
+def load_bundle(root: str | Path | None = None, *, threads: int | None = None) -> Reader:
+    """Open a bundle, verify its checksums and return its reader.
+
+    Args:
+        root: the bundle's folder; None for the one inside the package.
+        threads: CPU threads of one inference; None for every core.
+
+    Raises:
+        BundleError: no bundle there, a byte of it changed, or its network does not load.
+    """
+    return Reader(open_bundle(None if root is None else Path(root)), threads=threads)

@@ -1,0 +1,139 @@
+"""Report: readings as one self-contained HTML page for a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.bundle.folder import Bundle
+from hilum.bundle.manifest import MODEL_CARD
+from hilum.core.files import write_text
+from hilum.core.reading import Status
+from hilum.page.render import data_uri, render
+from hilum.serve.heatmap import AGAINST, FOR, OPACITY, limit_of, overlay, thumbnail
+from hilum.serve.reader import Examined, Reader
+
+TEMPLATE = Path(__file__).parent / "templates" / "report.html"
+SIDE = 512
+"""Long side of a picture in the page, in pixels."""
+MAX_PICTURED = 200
+"""Films with pictures in one page; the films after them have their numbers only."""
+NOT_SHOWN = frozenset(
+    {"patient_id", "study_date", "study_uid", "series_uid", "instance_uid", "sop_class_uid"}
+)
+"""Facts of a film that name a person or a study; a page is passed on, so it leaves them out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One heatmap in the page."""
+
+    label: str
+    address: str
+    limit: float
+
+
+class Report:
+    """Collects readings, then writes the page.
+
+    Pictures are made as films arrive, so the films themselves are not kept.
+
+    Args:
+        reader: that made the readings.
+        title: heading of the page.
+    """
+
+    def __init__(self, reader: Reader, *, title: str = "Readings") -> None:
+        self._reader = reader
+        self._title = title
+        self._films: list[dict[str, Any]] = []
+        self._pictured = 0
+
+    def add(self, examined: Examined) -> None:
+        """Add one film, read or not."""
+        reading = examined.reading
+        shown = examined.radiograph is not None and self._pictured < MAX_PICTURED
+        self._pictured += shown
+        self._films.append(
+            {
+                "reading": reading,
+                "name": Path(reading.path).name,
+                "picture": self._film(examined) if shown else None,
+                "heatmaps": self._heatmaps(examined) if shown else [],
+                "facts": {k: v for k, v in reading.film.items() if k not in NOT_SHOWN},
+            }
+        )
+
+    def html(self) -> str:
+        """Return the page."""
+        bundle = self._reader.bundle
+        counts = {status: self._count(status) for status in Status}
+        return render(
+            TEMPLATE,
+            title=self._title,
+            films=self._films,
+            counts=counts,
+            bundle=bundle,
+            manifest=bundle.manifest,
+            card=_card(bundle),
+            points=_points(bundle),
+            hilum_version=version("hilum"),
+            legend=_legend(),
+            max_pictured=MAX_PICTURED,
+        )
+
+    def write(self, path: Path) -> None:
+        """Write the page to ``path``, whole or not at all."""
+        write_text(path, self.html())
+
+    def _count(self, status: Status) -> int:
+        return sum(film["reading"].status is status for film in self._films)
+
+    def _film(self, examined: Examined) -> str | None:
+        if examined.radiograph is None:
+            return None
+        small = thumbnail(examined.radiograph.pixels, SIDE)
+        return _jpeg(np.asarray(np.round(255 * small), np.uint8))
+
+    def _heatmaps(self, examined: Examined) -> list[Picture]:
+        if examined.radiograph is None or examined.evidence is None:
+            return []
+        small = thumbnail(examined.radiograph.pixels, SIDE)
+        pictures = []
+        for label in self._reader.labels:
+            heatmap = self._reader.on_film(examined.evidence, label, small.shape)
+            limit = limit_of(heatmap)
+            address = _jpeg(overlay(small, heatmap, limit)[..., ::-1])
+            pictures.append(Picture(label, address, limit))
+        return pictures
+
+
+def _jpeg(picture: NDArray[np.uint8]) -> str:
+    done, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    if not done:
+        raise ValueError("OpenCV could not encode a picture as JPEG")
+    return data_uri(encoded.tobytes(), "image/jpeg")
+
+
+def _points(bundle: Bundle) -> list[dict[str, Any]]:
+    return [
+        {"label": output.label, "point": point, "default": position == 0}
+        for output in bundle.manifest.labels
+        for position, point in enumerate(output.operating_points)
+    ]
+
+
+def _card(bundle: Bundle) -> str:
+    path = bundle.root / MODEL_CARD
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _legend() -> str:
+    against, toward = (f"rgba({r},{g},{b},{OPACITY})" for r, g, b in (AGAINST, FOR))
+    return f"linear-gradient(90deg, {against}, rgba(0,0,0,0) 50%, {toward})"
