@@ -1,0 +1,227 @@
+"""Pictures of an evaluation, drawn without a display, in colors that all readers can tell apart.
+
+Colors are of Okabe and Ito's palette; classes differ in fill or mark as well. Each function
+returns a figure of its own that belongs to no global state, so that nothing has to be closed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from hilum.core.estimate import Estimate
+from hilum.core.files import atomic_path
+from hilum.judge.bootstrap import LEVEL, resample
+from hilum.judge.metrics import Floats, bin_of, precision_recall_curve, roc_curve
+from hilum.judge.panel import Scored
+from hilum.judge.schema import Counts
+
+BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8a8f94", "#1b2733"
+_SQUARE = (5.2, 4.8)
+_STYLE: Any = {
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e8ed",
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+    "text.parse_math": False,  # a label or source may hold a dollar sign
+}
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG at 150 dots an inch, whole or not at all."""
+    with atomic_path(path) as temporary, rc_context(_STYLE):
+        figure.savefig(temporary, dpi=150)
+
+
+@rc_context(_STYLE)
+def roc(cases: Scored, auroc: Estimate, *, folds: int = 1000, seed: int = 0) -> Figure:
+    """ROC curve with its 95 % band (of sensitivity, over resampled patients) and the call."""
+    figure, axes = _square("1 - specificity", "Sensitivity")
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="chance")
+    if not math.isnan(auroc.value):
+        grid = np.linspace(0, 1, 201)
+        low, high = roc_band(cases, grid, folds=folds, seed=seed)
+        axes.fill_between(grid, low, high, color=BLUE, alpha=0.18, linewidth=0, label="95 % band")
+        axes.plot(*roc_curve(cases.truth, cases.score), color=BLUE, linewidth=2, label="model")
+        axes.plot(*_called(cases), "o", color=ORANGE, markersize=8, label="operating point")
+    axes.legend(loc="lower right")
+    axes.set_title(f"ROC: AUROC {auroc}" if auroc.n else "ROC: no cases")
+    return figure
+
+
+def roc_band(cases: Scored, grid: Floats, *, folds: int, seed: int) -> tuple[Floats, Floats]:
+    """Pointwise percentile band of sensitivity at each 1 - specificity of ``grid``.
+
+    Resamples with one class only are left out; NaN where none is left.
+    """
+    rows = []
+    for weights in resample(cases.groups, folds=folds, seed=seed):
+        false, true = roc_curve(cases.truth, cases.score, weights)
+        usable = ~np.isnan(false[:, 0] + true[:, 0])
+        rows += [np.interp(grid, *row) for row in zip(false[usable], true[usable], strict=True)]
+    if not rows:
+        return np.full(grid.shape, np.nan), np.full(grid.shape, np.nan)
+    low, high = np.percentile(rows, [50 * (1 - LEVEL), 50 * (1 + LEVEL)], axis=0)
+    return low, high
+
+
+@rc_context(_STYLE)
+def precision_recall(cases: Scored, average_precision: Estimate) -> Figure:
+    """Precision against recall, with the share of positive films as the level of chance."""
+    figure, axes = _square("Recall (sensitivity)", "Precision (in this mix of films)")
+    if not math.isnan(average_precision.value):
+        precision, recall = precision_recall_curve(cases.truth, cases.score)
+        axes.step(recall, precision, where="post", color=BLUE, linewidth=2, label="model")
+        share = float(cases.truth.mean())
+        axes.axhline(share, color=GREY, linestyle="--", linewidth=1, label=f"chance {share:.2f}")
+        axes.legend(loc="lower left")
+    axes.set_title(f"Average precision {average_precision}")
+    return figure
+
+
+@rc_context(_STYLE)
+def reliability(cases: Scored, ece: Estimate, *, calibrated: bool, bins: int = 10) -> Figure:
+    """Observed against stated frequency, over a histogram of what was stated.
+
+    Whiskers are Wilson's 95 % interval of each bin (films taken as independent).
+    """
+    figure = _figure((5.2, 5.6))
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="as stated")
+    member = bin_of(cases.probability, bins)
+    used = np.unique(member)
+    stated = np.array([cases.probability[member == b].mean() for b in used])
+    seen = np.array([cases.truth[member == b].mean() for b in used])
+    low, high = _wilson(seen, np.array([(member == b).sum() for b in used]))
+    spread = [seen - low, high - seen]
+    axes.errorbar(stated, seen, yerr=spread, fmt="o-", color=BLUE, capsize=3, label="observed")
+    axes.set(ylabel="Share that is positive", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.legend(loc="upper left")
+    axes.set_title(f"{'Calibrated probability' if calibrated else 'Raw score'}: ECE {ece}")
+    edges = np.linspace(0, 1, bins + 1).tolist()
+    below.hist(cases.probability, bins=edges, color=BLUE, edgecolor="white")
+    below.set(ylabel="Films", xlabel="Probability stated" if calibrated else "Score")
+    return figure
+
+
+@rc_context(_STYLE)
+def confusion_matrix(label: str, counts: Counts, threshold: float) -> Figure:
+    """Films by truth and call, with the share of each row."""
+    cells = np.array(
+        [
+            [counts.true_negative, counts.false_positive],
+            [counts.false_negative, counts.true_positive],
+        ]
+    )
+    rows = cells.sum(axis=1, keepdims=True)
+    share = np.divide(cells, rows, out=np.zeros(cells.shape), where=rows > 0)
+    figure, axes = _square(f"Called at score >= {threshold:.3g}", "Reference standard")
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), films in np.ndenumerate(cells):
+        color = "white" if share[row, column] > 0.5 else INK
+        text = f"{films}\n{share[row, column]:.0%} of row" if rows[row, 0] else "0"
+        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=13)
+    axes.set(xticks=[0, 1], yticks=[0, 1], xlim=(-0.5, 1.5), ylim=(1.5, -0.5))
+    axes.set_xticklabels(["negative", "positive"])
+    axes.set_yticklabels(["negative", "positive"], rotation=90, va="center")
+    axes.grid(visible=False)
+    axes.set_title(f"Confusion matrix: {label}")
+    return figure
+
+
+@rc_context(_STYLE)
+def score_histograms(cases: Scored, threshold: float) -> Figure:
+    """Scores of each class, as shares of the class, with the threshold."""
+    figure, axes = _square("Score", "Share of the class")
+    edges = np.linspace(0, 1, 26).tolist()
+    styles: Any = (
+        (False, "negative", {"color": BLUE, "alpha": 0.45}),
+        (True, "positive", {"color": ORANGE, "histtype": "step", "linewidth": 2}),
+    )
+    top = 0.0
+    for truth, name, style in styles:
+        scores = cases.score[cases.truth == truth]
+        if scores.size:
+            title = f"{name} (n = {scores.size})"
+            weights = np.full(scores.size, 1 / scores.size)
+            heights, *_ = axes.hist(scores, bins=edges, weights=weights, label=title, **style)
+            top = max(top, float(np.max(heights)))
+    axes.axvline(threshold, color=INK, linestyle="--", linewidth=1, label=f"call {threshold:.3g}")
+    axes.set_ylim(0, 1.08 * top or 1)
+    axes.set_title("Scores by reference standard")
+    figure.legend(loc="outside lower center", ncols=3, columnspacing=1, handlelength=1.4)
+    return figure
+
+
+@rc_context(_STYLE)
+def forest(rows: Sequence[tuple[str, Estimate, Estimate | None]], overall: Estimate) -> Figure:
+    """AUROC with its interval for each stratum, and of the nuisance baseline where there is one.
+
+    Args:
+        rows: (name with its films, model, baseline or None), drawn from top to bottom.
+        overall: drawn as a vertical line.
+    """
+    figure = _figure((9.0, 1.6 + 0.36 * max(1, len(rows))))
+    axes = figure.subplots()
+    axes.axvline(0.5, color=GREY, linestyle="--", linewidth=1)
+    axes.axvline(overall.value, color=BLUE, linewidth=1, alpha=0.5)
+    for place, (_, model, baseline) in enumerate(rows):
+        _whisker(axes, place, model, BLUE, "s", "model")
+        if baseline is not None:
+            _whisker(axes, place + 0.25, baseline, ORANGE, "D", "nuisance baseline")
+    axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
+    axes.set(xlabel="AUROC with 95 % interval (dashed: chance; line: all films)", xlim=(0, 1.02))
+    axes.set_ylim(len(rows) - 0.4, -0.7)
+    axes.grid(visible=False, axis="y")
+    handles, titles = axes.get_legend_handles_labels()
+    once = dict(zip(titles, handles, strict=True))
+    figure.legend(once.values(), once.keys(), loc="outside upper right", ncols=2)
+    return figure
+
+
+def _figure(size: tuple[float, float]) -> Figure:
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _square(x: str, y: str) -> tuple[Figure, Axes]:
+    figure = _figure(_SQUARE)
+    axes = figure.subplots()
+    axes.set(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    return figure, axes
+
+
+def _called(cases: Scored) -> tuple[list[float], list[float]]:
+    called, truth = cases.called, cases.truth
+    return [float(called[~truth].mean())], [float(called[truth].mean())]
+
+
+def _whisker(
+    axes: Axes, place: float, estimate: Estimate, color: str, mark: str, title: str
+) -> None:
+    if not math.isnan(estimate.low):
+        ends = [estimate.low, estimate.high]
+        axes.plot(ends, [place, place], color=color, linewidth=1.5)
+    fill = color if mark == "s" else "white"
+    axes.plot(estimate.value, place, mark, color=color, markerfacecolor=fill, label=title)
+
+
+def _wilson(share: Floats, n: Floats) -> tuple[Floats, Floats]:
+    z = 1.959964
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return np.minimum(middle - half, share), np.maximum(middle + half, share)
