@@ -1,0 +1,263 @@
+"""DICOM: one data set, opened as a film (PS3.3 C.7.6.3, C.11).
+
+The header is parsed and judged first; pixels are decoded only when everything fits.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from pydicom import dcmread, uid
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from hilum.core.errors import UnreadableImageError, UnsupportedImageError
+from hilum.core.labels import View
+from hilum.core.radiograph import Metadata, Pixels, Radiograph, Step
+from hilum.image.dicom_codec import LOSSY, decode_codes, decode_colour, syntax_name
+from hilum.image.dicom_grey import Levels, grey_levels
+from hilum.image.dicom_metadata import numbers, read_metadata, spacing_mm
+from hilum.image.grey import TINTED, scale, to_grey
+from hilum.image.limits import check_size, gathered_warnings
+
+_FILM_CLASSES: dict[str, str] = {
+    uid.ComputedRadiographyImageStorage: "CR",
+    uid.DigitalXRayImageStorageForPresentation: "DX",
+    uid.DigitalXRayImageStorageForProcessing: "DX",
+    uid.SecondaryCaptureImageStorage: "SC",
+}
+_MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
+_DARK_SHARE = 0.25
+_MAX_ASPECT = 10.0
+_BYTES_PER_PIXEL = 16
+_HEADER_BYTES = 64_000_000
+_AGAIN = "copy or export the file again"
+
+
+def open_dicom(data: bytes, name: str, max_megapixels: float) -> Radiograph:
+    """Open the bytes of a DICOM file. See ``hilum.image.open.open_radiograph``."""
+    with gathered_warnings() as warned:
+        dataset = _parse(data, name, max_megapixels)
+        _judge(dataset, name, max_megapixels)
+        metadata = read_metadata(dataset)
+        grey = dataset.PhotometricInterpretation in _MONOCHROME
+        levels = grey_levels(dataset, name) if grey else None
+        notes = _notes(dataset, metadata)
+    notes += [f"header: {line}" for line in warned]
+    if levels is None:
+        radiograph = _colour_film(dataset, name)
+    else:
+        radiograph = _grey_film(dataset, levels, name)
+    radiograph = replace(
+        radiograph, metadata=metadata, notes=(*notes, *radiograph.notes), path=name
+    )
+    return _square_pixels(radiograph, dataset, max_megapixels)
+
+
+def _parse(data: bytes, name: str, max_megapixels: float) -> Dataset:
+    _check_deflated(data, name, max_megapixels)
+    preamble = data[128:132] == b"DICM"
+    try:
+        dataset = dcmread(io.BytesIO(data), force=not preamble)
+    except (InvalidDicomError, ValueError, TypeError, LookupError, OSError, zlib.error) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise _broken(name, reason) from None
+    except (EOFError, NotImplementedError) as error:
+        raise _broken(name, str(error) or "the file ends too early") from None
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        _guess_syntax(dataset)
+    return dataset
+
+
+def _check_deflated(data: bytes, name: str, max_megapixels: float) -> None:
+    """Refuse a deflated data set that would inflate beyond any film; inflate no more than that."""
+    if uid.DeflatedExplicitVRLittleEndian.encode() not in data[:1024]:
+        return
+    end_of_meta = 144 + int.from_bytes(data[140:144], "little")
+    limit = int(max_megapixels * 1e6) * _BYTES_PER_PIXEL + _HEADER_BYTES
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    size, rest = 0, data[end_of_meta:]
+    try:
+        while rest and size <= limit:
+            size += len(inflater.decompress(rest, 1 << 22))
+            rest = inflater.unconsumed_tail
+    except zlib.error as error:
+        raise _broken(name, f"deflated data: {error}") from None
+    if size > limit:
+        raise UnsupportedImageError(
+            f"{name}: inflates beyond {limit / 1e6:.0f} MB; too large for a film of "
+            f"{max_megapixels:g} megapixels",
+            hint="if the file is sound, raise max_megapixels (--max-megapixels)",
+        )
+
+
+def _guess_syntax(dataset: Dataset) -> None:
+    """A file without file meta says its encoding only by how it reads."""
+    implicit, little = dataset.original_encoding
+    explicit = uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
+    dataset.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if implicit else explicit
+
+
+def _judge(dataset: Dataset, name: str, max_megapixels: float) -> None:
+    """Refuse what is not one frame of pixels of a bearable size."""
+    if "PixelData" not in dataset:
+        raise _without_pixels(dataset, name)
+    frames = numbers(dataset, "NumberOfFrames")
+    if frames and frames[0] > 1:
+        raise UnsupportedImageError(
+            f"{name}: {frames[0]:g} frames; expected one",
+            hint="export the frontal film as a single-frame image",
+        )
+    needed = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PhotometricInterpretation")
+    for keyword in needed:
+        if dataset.get(keyword) in (None, ""):
+            raise _broken(name, f"{keyword} is missing")
+    check_size(int(dataset.Columns), int(dataset.Rows), name, max_megapixels)
+    if not dataset.PixelData:
+        raise _broken(name, "PixelData is empty")
+    if int(dataset.BitsAllocated) not in (1, 8, 16):
+        raise UnsupportedImageError(
+            f"{name}: BitsAllocated {dataset.BitsAllocated}; expected 8 or 16",
+            hint="export the film with 8 or 16 bits per pixel",
+        )
+    if "SamplesPerPixel" not in dataset:
+        dataset.SamplesPerPixel = 1
+    if "PixelRepresentation" not in dataset:
+        dataset.PixelRepresentation = 0
+
+
+def _without_pixels(dataset: Dataset, name: str) -> UnreadableImageError | UnsupportedImageError:
+    if "Rows" in dataset:
+        return _broken(name, "the header describes pixels, but the file ends before them")
+    meta = dataset.file_meta
+    kind = uid.UID(dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "").name
+    if "EncryptedAttributesSequence" in dataset:
+        return UnreadableImageError(
+            f"{name}: encrypted attributes and no pixel data", hint="decrypt it first"
+        )
+    if not kind and not len(dataset):
+        return _broken(name, "no data elements")
+    return UnsupportedImageError(
+        f"{name}: no pixel data ({kind or 'no SOP class'}); expected a radiograph",
+        hint="name the image file itself, not a directory, report or presentation state",
+    )
+
+
+def _grey_film(dataset: Dataset, levels: Levels, name: str) -> Radiograph:
+    codes = decode_codes(dataset, name)
+    table = levels.values.astype(np.float32)[None]
+    pixels: Pixels = np.asarray(cv2.LUT(codes, table), np.float32)
+    notes = [*levels.notes, *_dark(pixels, levels)]
+    return Radiograph(
+        pixels=pixels,
+        path=name,
+        format=_format(dataset),
+        bits=int(dataset.BitsStored),
+        history=(_decode_step(dataset), *levels.steps),
+        notes=tuple(notes),
+    )
+
+
+def _colour_film(dataset: Dataset, name: str) -> Radiograph:
+    """Open RGB, YBR or palette colour that is grey in content."""
+    rgb = decode_colour(dataset, name)
+    grey, detail = to_grey(rgb, name)
+    bits = 8 * rgb.dtype.itemsize
+    steps = (
+        _decode_step(dataset),
+        Step("grey", f"{dataset.PhotometricInterpretation}: {detail}"),
+        Step("scale", f"0 .. {2**bits - 1} to 0 .. 1"),
+    )
+    tinted = ("tinted: perhaps a photograph of a film or of a screen",)
+    return Radiograph(
+        pixels=scale(grey, bits),
+        path=name,
+        format=_format(dataset),
+        bits=bits,
+        history=steps,
+        notes=tinted if detail.startswith(TINTED) else (),
+    )
+
+
+def _decode_step(dataset: Dataset) -> Step:
+    signed = "signed" if dataset.PixelRepresentation else "unsigned"
+    lossy = "lossy, " if dataset.file_meta.TransferSyntaxUID in LOSSY else ""
+    return Step(
+        "decode",
+        f"{syntax_name(dataset)}, {lossy}{dataset.Columns} x {dataset.Rows}, "
+        f"{dataset.BitsStored} of {dataset.BitsAllocated} bits, {signed}, "
+        f"{dataset.PhotometricInterpretation}",
+    )
+
+
+def _format(dataset: Dataset) -> str:
+    kind = _FILM_CLASSES.get(str(dataset.get("SOPClassUID") or ""))
+    return f"DICOM {kind or dataset.get('Modality') or 'of unknown kind'}"
+
+
+def _notes(dataset: Dataset, metadata: Metadata) -> list[str]:
+    notes = []
+    if (sop_class := str(dataset.get("SOPClassUID") or "")) not in _FILM_CLASSES:
+        kind = uid.UID(sop_class).name or "no SOP class"
+        notes.append(f"{kind}, not a projection radiograph by its class: opened as a film")
+    if metadata.presentation_intent == "FOR PROCESSING":
+        notes.append("FOR PROCESSING: raw detector values, not the picture that a reader sees")
+    if metadata.burned_in_annotation:
+        notes.append("burned-in annotation: the file says that text is part of the pixels")
+    position = str(dataset.get("ViewPosition") or "").strip()
+    if position and metadata.view is None:
+        known = ", ".join(view.value for view in View)
+        notes.append(f"ViewPosition '{position}' is none of {known}: view unknown")
+    if dataset.get("LossyImageCompression") == "01":
+        notes.append("lossy compressed at some time")
+    return notes
+
+
+def _dark(pixels: Pixels, levels: Levels) -> list[str]:
+    """Say so when a film without window uses little of its range, and so looks black or grey."""
+    if levels.windowed:
+        return []
+    used = float(pixels.max() - pixels.min())
+    if used >= _DARK_SHARE:
+        return []
+    return [f"no window, and only {used:.0%} of the stored range is used: little contrast"]
+
+
+def _square_pixels(radiograph: Radiograph, dataset: Dataset, max_megapixels: float) -> Radiograph:
+    """Stretch the coarser axis where pixels are not square (spacing, or PixelAspectRatio)."""
+    ratio = _aspect(dataset)
+    if abs(ratio - 1) < 0.005:
+        return radiograph
+    if not 1 / _MAX_ASPECT <= ratio <= _MAX_ASPECT:
+        note = f"pixel aspect {ratio:g} is beyond belief: left out"
+        return replace(radiograph, notes=(*radiograph.notes, note))
+    height, width = radiograph.shape
+    taller = (round(height * ratio), width) if ratio > 1 else (height, round(width / ratio))
+    check_size(taller[1], taller[0], radiograph.path, max_megapixels)
+    stretched = cv2.resize(radiograph.pixels, taller[::-1], interpolation=cv2.INTER_LINEAR)
+    spacing = radiograph.metadata.spacing_mm
+    if spacing:
+        finer = min(spacing)
+        metadata = replace(radiograph.metadata, spacing_mm=(finer, finer))
+        radiograph = replace(radiograph, metadata=metadata)
+    detail = f"pixels {ratio:g} times as high as wide: {width} x {height} to "
+    return radiograph.stepped(
+        np.asarray(stretched, np.float32), "aspect", f"{detail}{taller[1]} x {taller[0]}"
+    )
+
+
+def _aspect(dataset: Dataset) -> float:
+    """Height of a pixel over its width; PixelAspectRatio (0028,0034) only without a spacing."""
+    spacing = spacing_mm(dataset)
+    if spacing:
+        return spacing[0] / spacing[1]
+    ratio = numbers(dataset, "PixelAspectRatio")
+    return ratio[0] / ratio[1] if len(ratio) == 2 and min(ratio) > 0 else 1.0
+
+
+def _broken(name: str, reason: str) -> UnreadableImageError:
+    return UnreadableImageError(f"{name}: broken or truncated DICOM: {reason}", hint=_AGAIN)
