@@ -1,0 +1,1 @@
+"""Adapters: one plain function a collection, ``read_x(root, *, name) -> Cohort``."""

@@ -1,0 +1,175 @@
+"""Annotations of covid-chestxray-dataset: lung masks, lung boxes, lesion masks and scores.
+
+They come from several groups, in folders of the collection and beside it. Each is optional.
+
+- ``annotations/semantic_masks_v7labs_lungs/STEM_mask.png`` (manual), ``lungVAE-masks`` (a model's).
+- COCO lung boxes: ``covid-19-chest-xray-lung-bounding-boxes-dataset`` and
+  ``annotations/imageannotation_ai_lung_bounding_boxes.json``.
+- ``covid-19-chest-xray-segmentations-dataset/lesion-masks/STEM_ggo.png`` and
+  ``STEM_consolidation.png``.
+- ``annotations/covid-severity-scores.csv`` (Cohen et al., arXiv:2005.11856): geographic extent 0-8,
+  opacity 0-6, means of three readers.
+- ``brixia-score/public-annotations.csv`` (Signoroni et al. 2021): six zones 0-3, global 0-18, by a
+  senior (S) and a junior (J) reader.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hilum.core.errors import CohortError
+from hilum.data.folder import Record, beside, image_size, read_table
+
+_LUNG_MASKS = ("annotations/semantic_masks_v7labs_lungs", "annotations/lungVAE-masks")
+_BOXES = (
+    "covid-19-chest-xray-lung-bounding-boxes-dataset/annotations/annotations.json",
+    "annotations/imageannotation_ai_lung_bounding_boxes.json",
+)
+_LESIONS = "covid-19-chest-xray-segmentations-dataset/lesion-masks"
+_LESION_NAMES = {"ggo": "ground-glass", "consolidation": "consolidation"}
+_SEVERITY = "annotations/covid-severity-scores.csv"
+_BRIXIA = "brixia-score/public-annotations.csv"
+
+
+@dataclass(slots=True)
+class Annotations:
+    """What is known of each image, by file name or stem.
+
+    Attributes:
+        notes: where each kind of annotation came from, for the report.
+    """
+
+    lung_masks: dict[str, Path] = field(default_factory=dict)
+    boxes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    lesion_masks: dict[str, dict[str, str]] = field(default_factory=dict)
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def of(self, image: Path) -> Record:
+        """Return the columns lung_mask, lesion_masks, boxes and scores of an image."""
+        mask = self.lung_masks.get(image.stem)
+        boxes = self.boxes.get(image.name, [])
+        return {
+            "lung_mask": str(mask) if mask else "",
+            "lesion_masks": _json(self.lesion_masks.get(image.stem)),
+            "boxes": _json(to_pixels(boxes, image)),
+            "scores": _json(self.scores.get(image.name)),
+        }
+
+
+def load(root: Path) -> Annotations:
+    """Read what lies in ``root`` and beside it."""
+    found = Annotations()
+    for place in reversed(_LUNG_MASKS):  # a manual mask replaces a model's
+        if folder := beside(root, place):
+            masks = folder.resolve().glob("*_mask.png")
+            found.lung_masks |= {path.stem.removesuffix("_mask"): path for path in masks}
+            found.notes.append(f"lung masks: {place}")
+    for place in reversed(_BOXES):
+        if path := beside(root, place):
+            boxes, unlabeled = _coco(path)
+            found.boxes |= boxes
+            left_out = f"; {unlabeled} without a label left out" if unlabeled else ""
+            found.notes.append(f"lung boxes: {place}{left_out}")
+    if folder := beside(root, _LESIONS):
+        found.lesion_masks = _lesions(folder.resolve())
+        found.notes.append(f"lesion masks: {_LESIONS}")
+    if path := beside(root, _SEVERITY):
+        _merge(found.scores, _severity(path))
+        found.notes.append(f"severity scores: {_SEVERITY}")
+    if path := beside(root, _BRIXIA):
+        _merge(found.scores, _brixia(path))
+        found.notes.append(f"Brixia scores: {_BRIXIA}")
+    return found
+
+
+def to_pixels(boxes: list[dict[str, Any]], image: Path) -> list[dict[str, Any]]:
+    """Scale boxes to the pixels of the file.
+
+    Args:
+        boxes: each with label, x, y, width, height, and ``of``: the (width, height) in pixels of
+            the picture that they were drawn on.
+        image: the file here; only its header is read.
+
+    Returns:
+        label, x, y, width, height in pixels of the file, to a tenth of a pixel.
+    """
+    if not boxes:
+        return []
+    width, height = image_size(image)
+    scaled = []
+    for box in boxes:
+        across, down = width / box["of"][0], height / box["of"][1]
+        scaled.append(
+            {
+                "label": box["label"],
+                "x": round(box["x"] * across, 1),
+                "y": round(box["y"] * down, 1),
+                "width": round(box["width"] * across, 1),
+                "height": round(box["height"] * down, 1),
+            }
+        )
+    return scaled
+
+
+def _coco(path: Path) -> tuple[dict[str, list[dict[str, Any]]], int]:
+    try:
+        coco = json.loads(path.read_text(encoding="utf-8"))
+        labels = {each["id"]: each["name"].lower().replace(" ", "-") for each in coco["categories"]}
+        images = {each["id"]: each for each in coco["images"]}
+        found: dict[str, list[dict[str, Any]]] = {}
+        labeled = [each for each in coco["annotations"] if "category_id" in each]
+        for each in labeled:
+            image, (x, y, width, height) = images[each["image_id"]], each["bbox"]
+            box = {"label": labels[each["category_id"]], "x": x, "y": y}
+            box |= {"width": width, "height": height, "of": (image["width"], image["height"])}
+            found.setdefault(image["file_name"], []).append(box)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CohortError(f"{path}: not COCO annotations: {error!r}") from None
+    return found, len(coco["annotations"]) - len(labeled)
+
+
+def _lesions(folder: Path) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted(folder.glob("*.png")):
+        stem, _, kind = path.stem.rpartition("_")
+        if kind in _LESION_NAMES:
+            found.setdefault(stem, {})[_LESION_NAMES[kind]] = str(path)
+    return found
+
+
+def _severity(path: Path) -> dict[str, dict[str, float]]:
+    names = {"geographic_mean": "geographic-extent", "opacity_mean": "opacity"}
+    table = read_table(path, ("filename", *names), comment="#")
+    return _scores(table.to_dict("records"), names)
+
+
+def _brixia(path: Path) -> dict[str, dict[str, float]]:
+    zones = (*"ABCDEF", "Global")
+    readers = {"S": "senior", "J": "junior"}
+    names = {
+        f"{key}-{zone}": f"brixia-{reader}-{zone.lower()}"
+        for key, reader in readers.items()
+        for zone in zones
+    }
+    table = read_table(path, ("filename", *names))
+    return _scores(table.to_dict("records"), names)
+
+
+def _scores(rows: list[dict[Any, str]], names: dict[str, str]) -> dict[str, dict[str, float]]:
+    return {
+        row["filename"]: {name: float(row[column]) for column, name in names.items() if row[column]}
+        for row in rows
+    }
+
+
+def _merge(into: dict[str, dict[str, float]], scores: dict[str, dict[str, float]]) -> None:
+    for name, values in scores.items():
+        into.setdefault(name, {}).update(values)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value) if value else ""

@@ -1,0 +1,238 @@
+"""Generic: a CSV with columns of your own, and a folder for each class."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from hilum.core.case import COLUMNS, LABEL_COLUMNS
+from hilum.core.config import did_you_mean
+from hilum.core.errors import CohortError
+from hilum.core.labels import Label, ReferenceStandard
+from hilum.data import values
+from hilum.data.cohort import Cohort
+from hilum.data.folder import Folder, Record, read_table, rows_of
+
+TRUTHS: dict[str, float] = {
+    **dict.fromkeys(("1", "1.0", "yes", "y", "true", "positive", "pos"), 1.0),
+    **dict.fromkeys(("0", "0.0", "no", "n", "false", "negative", "neg"), 0.0),
+    **dict.fromkeys(("", "nan", "na", "n/a", "unknown", "?"), math.nan),
+}
+"""Words (lower case) that a label column of your own may hold."""
+
+CLASSES: dict[str, str] = {
+    "covid": "covid-19",
+    "covid19": "covid-19",
+    "covid-19": "covid-19",
+    "positive": "covid-19",
+    "negative": "covid-19=0",
+    "non-covid": "covid-19=0",
+    "noncovid": "covid-19=0",
+    "normal": "no-finding",
+    "no finding": "no-finding",
+    "pneumonia": "pneumonia",
+    "viral pneumonia": "viral-pneumonia",
+    "bacterial pneumonia": "bacterial-pneumonia",
+    "lung_opacity": "lung-opacity",
+    "tuberculosis": "tuberculosis",
+}
+"""Folder (lower case) -> label, or label=0."""
+
+_TEXT = ("group", "finding", "licence", "note", "source", "cohort")
+
+
+def read_csv_cohort(
+    root: Path,
+    *,
+    name: str = "csv",
+    columns: Mapping[str, str] | None = None,
+    images: Path | None = None,
+) -> Cohort:
+    """Read a CSV with columns of your own.
+
+    Args:
+        root: the CSV, or a folder with exactly one.
+        name: what to call the cohort.
+        columns: our column -> yours, e.g. {"path": "file", "covid-19": "pcr"}; a column that has
+            our name already need not be named. ``path`` is needed, ``patient_id`` should be:
+            without it each film counts as a person of its own.
+        images: folder of the images; default the folder of the CSV.
+
+    Raises:
+        CohortError: no CSV, an unknown or missing column, or a label that is no yes or no.
+    """
+    table = _one_csv(root)
+    rows = read_table(table)
+    named = _columns(columns or {}, rows.columns.tolist(), table)
+    folder = Folder(Path(images) if images else table.parent)
+    if "patient_id" not in named:
+        folder.notes.append("no patient_id: each film counts as a person of its own")
+    records = []
+    for where, row in rows_of(rows, table):
+        ours = {column: row[theirs] for column, theirs in named.items()}
+        image = _image(folder, ours["path"], where)
+        if image is not None:
+            records.append(_csv_record(ours, image, folder.root, name, where))
+    return folder.cohort(name, records, rows=len(rows))
+
+
+def read_folders(
+    root: Path,
+    *,
+    name: str = "folders",
+    classes: Mapping[str, str] | None = None,
+    patient: str = "",
+) -> Cohort:
+    """Read a folder for each class: ``root/covid/*.png``, ``root/normal/*.png``.
+
+    The classes exclude one another: a film has 1 for the label of its own folder and 0 for those of
+    the others.
+
+    Args:
+        root: the folder of the class folders.
+        name: what to call the cohort.
+        classes: folder -> label, or "label=0" for a folder that only says what it is not;
+            added to ``CLASSES``.
+        patient: regular expression whose first group, in the file name, names the person;
+            default: each film counts as a person of its own.
+
+    Raises:
+        CohortError: a folder whose class is not known, or a label that does not exist.
+    """
+    known = CLASSES | {key.lower(): label for key, label in (classes or {}).items()}
+    folder = Folder(root)
+    pattern = _pattern(patient)
+    if pattern is None:
+        folder.notes.append("no pattern for the patient: each film counts as a person of its own")
+    kinds: dict[Path, str] = {}
+    for file in folder.files:
+        parts = file.relative_to(root).parts
+        if len(parts) == 1:
+            folder.skipped.append(f"{file.name}: lies in no class folder")
+            continue
+        kinds[file] = _class(parts[0], known, root)
+    truths = {kind: _truth(kind) for kind in sorted(set(kinds.values()))}
+    labels = {label for label, _ in truths.values()}
+    records = [
+        _folder_record(file, root, name, pattern)
+        | dict.fromkeys(labels, 0.0)
+        | {truths[kind][0]: truths[kind][1]}
+        for file, kind in kinds.items()
+    ]
+    return folder.cohort(name, records, rows=len(folder.files))
+
+
+def _one_csv(root: Path) -> Path:
+    if root.is_file():
+        return root
+    found = sorted(root.glob("*.csv"))
+    if len(found) != 1:
+        raise CohortError(
+            f"{root}: {len(found)} CSV files; expected one", hint="name the CSV itself"
+        )
+    return found[0]
+
+
+def _columns(columns: Mapping[str, str], theirs: list[str], table: Path) -> dict[str, str]:
+    ours = [*COLUMNS, *LABEL_COLUMNS]
+    for name, column in columns.items():
+        if name not in ours:
+            raise CohortError(f"no column '{name}' in a cases table", hint=did_you_mean(name, ours))
+        if column not in theirs:
+            raise CohortError(f"{table}: no column '{column}'", hint=did_you_mean(column, theirs))
+    named = {name: name for name in ours if name in theirs} | dict(columns)
+    if "path" not in named:
+        raise CohortError(
+            f"{table}: no column 'path'; found {', '.join(theirs)}",
+            hint="say which column names the image: --column path=YOURS",
+        )
+    return named
+
+
+def _image(folder: Folder, text: str, where: str) -> Path | None:
+    direct = folder.root / text
+    if text and direct.is_file():
+        return direct
+    return folder.find(text, where)
+
+
+def _csv_record(ours: dict[str, str], image: Path, root: Path, name: str, where: str) -> Record:
+    inside = image.is_relative_to(root)
+    relative = image.relative_to(root).as_posix() if inside else image.as_posix()
+    record: Record = {
+        "case_id": ours.get("case_id") or f"{name}/{relative}",
+        "path": str(image.resolve()),
+        "cohort": name,
+        "source": name,
+        "patient_id": f"{name}/{ours.get('patient_id') or f'unknown-{relative}'}",
+        "modality": ours.get("modality") or "X-ray",
+        "view": values.view_of(ours.get("view", "")),
+        "sex": values.sex_of(ours.get("sex", "")),
+        "age_years": values.age_of(ours.get("age_years", "")),
+        "study_date": values.date_of(ours.get("study_date", "")),
+        "offset_days": values.number_of(ours.get("offset_days", "")),
+        "reference_standard": ours.get("reference_standard") or ReferenceStandard.UNSTATED.value,
+        "licence": "unspecified",
+    }
+    record |= {key: ours[key] for key in _TEXT if ours.get(key)}
+    for label in LABEL_COLUMNS:
+        if label in ours:
+            record[label] = _yes_or_no(ours[label], f"{where}, {label}")
+    return record
+
+
+def _yes_or_no(text: str, where: str) -> float:
+    if text.lower() not in TRUTHS:
+        raise CohortError(
+            f"{where}: {text!r}; expected 1, 0, yes, no, positive, negative or blank",
+            hint="make it a column of 1 and 0 first",
+        )
+    return TRUTHS[text.lower()]
+
+
+def _folder_record(file: Path, root: Path, name: str, pattern: re.Pattern[str] | None) -> Record:
+    relative = file.relative_to(root).as_posix()
+    found = pattern.search(file.name) if pattern else None
+    return {
+        "case_id": f"{name}/{relative}",
+        "path": str(file.resolve()),
+        "cohort": name,
+        "source": name,
+        "patient_id": f"{name}/{found[1] if found else f'unknown-{relative}'}",
+        "modality": "X-ray",
+        "finding": file.relative_to(root).parts[0],
+        "reference_standard": ReferenceStandard.UNSTATED.value,
+        "licence": "unspecified",
+    }
+
+
+def _class(folder: str, known: Mapping[str, str], root: Path) -> str:
+    if folder.lower() not in known:
+        raise CohortError(
+            f"{root / folder}: no label is known for a folder of this name",
+            hint=f"say it: --class {folder}=LABEL, LABEL one of {', '.join(LABEL_COLUMNS)}",
+        )
+    return known[folder.lower()]
+
+
+def _truth(kind: str) -> tuple[str, float]:
+    label, _, value = kind.partition("=")
+    if label not in LABEL_COLUMNS or value not in {"", "0", "1"}:
+        raise CohortError(
+            f"class '{kind}': expected LABEL or LABEL=0", hint=did_you_mean(label, Label)
+        )
+    return label, float(value or 1)
+
+
+def _pattern(text: str) -> re.Pattern[str] | None:
+    if not text:
+        return None
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise CohortError(f"patient pattern {text!r}: {error}") from None
+    if pattern.groups < 1:
+        raise CohortError(f"patient pattern {text!r}: no group", hint=r"e.g. '(patient\d+)_'")
+    return pattern

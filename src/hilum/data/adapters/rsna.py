@@ -1,0 +1,165 @@
+"""RSNA pneumonia challenge 2018 (Shih et al., Radiology: AI 2019), drawn from NIH ChestX-ray14.
+
+Boxes are drawn on the 1024 x 1024 challenge files; here they are in pixels of the file. The
+challenge gives each film an id of its own: ``rsna_nih_mapping.csv`` (torchxrayvision) links it to
+the NIH film, and so to the person.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hilum.core.errors import CohortError
+from hilum.core.labels import Label, ReferenceStandard
+from hilum.data import values
+from hilum.data.cohort import Cohort
+from hilum.data.folder import Folder, Record, read_table, rows_of
+
+SITE = "NIH Clinical Center"
+_CLASSES = "stage_2_detailed_class_info.csv"
+_BOXES = "stage_2_train_labels.csv"
+_MAPPING = "rsna_nih_mapping.csv"
+_ORIGINAL = (1024, 1024)
+_LICENCE = "RSNA Pneumonia Challenge terms: non-commercial research and education"
+_TAGS = ["PatientID", "PatientSex", "PatientAge", "ViewPosition", "Rows", "Columns"]
+
+CLASSES: dict[str, dict[Label, float]] = {
+    "Lung Opacity": {Label.LUNG_OPACITY: 1.0, Label.PNEUMONIA: 1.0, Label.NO_FINDING: 0.0},
+    "No Lung Opacity / Not Normal": {
+        Label.LUNG_OPACITY: 0.0,
+        Label.PNEUMONIA: 0.0,
+        Label.NO_FINDING: 0.0,
+    },
+    "Normal": {Label.LUNG_OPACITY: 0.0, Label.PNEUMONIA: 0.0, Label.NO_FINDING: 1.0},
+}
+"""Class -> labels. "Lung Opacity" is an opacity suspicious for pneumonia, the challenge's target."""
+
+
+@dataclass(frozen=True, slots=True)
+class RsnaLabels:
+    """What the RSNA radiologists said, by ``patientId`` (one film each)."""
+
+    classes: dict[str, str] = field(default_factory=dict)
+    boxes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    nih_image: dict[str, str] = field(default_factory=dict)
+
+    def labels_of(self, rsna_id: str, labels: tuple[Label, ...]) -> dict[str, float]:
+        """Return ``labels`` of a film: 1, 0, or NaN where they said nothing."""
+        said = CLASSES.get(self.classes.get(rsna_id, ""), {})
+        return {label.value: said.get(label, math.nan) for label in labels}
+
+
+def read_rsna_pneumonia(root: Path, *, name: str = "rsna-pneumonia") -> Cohort:
+    """Read the DICOM headers, the class table and the boxes.
+
+    A film that the mapping links to NIH carries the NIH patient ("nih-chestxray14/17111"), whom
+    other films may share; any other film counts as a person of its own.
+
+    Raises:
+        CohortError: no class table, or a file ``.dcm`` that is no DICOM file.
+    """
+    labels, folder = read_rsna_labels(root), Folder(root)
+    records, seen = [], set()
+    for file in folder.files:
+        header = _header(file)
+        seen.add(header["PatientID"])
+        records.append(_record(file, header, labels, name))
+    absent = [patient for patient in labels.classes if patient not in seen]
+    folder.missing += [f"{_CLASSES}: {patient}.dcm" for patient in absent]
+    unlisted = [Path(record["path"]).name for record in records if not record["finding"]]
+    return folder.cohort(name, records, rows=len(labels.classes), without_row=unlisted)
+
+
+def read_rsna_labels(root: Path) -> RsnaLabels:
+    """Read the class table, and boxes and mapping where they are there.
+
+    Raises:
+        CohortError: no class table, or a class or column that is not known.
+    """
+    table = read_table(root / _CLASSES, ("patientId", "class"))
+    if unknown := set(table["class"]) - CLASSES.keys():
+        raise CohortError(
+            f"{root / _CLASSES}, column class: {sorted(unknown)[0]!r}; "
+            f"expected {', '.join(CLASSES)}"
+        )
+    classes = dict(zip(table["patientId"], table["class"], strict=True))
+    mapping: dict[str, str] = {}
+    if (root / _MAPPING).is_file():
+        links = read_table(root / _MAPPING, ("patientId", "Image Index"))
+        mapping = dict(zip(links["patientId"], links["Image Index"], strict=True))
+    return RsnaLabels(classes, _boxes(root / _BOXES), mapping)
+
+
+def _boxes(path: Path) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    if not path.is_file():
+        return found
+    sides = ("x", "y", "width", "height")
+    for _, row in rows_of(read_table(path, ("patientId", *sides)), path):
+        if row["x"]:  # blank where there is no opacity
+            box: dict[str, Any] = {side: float(row[side]) for side in sides}
+            box |= {"label": Label.LUNG_OPACITY.value, "of": _ORIGINAL}
+            found.setdefault(row["patientId"], []).append(box)
+    return found
+
+
+def _record(file: Path, header: dict[str, str], labels: RsnaLabels, name: str) -> Record:
+    rsna_id = header["PatientID"]
+    boxes = labels.boxes.get(rsna_id, [])
+    return {
+        "case_id": f"{name}/{file.stem}",
+        "path": str(file.resolve()),
+        "cohort": name,
+        "source": SITE,
+        "patient_id": _patient(rsna_id, labels, name),
+        "modality": "X-ray",
+        "view": values.view_of(header["ViewPosition"]),
+        "sex": values.sex_of(header["PatientSex"]),
+        "age_years": values.age_of(header["PatientAge"]),
+        "finding": labels.classes.get(rsna_id, ""),
+        "reference_standard": (
+            ReferenceStandard.RADIOLOGIST
+            if rsna_id in labels.classes
+            else ReferenceStandard.UNSTATED
+        ).value,
+        "licence": _LICENCE,
+        "boxes": json.dumps(_scaled(boxes, header)) if boxes else "",
+        "note": f"NIH film {labels.nih_image[rsna_id]}" if rsna_id in labels.nih_image else "",
+        Label.COVID_19.value: 0.0,  # NIH films are from before 2018
+    } | labels.labels_of(rsna_id, (Label.PNEUMONIA, Label.LUNG_OPACITY, Label.NO_FINDING))
+
+
+def _patient(rsna_id: str, labels: RsnaLabels, name: str) -> str:
+    image = labels.nih_image.get(rsna_id)
+    # NIH names a film PATIENT_SERIAL.png: 00017111_005.png is of patient 17111
+    return f"nih-chestxray14/{int(image.split('_')[0])}" if image else f"{name}/{rsna_id}"
+
+
+def _scaled(boxes: list[dict[str, Any]], header: dict[str, str]) -> list[dict[str, Any]]:
+    across = float(header["Columns"]) / _ORIGINAL[0]
+    down = float(header["Rows"]) / _ORIGINAL[1]
+    return [
+        {
+            "label": box["label"],
+            "x": round(box["x"] * across, 1),
+            "y": round(box["y"] * down, 1),
+            "width": round(box["width"] * across, 1),
+            "height": round(box["height"] * down, 1),
+        }
+        for box in boxes
+    ]
+
+
+def _header(file: Path) -> dict[str, str]:
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS)
+    except (InvalidDicomError, OSError, EOFError) as error:
+        raise CohortError(f"{file}: header cannot be read: {error}") from None
+    return {tag: str(header.get(tag, "")) for tag in _TAGS}
