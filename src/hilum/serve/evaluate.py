@@ -1,0 +1,326 @@
+"""Evaluate a reader: films of a cases table -> readings -> predictions -> ``hilum.judge``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hilum.bundle.folder import Bundle
+from hilum.bundle.manifest import LabelOutput
+from hilum.core.config import did_you_mean
+from hilum.core.errors import CohortError
+from hilum.core.extras import require
+from hilum.core.reading import Status
+from hilum.image.nuisance import nuisance_features
+from hilum.judge.calibration import OperatingPoint
+from hilum.judge.evaluation import choose_labels, evaluate_predictions
+from hilum.judge.predictions import NUISANCE_PREFIX
+from hilum.judge.report import write_report
+from hilum.judge.schema import (
+    About,
+    Evaluation,
+    EvaluationSettings,
+    FlowStep,
+    NotRead,
+    Threshold,
+)
+from hilum.serve.findings import choose_points
+from hilum.serve.reader import Examined, Reader
+
+CARRIED = (
+    "patient_id",
+    "group",
+    "cohort",
+    "source",
+    "view",
+    "sex",
+    "age_years",
+    "reference_standard",
+    "training",
+)
+"""Columns of a case that its predictions keep, where the table has them."""
+
+_DISTRIBUTIONS = (
+    "hilum",
+    "onnxruntime",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "pydicom",
+    "pandas",
+    "scikit-learn",
+)
+_BATCH = 4  # films are kept until they are measured
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Readings of a cases table, ready to be judged.
+
+    Attributes:
+        table: one row per film read and label; see ``hilum.judge.predictions``.
+        not_read: films refused or in error.
+    """
+
+    table: pd.DataFrame
+    not_read: tuple[NotRead, ...]
+
+
+def evaluate(
+    reader: Reader,
+    cases: pd.DataFrame,
+    *,
+    out: Path | None = None,
+    split: str | None = None,
+    labels: Sequence[str] = (),
+    operating_point: str | None = None,
+    prevalence: float | None = None,
+    settings: EvaluationSettings | None = None,
+    name: str = "",
+    command: str = "",
+    progress: bool = True,
+) -> Evaluation:
+    """Read the films of a cases table and judge the readings.
+
+    Args:
+        reader: of ``hilum.load_bundle``.
+        cases: a cases table (``Cohort.cases``, ``hilum.data.table.read_cases``).
+        out: folder for ``evaluation.json``, pictures and page; None writes nothing.
+        split: rows whose ``split`` is this, or "fold=2"; None for all rows.
+        labels: which to judge; none for those that both the bundle and the table have.
+        operating_point: name in the bundle; None for its first.
+        prevalence: for PPV and NPV; replaces that of ``settings``.
+        settings: bootstrap folds, seed, smallest stratum, baseline.
+        name, command: of the table and of this run, for the report.
+        progress: show a bar on stderr.
+
+    Raises:
+        CohortError: a column is missing, no case is chosen, no film could be read, or no truth
+            is known.
+        ConfigError: the bundle has no operating point of that name.
+        MissingExtraError: the extra ``evaluate`` is not installed.
+    """
+    require("evaluate")
+    settings = _settings(settings, prevalence)
+    chosen = _with_training(cases, split)
+    outputs = _outputs(reader, chosen, labels)
+    points = choose_points(reader.bundle.manifest, operating_point)
+    found = predict(reader, chosen, [o.label for o in outputs], settings.nuisance, progress)
+    evaluation = evaluate_predictions(
+        found.table,
+        operating_points={point.label: _threshold(point) for point in points},
+        calibrated=[o.label for o in outputs if str(o.calibration.method) != "identity"],
+        settings=settings,
+        about=_about(reader.bundle, name, split, command),
+        flow=_flow(cases, chosen, split, found),
+        not_read=found.not_read,
+    )
+    if out is not None:
+        write_report(evaluation, found.table, out)
+    return evaluation
+
+
+def predict(
+    reader: Reader,
+    cases: pd.DataFrame,
+    labels: Sequence[str],
+    nuisance: bool = True,
+    progress: bool = False,
+) -> Predictions:
+    """Read every film of ``cases``; keep what is said of ``labels``, joined on ``case_id``.
+
+    Raises:
+        CohortError: not one film could be read.
+    """
+    rows: list[dict[str, Any]] = []
+    not_read: list[NotRead] = []
+    carried = [column for column in CARRIED if column in cases]
+    columns = ["case_id", "path", *carried, *labels]
+    records: list[dict[Any, Any]] = cases[columns].to_dict("records")
+    examined = reader.examine([case["path"] for case in records], keep=nuisance, batch_size=_BATCH)
+    for case, one in zip(records, _watched(examined, len(records), progress), strict=True):
+        reading = one.reading
+        if reading.status is Status.READ:
+            rows += _rows(case, one, labels, carried)
+        else:
+            reason = reading.reason or "no reason given"
+            not_read.append(NotRead(case_id=case["case_id"], status=reading.status, reason=reason))
+    if not rows:
+        raise CohortError(
+            f"none of {len(records)} films could be read; the first: "
+            f"{not_read[0].case_id}: {not_read[0].reason}",
+            hint="check that the paths of the table still hold",
+        )
+    return Predictions(pd.DataFrame(rows), tuple(not_read))
+
+
+def choose_cases(cases: pd.DataFrame, split: str | None) -> pd.Series:
+    """Return bool per row: is it in ``split`` ("test", "fold=2"; None for all)?
+
+    Raises:
+        CohortError: no such column, or no case in it.
+    """
+    if split is None:
+        chosen = pd.Series(data=True, index=cases.index)
+    else:
+        column, value = _column_and_value(split)
+        if column not in cases:
+            raise CohortError(
+                f"no column '{column}' in the cases table; expected one, to find '{value}'",
+                hint="'hilum split' makes one; '--split all' evaluates every film",
+            )
+        chosen = _text(cases[column]) == value
+    if not chosen.any():
+        raise CohortError(f"no case in split '{split or 'all'}'", hint=_other_splits(cases, split))
+    return chosen
+
+
+def _other_splits(cases: pd.DataFrame, split: str | None) -> str:
+    if split is None:
+        return "the table has no rows"
+    column, value = _column_and_value(split)
+    return did_you_mean(value, set(_text(cases[column])) - {""})
+
+
+def _column_and_value(split: str) -> tuple[str, str]:
+    column, equals, value = split.partition("=")
+    return (column, value) if equals else ("split", split)
+
+
+def _text(column: pd.Series) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(column):
+        return column.map(lambda number: "" if pd.isna(number) else f"{number:g}")
+    return column.astype(object).where(column.notna(), "").astype(str)
+
+
+def _with_training(cases: pd.DataFrame, split: str | None) -> pd.DataFrame:
+    """The chosen rows, with ``training``: did the film's source give training rows as well?"""
+    chosen = choose_cases(cases, split)
+    if split is None or "source" not in cases:
+        return cases[chosen]
+    column, _ = _column_and_value(split)
+    trained = _text(cases["split"]) == "train" if column == "split" else ~chosen
+    if not trained.any():
+        return cases[chosen]
+    seen = cases.loc[chosen, "source"].isin(set(cases.loc[trained, "source"]))
+    return cases[chosen].assign(training=seen.map({True: "yes", False: "no"}))
+
+
+def _outputs(reader: Reader, cases: pd.DataFrame, labels: Sequence[str]) -> list[LabelOutput]:
+    for column in ("case_id", "path"):
+        if column not in cases:
+            raise CohortError(f"no column '{column}' in the cases table")
+    outputs = reader.bundle.manifest.labels
+    names = choose_labels(labels, [o.label.value for o in outputs], reader.bundle.identity)
+    present = [name for name in names if name in cases]
+    if not present or (labels and len(present) < len(names)):
+        lacking = [name for name in names if name not in cases]
+        raise CohortError(
+            f"no column '{lacking[0]}' in the cases table; {reader.bundle.identity} answers it",
+            hint="'hilum cohort read' gives the labels that a collection has",
+        )
+    return [output for output in outputs if output.label in present]
+
+
+def _rows(
+    case: dict[Any, Any], one: Examined, labels: Sequence[str], carried: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    measured: dict[str, float] = {}
+    if one.radiograph is not None:
+        features = nuisance_features(one.radiograph)
+        measured = {f"{NUISANCE_PREFIX}{name}": value for name, value in features.items()}
+    for finding in one.reading.findings:
+        if finding.label in labels:
+            yield {
+                "case_id": case["case_id"],
+                "label": finding.label.value,
+                "truth": case[finding.label],
+                "score": finding.score,
+                "probability": finding.probability,
+                **{column: case[column] for column in carried},
+                **measured,
+            }
+
+
+def _threshold(point: OperatingPoint) -> Threshold:
+    return Threshold(
+        name=point.name,
+        threshold=point.threshold,
+        chosen_on=point.chosen_on,
+        rule=point.rule,
+        sensitivity=point.sensitivity,
+        specificity=point.specificity,
+    )
+
+
+def _settings(settings: EvaluationSettings | None, prevalence: float | None) -> EvaluationSettings:
+    values = (settings or EvaluationSettings()).model_dump()
+    if prevalence is not None:
+        values["prevalence"] = prevalence
+    return EvaluationSettings.parse(values, where="evaluate")
+
+
+def _flow(
+    cases: pd.DataFrame, chosen: pd.DataFrame, split: str | None, found: Predictions
+) -> list[FlowStep]:
+    read = chosen[chosen["case_id"].isin(set(found.table["case_id"]))]
+    refused = sum(film.status == Status.REFUSED for film in found.not_read)
+    failed = len(found.not_read) - refused
+    return [
+        FlowStep(step="Films in the table", films=len(cases), patients=_patients(cases)),
+        FlowStep(
+            step=f"In split '{split}'" if split else "Chosen: all",
+            films=len(chosen),
+            patients=_patients(chosen),
+        ),
+        FlowStep(
+            step="Read",
+            films=len(read),
+            patients=_patients(read),
+            detail=f"{refused} refused, {failed} in error; the reasons are below"
+            if found.not_read
+            else "none refused, none in error",
+        ),
+    ]
+
+
+def _patients(cases: pd.DataFrame) -> int | None:
+    for column in ("group", "patient_id"):
+        if column in cases and (_text(cases[column]) != "").any():
+            named = _text(cases[column])
+            return int(named.where(named != "", cases["case_id"]).nunique())
+    return None
+
+
+def _about(bundle: Bundle, name: str, split: str | None, command: str) -> About:
+    return About(
+        title=f"{bundle.manifest.name} {bundle.manifest.version}",
+        bundle=f"{bundle.identity}, checksum {bundle.checksum}",
+        trained_on=bundle.manifest.trained_on,
+        intended_use=bundle.manifest.intended_use,
+        cases=name,
+        split=split or "all",
+        command=command,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that can change a number of an evaluation."""
+    found = {name: importlib.metadata.version(name) for name in _DISTRIBUTIONS}
+    return {"python": platform.python_version(), **found}
+
+
+def _watched(examined: Iterator[Examined], total: int, progress: bool) -> Iterator[Examined]:
+    from tqdm import tqdm
+
+    bar = tqdm(examined, total=total, desc="reading", unit="film", delay=2, disable=not progress)
+    return iter(bar)
