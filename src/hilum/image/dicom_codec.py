@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
-from pydicom.pixels.decoders import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 
 from hilum.core.errors import ImageError, UnreadableImageError
@@ -118,7 +118,7 @@ def _colour_frame(dataset: Dataset, name: str) -> NDArray[Any]:
 def _by_plugin(dataset: Dataset, **options: Any) -> NDArray[Any]:
     syntax = dataset.file_meta.TransferSyntaxUID
     options |= {"decoding_plugin": DECODERS.get(syntax, ""), "allow_excess_frames": False}
-    stored, _ = get_decoder(syntax).as_array(dataset, **options)
+    stored: NDArray[Any] = get_decoder(syntax).as_array(dataset, **options)[0]
     return stored.astype(stored.dtype.newbyteorder("="), copy=False)
 
 

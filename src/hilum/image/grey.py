@@ -55,9 +55,10 @@ def check_colour(rgb: Samples, name: str) -> str:
             or the tone is no tint any more.
     """
     sample = _thin(rgb)
-    if float(np.ptp(sample, axis=2).max()) < _EQUAL:
+    chromas = _chroma(sample)
+    if float(chromas.max()) < _EQUAL:
         return "3 equal channels to one"
-    off_tone, chroma = _off_tone_share(sample), float(np.ptp(sample, axis=2).mean())
+    off_tone, chroma = _off_tone_share(sample), float(chromas.mean())
     if off_tone > _MAX_OFF_TONE_SHARE or chroma > _MAX_CHROMA:
         raise UnsupportedImageError(
             f"{name}: colour picture (mean chroma {chroma:.2f}, {off_tone:.0%} of the pixels off "
@@ -97,6 +98,13 @@ def _thin(rgb: Samples) -> Pixels:
     size = (min(width, _SAMPLE_SIDE), min(height, _SAMPLE_SIDE))
     thinned = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     return np.asarray(thinned, np.float32) / np.float32(np.iinfo(rgb.dtype).max)
+
+
+def _chroma(sample: Pixels) -> Pixels:
+    """Largest less smallest channel; channel by channel, ten times as fast as over an axis."""
+    red, green, blue = cv2.split(sample)
+    high = cv2.max(cv2.max(red, green), blue)
+    return np.asarray(high - cv2.min(cv2.min(red, green), blue), np.float32)
 
 
 def _off_tone_share(sample: Pixels) -> float:
