@@ -89,7 +89,9 @@ def run(arguments: list[str] | None = None) -> int:
         return errors.EXIT_USAGE
     except (KeyboardInterrupt, typer.Abort):
         result = errors.EXIT_INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as stop:  # typer and rich turn the first into the second
+        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, BrokenPipeError):
+            raise
         _close_stdout()
         return errors.EXIT_OK
     except OSError as error:

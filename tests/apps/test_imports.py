@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+HEAVY = {
+    "torch",
+    "pandas",
+    "onnxruntime",
+    "matplotlib",
+    "sklearn",
+    "scipy",
+    "ray",
+    "fastapi",
+    "cv2",
+    "pydicom",
+    "numpy",
+}
+
+
+def _loaded_after(code):
+    code += "; import json, sys; print('LOADED', json.dumps(sorted(sys.modules)))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.rpartition("LOADED")[2]))
+
+
+@pytest.mark.parametrize("code", ["import hilum", "import hilum; dir(hilum)"])
+def test_import_hilum_loads_nothing_heavy(code):
+    assert not _loaded_after(code) & HEAVY
+
+
+def test_help_loads_nothing_heavy():
+    loaded = _loaded_after("from hilum.apps.cli.main import run; run(['--help'])")
+    assert "typer" in loaded
+    assert not loaded & (HEAVY - {"numpy"})
+
+
+def test_reading_loads_no_training_and_no_tables(small_bundle, films):
+    arguments = ["read", "--json", "--bundle", str(small_bundle), str(films / "a.png")]
+    loaded = _loaded_after(f"from hilum.apps.cli.main import run; run({arguments!r})")
+    assert "onnxruntime" in loaded
+    assert not loaded & {"torch", "pandas", "matplotlib", "sklearn", "scipy", "pydicom"}
+
+
+def test_torchvision_is_absent():
+    assert find_spec("torchvision") is None

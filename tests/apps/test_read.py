@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from hilum.apps.cli.main import run
+
+KEYS = {"path", "status", "reason", "findings", "bundle", "elapsed_ms"}
+
+
+@pytest.fixture
+def read(small_bundle, capsys):
+    def call(*arguments):
+        code = run(["read", "--bundle", str(small_bundle), *map(str, arguments)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def test_json_is_one_object_a_line_in_input_order(read, films):
+    code, out, _ = read("--json", films / "b.jpg", films)
+    rows = [json.loads(line) for line in out.splitlines()]
+    names = ["b.jpg", "a.png", "b.jpg", "blank.png", "broken.jpg", "notes.txt", "tiny.png", "c.png"]
+    assert [row["path"].rpartition("/")[2] for row in rows] == names
+    assert [row["status"][:3] for row in rows] == ["rea"] * 3 + ["ref", "err", "err", "ref", "rea"]
+    assert code == 3
+    for row in rows:
+        assert row.keys() >= KEYS
+        assert (row["reason"] is None) == (row["status"] == "read")
+        assert bool(row["findings"]) == (row["status"] == "read")
+        for finding in row["findings"]:
+            assert finding.keys() >= {"label", "score", "probability", "present", "operating_point"}
+
+
+def test_all_read_is_exit_0(read, films):
+    code, out, _ = read("--json", films / "a.png", films / "sub")
+    assert code == 0
+    assert len(out.splitlines()) == 2
+
+
+def test_the_table_has_every_row_and_what_it_means(read, films):
+    code, out, _ = read(films)
+    assert code == 3
+    for word in ("a.png", "c.png", "refused", "error", "text; expected a film", "balanced"):
+        assert word in out
+    assert "7 films: 3 read, 2 refused, 2 error" in out
+    assert "Research use only" in out
+    assert "Not calibrated" in out
+
+
+def test_an_operating_point_is_chosen_by_name(read, films):
+    code, out, _ = read("--json", "--operating-point", "sensitive", films / "a.png")
+    assert code == 0
+    assert {f["operating_point"] for f in json.loads(out)["findings"]} == {"sensitive"}
+    code, _, err = read("--operating-point", "sensitve", films / "a.png")
+    assert code == 6
+    assert "did you mean 'sensitive'?" in err
+
+
+def test_nothing_found_is_one_clear_error(read, tmp_path):
+    code, out, err = read(tmp_path)
+    assert (code, out) == (6, "")
+    assert err.startswith(f"error: {tmp_path}: no files found")
+    assert "hint: " in err
+
+
+def test_a_missing_bundle_is_exit_7(capsys, films, tmp_path):
+    assert run(["read", "--bundle", str(tmp_path), str(films / "a.png")]) == 7
+    assert "no bundle here" in capsys.readouterr().err
+
+
+def test_overlays_are_in_film_coordinates(read, films, tmp_path):
+    code, _, err = read("--json", "--heatmap", tmp_path / "maps", films)
+    assert code == 3
+    names = {f"{stem}.{label}.png" for stem in "abc" for label in ("covid-19", "pneumonia")}
+    assert {path.name for path in (tmp_path / "maps").iterdir()} == names
+    assert "wrote 6 overlays" in err
+    picture = cv2.imread(str(tmp_path / "maps" / "a.covid-19.png"), cv2.IMREAD_UNCHANGED)
+    assert picture.shape[1] == 160
+    assert picture.shape[0] > 200
+    assert picture.ndim == 3
+
+
+def test_films_of_one_name_keep_their_own_overlay(read, films, tmp_path):
+    for ward in ("1", "2"):
+        (tmp_path / ward).mkdir()
+        (tmp_path / ward / "a.png").write_bytes((films / "a.png").read_bytes())
+    read("--heatmap", tmp_path / "maps", tmp_path / "1", tmp_path / "2")
+    assert (tmp_path / "maps" / "a.covid-19.png").is_file()
+    assert (tmp_path / "maps" / "a-2.covid-19.png").is_file()
+
+
+def test_a_page_is_written(read, films, tmp_path):
+    code, _, err = read("--html", tmp_path / "report.html", films)
+    assert code == 3
+    assert "report.html" in err
+    assert "3 read, 2 refused, 2 not opened" in (tmp_path / "report.html").read_text()
+
+
+def test_a_network_without_evidence_is_read_without_overlays(make_bundle, films, tmp_path, capsys):
+    bundle = make_bundle(tmp_path / "bundle", evidence=False)
+    maps = tmp_path / "maps"
+    code = run(["read", "-b", str(bundle), "--heatmap", str(maps), str(films / "a.png")])
+    assert code == 0
+    assert "no evidence maps" in capsys.readouterr().err
+    assert list(maps.iterdir()) == []
+
+
+@pytest.fixture
+def many(tmp_path):
+    film = np.random.default_rng(0).integers(0, 255, (512, 512), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "0000.png"), film)
+    for number in range(1, 2000):
+        os.link(tmp_path / "0000.png", tmp_path / f"{number:04}.png")
+    return tmp_path
+
+
+def _start(*arguments):
+    command = [sys.executable, "-m", "hilum", "read", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_an_interruption_leaves_finished_rows(small_bundle, many):
+    process = _start("--json", "-b", small_bundle, many)
+    first = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    rest, err = process.communicate(timeout=60)
+    rows = [json.loads(line) for line in [first, *rest.splitlines()]]
+    assert process.returncode == 130
+    assert 1 <= len(rows) < 2000
+    assert {row["status"] for row in rows} == {"read"}
+    assert "interrupted" in err
+    assert "Traceback" not in err
+
+
+def test_a_reader_that_goes_away_is_no_error(small_bundle, many):
+    process = _start("--json", "-b", small_bundle, many)
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(timeout=60) == 0
+    assert "Traceback" not in err
+    assert "BrokenPipe" not in err

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hilum.bundle.folder import open_bundle
+from hilum.core.errors import ConfigError
+from hilum.serve.findings import choose_points, findings_of, sigmoid
+
+
+@pytest.fixture(scope="module")
+def manifest(small_bundle):
+    return open_bundle(small_bundle).manifest
+
+
+@given(st.floats(-700, 700))
+def test_sigmoid_is_the_logistic_function(logit):
+    assert sigmoid(np.array(logit)) == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-15)
+
+
+def test_findings_are_the_labels_in_order(manifest):
+    covid, pneumonia = findings_of(manifest, np.array([0.0, -3.0], np.float32), None)
+    assert (covid.label, covid.code, covid.score) == ("covid-19", "840539006", 0.5)
+    assert covid.present
+    assert (covid.operating_point, covid.threshold) == ("balanced", 0.5)
+    assert pneumonia.label == "pneumonia"
+    assert not pneumonia.present
+    assert pneumonia.probability == pneumonia.score
+    assert pneumonia.calibration == "identity"
+
+
+def test_another_operating_point_changes_the_decision_alone(manifest):
+    logits = np.array([-1.0, -1.0], np.float32)
+    balanced = findings_of(manifest, logits, "balanced")
+    sensitive = findings_of(manifest, logits, "sensitive")
+    assert [f.present for f in balanced] == [False, False]
+    assert [f.present for f in sensitive] == [True, True]
+    assert [f.score for f in balanced] == [f.score for f in sensitive]
+
+
+def test_an_unknown_operating_point_suggests_one(manifest):
+    with pytest.raises(ConfigError, match="sensitiv") as caught:
+        choose_points(manifest, "sensitiv")
+    assert caught.value.hint == "did you mean 'sensitive'?"
