@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,30 @@ def read_cohort(name: str, root: str | Path, **options: Any) -> Cohort:
     Raises:
         CohortError: no such adapter, option or folder, or a table that is not as expected.
     """
+    reader = _reader(name, options)
+    root = Path(root).expanduser()
+    if not root.exists():
+        raise CohortError(f"{root}: no such folder", hint="check the path of the collection")
+    return reader(root, **options)
+
+
+def option_from_text(name: str, option: str, text: str) -> Any:
+    """Return the value of an adapter's option that a command line gives as text.
+
+    >>> option_from_text("bimcv-covid19", "days", "7")
+    7
+
+    Raises:
+        CohortError: no such adapter or option, or a number that is none.
+    """
+    default = inspect.signature(_reader(name, [option])).parameters[option].default
+    try:
+        return int(text) if isinstance(default, int) else text
+    except ValueError:
+        raise CohortError(f"option {option}={text}: expected a whole number") from None
+
+
+def _reader(name: str, options: Iterable[str]) -> Adapter:
     if name not in COHORTS:
         raise CohortError(f"no cohort adapter '{name}'", hint=did_you_mean(name, COHORTS))
     known = options_of(name)
@@ -61,10 +86,7 @@ def read_cohort(name: str, root: str | Path, **options: Any) -> Cohort:
             raise CohortError(
                 f"adapter '{name}' has no option '{option}'", hint=did_you_mean(option, known)
             )
-    root = Path(root).expanduser()
-    if not root.exists():
-        raise CohortError(f"{root}: no such folder", hint="check the path of the collection")
-    return COHORTS[name](root, **options)
+    return COHORTS[name]
 
 
 def options_of(name: str) -> list[str]:

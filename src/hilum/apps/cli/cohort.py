@@ -1,9 +1,316 @@
-"""``hilum cohort``."""
+"""``hilum cohort``: list, fetch, read, merge and check collections of films."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+from hilum.apps.cli.cohort_print import (
+    print_catalog,
+    print_check,
+    print_entry,
+    print_merged,
+    print_summary,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hilum.data.catalog import Entry
+    from hilum.data.cohort import Cohort
+    from hilum.data.fetch import Progress
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+cohort_app = typer.Typer(
+    help="Collections of films: list, fetch, read into a cases table, merge, check.",
+    no_args_is_help=True,
+)
 
 
 def register(app: typer.Typer, panel: str) -> None:
     """Add the verb to the command line."""
+    app.add_typer(cohort_app, name="cohort", rich_help_panel=panel)
+
+
+@cohort_app.command("list")
+def list_cohorts(
+    name: Annotated[str | None, typer.Argument(help="Show one collection in full.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the catalog: what each collection is, its size, licence, citation and address.
+
+    "fetch" says whether `hilum cohort fetch` can download it; the others need
+    a login or an agreement, and the full entry says how to get them. Two
+    adapters are for data of your own: "csv" (a table with columns of your
+    own) and "folders" (a folder for each class).
+
+    [bold]Example:[/bold] hilum cohort list shenzhen
+    """
+    from hilum.data.catalog import CATALOG
+
+    entries = [_entry(name)] if name else list(CATALOG.values())
+    if as_json:
+        typer.echo(json.dumps([asdict(entry) for entry in entries], indent=2))
+    elif name:
+        print_entry(entries[0])
+    else:
+        print_catalog(entries)
+
+
+@cohort_app.command("read")
+def read(
+    name: Annotated[str, typer.Argument(help="Adapter, e.g. covid-cxnet; see the list.")],
+    root: Annotated[Path, typer.Argument(help="The folder that the collection unpacks to.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the cases table to this CSV.")
+    ] = None,
+    called: Annotated[
+        str | None, typer.Option("--name", help="What to call the cohort; default the adapter.")
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="csv only: OURS=YOURS, e.g. path=file.")
+    ] = None,
+    folder_class: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="folders only: FOLDER=LABEL, or FOLDER=LABEL=0."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Another option of the adapter: KEY=VALUE.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read a collection from disk into a cases table, one row a film.
+
+    Labels are 1, 0 or blank, and blank means unknown. What was odd is
+    counted, never dropped in silence: rows whose image is missing, names that
+    differ in case or extension, images without a row. Without -o only the
+    summary is printed.
+
+    [bold]Example:[/bold] hilum cohort read covid-cxnet data/COVID-CXNet -o cxnet.csv
+    """
+    from hilum.data.cohorts import option_from_text, read_cohort
+    from hilum.data.table import write_cases
+
+    options: dict[str, Any] = {
+        key: option_from_text(name, key, text) for key, text in _pairs(settings, "--set").items()
+    }
+    if called:
+        options["name"] = called
+    if column:
+        options["columns"] = _pairs(column, "--column")
+    if folder_class:
+        options["classes"] = _pairs(folder_class, "--class")
+    cohort = read_cohort(name, root, **options)
+    if out is not None:
+        write_cases(cohort.cases, out)
+    if as_json:
+        typer.echo(json.dumps(summary(cohort) | {"out": str(out) if out else None}))
+    else:
+        print_summary(cohort, out)
+
+
+@cohort_app.command("merge")
+def merge(
+    tables: Annotated[list[Path], typer.Argument(help="Cases tables.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Write the merged table to this CSV.")],
+    as_json: Json = False,
+) -> None:
+    """Put cases tables under one another.
+
+    A label that one table lacks is unknown (blank) there. The same case_id in
+    two tables is an error that names both rows. Paths are kept relative to
+    the new table where the films lie beneath its folder.
+
+    [bold]Example:[/bold] hilum cohort merge cxnet.csv shenzhen.csv -o cases.csv
+    """
+    from hilum.data.cohort import label_counts
+    from hilum.data.table import merge_cases, read_cases, write_cases
+
+    cases = merge_cases([read_cases(table) for table in tables], [str(table) for table in tables])
+    write_cases(cases, out)
+    if as_json:
+        counts = {name: _counts(count) for name, count in label_counts(cases).items()}
+        typer.echo(json.dumps({"out": str(out), "films": len(cases), "labels": counts}))
+    else:
+        print_merged(cases, out)
+
+
+@cohort_app.command("check")
+def check(
+    table: Annotated[Path, typer.Argument(help="A cases table, with or without a split.")],
+    films: Annotated[
+        bool, typer.Option(help="Open the films and look for duplicates (--no-films: skip).")
+    ] = True,
+    pairs_file: Annotated[
+        Path | None, typer.Option("--pairs", help="Duplicates found before, as CSV.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a cases table, and its split for patients or films on both sides.
+
+    Every value is validated; images that are missing are counted. If the
+    table has a column "split" or "fold", made here or elsewhere, every
+    patient, group of linked patients or duplicate film that stands on two
+    sides is listed with both cases, and the exit code is 5. Duplicates are
+    found in the pixels, in spite of crop, size, contrast or file format.
+
+    [bold]Example:[/bold] hilum cohort check split.csv
+    """
+    from hilum.data.leaks import SIDE_COLUMNS, check_leaks, raise_on_leak
+    from hilum.data.table import read_cases
+
+    cases = read_cases(table)
+    there = cases[[Path(path).is_file() for path in cases["path"]]]
+    pairs = _duplicate_pairs(there, pairs_file, films)
+    divided = any(name in cases for name in SIDE_COLUMNS)
+    leaks = check_leaks(cases, pairs) if divided else []
+    found = {
+        "table": str(table),
+        "films": len(cases),
+        "missing": len(cases) - len(there),
+        "patients": int(cases["patient_id"].nunique()),
+        "duplicates": None if pairs is None else len(pairs),
+        "divided": divided,
+        "leaks": [asdict(leak) for leak in leaks],
+    }
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        print_check(found, [str(leak) for leak in leaks])
+    raise_on_leak(leaks)
+
+
+@cohort_app.command("fetch")
+def fetch_cohort(
+    name: Annotated[str, typer.Argument(help="A collection of `hilum cohort list`.")],
+    root: Annotated[Path, typer.Option("--out", "-o", help="Folder to download into.")],
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="I have read the licence and accept it.")
+    ] = False,
+    mirror: Annotated[
+        str | None,
+        typer.Option(help="Server or folder that holds NAME/FILE.", envvar="HILUM_MIRROR"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Download a collection, after you accept its licence.
+
+    A broken download goes on where it stopped when the command is run again.
+    Checksums are compared where they are known; a wrong one deletes the file.
+    A mirror (--mirror or HILUM_MIRROR: an address, or a folder on a machine
+    without internet) holds NAME/FILE, and best also NAME/SHA256SUMS as
+    written by sha256sum.
+
+    [bold]Example:[/bold] hilum cohort fetch covidx -o data/covidx-lists --accept-licence
+    """
+    from hilum.data.fetch import fetch
+
+    entry = _entry(name)
+    accepted = accept_licence or _ask(entry)
+    with _progress_bar() as progress:
+        files = fetch(entry, root, accept_licence=accepted, mirror=mirror, progress=progress)
+    if as_json:
+        typer.echo(json.dumps([asdict(file) for file in files]))
+        return
+    for file in files:
+        state = "fetched" if file.new else "already here"
+        checked = "checksum agrees" if file.checked else "no published checksum; recorded"
+        typer.echo(f"{file.file}: {state}, {checked}, sha256 {file.sha256[:16]}...")
+    typer.echo(f"next: hilum cohort read {name} {root} -o {name}.csv")
+
+
+def summary(cohort: Cohort) -> dict[str, Any]:
+    """Say what was read, in JSON's types."""
+    return {
+        "cohort": cohort.name,
+        "films": cohort.films,
+        "patients": cohort.patients,
+        "sources": int(cohort.cases["source"].nunique()),
+        "labels": {name: _counts(count) for name, count in cohort.label_counts().items()},
+        "report": asdict(cohort.report),
+    }
+
+
+def _counts(count: tuple[int, int, int]) -> dict[str, int]:
+    return dict(zip(("1", "0", "unknown"), count, strict=True))
+
+
+def _entry(name: str) -> Entry:
+    from hilum.core.config import did_you_mean
+    from hilum.core.errors import CohortError
+    from hilum.data.catalog import CATALOG
+
+    if name not in CATALOG:
+        raise CohortError(f"no collection '{name}'", hint=did_you_mean(name, CATALOG))
+    return CATALOG[name]
+
+
+def _pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
+    from hilum.core.errors import CohortError
+
+    found = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not (equals and key.strip() and value.strip()):
+            raise CohortError(f"{option} {text}: expected KEY=VALUE")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def _duplicate_pairs(
+    there: pd.DataFrame, pairs_file: Path | None, films: bool
+) -> pd.DataFrame | None:
+    if pairs_file is not None:
+        from hilum.data.folder import read_table
+
+        return read_table(pairs_file, ("case_id_a", "case_id_b", "kind"))
+    if not films or there.empty:
+        return None
+    from hilum.data.duplicates import find_duplicates
+
+    return find_duplicates(there, progress=True)
+
+
+def _ask(entry: Entry) -> bool:
+    print_entry(entry, to_stderr=True)
+    try:
+        return typer.confirm("Do you accept this licence?", default=False, err=True)
+    except typer.Abort:  # nobody there to answer
+        return False
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(file: str, done: int, total: int | None) -> None:
+            if file not in tasks:
+                tasks[file] = bar.add_task(file, total=total)
+            bar.update(tasks[file], completed=done, total=total)
+
+        yield show

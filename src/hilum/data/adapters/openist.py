@@ -17,12 +17,12 @@ _MASK_MARK = "@"
 
 
 def read_openist(root: Path, *, name: str = "openist") -> Cohort:
-    """Read ``Chest_x-ray/``.
+    """Read ``Chest_x-ray/``, or ``Datasets/Chest_x-ray/`` as in the repository.
 
     Raises:
         CohortError: no film there.
     """
-    folder = Folder(first_folder(root, "Chest_x-ray"))
+    folder = Folder(first_folder(root, "Chest_x-ray", "Datasets/Chest_x-ray"))
     masks = {path.stem: path for path in folder.files if path.stem.endswith(_MASK_MARK)}
     films = [path for path in folder.files if path.stem not in masks]
     records = [_record(film, masks.get(film.stem + _MASK_MARK), name) for film in films]

@@ -36,7 +36,7 @@ CLASSES: dict[str, dict[Label, float]] = {
     },
     "Normal": {Label.LUNG_OPACITY: 0.0, Label.PNEUMONIA: 0.0, Label.NO_FINDING: 1.0},
 }
-"""Class -> labels. "Lung Opacity" is an opacity suspicious for pneumonia, the challenge's target."""
+"""Class -> labels; "Lung Opacity", the target, is an opacity suspicious for pneumonia."""
 
 
 @dataclass(frozen=True, slots=True)
