@@ -107,7 +107,7 @@ def bootstrap(
 
     >>> from hilum.judge.metrics import auroc
     >>> print(bootstrap(auroc, [0, 0, 1, 1, 1, 0], [0.1, 0.4, 0.3, 0.8, 0.9, 0.2], folds=200))
-    0.89 [0.50, 1.00] (n=6)
+    0.89 [0.39, 1.00] (n=6)
     """
     truths, scores = np.asarray(truth, np.float64), np.asarray(score, np.float64)
     owners = np.arange(truths.size) if groups is None else np.asarray(groups)

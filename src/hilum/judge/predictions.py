@@ -23,7 +23,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
         CohortError: no such file, not a table, or a fault in it.
     """
     try:
-        table = pd.read_csv(path, float_precision="round_trip", dtype={"case_id": str})
+        table = pd.read_csv(path, dtype={"case_id": str})
     except (OSError, ValueError) as error:
         raise CohortError(f"{path}: {error}", hint="expected a CSV with a header") from None
     return check_predictions(table, where=str(path))

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
+
+from hilum.core.errors import CohortError
+from hilum.judge.evaluation import choose_labels, evaluate_predictions
+from hilum.judge.schema import Evaluation, EvaluationSettings, NotRead, Threshold
+from hilum.judge.words import headline
+
+FAST = EvaluationSettings(folds=50)
+
+
+def test_every_number_is_that_of_scikit_learn_on_the_known_cases(predictions):
+    point = Threshold(name="p", threshold=0.52, chosen_on="val", rule="stated")
+    settings = FAST.model_copy(update={"prevalence": 0.2})
+    label = evaluate_predictions(
+        predictions, operating_points={"covid-19": point}, settings=settings
+    )["covid-19"]
+    known = predictions.dropna(subset=["truth"])
+    truth, called = known["truth"] == 1, known["score"] >= 0.52
+    assert label.metrics["auroc"].value == pytest.approx(roc_auc_score(truth, known["score"]))
+    precision, recall, f1, support = precision_recall_fscore_support(truth, called)
+    for row, *expected in zip(label.classes, precision, recall, f1, support, strict=True):
+        found = (row.precision.value, row.recall.value, row.f1.value, row.support)
+        assert found == pytest.approx(tuple(expected))
+    assert label.films == len(known) == 380
+    assert label.unlabelled == 20
+    assert label.patients == known["group"].nunique()
+    assert label.positives + label.negatives == label.films
+    assert label.metrics["sensitivity"].n == label.positives
+    assert label.metrics["specificity"].n == label.negatives
+    sens, spec = recall[1], recall[0]
+    ppv = sens * 0.2 / (sens * 0.2 + (1 - spec) * 0.8)
+    assert label.metrics["ppv"].value == pytest.approx(ppv)
+    counts = label.counts
+    assert counts.true_positive == int((truth & called).sum())
+    assert counts.false_negative == int((truth & ~called).sum())
+    assert label.reference_standard["RT-PCR"]["positive"] == label.positives
+    assert label.reference_standard["unstated"]["negative"] == label.negatives
+    for estimate in label.metrics.values():
+        assert estimate.low <= estimate.value <= estimate.high
+
+
+def test_an_evaluation_survives_json_with_null_for_nan(predictions, tmp_path):
+    predictions.loc[predictions["truth"] == 0, "truth"] = 1  # one class: AUROC is NaN
+    found = evaluate_predictions(
+        predictions,
+        settings=FAST,
+        not_read=[NotRead(case_id="case/x", status="refused", reason="a CT slice")],
+    )
+    path = tmp_path / "evaluation.json"
+    found.write(path)
+
+    def refuse(token):
+        raise AssertionError(f"{token} is not JSON")
+
+    raw = json.loads(path.read_text(), parse_constant=refuse)
+    assert raw["schema_version"] == "1.0"
+    assert raw["labels"][0]["metrics"]["auroc"]["value"] is None
+    again = Evaluation.load(path)
+    assert again.model_dump_json() == found.model_dump_json()
+    assert math.isnan(again["covid-19"].metrics["auroc"].value)
+    assert again.not_read == found.not_read
+
+
+def test_a_file_that_is_no_evaluation_is_refused(tmp_path):
+    path = tmp_path / "evaluation.json"
+    path.write_text('{"schema_version": "9"}')
+    with pytest.raises(CohortError, match="not an evaluation"):
+        Evaluation.load(path)
+
+
+def test_the_same_seed_gives_the_same_evaluation(predictions):
+    one, same = (evaluate_predictions(predictions, settings=FAST) for _ in range(2))
+    assert one.model_dump_json() == same.model_dump_json()
+
+
+def test_rows_in_another_order_give_the_same_values(predictions):
+    shuffled = predictions.sample(frac=1, random_state=1)
+    settings = EvaluationSettings(folds=0, nuisance=False)
+    one, two = (evaluate_predictions(t, settings=settings) for t in (predictions, shuffled))
+    for name, estimate in one["covid-19"].metrics.items():
+        assert estimate.value == pytest.approx(two["covid-19"].metrics[name].value)
+
+
+def test_one_class_says_how_often_it_calls_and_nothing_more(predictions):
+    only = predictions[predictions["truth"] == 1]
+    label = evaluate_predictions(only, settings=FAST)["covid-19"]
+    assert label.metrics["auroc"].note == "one class only: every case is positive"
+    assert label.metrics["sensitivity"].n == len(only)
+    assert math.isnan(label.metrics["specificity"].value)
+    assert label.baseline == ()
+    assert "no AUROC can be given" in headline(label)[0]
+
+
+def test_a_label_without_any_truth_is_named_and_left_out(predictions):
+    other = predictions.assign(label="sars", truth=np.nan)
+    both = evaluate_predictions(
+        pd_concat(predictions, other), settings=EvaluationSettings(folds=0, nuisance=False)
+    )
+    assert [label.label for label in both.labels] == ["covid-19"]
+    assert any(said.startswith("sars") for said in both.not_known)
+
+
+def test_what_is_not_known_is_said(predictions):
+    said = " ".join(evaluate_predictions(predictions, settings=FAST).not_known)
+    for phrase in ("no calibration", "trained on is not recorded", "reference standard", "view"):
+        assert phrase in said
+    trained = predictions.assign(training="yes")
+    said = " ".join(evaluate_predictions(trained, settings=FAST).not_known)
+    assert "never seen" in said
+
+
+def test_labels_are_chosen_by_name():
+    assert choose_labels([], ["a", "b"], "here") == ["a", "b"]
+    assert choose_labels(["b"], ["a", "b"], "here") == ["b"]
+    with pytest.raises(CohortError, match="'c' is not in here"):
+        choose_labels(["c"], ["a", "b"], "here")
+
+
+def pd_concat(*tables):
+    import pandas as pd
+
+    return pd.concat(tables, ignore_index=True)

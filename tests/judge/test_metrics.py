@@ -1,0 +1,141 @@
+"""Every metric against scikit-learn: random data, ties, unknown truths and single classes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+from sklearn.calibration import calibration_curve
+
+from hilum.judge import metrics as m
+
+SCORES = st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.5, 0.5, 0.75, 0.9, 1.0])
+CASES = st.lists(st.tuples(st.sampled_from([0.0, 1.0, np.nan]), SCORES), max_size=40)
+
+
+def _split(cases):
+    truth = np.array([c[0] for c in cases], float)
+    score = np.array([c[1] for c in cases], float)
+    known = ~np.isnan(truth)
+    return truth, score, truth[known], score[known]
+
+
+def _same(ours, theirs):
+    assert float(ours) == pytest.approx(theirs, abs=1e-12, nan_ok=True)
+
+
+@given(CASES)
+def test_curves_equal_scikit_learn(cases):
+    truth, score, known, known_score = _split(cases)
+    both = len(set(known)) == 2
+    _same(m.auroc(truth, score), sk.roc_auc_score(known, known_score) if both else np.nan)
+    some = known.any()
+    expected = sk.average_precision_score(known, known_score) if some else np.nan
+    _same(m.average_precision(truth, score), expected)
+
+
+@given(CASES.filter(lambda cases: any(t == t for t, _ in cases)), SCORES)
+def test_counts_equal_scikit_learn(cases, threshold):
+    truth, score, known, known_score = _split(cases)
+    table = m.confusion(truth, score >= threshold)
+    called = known_score >= threshold
+    tn, fp, fn, tp = sk.confusion_matrix(known, called, labels=[0, 1]).ravel()
+    assert (table.true_negative, table.false_positive) == (tn, fp)
+    assert (table.false_negative, table.true_positive) == (fn, tp)
+    for ours, target in ((table, 1), (table.flipped, 0)):
+        precision, recall, f1, _ = sk.precision_recall_fscore_support(
+            known, called, labels=[target], zero_division=np.nan
+        )
+        _same(m.precision(ours), precision[0])
+        _same(m.sensitivity(ours), recall[0])
+        _same(m.f1(ours), f1[0])
+    assert float(m.specificity(table)) == pytest.approx(
+        float(m.sensitivity(table.flipped)), nan_ok=True
+    )
+
+
+@given(CASES.filter(lambda cases: len({t for t, _ in cases if t == t}) == 2), SCORES)
+def test_summaries_equal_scikit_learn(cases, threshold):
+    truth, score, known, known_score = _split(cases)
+    table = m.confusion(truth, score >= threshold)
+    called = known_score >= threshold
+    _same(m.accuracy(table), sk.accuracy_score(known, called))
+    _same(m.balanced_accuracy(table), sk.balanced_accuracy_score(known, called))
+    if len(set(called)) == 2:  # scikit-learn says 0 where the correlation is undefined
+        _same(m.mcc(table), sk.matthews_corrcoef(known, called))
+    else:
+        assert np.isnan(m.mcc(table))
+
+
+@given(CASES.filter(lambda cases: any(t == t for t, _ in cases)))
+def test_brier_and_ece_equal_scikit_learn(cases):
+    truth, score, known, known_score = _split(cases)
+    _same(m.brier(truth, score), np.mean((known - known_score) ** 2))
+    if len(set(known)) == 2:
+        _same(m.brier(truth, score), sk.brier_score_loss(known, known_score))
+        seen, stated = calibration_curve(known, known_score, n_bins=10)
+        edges = np.linspace(0, 1, 11)
+        sizes = np.bincount(np.searchsorted(edges[1:-1], known_score), minlength=10)
+        expected = np.sum(sizes[sizes > 0] * np.abs(seen - stated)) / known.size
+        _same(m.ece(truth, score), expected)
+
+
+@settings(max_examples=50)
+@given(CASES, st.data())
+def test_weights_equal_repeating_the_cases(cases, data):
+    """The heart of the bootstrap: a weight of two is the same as the case standing twice."""
+    truth, score, *_ = _split(cases)
+    counts = data.draw(st.lists(st.integers(0, 3), min_size=len(cases), max_size=len(cases)))
+    weights = np.array([counts, np.ones(len(cases))], float).reshape(2, len(cases))
+    again, again_score = np.repeat(truth, counts), np.repeat(score, counts)
+    for metric in (m.auroc, m.average_precision, m.brier, m.ece):
+        both = metric(truth, score, weights)
+        assert both.shape == (2,)
+        _same(both[0], float(metric(again, again_score)))
+        _same(both[1], float(metric(truth, score)))
+    weighted = m.confusion(truth, score >= 0.5, weights)
+    repeated = m.confusion(again, again_score >= 0.5)
+    for function in (m.sensitivity, m.specificity, m.precision, m.f1, m.mcc, m.balanced_accuracy):
+        _same(function(weighted)[0], float(function(repeated)))
+
+
+def test_predictive_values_at_the_sample_prevalence_are_the_sample_values():
+    rng = np.random.default_rng(0)
+    truth, called = rng.random(500) < 0.3, rng.random(500) < 0.4
+    table = m.confusion(truth, called)
+    assert float(m.ppv_at(table, truth.mean())) == pytest.approx(sk.precision_score(truth, called))
+    assert float(m.npv_at(table, truth.mean())) == pytest.approx(
+        sk.precision_score(~truth, ~called)
+    )
+    # by hand: sensitivity 0.9, specificity 0.8, prevalence 0.1
+    table = m.confusion([1] * 10 + [0] * 10, [1] * 9 + [0] + [1] * 2 + [0] * 8)
+    assert float(m.ppv_at(table, 0.1)) == pytest.approx(0.09 / 0.27)
+    assert float(m.npv_at(table, 0.1)) == pytest.approx(0.72 / 0.73)
+
+
+def test_roc_curve_passes_through_the_points_of_scikit_learn():
+    rng = np.random.default_rng(1)
+    truth, score = rng.random(200) < 0.4, rng.integers(0, 20, 200) / 20
+    false, true = m.roc_curve(truth, score)
+    expected_false, expected_true, _ = sk.roc_curve(truth, score, drop_intermediate=False)
+    np.testing.assert_allclose(false, expected_false, atol=1e-12)
+    np.testing.assert_allclose(true, expected_true, atol=1e-12)
+
+
+def test_precision_recall_curve_has_the_points_of_scikit_learn():
+    rng = np.random.default_rng(2)
+    truth, score = rng.random(200) < 0.4, rng.integers(0, 20, 200) / 20
+    precision, recall = m.precision_recall_curve(truth, score)
+    expected_precision, expected_recall, _ = sk.precision_recall_curve(truth, score)
+    np.testing.assert_allclose(precision, expected_precision[-2::-1], atol=1e-12)
+    np.testing.assert_allclose(recall, expected_recall[-2::-1], atol=1e-12)
+
+
+def test_without_cases_everything_is_undefined():
+    for metric in (m.auroc, m.average_precision, m.brier, m.ece):
+        assert np.isnan(metric([], []))
+        assert np.isnan(metric([np.nan], [0.5]))
+    for metric in (m.sensitivity, m.specificity, m.precision, m.f1, m.accuracy, m.mcc):
+        assert np.isnan(metric(m.confusion([], [])))

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hilum.core.errors import CohortError
+from hilum.judge.predictions import check_predictions, read_predictions, scored
+
+GOOD = {"case_id": ["a", "b"], "label": "covid-19", "truth": [1, 0], "score": [0.9, 0.1]}
+
+
+def test_what_may_be_left_out_is_filled():
+    table = check_predictions(pd.DataFrame(GOOD | {"patient_id": ["p", np.nan]}))
+    assert table["probability"].tolist() == [0.9, 0.1]
+    assert table["group"].tolist() == ["p", "b"]
+    assert table["view"].tolist() == ["", ""]
+    assert table["age_years"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"truth": [2, 0]}, "truth 2"),
+        ({"score": [1.5, 0.1]}, "score 1.5"),
+        ({"score": [np.nan, 0.1]}, "score nan"),
+        ({"score": ["high", 0.1]}, "score 'high'"),
+        ({"probability": [-0.1, 0.1]}, "probability -0.1"),
+        ({"case_id": ["a", "a"]}, "a stands twice"),
+        ({"truth": [np.nan, np.nan]}, "every truth is blank"),
+    ],
+)
+def test_faults_are_refused_with_the_film(change, message):
+    with pytest.raises(CohortError, match=message):
+        check_predictions(pd.DataFrame(GOOD | change))
+
+
+def test_a_missing_column_is_named_with_the_nearest():
+    table = pd.DataFrame(GOOD).rename(columns={"score": "scores"})
+    with pytest.raises(CohortError, match="no column 'score'") as refused:
+        check_predictions(table)
+    assert "scores" in refused.value.hint
+
+
+def test_no_rows_and_no_file_are_refused(tmp_path):
+    with pytest.raises(CohortError, match="no rows"):
+        check_predictions(pd.DataFrame(GOOD).head(0))
+    with pytest.raises(CohortError, match=r"gone\.csv"):
+        read_predictions(tmp_path / "gone.csv")
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(CohortError, match=r"empty\.csv"):
+        read_predictions(tmp_path / "empty.csv")
+
+
+def test_numbers_come_back_from_csv_bit_by_bit(predictions, tmp_path):
+    path = tmp_path / "predictions.csv"
+    predictions.to_csv(path, index=False)
+    pd.testing.assert_series_equal(read_predictions(path)["score"], predictions["score"])
+
+
+def test_a_score_at_the_threshold_is_called():
+    cases = scored(check_predictions(pd.DataFrame(GOOD)), 0.9)
+    assert cases.called.tolist() == [True, False]
