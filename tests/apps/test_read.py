@@ -132,7 +132,9 @@ def test_an_interruption_leaves_finished_rows(small_bundle, many):
     process = _start("--json", "-b", small_bundle, many)
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    rest, err = process.communicate(timeout=60)
+    with process.stdout, process.stderr:
+        rest, err = process.stdout.read(), process.stderr.read()
+    process.wait(timeout=60)
     rows = [json.loads(line) for line in [first, *rest.splitlines()]]
     assert process.returncode == 130
     assert 1 <= len(rows) < 2000
@@ -145,7 +147,8 @@ def test_a_reader_that_goes_away_is_no_error(small_bundle, many):
     process = _start("--json", "-b", small_bundle, many)
     process.stdout.readline()
     process.stdout.close()
-    err = process.stderr.read()
+    with process.stderr:
+        err = process.stderr.read()
     assert process.wait(timeout=60) == 0
     assert "Traceback" not in err
     assert "BrokenPipe" not in err

@@ -5,7 +5,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hilum
@@ -153,9 +153,7 @@ def test_padding_keeps_the_film_and_crop_says_what_was_not_seen(plain):
         assert not unseen[64:-64].any()
 
 
-@settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(deadline=None, max_examples=25)
 @given(
     shape=st.tuples(st.integers(200, 420), st.integers(200, 420)),
     where=st.tuples(st.floats(0.1, 0.9), st.floats(0.1, 0.9)),

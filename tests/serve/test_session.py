@@ -27,7 +27,7 @@ def test_the_network_gives_its_arithmetic(make_bundle, tmp_path, channels, count
     logits, evidence = session.run(inputs)
     assert evidence is not None
     np.testing.assert_allclose(evidence, _blocks(inputs), atol=1e-5)
-    np.testing.assert_allclose(logits, evidence.mean((2, 3)) + [-0.5, 0.25], atol=1e-5)
+    np.testing.assert_allclose(logits, evidence.mean((2, 3)) + np.array([-0.5, 0.25]), atol=1e-5)
 
 
 def test_without_evidence_there_is_none(make_bundle, tmp_path):
@@ -64,7 +64,7 @@ def test_a_missing_graph_is_named(bundle):
 
 def test_a_graph_of_another_size_is_named(bundle):
     _rewrite(bundle, preprocess={"size": 32, "channels": 1})
-    with pytest.raises(BundleError, match="inputs .*64.*expected .*32"):
+    with pytest.raises(BundleError, match=r"inputs .*64.*expected .*32"):
         Session(open_bundle(bundle))
 
 

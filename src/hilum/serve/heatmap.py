@@ -53,11 +53,14 @@ def overlay(pixels: Pixels, heatmap: NDArray[np.float32], limit: float) -> RGB:
     Returns:
         uint8 (H, W, 3), RGB.
     """
-    strength = np.clip(np.nan_to_num(heatmap) / limit, -1, 1)
-    opacity = (OPACITY * np.abs(strength))[..., None]
-    color = np.where(strength[..., None] > 0, np.array(FOR), np.array(AGAINST))
-    blended = color * opacity + (255 * pixels)[..., None] * (1 - opacity)
-    return np.asarray(np.round(blended), np.uint8)
+    strength = np.clip(np.nan_to_num(heatmap) / np.float32(limit), -1, 1)
+    opacity = OPACITY * np.abs(strength)
+    grey = 255 * pixels
+    picture = np.empty((*pixels.shape, 3), np.uint8)
+    for channel, (toward, against) in enumerate(zip(FOR, AGAINST, strict=True)):
+        color = np.where(strength > 0, np.float32(toward), np.float32(against))
+        picture[..., channel] = np.rint(grey + opacity * (color - grey))
+    return picture
 
 
 def with_legend(picture: RGB, title: str, limit: float) -> RGB:

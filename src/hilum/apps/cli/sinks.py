@@ -149,7 +149,7 @@ class Overlays:
             return
         heatmap = self._reader.on_film(evidence, finding.label, film.shape)
         limit = limit_of(heatmap)
-        title = f"{finding.label}: evidence in logits (sum {finding.logit:.2f})"
+        title = f"{finding.label}: evidence in logits, mean + bias = {finding.logit:.2f}"
         write_png(path, with_legend(overlay(film.pixels, heatmap, limit), title, limit))
         self._written += 1
 
