@@ -131,16 +131,18 @@ def _judge(dataset: Dataset, name: str, max_megapixels: float) -> None:
 
 
 def _without_pixels(dataset: Dataset, name: str) -> UnreadableImageError | UnsupportedImageError:
-    if "Rows" in dataset:
-        return _broken(name, "the header describes pixels, but the file ends before them")
-    meta = dataset.file_meta
-    kind = uid.UID(dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "").name
+    """Tell a torn film from a sound object that never had pixels.
+
+    pydicom returns an empty data set for a file that ends inside its compressed pixels.
+    """
+    meta = dataset.file_meta.get("MediaStorageSOPClassUID") or ""
+    kind = uid.UID(dataset.get("SOPClassUID") or meta).name
     if "EncryptedAttributesSequence" in dataset:
         return UnreadableImageError(
             f"{name}: encrypted attributes and no pixel data", hint="decrypt it first"
         )
-    if not kind and not len(dataset):
-        return _broken(name, "no data elements")
+    if "Rows" in dataset or "Image Storage" in kind or len(dataset) == 0:
+        return _broken(name, "the file ends before the end of its pixel data")
     return UnsupportedImageError(
         f"{name}: no pixel data ({kind or 'no SOP class'}); expected a radiograph",
         hint="name the image file itself, not a directory, report or presentation state",

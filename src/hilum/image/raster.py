@@ -37,6 +37,7 @@ _CLASSES: dict[Kind, type[Image.Image]] = {
 _BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error)
 """What Pillow raises for files that are not as they should be."""
 
+_SMALL = 256
 _PNG_END = b"IEND\xaeB`\x82"
 _TORN = "copy or export the file again; what is left is not read as a film"
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _EXIF_ORIENTATION = 258, 262, 274
@@ -121,7 +122,7 @@ def turn_upright(samples: Samples, orientation: int) -> Samples:
 def _decode_jpeg(data: bytes, name: str, max_megapixels: float) -> Decoded:
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-    except ValueError as error:
+    except (ValueError, LookupError) as error:
         raise _unreadable(name, "JPEG", error) from None
     check_size(width, height, name, max_megapixels)
     steps = [Step("decode", f"JPEG (lossy), {width} x {height}, 8 bits, {colours}")]
@@ -134,9 +135,10 @@ def _decode_jpeg(data: bytes, name: str, max_megapixels: float) -> Decoded:
 
 
 def _jpeg_colour(data: bytes, name: str, steps: list[Step], orientation: int) -> Decoded:
-    """Take the luma as the film, and judge the colours at a quarter of the size."""
+    """Take the luma as the film, and judge the colours on a small copy."""
     luma = decode_jpeg_grey(data, name)
-    detail = check_colour(simplejpeg.decode_jpeg(data, "RGB", min_factor=4), name)
+    small = simplejpeg.decode_jpeg(data, "RGB", min_height=_SMALL, min_width=_SMALL)
+    detail = check_colour(small, name)
     steps.append(Step("grey", detail))
     return Decoded(luma, 8, orientation, steps, _tint_note(detail))
 

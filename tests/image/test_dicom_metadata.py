@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+from pydicom import config
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from hilum.core.labels import View
+from hilum.image.dicom_metadata import age_years, numbers, spacing_mm, view_of
+
+
+def of(**attributes) -> Dataset:
+    dataset = Dataset()
+    with config.disable_value_validation():
+        for keyword, value in attributes.items():
+            setattr(dataset, keyword, value)
+    return dataset
+
+
+def code(value: str) -> Dataset:
+    return of(CodeValue=value, CodingSchemeDesignator="SCT", CodeMeaning="x")
+
+
+@pytest.mark.parametrize(
+    ("position", "view"),
+    [
+        ("PA", View.PA),
+        ("AP", View.AP),
+        ("LL", View.LATERAL),
+        ("RL", View.LATERAL),
+        ("LATERAL", View.LATERAL),
+        ("LLD", None),
+        ("RAO", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_view_position(position, view):
+    assert view_of(of(ViewPosition=position)) is view
+
+
+def test_view_code_and_supine():
+    assert view_of(of(ViewCodeSequence=Sequence([code("272479007")]))) is View.PA
+    assert view_of(of(ViewCodeSequence=Sequence([code("1")]))) is None
+    assert view_of(of(ViewPosition="AP", SeriesDescription="Thorax SUPINE")) is View.AP_SUPINE
+    assert view_of(of(ViewPosition="PA", SeriesDescription="supine")) is View.PA
+    assert view_of(of(ViewPosition="AP", PatientPosition="HFS")) is View.AP
+    recumbent = code("102538003")
+    recumbent.PatientOrientationModifierCodeSequence = Sequence([code("40199007")])
+    orientation = Sequence([recumbent])
+    assert view_of(of(ViewPosition="AP", PatientOrientationCodeSequence=orientation)) is (
+        View.AP_SUPINE
+    )
+
+
+@pytest.mark.parametrize(
+    ("age", "years"),
+    [("068Y", 68), ("68", 68), ("006M", 0.5), ("412", None), ("abc", None), ("", None)],
+)
+def test_age(age, years):
+    assert age_years(of(PatientAge=age)) == years
+
+
+def test_age_from_birth_date():
+    assert age_years(of(PatientBirthDate="19500101", StudyDate="20200101")) == pytest.approx(
+        70, abs=0.01
+    )
+    assert age_years(of(PatientBirthDate="20200101", StudyDate="19010101")) is None
+
+
+def test_spacing_and_numbers():
+    assert spacing_mm(of(PixelSpacing=[0.2, 0.1])) == (0.2, 0.1)
+    assert spacing_mm(of(PixelSpacing=[0, 0], ImagerPixelSpacing=[0.1, 0.1])) == (0.1, 0.1)
+    assert spacing_mm(of()) is None
+    assert numbers(of(WindowCenter=[1, 2]), "WindowCenter") == [1.0, 2.0]
+    assert numbers(of(WindowCenter=None), "WindowCenter") == []
