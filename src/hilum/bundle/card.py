@@ -6,6 +6,7 @@ The headings follow Mitchell et al., Model Cards for Model Reporting, FAT* 2019.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,9 @@ def metrics_of(evaluation: LabelEvaluation) -> dict[str, Estimate]:
 
 
 def strata_of(evaluation: LabelEvaluation) -> list[tuple[str, int, int, Estimate]]:
-    """Return (stratum, with the label, without, AUROC) wherever a stratum holds both classes."""
+    """Return (stratum, with the label, without, AUROC) wherever the AUROC is defined."""
     return [
         (f"{part.column} {part.value}", part.positives, part.negatives, part.metrics["auroc"])
         for part in evaluation.strata
-        if part.positives and part.negatives and "auroc" in part.metrics
+        if "auroc" in part.metrics and not math.isnan(part.metrics["auroc"].value)
     ]

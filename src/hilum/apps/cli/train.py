@@ -1,9 +1,139 @@
-"""``hilum train``."""
+"""``hilum train``: from a recipe to an evaluated bundle."""
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+if TYPE_CHECKING:
+    from hilum.apps.training import Trained
+
+
+class Device(StrEnum):
+    """Where to train."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    GPU = "gpu"
 
 
 def register(app: typer.Typer, panel: str) -> None:
     """Add the verb to the command line."""
+    app.command("train", rich_help_panel=panel)(train)
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="TOML file; recipes/ holds some.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the collections that the recipe names [HILUM_DATA]."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Run folder [runs/NAME OF RECIPE].")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last whole epoch of the run folder.")
+    ] = False,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
+    devices: Annotated[int, typer.Option(min=1, help="How many devices.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train a network by a recipe, and pack it as an evaluated bundle.
+
+    Reads the collections, leaves out what the recipe does not want (counted), links copies of a
+    film, splits by patient, trains, keeps the epoch that is best on val, writes ONNX (checked
+    against torch), chooses operating points on val, and evaluates once on test. The run folder
+    gets curves.csv and curves.png while it runs, and the bundle at the end. A run that was
+    killed goes on with --resume.
+
+    \b
+    Example:
+      hilum train recipes/quick.toml --data ../shared/data -o runs/quick
+      hilum train recipes/default.toml --data ../shared/data --set fit.epochs=2
+    """
+    from hilum.core.extras import require
+
+    require("train")
+    require("evaluate")
+    from hilum.apps.training import Machine, data_root
+    from hilum.apps.training import train as run
+    from hilum.learn.environment import command_line
+    from hilum.learn.fit import is_secondary
+    from hilum.learn.recipe import Recipe
+
+    trained = run(
+        Recipe.load(recipe, settings or []),
+        out or Path("runs") / recipe.stem,
+        root=data_root(data),
+        command=command_line(),
+        resume=resume,
+        machine=Machine(device.value, devices),
+        tell=(lambda _: None) if is_secondary() else _tell,
+    )
+    if as_json:
+        _print_json(trained)
+    else:
+        _print_table(trained)
+
+
+def _tell(line: str) -> None:
+    typer.secho(line, fg="bright_black", err=True)
+
+
+def _summary(trained: Trained) -> dict[str, Any]:
+    result, evaluation = trained.result, trained.evaluation
+    splits = trained.gathered.cases["split"].value_counts()
+    return {
+        "bundle": trained.bundle.identity,
+        "folder": str(trained.bundle.root),
+        "films": {name: int(count) for name, count in splits.items()},
+        "left_out": trained.gathered.left_out,
+        "duplicates": trained.gathered.duplicates,
+        "not_opened": len(result.train.refused),
+        "notes": trained.gathered.notes,
+        "best_epoch": result.best_epoch,
+        "epochs": len(result.rows),
+        "device": result.device,
+        "training_time_s": round(result.seconds, 1),
+        "test": {
+            label.label: {
+                name: each.model_dump(mode="json") for name, each in label.metrics.items()
+            }
+            for label in (evaluation.labels if evaluation else ())
+        },
+    }
+
+
+def _print_json(trained: Trained) -> None:
+    import json
+
+    typer.echo(json.dumps(_summary(trained), indent=2, allow_nan=False))
+
+
+def _print_table(trained: Trained) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from hilum.core.reading import RESEARCH_USE
+
+    summary, console = _summary(trained), Console()
+    for note in summary["notes"]:
+        console.print(note)
+    if summary["not_opened"]:
+        console.print(f"{summary['not_opened']} films did not open; see refused.csv")
+    table = Table(title=f"{summary['bundle']} on test", title_justify="left")
+    for heading in ("label", "films", "AUROC", "sensitivity", "specificity"):
+        table.add_column(heading)
+    for label in trained.evaluation.labels if trained.evaluation else ():
+        numbers = [str(label.metrics[n]) for n in ("auroc", "sensitivity", "specificity")]
+        table.add_row(label.label, f"{label.positives} + {label.negatives}", *numbers)
+    console.print(table)
+    console.print(f"bundle: {trained.bundle.root}   card: {trained.bundle.root / 'MODEL_CARD.md'}")
+    console.print(RESEARCH_USE)

@@ -1,0 +1,221 @@
+"""Films: opened and preprocessed once, so that an epoch costs the network alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from hilum.core.errors import CohortError, ImageError
+from hilum.core.files import atomic_path, sha256_of, write_text
+from hilum.core.radiograph import Pixels
+from hilum.image.open import open_radiograph
+from hilum.image.preprocess import Preprocess
+
+_THREADS = 2
+_IN_FLIGHT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Films:
+    """Preprocessed films on disk, with their cases.
+
+    Attributes:
+        cases: the cases that opened, index 0..n-1.
+        squares: float16 (m, S, S) in [0, 1], memory-mapped; ``Preprocess.square`` of each film.
+        rows: int (n,): film i of ``cases`` is ``squares[rows[i]]``.
+        refused: case_id, path, reason and hint of the films that did not open.
+        checksums: case_id -> SHA-256 of the file.
+    """
+
+    cases: pd.DataFrame
+    squares: NDArray[np.float16]
+    rows: NDArray[np.int64]
+    refused: pd.DataFrame
+    checksums: dict[str, str]
+
+    def take(self, kept: NDArray[np.bool_]) -> Films:
+        """Return the films where ``kept``, bool (n,), holds."""
+        cases = self.cases[kept].reset_index(drop=True)
+        return Films(cases, self.squares, self.rows[kept], self.refused, self.checksums)
+
+
+def open_films(
+    cases: pd.DataFrame, preprocess: Preprocess, folder: Path, *, progress: bool = True
+) -> Films:
+    """Open every film, or find them where an earlier call left them.
+
+    Args:
+        cases: a cases table; ``case_id`` and ``path`` are read.
+        preprocess: ``square`` of this object is what is kept.
+        folder: of the cache; the key of a file in it covers the contents of all films and what
+            ``square`` does, so a stale one is never read.
+
+    Raises:
+        CohortError: a film whose pixels are not numbers; none that opens.
+    """
+    checksums = _checksums(cases, progress=progress)
+    key = _key(preprocess, cases, checksums)
+    pixels, refusals = folder / f"{key}.npy", folder / f"{key}.json"
+    if not (pixels.is_file() and refusals.is_file()):
+        reasons = _fill(cases, preprocess, pixels, progress=progress)
+        write_text(refusals, json.dumps(reasons, indent=2) + "\n")
+    reasons = json.loads(refusals.read_text(encoding="utf-8"))
+    return _films(cases, np.load(pixels, mmap_mode="r"), reasons, checksums)
+
+
+def fingerprint(cases: pd.DataFrame, labels: Sequence[str], checksums: dict[str, str]) -> str:
+    """Return the SHA-256 over the sorted (case_id, SHA-256 of its file, its labels).
+
+    Args:
+        cases: every film of the run.
+        labels: the label columns that it learns.
+        checksums: as ``Films.checksums``; files that are not in it are read.
+    """
+    lines = [
+        f"{case_id} {checksums.get(case_id) or _checksum(path)} {answers}"
+        for case_id, path, *answers in cases[["case_id", "path", *labels]].itertuples(index=False)
+    ]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def _films(
+    cases: pd.DataFrame,
+    squares: NDArray[np.float16],
+    reasons: dict[str, list[str]],
+    checksums: dict[str, str],
+) -> Films:
+    opened = ~cases["case_id"].isin(reasons).to_numpy()
+    if not opened.any():
+        case_id, (reason, hint) = next(iter(reasons.items()))
+        raise CohortError(
+            f"none of {len(cases)} films opened; first: {case_id}: {reason}", hint=hint
+        )
+    paths = dict(zip(cases["case_id"], cases["path"], strict=True))
+    refused = pd.DataFrame(
+        [(case_id, paths[case_id], *why) for case_id, why in reasons.items()],
+        columns=["case_id", "path", "reason", "hint"],
+    )
+    rows = np.flatnonzero(opened).astype(np.int64)
+    return Films(cases[opened].reset_index(drop=True), squares, rows, refused, checksums)
+
+
+def _fill(
+    cases: pd.DataFrame, preprocess: Preprocess, target: Path, *, progress: bool
+) -> dict[str, list[str]]:
+    """Write all squares to ``target``; return case_id -> [reason, hint] of those that failed."""
+    size, reasons = preprocess.size, {}
+    with atomic_path(target) as temporary, ThreadPoolExecutor(_THREADS) as pool:
+        squares = np.lib.format.open_memmap(
+            temporary, mode="w+", dtype=np.float16, shape=(len(cases), size, size)
+        )
+        paths = iter(cases["path"])
+        bar = tqdm(cases["case_id"], desc="open films", unit="film", disable=_quiet(progress))
+        opened = _in_order(pool, paths, preprocess)
+        for row, (case_id, square) in enumerate(zip(bar, opened, strict=True)):
+            if isinstance(square, ImageError):
+                reasons[case_id] = [square.message, square.hint]
+            else:
+                squares[row] = _finite(square, case_id)
+        squares.flush()
+        del squares
+    return reasons
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, paths: Iterator[str], preprocess: Preprocess
+) -> Iterator[Pixels | ImageError]:
+    """Open films in threads, a few ahead, so that memory does not grow with their number."""
+    while batch := list(islice(paths, _IN_FLIGHT)):
+        yield from pool.map(lambda path: _open(path, preprocess), batch)
+
+
+def _open(path: str, preprocess: Preprocess) -> Pixels | ImageError:
+    try:
+        return preprocess.square(open_radiograph(path))
+    except ImageError as error:
+        return error
+
+
+def _finite(square: Pixels, case_id: str) -> Pixels:
+    if not np.isfinite(square).all():
+        raise CohortError(
+            f"film {case_id}: a pixel is not a number (NaN or infinite)",
+            hint="remove the film from the cases table, or write its file again",
+        )
+    return square
+
+
+def _checksums(cases: pd.DataFrame, *, progress: bool) -> dict[str, str]:
+    pairs = zip(cases["case_id"], cases["path"], strict=True)
+    bar = tqdm(pairs, total=len(cases), desc="checksums", unit="film", disable=_quiet(progress))
+    return {case_id: _checksum(path) for case_id, path in bar}
+
+
+def _checksum(path: str) -> str:
+    """SHA-256 of a file, or "" where there is none; opening it gives the reason."""
+    try:
+        return sha256_of(Path(path))
+    except OSError:
+        return ""
+
+
+def _key(preprocess: Preprocess, cases: pd.DataFrame, checksums: dict[str, str]) -> str:
+    settings = preprocess.model_dump(exclude={"mean", "std", "channels"})
+    films = [[case_id, checksums[case_id]] for case_id in cases["case_id"]]
+    return hashlib.sha256(json.dumps([settings, films]).encode()).hexdigest()[:16]
+
+
+def _quiet(progress: bool) -> bool | None:
+    """What tqdm calls ``disable``: None shows the bar on a terminal alone."""
+    return None if progress else True
+
+
+class Batch(NamedTuple):
+    """Some films as the network's trainer takes them.
+
+    Attributes:
+        squares: float32 (N, 1, S, S) in [0, 1], not yet standardised.
+        truth: float32 (N, L): 1, 0, or NaN for unknown.
+        rows: int64 (N,): their rows in ``Films.cases``.
+    """
+
+    squares: Tensor
+    truth: Tensor
+    rows: Tensor
+
+
+class FilmDataset(Dataset[Batch]):
+    """Films and their labels, taken a whole batch at a time."""
+
+    def __init__(self, films: Films, labels: Sequence[str]) -> None:
+        self.films = films
+        self.truth = torch.from_numpy(films.cases[list(labels)].to_numpy(np.float32).copy())
+
+    def __len__(self) -> int:
+        """Return the number of films."""
+        return len(self.films.cases)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return one film as a batch of one."""
+        return self.__getitems__([index])
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """Return the films at ``indices`` as one batch; torch's loader calls this."""
+        chosen = np.asarray(indices)
+        squares = self.films.squares[self.films.rows[chosen]].astype(np.float32)
+        rows = torch.from_numpy(chosen)
+        return Batch(torch.from_numpy(squares).unsqueeze(1), self.truth[rows], rows)

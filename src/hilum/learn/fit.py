@@ -1,0 +1,332 @@
+"""Fit: from a cases table to a trained network, on Lightning, one recipe a run.
+
+The run folder holds recipe.toml, refused.csv (films that did not open, with the reason),
+last.ckpt, curves.csv, curves.png, metrics.json, logs/ and, while it runs, films/ (the cache).
+Nothing that depends on the clock is in curves.csv and metrics.json: a run that was killed and
+resumed ends with the same two files as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
+from torch import nn
+from torch.utils.data import DataLoader
+
+from hilum.core.errors import CohortError, ConfigError
+from hilum.core.files import write_text
+from hilum.learn.callbacks import CHECKPOINT, Curves, KeepBest, ProgressBar, WholeCheckpoints
+from hilum.learn.films import Batch, FilmDataset, Films, open_films
+from hilum.learn.loggers import build_loggers
+from hilum.learn.module import Learner
+from hilum.learn.networks import build_network
+from hilum.learn.recipe import Recipe
+from hilum.learn.sampling import EpochSampler, balanced_weights
+from hilum.learn.seeds import WEIGHTS, derive_seed
+
+RECIPE = "recipe.toml"
+METRICS = "metrics.json"
+REFUSED = "refused.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """A trained network and how it came about.
+
+    Attributes:
+        network: with the weights of the best epoch, on the CPU, in evaluation mode.
+        train, val: the films that it learned from, and those that chose the epoch.
+        best_epoch: counted from 1.
+        rows: one a trained epoch, as in curves.csv.
+        seconds: of training, those before a break included.
+        device: "cpu" or the name of the GPU.
+        folder: of the run.
+    """
+
+    network: nn.Module
+    train: Films
+    val: Films
+    best_epoch: int
+    rows: list[dict[str, float]]
+    seconds: float
+    device: str
+    folder: Path
+
+
+def fit(
+    recipe: Recipe,
+    cases: pd.DataFrame,
+    out: Path,
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    devices: int = 1,
+    progress: bool = True,
+) -> FitResult:
+    """Train a network.
+
+    Args:
+        recipe: ``[network]``, ``[preprocess]``, ``[augmentation]``, ``[fit]`` and the labels are
+            used; the films are those of ``cases``.
+        cases: a cases table with a column ``split``; rows other than "train" and "val" are not
+            looked at.
+        out: the run folder.
+        resume: go on from the last whole epoch in ``out`` (from the start if there is none).
+        device: "auto", "cpu" or "gpu".
+        devices: how many of them.
+        progress: show a bar on a terminal.
+
+    Raises:
+        ConfigError: ``out`` holds another run, or the device is not there.
+        CohortError: a column is missing, a split or a class is empty, a pixel is not a number.
+        TrainingError: the loss is not a number; the checkpoint of the last epoch is kept.
+    """
+    learned = _learned(cases, recipe)
+    claim(out, recipe, resume=resume)
+    films = open_films(learned, recipe.preprocess, out / "films", progress=progress)
+    films.refused.to_csv(out / REFUSED, index=False)
+    check_classes(films.cases, recipe)
+    train, val = (films.take((films.cases["split"] == s).to_numpy()) for s in ("train", "val"))
+    with _considerate():
+        return _fit(recipe, train, val, out, device=device, devices=devices, progress=progress)
+
+
+def _fit(
+    recipe: Recipe,
+    train: Films,
+    val: Films,
+    out: Path,
+    *,
+    device: str,
+    devices: int,
+    progress: bool,
+) -> FitResult:
+    curves = Curves(out)
+    settings = recipe.fit
+    best = KeepBest(out, curves, monitor=settings.monitor, patience=settings.patience)
+    bars = [ProgressBar(curves)] if progress else []
+    trainer = _trainer(recipe, out, [curves, *bars, best], device=device, devices=devices)
+    loader = _train_loader(train, recipe, rank=trainer.global_rank, world=trainer.world_size)
+    learner = Learner(_network(recipe), recipe, len(loader), train.cases["case_id"].tolist())
+    if not _finished(out, best, curves, settings.epochs):
+        _run(trainer, learner, loader, _val_loader(val, recipe), out / CHECKPOINT)
+    if not trainer.is_global_zero:
+        raise SystemExit(0)  # a process of a multi-device run; the first one goes on
+    learner.network.load_state_dict(best.weights)
+    network = _in_order(learner.network.cpu().eval(), torch.contiguous_format)
+    _write_metrics(recipe, best, curves.rows, out)
+    name = _device_name(trainer)
+    return FitResult(network, train, val, best.best_epoch, curves.rows, best.elapsed(), name, out)
+
+
+def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Take ``out`` as the folder of this run, or raise ``ConfigError`` when it is another's."""
+    if is_secondary():
+        return
+    stored = out / RECIPE
+    if stored.is_file() and resume:
+        if different := Recipe.load(stored).differs_from(recipe):
+            raise ConfigError(
+                f"{out}: cannot resume, the recipe differs in {'; '.join(different)}",
+                hint="train into another folder with --out",
+            )
+    elif stored.is_file():
+        raise ConfigError(
+            f"{out}: holds a run already", hint="--resume goes on with it, --out starts another"
+        )
+    write_text(stored, recipe.to_toml())
+
+
+def is_secondary() -> bool:
+    """True in the second and further processes of a run on several devices."""
+    return int(os.environ.get("LOCAL_RANK", "0")) > 0
+
+
+def check_classes(cases: pd.DataFrame, recipe: Recipe) -> None:
+    """Raise ``CohortError`` unless train and val have both classes of every label."""
+    for split in ("train", "val"):
+        part = cases[cases["split"] == split]
+        for label in recipe.data.labels:
+            for value in (1, 0):
+                if not (part[label.value] == value).any():
+                    raise CohortError(
+                        f"split '{split}' has no film with {label.value} = {value}, "
+                        f"of {len(part)} films",
+                        hint="add films, leave the label out of data.labels, or split again",
+                    )
+
+
+def _learned(cases: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    needed = ["case_id", "path", "source", "split", *(label.value for label in recipe.data.labels)]
+    if lacking := [name for name in needed if name not in cases.columns]:
+        raise CohortError(
+            f"cases table: no column {', '.join(lacking)}; found {', '.join(cases.columns)}",
+            hint="'hilum split' writes the column split; labels come from 'hilum cohort read'",
+        )
+    check_classes(cases, recipe)
+    return cases[cases["split"].isin(["train", "val"])].reset_index(drop=True)
+
+
+def _network(recipe: Recipe) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed(recipe.fit.seed, WEIGHTS))
+        network = build_network(
+            recipe.network.name,
+            labels=len(recipe.data.labels),
+            channels=recipe.preprocess.channels,
+            size=recipe.preprocess.size,
+            **recipe.network.options,
+        )
+    if recipe.fit.channels_last:
+        network = _in_order(network, torch.channels_last)
+    return network
+
+
+def _in_order(network: nn.Module, order: torch.memory_format) -> nn.Module:
+    return network.to(memory_format=order)  # type: ignore[call-overload, no-any-return]
+
+
+def _train_loader(films: Films, recipe: Recipe, *, rank: int, world: int) -> DataLoader[Batch]:
+    settings = recipe.fit
+    balanced = settings.balance != "as-is"
+    labels = [label.value for label in recipe.data.labels]
+    weights = balanced_weights(films.cases, labels, settings.balance) if balanced else None
+    sampler = EpochSampler(len(films.cases), weights, settings.seed, rank=rank, world=world)
+    whole_batches = balanced and len(sampler) >= settings.batch_size
+    return DataLoader(
+        FilmDataset(films, labels),
+        batch_size=settings.batch_size,
+        sampler=sampler,
+        drop_last=whole_batches,  # films are drawn anew every epoch; each film once otherwise
+        collate_fn=_as_it_is,
+    )
+
+
+def _val_loader(films: Films, recipe: Recipe) -> DataLoader[Batch]:
+    dataset = FilmDataset(films, [label.value for label in recipe.data.labels])
+    return DataLoader(dataset, batch_size=2 * recipe.fit.batch_size, collate_fn=_as_it_is)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _trainer(
+    recipe: Recipe, out: Path, callbacks: list[Any], *, device: str, devices: int
+) -> Trainer:
+    settings = recipe.fit
+    try:
+        return Trainer(
+            accelerator=device,
+            devices=devices,
+            strategy="ddp" if devices > 1 else "auto",
+            precision=settings.precision,
+            max_epochs=settings.epochs,
+            gradient_clip_val=settings.gradient_clip,
+            deterministic=settings.deterministic,
+            callbacks=callbacks,
+            plugins=[WholeCheckpoints()],
+            logger=build_loggers(settings.loggers, out, recipe.bundle.name),
+            default_root_dir=out,
+            use_distributed_sampler=False,  # EpochSampler divides the films itself
+            log_every_n_steps=1,  # Curves does the logging, once an epoch
+            num_sanity_val_steps=0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise ConfigError(
+            f"device '{device}' x {devices}, precision {settings.precision}: {error}",
+            hint='--device cpu runs everywhere; "16-mixed" needs a GPU',
+        ) from None
+
+
+def _run(
+    trainer: Trainer,
+    learner: Learner,
+    train: DataLoader[Batch],
+    val: DataLoader[Batch],
+    checkpoint: Path,
+) -> None:
+    stored = checkpoint if checkpoint.is_file() else None
+    try:
+        trainer.fit(learner, train, val, ckpt_path=stored)
+    except SystemExit:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None  # Lightning turns Ctrl-C into an exit of its own
+        raise
+
+
+def _finished(out: Path, best: KeepBest, curves: Curves, epochs: int) -> bool:
+    """Load a checkpoint that has nothing left to train; False when there is work to do."""
+    if not (out / CHECKPOINT).is_file():
+        return False
+    states = torch.load(out / CHECKPOINT, map_location="cpu", weights_only=True)["callbacks"]
+    curves.load_state_dict(states[curves.state_key])
+    best.load_state_dict(states[best.state_key])
+    return len(curves.rows) >= epochs or best.exhausted
+
+
+def _write_metrics(recipe: Recipe, best: KeepBest, rows: list[dict[str, float]], out: Path) -> None:
+    metrics = {
+        "monitor": f"val_{recipe.fit.monitor}",
+        "best_epoch": best.best_epoch,
+        "best": rows[best.best_epoch - 1],
+        "epochs": rows,
+    }
+    text = json.dumps(_no_nan(metrics), indent=2, allow_nan=False)
+    write_text(out / METRICS, text + "\n")
+
+
+def _no_nan(value: Any) -> Any:
+    """Return ``value`` with NaN as None: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _no_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_no_nan(item) for item in value]
+    return None if value != value else value
+
+
+def _device_name(trainer: Trainer) -> str:
+    device = trainer.strategy.root_device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+@contextmanager
+def _considerate() -> Iterator[None]:
+    """Keep Lightning's talk out of the terminal, and leave torch's switches as they were."""
+    talkers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [talker.level for talker in talkers]
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    for talker in talkers:
+        talker.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.random.fork_rng():
+            for message in _EXPECTED:
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+        for talker, level in zip(talkers, levels, strict=True):
+            talker.setLevel(level)
+
+
+_EXPECTED = (
+    r".*LeafSpec.*",  # Lightning 2.6 calls torch 2.13 by an old name
+    r".*does not have many workers.*",  # films are in memory; workers would only copy them
+    r".*GPU available but not used.*",  # --device cpu means it
+    r".*Checkpoint directory .* exists and is not empty.*",  # so it is after --resume
+    r".*Experiment logs directory .* exists and is not empty.*",
+)

@@ -1,0 +1,212 @@
+"""Pack: a trained network becomes a bundle; every file is written, then sealed, then moved in."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from hilum.bundle.card import write_card
+from hilum.bundle.folder import seal
+from hilum.bundle.manifest import ENVIRONMENT, MANIFEST, MODEL, LabelOutput, Manifest
+from hilum.core.files import write_text
+from hilum.core.labels import CODES, Label
+from hilum.judge.calibration import OperatingPoint
+from hilum.judge.operating import choose_operating_point
+from hilum.learn.environment import describe_environment
+from hilum.learn.export import Parity, export_onnx, open_session, run_session, sigmoid
+from hilum.learn.films import Films, fingerprint
+from hilum.learn.fit import FitResult
+from hilum.learn.predict import inputs_of
+from hilum.learn.recipe import Recipe
+
+PARITY_FILMS = 64
+SPLITS = "splits.csv"
+LARGEST_SPLIT = 50_000
+
+LICENCE_TEXT = """\
+The weights and other files of this bundle are licensed under the Creative Commons
+Attribution-NonCommercial-ShareAlike 4.0 International licence (CC BY-NC-SA 4.0).
+
+Some of the radiographs that the weights were learned from are under this licence or under
+other non-commercial terms; the weights are therefore offered for research and education.
+
+The whole text: https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode
+A summary:      https://creativecommons.org/licenses/by-nc-sa/4.0/
+
+Research use only; not a medical device. There is no warranty.
+"""
+
+
+def pack_bundle(
+    result: FitResult, recipe: Recipe, cases: pd.DataFrame, folder: Path, *, command: str
+) -> Parity:
+    """Write a sealed bundle, not yet evaluated, to ``folder`` (replaced if it exists).
+
+    Args:
+        result: of ``fit``.
+        recipe: of the same run.
+        cases: every film of the run, with ``split``: "test" among them.
+        command: what to type to make it again; must name no folder.
+
+    Returns:
+        How far ONNX Runtime is from torch on films of val.
+
+    Raises:
+        BundleError: that is too far.
+    """
+    staging = folder.with_name(f".{folder.name}.staging")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        parity = _export(result, recipe, staging / MODEL)
+        manifest = _manifest(result, recipe, staging / MODEL, parity)
+        write_text(staging / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+        write_text(staging / "recipe.toml", _portable(recipe).to_toml())
+        write_text(staging / "LICENSE", _licence(recipe))
+        facts = describe_environment() | _facts(result, recipe, cases, command, parity)
+        write_text(staging / ENVIRONMENT, json.dumps(facts, indent=2) + "\n")
+        if len(cases) <= LARGEST_SPLIT:
+            _write_splits(cases, staging / SPLITS)
+        write_card(staging)
+        seal(staging)
+        shutil.rmtree(folder, ignore_errors=True)
+        staging.replace(folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return parity
+
+
+def _export(result: FitResult, recipe: Recipe, path: Path) -> Parity:
+    total = len(result.val.cases)
+    chosen = np.zeros(total, bool)
+    chosen[np.linspace(0, total - 1, min(total, PARITY_FILMS)).round().astype(int)] = True
+    films = inputs_of(result.val.take(chosen), recipe.preprocess)
+    return export_onnx(result.network, recipe.preprocess, path, films)
+
+
+def score_films(model: Path, films: Films, recipe: Recipe) -> NDArray[np.float64]:
+    """Return the scores of an ONNX file on films, float64 (n, L) in [0, 1]."""
+    session = open_session(model)
+    parts = [
+        run_session(session, inputs_of(films, recipe.preprocess, start, start + 32))[0]
+        for start in range(0, len(films.cases), 32)
+    ]
+    return sigmoid(np.concatenate(parts))
+
+
+def _manifest(result: FitResult, recipe: Recipe, model: Path, parity: Parity) -> Manifest:
+    scores = score_films(model, result.val, recipe)
+    outputs = [
+        _output(label, result, scores[:, place], place, has_evidence=parity.evidence is not None)
+        for place, label in enumerate(recipe.data.labels)
+    ]
+    return Manifest(
+        name=recipe.bundle.name,
+        version=recipe.bundle.version,
+        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        network=recipe.network.name,
+        evidence=parity.evidence is not None,
+        preprocess=recipe.preprocess,
+        labels=tuple(outputs),
+        licence=recipe.bundle.licence,
+        trained_on=describe_films(result.train.cases),
+        intended_use=recipe.bundle.intended_use,
+    )
+
+
+def _output(
+    label: Label,
+    result: FitResult,
+    scores: NDArray[np.float64],
+    place: int,
+    *,
+    has_evidence: bool,
+) -> LabelOutput:
+    code = CODES.get(label)
+    bias = result.network.bias if has_evidence else None
+    return LabelOutput(
+        label=label,
+        code=code.value if code else None,
+        scheme=code.scheme if code else None,
+        meaning=code.meaning if code else None,
+        bias=float(bias.detach()[place]) if isinstance(bias, torch.Tensor) else None,
+        operating_points=(_balanced(label, result.val.cases, scores),),
+    )
+
+
+def _balanced(label: Label, val: pd.DataFrame, scores: NDArray[np.float64]) -> OperatingPoint:
+    return choose_operating_point(
+        val[label.value].to_numpy(),
+        scores,
+        owners(val).to_numpy(),
+        label=label,
+        name="balanced",
+        chosen_on=f"val: {describe_films(val[val[label.value].notna()])}",
+    )
+
+
+def describe_films(cases: pd.DataFrame) -> str:
+    """Name the cohorts with their films, and count patients, in one line.
+
+    >>> cases = pd.DataFrame({"cohort": ["a", "a", "b"], "patient_id": ["1", "1", "2"]})
+    >>> describe_films(cases)
+    '3 films of 2 patients (a 2, b 1)'
+    """
+    counts = cases["cohort"].value_counts().sort_index()
+    cohorts = ", ".join(f"{name} {count}" for name, count in counts.items())
+    return f"{len(cases)} films of {owners(cases).nunique()} patients ({cohorts})"
+
+
+def owners(cases: pd.DataFrame) -> pd.Series[str]:
+    """Return who each film belongs to: its group where it has one, else its patient."""
+    patients = cases["patient_id"].astype(str)
+    if "group" not in cases.columns:
+        return patients
+    groups = cases["group"].fillna("").astype(str)
+    return groups.where(groups != "", patients)
+
+
+def _facts(
+    result: FitResult, recipe: Recipe, cases: pd.DataFrame, command: str, parity: Parity
+) -> dict[str, Any]:
+    labels = [label.value for label in recipe.data.labels]
+    return {
+        "device": result.device,
+        "seed": recipe.fit.seed,
+        "command": command,
+        "training_time_s": round(result.seconds, 1),
+        "best_epoch": result.best_epoch,
+        "epochs": len(result.rows),
+        "monitor": f"val_{recipe.fit.monitor}",
+        "onnx_parity": parity.model_dump(),
+        "data_fingerprint": fingerprint(cases, labels, result.train.checksums),
+        "films": {name: int(count) for name, count in cases["split"].value_counts().items()},
+        "films_not_opened": len(result.train.refused),
+    }
+
+
+def _portable(recipe: Recipe) -> Recipe:
+    """Return the recipe with the path of a cases table reduced to its name."""
+    if recipe.data.cases is None:
+        return recipe
+    data = recipe.data.model_copy(update={"cases": Path(recipe.data.cases).name})
+    return recipe.model_copy(update={"data": data})
+
+
+def _licence(recipe: Recipe) -> str:
+    if recipe.bundle.licence == "CC-BY-NC-SA-4.0":
+        return LICENCE_TEXT
+    return f"SPDX-License-Identifier: {recipe.bundle.licence}\n"
+
+
+def _write_splits(cases: pd.DataFrame, path: Path) -> None:
+    table = cases[["case_id", "split"]].sort_values("case_id")
+    table.to_csv(path, index=False, lineterminator="\n")

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hilum.bundle.folder import open_bundle, verify
+from hilum.bundle.manifest import Manifest
+from hilum.core.errors import BundleError
+from hilum.learn.environment import command_line
+from hilum.learn.export import open_session, run_session, sigmoid
+from hilum.learn.fit import FitResult, fit
+from hilum.learn.pack import pack_bundle
+from hilum.learn.predict import inputs_of, predict_logits
+from hilum.learn.recipe import Recipe
+
+MakeCases = Callable[..., pd.DataFrame]
+Packed = tuple[Path, FitResult, Recipe, pd.DataFrame]
+
+
+@pytest.fixture
+def packed(make_cases: MakeCases, tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> Packed:
+    cases = make_cases(60)
+    recipe = tiny_recipe(
+        {"epochs": 3},
+        data={"cases": str(tmp_path / "cases.csv"), "labels": ["covid-19", "pneumonia"]},
+        bundle={"name": "made", "version": "1.2.3"},
+    )
+    cases["pneumonia"] = np.where(cases["split"] == "val", cases["covid-19"], cases["pneumonia"])
+    cases.loc[cases["covid-19"] == 0, "pneumonia"] = 0.0
+    result = fit(recipe, cases, tmp_path / "run")
+    command = command_line(["/x/hilum", "train", str(tmp_path / "r.toml"), "--out", str(tmp_path)])
+    pack_bundle(result, recipe, cases, tmp_path / "run" / "bundle", command=command)
+    return tmp_path / "run" / "bundle", result, recipe, cases
+
+
+def test_a_packed_bundle(packed: Packed) -> None:
+    root, result, recipe, cases = packed
+    bundle = open_bundle(root)
+    manifest = bundle.manifest
+    assert bundle.identity.startswith("made 1.2.3 (")
+    assert [output.label for output in manifest.labels] == ["covid-19", "pneumonia"]
+    assert manifest.labels[0].code == "840539006"
+    assert manifest.preprocess == recipe.preprocess
+    assert manifest.evidence
+    for place, output in enumerate(manifest.labels):
+        assert output.bias == pytest.approx(float(result.network.bias[place]))
+    splits = pd.read_csv(root / "splits.csv").set_index("case_id")["split"]
+    assert splits.to_dict() == dict(zip(cases["case_id"], cases["split"], strict=True))
+    assert "creativecommons.org/licenses/by-nc-sa/4.0" in (root / "LICENSE").read_text()
+    assert "Not evaluated yet." in (root / "MODEL_CARD.md").read_text()
+    files = {path.name for path in root.iterdir()}
+    assert files == {
+        "bundle.json",
+        "model.onnx",
+        "recipe.toml",
+        "environment.json",
+        "MODEL_CARD.md",
+        "LICENSE",
+        "splits.csv",
+        "checksums.json",
+    }
+
+
+def test_the_model_is_the_trained_network(packed: Packed) -> None:
+    root, result, recipe, _ = packed
+    theirs = run_session(
+        open_session(root / "model.onnx"), inputs_of(result.val, recipe.preprocess)
+    )
+    ours = predict_logits(result.network, result.val, recipe.preprocess)
+    np.testing.assert_allclose(sigmoid(theirs[0]), sigmoid(ours), atol=1e-4)
+
+
+def test_the_operating_point_has_the_largest_youden_index_on_val(packed: Packed) -> None:
+    root, result, recipe, _ = packed
+    scores = sigmoid(predict_logits(result.network, result.val, recipe.preprocess))[:, 0]
+    truth = result.val.cases["covid-19"].to_numpy() == 1
+    point = (
+        Manifest.model_validate_json((root / "bundle.json").read_text())
+        .labels[0]
+        .operating_points[0]
+    )
+
+    def youden(threshold: float) -> float:
+        called = scores >= threshold
+        return called[truth].mean() - called[~truth].mean()
+
+    assert youden(point.threshold) == pytest.approx(max(youden(score) for score in scores))
+    assert point.sensitivity.value == pytest.approx((scores >= point.threshold)[truth].mean())
+    assert point.chosen_on.startswith("val: 12 films of 6 patients (made 12)")
+
+
+def test_no_file_names_a_folder_or_a_host(packed: Packed, tmp_path: Path) -> None:
+    root, *_ = packed
+    host = socket.gethostname()
+    for path in root.iterdir():
+        content = path.read_bytes()
+        for secret in (str(tmp_path), str(Path.cwd()), str(Path.home()), os.sep + "tmp"):
+            assert secret.encode() not in content, (path.name, secret)
+        if len(host) > 5:
+            assert host.encode() not in content, path.name
+    assert Recipe.load(root / "recipe.toml").data.cases == "cases.csv"
+
+
+def test_the_environment_says_how_to_make_it_again(packed: Packed) -> None:
+    root, result, *_ = packed
+    facts = json.loads((root / "environment.json").read_text())
+    assert facts["command"] == f"hilum train r.toml --out {result.folder.parent.name}"
+    assert facts["seed"] == 0
+    assert facts["films"] == {"train": 36, "val": 12, "test": 12}
+    assert len(facts["data_fingerprint"]) == 64
+    assert facts["device"] == "cpu"
+    assert facts["onnx_parity"]["score"] <= 1e-4
+    assert {"torch", "onnxruntime", "numpy"} <= facts["packages"].keys()
+
+
+def test_packing_again_replaces_and_a_failure_leaves_the_old_one(
+    packed: Packed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, result, recipe, cases = packed
+    (root / "stray.txt").write_text("x")
+    pack_bundle(result, recipe, cases, root, command="again")
+    verify(root)
+    assert not (root / "stray.txt").exists()
+    monkeypatch.setattr("hilum.learn.export.TOLERANCE", -1.0)
+    with pytest.raises(BundleError):
+        pack_bundle(result, recipe, cases, root, command="again")
+    verify(root)
+    assert [path.name for path in root.parent.glob(".*")] == []
