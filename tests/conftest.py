@@ -140,3 +140,45 @@ def films(tmp_path_factory: Any) -> Path:
     cv2.imwrite(str(folder / "blank.png"), np.full((200, 160), 77, np.uint8))
     (folder / ".hidden.png").write_bytes((folder / "a.png").read_bytes())
     return folder
+
+
+@pytest.fixture(scope="session")
+def split_csv(tmp_path_factory: Any) -> Path:
+    """A cases table on disk: 40 test films of 20 patients (bright ones have covid-19, mostly),
+    8 train films, and in the test a film of unknown truth, a thumbnail and a text file."""
+    import cv2
+    import numpy as np
+    import pandas as pd
+
+    folder = tmp_path_factory.mktemp("split")
+    generator = np.random.default_rng(3)
+    rows = []
+    for i in range(51):
+        patient, truth = i // 2, float(i // 2 % 2)
+        name = f"film{i:02d}.png"
+        gamma = np.exp(generator.normal(-0.4 if truth else 0.4, 0.6))
+        ramp = np.linspace(0, 1, 96)[None, :] ** gamma * np.ones((80 + i, 1))
+        noise = generator.normal(0, 0.03, ramp.shape)
+        pixels = (255 * np.clip(ramp + noise, 0, 1)).astype(np.uint8)
+        cv2.imwrite(str(folder / name), pixels[:20, :20] if i == 49 else pixels)
+        rows.append(
+            {
+                "case_id": f"made/{i}",
+                "path": name,
+                "cohort": "made",
+                "source": "east" if patient % 4 < 2 else "west",
+                "patient_id": f"made/p{patient}",
+                "group": f"made/p{patient}",
+                "view": ("PA", "AP", "")[i % 3],
+                "sex": ("M", "F")[patient % 2],
+                "age_years": 20 + i,
+                "reference_standard": "RT-PCR" if truth else "report",
+                "covid-19": "" if i == 48 else truth,
+                "split": "train" if 40 <= i < 48 else "test",
+            }
+        )
+    table = pd.DataFrame(rows)
+    table.loc[table["split"] == "train", "source"] = "east"
+    (folder / "film50.png").write_text("no film\n")
+    table.to_csv(folder / "split.csv", index=False)
+    return folder / "split.csv"
