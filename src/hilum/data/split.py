@@ -1,0 +1,188 @@
+"""Split: divide a cases table so that no patient and no film stands on two sides."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Literal
+
+import pandas as pd
+from pydantic import Field, field_validator
+
+from hilum.core.config import Config, did_you_mean
+from hilum.core.errors import CohortError, ConfigError
+from hilum.core.labels import Label
+from hilum.data.assign import assign
+from hilum.data.duplicates import PAIR_COLUMNS, link_groups
+from hilum.data.leaks import SIDE_COLUMNS
+from hilum.data.table import require_columns
+
+SPLITS = ("train", "val", "test")
+
+
+class SplitSpec(Config):
+    """How a table is divided.
+
+    Attributes:
+        kind: "holdout" makes the column ``split`` (train, val, test); "folds" makes ``fold``
+            (1 to ``folds``); "leave-one-out" makes ``fold``, one for each value of ``by``, or
+            with ``held_out`` a ``split`` whose test is that one value.
+        fractions: of train, val and test; the sum is 1. With ``held_out`` the fractions of train
+            and val divide what is left.
+        folds: how many.
+        by: what "leave-one-out" leaves out.
+        held_out: the one value of ``by`` that becomes test.
+        label: kept in proportion, together with ``source``; None: ``source`` alone.
+        seed: of the random order.
+    """
+
+    kind: Literal["holdout", "folds", "leave-one-out"] = "holdout"
+    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    folds: int = Field(default=5, ge=2)
+    by: Literal["cohort", "source"] = "cohort"
+    held_out: str | None = None
+    label: Label | None = Label.COVID_19
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("fractions")
+    @classmethod
+    def _whole(cls, fractions: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(fractions) < 0 or fractions[0] == 0 or not math.isclose(sum(fractions), 1):
+            raise ValueError("expected three parts of 1 (train, val, test), the first above 0")
+        return fractions
+
+
+def make_split(cases: pd.DataFrame, spec: SplitSpec) -> pd.DataFrame:
+    """Divide ``cases`` as ``spec`` says.
+
+    Groups are those of the column ``group`` and of ``patient_id``; call ``link_groups`` before to
+    bring in duplicates. The result depends on the cases and the seed, not on the order of rows.
+
+    Args:
+        cases: with ``hilum.core.case.REQUIRED_COLUMNS`` and the label of the spec.
+
+    Returns:
+        A copy with ``group`` and with ``split`` (text) or ``fold`` (number, from 1). When one
+        source is left out, a film whose group belongs to another source is on no side: blank.
+
+    Raises:
+        CohortError: a column is missing, a class has too few patients to stand on every side, or
+            there is nothing to leave out.
+        ConfigError: ``held_out`` is not in the table.
+
+    Warns:
+        UserWarning: how many films have no patient, each of which is a group of its own.
+    """
+    _check(cases, spec)
+    _warn_of_strangers(cases)
+    kept = cases.drop(columns=[name for name in SIDE_COLUMNS if name in cases])
+    linked = link_groups(kept, pd.DataFrame(columns=list(PAIR_COLUMNS)))
+    if spec.kind == "leave-one-out":
+        return _leave_one_out(linked, spec)
+    if spec.kind == "folds":
+        names = tuple(f"fold {number}" for number in range(1, spec.folds + 1))
+        part = _divide(linked, spec, names, (1 / spec.folds,) * spec.folds)
+        return linked.assign(fold=part + 1.0)
+    part = _divide(linked, spec, SPLITS, spec.fractions)
+    return linked.assign(split=part.map(dict(enumerate(SPLITS))))
+
+
+def fold_names(cases: pd.DataFrame, spec: SplitSpec) -> dict[int, str]:
+    """Say what each fold of a "leave-one-out" split leaves out; {} for other splits."""
+    if spec.kind != "leave-one-out" or spec.held_out is not None:
+        return {}
+    return dict(enumerate(sorted(cases[spec.by].astype(str).unique()), start=1))
+
+
+def _divide(
+    cases: pd.DataFrame, spec: SplitSpec, names: tuple[str, ...], shares: tuple[float, ...]
+) -> pd.Series[int]:
+    wanted = [name for name, share in zip(names, shares, strict=True) if share > 0]
+    _check_classes(cases, spec, wanted)
+    smallest = min(share for share in shares if share > 0)
+    return assign(cases["group"], _strata(cases, spec, math.ceil(1 / smallest)), shares, spec.seed)
+
+
+def _strata(cases: pd.DataFrame, spec: SplitSpec, enough: int) -> pd.DataFrame:
+    """Return label, and label x source; sources of too few groups to be divided are pooled."""
+    label = _classes(cases, spec)
+    cell = label + " | " + cases["source"].fillna("").astype(str)
+    groups = cases["group"].groupby(cell).transform("nunique")
+    return pd.DataFrame({"label": label, "cell": cell.where(groups >= enough, label + " | other")})
+
+
+def _classes(cases: pd.DataFrame, spec: SplitSpec) -> pd.Series[str]:
+    if spec.label is None:
+        return pd.Series("any", index=cases.index)
+    return cases[spec.label.value].map({1: "1", 0: "0"}).fillna("unknown").astype(str)
+
+
+def _leave_one_out(cases: pd.DataFrame, spec: SplitSpec) -> pd.DataFrame:
+    value = cases[spec.by].astype(str)
+    if spec.held_out is None:
+        # a group that spans two sources stays with the one that holds most of it
+        home = value.groupby(cases["group"]).transform(lambda some: some.mode().min())
+        number = {name: float(fold) for fold, name in fold_names(cases, spec).items()}
+        return cases.assign(fold=value.map(number).where(value == home))
+    test = value == spec.held_out
+    touched = test.groupby(cases["group"]).transform("any")
+    if touched.all():
+        raise CohortError(
+            f"cases: every patient outside of {spec.by} '{spec.held_out}' also stands in it; "
+            "expected films to train on",
+            hint="merge another collection in (`hilum cohort merge`)",
+        )
+    train, val, _ = spec.fractions
+    rest = _divide(cases[~touched], spec, SPLITS[:2], (train / (train + val), val / (train + val)))
+    split = rest.map(dict(enumerate(SPLITS))).reindex(cases.index, fill_value="")
+    return cases.assign(split=split.mask(test, "test"))
+
+
+def _check(cases: pd.DataFrame, spec: SplitSpec) -> None:
+    require_columns(cases, "cases")
+    if not len(cases):
+        raise CohortError("cases: no rows; expected films to divide")
+    if spec.label is not None and spec.label.value not in cases:
+        raise CohortError(
+            f"cases: no column {spec.label.value} to keep in proportion",
+            hint="name another label (--label), or none to go by source alone",
+        )
+    if spec.kind == "leave-one-out":
+        _check_held_out(cases, spec)
+
+
+def _check_held_out(cases: pd.DataFrame, spec: SplitSpec) -> None:
+    values = sorted(cases[spec.by].fillna("").astype(str).unique())
+    if "" in values:
+        blank = int((cases[spec.by].fillna("") == "").sum())
+        raise CohortError(f"cases: column {spec.by} is blank in {blank} rows; expected a name")
+    if len(values) < 2:
+        raise CohortError(
+            f"cases: only one {spec.by}, '{values[0]}'; leaving one out takes two or more",
+            hint="merge another collection in (`hilum cohort merge`), or leave out by source",
+        )
+    if spec.held_out is not None and spec.held_out not in values:
+        raise ConfigError(
+            f"no {spec.by} '{spec.held_out}' in the table", hint=did_you_mean(spec.held_out, values)
+        )
+
+
+def _check_classes(cases: pd.DataFrame, spec: SplitSpec, names: list[str]) -> None:
+    groups = cases["group"].groupby(_classes(cases, spec)).nunique()
+    for value in ("1", "0"):
+        found = int(groups.get(value, 0))
+        if spec.label is not None and 0 < found < len(names):
+            raise CohortError(
+                f"cases: {spec.label.value} = {value} in {found} patients or groups; expected "
+                f"{len(names)} at least, one for each of {', '.join(names)}",
+                hint="add films of this class, or divide into fewer parts",
+            )
+
+
+def _warn_of_strangers(cases: pd.DataFrame) -> None:
+    unknown = int((cases["patient_id"].fillna("").astype(str).str.strip() == "").sum())
+    if unknown:
+        warnings.warn(
+            f"{unknown} of {len(cases)} films have no patient_id; each is a group of its own",
+            stacklevel=3,
+        )
