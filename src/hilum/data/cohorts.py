@@ -40,7 +40,7 @@ COHORTS: dict[str, Adapter] = {
 """Adapter name -> the function that reads such a collection."""
 
 
-def read_cohort(name: str, root: str | Path, **options: Any) -> Cohort:
+def read_cohort(name: str, root: str | Path, /, **options: Any) -> Cohort:
     """Read a collection from disk.
 
     Args:

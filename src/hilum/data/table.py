@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from hilum.core.case import COLUMNS, LABEL_COLUMNS, REQUIRED_COLUMNS
@@ -195,6 +196,7 @@ def _check_unique(cases: pd.DataFrame, where: str) -> None:
 
 
 def _wrong(where: str, row: int, column: str, found: object, expected: str) -> CohortError:
+    found = found.item() if isinstance(found, np.generic) else found
     return CohortError(
         f"{where} row {row + _FIRST_ROW}, column {column}: {found!r}; expected {expected}"
     )

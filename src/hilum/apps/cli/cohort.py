@@ -282,8 +282,10 @@ def _ask(entry: Entry) -> bool:
     print_entry(entry, to_stderr=True)
     try:
         return typer.confirm("Do you accept this licence?", default=False, err=True)
-    except typer.Abort:  # nobody there to answer
-        return False
+    except typer.Abort as error:
+        if isinstance(error.__context__, EOFError):  # nobody there to answer
+            return False
+        raise
 
 
 @contextmanager

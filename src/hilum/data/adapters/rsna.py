@@ -159,7 +159,9 @@ def _header(file: Path) -> dict[str, str]:
     from pydicom.errors import InvalidDicomError
 
     try:
-        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS)
+        # ages stand there as "62", which is no valid age string
+        with pydicom.config.disable_value_validation():
+            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS)
+            return {tag: str(header.get(tag, "")) for tag in _TAGS}
     except (InvalidDicomError, OSError, EOFError) as error:
         raise CohortError(f"{file}: header cannot be read: {error}") from None
-    return {tag: str(header.get(tag, "")) for tag in _TAGS}

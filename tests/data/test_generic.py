@@ -1,0 +1,106 @@
+"""The two adapters for data of your own."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from hilum.core.errors import CohortError
+from hilum.data.cohorts import read_cohort
+
+
+@pytest.fixture
+def films(tmp_path):
+    def make(*names):
+        for name in names:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (8, 8)).save(path)
+        return tmp_path
+
+    return make
+
+
+def test_csv_takes_columns_of_your_own(films):
+    root = films("pictures/a.png", "pictures/b.png")
+    table = root / "mine.csv"
+    table.write_text(
+        "file,subject,pcr,projection,years\na.png,7,Positive,ap,65\nB.PNG,8,,,\nc.png,9,0,,\n"
+    )
+    columns = {"path": "file", "patient_id": "subject", "covid-19": "pcr", "view": "projection"}
+    cohort = read_cohort(
+        "csv",
+        table,
+        name="ours",
+        columns=columns | {"age_years": "years"},
+        images=root / "pictures",
+    )
+    first = cohort.cases.iloc[0]
+    assert first["case_id"] == "ours/a.png"
+    assert first["patient_id"] == "ours/7"
+    assert (first["covid-19"], first["view"], first["age_years"]) == (1, "AP", 65)
+    assert pd.isna(cohort.cases["covid-19"][1])
+    assert cohort.report.missing == ("mine.csv row 4: c.png",)
+    assert cohort.report.resolved == ("B.PNG -> b.png",)
+
+
+def test_csv_without_patients_says_so(films):
+    root = films("a.png", "b.png")
+    (root / "mine.csv").write_text("path,covid-19\na.png,1\nb.png,0\n")
+    cohort = read_cohort("csv", root)
+    assert cohort.patients == 2
+    assert "no patient_id" in cohort.report.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said", "hint"),
+    [
+        ({"path": "fil"}, "no column 'fil'", "did you mean 'file'?"),
+        ({"path": "file", "covid19": "file"}, "no column 'covid19'", "did you mean 'covid-19'?"),
+        ({}, "no column 'path'; found file, pcr", "--column path=YOURS"),
+        ({"path": "file", "covid-19": "pcr"}, "mine.csv row 2, covid-19: 'maybe'", "1 and 0"),
+    ],
+)
+def test_csv_complains_with_a_hint(films, columns, said, hint):
+    root = films("a.png")
+    (root / "mine.csv").write_text("file,pcr\na.png,maybe\n")
+    with pytest.raises(CohortError) as caught:
+        read_cohort("csv", root, columns=columns)
+    assert said in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_csv_wants_one_table(films):
+    root = films("a.png")
+    with pytest.raises(CohortError, match="0 CSV files"):
+        read_cohort("csv", root)
+
+
+def test_folders_exclude_one_another(films):
+    root = films("covid/p1_a.png", "covid/p1_b.png", "Normal/p2_a.png", "loose.png")
+    cohort = read_cohort("folders", root, patient=r"(p\d+)_")
+    assert cohort.patients == 2
+    assert cohort.cases["covid-19"].tolist() == [0, 1, 1]
+    assert cohort.cases["no-finding"].tolist() == [1, 0, 0]
+    assert cohort.report.skipped == ("loose.png: lies in no class folder",)
+
+
+def test_folders_of_your_own_names(films):
+    root = films("ill/a.png", "well/b.png")
+    with pytest.raises(CohortError, match="no label is known") as caught:
+        read_cohort("folders", root)
+    assert "--class ill=LABEL" in caught.value.hint
+    classes = {"ill": "covid-19", "well": "covid-19=0"}
+    cases = read_cohort("folders", root, classes=classes).cases
+    assert cases["covid-19"].tolist() == [1, 0]
+    assert "no-finding" not in cases
+    with pytest.raises(CohortError, match="class 'covid': expected LABEL"):
+        read_cohort("folders", root, classes={"ill": "covid", "well": "covid"})
+
+
+def test_folders_refuse_a_pattern_without_a_group(films):
+    root = films("covid/a.png")
+    for pattern, said in ((r"p\d+", "no group"), ("(", "patient pattern")):
+        with pytest.raises(CohortError, match=said):
+            read_cohort("folders", root, patient=pattern)
