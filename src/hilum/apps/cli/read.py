@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from hilum.serve.reader import Examined, Reader
 
 
+_FEW = 10
+
+
 def register(app: typer.Typer, panel: str) -> None:
     """Add the verb to the command line."""
     app.command("read", rich_help_panel=panel)(read)
@@ -70,12 +73,18 @@ def read(
 def _sinks(reader: Reader, as_json: bool, html: Path | None, heatmap: Path | None) -> list[Sink]:
     from hilum.apps.cli import sinks
 
-    chosen: list[Sink] = [sinks.JsonLines() if as_json else sinks.Table(reader.bundle)]
+    chosen: list[Sink] = [sinks.JsonLines() if as_json else _table(reader)]
     if html is not None:
         chosen.append(sinks.Page(reader, html))
     if heatmap is not None:
         chosen.append(sinks.Overlays(reader, heatmap))
     return chosen
+
+
+def _table(reader: Reader) -> Sink:
+    from hilum.apps.cli.table import Table  # rich takes 0.05 s to import
+
+    return Table(reader.bundle)
 
 
 def _pour(examined: Iterator[Examined], total: int, sinks: list[Sink]) -> Counter[str]:
@@ -94,7 +103,7 @@ def _pour(examined: Iterator[Examined], total: int, sinks: list[Sink]) -> Counte
 
 def _watched(examined: Iterator[Examined], total: int) -> Iterator[Examined]:
     """Show progress on stderr in runs over two seconds, unless the rows themselves show it."""
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() or total < _FEW:
         return examined
     from tqdm import tqdm
 

@@ -8,16 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 import typer
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
 
-from hilum.bundle.folder import Bundle
-from hilum.core.reading import RESEARCH_USE, Finding, Reading
+from hilum.core.reading import Finding
 from hilum.serve.reader import Examined, Reader
-
-_BAR = 10
-_WIDTH_OF_PIPE = 140
 
 
 class Sink(Protocol):
@@ -40,61 +33,6 @@ class JsonLines:
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-class Table:
-    """Rows for a person on stdout, each as soon as it is known, with what they mean beneath."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-        self._console = Console(
-            highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else _WIDTH_OF_PIPE
-        )
-        self._labels = max(len(output.label) for output in bundle.manifest.labels)
-        self._counts: Counter[str] = Counter()
-        self._points: dict[str, Finding] = {}
-
-    def add(self, examined: Examined) -> None:
-        """Print one film: a line for each label, or the reason why it was not read."""
-        reading = examined.reading
-        table = self._empty(header=not self._counts)
-        self._counts[reading.status] += 1
-        for line in _lines(reading):
-            table.add_row(*line)
-        self._points |= {finding.label: finding for finding in reading.findings}
-        self._console.print(table)
-
-    def close(self) -> None:
-        """Print the counts, the operating points and the notice."""
-        total = sum(self._counts.values())
-        counts = ", ".join(f"{number} {status}" for status, number in self._counts.items())
-        self._console.print(f"\n{total} film{'' if total == 1 else 's'}: {counts or 'none'}")
-        for finding in self._points.values():
-            self._console.print(self._meaning(finding), style="dim")
-        self._console.print(f"Bundle {self._bundle.identity}. {RESEARCH_USE}", style="dim")
-
-    def _empty(self, *, header: bool) -> RichTable:
-        fixed = 7 + self._labels + _BAR + 6 + 4 * 2
-        free = max(self._console.width - fixed, 30)
-        table = RichTable(box=None, show_header=header, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("film", width=free // 2, overflow="fold")
-        table.add_column("status", width=7)
-        table.add_column("label", width=self._labels)
-        table.add_column("probability", width=_BAR + 6)
-        table.add_column("finding or reason", width=free - free // 2, overflow="fold")
-        return table
-
-    def _meaning(self, finding: Finding) -> str:
-        output = next(o for o in self._bundle.manifest.labels if o.label == finding.label)
-        point = next(p for p in output.operating_points if p.name == finding.operating_point)
-        words = (
-            f"{finding.label}: present from a score of {point.threshold:.3f} ({point.name}: "
-            f"sensitivity {point.sensitivity}, specificity {point.specificity}, "
-            f"on {point.chosen_on})."
-        )
-        if finding.calibration == "identity":
-            words += " Not calibrated: probability = score; it ranks films, it is no frequency."
-        return words
 
 
 class Page:
@@ -158,30 +96,3 @@ class Overlays:
         self._names[stem] += 1
         number = self._names[stem]
         return stem if number == 1 else self._unique(f"{stem}-{number}")
-
-
-def _lines(reading: Reading) -> list[tuple[str | Text, ...]]:
-    color = {"read": "", "refused": "yellow", "error": "red"}[reading.status]
-    status = Text(reading.status, style=color)
-    if not reading.findings:
-        return [(Text(reading.path), status, "", "", Text(reading.reason or "", style=color))]
-    return [
-        (
-            Text(reading.path if first else ""),
-            status if first else "",
-            str(finding.label),
-            Text(f"{finding.probability:.3f} {_bar(finding.probability)}"),
-            Text(in_words(finding), style="bold" if finding.present else ""),
-        )
-        for first, finding in ((i == 0, f) for i, f in enumerate(reading.findings))
-    ]
-
-
-def in_words(finding: Finding) -> str:
-    """Say what the score means at its operating point; it is no diagnosis."""
-    return ("present" if finding.present else "not present") + f" at {finding.operating_point}"
-
-
-def _bar(fraction: float) -> str:
-    full = round(fraction * _BAR)
-    return "█" * full + "░" * (_BAR - full)

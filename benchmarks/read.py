@@ -1,0 +1,206 @@
+"""Measure `hilum read`: each stage alone, films a second, peak memory, and process start.
+
+    python benchmarks/read.py                                  # films made here, built-in bundle
+    python benchmarks/read.py --films ../shared/data/OpenIST --bundle runs/x/bundle
+
+Writes to a temporary folder only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+SIZES = {"384 JPEG": (384, ".jpg"), "1024 PNG": (1024, ".png")}
+COUNTS = (100, 500, 2000)
+
+
+def main() -> None:
+    options = _options()
+    if options.child:
+        task = json.loads(options.child)
+        CHILDREN[task.pop("work")](**task)
+        return
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the start")
+    with tempfile.TemporaryDirectory() as folder:
+        _child("prepare", folder=folder, given=options.films)
+        sets = json.loads((Path(folder) / "sets.json").read_text())
+        for name, films in sets.items():
+            print(f"\n{name}: {len(films)} different films")
+            _child("stages", films=films, bundle=options.bundle, folder=folder)
+            for count in options.counts:
+                _child("stream", films=films, count=count, bundle=options.bundle)
+        _starts(next(iter(sets.values()))[0], options)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundle", help="bundle folder; default: the built-in")
+    parser.add_argument("--films", help="folder of films; default: made here")
+    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS)
+    parser.add_argument("--repeats", type=int, default=9, help="process starts of each median")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _child(work: str, **task: Any) -> None:
+    """Run one measurement in a process of its own, so that its peak memory is its own.
+
+    This process stays small, because a child's peak starts from its parent's.
+    """
+    sys.stdout.flush()
+    child = json.dumps({"work": work, **task})
+    subprocess.run([sys.executable, __file__, "--child", child], check=True)
+
+
+def _prepare(folder: str, given: str | None) -> None:
+    sets = {"given": _given(Path(given))} if given else _made(Path(folder))
+    (Path(folder) / "sets.json").write_text(json.dumps(sets))
+
+
+def _given(folder: Path) -> list[str]:
+    from hilum.core.reading import Status
+    from hilum.image.preprocess import Preprocess
+    from hilum.serve.film import open_film
+    from hilum.serve.inputs import find_films
+
+    films = find_films([folder])
+    films = films[:: max(1, len(films) // 500)][:500]
+    return [str(f) for f in films if open_film(f, Preprocess(), keep=False).status is Status.READ]
+
+
+def _made(folder: Path, count: int = 24) -> dict[str, list[str]]:
+    """Make films of smooth shapes with noise, which compress about as much as real ones."""
+    import cv2
+    import numpy as np
+
+    generator = np.random.default_rng(0)
+    sets: dict[str, list[str]] = {}
+    for (name, (side, suffix)), number in itertools.product(SIZES.items(), range(count)):
+        coarse = generator.uniform(20, 230, (12, 12)).astype(np.float32)
+        film = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
+        film = np.clip(film + generator.normal(0, 2, film.shape), 0, 255).astype(np.uint8)
+        path = str(folder / f"{side}-{number:03}{suffix}")
+        cv2.imwrite(path, film)
+        sets.setdefault(name, []).append(path)
+    return sets
+
+
+def _stages(films: list[str], bundle: str | None, folder: str) -> None:
+    """Print milliseconds a film of each stage alone, in one thread (inference: every core)."""
+    import numpy as np
+
+    from hilum.image.open import open_radiograph
+    from hilum.image.write import write_png
+    from hilum.serve.heatmap import limit_of, overlay, with_legend
+    from hilum.serve.reader import BATCH, load_bundle
+    from hilum.serve.report import Report
+
+    reader = load_bundle(bundle)
+    films = films[:48]
+    opened = _timed("decode", len(films), lambda: [open_radiograph(f) for f in films])
+    inputs = _timed("preprocess", len(films), lambda: [reader.preprocess(r) for r in opened])
+    batch = np.stack([inputs[i % len(inputs)] for i in range(BATCH)])
+    reader.run(batch)
+    _timed("inference", 5 * BATCH, lambda: [reader.run(batch) for _ in range(5)])
+    readings = list(reader.read_many(films))
+    _timed("write JSON", len(films), lambda: [r.model_dump_json() for r in readings])
+    if not reader.bundle.manifest.evidence:
+        return
+    examined = list(reader.examine(films[:8], keep=True))
+
+    def overlays() -> None:
+        for one in examined:
+            assert one.radiograph is not None
+            heatmap = reader.heatmap(one.radiograph, reader.labels[0])
+            picture = overlay(one.radiograph.pixels, heatmap, limit_of(heatmap))
+            write_png(Path(folder) / "overlay.png", with_legend(picture, "benchmark", 1.0))
+
+    def page() -> None:
+        report = Report(reader)
+        for one in examined:
+            report.add(one)
+        report.write(Path(folder) / "report.html")
+
+    _timed("write overlay", len(examined), overlays)
+    _timed("write page", len(examined), page)
+
+
+def _timed(name: str, count: int, work: Callable[[], Any]) -> Any:
+    wall, cpu = perf_counter(), process_time()
+    result = work()
+    wall, cpu = perf_counter() - wall, process_time() - cpu
+    print(
+        f"  {name:14} {1000 * wall / count:8.2f} ms/film {count / wall:8.0f} films/s"
+        f"   (CPU {1000 * cpu / count:6.2f} ms)"
+    )
+    return result
+
+
+def _stream(films: list[str], count: int, bundle: str | None) -> None:
+    """Print films a second and peak memory of one call."""
+    from hilum.serve.reader import load_bundle
+
+    paths = list(itertools.islice(itertools.cycle(films), count))
+    reader = load_bundle(bundle)
+    wall, cpu = perf_counter(), process_time()
+    for reading in reader.read_many(paths):
+        reading.model_dump_json()
+    wall, cpu = perf_counter() - wall, process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"  {len(paths):5} in one call: {len(paths) / wall:6.1f} films/s, peak {peak:.0f} MB"
+        f"   (CPU {1000 * cpu / len(paths):.1f} ms/film, {cpu / wall:.2f} cores used)"
+    )
+
+
+def _starts(film: str, options: argparse.Namespace) -> None:
+    """Print the median wall time and the peak memory of whole processes."""
+    python = sys.executable
+    bundle = ["--bundle", options.bundle] if options.bundle else []
+    commands = {
+        "python -c pass": [python, "-c", "pass"],
+        "import hilum": [python, "-c", "import hilum"],
+        "hilum --help": [python, "-m", "hilum", "--help"],
+        "hilum read one film": [python, "-m", "hilum", "read", *bundle, film],
+        "... --json": [python, "-m", "hilum", "read", "--json", *bundle, film],
+    }
+    print(f"\nwhole processes, median of {options.repeats}")
+    for name, command in commands.items():
+        runs = [_process(command) for _ in range(options.repeats)]
+        wall, cpu, peak = (statistics.median(column) for column in zip(*runs, strict=True))
+        print(f"  {name:20} {wall:6.3f} s   (CPU {cpu:.3f} s), peak {peak:.0f} MB")
+
+
+def _process(command: list[str]) -> tuple[float, float, float]:
+    """Run a command; return wall seconds, CPU seconds and peak memory in MB."""
+    started = perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}")
+    wall = perf_counter() - started
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+CHILDREN: dict[str, Callable[..., None]] = {
+    "prepare": _prepare,
+    "stages": _stages,
+    "stream": _stream,
+}
+
+
+if __name__ == "__main__":
+    main()
