@@ -16,6 +16,7 @@ from pydicom.sequence import Sequence
 
 from hilum.core.errors import UnreadableImageError, UnsupportedImageError
 from hilum.core.labels import View
+from hilum.image.codestream import frame_size
 from hilum.image.open import open_radiograph
 
 
@@ -32,22 +33,24 @@ def lut(entries: np.ndarray, bits: int, first: int = 0) -> Dataset:
     return item
 
 
-def jpeg_lossless(path: Path, kind: str) -> Path:
-    """Encode by GDCM; pydicom has no encoder for it."""
-    import gdcm
+def jpeg_lossless(path: Path, predictor: int) -> Path:
+    """Encode by libjpeg-turbo; pydicom has no encoder for it. test_dcmtk.py has another."""
+    import imagecodecs
 
-    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), None
-    reader.SetFileName(str(path))
-    assert reader.Read()
-    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, kind)))
-    change.SetInput(reader.GetImage())
-    assert change.Change()
-    writer = gdcm.ImageWriter()
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    out = path.with_suffix(f".{kind}.dcm")
-    writer.SetFileName(str(out))
-    assert writer.Write()
+    dataset = pydicom.dcmread(path)
+    kind = f"<u{dataset.BitsAllocated // 8}"
+    codes = np.frombuffer(dataset.PixelData, kind)[: dataset.Rows * dataset.Columns]
+    codes = (codes & (2**dataset.BitsStored - 1)).reshape(dataset.Rows, dataset.Columns)
+    frame = imagecodecs.jpeg8_encode(
+        codes, lossless=True, predictor=predictor, bitspersample=dataset.BitsStored
+    )
+    dataset.PixelData = encapsulate([frame])
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    syntax = uid.JPEGLosslessSV1 if predictor == 1 else uid.JPEGLossless
+    dataset.file_meta.TransferSyntaxUID = syntax
+    out = path.with_suffix(f".{predictor}.dcm")
+    dataset.save_as(out)
     return out
 
 
@@ -95,12 +98,14 @@ LOSSLESS = {
     "RLE": uid.RLELossless,
     "JPEG-LS": uid.JPEGLSLossless,
     "JPEG 2000": uid.JPEG2000Lossless,
-    "JPEG lossless": "JPEGLosslessProcess14",
-    "JPEG lossless SV1": "JPEGLosslessProcess14_1",
+    "JPEG lossless": 4,
+    "JPEG lossless SV1": 1,
 }
 
 
-@pytest.mark.parametrize(("bits", "signed"), [(8, False), (12, False), (16, False), (12, True)])
+@pytest.mark.parametrize(
+    ("bits", "signed"), [(8, False), (12, False), (16, False), (8, True), (12, True)]
+)
 @pytest.mark.parametrize("how", LOSSLESS)
 def test_every_lossless_syntax_gives_the_very_same_pixels(make_dicom, how, bits, signed):
     expected = open_radiograph(make_dicom("plain.dcm", bits=bits, signed=signed))
@@ -307,12 +312,30 @@ def test_frame_cut_in_a_sound_file(make_dicom, syntax, end):
 
 
 def test_lossless_jpeg_cut_is_refused(make_dicom):
-    dataset = pydicom.dcmread(jpeg_lossless(make_dicom(), "JPEGLosslessProcess14_1"))
+    dataset = pydicom.dcmread(jpeg_lossless(make_dicom(), 1))
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     path = make_dicom("cut.dcm")
     dataset.PixelData = encapsulate([frame[: len(frame) // 2]])
     dataset.save_as(path)
     refused(path, UnreadableImageError, "truncated JPEG frame")
+
+
+def test_frame_larger_than_its_header_is_refused_before_decoding(make_dicom):
+    dataset = pydicom.dcmread(jpeg_lossless(make_dicom(), 1))
+    frame = bytearray(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    at = frame.index(b"\xff\xc3") + 5
+    frame[at : at + 4] = b"\xff\xff\xff\xff"
+    dataset.PixelData = encapsulate([bytes(frame)])
+    path = make_dicom("large.dcm")
+    dataset.save_as(path)
+    refused(path, UnreadableImageError, "65535 x 65535 pixels; the header says 121 x 150")
+
+
+@pytest.mark.parametrize("syntax", [uid.JPEGLSLossless, uid.JPEG2000Lossless])
+def test_frame_size_is_read_from_every_codestream(make_dicom, syntax):
+    dataset = pydicom.dcmread(make_dicom(edit=lambda d: d.compress(syntax)))
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    assert frame_size(frame) == (150, 121)
 
 
 def test_deflated_bomb_is_not_inflated(make_dicom):

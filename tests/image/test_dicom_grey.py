@@ -53,7 +53,8 @@ def test_rescale_and_window_as_pydicom(center, width, function, slope, intercept
         WindowWidth=float(f"{width:.6g}"),
         VOILUTFunction=function,
     )
-    theirs = apply_windowing(apply_modality_lut(CODES, dataset), dataset)
+    with np.errstate(over="ignore"):  # theirs overflows in a narrow sigmoid; ours may not
+        theirs = apply_windowing(apply_modality_lut(CODES, dataset), dataset)
     low = float(dataset.RescaleIntercept)
     high = 4095 * float(dataset.RescaleSlope) + low
     np.testing.assert_allclose(levels(dataset), (theirs - low) / (high - low), atol=1e-9)

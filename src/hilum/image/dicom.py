@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import io
 import zlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from pydicom import dcmread, uid
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
-from hilum.core.errors import UnreadableImageError, UnsupportedImageError
+from hilum.core.errors import ImageError, UnreadableImageError, UnsupportedImageError
 from hilum.core.labels import View
 from hilum.core.radiograph import Metadata, Pixels, Radiograph, Step
 from hilum.image.dicom_codec import LOSSY, decode_codes, decode_colour, syntax_name
@@ -38,36 +37,55 @@ _HEADER_BYTES = 64_000_000
 _AGAIN = "copy or export the file again"
 
 
+@dataclass(frozen=True)
+class _Header:
+    """All that is wanted of a data set before its pixels are decoded; ``levels`` if it is grey."""
+
+    dataset: Dataset
+    metadata: Metadata
+    levels: Levels | None
+    decode: Step
+    format: str
+    notes: tuple[str, ...]
+
+
 def open_dicom(data: bytes, name: str, max_megapixels: float) -> Radiograph:
     """Open the bytes of a DICOM file. See ``hilum.image.open.open_radiograph``."""
     with gathered_warnings() as warned:
+        header = _read_header(data, name, max_megapixels)
+    header = replace(header, notes=(*header.notes, *(f"header: {line}" for line in warned)))
+    if header.levels is None:
+        radiograph = _colour_film(header, name)
+    else:
+        radiograph = _grey_film(header, header.levels, name)
+    return _square_pixels(radiograph, header.dataset, max_megapixels)
+
+
+def _read_header(data: bytes, name: str, max_megapixels: float) -> _Header:
+    """Parse and judge; a broken header can make pydicom raise anything."""
+    try:
         dataset = _parse(data, name, max_megapixels)
         _judge(dataset, name, max_megapixels)
         metadata = read_metadata(dataset)
-        grey = dataset.PhotometricInterpretation in _MONOCHROME
-        levels = grey_levels(dataset, name) if grey else None
-        notes = _notes(dataset, metadata)
-    notes += [f"header: {line}" for line in warned]
-    if levels is None:
-        radiograph = _colour_film(dataset, name)
-    else:
-        radiograph = _grey_film(dataset, levels, name)
-    radiograph = replace(
-        radiograph, metadata=metadata, notes=(*notes, *radiograph.notes), path=name
-    )
-    return _square_pixels(radiograph, dataset, max_megapixels)
+        grey = dataset.PhotometricInterpretation in _MONOCHROME and dataset.SamplesPerPixel == 1
+        return _Header(
+            dataset=dataset,
+            metadata=metadata,
+            levels=grey_levels(dataset, name) if grey else None,
+            decode=_decode_step(dataset),
+            format=_format(dataset),
+            notes=tuple(_notes(dataset, metadata)),
+        )
+    except ImageError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise _broken(name, reason) from None
 
 
 def _parse(data: bytes, name: str, max_megapixels: float) -> Dataset:
     _check_deflated(data, name, max_megapixels)
-    preamble = data[128:132] == b"DICM"
-    try:
-        dataset = dcmread(io.BytesIO(data), force=not preamble)
-    except (InvalidDicomError, ValueError, TypeError, LookupError, OSError, zlib.error) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise _broken(name, reason) from None
-    except (EOFError, NotImplementedError) as error:
-        raise _broken(name, str(error) or "the file ends too early") from None
+    dataset = dcmread(io.BytesIO(data), force=data[128:132] != b"DICM")
     if "TransferSyntaxUID" not in dataset.file_meta:
         _guess_syntax(dataset)
     return dataset
@@ -149,39 +167,45 @@ def _without_pixels(dataset: Dataset, name: str) -> UnreadableImageError | Unsup
     )
 
 
-def _grey_film(dataset: Dataset, levels: Levels, name: str) -> Radiograph:
-    codes = decode_codes(dataset, name)
+def _grey_film(header: _Header, levels: Levels, name: str) -> Radiograph:
+    codes = decode_codes(header.dataset, name)
     table = levels.values.astype(np.float32)[None]
     pixels: Pixels = np.asarray(cv2.LUT(codes, table), np.float32)
-    notes = [*levels.notes, *_dark(pixels, levels)]
-    return Radiograph(
-        pixels=pixels,
-        path=name,
-        format=_format(dataset),
-        bits=int(dataset.BitsStored),
-        history=(_decode_step(dataset), *levels.steps),
-        notes=tuple(notes),
-    )
+    notes = (*levels.notes, *_dark(pixels, levels))
+    bits = int(header.dataset.BitsStored)
+    return _film(header, name, pixels, bits, tuple(levels.steps), notes)
 
 
-def _colour_film(dataset: Dataset, name: str) -> Radiograph:
+def _colour_film(header: _Header, name: str) -> Radiograph:
     """Open RGB, YBR or palette colour that is grey in content."""
-    rgb = decode_colour(dataset, name)
+    rgb = decode_colour(header.dataset, name)
     grey, detail = to_grey(rgb, name)
     bits = 8 * rgb.dtype.itemsize
     steps = (
-        _decode_step(dataset),
-        Step("grey", f"{dataset.PhotometricInterpretation}: {detail}"),
+        Step("grey", f"{header.dataset.PhotometricInterpretation}: {detail}"),
         Step("scale", f"0 .. {2**bits - 1} to 0 .. 1"),
     )
-    tinted = ("tinted: perhaps a photograph of a film or of a screen",)
+    notes = ("tinted: perhaps a photograph of a film or of a screen",)
+    tinted = detail.startswith(TINTED)
+    return _film(header, name, scale(grey, bits), bits, steps, notes if tinted else ())
+
+
+def _film(
+    header: _Header,
+    name: str,
+    pixels: Pixels,
+    bits: int,
+    steps: tuple[Step, ...],
+    notes: tuple[str, ...],
+) -> Radiograph:
     return Radiograph(
-        pixels=scale(grey, bits),
+        pixels=pixels,
         path=name,
-        format=_format(dataset),
+        format=header.format,
         bits=bits,
-        history=steps,
-        notes=tinted if detail.startswith(TINTED) else (),
+        metadata=header.metadata,
+        history=(header.decode, *steps),
+        notes=(*header.notes, *notes),
     )
 
 

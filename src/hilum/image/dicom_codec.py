@@ -16,14 +16,12 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 
 from hilum.core.errors import ImageError, UnreadableImageError
+from hilum.image.codestream import frame_size, is_whole
 from hilum.image.grey import Samples
 from hilum.image.raster import decode_jpeg_grey
 
 DECODERS: dict[str, str] = {
     uid.JPEGBaseline8Bit: "pillow",
-    uid.JPEGExtended12Bit: "pillow",
-    uid.JPEGLossless: "gdcm",
-    uid.JPEGLosslessSV1: "gdcm",
     uid.JPEGLSLossless: "pyjpegls",
     uid.JPEGLSNearLossless: "pyjpegls",
     uid.JPEG2000Lossless: "pylibjpeg",
@@ -33,7 +31,9 @@ DECODERS: dict[str, str] = {
     uid.HTJ2K: "pylibjpeg",
     uid.RLELossless: "pylibjpeg",
 }
-"""Transfer syntax -> pydicom's decoding plug-in; grey JPEG of 8 and of 12 bits goes past them."""
+"""Transfer syntax -> pydicom's decoding plug-in. Grey JPEG, 8 to 16 bits, lossless or not, goes
+to libjpeg-turbo instead: GDCM, pydicom's choice, declines 12 bits and ends the whole process on
+some damaged frames."""
 
 LOSSY = (
     uid.JPEGBaseline8Bit,
@@ -43,7 +43,6 @@ LOSSY = (
     uid.HTJ2K,
 )
 _JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
-_END_OF_IMAGE = b"\xff\xd9"
 _AGAIN = "export the film again, uncompressed if this codec is the trouble"
 
 
@@ -65,20 +64,20 @@ def decode_codes(dataset: Dataset, name: str) -> Samples:
     stored = _guarded(_grey_frame, dataset, name)
     signed = np.issubdtype(stored.dtype, np.signedinteger)
     container = stored.astype(f"{'i' if signed else 'u'}{allocated // 8}", copy=False)
-    _check_shape(container, dataset, name)
+    _check_size(container.shape[:2], dataset, name)
     return np.ascontiguousarray(container).view(f"u{allocated // 8}")
 
 
 def decode_colour(dataset: Dataset, name: str) -> Samples:
     """Decode one colour frame to RGB: uint8 or uint16 (H, W, 3). Raises as ``decode_codes``."""
     stored = _guarded(_colour_frame, dataset, name)
-    _check_shape(stored, dataset, name)
+    _check_size(stored.shape[:2], dataset, name)
     return stored
 
 
 def syntax_name(dataset: Dataset) -> str:
     """Name the transfer syntax: "Explicit VR Little Endian"."""
-    return str(uid.UID(dataset.file_meta.TransferSyntaxUID).name)
+    return str(dataset.file_meta.TransferSyntaxUID.name)
 
 
 def _guarded(decode: Any, dataset: Dataset, name: str) -> NDArray[Any]:
@@ -96,22 +95,28 @@ def _guarded(decode: Any, dataset: Dataset, name: str) -> NDArray[Any]:
 
 def _grey_frame(dataset: Dataset, name: str) -> NDArray[Any]:
     syntax = dataset.file_meta.TransferSyntaxUID
+    frame = _checked_frame(dataset, name) if syntax.is_encapsulated else b""
+    if syntax == uid.JPEGBaseline8Bit:
+        return decode_jpeg_grey(frame, name)
     if syntax in _JPEG:
-        frame = _whole_frame(dataset, name)
-        if syntax == uid.JPEGBaseline8Bit or (
-            syntax == uid.JPEGExtended12Bit and dataset.BitsAllocated == 8
-        ):
-            return decode_jpeg_grey(frame, name)
-        if syntax == uid.JPEGExtended12Bit:
-            return _jpeg_12_bits(frame, dataset)
+        import imagecodecs
+
+        return _as_stored(imagecodecs.jpeg8_decode(frame), dataset)
     return _by_plugin(dataset, correct_unused_bits=False)
+
+
+def _as_stored(decoded: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
+    """JPEG knows no sign: bring the low bits of a signed value back into its container."""
+    if not dataset.PixelRepresentation:
+        return decoded
+    return decoded.astype(np.uint16).view(np.int16)
 
 
 def _colour_frame(dataset: Dataset, name: str) -> NDArray[Any]:
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         return np.asarray(apply_color_lut(_by_plugin(dataset), dataset))[..., :3]
-    if dataset.file_meta.TransferSyntaxUID in _JPEG:
-        _whole_frame(dataset, name)
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        _checked_frame(dataset, name)
     return _by_plugin(dataset)
 
 
@@ -122,41 +127,25 @@ def _by_plugin(dataset: Dataset, **options: Any) -> NDArray[Any]:
     return stored.astype(stored.dtype.newbyteorder("="), copy=False)
 
 
-def _whole_frame(dataset: Dataset, name: str) -> bytes:
-    """Return the compressed frame, refusing one without its end: gdcm would make up the rest."""
+def _checked_frame(dataset: Dataset, name: str) -> bytes:
+    """Return the compressed frame if it is as large as the header says and has its end.
+
+    A codec would allocate what the frame asks for, and make up what is missing at its end.
+    """
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    if not frame.rstrip(b"\x00\xff").endswith(_END_OF_IMAGE):
+    size = frame_size(frame)
+    if size is not None:
+        _check_size(size, dataset, name)
+    if dataset.file_meta.TransferSyntaxUID in _JPEG and not is_whole(frame):
         raise UnreadableImageError(f"{name}: truncated JPEG frame (no end marker)", hint=_AGAIN)
     return frame
 
 
-def _jpeg_12_bits(frame: bytes, dataset: Dataset) -> NDArray[np.uint16]:
-    """Decode JPEG Extended of 12 bits by GDCM itself; pydicom's plug-in declines it."""
-    import gdcm
-
-    fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(frame)
-    fragments = gdcm.SequenceOfFragments.New()
-    fragments.AddFragment(fragment)
-    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetValue(fragments.__ref__())
-    image = gdcm.Image()
-    image.SetNumberOfDimensions(2)
-    image.SetDimensions((dataset.Columns, dataset.Rows, 1))
-    image.SetDataElement(element)
-    kind = gdcm.PhotometricInterpretation.GetPIType(str(dataset.PhotometricInterpretation))
-    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
-    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGExtendedProcess2_4))
-    image.SetPixelFormat(gdcm.PixelFormat(1, 16, dataset.BitsStored, dataset.HighBit, 0))
-    values = image.GetBuffer().encode("utf-8", "surrogateescape")
-    return np.frombuffer(values, "<u2").reshape(dataset.Rows, dataset.Columns)
-
-
-def _check_shape(stored: NDArray[Any], dataset: Dataset, name: str) -> None:
+def _check_size(size: tuple[int, ...], dataset: Dataset, name: str) -> None:
     expected = (int(dataset.Rows), int(dataset.Columns))
-    if stored.shape[:2] != expected:
+    if size != expected:
         raise UnreadableImageError(
-            f"{name}: the frame holds {stored.shape[1]} x {stored.shape[0]} pixels; the header "
-            f"says {expected[1]} x {expected[0]}",
+            f"{name}: the frame holds {size[1]} x {size[0]} pixels; the header says "
+            f"{expected[1]} x {expected[0]}",
             hint=_AGAIN,
         )

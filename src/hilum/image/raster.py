@@ -146,11 +146,12 @@ def _jpeg_colour(data: bytes, name: str, steps: list[Step], orientation: int) ->
 def _jpeg_orientation(data: bytes) -> int:
     if b"Exif\x00\x00" not in data[:65_536]:
         return 1
-    with gathered_warnings():
-        try:
-            return int(JpegImageFile(io.BytesIO(data)).getexif().get(_EXIF_ORIENTATION, 1))
-        except _BROKEN:
-            return 1  # a broken EXIF block does not make a film unreadable
+    try:
+        with gathered_warnings():
+            image = JpegImageFile(io.BytesIO(data))
+    except _BROKEN:
+        return 1
+    return _orientation(image)
 
 
 def _jpeg_cmyk(data: bytes, name: str) -> Samples:
@@ -165,7 +166,7 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_megapixels: float) ->
         raise UnreadableImageError(f"{name}: truncated PNG (no IEND chunk)", hint=_TORN)
     image = _open_pillow(data, kind, name)
     check_size(image.width, image.height, name, max_megapixels)
-    _one_frame(image, name)
+    _one_frame(image, kind, name)
     bits = _bits(image, data, kind)
     words = f"{kind.value}, {image.width} x {image.height}, {bits} bits, mode {image.mode}"
     orientation = _load(image, kind, name)
@@ -188,18 +189,31 @@ def _open_pillow(data: bytes, kind: Kind, name: str) -> Image.Image:
 def _load(image: Image.Image, kind: Kind, name: str) -> int:
     """Decode all pixels; return the EXIF orientation that Pillow has not applied itself."""
     try:
-        if kind is not Kind.TIFF:
-            image.load()
-            return int(image.getexif().get(_EXIF_ORIENTATION, 1))
-        with gathered_warnings():
-            image.load()  # Pillow turns a TIFF upright as it loads it
-        return 1
+        if kind is Kind.TIFF:
+            with gathered_warnings():
+                image.load()  # Pillow turns a TIFF upright as it loads it
+            return 1
+        image.load()
     except _BROKEN as error:
         raise _unreadable(name, kind.value, error) from None
+    return _orientation(image)
 
 
-def _one_frame(image: Image.Image, name: str) -> None:
-    frames = getattr(image, "n_frames", 1)
+def _orientation(image: Image.Image) -> int:
+    """Read the EXIF orientation; a broken EXIF block does not make a film unreadable."""
+    with gathered_warnings():
+        try:
+            return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+        except _BROKEN:
+            return 1
+
+
+def _one_frame(image: Image.Image, kind: Kind, name: str) -> None:
+    try:
+        with gathered_warnings():
+            frames = getattr(image, "n_frames", 1)
+    except _BROKEN as error:
+        raise _unreadable(name, kind.value, error) from None
     if frames > 1:
         raise UnsupportedImageError(
             f"{name}: {frames} frames; expected one", hint="export the frontal film by itself"
