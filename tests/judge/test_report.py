@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from hilum.core.estimate import Estimate
 from hilum.judge.evaluation import evaluate_predictions
 from hilum.judge.plots import roc_band
 from hilum.judge.predictions import check_predictions, read_predictions, scored
@@ -115,3 +116,15 @@ class _Balanced(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
+
+
+def test_the_area_beneath_the_precision_recall_picture_is_the_average_precision(predictions):
+    from hilum.judge.metrics import average_precision
+    from hilum.judge.plots import precision_recall
+
+    cases = scored(check_predictions(predictions), 0.5)
+    value = float(average_precision(cases.truth, cases.score))
+    figure = precision_recall(cases, Estimate(value=value, n=len(cases)))
+    recall, precision = figure.axes[0].lines[0].get_data()
+    assert np.sum(np.diff(recall) * precision[1:]) == pytest.approx(value)
+    assert figure.axes[0].lines[0].get_drawstyle() == "steps-pre"

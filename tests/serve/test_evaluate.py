@@ -81,6 +81,13 @@ def test_the_flow_counts_every_film_and_scores_none_that_was_not_read(evaluated)
     assert all(film.reason for film in found.not_read)
 
 
+def test_films_that_the_table_calls_lateral_or_ct_are_named_in_the_flow(reader, cases):
+    cases.loc[:2, "view"], cases.loc[3, "modality"] = "lateral", "CT"
+    settings = EvaluationSettings(folds=0, nuisance=False)
+    found = evaluate(reader, cases, settings=settings, progress=False)
+    assert found.flow[1].detail == "by the table, among them 3 lateral films and 1 CT slices"
+
+
 def test_the_nuisance_baseline_is_fitted_on_the_opened_films(evaluated):
     found, _ = evaluated
     row = found["covid-19"].baseline[0]
@@ -97,10 +104,16 @@ def test_sources_are_told_apart_by_whether_training_saw_them(evaluated):
 
 def test_the_report_says_what_was_evaluated(evaluated, reader):
     found, out = evaluated
-    assert reader.bundle.checksum in found.about.bundle
+    assert reader.bundle.checksum == found.about.checksum
     assert found.about.versions["hilum"] == hilum.__version__
     page = (out / "report.html").read_text(encoding="utf-8")
-    for text in (reader.bundle.identity, "made/49", "nothing: made for tests", "onnxruntime"):
+    for text in (
+        reader.bundle.identity,
+        reader.bundle.checksum,
+        "made/49",
+        "nothing: made for tests",
+        "onnxruntime",
+    ):
         assert text in page
     assert Evaluation.load(out / "evaluation.json").model_dump_json() == found.model_dump_json()
     json.loads((out / "evaluation.json").read_text())

@@ -173,10 +173,11 @@ def _flow(table: pd.DataFrame) -> tuple[FlowStep]:
 
 
 def _labelled(label: LabelEvaluation) -> FlowStep:
+    unknown = f"; {label.unlabelled} more of unknown truth, in no metric"
     return FlowStep(
         step=f"Labelled for {label.label}",
         films=label.films,
         patients=label.patients,
-        detail=f"{label.positives} positive, {label.negatives} negative; "
-        f"{label.unlabelled} of unknown truth, in no metric",
+        detail=f"{label.positives} positive, {label.negatives} negative"
+        + (unknown if label.unlabelled else ""),
     )

@@ -57,7 +57,7 @@ def roc(cases: Scored, auroc: Estimate, *, folds: int = 1000, seed: int = 0) -> 
         axes.fill_between(grid, low, high, color=BLUE, alpha=0.18, linewidth=0, label="95 % band")
         axes.plot(*roc_curve(cases.truth, cases.score), color=BLUE, linewidth=2, label="model")
         axes.plot(*_called(cases), "o", color=ORANGE, markersize=8, label="operating point")
-    axes.legend(loc="lower right")
+    _legend_below(figure)
     axes.set_title(f"ROC: AUROC {auroc}" if auroc.n else "ROC: no cases")
     return figure
 
@@ -84,10 +84,12 @@ def precision_recall(cases: Scored, average_precision: Estimate) -> Figure:
     figure, axes = _square("Recall (sensitivity)", "Precision (in this mix of films)")
     if not math.isnan(average_precision.value):
         precision, recall = precision_recall_curve(cases.truth, cases.score)
-        axes.step(recall, precision, where="post", color=BLUE, linewidth=2, label="model")
+        # A step holds up to its recall, so that the area beneath is the average precision.
+        recall, precision = np.append(0, recall), np.append(precision[0], precision)
+        axes.step(recall, precision, where="pre", color=BLUE, linewidth=2, label="model")
         share = float(cases.truth.mean())
         axes.axhline(share, color=GREY, linestyle="--", linewidth=1, label=f"chance {share:.2f}")
-        axes.legend(loc="lower left")
+        _legend_below(figure)
     axes.set_title(f"Average precision {average_precision}")
     return figure
 
@@ -109,11 +111,11 @@ def reliability(cases: Scored, ece: Estimate, *, calibrated: bool, bins: int = 1
     spread = [seen - low, high - seen]
     axes.errorbar(stated, seen, yerr=spread, fmt="o-", color=BLUE, capsize=3, label="observed")
     axes.set(ylabel="Share that is positive", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    axes.legend(loc="upper left")
     axes.set_title(f"{'Calibrated probability' if calibrated else 'Raw score'}: ECE {ece}")
     edges = np.linspace(0, 1, bins + 1).tolist()
     below.hist(cases.probability, bins=edges, color=BLUE, edgecolor="white")
     below.set(ylabel="Films", xlabel="Probability stated" if calibrated else "Score")
+    _legend_below(figure)
     return figure
 
 
@@ -162,7 +164,7 @@ def score_histograms(cases: Scored, threshold: float) -> Figure:
     axes.axvline(threshold, color=INK, linestyle="--", linewidth=1, label=f"call {threshold:.3g}")
     axes.set_ylim(0, 1.08 * top or 1)
     axes.set_title("Scores by reference standard")
-    figure.legend(loc="outside lower center", ncols=3, columnspacing=1, handlelength=1.4)
+    _legend_below(figure)
     return figure
 
 
@@ -203,6 +205,11 @@ def _square(x: str, y: str) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     axes.set(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     return figure, axes
+
+
+def _legend_below(figure: Figure) -> None:
+    """Put the legend outside the axes, where no curve can run beneath it."""
+    figure.legend(loc="outside lower center", ncols=4, columnspacing=1, handlelength=1.4)
 
 
 def _called(cases: Scored) -> tuple[list[float], list[float]]:

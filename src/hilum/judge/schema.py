@@ -151,6 +151,7 @@ class About(_Part):
 
     title: str = "Predictions"
     bundle: str = ""
+    checksum: str = ""
     trained_on: str = ""
     intended_use: str = ""
     cases: str = ""

@@ -78,12 +78,12 @@ def _verdict(row: BaselineRow) -> str:
 def _within(rows: Sequence[BaselineRow]) -> list[str]:
     if not rows:
         return []
-    better = [row for row in rows if row.difference.low > 0]
+    better = sum(row.difference.low > 0 for row in rows)
+    aurocs = sorted({f"{row.model.value:.2f}" for row in rows})
+    said = f"is {aurocs[0]}" if len(aurocs) == 1 else f"ranges from {aurocs[0]} to {aurocs[-1]}"
     return [
-        f"Within single cohorts and sources that hold both classes the model beats the baseline "
-        f"in {len(better)} of {len(rows)}; its AUROC there ranges from "
-        f"{min(row.model.value for row in rows):.2f} to "
-        f"{max(row.model.value for row in rows):.2f}."
+        "Within single cohorts and sources that hold both classes the model is shown to beat the "
+        f"baseline in {better} of {len(rows)}; its AUROC there {said}."
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from hilum.bundle.manifest import LabelOutput
 from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError
 from hilum.core.extras import require
+from hilum.core.labels import View
 from hilum.core.reading import Status
 from hilum.image.nuisance import nuisance_features
 from hilum.judge.calibration import OperatingPoint
@@ -279,6 +281,7 @@ def _flow(
             step=f"In split '{split}'" if split else "Chosen: all",
             films=len(chosen),
             patients=_patients(chosen),
+            detail=_unusual(chosen),
         ),
         FlowStep(
             step="Read",
@@ -289,6 +292,16 @@ def _flow(
             else "none refused, none in error",
         ),
     ]
+
+
+def _unusual(chosen: pd.DataFrame) -> str:
+    """Say what the table itself calls no frontal film; a PNG cannot say it, so it may be read."""
+    count = {
+        "lateral films": int((chosen["view"] == View.LATERAL).sum()) if "view" in chosen else 0,
+        "CT slices": int((chosen["modality"] == "CT").sum()) if "modality" in chosen else 0,
+    }
+    named = [f"{films} {what}" for what, films in count.items() if films]
+    return f"by the table, among them {' and '.join(named)}" if named else ""
 
 
 def _patients(cases: pd.DataFrame) -> int | None:
@@ -302,7 +315,8 @@ def _patients(cases: pd.DataFrame) -> int | None:
 def _about(bundle: Bundle, name: str, split: str | None, command: str) -> About:
     return About(
         title=f"{bundle.manifest.name} {bundle.manifest.version}",
-        bundle=f"{bundle.identity}, checksum {bundle.checksum}",
+        bundle=bundle.identity,
+        checksum=bundle.checksum,
         trained_on=bundle.manifest.trained_on,
         intended_use=bundle.manifest.intended_use,
         cases=name,
@@ -322,5 +336,15 @@ def versions() -> dict[str, str]:
 def _watched(examined: Iterator[Examined], total: int, progress: bool) -> Iterator[Examined]:
     from tqdm import tqdm
 
-    bar = tqdm(examined, total=total, desc="reading", unit="film", delay=2, disable=not progress)
-    return iter(bar)
+    every_s = 0.5 if sys.stderr.isatty() else 10
+    return iter(
+        tqdm(
+            examined,
+            total=total,
+            desc="reading",
+            unit="film",
+            delay=2,
+            mininterval=every_s,
+            disable=not progress,
+        )
+    )
