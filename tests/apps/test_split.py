@@ -83,7 +83,7 @@ def test_one_cohort_held_out(cases: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (table["split"][table["cohort"] == "south"] == "test").all()
     assert "test" not in set(table["split"][table["cohort"] == "north"])
     assert run([*command, "--leave-one-out", "cohort"]) == 0
-    assert "fold 2: south" in capsys.readouterr().out
+    assert "fold 2 leaves out south" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

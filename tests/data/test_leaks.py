@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from hilum.core.errors import CohortError, LeakageError
+from hilum.data.cohorts import read_cohort
 from hilum.data.leaks import Leak, check_leaks, raise_on_leak
 
 
@@ -87,3 +90,12 @@ def test_what_cannot_be_checked_is_an_error() -> None:
         check_leaks(cases(split=["train"]).drop(columns="patient_id"))
     with pytest.raises(CohortError, match="not in the table"):
         check_leaks(cases(split=["train"]), pairs(("c0", "c9", "near")))
+
+
+@pytest.mark.real_data
+def test_covidx_7b_has_a_patient_on_both_sides_and_8b_has_none(data_root: Path) -> None:
+    root = data_root / "covidx-lists"
+    leaks = check_leaks(read_cohort("covidx", root, version="7B").cases)
+    assert [(leak.kind, leak.key.endswith("/ANON191")) for leak in leaks] == [("patient", True)]
+    assert {leaks[0].side_a, leaks[0].side_b} == {"train", "test"}
+    assert check_leaks(read_cohort("covidx", root, version="8B").cases) == []

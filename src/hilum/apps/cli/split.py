@@ -164,7 +164,7 @@ def _show(record: SplitRecord, out: Path, beside: Path) -> None:
     shown.add_column("cohort")
     shown.add_column(str(record.spec.label.value if record.spec.label else "films"))
     for side in sides:
-        shown.add_column(_head(side, record), justify="right")
+        shown.add_column(_head(side), justify="right")
     cells = {(row["cohort"], row["label"], row["side"]): row["films"] for row in record.counts}
     for cohort, value in sorted({(row["cohort"], row["label"]) for row in record.counts}):
         films = [cells.get((cohort, value, side), 0) for side in sides]
@@ -174,6 +174,8 @@ def _show(record: SplitRecord, out: Path, beside: Path) -> None:
     shown.add_row("all", "", *map(str, totals))
     console = Console()
     console.print(shown)
+    for fold, name in record.fold_names.items():
+        console.print(f"fold {fold} leaves out {name}")
     if record.duplicate_pairs is not None:
         console.print(f"{record.duplicate_pairs} pairs of duplicate films linked their patients")
     console.print(f"wrote {out} and {beside}")
@@ -185,10 +187,7 @@ def _order(side: str) -> tuple[bool, int, str]:
     return side == "", known.index(side) if side in known else int(side or 0), side
 
 
-def _head(side: str, record: SplitRecord) -> str:
+def _head(side: str) -> str:
     if side == "":
         return "on no side"
-    if not side.isdigit():
-        return side
-    name = record.fold_names.get(int(side))
-    return f"fold {side}" if name is None else f"fold {side}: {name}"
+    return f"fold {side}" if side.isdigit() else side
