@@ -8,7 +8,13 @@ import pytest
 
 
 @pytest.fixture
-def predictions() -> pd.DataFrame:
+def predictions(made_predictions) -> pd.DataFrame:
+    """A copy that a test may change."""
+    return made_predictions.copy()
+
+
+@pytest.fixture(scope="session")
+def made_predictions() -> pd.DataFrame:
     rng = np.random.default_rng(7)
     n = 400
     patient = rng.integers(0, 180, n)

@@ -19,8 +19,9 @@ from hilum.judge.schema import About, EvaluationSettings, NotRead
 FAST = EvaluationSettings(folds=50)
 
 
-@pytest.fixture
-def folder(predictions, tmp_path):
+@pytest.fixture(scope="module")
+def folder(made_predictions, tmp_path_factory):
+    tmp_path, predictions = tmp_path_factory.mktemp("report"), made_predictions.copy()
     about = About(title="probe <1>", bundle="probe 1 (abc)", command="hilum evaluate probe")
     lost = [NotRead(case_id="case/lost", status="refused", reason="a CT slice & more")]
     evaluation = evaluate_predictions(
