@@ -254,7 +254,7 @@ def test_contract(name, tmp_path):
 @pytest.mark.parametrize("name", COHORTS)
 def test_contract_of_names(name, tmp_path):
     parameters = inspect.signature(COHORTS[name]).parameters
-    assert list(parameters)[0] == "root"
+    assert next(iter(parameters)) == "root"
     assert parameters["name"].default == name
     cohort = read(name, tmp_path, name="mine")
     assert cohort.name == "mine"
@@ -339,6 +339,22 @@ def test_nih_boxes_are_in_pixels_of_the_file(tmp_path):
     assert row(cohort, "00000001_000.png")["boxes"] == (
         '[{"label": "infiltration", "x": 128.0, "y": 128.0, "width": 25.0, "height": 100.0}]'
     )
+
+
+@pytest.mark.parametrize(
+    ("row_text", "said"),
+    [
+        ("00000001_000.png,Infiltrate,wide,256.0,100.0,200.0,,,", "column Bbox [x: 'wide'"),
+        ("00000001_000.png,Dragon,512.0,256.0,100.0,200.0,,,", "'Dragon' unknown"),
+    ],
+)
+def test_a_box_that_is_none_is_named(tmp_path, row_text, said):
+    root = made("nih-chestxray14", tmp_path)
+    text(root / "BBox_List_2017.csv", "Image Index,Finding Label,Bbox [x,y,w,h],,,", row_text)
+    with pytest.raises(CohortError) as caught:
+        read_cohort("nih-chestxray14", root)
+    assert "BBox_List_2017.csv row 2" in caught.value.message
+    assert said in caught.value.message
 
 
 def test_nih_takes_the_radiologists_of_rsna_and_google(tmp_path):

@@ -62,7 +62,9 @@ def tables(draw):
     )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
+)
 @given(cases=tables())
 def test_what_is_written_is_read(tmp_path, cases):
     path = tmp_path / "cases.csv"

@@ -37,6 +37,7 @@ class Folder:
         """
         if not root.is_dir():
             raise CohortError(f"{root}: no such folder", hint="check the path of the collection")
+        root = root.resolve()  # once, so that every path is absolute
         self.root = root
         self.missing: list[str] = []
         self.resolved: list[str] = []
@@ -132,13 +133,21 @@ def read_table(path: Path, columns: Sequence[str] = (), **options: Any) -> pd.Da
             f"{path}: no column {', '.join(lacking)}; found {', '.join(table.columns)}",
             hint="is this the right collection?",
         )
-    return table.apply(lambda column: column.str.strip())
+    return pd.DataFrame({name: table[name].str.strip() for name in table.columns})
 
 
 def rows_of(table: pd.DataFrame, path: Path) -> Iterable[tuple[str, dict[str, str]]]:
     """Yield ("metadata.csv row 2", {column: text}) for each row; row 1 is the header."""
     for number, row in enumerate(table.to_dict("records"), start=2):
         yield f"{path.name} row {number}", {str(key): text for key, text in row.items()}
+
+
+def number_in(row: dict[str, str], column: str, where: str) -> float:
+    """Return the number in a column of a row; raise ``CohortError`` where there is none."""
+    try:
+        return float(row[column])
+    except ValueError:
+        raise CohortError(f"{where}, column {column}: {row[column]!r}; expected a number") from None
 
 
 def beside(root: Path, *places: str) -> Path | None:

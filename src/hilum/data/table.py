@@ -60,7 +60,8 @@ def read_cases(path: str | Path) -> pd.DataFrame:
         cases[name] = _numbers(cases[name], str(path))
     cases = arrange(cases)
     check_cases(cases, str(path))
-    return _map_paths(cases, lambda text: _absolute(text, path.parent))
+    folder = path.resolve().parent
+    return _map_paths(cases, lambda text: os.path.normpath(folder / text))
 
 
 def write_cases(cases: pd.DataFrame, path: str | Path) -> None:
@@ -72,7 +73,7 @@ def write_cases(cases: pd.DataFrame, path: str | Path) -> None:
     path = Path(path)
     cases = arrange(cases)
     check_cases(cases, str(path))
-    folder = path.resolve().parent
+    folder = f"{path.resolve().parent}{os.sep}"
     table = _map_paths(cases, lambda text: _relative(text, folder))
     for name in table.select_dtypes("number").columns:
         table[name] = table[name].map(_number_text)
@@ -242,13 +243,9 @@ def _map_paths(cases: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFram
     return cases
 
 
-def _absolute(text: str, folder: Path) -> str:
-    return os.path.normpath(folder.resolve() / text)
-
-
-def _relative(text: str, folder: Path) -> str:
-    path = Path(text).absolute()
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+def _relative(text: str, folder: str) -> str:
+    path = str(Path(text).absolute())
+    return path.removeprefix(folder).replace(os.sep, "/") if path.startswith(folder) else path
 
 
 def _number_text(value: float) -> str:

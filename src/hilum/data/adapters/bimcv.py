@@ -129,7 +129,7 @@ def _record(file: Path, named: re.Match[str], tables: _Tables, name: str, days: 
     covid, standard = _covid(tables.tests.get(person, []), date, words or [], days)
     return {
         "case_id": f"{name}/{file.stem}",
-        "path": str(file.resolve()),
+        "path": str(file),
         "cohort": name,
         "source": "Valencian Region Medical Image Bank",
         "patient_id": f"{name}/{person}",

@@ -17,7 +17,7 @@ from pathlib import Path
 from hilum.core.errors import CohortError
 from hilum.core.labels import Label, ReferenceStandard
 from hilum.data import values
-from hilum.data.adapters import annotations
+from hilum.data.adapters import cohen_extras
 from hilum.data.adapters.findings import FIRST_COVID_MONTH, labels_of
 from hilum.data.cohort import Cohort
 from hilum.data.folder import Folder, Record, first_folder, read_table, rows_of
@@ -47,7 +47,7 @@ def read_covid_chestxray_dataset(
     path = root / table
     rows = read_table(path, ("patientid", "finding", "view", "modality"))
     folder = Folder(first_folder(root, "images"))
-    extras = annotations.load(root)
+    extras = cohen_extras.load(root)
     unmapped: set[str] = set()
     records = []
     for where, row in rows_of(rows, path):
@@ -80,7 +80,7 @@ def _record(row: dict[str, str], image: Path, name: str, unmapped: set[str]) -> 
     pcr = row.get("RT_PCR_positive", "").upper()
     return {
         "case_id": f"{name}/{image.name}",
-        "path": str(image.resolve()),
+        "path": str(image),
         "cohort": name,
         "source": HANNOVER if hannover else values.site_of(row.get("url", "")) or name,
         "patient_id": f"{name}/{_patient(row)}",
@@ -145,7 +145,7 @@ def _without_row(folder: Folder, name: str) -> list[Record]:
     return [
         {
             "case_id": f"{name}/{image.name}",
-            "path": str(image.resolve()),
+            "path": str(image),
             "cohort": name,
             "source": name,
             "patient_id": f"{name}/unknown-{image.name}",

@@ -50,7 +50,7 @@ def _record(row: dict[str, str], image: Path, name: str) -> Record:
     offset = row.get("symptom_offset") or row.get("admission_offset") or ""
     return {
         "case_id": f"{name}/{image.name}",
-        "path": str(image.resolve()),
+        "path": str(image),
         "cohort": name,
         "source": _site(row.get("url", "")) or name,
         "patient_id": known or f"{name}/unknown-{image.name}",

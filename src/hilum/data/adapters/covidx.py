@@ -91,7 +91,7 @@ def _record(line: str, where: str, split: str, folder: Folder, name: str) -> Rec
     home = _PATIENT_HOMES.get(source, f"{name}/{source}")
     return {
         "case_id": f"{name}/{split}/{parts['file']}",
-        "path": str((image or folder.root / split / parts["file"]).resolve()),
+        "path": str(image or folder.root / split / parts["file"]),
         "cohort": name,
         "source": source,
         "patient_id": f"{home}/{parts['patient']}",

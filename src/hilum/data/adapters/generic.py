@@ -103,6 +103,7 @@ def read_folders(
     """
     known = CLASSES | {key.lower(): label for key, label in (classes or {}).items()}
     folder = Folder(root)
+    root = folder.root
     pattern = _pattern(patient)
     if pattern is None:
         folder.notes.append("no pattern for the patient: each film counts as a person of its own")
@@ -163,7 +164,7 @@ def _csv_record(ours: dict[str, str], image: Path, root: Path, name: str, where:
     relative = image.relative_to(root).as_posix() if inside else image.as_posix()
     record: Record = {
         "case_id": ours.get("case_id") or f"{name}/{relative}",
-        "path": str(image.resolve()),
+        "path": str(image),
         "cohort": name,
         "source": name,
         "patient_id": f"{name}/{ours.get('patient_id') or f'unknown-{relative}'}",
@@ -197,7 +198,7 @@ def _folder_record(file: Path, root: Path, name: str, pattern: re.Pattern[str] |
     found = pattern.search(file.name) if pattern else None
     return {
         "case_id": f"{name}/{relative}",
-        "path": str(file.resolve()),
+        "path": str(file),
         "cohort": name,
         "source": name,
         "patient_id": f"{name}/{found[1] if found else f'unknown-{relative}'}",

@@ -47,7 +47,7 @@ def read_covid_19_image_repository(
 def _record(row: dict[str, str], image: Path, name: str) -> Record:
     return {
         "case_id": f"{name}/{image.stem}",
-        "path": str(image.resolve()),
+        "path": str(image),
         "cohort": name,
         "source": HANNOVER,
         "patient_id": f"{name}/{row.get('patient_id') or f'unknown-{image.stem}'}",

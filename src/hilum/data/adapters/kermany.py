@@ -45,7 +45,7 @@ def _record(file: Path, root: Path, person: str, kind: str, agent: str, name: st
     ill = float(kind == "PNEUMONIA")
     return {
         "case_id": f"{name}/{file.relative_to(root).as_posix()}",
-        "path": str(file.resolve()),
+        "path": str(file),
         "cohort": name,
         "source": "Guangzhou Women and Children's Medical Center",
         "patient_id": f"{name}/{person}",

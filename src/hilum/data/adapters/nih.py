@@ -9,19 +9,18 @@ there.
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from hilum.core.errors import CohortError
 from hilum.core.labels import Label, ReferenceStandard
 from hilum.data import values
-from hilum.data.adapters.annotations import to_pixels
-from hilum.data.adapters.rsna import SITE, RsnaLabels, read_rsna_labels
+from hilum.data.adapters.boxes import Box, boxes_json
+from hilum.data.adapters.rsna import ORIGINAL, SITE, RsnaLabels, read_rsna_labels
 from hilum.data.cohort import Cohort
-from hilum.data.folder import Folder, Record, beside, read_table, rows_of
+from hilum.data.folder import Folder, Record, beside, image_size, number_in, read_table, rows_of
 
-_ORIGINAL = (1024, 1024)
 _TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 _BOXES = "BBox_List_2017.csv"
 _ADJUDICATED = "google2019_nih-chest-xray-labels.csv"
@@ -51,7 +50,7 @@ FINDINGS: dict[str, Label] = {
 
 @dataclass(frozen=True, slots=True)
 class _Extras:
-    boxes: dict[str, list[dict[str, Any]]]
+    boxes: dict[str, list[Box]]
     adjudicated: dict[str, dict[str, str]]
     rsna: RsnaLabels
     rsna_id: dict[str, str]
@@ -92,16 +91,18 @@ def _extras(root: Path, notes: list[str]) -> _Extras:
     return _Extras(_boxes(root), _adjudicated(root), rsna, by_image)
 
 
-def _boxes(root: Path) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+def _boxes(root: Path) -> dict[str, list[Box]]:
+    found: dict[str, list[Box]] = {}
     path = root / _BOXES
     if not path.is_file():
         return found
     # the header is "Bbox [x,y,w,h],,,": one title spread over four columns
-    for _, row in rows_of(read_table(path, ("Image Index", "Finding Label", "Bbox [x")), path):
-        x, y, width, height = (float(row[column]) for column in ("Bbox [x", "y", "w", "h]"))
-        box = {"label": FINDINGS[row["Finding Label"]].value, "x": x, "y": y}
-        box |= {"width": width, "height": height, "of": _ORIGINAL}
+    sides = ("Bbox [x", "y", "w", "h]")
+    for where, row in rows_of(read_table(path, ("Image Index", "Finding Label", *sides)), path):
+        if row["Finding Label"] not in FINDINGS:
+            raise CohortError(f"{where}, finding {row['Finding Label']!r} is not known")
+        x, y, width, height = (number_in(row, side, where) for side in sides)
+        box = Box(FINDINGS[row["Finding Label"]].value, x, y, width, height, ORIGINAL)
         found.setdefault(row["Image Index"], []).append(box)
     return found
 
@@ -122,7 +123,7 @@ def _record(
     boxes = [*extras.boxes.get(index, []), *extras.rsna.boxes.get(rsna_id, [])]
     return {
         "case_id": f"{name}/{index}",
-        "path": str(image.resolve()),
+        "path": str(image),
         "cohort": name,
         "source": SITE,
         "patient_id": f"{name}/{row['Patient ID']}",
@@ -133,7 +134,7 @@ def _record(
         "finding": row["Finding Labels"],
         "reference_standard": ReferenceStandard.REPORT.value,
         "licence": _LICENCE,
-        "boxes": json.dumps(to_pixels(boxes, image)) if boxes else "",
+        "boxes": boxes_json(boxes, image_size(image)) if boxes else "",
         "note": "; ".join(_notes(row, rsna_id, extras)),
     } | _labels(row, rsna_id, extras, unmapped)
 
@@ -148,8 +149,8 @@ def _labels(
     found[Label.COVID_19.value] = 0.0
     found |= extras.rsna.labels_of(rsna_id, (Label.LUNG_OPACITY,))
     if experts := extras.adjudicated.get(row["Image Index"]):
-        found[Label.LUNG_OPACITY.value] = _YES_NO[experts["Airspace opacity"]]
-        found[Label.PNEUMOTHORAX.value] = _YES_NO[experts["Pneumothorax"]]
+        found[Label.LUNG_OPACITY.value] = _YES_NO.get(experts["Airspace opacity"], math.nan)
+        found[Label.PNEUMOTHORAX.value] = _YES_NO.get(experts["Pneumothorax"], math.nan)
     return found
 
 

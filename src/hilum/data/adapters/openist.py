@@ -34,7 +34,7 @@ def read_openist(root: Path, *, name: str = "openist") -> Cohort:
 def _record(film: Path, mask: Path | None, name: str) -> Record:
     return {
         "case_id": f"{name}/{film.stem}",
-        "path": str(film.resolve()),
+        "path": str(film),
         "cohort": name,
         "source": "chestx-ray.com",
         "patient_id": f"{name}/{film.stem.split('-')[0]}",
@@ -43,7 +43,7 @@ def _record(film: Path, mask: Path | None, name: str) -> Record:
         "finding": "No finding",
         "reference_standard": ReferenceStandard.UNSTATED.value,
         "licence": _LICENCE,
-        "lung_mask": str(mask.resolve()) if mask else "",
+        "lung_mask": str(mask) if mask else "",
         Label.COVID_19.value: 0.0,
         Label.PNEUMONIA.value: 0.0,
         Label.NO_FINDING.value: 1.0,

@@ -7,23 +7,23 @@ the NIH film, and so to the person.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from hilum.core.errors import CohortError
 from hilum.core.labels import Label, ReferenceStandard
 from hilum.data import values
+from hilum.data.adapters.boxes import Box, boxes_json
 from hilum.data.cohort import Cohort
-from hilum.data.folder import Folder, Record, read_table, rows_of
+from hilum.data.folder import Folder, Record, number_in, read_table, rows_of
 
 SITE = "NIH Clinical Center"
 _CLASSES = "stage_2_detailed_class_info.csv"
 _BOXES = "stage_2_train_labels.csv"
 _MAPPING = "rsna_nih_mapping.csv"
-_ORIGINAL = (1024, 1024)
+ORIGINAL = (1024.0, 1024.0)
+"""(width, height) in pixels of the pictures that the boxes of RSNA and NIH are drawn on."""
 _LICENCE = "RSNA Pneumonia Challenge terms: non-commercial research and education"
 _TAGS = ["PatientID", "PatientSex", "PatientAge", "ViewPosition", "Rows", "Columns"]
 
@@ -44,7 +44,7 @@ class RsnaLabels:
     """What the RSNA radiologists said, by ``patientId`` (one film each)."""
 
     classes: dict[str, str] = field(default_factory=dict)
-    boxes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    boxes: dict[str, list[Box]] = field(default_factory=dict)
     nih_image: dict[str, str] = field(default_factory=dict)
 
     def labels_of(self, rsna_id: str, labels: tuple[Label, ...]) -> dict[str, float]:
@@ -94,15 +94,15 @@ def read_rsna_labels(root: Path) -> RsnaLabels:
     return RsnaLabels(classes, _boxes(root / _BOXES), mapping)
 
 
-def _boxes(path: Path) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+def _boxes(path: Path) -> dict[str, list[Box]]:
+    found: dict[str, list[Box]] = {}
     if not path.is_file():
         return found
     sides = ("x", "y", "width", "height")
-    for _, row in rows_of(read_table(path, ("patientId", *sides)), path):
+    for where, row in rows_of(read_table(path, ("patientId", *sides)), path):
         if row["x"]:  # blank where there is no opacity
-            box: dict[str, Any] = {side: float(row[side]) for side in sides}
-            box |= {"label": Label.LUNG_OPACITY.value, "of": _ORIGINAL}
+            x, y, width, height = (number_in(row, side, where) for side in sides)
+            box = Box(Label.LUNG_OPACITY.value, x, y, width, height, ORIGINAL)
             found.setdefault(row["patientId"], []).append(box)
     return found
 
@@ -112,7 +112,7 @@ def _record(file: Path, header: dict[str, str], labels: RsnaLabels, name: str) -
     boxes = labels.boxes.get(rsna_id, [])
     return {
         "case_id": f"{name}/{file.stem}",
-        "path": str(file.resolve()),
+        "path": str(file),
         "cohort": name,
         "source": SITE,
         "patient_id": _patient(rsna_id, labels, name),
@@ -127,7 +127,7 @@ def _record(file: Path, header: dict[str, str], labels: RsnaLabels, name: str) -
             else ReferenceStandard.UNSTATED
         ).value,
         "licence": _LICENCE,
-        "boxes": json.dumps(_scaled(boxes, header)) if boxes else "",
+        "boxes": boxes_json(boxes, (float(header["Columns"]), float(header["Rows"]))),
         "note": f"NIH film {labels.nih_image[rsna_id]}" if rsna_id in labels.nih_image else "",
         Label.COVID_19.value: 0.0,  # NIH films are from before 2018
     } | labels.labels_of(rsna_id, (Label.PNEUMONIA, Label.LUNG_OPACITY, Label.NO_FINDING))
@@ -137,21 +137,6 @@ def _patient(rsna_id: str, labels: RsnaLabels, name: str) -> str:
     image = labels.nih_image.get(rsna_id)
     # NIH names a film PATIENT_SERIAL.png: 00017111_005.png is of patient 17111
     return f"nih-chestxray14/{int(image.split('_')[0])}" if image else f"{name}/{rsna_id}"
-
-
-def _scaled(boxes: list[dict[str, Any]], header: dict[str, str]) -> list[dict[str, Any]]:
-    across = float(header["Columns"]) / _ORIGINAL[0]
-    down = float(header["Rows"]) / _ORIGINAL[1]
-    return [
-        {
-            "label": box["label"],
-            "x": round(box["x"] * across, 1),
-            "y": round(box["y"] * down, 1),
-            "width": round(box["width"] * across, 1),
-            "height": round(box["height"] * down, 1),
-        }
-        for box in boxes
-    ]
 
 
 def _header(file: Path) -> dict[str, str]:

@@ -66,7 +66,7 @@ def _record(file: Path, named: re.Match[str], root: Path, name: str, site: str) 
     mask = _mask(root, file.stem)
     return {
         "case_id": f"{name}/{file.stem}",
-        "path": str(file.resolve()),
+        "path": str(file),
         "cohort": name,
         "source": site,
         "patient_id": f"{name}/{named[2]}",

@@ -18,10 +18,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+import pandas as pd
 
 from hilum.core.errors import CohortError
-from hilum.data.folder import Record, beside, image_size, read_table
+from hilum.data.adapters.boxes import Box, boxes_json
+from hilum.data.folder import Record, beside, image_size, number_in, read_table, rows_of
 
 _LUNG_MASKS = ("annotations/semantic_masks_v7labs_lungs", "annotations/lungVAE-masks")
 _BOXES = (
@@ -43,7 +45,7 @@ class Annotations:
     """
 
     lung_masks: dict[str, Path] = field(default_factory=dict)
-    boxes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    boxes: dict[str, list[Box]] = field(default_factory=dict)
     lesion_masks: dict[str, dict[str, str]] = field(default_factory=dict)
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -55,7 +57,7 @@ class Annotations:
         return {
             "lung_mask": str(mask) if mask else "",
             "lesion_masks": _json(self.lesion_masks.get(image.stem)),
-            "boxes": _json(to_pixels(boxes, image)),
+            "boxes": boxes_json(boxes, image_size(image)) if boxes else "",
             "scores": _json(self.scores.get(image.name)),
         }
 
@@ -86,46 +88,17 @@ def load(root: Path) -> Annotations:
     return found
 
 
-def to_pixels(boxes: list[dict[str, Any]], image: Path) -> list[dict[str, Any]]:
-    """Scale boxes to the pixels of the file.
-
-    Args:
-        boxes: each with label, x, y, width, height, and ``of``: the (width, height) in pixels of
-            the picture that they were drawn on.
-        image: the file here; only its header is read.
-
-    Returns:
-        label, x, y, width, height in pixels of the file, to a tenth of a pixel.
-    """
-    if not boxes:
-        return []
-    width, height = image_size(image)
-    scaled = []
-    for box in boxes:
-        across, down = width / box["of"][0], height / box["of"][1]
-        scaled.append(
-            {
-                "label": box["label"],
-                "x": round(box["x"] * across, 1),
-                "y": round(box["y"] * down, 1),
-                "width": round(box["width"] * across, 1),
-                "height": round(box["height"] * down, 1),
-            }
-        )
-    return scaled
-
-
-def _coco(path: Path) -> tuple[dict[str, list[dict[str, Any]]], int]:
+def _coco(path: Path) -> tuple[dict[str, list[Box]], int]:
     try:
         coco = json.loads(path.read_text(encoding="utf-8"))
         labels = {each["id"]: each["name"].lower().replace(" ", "-") for each in coco["categories"]}
         images = {each["id"]: each for each in coco["images"]}
-        found: dict[str, list[dict[str, Any]]] = {}
+        found: dict[str, list[Box]] = {}
         labeled = [each for each in coco["annotations"] if "category_id" in each]
         for each in labeled:
             image, (x, y, width, height) = images[each["image_id"]], each["bbox"]
-            box = {"label": labels[each["category_id"]], "x": x, "y": y}
-            box |= {"width": width, "height": height, "of": (image["width"], image["height"])}
+            drawn_on = (image["width"], image["height"])
+            box = Box(labels[each["category_id"]], x, y, width, height, drawn_on)
             found.setdefault(image["file_name"], []).append(box)
     except (ValueError, KeyError, TypeError) as error:
         raise CohortError(f"{path}: not COCO annotations: {error!r}") from None
@@ -144,7 +117,7 @@ def _lesions(folder: Path) -> dict[str, dict[str, str]]:
 def _severity(path: Path) -> dict[str, dict[str, float]]:
     names = {"geographic_mean": "geographic-extent", "opacity_mean": "opacity"}
     table = read_table(path, ("filename", *names), comment="#")
-    return _scores(table.to_dict("records"), names)
+    return _scores(table, path, names)
 
 
 def _brixia(path: Path) -> dict[str, dict[str, float]]:
@@ -156,13 +129,15 @@ def _brixia(path: Path) -> dict[str, dict[str, float]]:
         for zone in zones
     }
     table = read_table(path, ("filename", *names))
-    return _scores(table.to_dict("records"), names)
+    return _scores(table, path, names)
 
 
-def _scores(rows: list[dict[Any, str]], names: dict[str, str]) -> dict[str, dict[str, float]]:
+def _scores(table: pd.DataFrame, path: Path, names: dict[str, str]) -> dict[str, dict[str, float]]:
     return {
-        row["filename"]: {name: float(row[column]) for column, name in names.items() if row[column]}
-        for row in rows
+        row["filename"]: {
+            name: number_in(row, column, where) for column, name in names.items() if row[column]
+        }
+        for where, row in rows_of(table, path)
     }
 
 
