@@ -29,9 +29,10 @@ def show(
 ) -> None:
     """Show what a bundle holds: preprocessing, labels, operating points, model card.
 
-    A bundle is the folder that training writes and reading uses; its checksums are verified first.
-    Each operating point comes with its sensitivity and specificity, their 95 % intervals, and the
-    films that it was chosen on.
+    A bundle is the folder that training writes and reading uses; its
+    checksums are verified first. Each operating point comes with its
+    sensitivity and specificity, their 95 % intervals, and the films that
+    it was chosen on.
 
     [bold]Example:[/bold] hilum bundle show runs/default/bundle
     """
@@ -81,6 +82,8 @@ def _facts(bundle: Bundle, console: Console) -> None:
         "labels": ", ".join(_named(o.label, o.scheme, o.code) for o in manifest.labels),
         "calibration": ", ".join(f"{o.label}: {o.calibration.method}" for o in manifest.labels),
     }
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, value in rows.items():
         table.add_row(name, value)
     console.print(table)
@@ -94,8 +97,11 @@ def _points(bundle: Bundle, console: Console) -> None:
     from rich.table import Table
 
     table = Table(title="Operating points (the first of a label is the default)")
-    for column in ("label", "name", "threshold", "sensitivity", "specificity", "chosen on", "rule"):
-        table.add_column(column)
+    for column in ("label", "name", "threshold"):
+        table.add_column(column, no_wrap=True)
+    for column in ("sensitivity", "specificity"):
+        table.add_column(column, min_width=len(column), overflow="fold")
+    table.add_column("chosen", overflow="fold")
     for output in bundle.manifest.labels:
         for point in output.operating_points:
             table.add_row(
@@ -104,8 +110,7 @@ def _points(bundle: Bundle, console: Console) -> None:
                 f"{point.threshold:.4f}",
                 str(point.sensitivity),
                 str(point.specificity),
-                point.chosen_on,
-                point.rule,
+                f"{point.rule}, on {point.chosen_on}",
             )
     console.print(table)
 

@@ -20,6 +20,8 @@ CHANGES_NUMBERS: tuple[str, ...] = (
     "numpy",
     "opencv-python-headless",
     "pillow",
+    "simplejpeg",
+    "imagecodecs",
     "pydicom",
     "pylibjpeg",
     "pylibjpeg-openjpeg",
@@ -57,8 +59,9 @@ def doctor(
 ) -> None:
     """Say what is installed: versions, extras, codecs, the bundle and its checksums, the data.
 
-    Exits with 0 if 'hilum read' can work here, with 1 if something that it needs is broken. What is
-    merely absent (an extra, a codec, the data of the tests) is a note with the line that brings it.
+    Exits with 0 if 'hilum read' can work here, with 1 if something that it
+    needs is broken. What is merely absent (an extra, a codec, the data of the
+    tests) is a note with the line that brings it.
 
     [bold]Example:[/bold] hilum doctor --json
     """
@@ -137,6 +140,7 @@ def _runtime() -> list[Check]:
     """Check what ``hilum read`` imports."""
     needed = {"onnxruntime": "onnxruntime", "cv2": "opencv-python-headless", "PIL": "pillow"}
     needed |= {"numpy": "numpy", "pydicom": "pydicom", "pydantic": "pydantic"}
+    needed |= {"simplejpeg": "simplejpeg", "imagecodecs": "imagecodecs"}
     return [_importable(module, distribution) for module, distribution in needed.items()]
 
 
@@ -174,20 +178,19 @@ def _extra(name: str, absent: list[str]) -> Check:
 
 
 def _codecs() -> list[Check]:
+    """Check each decoder that ``image`` would call, without decoding."""
     from PIL import features
-    from pydicom import uid
     from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.uid import UID
+
+    from hilum.image.dicom_codec import DECODERS
 
     pillow = {name: bool(features.check(name)) for name in ("jpg", "zlib", "libtiff", "webp")}
-    syntaxes = (
-        uid.RLELossless,
-        uid.JPEGBaseline8Bit,
-        uid.JPEGExtended12Bit,
-        uid.JPEGLosslessSV1,
-        uid.JPEGLSLossless,
-        uid.JPEG2000Lossless,
-    )
-    dicom = {syntax.keyword: bool(get_decoder(syntax).is_available) for syntax in syntaxes}
+    dicom = {
+        UID(syntax).keyword: plugin in get_decoder(UID(syntax)).available_plugins
+        for syntax, plugin in DECODERS.items()
+    }
+    dicom |= {"JPEG of 8 to 16 bits": find_spec("imagecodecs") is not None}
     return [_codec("image codecs", pillow), _codec("DICOM codecs", dicom)]
 
 

@@ -48,11 +48,14 @@ def read(
 ) -> None:
     """Read chest radiographs: probability, finding at an operating point, heatmap, report.
 
-    Content decides what a file is, not its name: PNG, JPEG, TIFF, WEBP, BMP and DICOM are read.
-    A folder gives every file beneath it (hidden ones apart). A file that cannot be opened
-    ("error") or should not be read ("refused") keeps its row, with the reason and no probability.
-    The probability equals the score where the bundle's calibration is the identity: then it ranks
-    films, and is no frequency. Exit code 0: all were read; 3: some were not.
+    Content decides what a file is, not its name: PNG, JPEG, TIFF, WEBP, BMP
+    and DICOM are read. A folder gives every file beneath it (hidden ones
+    apart). A file that cannot be opened ("error") or should not be read
+    ("refused") keeps its row, with the reason and no probability.
+
+    The probability equals the score where the bundle's calibration is the
+    identity: then it ranks films, and is no frequency. Exit code 0: all were
+    read; 3: some were not.
 
     [bold]Example:[/bold] hilum read ward/ film.dcm --html report.html --heatmap overlays/
     """

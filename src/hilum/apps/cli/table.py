@@ -34,8 +34,7 @@ class Table:
         reading = examined.reading
         table = self._empty(header=not self._counts)
         self._counts[reading.status] += 1
-        for line in _lines(reading):
-            table.add_row(*line)
+        table.add_row(*_cells(reading))
         self._points |= {finding.label: finding for finding in reading.findings}
         self._console.print(table)
 
@@ -72,21 +71,22 @@ class Table:
         return words
 
 
-def _lines(reading: Reading) -> list[tuple[str | Text, ...]]:
+def _cells(reading: Reading) -> tuple[Text, ...]:
+    """Return one row; a cell has a line for each label."""
     color = {"read": "", "refused": "yellow", "error": "red"}[reading.status]
-    status = Text(reading.status, style=color)
+    path, status = Text(reading.path), Text(reading.status, style=color)
     if not reading.findings:
-        return [(Text(reading.path), status, "", "", Text(reading.reason or "", style=color))]
-    return [
-        (
-            Text(reading.path if first else ""),
-            status if first else "",
-            str(finding.label),
-            Text(f"{finding.probability:.3f} {_bar(finding.probability)}"),
-            Text(in_words(finding), style="bold" if finding.present else ""),
-        )
-        for first, finding in ((i == 0, f) for i, f in enumerate(reading.findings))
-    ]
+        return path, status, Text("-"), Text("-"), Text(reading.reason or "", style=color)
+    findings = reading.findings
+    return (
+        path,
+        status,
+        Text("\n".join(finding.label for finding in findings)),
+        Text("\n".join(f"{f.probability:.3f} {_bar(f.probability)}" for f in findings)),
+        Text("\n").join(
+            Text(in_words(finding), style="bold" if finding.present else "") for finding in findings
+        ),
+    )
 
 
 def in_words(finding: Finding) -> str:
