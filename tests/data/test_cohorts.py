@@ -345,7 +345,7 @@ def test_nih_boxes_are_in_pixels_of_the_file(tmp_path):
     ("row_text", "said"),
     [
         ("00000001_000.png,Infiltrate,wide,256.0,100.0,200.0,,,", "column Bbox [x: 'wide'"),
-        ("00000001_000.png,Dragon,512.0,256.0,100.0,200.0,,,", "'Dragon' unknown"),
+        ("00000001_000.png,Dragon,512.0,256.0,100.0,200.0,,,", "'Dragon' is not known"),
     ],
 )
 def test_a_box_that_is_none_is_named(tmp_path, row_text, said):
