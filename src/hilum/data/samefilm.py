@@ -41,9 +41,10 @@ class Agreement:
         """Whether this is one film (or a follow-up that cannot be told from it).
 
         Copies have many features and a strong likeness, but a hard crop leaves few features and
-        what is drawn on a film takes from its likeness: the one makes up for the other. Ordinary
-        follow-up films reach 0.6 to 1.0 on this scale, films of different people up to 0.97,
-        copies 1.1 to 2.5; the line was drawn with ``benchmarks/duplicates.py``.
+        what is drawn on a film takes from its likeness: the one makes up for the other. On this
+        scale films of different people reach 0.97, most follow-up films stay below 1.0, those
+        that cannot be told apart by eye reach 1.4, copies 1.1 to 2.5. The line was drawn with
+        ``benchmarks/duplicates.py``.
         """
         likely = self.correlation >= _MIN_CORRELATION and self.overlap >= _MIN_OVERLAP
         return likely and self.correlation + self.features / 100 >= _LINE
