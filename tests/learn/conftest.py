@@ -13,7 +13,7 @@ import pytest
 from hilum.core.case import COLUMNS
 from hilum.learn.recipe import Recipe
 
-SIDE = 48
+SIDE = 72
 
 
 def draw_film(present: bool, random: np.random.Generator) -> np.ndarray:

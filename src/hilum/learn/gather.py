@@ -46,9 +46,10 @@ def gather_cases(
         root: the folder that the collections lie in; needed for ``data.cohorts``.
 
     Raises:
-        ConfigError: collections without a root.
+        ConfigError: collections without a root, or a split that makes folds.
         CohortError: a collection is not there, a label column is missing, or nothing is left.
     """
+    _check_kind(split)
     cases, notes = _read(data, root)
     cases, left_out = select(cases, data, seed=split.seed)
     if "split" in cases.columns:
@@ -61,16 +62,19 @@ def gather_cases(
     return Gathered(cases, left_out, len(pairs), [*notes, *warned])
 
 
+def _check_kind(split: SplitSpec) -> None:
+    if split.kind == "folds" or (split.kind == "leave-one-out" and split.held_out is None):
+        raise ConfigError(
+            f"split.kind '{split.kind}' makes folds; training needs train, val and test",
+            hint='split.kind = "holdout", or name one split.held_out',
+        )
+
+
 def _divide(cases: pd.DataFrame, split: SplitSpec) -> tuple[pd.DataFrame, list[str]]:
     """Split, and return what the split warns of as sentences."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         divided = make_split(cases, split)
-    if "split" not in divided.columns:
-        raise ConfigError(
-            f"split.kind '{split.kind}' makes folds; training needs train, val and test",
-            hint='split.kind = "holdout", or name one split.held_out',
-        )
     return divided, [str(warning.message) for warning in caught]
 
 

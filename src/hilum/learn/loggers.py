@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hilum.core.extras import require
 
 
 def build_loggers(names: Sequence[str], out: Path, run: str) -> list[Logger]:
-    """Build the loggers of a run, all beneath ``out/logs``.
+    """Build the loggers of a run, all beneath ``out/logs`` unless MLFLOW_TRACKING_URI says else.
 
     Args:
         names: "tensorboard", "csv" or "mlflow".
@@ -30,4 +31,6 @@ def _build(name: str, folder: Path, run: str) -> Logger:
     if name == "csv":
         return CSVLogger(folder, name="csv")
     require("mlflow")
-    return MLFlowLogger(run, tracking_uri=f"sqlite:///{(folder / 'mlflow.db').absolute()}")
+    folder.mkdir(parents=True, exist_ok=True)
+    file = f"sqlite:///{(folder / 'mlflow.db').absolute()}"
+    return MLFlowLogger(run, tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", file))

@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from hilum.apps.training import Trained
+    from hilum.core.estimate import Estimate
 
 
 class Device(StrEnum):
@@ -103,12 +104,17 @@ def _summary(trained: Trained) -> dict[str, Any]:
         "device": result.device,
         "training_time_s": round(result.seconds, 1),
         "test": {
-            label.label: {
-                name: each.model_dump(mode="json") for name, each in label.metrics.items()
-            }
+            label.label: {name: _plain(one) for name, one in label.metrics.items()}
             for label in (evaluation.labels if evaluation else ())
         },
     }
+
+
+def _plain(estimate: Estimate) -> Any:
+    """Return an estimate as JSON has it: NaN is null."""
+    import json
+
+    return json.loads(estimate.model_dump_json())
 
 
 def _print_json(trained: Trained) -> None:
