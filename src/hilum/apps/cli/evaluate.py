@@ -61,16 +61,18 @@ def evaluate(
 ) -> None:
     """Judge a bundle on films that it was not trained on, or anyone's predictions.
 
-    Every metric has a 95 % interval by bootstrap over patients and an n. Overall and by source,
-    view, sex and age, beside a baseline that sees only size, brightness and borders of the films:
-    a model that does not beat it has not been shown to read lungs. Films that are refused are
-    counted, never scored. A table of predictions has one row per film and label: case_id, label,
-    truth (1, 0 or blank) and score in [0, 1], and if known probability, group (the patient),
-    cohort, source, view, sex, age_years.
+    Every metric has a 95 % interval by bootstrap over patients and an n.
+    Overall and by source, view, sex and age, beside a baseline that sees only
+    size, brightness and borders of the films: a model that does not beat it
+    has not been shown to read lungs. Films that are refused are counted,
+    never scored. A table of predictions has one row per film and label:
+    case_id, label, truth (1, 0 or blank) and score in [0, 1], and if known
+    probability, group (the patient), cohort, source, view, sex, age_years.
 
     [bold]Example:[/bold] hilum evaluate runs/first/bundle split.csv -o out/
 
-    [bold]Example:[/bold] hilum evaluate --predictions scores.csv --threshold 0.4 -o out/
+    [bold]Example:[/bold] hilum evaluate --predictions scores.csv --threshold
+    0.4 -o out/
     """
     from hilum.judge.schema import EvaluationSettings
 
