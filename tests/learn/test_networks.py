@@ -157,6 +157,21 @@ def test_abdelhady_has_the_published_layers_at_the_customary_size() -> None:
     assert shapes == [(32, 3, 3, 3), (32, 32, 3, 3), (256, 32 * 14 * 14), (1, 256)]
 
 
+def test_abdelhady_computes_what_the_published_order_of_layers_computes() -> None:
+    network = build_network("abdelhady-2020", labels=1, channels=3, size=64)
+    first, _, _, second, _, _ = network.features  # type: ignore[misc, union-attr]
+    pool, relu = torch.nn.functional.max_pool2d, torch.nn.functional.relu
+    batch = films(4)
+    published = network.head(pool(relu(second(pool(relu(first(batch)), 2))), 2))  # type: ignore[operator]
+    found = network(batch).logits
+    torch.testing.assert_close(found, published)
+    weights = list(network.parameters())
+    ours = torch.autograd.grad(found.sum(), weights)
+    theirs = torch.autograd.grad(published.sum(), weights)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize(("activation", "lowest"), [("elu", -1.0), ("relu", 0.0)])
 def test_usatov_kosik_reads_its_map_after_layer_19(activation: str, lowest: float) -> None:
     network = build_network(

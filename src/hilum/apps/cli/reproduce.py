@@ -1,9 +1,164 @@
-"""``hilum reproduce``."""
+"""``hilum reproduce``: the founding papers' experiments, each with one command."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.table import Table
+
+    from hilum.learn.papers.abdelhady_2020 import AbdelhadyResult
+    from hilum.learn.papers.usatov_kosik_2021 import UsatovKosikResult
+
+papers = typer.Typer(
+    name="reproduce",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Repeat a founding paper's experiments, with the questions that it did not ask.",
+)
+
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data", envvar="HILUM_DATA", help="Folder of the collections.", show_default=False
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder.", show_default=False)]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
+]
+Threads = Annotated[int, typer.Option(min=1, help="CPU threads of the training.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def register(app: typer.Typer, panel: str) -> None:
     """Add the verb to the command line."""
+    app.add_typer(papers, rich_help_panel=panel)
+
+
+@papers.command("abdelhady-2020")
+def abdelhady_2020(
+    data: Data,
+    out: Out,
+    settings: Settings = None,
+    threads: Threads = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Repeat Abdelhady (2020): 130 training and 18 test films, 100 epochs.
+
+    Trains the published network as the paper did, then asks the same network under
+    patient-grouped folds and within one source, beside a baseline that sees no lung. Needs
+    covid-chestxray-dataset and chest_xray (Kermany) below the data folder. Writes one page,
+    abdelhady-2020.html, and its pictures and numbers. If it is broken off, call it again: what
+    was finished is kept. Settings: size, channels, epochs, batch_size, learning_rate,
+    shear_degrees, zoom, flip, train_films, test_films, folds, seed.
+
+    \b
+    Example:
+      hilum reproduce abdelhady-2020 --data ../shared/data -o out/
+      hilum reproduce abdelhady-2020 --data ../shared/data -o quick/ --set epochs=5
+    """
+    _prepare(threads)
+    from hilum.learn.papers.abdelhady_2020 import AbdelhadyOptions, reproduce_abdelhady
+
+    options = AbdelhadyOptions.parse(_values(settings or []), where="--set")
+    result = reproduce_abdelhady(data, out, options)
+    _say(result, _abdelhady_table(result), out, as_json=as_json)
+
+
+@papers.command("usatov-kosik-2021")
+def usatov_kosik_2021(
+    data: Data,
+    out: Out,
+    settings: Settings = None,
+    threads: Threads = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Repeat Usatov and Kosik (2021): ELU and ReLU, 1 and 3 channels, augmentation on and off.
+
+    Trains the deep network in four variants and tests each as the paper did (6 films of class
+    False, 12 of class True) and on all films of unseen patients; times 1 channel against 3; draws
+    confusion matrix, ROC and the brightness map after layer 19. Needs covid-chestxray-dataset
+    below the data folder. Writes one page, usatov-kosik-2021.html, and its pictures and numbers.
+    If it is broken off, call it again: what was finished is kept. Settings: size, epochs,
+    batch_size, learning_rate, dropout, train_films, test_false, test_true, seed, augmentation.*.
+
+    \b
+    Example:
+      hilum reproduce usatov-kosik-2021 --data ../shared/data -o out/
+      hilum reproduce usatov-kosik-2021 --data ../shared/data -o quick/ --set epochs=2
+    """
+    _prepare(threads)
+    from hilum.learn.papers.usatov_kosik_2021 import UsatovKosikOptions, reproduce_usatov_kosik
+
+    options = UsatovKosikOptions.parse(_values(settings or []), where="--set")
+    result = reproduce_usatov_kosik(data, out, options)
+    _say(result, _usatov_kosik_table(result), out, as_json=as_json)
+
+
+def _prepare(threads: int) -> None:
+    """Set up torch for a small network on a CPU that others may use too."""
+    from hilum.core.extras import require
+
+    require("train")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read by OpenMP when torch loads it
+    import torch
+
+    from hilum.learn.memory import keep_freed_memory
+
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+
+
+def _values(settings: Iterable[str]) -> dict[str, Any]:
+    from hilum.core.config import set_dotted
+
+    values: dict[str, Any] = {}
+    for setting in settings:
+        set_dotted(values, setting)
+    return values
+
+
+def _say(
+    result: AbdelhadyResult | UsatovKosikResult, table: Table, out: Path, *, as_json: bool
+) -> None:
+    if as_json:
+        typer.echo(result.model_dump_json())
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.print(table)
+    console.print(f"Written: {out / result.page}", markup=False, soft_wrap=True)
+    console.print(result.notice, markup=False)
+
+
+def _abdelhady_table(result: AbdelhadyResult) -> Table:
+    from rich.table import Table
+
+    table = Table("", "accuracy", "loss", "AUROC", title=result.paper, title_justify="left")
+    for row in result.rows:
+        table.add_row(row.what, str(row.accuracy), str(row.loss), str(row.auroc))
+    return table
+
+
+def _usatov_kosik_table(result: UsatovKosikResult) -> Table:
+    from rich.table import Table
+
+    table = Table(
+        *("network", "accuracy, 18 films", "AUROC, unseen patients", "training"),
+        title=f"{result.paper}: 1 channel takes {result.timing.ratio:.2f} of the time of 3",
+        title_justify="left",
+    )
+    for row in result.variants:
+        accuracy, auroc = row.paper_test.accuracy, row.wider_test.auroc
+        table.add_row(row.variant.name, str(accuracy), str(auroc), f"{row.seconds:.0f} s")
+    table.add_row("nuisance baseline", "-", str(result.nuisance.auroc), "-")
+    return table

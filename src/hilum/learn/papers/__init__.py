@@ -1,0 +1,1 @@
+"""Papers: the experiments of the two founding papers, and what they look like when asked again."""
