@@ -129,7 +129,8 @@ def folds_of(
     chosen = films.cases.iloc[places]
     kind = StratifiedGroupKFold if by_patient else StratifiedKFold
     splitter = kind(folds, shuffle=True, random_state=seed)
-    divided = splitter.split(np.zeros(len(places)), chosen["truth"], chosen["group"])
+    groups = chosen["group"] if by_patient else None
+    divided = splitter.split(np.zeros(len(places)), chosen["truth"], groups)
     return [(places[train], places[test]) for train, test in divided]
 
 
