@@ -50,7 +50,7 @@ def test_a_packed_bundle(packed: Packed) -> None:
     assert manifest.preprocess == recipe.preprocess
     assert manifest.evidence
     for place, output in enumerate(manifest.labels):
-        assert output.bias == pytest.approx(float(result.network.bias[place]))
+        assert output.bias == pytest.approx(result.network.bias[place].item())
     splits = pd.read_csv(root / "splits.csv").set_index("case_id")["split"]
     assert splits.to_dict() == dict(zip(cases["case_id"], cases["split"], strict=True))
     assert "creativecommons.org/licenses/by-nc-sa/4.0" in (root / "LICENSE").read_text()

@@ -196,7 +196,7 @@ def draw_curves(rows: list[dict[str, float]], path: Path) -> None:
     """Draw loss, accuracy and AUROC over the epochs, PNG."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 3.6))
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in rows]
     for axes, names in (
@@ -210,5 +210,6 @@ def draw_curves(rows: list[dict[str, float]], path: Path) -> None:
         axes.legend(frameon=False)
     left.set_title("Loss")
     right.set_title("Accuracy and AUROC")
+    figure.subplots_adjust(left=0.07, right=0.98, bottom=0.15, top=0.9)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)

@@ -34,10 +34,11 @@ def train(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder of the collections that the recipe names [HILUM_DATA]."),
+        typer.Option(help="Folder of the collections that the recipe names; else HILUM_DATA."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Run folder [runs/NAME OF RECIPE].")
+        Path | None,
+        typer.Option("-o", "--out", help="Run folder; else runs/ and the name of the recipe."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last whole epoch of the run folder.")
