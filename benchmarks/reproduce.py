@@ -42,6 +42,7 @@ def main() -> None:
     print(f"films {len(films.truth)}, epochs {training.epochs}, threads {arguments.threads}")
     print("wall s:", " ".join(f"{each:.2f}" for each in wall), f" median {median(wall):.2f}")
     print("cpu s: ", " ".join(f"{each:.2f}" for each in cpu), f" median {median(cpu):.2f}")
+    print(f"fastest: wall {min(wall):.2f} s, cpu {min(cpu):.2f} s")
     print(f"load average at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(f"{KERAS_S / median(wall):.1f} times faster than Keras ({KERAS_S:.0f} s)")
 

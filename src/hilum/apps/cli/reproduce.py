@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from hilum.core.estimate import Estimate
     from hilum.learn.papers.abdelhady_2020 import AbdelhadyResult
     from hilum.learn.papers.usatov_kosik_2021 import UsatovKosikResult
 
@@ -141,24 +142,33 @@ def _say(
 
 
 def _abdelhady_table(result: AbdelhadyResult) -> Table:
-    from rich.table import Table
-
-    table = Table("", "accuracy", "loss", "AUROC", title=result.paper, title_justify="left")
+    table = _table(result.paper, "", "films", "accuracy", "loss", "AUROC")
     for row in result.rows:
-        table.add_row(row.what, str(row.accuracy), str(row.loss), str(row.auroc))
+        numbers = (_short(each) for each in (row.accuracy, row.loss, row.auroc))
+        table.add_row(row.what, str(row.accuracy.n), *numbers)
     return table
 
 
 def _usatov_kosik_table(result: UsatovKosikResult) -> Table:
-    from rich.table import Table
-
-    table = Table(
-        *("network", "accuracy, 18 films", "AUROC, unseen patients", "training"),
-        title=f"{result.paper}: 1 channel takes {result.timing.ratio:.2f} of the time of 3",
-        title_justify="left",
+    table = _table(
+        f"{result.paper}: 1 channel takes {result.timing.ratio:.2f} of the time of 3",
+        *("network", "accuracy as the paper", "AUROC, unseen patients", "training"),
     )
     for row in result.variants:
-        accuracy, auroc = row.paper_test.accuracy, row.wider_test.auroc
-        table.add_row(row.variant.name, str(accuracy), str(auroc), f"{row.seconds:.0f} s")
-    table.add_row("nuisance baseline", "-", str(result.nuisance.auroc), "-")
+        numbers = (_short(each) for each in (row.paper_test.accuracy, row.wider_test.auroc))
+        table.add_row(row.variant.name, *numbers, f"{row.seconds:.0f} s")
+    table.add_row("nuisance baseline", "-", _short(result.nuisance.auroc), "-")
     return table
+
+
+def _table(title: str, *headings: str) -> Table:
+    from rich.table import Table
+
+    return Table(*headings, title=title, title_justify="left")
+
+
+def _short(estimate: Estimate) -> str:
+    from hilum.learn.papers.judging import in_cell
+
+    value, interval = in_cell(estimate)
+    return f"{value} ({interval})" if interval and value != "-" else value

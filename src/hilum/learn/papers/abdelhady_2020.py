@@ -15,7 +15,6 @@ covid-chestxray-dataset against normal films of Kermany's collection, drawn film
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Literal
 
@@ -344,7 +343,7 @@ def _write_page(result: AbdelhadyResult, main: Outcome, out: Path) -> None:
     page = render(
         _TEMPLATE,
         result=result,
-        options=json.loads(result.options.model_dump_json()),
+        options=judging.in_lines(result.options),
         in_cell=judging.in_cell,
         curve=pictures.inside(curve),
         examples=[(each, pictures.inside(out / each.picture)) for each in result.examples],

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from hilum.core.config import Config
 from hilum.core.estimate import Estimate
 from hilum.judge.bootstrap import Support, bootstrap_all
 from hilum.judge.metrics import Floats
@@ -139,8 +140,26 @@ def in_cell(estimate: Estimate) -> tuple[str, str]:
     if math.isnan(estimate.value):
         return "-", estimate.note
     if math.isnan(estimate.low):
-        return f"{estimate.value:.2f}", ""
-    return f"{estimate.value:.2f}", f"{estimate.low:.2f} to {estimate.high:.2f}"
+        return _number(estimate.value), ""
+    return _number(estimate.value), f"{_number(estimate.low)} to {_number(estimate.high)}"
+
+
+def _number(value: float) -> str:
+    """Two decimals, or three where two would print 0.00 for something."""
+    if 0 < value < 0.0005:
+        return "<0.001"
+    return f"{value:.3f}" if 0 < value < 0.005 else f"{value:.2f}"
+
+
+def in_lines(options: Config) -> dict[str, str]:
+    """Return settings for a table: "augmentation.flip" -> "off"."""
+    lines: dict[str, str] = {}
+    for name, value in options:
+        if isinstance(value, Config):
+            lines |= {f"{name}.{key}": text for key, text in in_lines(value).items()}
+        else:
+            lines[name] = ("on" if value else "off") if isinstance(value, bool) else str(value)
+    return lines
 
 
 def counts_of(cases: Scored) -> NDArray[np.int64]:

@@ -47,7 +47,7 @@ def draw_curve(curve: Sequence[Epoch]) -> Figure:
         axes.set(xlabel="Epoch", ylabel=name.capitalize())
         axes.grid(color="#e3e8ed")
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="center right")
     return figure
 
 

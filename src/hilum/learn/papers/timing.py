@@ -13,7 +13,7 @@ import torch
 from hilum.core.files import write_text
 from hilum.learn.papers.training import Labelled, Training, new_network, train_epoch
 
-ROUNDS = 5
+ROUNDS = 8
 
 
 def time_side_by_side(
