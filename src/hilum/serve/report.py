@@ -47,11 +47,13 @@ class Report:
     Args:
         reader: that made the readings.
         title: heading of the page.
+        intro: a paragraph above the summary, or "".
     """
 
-    def __init__(self, reader: Reader, *, title: str = "Readings") -> None:
+    def __init__(self, reader: Reader, *, title: str = "Readings", intro: str = "") -> None:
         self._reader = reader
         self._title = title
+        self._intro = intro
         self._films: list[dict[str, Any]] = []
         self._pictured = 0
 
@@ -77,6 +79,7 @@ class Report:
         return render(
             TEMPLATE,
             title=self._title,
+            intro=self._intro,
             films=self._films,
             counts=counts,
             bundle=bundle,
