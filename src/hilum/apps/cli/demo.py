@@ -1,9 +1,77 @@
-"""``hilum demo``."""
+"""``hilum demo``: the built-in films, read by the built-in bundle."""
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+if TYPE_CHECKING:
+    from hilum.serve.reader import Reader
+    from hilum.serve.samples import Sample
 
 
 def register(app: typer.Typer, panel: str) -> None:
     """Add the verb to the command line."""
+    app.command("demo", rich_help_panel=panel)(demo)
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the films and the report.")
+    ] = Path("hilum-demo"),
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", "-b", help="Bundle folder; default: the built-in.")
+    ] = None,
+) -> None:
+    """Read the built-in films, print the table, write the report. Needs no data, no network.
+
+    The films are virtual radiographs: calculated from a public chest CT as an
+    X-ray machine would have taken them. One shows ground-glass opacities that
+    were put into the CT, so what is there is known. The model was trained on
+    real films; the demo shows how Hilum works, not how well it reads.
+
+    OUT/films holds the films, to try the other verbs on; OUT/report.html opens
+    in any browser.
+
+    [bold]Example:[/bold] hilum demo -o demo && hilum show demo/films/frontal.dcm
+    """
+    from hilum.serve.reader import load_bundle
+    from hilum.serve.samples import WHAT_IS_VIRTUAL, read_samples
+
+    reader = load_bundle(bundle)
+    samples = read_samples()
+    typer.echo(f"{WHAT_IS_VIRTUAL}\n")
+    report = _read(reader, [_copy(sample, out / "films") for sample in samples], out)
+    typer.echo("\nWhat the films show:")
+    for sample in samples:
+        typer.echo(f"  {sample.file:<22} {sample.title}")
+    typer.echo(f"\nReport: {report} (open it in a browser)")
+    typer.echo(f"Next: hilum show {out / 'films' / 'frontal.dcm'}; hilum read --help")
+
+
+def _copy(sample: Sample, folder: Path) -> Path:
+    """Copy a film and its masks out of the package, for the user to try things on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (sample.file, sample.lung_mask, sample.lesion_mask):
+        if name is not None:
+            shutil.copyfile(sample.path.with_name(name), folder / name)
+    return folder / sample.file
+
+
+def _read(reader: Reader, films: list[Path], out: Path) -> Path:
+    """Read the films into the table and the report; return where the report lies."""
+    from hilum.apps.cli.table import Table
+    from hilum.serve.report import Report
+    from hilum.serve.samples import WHAT_IS_VIRTUAL
+
+    table = Table(reader.bundle)
+    report = Report(reader, title="Demo: five virtual radiographs", intro=WHAT_IS_VIRTUAL)
+    for examined in reader.examine(films, keep=True):
+        table.add(examined)
+        report.add(examined)
+    table.close()
+    report.write(out / "report.html")
+    return out / "report.html"
