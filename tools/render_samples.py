@@ -38,7 +38,6 @@ CT = {
     "doi": "10.7937/K9/TCIA.2015.LO9QL9SX",
     "licence": "CC-BY-3.0",
 }
-NODULE = "The CT's patient has a nodule of about 3 cm in the left upper lobe; it is not added."
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def main() -> None:
     films = render(extended_upward(clean(scanned), slices=10))
     options.out.mkdir(parents=True, exist_ok=True)
     write(films, options.out)
-    description = {"ct": CT | {"read": read}, "seed": SEED, "note": NODULE}
+    description = {"ct": CT | {"read": read}, "seed": SEED}
     text = json.dumps(description | describe(films, options.out), indent=2)
     (options.out / "samples.json").write_text(text + "\n", encoding="utf-8")
     size = sum(path.stat().st_size for path in options.out.iterdir() if path.is_file())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import pytest
 
 from hilum.apps.cli.main import run
 from hilum.core.reading import RESEARCH_USE
-from hilum.serve.samples import WHAT_IS_VIRTUAL, read_samples
+from hilum.serve.samples import WHAT_IS_VIRTUAL, WHAT_TO_MIND, read_samples
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,9 @@ def test_every_film_has_its_row(said):
 def test_it_says_what_a_virtual_radiograph_is(said, out):
     assert WHAT_IS_VIRTUAL in said
     assert "trained on real films" in WHAT_IS_VIRTUAL
-    assert WHAT_IS_VIRTUAL in (out / "report.html").read_text(encoding="utf-8")
+    assert WHAT_TO_MIND in said
+    page = html.unescape((out / "report.html").read_text(encoding="utf-8"))
+    assert f"{WHAT_IS_VIRTUAL} {WHAT_TO_MIND}" in page
 
 
 def test_the_report_is_where_it_says(said, out):

@@ -39,7 +39,7 @@ def demo(
     [bold]Example:[/bold] hilum demo -o demo && hilum show demo/films/frontal.dcm
     """
     from hilum.serve.reader import load_bundle
-    from hilum.serve.samples import WHAT_IS_VIRTUAL, read_samples
+    from hilum.serve.samples import WHAT_IS_VIRTUAL, WHAT_TO_MIND, read_samples
 
     reader = load_bundle(bundle)
     samples = read_samples()
@@ -48,7 +48,7 @@ def demo(
     typer.echo("\nWhat the films show:")
     for sample in samples:
         typer.echo(f"  {sample.file:<22} {sample.title}")
-    typer.echo(f"\nReport: {report} (open it in a browser)")
+    typer.echo(f"{WHAT_TO_MIND}\n\nReport: {report} (open it in a browser)")
     typer.echo(f"Next: hilum show {out / 'films' / 'frontal.dcm'}; hilum read --help")
 
 
@@ -65,10 +65,11 @@ def _read(reader: Reader, films: list[Path], out: Path) -> Path:
     """Read the films into the table and the report; return where the report lies."""
     from hilum.apps.cli.table import Table
     from hilum.serve.report import Report
-    from hilum.serve.samples import WHAT_IS_VIRTUAL
+    from hilum.serve.samples import WHAT_IS_VIRTUAL, WHAT_TO_MIND
 
     table = Table(reader.bundle)
-    report = Report(reader, title="Demo: five virtual radiographs", intro=WHAT_IS_VIRTUAL)
+    intro = f"{WHAT_IS_VIRTUAL} {WHAT_TO_MIND}"
+    report = Report(reader, title="Demo: five virtual radiographs", intro=intro)
     for examined in reader.examine(films, keep=True):
         table.add(examined)
         report.add(examined)
