@@ -101,8 +101,8 @@ def write(films: Films, out: Path) -> None:
 
 def describe(films: Films, out: Path) -> dict[str, Any]:
     """Say what each file shows, as ``samples.json`` holds it."""
-    opacity = {"lung-opacity": True, "covid-19": None}
-    clear = {"lung-opacity": False, "covid-19": False}
+    clear = {"covid-19": False, "nodule": True}  # the CT is older than the disease
+    opacity = {"covid-19": None, "nodule": True, "lung-opacity": True}
     about = [
         ("frontal.png", "PA", "Frontal film", clear),
         ("frontal-opacities.png", "PA", "Frontal film, ground-glass opacities added", opacity),

@@ -24,7 +24,7 @@ WHAT_IS_VIRTUAL = (
 """One sentence for whoever sees a sample."""
 
 WHAT_TO_MIND = (
-    "The CT's patient has a nodule of about 3 cm in the left upper lobe, which was not added. "
+    "The CT's patient has a nodule of 2 to 3 cm in the left lung, which was not added. "
     "The model was made for frontal films: what it says of the lateral one means nothing."
 )
 """What a reader of these films should know."""
