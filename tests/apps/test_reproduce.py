@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,10 @@ def film(path: Path, bright: bool, chance: np.random.Generator) -> None:
     cv2.imwrite(str(path), pixels.astype(np.uint8))
 
 
-@pytest.fixture
-def collections(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A covid-chestxray-dataset of 24 COVID-19 and 12 other films, and 8 normal of Kermany."""
-    chance, root = np.random.default_rng(2), tmp_path / "data"
+    chance, root = np.random.default_rng(2), tmp_path_factory.mktemp("data")
     rows = []
     for number in range(36):
         covid = number % 3 > 0
@@ -69,6 +70,20 @@ def arguments(paper: str, data: Path, out: Path, *more: str) -> list[str]:
     return [*base, *settings, *more]
 
 
+@pytest.fixture(scope="module")
+def outputs(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of both papers, run once; a test that changes it takes a copy."""
+    out = tmp_path_factory.mktemp("out")
+    for paper in SMALL:
+        assert run(arguments(paper, collections, out)) == 0
+    return out
+
+
+def result_of(paper: str, out: Path) -> Any:
+    text = (out / paper / "result.json").read_text(encoding="utf-8")
+    return json.loads(text, parse_constant=refuse)
+
+
 def check_page(page: Path) -> str:
     """The page needs no other file and no network, and shows the notice."""
     text = page.read_text(encoding="utf-8")
@@ -81,29 +96,17 @@ def check_page(page: Path) -> str:
 
 
 @every_paper
-def test_a_page_and_valid_json_come_out(
-    paper: str, collections: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out"
-    assert run(arguments(paper, collections, out, "--json")) == 0
-    printed = json.loads(capsys.readouterr().out, parse_constant=refuse)
-    assert printed["paper"] == paper
-    assert printed["notice"] == RESEARCH_USE
-    check_page(out / f"{paper}.html")
-    stored = json.loads((out / paper / "result.json").read_text(), parse_constant=refuse)
-    assert stored == printed
+def test_a_page_comes_out(paper: str, outputs: Path) -> None:
+    check_page(outputs / f"{paper}.html")
+    assert result_of(paper, outputs)["notice"] == RESEARCH_USE
 
 
 def refuse(word: str) -> Any:
     raise AssertionError(f"{word} is not JSON")
 
 
-def test_abdelhadys_rows_are_all_there(
-    collections: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out"
-    run(arguments("abdelhady-2020", collections, out, "--json"))
-    printed = json.loads(capsys.readouterr().out)
+def test_abdelhadys_rows_are_all_there(outputs: Path) -> None:
+    printed = result_of("abdelhady-2020", outputs)
     paper, own, ours, *others = printed["rows"]
     assert (paper["accuracy"]["value"], paper["loss"]["value"]) == (0.98, 0.04)
     assert ours["accuracy"]["n"] == 6
@@ -112,16 +115,12 @@ def test_abdelhadys_rows_are_all_there(
     assert all(row["accuracy"]["low"] is not None for row in [ours, *others])
     assert [example["truth"] for example in printed["examples"]] == [True, False]
     for example in printed["examples"]:
-        assert cv2.imread(str(out / example["picture"])) is not None
-    assert len(pd.read_csv(out / "abdelhady-2020" / "curve.csv")) == 2
+        assert cv2.imread(str(outputs / example["picture"])) is not None
+    assert len(pd.read_csv(outputs / "abdelhady-2020" / "curve.csv")) == 2
 
 
-def test_usatov_kosiks_comparisons_are_all_there(
-    collections: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out"
-    run(arguments("usatov-kosik-2021", collections, out, "--json"))
-    printed = json.loads(capsys.readouterr().out)
+def test_usatov_kosiks_comparisons_are_all_there(outputs: Path) -> None:
+    printed = result_of("usatov-kosik-2021", outputs)
     variants = [row["variant"] for row in printed["variants"]]
     assert {(v["activation"], v["channels"], v["augmented"]) for v in variants} == {
         *[("elu", 3, True), ("relu", 3, True), ("elu", 1, True), ("elu", 3, False)]
@@ -129,31 +128,33 @@ def test_usatov_kosiks_comparisons_are_all_there(
     assert np.sum(printed["confusion"]) == 6
     assert [row["support"] for row in printed["classes"]] == [2, 4]
     assert printed["timing"]["one_s"] > 0
-    folder = out / "usatov-kosik-2021"
+    folder = outputs / "usatov-kosik-2021"
     shown = (folder / "brightness-map.png").is_file()
     assert shown == bool(printed["map_case_id"])
     assert cv2.imread(str(folder / "confusion.png")) is not None
 
 
 @every_paper
-def test_a_second_call_trains_nothing(
+def test_a_second_call_trains_nothing_and_prints_valid_json(
     paper: str,
     collections: Path,
+    outputs: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = tmp_path / "out"
-    assert run(arguments(paper, collections, out, "--json")) == 0
-    first = json.loads(capsys.readouterr().out)
+    shutil.copytree(outputs, out)
+    (out / f"{paper}.html").unlink()
 
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("trained again")
 
     monkeypatch.setattr(experiments, "train", never)
-    assert run(arguments(paper, collections, out)) == 0
-    assert paper in capsys.readouterr().out
-    assert json.loads((out / paper / "result.json").read_text()) == first
+    assert run(arguments(paper, collections, out, "--json")) == 0
+    printed = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert printed == result_of(paper, outputs)
+    assert (out / f"{paper}.html").read_text() == (outputs / f"{paper}.html").read_text()
 
 
 @every_paper
