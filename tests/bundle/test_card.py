@@ -25,7 +25,7 @@ ENVIRONMENT = {
     "training_time_s": 90.0,
     "epochs": 7,
     "best_epoch": 5,
-    "monitor": "val_auroc",
+    "monitor": "auroc",
     "data_fingerprint": "f00d" * 16,
     "onnx_parity": {"films": 12, "score": 3.2e-7, "evidence": None},
     "films": {"train": 70, "val": 10, "test": 20},

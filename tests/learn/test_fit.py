@@ -86,6 +86,21 @@ def test_patience_stops_the_run(
     assert len(again.rows) == 3, "a run that was stopped stays stopped"
 
 
+def test_last_keeps_the_last_epoch_whatever_val_says(
+    make_cases: MakeCases, tiny_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = Learner.on_train_epoch_end
+
+    def ever_worse(self: Learner) -> None:
+        ended(self)
+        self.numbers["val_loss"] = 1.0 + self.current_epoch
+        self.numbers["val_auroc"] = 1.0 / (1 + self.current_epoch)
+
+    monkeypatch.setattr(Learner, "on_train_epoch_end", ever_worse)
+    recipe = tiny_recipe({"epochs": 3, "monitor": "last"})
+    assert fit(recipe, make_cases(), tmp_path / "run").best_epoch == 3
+
+
 def test_two_runs_are_alike_and_another_seed_is_not(
     make_cases: MakeCases, tiny_recipe: MakeRecipe, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Callbacks: curves while it runs, the best epoch, a checkpoint that is whole or not there."""
+"""Callbacks: curves while it runs, the epoch to keep, a checkpoint that is whole or not there."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class KeepBest(Checkpoint):
     Args:
         folder: of the run.
         curves: gets the epoch's numbers first, so that the checkpoint holds them.
-        monitor: "auroc" (larger is better) or "loss"; of val.
+        monitor: "auroc" (larger is better) or "loss", of val; "last" keeps the newest epoch.
         patience: epochs without a better one until the run stops; None never stops it.
     """
 
@@ -131,7 +131,8 @@ class KeepBest(Checkpoint):
     def _rank(self, numbers: dict[str, float]) -> list[float]:
         """Return what makes an epoch better when it is larger, the second where the first ties."""
         loss, auroc = numbers["val_loss"], numbers["val_auroc"]
-        rank = [auroc, -loss] if self.monitor == "auroc" else [-loss]
+        ranks = {"auroc": [auroc, -loss], "loss": [-loss], "last": [float(len(self.curves.rows))]}
+        rank = ranks[self.monitor]
         if any(math.isnan(value) for value in rank):
             epoch = len(self.curves.rows)
             raise TrainingError(

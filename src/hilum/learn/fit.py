@@ -281,7 +281,7 @@ def _finished(out: Path, best: KeepBest, curves: Curves, epochs: int) -> bool:
 
 def _write_metrics(recipe: Recipe, best: KeepBest, rows: list[dict[str, float]], out: Path) -> None:
     metrics = {
-        "monitor": f"val_{recipe.fit.monitor}",
+        "monitor": recipe.fit.monitor,
         "best_epoch": best.best_epoch,
         "best": rows[best.best_epoch - 1],
         "epochs": rows,

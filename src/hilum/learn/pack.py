@@ -185,7 +185,7 @@ def _facts(
         "training_time_s": round(result.seconds, 1),
         "best_epoch": result.best_epoch,
         "epochs": len(result.rows),
-        "monitor": f"val_{recipe.fit.monitor}",
+        "monitor": recipe.fit.monitor,
         "onnx_parity": parity.model_dump(),
         "data_fingerprint": fingerprint(cases, labels, result.train.checksums),
         "films": {name: int(count) for name, count in cases["split"].value_counts().items()},

@@ -89,8 +89,9 @@ class Fit(Config):
         gradient_clip: largest norm of the gradient; None for no limit.
         balance: how films are drawn: "class-and-source" (see ``sampling``), "class", or
             "as-is": each film once an epoch.
-        monitor: what the best epoch is chosen by, on val: "auroc" (mean over labels; where it
-            ties, the loss) or "loss".
+        monitor: what the epoch is chosen by, on val: "auroc" (mean over labels; where it ties,
+            the loss) or "loss"; "last" chooses none and keeps the last, so that val stays
+            unseen until the operating points are chosen on it.
         patience: stop after so many epochs without a better one; None trains them all.
         precision: "bf16-mixed" is 2 to 3 times faster on CPUs with AMX, and on GPUs.
         channels_last: memory order of pictures; faster nearly everywhere.
@@ -108,12 +109,18 @@ class Fit(Config):
     warmup_epochs: Share = 0.5
     gradient_clip: Positive | None = None
     balance: Literal["class-and-source", "class", "as-is"] = "class-and-source"
-    monitor: Literal["auroc", "loss"] = "auroc"
+    monitor: Literal["auroc", "loss", "last"] = "auroc"
     patience: Count | None = None
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     channels_last: bool = True
     deterministic: bool = False
     loggers: tuple[Literal["tensorboard", "csv", "mlflow"], ...] = ("tensorboard", "csv")
+
+    @model_validator(mode="after")
+    def _patience_needs_a_measure(self) -> Self:
+        if self.monitor == "last" and self.patience is not None:
+            raise ValueError('patience needs monitor = "auroc" or "loss"; "last" measures nothing')
+        return self
 
 
 class BundleSpec(Config):
