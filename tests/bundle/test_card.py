@@ -104,7 +104,7 @@ def test_every_number_comes_from_the_files(manifest: Manifest, evaluation: Evalu
         "SCT 840539006",
         "test 20, train 70, val 10; 3 could not be opened",
         "3.2e-07",
-        "1.5 min, 7 epochs, the best is 5 by val_auroc",
+        "1.5 min, 7 epochs, of which 5 is kept by its auroc on val",
         "f00d" * 16,
         "torch 9.8.7",
         str(label.metrics["auroc"]),
