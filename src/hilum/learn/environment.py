@@ -44,17 +44,20 @@ def describe_environment() -> dict[str, Any]:
 
 
 def command_line(arguments: list[str] | None = None) -> str:
-    """Return the command with every path reduced to its last part, so that it names no folder.
+    """Return the command; of a path outside the current folder only its last part is kept.
 
-    >>> command_line(["/a/bin/hilum", "train", "/a/b/quick.toml", "--set=fit.seed=1"])
-    'hilum train quick.toml --set=fit.seed=1'
+    >>> command_line(["/a/bin/hilum", "train", "recipes/quick.toml", "--data=/a/b/films"])
+    'hilum train recipes/quick.toml --data=films'
     """
-    return " ".join(_last_part(text) for text in (sys.argv if arguments is None else arguments))
+    program, *rest = sys.argv if arguments is None else arguments
+    return " ".join([Path(program).name, *(_without_place(text) for text in rest)])
 
 
-def _last_part(text: str) -> str:
+def _without_place(text: str) -> str:
     head, equals, tail = text.rpartition("=")
-    return f"{head}{equals}{Path(tail).name or tail}" if "/" in tail else text
+    path = Path(tail)
+    inside = not path.is_absolute() and ".." not in path.parts
+    return text if inside else f"{head}{equals}{path.name or tail}"
 
 
 def _version(package: str) -> str | None:
