@@ -34,7 +34,7 @@ class Table:
         reading = examined.reading
         table = self._empty(header=not self._counts)
         self._counts[reading.status] += 1
-        table.add_row(*_cells(reading))
+        table.add_row(*_cells(reading, self._free // 2))
         self._points |= {finding.label: finding for finding in reading.findings}
         self._console.print(table)
 
@@ -47,11 +47,16 @@ class Table:
             self._console.print(self._meaning(finding), style="dim")
         self._console.print(f"Bundle {self._bundle.identity}. {RESEARCH_USE}", style="dim")
 
-    def _empty(self, *, header: bool) -> RichTable:
+    @property
+    def _free(self) -> int:
+        """Characters that the film and the finding share."""
         fixed = 7 + self._labels + _BAR + 6 + 4 * 2
-        free = max(self._console.width - fixed, 30)
+        return max(self._console.width - fixed, 30)
+
+    def _empty(self, *, header: bool) -> RichTable:
+        free = self._free
         table = RichTable(box=None, show_header=header, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("film", width=free // 2, overflow="fold")
+        table.add_column("film", width=free // 2)
         table.add_column("status", width=7)
         table.add_column("label", width=self._labels)
         table.add_column("probability", width=_BAR + 6)
@@ -71,10 +76,10 @@ class Table:
         return words
 
 
-def _cells(reading: Reading) -> tuple[Text, ...]:
-    """Return one row; a cell has a line for each label."""
+def _cells(reading: Reading, width: int) -> tuple[Text, ...]:
+    """Return one row; a cell has a line for each label, and the path its last characters."""
     color = {"read": "", "refused": "yellow", "error": "red"}[reading.status]
-    path, status = Text(reading.path), Text(reading.status, style=color)
+    path, status = Text(_ending(reading.path, width)), Text(reading.status, style=color)
     if not reading.findings:
         return path, status, Text("-"), Text("-"), Text(reading.reason or "", style=color)
     findings = reading.findings
@@ -92,6 +97,15 @@ def _cells(reading: Reading) -> tuple[Text, ...]:
 def in_words(finding: Finding) -> str:
     """Say what the score means at its operating point; it is no diagnosis."""
     return ("present" if finding.present else "not present") + f" at {finding.operating_point}"
+
+
+def _ending(path: str, width: int) -> str:
+    """Return a path that fits: its beginning is the part that people can spare.
+
+    >>> _ending("ward/2020/film-1.png", 13)
+    '…0/film-1.png'
+    """
+    return path if len(path) <= width else f"…{path[1 - width :]}"
 
 
 def _bar(fraction: float) -> str:
