@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,29 @@ class Folder:
     def left(self) -> list[Path]:
         """Return the images that ``find`` has not handed out."""
         return [path for path in self._files if path not in self._taken]
+
+    def listed(
+        self,
+        name: str,
+        rows: pd.DataFrame,
+        path: Path,
+        column: str,
+        record: Callable[[dict[str, str], Path, str], Record],
+    ) -> Cohort:
+        """Make the cohort of a table whose ``column`` names images; images without a row too.
+
+        Args:
+            name: of the cohort.
+            rows, path: the table and where it lies.
+            record: from row (empty for an image that has none), image and name to a record.
+        """
+        found = [(row, self.find(row[column], where)) for where, row in rows_of(rows, path)]
+        records = [record(row, image, name) for row, image in found if image is not None]
+        unnamed = self.left()
+        records += [record({}, image, name) for image in unnamed]
+        return self.cohort(
+            name, records, rows=len(rows), without_row=[image.name for image in unnamed]
+        )
 
     def cohort(
         self, name: str, records: Iterable[Record], *, rows: int, without_row: Sequence[str] = ()

@@ -13,7 +13,7 @@ from pathlib import Path
 from hilum.core.labels import Label, ReferenceStandard
 from hilum.data import values
 from hilum.data.cohort import Cohort
-from hilum.data.folder import Folder, Record, first_folder, read_table, rows_of
+from hilum.data.folder import Folder, Record, first_folder, read_table
 
 _TABLE = "metadata.csv"
 _LICENCE = "CC BY 4.0 as stated; images come from third parties, treat as research only"
@@ -30,18 +30,7 @@ def read_covid_cxnet(root: Path, *, name: str = "covid-cxnet") -> Cohort:
     path = root / _TABLE
     rows = read_table(path, ("filename", "patient_id", "label", "pcr_test", "view"))
     folder = Folder(first_folder(root, "chest_xray_images/covid19", "chest_xray_images"))
-    records = []
-    for where, row in rows_of(rows, path):
-        image = folder.find(row["filename"], where)
-        if image is not None:
-            records.append(_record(row, image, name))
-    unnamed = [_record({}, image, name) for image in folder.left()]
-    return folder.cohort(
-        name,
-        records + unnamed,
-        rows=len(rows),
-        without_row=[Path(record["path"]).name for record in unnamed],
-    )
+    return folder.listed(name, rows, path, "filename", _record)
 
 
 def _record(row: dict[str, str], image: Path, name: str) -> Record:

@@ -13,7 +13,7 @@ from hilum.core.labels import Label, ReferenceStandard
 from hilum.data import values
 from hilum.data.adapters.covid_chestxray import HANNOVER
 from hilum.data.cohort import Cohort
-from hilum.data.folder import Folder, Record, first_folder, read_table, rows_of
+from hilum.data.folder import Folder, Record, first_folder, read_table
 
 _TABLE = "data.csv"
 _LICENCE = "CC BY 3.0"
@@ -30,18 +30,7 @@ def read_covid_19_image_repository(
     path = root / _TABLE
     rows = read_table(path, ("patient_id", "image_id", "sex", "admission_offset", "projection"))
     folder = Folder(first_folder(root, "png"))
-    records = []
-    for where, row in rows_of(rows, path):
-        image = folder.find(row["image_id"], where)
-        if image is not None:
-            records.append(_record(row, image, name))
-    unnamed = [_record({}, image, name) for image in folder.left()]
-    return folder.cohort(
-        name,
-        records + unnamed,
-        rows=len(rows),
-        without_row=[Path(record["path"]).name for record in unnamed],
-    )
+    return folder.listed(name, rows, path, "image_id", _record)
 
 
 def _record(row: dict[str, str], image: Path, name: str) -> Record:
