@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Literal
+from typing import Annotated, Literal
 
 import pandas as pd
 from pydantic import Field, field_validator
@@ -26,12 +26,12 @@ class SplitSpec(Config):
     Attributes:
         kind: "holdout" makes the column ``split`` (train, val, test); "folds" makes ``fold``
             (1 to ``folds``); "leave-one-out" makes ``fold``, one for each value of ``by``, or
-            with ``held_out`` a ``split`` whose test is that one value.
+            with ``held_out`` a ``split`` whose test is that one value, or those several.
         fractions: of train, val and test; the sum is 1. With ``held_out`` the fractions of train
             and val divide what is left.
         folds: how many.
         by: what "leave-one-out" leaves out.
-        held_out: the one value of ``by`` that becomes test.
+        held_out: the value of ``by`` that becomes test, or several that are left out together.
         label: kept in proportion, together with ``source``; None: ``source`` alone.
         seed: of the random order.
     """
@@ -40,7 +40,7 @@ class SplitSpec(Config):
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
     folds: int = Field(default=5, ge=2)
     by: Literal["cohort", "source"] = "cohort"
-    held_out: str | None = None
+    held_out: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     label: Label | None = Label.COVID_19
     seed: int = Field(default=0, ge=0)
 
@@ -124,11 +124,12 @@ def _leave_one_out(cases: pd.DataFrame, spec: SplitSpec) -> pd.DataFrame:
         home = value.groupby(cases["group"]).transform(lambda some: some.mode().min())
         number = {name: float(fold) for fold, name in fold_names(cases, spec).items()}
         return cases.assign(fold=value.map(number).where(value == home))
-    test = value == spec.held_out
+    held_out = _names(spec.held_out)
+    test = value.isin(held_out)
     touched = test.groupby(cases["group"]).transform("any")
     if touched.all():
         raise CohortError(
-            f"cases: every patient outside of {spec.by} '{spec.held_out}' also stands in it; "
+            f"cases: every patient outside of {spec.by} {_quoted(held_out)} also stands in it; "
             "expected films to train on",
             hint="merge another collection in (`hilum cohort merge`)",
         )
@@ -161,10 +162,21 @@ def _check_held_out(cases: pd.DataFrame, spec: SplitSpec) -> None:
             f"cases: only one {spec.by}, '{values[0]}'; leaving one out takes two or more",
             hint="merge another collection in (`hilum cohort merge`), or leave out by source",
         )
-    if spec.held_out is not None and spec.held_out not in values:
-        raise ConfigError(
-            f"no {spec.by} '{spec.held_out}' in the table", hint=did_you_mean(spec.held_out, values)
-        )
+    for name in _names(spec.held_out):
+        if name not in values:
+            raise ConfigError(
+                f"no {spec.by} '{name}' in the table", hint=did_you_mean(name, values)
+            )
+
+
+def _names(held_out: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    if held_out is None:
+        return ()
+    return (held_out,) if isinstance(held_out, str) else held_out
+
+
+def _quoted(names: tuple[str, ...]) -> str:
+    return " and ".join(f"'{name}'" for name in names)
 
 
 def _check_classes(cases: pd.DataFrame, spec: SplitSpec, names: list[str]) -> None:

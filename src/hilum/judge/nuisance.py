@@ -56,7 +56,7 @@ def nuisance_scores(
             continue
         if np.unique(truth[fit]).size < 2:
             return np.full(truth.size, np.nan)
-        scores[rest] = _fitted(features[fit], truth[fit], features[rest])
+        scores[rest] = score_others(features[fit], truth[fit], features[rest])
     return scores
 
 
@@ -134,7 +134,18 @@ def _row(
     )
 
 
-def _fitted(features: Floats, truth: NDArray[np.bool_], rest: Floats) -> Floats:
+def score_others(features: Floats, truth: NDArray[np.bool_], rest: Floats) -> Floats:
+    """Fit the baseline on some films and score others.
+
+    Args:
+        features: (N, F) finite numbers of films of both classes.
+        truth: (N,) bool.
+        rest: (M, F) of the films to score.
+
+    Returns:
+        float64 (M,) probabilities.
+    """
+    require("evaluate")
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline, make_union
     from sklearn.preprocessing import QuantileTransformer, SplineTransformer, StandardScaler

@@ -70,6 +70,7 @@ def fit(
     cases: pd.DataFrame,
     out: Path,
     *,
+    films: Films | None = None,
     resume: bool = False,
     device: str = "auto",
     devices: int = 1,
@@ -83,6 +84,8 @@ def fit(
         cases: a cases table with a column ``split``; rows other than "train" and "val" are not
             looked at.
         out: the run folder.
+        films: those of ``cases`` where they are open already (their cases carry the split);
+            None opens them into ``out/films``.
         resume: go on from the last whole epoch in ``out`` (from the start if there is none).
         device: "auto", "cpu" or "gpu".
         devices: how many of them.
@@ -95,7 +98,8 @@ def fit(
     """
     learned = _learned(cases, recipe)
     claim(out, recipe, resume=resume)
-    films = open_films(learned, recipe.preprocess, out / "films", progress=progress)
+    if films is None:
+        films = open_films(learned, recipe.preprocess, out / "films", progress=progress)
     films.refused.to_csv(out / REFUSED, index=False)
     check_classes(films.cases, recipe)
     train, val = (films.take((films.cases["split"] == s).to_numpy()) for s in ("train", "val"))

@@ -50,8 +50,7 @@ def gather_cases(
         CohortError: a collection is not there, a label column is missing, or nothing is left.
     """
     _check_kind(split)
-    cases, notes = _read(data, root)
-    cases, left_out = select(cases, data, seed=split.seed)
+    cases, left_out, notes = choose_films(data, root, seed=split.seed)
     if "split" in cases.columns:
         return Gathered(cases, left_out, notes=notes)
     pairs = find_duplicates(cases, progress=progress)
@@ -60,6 +59,23 @@ def gather_cases(
         left_out["on no side of the split"] = aside
         cases = cases[cases["split"] != ""].reset_index(drop=True)
     return Gathered(cases, left_out, len(pairs), [*notes, *warned])
+
+
+def choose_films(
+    data: Data, root: Path | None, *, seed: int
+) -> tuple[pd.DataFrame, dict[str, int], list[str]]:
+    """Read the collections (or the table) and apply the filters of ``[data]``.
+
+    Returns:
+        The cases, reason -> number of films left out, and sentences for the user.
+
+    Raises:
+        ConfigError: collections without a root.
+        CohortError: a collection is not there, a label column is missing, or nothing is left.
+    """
+    cases, notes = _read(data, root)
+    cases, left_out = select(cases, data, seed=seed)
+    return cases, left_out, notes
 
 
 def _check_kind(split: SplitSpec) -> None:
