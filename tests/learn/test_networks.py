@@ -36,11 +36,13 @@ def test_shapes_and_evidence_identity(name: str, channels: int) -> None:
     network = build_network(name, labels=LABELS, channels=channels, size=SIZE)
     for mode in (True, False):
         with torch.no_grad():
-            logits, evidence = network.train(mode)(films(3, channels))
+            logits, evidence, embedding = network.train(mode)(films(3, channels))
         assert logits.shape == (3, LABELS)
         if name in WITHOUT_EVIDENCE:
             assert evidence is None
+            assert embedding is None
             continue
+        assert embedding.shape[0] == 3
         assert evidence.shape[:2] == (3, LABELS)
         assert min(evidence.shape[2:]) >= 2
         assert network.bias.shape == (LABELS,)
@@ -91,7 +93,8 @@ def test_onnx_agrees_with_torch_for_any_number_of_films(name: str, tmp_path: Pat
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     assert [entry.name for entry in session.get_inputs()] == ["image"]
     assert tuple(entry.name for entry in session.get_outputs()) == outputs
-    assert outputs == (("logits",) if name in WITHOUT_EVIDENCE else ("logits", "evidence"))
+    whole = ("logits", "evidence", "embedding")
+    assert outputs == (("logits",) if name in WITHOUT_EVIDENCE else whole)
     network.eval()
     for count in (1, 5):
         batch = films(count)
@@ -188,3 +191,17 @@ def test_usatov_kosik_reads_its_map_after_layer_19(activation: str, lowest: floa
     assert lowest <= float(read.min()) <= 0.0
     with pytest.raises(ConfigError, match="layer 26"):
         network.activations(batch, layer=26)  # type: ignore[operator]
+
+
+def test_frozen_blocks_keep_their_weights_and_statistics() -> None:
+    network = build_network(
+        "efficientnet-lite0", labels=1, channels=1, size=SIZE, frozen_blocks=3, drop_connect=0.0
+    )
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    network.train()(films(4, 1)).logits.sum().backward()
+    optimizer.step()
+    moved = {key for key, value in network.state_dict().items() if not value.equal(before[key])}
+    parts = ("_conv_stem", "_bn0", *(f"_blocks.{place}." for place in range(3)))
+    assert not [key for key in moved if any(part in key for part in parts)]
+    assert any("_blocks.3." in key for key in moved)

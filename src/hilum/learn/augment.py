@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from hilum.core.config import Config
+from hilum.learn.disguise import add_markers, cover_borders, degrade, erase
 
 _DRAWS = 9
 
@@ -31,6 +33,12 @@ class Augmentation(Config):
         gamma: grey levels raised to a power in [1 / (1 + gamma), 1 + gamma].
         noise: Gaussian noise with a standard deviation of up to this, in grey levels of [0, 1].
         flip: mirror left and right, every second film. Off by default: the heart has a side.
+        degrade: chance that a film loses resolution (down to a third) and goes through JPEG, so
+            that neither tells a source.
+        markers: chance that letters and bright shapes are pasted at random places.
+        borders: chance that black or white bars cover up to an eighth of random sides.
+        erase: chance that a rectangle of up to a third of each side becomes noise (Zhong et al.,
+            AAAI 2020).
     """
 
     rotation_degrees: float = Field(default=7.0, ge=0, le=180)
@@ -42,6 +50,10 @@ class Augmentation(Config):
     gamma: float = Field(default=0.2, ge=0, le=4)
     noise: float = Field(default=0.01, ge=0, le=1)
     flip: bool = False
+    degrade: float = Field(default=0.0, ge=0, le=1)
+    markers: float = Field(default=0.0, ge=0, le=1)
+    borders: float = Field(default=0.0, ge=0, le=1)
+    erase: float = Field(default=0.0, ge=0, le=1)
 
     @classmethod
     def off(cls) -> Augmentation:
@@ -73,7 +85,24 @@ def augment(films: Tensor, augmentation: Augmentation, generator: torch.Generato
     draws = torch.rand(len(films), _DRAWS, generator=generator, device=films.device)
     if augmentation.moves:
         films = _move(films, _matrices(draws, augmentation))
-    return _change_grey(films, draws, augmentation, generator)
+    films = _change_grey(films, draws, augmentation, generator)
+    return _disguise(films, augmentation, generator)
+
+
+def augment_with_mask(
+    films: Tensor, masks: Tensor, augmentation: Augmentation, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Change films at random, and move their masks, float32 (N, 1, S, S), along with them.
+
+    Returns:
+        The films as ``augment`` gives them; the masks, 1 inside, 0 beyond the border.
+    """
+    draws = torch.rand(len(films), _DRAWS, generator=generator, device=films.device)
+    if augmentation.moves:
+        matrices = _matrices(draws, augmentation)
+        films = _move(films, matrices)
+        masks = (_move(masks, matrices, padding="zeros") > 0.5).to(masks.dtype)
+    return _change_grey(films, draws, augmentation, generator), masks
 
 
 def _matrices(draws: Tensor, augmentation: Augmentation) -> Tensor:
@@ -90,9 +119,9 @@ def _matrices(draws: Tensor, augmentation: Augmentation) -> Tensor:
     return torch.stack([x_axis, y_axis, shift], dim=2)
 
 
-def _move(films: Tensor, matrices: Tensor) -> Tensor:
+def _move(films: Tensor, matrices: Tensor, padding: str = "border") -> Tensor:
     grid = functional.affine_grid(matrices, list(films.shape), align_corners=False)
-    return functional.grid_sample(films, grid, padding_mode="border", align_corners=False)
+    return functional.grid_sample(films, grid, padding_mode=padding, align_corners=False)
 
 
 def _change_grey(
@@ -114,3 +143,23 @@ def _change_grey(
             films.shape, generator=generator, device=films.device
         )
     return films.clamp(0, 1)
+
+
+def _disguise(films: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Change what belongs to the file and not to the chest; one element after another."""
+    chances = {
+        degrade: augmentation.degrade,
+        add_markers: augmentation.markers,
+        cover_borders: augmentation.borders,
+        erase: augmentation.erase,
+    }
+    if not any(chances.values()):
+        return films
+    seed = torch.randint(2**31, (), generator=generator, device=films.device)
+    random = np.random.default_rng(int(seed))
+    squares = films[:, 0].cpu().numpy().copy()
+    for change, chance in chances.items():
+        for square in squares:
+            if random.random() < chance:
+                square[:] = change(square, random)
+    return torch.from_numpy(squares)[:, None].to(films.device)

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from hilum.bundle.lungs import LungSegmenter
 from hilum.core.errors import CohortError, ImageError
 from hilum.core.files import atomic_path, sha256_of, write_text
 from hilum.core.radiograph import Pixels
@@ -54,13 +55,20 @@ class Films:
 
 
 def open_films(
-    cases: pd.DataFrame, preprocess: Preprocess, folder: Path, *, progress: bool = True
+    cases: pd.DataFrame,
+    preprocess: Preprocess,
+    folder: Path,
+    *,
+    lungs: Path | None = None,
+    progress: bool = True,
 ) -> Films:
     """Open every film, or find them where an earlier call left them.
 
     Args:
         cases: a cases table; ``case_id`` and ``path`` are read.
         preprocess: ``square`` of this object is what is kept.
+        lungs: bundle whose lung network is used where ``preprocess`` needs lungs; None for the
+            one inside the package.
         folder: of the cache; the key of a file in it covers the contents of all films and what
             ``square`` does, so a stale one is never read.
 
@@ -68,10 +76,11 @@ def open_films(
         CohortError: a film whose pixels are not numbers; none that opens.
     """
     checksums = _checksums(cases, progress=progress)
-    key = _key(preprocess, cases, checksums)
+    segmenter = LungSegmenter(lungs, threads=1) if preprocess.needs_lungs else None
+    key = _key(preprocess, segmenter, cases, checksums)
     pixels, refusals = folder / f"{key}.npy", folder / f"{key}.json"
     if not (pixels.is_file() and refusals.is_file()):
-        reasons = _fill(cases, preprocess, pixels, progress=progress)
+        reasons = _fill(cases, _Opener(preprocess, segmenter), pixels, progress=progress)
         write_text(refusals, json.dumps(reasons, indent=2) + "\n")
     reasons = json.loads(refusals.read_text(encoding="utf-8"))
     return _films(cases, np.load(pixels, mmap_mode="r"), reasons, checksums)
@@ -114,17 +123,17 @@ def _films(
 
 
 def _fill(
-    cases: pd.DataFrame, preprocess: Preprocess, target: Path, *, progress: bool
+    cases: pd.DataFrame, opener: _Opener, target: Path, *, progress: bool
 ) -> dict[str, list[str]]:
     """Write all squares to ``target``; return case_id -> [reason, hint] of those that failed."""
-    size, reasons = preprocess.size, {}
+    size, reasons = opener.preprocess.size, {}
     with atomic_path(target) as temporary, ThreadPoolExecutor(_THREADS) as pool:
         squares = np.lib.format.open_memmap(
             temporary, mode="w+", dtype=np.float16, shape=(len(cases), size, size)
         )
         paths = iter(cases["path"])
         bar = tqdm(cases["case_id"], desc="open films", unit="film", disable=_quiet(progress))
-        opened = _in_order(pool, paths, preprocess)
+        opened = _in_order(pool, paths, opener)
         for row, (case_id, square) in enumerate(zip(bar, opened, strict=True)):
             if isinstance(square, ImageError):
                 reasons[case_id] = [square.message, square.hint]
@@ -136,18 +145,25 @@ def _fill(
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, paths: Iterator[str], preprocess: Preprocess
+    pool: ThreadPoolExecutor, paths: Iterator[str], opener: _Opener
 ) -> Iterator[Pixels | ImageError]:
     """Open films in threads, a few ahead, so that memory does not grow with their number."""
     while batch := list(islice(paths, _IN_FLIGHT)):
-        yield from pool.map(lambda path: _open(path, preprocess), batch)
+        yield from pool.map(opener, batch)
 
 
-def _open(path: str, preprocess: Preprocess) -> Pixels | ImageError:
-    try:
-        return preprocess.square(open_radiograph(path))
-    except ImageError as error:
-        return error
+@dataclass(frozen=True, slots=True)
+class _Opener:
+    preprocess: Preprocess
+    segmenter: LungSegmenter | None
+
+    def __call__(self, path: str) -> Pixels | ImageError:
+        try:
+            film = open_radiograph(path)
+            lungs = self.segmenter.segment(film) if self.segmenter else None
+            return self.preprocess.square(film, lungs)
+        except ImageError as error:
+            return error
 
 
 def _finite(square: Pixels, case_id: str) -> Pixels:
@@ -173,8 +189,15 @@ def _checksum(path: str) -> str:
         return ""
 
 
-def _key(preprocess: Preprocess, cases: pd.DataFrame, checksums: dict[str, str]) -> str:
+def _key(
+    preprocess: Preprocess,
+    segmenter: LungSegmenter | None,
+    cases: pd.DataFrame,
+    checksums: dict[str, str],
+) -> str:
     settings = preprocess.model_dump(exclude={"mean", "std", "channels"})
+    if segmenter:
+        settings["lungs"] = segmenter.checksum
     films = [[case_id, checksums[case_id]] for case_id in cases["case_id"]]
     return hashlib.sha256(json.dumps([settings, films]).encode()).hexdigest()[:16]
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.bundle.folder import Bundle, open_bundle
+from hilum.bundle.onnx import cores
 from hilum.core.config import did_you_mean
 from hilum.core.errors import BundleError, ConfigError
 from hilum.core.labels import Label
@@ -27,7 +28,7 @@ from hilum.core.reading import Reading, Status
 from hilum.serve.film import Film, open_film
 from hilum.serve.findings import choose_points, findings_of
 from hilum.serve.prefetch import batches, prefetch
-from hilum.serve.session import Evidence, Logits, Session, cores
+from hilum.serve.session import Evidence, Logits, Session
 
 BATCH = 16
 """Films in one inference; larger batches gain nothing on a CPU and cost memory."""

@@ -7,7 +7,7 @@ Swish (Tan and Le, ICML 2019, and the authors' Lite release), which keeps it exa
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +20,22 @@ _WIDTH = 1280
 class _Features(nn.Module):
     """The package's network without its head: (N, C, S, S) -> (N, 1280, S/32, S/32)."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Any, frozen_blocks: int) -> None:
         super().__init__()
         for unused in ("_avg_pooling", "_dropout", "_fc"):
             delattr(network, unused)
         self.network = network
+        stem = [network._conv_stem, network._bn0] if frozen_blocks else []
+        self._frozen = (*stem, *network._blocks[:frozen_blocks])
+        for part in self._frozen:
+            part.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training; what is frozen keeps its running statistics."""
+        super().train(mode)
+        for part in self._frozen:
+            part.eval()
+        return self
 
     def forward(self, films: Tensor) -> Tensor:
         features: Tensor = self.network.extract_features(films)  # type: ignore[operator]
@@ -40,6 +51,7 @@ def build_efficientnet_lite0(
     dropout: float = 0.2,
     drop_connect: float = 0.2,
     batch_norm_momentum: float = 0.1,
+    frozen_blocks: int = 0,
 ) -> EvidenceNetwork:
     """Build EfficientNet-Lite0 with an evidence head.
 
@@ -55,20 +67,34 @@ def build_efficientnet_lite0(
             in training.
         batch_norm_momentum: in torch's sense. The 0.01 of the ImageNet run belongs to 100,000s of
             steps; in a run of hundreds the running statistics would stay those of ImageNet.
+        frozen_blocks: the stem and so many of the 16 blocks keep their ImageNet weights. The first
+            three see edges alone, at full size, and their backward pass costs as much as the rest.
     """
-    from efficientnet_lite_pytorch import EfficientNet
-
-    network = EfficientNet.from_name(
-        "efficientnet-lite0",
-        image_size=size,
+    network = _lite0(
+        size,
+        pretrained=pretrained,
         drop_connect_rate=drop_connect,
         batch_norm_momentum=1 - batch_norm_momentum,  # the package means TensorFlow's momentum
     )
-    if pretrained:
-        network.load_state_dict(torch.load(_weights(), map_location="cpu", weights_only=True))
     if channels == 1:
         _to_grey(network._conv_stem)
-    return EvidenceNetwork(_Features(network), _WIDTH, labels, dropout)
+    return EvidenceNetwork(_Features(network, frozen_blocks), _WIDTH, labels, dropout)
+
+
+def grey_efficientnet_lite0(size: int, *, pretrained: bool) -> Any:
+    """Return the package's whole network, its stem summed up for one channel."""
+    network = _lite0(size, pretrained=pretrained, drop_connect_rate=0.0, batch_norm_momentum=0.9)
+    _to_grey(network._conv_stem)
+    return network
+
+
+def _lite0(size: int, *, pretrained: bool, **options: float) -> Any:
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name("efficientnet-lite0", image_size=size, **options)
+    if pretrained:
+        network.load_state_dict(torch.load(_weights(), map_location="cpu", weights_only=True))
+    return network
 
 
 def _weights() -> Path:

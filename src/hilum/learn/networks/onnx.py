@@ -1,4 +1,4 @@
-"""A network as an ONNX file: input "image", outputs "logits" and, where it exists, "evidence"."""
+"""A network as an ONNX file: input "image", outputs "logits" and "evidence" and "embedding" where they exist."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class _Plain(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         output = self.network(image)
-        return (output.logits, output.evidence) if self.with_evidence else (output.logits,)
+        return tuple(output) if self.with_evidence else (output.logits,)
 
 
 def write_onnx(network: nn.Module, path: Path, *, channels: int, size: int) -> tuple[str, ...]:
     """Write a network to ``path`` as one ONNX file, opset 18, with any number of films.
 
     The file has the input "image", float32 (N, C, S, S), and the outputs "logits" (N, L) and,
-    where the network has it, "evidence" (N, L, h, w). The network is written in evaluation mode
+    where the network has them, "evidence" (N, L, h, w) and "embedding" (N, E). The network is written in evaluation mode
     and left in the mode in which it came.
 
     Args:
@@ -49,9 +49,9 @@ def write_onnx(network: nn.Module, path: Path, *, channels: int, size: int) -> t
     films = torch.zeros(2, channels, size, size)  # 2: the exporter takes a 1 for a constant
     with torch.no_grad():
         with_evidence = network(films).evidence is not None
-    outputs = ("logits", "evidence") if with_evidence else ("logits",)
+    outputs = ("logits", "evidence", "embedding") if with_evidence else ("logits",)
     try:
-        with atomic_path(path) as temporary, _quiet_exporter():
+        with atomic_path(path) as temporary, quiet_exporter():
             torch.onnx.export(
                 _Plain(network, with_evidence).eval(),
                 (films,),
@@ -70,7 +70,7 @@ def write_onnx(network: nn.Module, path: Path, *, channels: int, size: int) -> t
 
 
 @contextmanager
-def _quiet_exporter() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """Hide what torch 2.13's exporter says of itself: no torchvision, a deprecation inside."""
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = registration.level

@@ -15,10 +15,13 @@ class NetworkOutput(NamedTuple):
         logits: float (N, L), before the sigmoid.
         evidence: float (N, L, h, w) in logit units, or None for the published heads of the two
             papers. Where it exists, ``logits == evidence.mean((2, 3)) + network.bias``.
+        embedding: float (N, E), the spatial mean of the features before the head, or None with
+            the evidence: what the audit asks for traces of the source.
     """
 
     logits: Tensor
     evidence: Tensor | None
+    embedding: Tensor | None = None
 
 
 class EvidenceNetwork(nn.Module):
@@ -45,5 +48,6 @@ class EvidenceNetwork(nn.Module):
 
     def forward(self, films: Tensor) -> NetworkOutput:
         """Read standardised films, float (N, C, S, S)."""
-        evidence: Tensor = self.evidence(self.dropout(self.backbone(films)))
-        return NetworkOutput(evidence.mean((2, 3)) + self.bias, evidence)
+        features: Tensor = self.backbone(films)
+        evidence: Tensor = self.evidence(self.dropout(features))
+        return NetworkOutput(evidence.mean((2, 3)) + self.bias, evidence, features.mean((2, 3)))

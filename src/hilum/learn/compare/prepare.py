@@ -1,0 +1,109 @@
+"""Prepare: gather the films once for a whole grid, link copies once, and split for each entry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from hilum.core.errors import CohortError
+from hilum.core.files import atomic_path, sha256_of
+from hilum.data.duplicates import PAIR_COLUMNS, find_duplicates, link_groups
+from hilum.data.split import make_split
+from hilum.data.table import read_cases, write_cases
+from hilum.learn.compare.grid import Entry
+from hilum.learn.gather import choose_films
+from hilum.learn.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The films of one ``[data]``.
+
+    Attributes:
+        cases: with ``group``, not split.
+        path: the same as CSV, for the workers.
+        left_out: reason -> films; notes: sentences for the user.
+    """
+
+    cases: pd.DataFrame
+    path: Path
+    left_out: dict[str, int]
+    notes: list[str]
+
+
+def prepare(recipe: Recipe, root: Path | None, out: Path) -> Prepared:
+    """Gather the films of a recipe and link copies; the search is made once for the same files.
+
+    Args:
+        recipe: ``[data]`` and ``split.seed`` (which draws ``films_per_cohort``) are used.
+        root: of the collections.
+        out: of the comparison; the table and the pairs are kept in ``out/cases``.
+
+    Raises:
+        HilumError: as ``choose_films``.
+    """
+    cases, left_out, notes = choose_films(recipe.data, root, seed=recipe.split.seed)
+    key = _key(cases)
+    path, pairs_path = out / "cases" / f"{key}.csv", out / "cases" / f"{key}.pairs.csv"
+    if not pairs_path.is_file():
+        with atomic_path(pairs_path) as temporary:
+            find_duplicates(cases, progress=True).to_csv(temporary, index=False)
+    pairs = pd.read_csv(pairs_path, dtype={name: str for name in PAIR_COLUMNS[:3]})
+    linked = link_groups(cases, pairs).drop(columns=["split", "fold"], errors="ignore")
+    write_cases(linked, path)
+    return Prepared(read_cases(path), path, left_out, notes)
+
+
+def divide(cases: pd.DataFrame, recipe: Recipe, entry: Entry) -> pd.DataFrame:
+    """Split for one entry: what is left out is test, the rest train and val.
+
+    Args:
+        cases: with ``group``.
+        recipe: of the run (``recipe_of_run``).
+
+    Returns:
+        The cases with ``split``; films on no side are not among them.
+
+    Raises:
+        HilumError: as ``make_split``.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*have no patient_id")
+        split = _fold(cases, recipe, entry) if entry.fold else make_split(cases, recipe.split)
+    return split[split["split"] != ""].reset_index(drop=True)
+
+
+def _fold(cases: pd.DataFrame, recipe: Recipe, entry: Entry) -> pd.DataFrame:
+    folds = make_split(cases, recipe.split)
+    test = folds["fold"] == entry.fold
+    train, val, _ = recipe.split.fractions
+    fractions = (train / (train + val), val / (train + val), 0.0)
+    spec = recipe.split.model_copy(update={"kind": "holdout", "fractions": fractions})
+    rest = make_split(folds[~test], spec)
+    return pd.concat([rest, folds[test].drop(columns="fold").assign(split="test")])
+
+
+def _key(cases: pd.DataFrame) -> str:
+    """Name the films by what they are: ids, contents and what is known of them."""
+    digest = hashlib.sha256(cases.drop(columns="path").to_csv(index=False).encode())
+    for path in cases["path"]:
+        digest.update(_sum(Path(path)).encode())
+    return digest.hexdigest()[:16]
+
+
+def _sum(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise CohortError(f"{path}: {error.strerror}", hint="see the cases table") from None
+
+
+def split_key(cases: pd.DataFrame, labels: list[str]) -> str:
+    """Return a short hash of who is on which side with which labels."""
+    rows = cases[["case_id", "split", *labels]].sort_values("case_id").astype(str)
+    return hashlib.sha256(json.dumps(rows.to_numpy().tolist()).encode()).hexdigest()[:16]

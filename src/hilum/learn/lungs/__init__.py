@@ -1,0 +1,1 @@
+"""The network that finds the lungs: its recipe, its training and its export."""

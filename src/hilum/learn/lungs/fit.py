@@ -1,0 +1,107 @@
+"""Train the lung network; a run that was killed goes on after its last whole epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from monai.losses.dice import DiceCELoss
+from torch import Tensor
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
+from tqdm import tqdm
+
+from hilum.core.files import atomic_path
+from hilum.learn.augment import augment_with_mask
+from hilum.learn.lungs.films import Masked
+from hilum.learn.lungs.network import LungNetwork
+from hilum.learn.lungs.recipe import LungRecipe
+from hilum.learn.module import standardise
+from hilum.learn.seeds import AUGMENTATION, ORDER, WEIGHTS, derive_seed, generator
+
+CHECKPOINT = "checkpoint.pt"
+
+
+def fit_lungs(
+    recipe: LungRecipe, train: Masked, out: Path, *, progress: bool = True
+) -> tuple[LungNetwork, list[float]]:
+    """Train on ``train``; return the network and the mean loss of each epoch.
+
+    Args:
+        recipe: of the run.
+        train: films and masks.
+        out: folder of the checkpoint; a run in it is continued.
+    """
+    fit = recipe.fit
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed(fit.seed, WEIGHTS))
+        network = LungNetwork(recipe.preprocess.size)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    learned = _freeze(network, fit.frozen_blocks)
+    optimizer = AdamW(learned, fit.learning_rate, weight_decay=fit.weight_decay)
+    steps = -(-len(train.cases) // fit.batch_size)
+    schedule = OneCycleLR(optimizer, fit.learning_rate, total_steps=steps * fit.epochs)
+    losses = _resume(out / CHECKPOINT, network, optimizer, schedule)
+    for epoch in range(len(losses), fit.epochs):
+        network.train()
+        _freeze(network, fit.frozen_blocks)
+        losses.append(_epoch(network, optimizer, schedule, recipe, train, epoch, progress))
+        _keep(out / CHECKPOINT, network, optimizer, schedule, losses)
+    return network.eval(), losses
+
+
+def _epoch(network, optimizer, schedule, recipe, train, epoch, progress):  # type: ignore[no-untyped-def]
+    loss_of = DiceCELoss(sigmoid=True)
+    total = 0.0
+    batches = list(_batches(len(train.cases), recipe.fit.batch_size, recipe.fit.seed, epoch))
+    bar = tqdm(batches, desc=f"epoch {epoch + 1}", disable=None if progress else True)
+    for place, rows in enumerate(bar):
+        random = generator(recipe.fit.seed, AUGMENTATION, epoch, place)
+        squares, masks = augment_with_mask(
+            train.squares[rows], train.masks[rows], recipe.augmentation, random
+        )
+        films = standardise(squares, recipe.preprocess).contiguous(
+            memory_format=torch.channels_last
+        )
+        loss = loss_of(network(films).lungs, masks)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        total += loss.item() * len(rows)
+    return total / len(train.cases)
+
+
+def _batches(films: int, size: int, seed: int, epoch: int) -> Iterator[Tensor]:
+    yield from torch.randperm(films, generator=generator(seed, ORDER, epoch)).split(size)
+
+
+def _freeze(network: LungNetwork, blocks: int) -> list[torch.nn.Parameter]:
+    """Stop the stem and the first blocks, their running statistics too; return what learns."""
+    for part in (network.stem, *network.blocks[:blocks]) if blocks else ():
+        part.eval().requires_grad_(False)
+    return [each for each in network.parameters() if each.requires_grad]
+
+
+def _resume(path, network, optimizer, schedule) -> list[float]:  # type: ignore[no-untyped-def]
+    if not path.is_file():
+        return []
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    network.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    return list(state["losses"])
+
+
+def _keep(path, network, optimizer, schedule, losses) -> None:  # type: ignore[no-untyped-def]
+    with atomic_path(path) as temporary:
+        torch.save(
+            {
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+                "losses": losses,
+            },
+            temporary,
+        )
