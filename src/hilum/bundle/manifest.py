@@ -22,6 +22,7 @@ from hilum.core.config import Config
 from hilum.core.labels import Label
 from hilum.image.preprocess import Preprocess
 from hilum.judge.calibration import Calibration, OperatingPoint
+from hilum.judge.conformal import Conformal
 
 SCHEMA_VERSION = "1"
 MANIFEST = "bundle.json"
@@ -41,6 +42,7 @@ class LabelOutput(Config):
         bias: so that ``logit == evidence.mean((h, w)) + bias``; None without evidence.
         calibration: from score to probability.
         operating_points: thresholds on the score; the first is the default.
+        conformal: which answers a score leaves, at a stated coverage; None if it was not fitted.
     """
 
     label: Label
@@ -50,6 +52,7 @@ class LabelOutput(Config):
     bias: float | None = None
     calibration: Calibration = Calibration()
     operating_points: tuple[OperatingPoint, ...] = Field(min_length=1)
+    conformal: Conformal | None = None
 
 
 class Manifest(Config):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hilum.core.labels import Label
 
-READING_SCHEMA_VERSION = "1.0"
+READING_SCHEMA_VERSION = "1.1"
 
 RESEARCH_USE = "Research use only; not a medical device."
 """Shown wherever a reading is shown."""
@@ -23,6 +23,26 @@ class Status(StrEnum):
     ERROR = "error"
 
 
+class PredictionSet(StrEnum):
+    """Which answers cannot be ruled out at the stated coverage (conformal prediction)."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    INDETERMINATE = "indeterminate"
+    NONE = "none"
+
+    def in_words(self, label: str) -> str:
+        """Name the answers that are left.
+
+        >>> PredictionSet.ABSENT.in_words("covid-19")
+        'not covid-19'
+        >>> PredictionSet.INDETERMINATE.in_words("covid-19")
+        'indeterminate'
+        """
+        named = {PredictionSet.PRESENT: label, PredictionSet.ABSENT: f"not {label}"}
+        return named.get(self, self.value)
+
+
 class Finding(BaseModel):
     """What the model says of one label.
 
@@ -33,8 +53,14 @@ class Finding(BaseModel):
         probability: calibrated score, in [0, 1]; equals the score when ``calibration`` is
             "identity", and then must not be taken for a frequency.
         calibration: how the probability was made from the score.
+        prevalence: share of positives that the probability holds for: that of the cases which the
+            calibration was fitted on, or the one that the user stated; None for "identity".
         present: score >= threshold of the operating point.
         operating_point: name of the operating point; ``threshold`` its value on the score.
+        prediction_set: the answers that cannot be ruled out at ``coverage``: the label ("present"),
+            its absence ("absent"), both ("indeterminate") or "none" of them, when the score is
+            unusual for either; None if the bundle has no conformal calibration.
+        coverage: of the prediction set, nominal.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +74,9 @@ class Finding(BaseModel):
     present: bool
     operating_point: str
     threshold: float
+    prevalence: float | None = Field(default=None, ge=0, le=1)
+    prediction_set: PredictionSet | None = None
+    coverage: float | None = Field(default=None, gt=0, lt=1)
 
 
 class Reading(BaseModel):

@@ -30,14 +30,39 @@ def choose_points(manifest: Manifest, name: str | None) -> tuple[OperatingPoint,
     return tuple(_choose(output, name) for output in manifest.labels)
 
 
+def check_prevalence(manifest: Manifest, prevalence: float | None) -> None:
+    """Raise ``ConfigError`` unless the probability of every label can be restated for it."""
+    if prevalence is None:
+        return
+    for output in manifest.labels:
+        try:
+            output.calibration.at(prevalence, 0.5)
+        except ConfigError as error:
+            raise ConfigError(f"'{output.label}': {error.message}", hint=error.hint) from None
+
+
 def findings_of(
-    manifest: Manifest, logits: NDArray[np.float32], operating_point: str | None
+    manifest: Manifest,
+    logits: NDArray[np.float32],
+    operating_point: str | None,
+    prevalence: float | None = None,
 ) -> tuple[Finding, ...]:
-    """Say what the logits (L,) of one film mean, label by label."""
+    """Say what the logits (L,) of one film mean, label by label.
+
+    Args:
+        manifest: of the bundle.
+        logits: float32 (L,).
+        operating_point: name, or None for the first.
+        prevalence: restates the probability, in (0, 1); None leaves it at that of the
+            calibration's cases. Neither the decision nor the prediction set depends on it.
+
+    Raises:
+        ConfigError: no such operating point, or the calibration cannot be restated.
+    """
     points = choose_points(manifest, operating_point)
     scores = sigmoid(logits)
     return tuple(
-        _finding(output, float(logit), float(score), point)
+        _finding(output, float(logit), float(score), point, prevalence)
         for output, logit, score, point in zip(manifest.labels, logits, scores, points, strict=True)
     )
 
@@ -54,15 +79,22 @@ def _choose(output: LabelOutput, name: str | None) -> OperatingPoint:
     )
 
 
-def _finding(output: LabelOutput, logit: float, score: float, point: OperatingPoint) -> Finding:
+def _finding(
+    output: LabelOutput, logit: float, score: float, point: OperatingPoint, prevalence: float | None
+) -> Finding:
+    calibration, sets = output.calibration, output.conformal
+    probability = calibration(score) if prevalence is None else calibration.at(prevalence, score)
     return Finding(
         label=output.label,
         code=output.code,
         logit=logit,
         score=score,
-        probability=float(output.calibration(np.array(score))),
-        calibration=output.calibration.method,
+        probability=float(probability),
+        calibration=calibration.method,
+        prevalence=calibration.prevalence if prevalence is None else prevalence,
         present=score >= point.threshold,
         operating_point=point.name,
         threshold=point.threshold,
+        prediction_set=sets(score) if sets else None,
+        coverage=sets.coverage if sets else None,
     )

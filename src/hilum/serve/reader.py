@@ -26,7 +26,7 @@ from hilum.core.labels import Label
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Reading, Status
 from hilum.serve.film import Film, open_film
-from hilum.serve.findings import choose_points, findings_of
+from hilum.serve.findings import check_prevalence, choose_points, findings_of
 from hilum.serve.prefetch import batches, prefetch
 from hilum.serve.session import Evidence, Logits, Session
 
@@ -85,12 +85,20 @@ class Reader:
         """
         return self._session.run(inputs)
 
-    def read(self, path: str | Path, *, operating_point: str | None = None) -> Reading:
+    def read(
+        self,
+        path: str | Path,
+        *,
+        operating_point: str | None = None,
+        prevalence: float | None = None,
+    ) -> Reading:
         """Read one film.
 
         Args:
             path: a PNG, JPEG, TIFF, WEBP, BMP or DICOM file; its content decides.
             operating_point: name of the threshold that says "present"; None for the default.
+            prevalence: share of positives where the film comes from, in (0, 1); the probability is
+                restated for it. None leaves it at that of the calibration's cases.
 
         Returns:
             The reading; its ``status`` is ``read``, ``refused`` or ``error``, with a reason.
@@ -98,15 +106,16 @@ class Reader:
         Raises:
             ConfigError: the bundle has no operating point of that name.
         """
-        choose_points(self.bundle.manifest, operating_point)
+        self._check(operating_point, prevalence)
         film = open_film(path, self.preprocess, keep=False)
-        return self._examine([film], operating_point)[0].reading
+        return self._examine([film], operating_point, prevalence)[0].reading
 
     def read_many(
         self,
         paths: Iterable[str | Path],
         *,
         operating_point: str | None = None,
+        prevalence: float | None = None,
         batch_size: int = BATCH,
         workers: int | None = None,
     ) -> Iterator[Reading]:
@@ -114,7 +123,7 @@ class Reader:
 
         Args:
             paths: films; each gives exactly one reading.
-            operating_point: as in ``read``.
+            operating_point, prevalence: as in ``read``.
             batch_size: films in one inference.
             workers: threads that open films ahead; None for one a core.
 
@@ -122,7 +131,11 @@ class Reader:
             ConfigError: the bundle has no operating point of that name.
         """
         examined = self.examine(
-            paths, operating_point=operating_point, batch_size=batch_size, workers=workers
+            paths,
+            operating_point=operating_point,
+            prevalence=prevalence,
+            batch_size=batch_size,
+            workers=workers,
         )
         return (one.reading for one in examined)
 
@@ -131,6 +144,7 @@ class Reader:
         paths: Iterable[str | Path],
         *,
         operating_point: str | None = None,
+        prevalence: float | None = None,
         keep: bool = False,
         batch_size: int = BATCH,
         workers: int | None = None,
@@ -138,10 +152,10 @@ class Reader:
         """Read films as ``read_many`` does, with the evidence maps and, if asked, the films.
 
         Args:
-            paths, operating_point, batch_size, workers: as in ``read_many``.
+            paths, operating_point, prevalence, batch_size, workers: as in ``read_many``.
             keep: hand over each ``Radiograph`` as well, for a report or an overlay.
         """
-        choose_points(self.bundle.manifest, operating_point)
+        self._check(operating_point, prevalence)
         films = prefetch(
             lambda path: open_film(path, self.preprocess, keep=keep),
             paths,
@@ -151,7 +165,7 @@ class Reader:
         return (
             one
             for batch in batches(films, batch_size)
-            for one in self._examine(batch, operating_point)
+            for one in self._examine(batch, operating_point, prevalence)
         )
 
     def heatmap(self, radiograph: Radiograph, label: Label | str) -> NDArray[np.float32]:
@@ -188,7 +202,14 @@ class Reader:
             )
         return self.preprocess.to_film(evidence[self.labels.index(Label(label))], shape)
 
-    def _examine(self, films: list[Film], operating_point: str | None) -> list[Examined]:
+    def _check(self, operating_point: str | None, prevalence: float | None) -> None:
+        """Raise ``ConfigError`` before the first film is opened, not after it."""
+        choose_points(self.bundle.manifest, operating_point)
+        check_prevalence(self.bundle.manifest, prevalence)
+
+    def _examine(
+        self, films: list[Film], operating_point: str | None, prevalence: float | None
+    ) -> list[Examined]:
         """Judge opened films in one inference; keep their order."""
         started = perf_counter()
         sound = [film.inputs for film in films if film.inputs is not None]
@@ -199,21 +220,26 @@ class Reader:
             if film.inputs is None or logits is None:
                 examined.append(Examined(self._unread(film), film.radiograph))
                 continue
-            reading = self._reading(film, logits[row], operating_point, each_ms)
+            reading = self._reading(film, logits[row], operating_point, prevalence, each_ms)
             maps = None if evidence is None else evidence[row]
             examined.append(Examined(reading, film.radiograph, maps))
             row += 1
         return examined
 
     def _reading(
-        self, film: Film, logits: Logits, operating_point: str | None, each_ms: float
+        self,
+        film: Film,
+        logits: Logits,
+        operating_point: str | None,
+        prevalence: float | None,
+        each_ms: float,
     ) -> Reading:
         if not np.isfinite(logits).all():
             return self._unread(film.failed(f"the network answered {logits.tolist()}"))
         return Reading(
             path=film.path,
             status=Status.READ,
-            findings=findings_of(self.bundle.manifest, logits, operating_point),
+            findings=findings_of(self.bundle.manifest, logits, operating_point, prevalence),
             bundle=self.bundle.identity,
             elapsed_ms=round(film.elapsed_ms + each_ms, 2),
             film=film.facts,

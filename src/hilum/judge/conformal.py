@@ -1,0 +1,109 @@
+"""Conformal sets: which answers cannot be ruled out for a film, at a stated coverage.
+
+Split conformal prediction, conditional on the class (Mondrian): Vovk, Gammerman and Shafer,
+Algorithmic Learning in a Random World, 2005, ch. 4. "Present" stays in the set of a film unless
+its score is lower than those of nearly all positive calibration films; "absent" unless it is
+higher than those of nearly all negative ones. Of positive films at least ``coverage`` then keep
+"present" in their set, of negative films as many keep "absent", whatever the share of positives,
+as long as the films are exchangeable with those of the calibration. From another hospital they are
+not; docs/explanation/probability.md says what is left of it there.
+
+At a fixed coverage two numbers say everything, so that a reader needs no library.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import Field
+
+from hilum.core.config import Config
+from hilum.core.errors import ConfigError
+from hilum.core.reading import PredictionSet
+
+COVERAGE = 0.9
+"""Nominal coverage where none is asked for."""
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Conformal(Config):
+    """The calibration of prediction sets of one label.
+
+    Attributes:
+        coverage: nominal, of each class.
+        present_from: a score of at least this keeps "present" in the set; 0 keeps it always.
+        absent_to: a score of at most this keeps "absent" in the set; 1 keeps it always.
+        positives, negatives: calibration films of each class.
+        fitted_on: those films in words.
+    """
+
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    present_from: Annotated[float, Field(ge=0, le=1)]
+    absent_to: Annotated[float, Field(ge=0, le=1)]
+    positives: Count
+    negatives: Count
+    fitted_on: str
+
+    def __call__(self, score: float) -> PredictionSet:
+        """Say which answers a score in [0, 1] leaves."""
+        return _SETS[score >= self.present_from, score <= self.absent_to]
+
+
+_SETS = {
+    (True, False): PredictionSet.PRESENT,
+    (False, True): PredictionSet.ABSENT,
+    (True, True): PredictionSet.INDETERMINATE,
+    (False, False): PredictionSet.NONE,
+}
+
+
+def fit_conformal(
+    truth: ArrayLike,
+    score: ArrayLike,
+    *,
+    fitted_on: str,
+    coverage: float = COVERAGE,
+) -> Conformal | None:
+    """Fit the sets of one label on films that the network was not trained on.
+
+    Args:
+        truth: (N,) 1, 0 or NaN; NaN is left out.
+        score: (N,) in [0, 1].
+        fitted_on: the cases in words.
+        coverage: nominal, in (0, 1).
+
+    Returns:
+        The sets; None where a class has too few films for any answer to be ruled out, which is
+        fewer than 1 / (1 - coverage) - 1.
+
+    Raises:
+        ConfigError: ``coverage`` is not in (0, 1).
+    """
+    if not 0 < coverage < 1:
+        raise ConfigError(f"coverage {coverage:g}; expected a number between 0 and 1")
+    truths, scores = np.asarray(truth, np.float64), np.asarray(score, np.float64)
+    positives, negatives = np.sort(scores[truths == 1]), np.sort(scores[truths == 0])
+    below, above = (_spared(part.size, coverage) for part in (positives, negatives))
+    if min(below, above) < 1:
+        return None
+    return Conformal(
+        coverage=coverage,
+        present_from=float(positives[below - 1]),
+        absent_to=float(negatives[-above]),
+        positives=positives.size,
+        negatives=negatives.size,
+        fitted_on=fitted_on,
+    )
+
+
+def _spared(films: int, coverage: float) -> int:
+    """Return the rank, from the strange end, of the last calibration film that must be kept.
+
+    An answer is ruled out when its p-value, (films at least as strange + 1) / (films + 1), is at
+    most 1 - coverage; the film of this rank is the strangest whose p-value is above it.
+    """
+    return math.floor((1 - coverage) * (films + 1) + 1e-9)
