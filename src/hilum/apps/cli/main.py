@@ -23,6 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "cohort": ("cohort", ONE_MODEL),
     "split": ("split", ONE_MODEL),
     "train": ("train", ONE_MODEL),
+    "compare": ("compare", ONE_MODEL),
     "evaluate": ("evaluate", ONE_MODEL),
     "bundle": ("bundle", ONE_MODEL),
     "reproduce": ("reproduce", ONE_MODEL),

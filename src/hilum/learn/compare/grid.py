@@ -124,13 +124,12 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9.+]+", "-", text.lower()).strip("-")
 
 
-def resolve(grid: Grid, path: Path, changes: list[str], root: Path | None) -> dict[str, Recipe]:
+def resolve(grid: Grid, path: Path, changes: list[str]) -> dict[str, Recipe]:
     """Return the recipe of every variant that trains.
 
     Args:
         grid: as loaded from ``path``.
         changes: to all variants, applied last.
-        root: unused where the recipe names collections; a cases table is beneath the recipe.
 
     Raises:
         ConfigError: as ``Recipe.parse``; the variant is named.

@@ -48,12 +48,13 @@ def prepare(recipe: Recipe, root: Path | None, out: Path) -> Prepared:
         HilumError: as ``choose_films``.
     """
     cases, left_out, notes = choose_films(recipe.data, root, seed=recipe.split.seed)
-    key = _key(cases)
-    path, pairs_path = out / "cases" / f"{key}.csv", out / "cases" / f"{key}.pairs.csv"
+    films = _films_key(cases)
+    path = out / "cases" / f"{_key(films, cases)}.csv"
+    pairs_path = out / "cases" / f"{films}.pairs.csv"
     if not pairs_path.is_file():
         with atomic_path(pairs_path) as temporary:
             find_duplicates(cases, progress=True).to_csv(temporary, index=False)
-    pairs = pd.read_csv(pairs_path, dtype={name: str for name in PAIR_COLUMNS[:3]})
+    pairs = pd.read_csv(pairs_path, dtype=dict.fromkeys(PAIR_COLUMNS[:3], str))
     linked = link_groups(cases, pairs).drop(columns=["split", "fold"], errors="ignore")
     write_cases(linked, path)
     return Prepared(read_cases(path), path, left_out, notes)
@@ -88,12 +89,19 @@ def _fold(cases: pd.DataFrame, recipe: Recipe, entry: Entry) -> pd.DataFrame:
     return pd.concat([rest, folds[test].drop(columns="fold").assign(split="test")])
 
 
-def _key(cases: pd.DataFrame) -> str:
-    """Name the films by what they are: ids, contents and what is known of them."""
-    digest = hashlib.sha256(cases.drop(columns="path").to_csv(index=False).encode())
-    for path in cases["path"]:
-        digest.update(_sum(Path(path)).encode())
-    return digest.hexdigest()[:16]
+def _films_key(cases: pd.DataFrame) -> str:
+    """Name the films by their ids and contents: all that a search for copies depends on."""
+    ordered = cases.sort_values("case_id")
+    sums = [_sum(Path(path)) for path in ordered["path"]]
+    return _short(json.dumps([ordered["case_id"].tolist(), sums]))
+
+
+def _key(films: str, cases: pd.DataFrame) -> str:
+    return _short(films + cases.drop(columns="path").to_csv(index=False))
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _sum(path: Path) -> str:
@@ -106,4 +114,4 @@ def _sum(path: Path) -> str:
 def split_key(cases: pd.DataFrame, labels: list[str]) -> str:
     """Return a short hash of who is on which side with which labels."""
     rows = cases[["case_id", "split", *labels]].sort_values("case_id").astype(str)
-    return hashlib.sha256(json.dumps(rows.to_numpy().tolist()).encode()).hexdigest()[:16]
+    return _short(json.dumps(rows.to_numpy().tolist()))

@@ -1,0 +1,113 @@
+"""Write: the table as CSV, Markdown and JSON, and the predictions that each variant leaves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from hilum.core.estimate import Estimate
+from hilum.core.files import write_text
+from hilum.learn.compare.comparison import Comparison
+from hilum.learn.compare.join import Answers, each_once
+from hilum.learn.compare.judge import Gap, Row
+from hilum.learn.compare.run import write_table
+
+TABLE, GAPS, MARKDOWN, JSON = "table.csv", "gaps.csv", "table.md", "table.json"
+OUT_OF_SOURCE = "out-of-source"
+PREDICTION_COLUMNS = [
+    "case_id", "label", "truth", "score", "logit", "group", "cohort", "source", "view",
+]  # fmt: skip
+HEADINGS = (
+    "variant",
+    "left out",
+    "label",
+    "films",
+    "AUROC",
+    "difference",
+    "nuisance AUROC",
+    "sensitivity",
+    "false positives",
+    "val AUROC",
+    "seconds",
+)
+
+
+def write_comparison(comparison: Comparison, out: Path) -> None:
+    """Write table.csv, table.md, table.json, and gaps.csv where there are gaps."""
+    write_table(pd.DataFrame([flat(row) for row in comparison.rows]), out / TABLE)
+    write_text(out / MARKDOWN, markdown(comparison))
+    write_text(out / JSON, comparison.model_dump_json(indent=2) + "\n")
+    if comparison.gaps:
+        write_table(pd.DataFrame([flat(gap) for gap in comparison.gaps]), out / GAPS)
+
+
+def write_out_of_source(answers: Answers, path: Path) -> None:
+    """Write the predictions for all films left out; each film stands once for a label."""
+    left = [answer.test for entry, answer in answers.items() if not entry.fold]
+    if left:
+        write_table(each_once(left)[PREDICTION_COLUMNS], path)
+
+
+def flat(row: Row | Gap) -> dict[str, object]:
+    """Return a row as columns: an estimate is ``name``, ``name_low`` and ``name_high``."""
+    cells: dict[str, object] = {}
+    for name, value in row:
+        if isinstance(value, Estimate):
+            cells |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+        else:
+            cells[name] = value
+    return cells
+
+
+def markdown(comparison: Comparison) -> str:
+    """Return the table as a page of Markdown."""
+    lines = ["# Variants compared", "", *_table(HEADINGS, [cells(row) for row in comparison.rows])]
+    if comparison.gaps:
+        headings = ("variant", "label", "cross-validation", "source left out", "gap")
+        rows = [
+            (gap.variant, gap.label, short(gap.pooled), short(gap.left_out), short(gap.gap))
+            for gap in comparison.gaps
+        ]
+        lines += ["", "## The gap", "", *_table(headings, rows)]
+    lines += ["", *comparison.notes]
+    return "\n".join(lines) + "\n"
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """Return a row as text, in the order of ``HEADINGS``."""
+    left_out = f"{row.left_out}: {row.cohort}" if row.cohort else row.left_out
+    return (
+        row.variant,
+        left_out,
+        row.label,
+        f"{row.positives} + {row.n - row.positives}",
+        short(row.auroc),
+        short(row.difference),
+        short(row.nuisance_auroc),
+        short(row.sensitivity),
+        short(row.false_positive_rate),
+        "" if math.isnan(row.val_auroc) else f"{row.val_auroc:.3f}",
+        f"{row.seconds:.0f}",
+    )
+
+
+def short(estimate: Estimate) -> str:
+    """Return an estimate as a cell has it; "" where undefined.
+
+    >>> short(Estimate(value=0.912, low=0.87, high=0.943, n=412))
+    '0.912 [0.870, 0.943]'
+    """
+    if math.isnan(estimate.value):
+        return ""
+    if math.isnan(estimate.low):
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    lines = [" | ".join(headings), " | ".join("---" for _ in headings)]
+    lines += [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
+    return [f"| {line} |" for line in lines]
