@@ -102,7 +102,7 @@ def test_a_nan_film_is_named_and_no_cache_is_left(
     square = Preprocess.square
     seen: list[str] = []
 
-    def holed(self: Preprocess, radiograph: object) -> np.ndarray:
+    def holed(self: Preprocess, radiograph: object, lungs: object = None) -> np.ndarray:
         pixels = square(self, radiograph).copy()  # type: ignore[arg-type]
         if radiograph.path.endswith("3.png"):  # type: ignore[attr-defined]
             pixels[0, 0] = np.nan

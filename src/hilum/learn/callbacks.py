@@ -74,10 +74,21 @@ class KeepBest(Checkpoint):
         curves: gets the epoch's numbers first, so that the checkpoint holds them.
         monitor: "auroc" (larger is better) or "loss", of val; "last" keeps the newest epoch.
         patience: epochs without a better one until the run stops; None never stops it.
+        average: keep the mean weights of the last so many epochs; above 1 only with "last".
     """
 
-    def __init__(self, folder: Path, curves: Curves, *, monitor: str, patience: int | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        curves: Curves,
+        *,
+        monitor: str,
+        patience: int | None,
+        average: int = 1,
+    ) -> None:
         self.folder, self.curves, self.monitor, self.patience = folder, curves, monitor, patience
+        self.average = average
+        self.recent: list[dict[str, Tensor]] = []
         self.best_epoch, self.best_rank = 0, [-math.inf]
         self.weights: dict[str, Tensor] = {}
         self.seconds = 0.0
@@ -89,6 +100,7 @@ class KeepBest(Checkpoint):
             "best_epoch": self.best_epoch,
             "best_rank": self.best_rank,
             "weights": self.weights,
+            "recent": self.recent,
             "seconds": self.elapsed(),
         }
 
@@ -96,6 +108,7 @@ class KeepBest(Checkpoint):
         """Take what a checkpoint holds."""
         self.best_epoch, self.best_rank = state_dict["best_epoch"], state_dict["best_rank"]
         self.weights, self.seconds = state_dict["weights"], state_dict["seconds"]
+        self.recent = state_dict["recent"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -126,7 +139,11 @@ class KeepBest(Checkpoint):
         if rank > self.best_rank:
             self.best_epoch, self.best_rank = len(self.curves.rows), rank
             weights = learner.network.state_dict()
-            self.weights = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
+            copied = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
+            if self.average > 1:
+                self.recent = [*self.recent, copied][-self.average :]
+                copied = _mean(self.recent)
+            self.weights = copied
 
     def _rank(self, numbers: dict[str, float]) -> list[float]:
         """Return what makes an epoch better when it is larger, the second where the first ties."""
@@ -141,6 +158,17 @@ class KeepBest(Checkpoint):
                 hint="lower fit.learning_rate, or see that val has films of both classes",
             )
         return rank
+
+
+def _mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Mean of each tensor; counters, which are whole numbers, as the last one has them."""
+    last = states[-1]
+    return {
+        name: torch.stack([state[name] for state in states]).mean(0)
+        if last[name].is_floating_point()
+        else last[name]
+        for name in last
+    }
 
 
 class ProgressBar(Callback):

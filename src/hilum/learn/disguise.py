@@ -22,10 +22,10 @@ def degrade(square: Pixels, random: Generator) -> Pixels:
     size = square.shape[0]
     small = max(round(size * random.uniform(1 / 3, 1)), 1)
     shrunk = cv2.resize(square, (small, small), interpolation=cv2.INTER_AREA)
-    square = cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR)
+    coarse = cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR)
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(20, 96))]
-    _, coded = cv2.imencode(".jpg", _grey(square), quality)
-    return _unit(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE))
+    _, coded = cv2.imencode(".jpg", _grey(np.asarray(coarse, np.float32)), quality)
+    return _unit(np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.uint8))
 
 
 def add_markers(square: Pixels, random: Generator) -> Pixels:

@@ -119,11 +119,17 @@ def _fit(
 ) -> FitResult:
     curves = Curves(out)
     settings = recipe.fit
-    best = KeepBest(out, curves, monitor=settings.monitor, patience=settings.patience)
+    best = KeepBest(
+        out,
+        curves,
+        monitor=settings.monitor,
+        patience=settings.patience,
+        average=settings.average_epochs,
+    )
     bars = [ProgressBar(curves)] if progress else []
     trainer = _trainer(recipe, out, [curves, *bars, best], device=device, devices=devices)
     loader = _train_loader(train, recipe, rank=trainer.global_rank, world=trainer.world_size)
-    learner = Learner(_network(recipe), recipe, len(loader), train.cases["case_id"].tolist())
+    learner = Learner(_network(recipe), recipe, len(loader), train.cases)
     if not _finished(out, best, curves, settings.epochs):
         _run(trainer, learner, loader, _val_loader(val, recipe), out / CHECKPOINT)
     if not trainer.is_global_zero:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pandas as pd
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
@@ -12,12 +13,14 @@ from torch.nn import functional
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from hilum.core.errors import TrainingError
+from hilum.core.errors import ConfigError, TrainingError
 from hilum.image.preprocess import Preprocess
 from hilum.judge.metrics import auroc
 from hilum.learn.augment import augment
 from hilum.learn.films import Batch
+from hilum.learn.networks.output import EvidenceNetwork, NetworkOutput
 from hilum.learn.recipe import Fit, Recipe
+from hilum.learn.robust import Cells, GroupRobust, SourceAdversary
 from hilum.learn.seeds import AUGMENTATION, DROPOUT, derive_seed, generator
 
 
@@ -29,10 +32,16 @@ def masked_bce(logits: Tensor, truth: Tensor) -> Tensor:
         truth: float (N, L): 1, 0, or NaN for unknown. An unknown label adds nothing and sends no
             gradient; a batch that knows nothing has loss 0.
     """
+    each, known = _each(logits, truth)
+    return each.sum() / known.sum().clamp(min=1)
+
+
+def _each(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the cross-entropy of every answer, 0 where it is unknown, and which are known."""
     known = ~torch.isnan(truth)
     target = torch.where(known, truth, 0.0)
     each = functional.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
-    return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
+    return torch.where(known, each, 0.0), known
 
 
 def standardise(squares: Tensor, preprocess: Preprocess) -> Tensor:
@@ -48,28 +57,41 @@ class Learner(LightningModule):
         network: as ``build_network`` made it.
         recipe: of the run.
         steps_per_epoch: batches that one device takes in an epoch.
-        films_of: case_ids of the training films, to name those of a batch that went wrong.
+        cases: of the training films.
 
     Attributes:
         numbers: of the epoch that ended last: train_loss, train_accuracy, val_loss, ...
     """
 
     def __init__(
-        self, network: nn.Module, recipe: Recipe, steps_per_epoch: int, films_of: list[str]
+        self, network: nn.Module, recipe: Recipe, steps_per_epoch: int, cases: pd.DataFrame
     ) -> None:
         super().__init__()
         self.network, self.recipe = network, recipe
-        self.steps_per_epoch, self.films_of = steps_per_epoch, films_of
+        self.steps_per_epoch, self.films_of = steps_per_epoch, cases["case_id"].tolist()
+        self.adversary, self._robust = _held_off_source(network, recipe, cases)
         self.numbers: dict[str, float] = {}
         self._train, self._val = _Tally(), _Tally()
 
     def forward(self, squares: Tensor) -> Tensor:
         """Read float32 (N, 1, S, S) in [0, 1]: logits (N, L)."""
+        return self._look(squares).logits
+
+    def _look(self, squares: Tensor) -> NetworkOutput:
         films = standardise(squares, self.recipe.preprocess)
         if self.recipe.fit.channels_last:
             films = films.contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.network(films).logits
-        return logits
+        output: NetworkOutput = self.network(films)
+        return output
+
+    def _loss(self, output: NetworkOutput, batch: Batch) -> Tensor:
+        loss = masked_bce(output.logits, batch.truth)
+        if self._robust is not None:
+            each, known = _each(output.logits, batch.truth)
+            loss = self._robust(each.sum(1) / known.sum(1).clamp(min=1), batch.rows)
+        if self.adversary is not None and output.embedding is not None:
+            loss = loss + self.adversary(output.embedding, batch.rows)
+        return loss
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's own randomness."""
@@ -89,11 +111,11 @@ class Learner(LightningModule):
             device=batch.squares.device,
         )
         squares = augment(batch.squares, self.recipe.augmentation, random)
-        logits = self(squares)
-        loss = masked_bce(logits, batch.truth)
+        output = self._look(squares)
+        loss = self._loss(output, batch)
         if not torch.isfinite(loss):
             raise self._not_a_number(loss, batch, batch_idx)
-        self._train.add(logits.detach(), batch.truth)
+        self._train.add(output.logits.detach(), batch.truth)
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -119,7 +141,7 @@ class Learner(LightningModule):
     def configure_optimizers(self) -> Any:
         """Build the optimizer and its schedule, which moves every step."""
         fit = self.recipe.fit
-        optimizer = _optimizer(self.network, fit)
+        optimizer = _optimizer(self, fit)
         schedule = LambdaLR(
             optimizer, lambda step: learning_rate_factor(step, self.steps_per_epoch, fit)
         )
@@ -157,10 +179,29 @@ def learning_rate_factor(step: int, steps_per_epoch: int, fit: Fit) -> float:
 
 def _optimizer(network: nn.Module, fit: Fit) -> Optimizer:
     rate, decay = fit.learning_rate, fit.weight_decay
+    learned = [each for each in network.parameters() if each.requires_grad]
     if fit.optimizer == "sgd":
-        return SGD(network.parameters(), rate, momentum=0.9, nesterov=True, weight_decay=decay)
+        return SGD(learned, rate, momentum=0.9, nesterov=True, weight_decay=decay)
     kind = AdamW if fit.optimizer == "adamw" else Adam
-    return kind(network.parameters(), rate, weight_decay=decay)
+    return kind(learned, rate, weight_decay=decay)
+
+
+def _held_off_source(
+    network: nn.Module, recipe: Recipe, cases: pd.DataFrame
+) -> tuple[SourceAdversary | None, GroupRobust | None]:
+    fit, labels = recipe.fit, [label.value for label in recipe.data.labels]
+    if not (fit.adversary or fit.group_robust):
+        return None, None
+    cells = Cells.of(cases, labels)
+    robust = GroupRobust(cells, fit.group_robust) if fit.group_robust else None
+    if not fit.adversary:
+        return None, robust
+    if not isinstance(network, EvidenceNetwork):
+        raise ConfigError(
+            f"fit.adversary: network '{recipe.network.name}' gives no embedding",
+            hint="choose a network with evidence maps, or fit.adversary = 0",
+        )
+    return SourceAdversary(network.evidence.in_channels, cells, fit.adversary), robust
 
 
 class _Tally:

@@ -92,8 +92,13 @@ class Fit(Config):
         monitor: what the epoch is chosen by, on val: "auroc" (mean over labels; where it ties,
             the loss) or "loss"; "last" chooses none and keeps the last, so that val stays
             unseen until the operating points are chosen on it.
+        average_epochs: keep the mean of the weights of the last so many epochs (Izmailov et al.,
+            UAI 2018); above 1 only with "last".
+        adversary: weight of a source adversary, see ``robust``; 0 for none.
+        group_robust: step of group-robust weights, see ``robust``; 0 for none.
         patience: stop after so many epochs without a better one; None trains them all.
-        precision: "bf16-mixed" is 2 to 3 times faster on CPUs with AMX, and on GPUs.
+        precision: "bf16-mixed" is 2 to 3 times faster on CPUs with AMX, and on GPUs; without AMX
+            it is the slower one.
         channels_last: memory order of pictures; faster nearly everywhere.
         deterministic: refuse operations whose result may differ from run to run.
         loggers: "tensorboard", "csv", "mlflow" (extra ``mlflow``).
@@ -110,6 +115,9 @@ class Fit(Config):
     gradient_clip: Positive | None = None
     balance: Literal["class-and-source", "class", "as-is"] = "class-and-source"
     monitor: Literal["auroc", "loss", "last"] = "auroc"
+    average_epochs: Count = 1
+    adversary: Share = 0.0
+    group_robust: Share = 0.0
     patience: Count | None = None
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     channels_last: bool = True
@@ -120,6 +128,8 @@ class Fit(Config):
     def _patience_needs_a_measure(self) -> Self:
         if self.monitor == "last" and self.patience is not None:
             raise ValueError('patience needs monitor = "auroc" or "loss"; "last" measures nothing')
+        if self.monitor != "last" and self.average_epochs > 1:
+            raise ValueError('average_epochs needs monitor = "last"')
         return self
 
 

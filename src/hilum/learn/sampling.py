@@ -31,7 +31,7 @@ def balanced_weights(
     """
     if balance == "as-is":
         return np.full(len(cases), 1 / len(cases))
-    classes = _classes(cases, labels)
+    classes = class_of(cases, labels)
     cells = classes.map(str) + "|" + cases["source"].astype(str)
     within = np.ones(len(cases))
     if balance == "class-and-source":
@@ -40,8 +40,8 @@ def balanced_weights(
     return np.asarray(within / total / classes.nunique())
 
 
-def _classes(cases: pd.DataFrame, labels: Sequence[str]) -> pd.Series:
-    """Return the place of the first label that is present, or the number of labels."""
+def class_of(cases: pd.DataFrame, labels: Sequence[str]) -> pd.Series:
+    """Return the place of the first label that is present, or the number of labels: int (n,)."""
     present = (cases[list(labels)] == 1).to_numpy()
     first = np.where(present.any(1), present.argmax(1), len(labels))
     return pd.Series(first, index=cases.index)

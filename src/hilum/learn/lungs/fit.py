@@ -51,7 +51,15 @@ def fit_lungs(
     return network.eval(), losses
 
 
-def _epoch(network, optimizer, schedule, recipe, train, epoch, progress):  # type: ignore[no-untyped-def]
+def _epoch(
+    network: LungNetwork,
+    optimizer: AdamW,
+    schedule: OneCycleLR,
+    recipe: LungRecipe,
+    train: Masked,
+    epoch: int,
+    progress: bool,
+) -> float:
     loss_of = DiceCELoss(sigmoid=True)
     total = 0.0
     batches = list(_batches(len(train.cases), recipe.fit.batch_size, recipe.fit.seed, epoch))
@@ -74,7 +82,7 @@ def _epoch(network, optimizer, schedule, recipe, train, epoch, progress):  # typ
 
 
 def _batches(films: int, size: int, seed: int, epoch: int) -> Iterator[Tensor]:
-    yield from torch.randperm(films, generator=generator(seed, ORDER, epoch)).split(size)
+    yield from torch.split(torch.randperm(films, generator=generator(seed, ORDER, epoch)), size)
 
 
 def _freeze(network: LungNetwork, blocks: int) -> list[torch.nn.Parameter]:
@@ -84,7 +92,9 @@ def _freeze(network: LungNetwork, blocks: int) -> list[torch.nn.Parameter]:
     return [each for each in network.parameters() if each.requires_grad]
 
 
-def _resume(path, network, optimizer, schedule) -> list[float]:  # type: ignore[no-untyped-def]
+def _resume(
+    path: Path, network: LungNetwork, optimizer: AdamW, schedule: OneCycleLR
+) -> list[float]:
     if not path.is_file():
         return []
     state = torch.load(path, map_location="cpu", weights_only=True)
@@ -94,7 +104,13 @@ def _resume(path, network, optimizer, schedule) -> list[float]:  # type: ignore[
     return list(state["losses"])
 
 
-def _keep(path, network, optimizer, schedule, losses) -> None:  # type: ignore[no-untyped-def]
+def _keep(
+    path: Path,
+    network: LungNetwork,
+    optimizer: AdamW,
+    schedule: OneCycleLR,
+    losses: list[float],
+) -> None:
     with atomic_path(path) as temporary:
         torch.save(
             {

@@ -38,7 +38,7 @@ class _Features(nn.Module):
         return self
 
     def forward(self, films: Tensor) -> Tensor:
-        features: Tensor = self.network.extract_features(films)  # type: ignore[operator]
+        features: Tensor = self.network.extract_features(films)
         return features
 
 

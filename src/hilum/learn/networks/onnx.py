@@ -1,4 +1,4 @@
-"""A network as an ONNX file: input "image", outputs "logits" and "evidence" and "embedding" where they exist."""
+"""A network as an ONNX file: "image" in; "logits", "evidence" and "embedding" out."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def write_onnx(network: nn.Module, path: Path, *, channels: int, size: int) -> t
     """Write a network to ``path`` as one ONNX file, opset 18, with any number of films.
 
     The file has the input "image", float32 (N, C, S, S), and the outputs "logits" (N, L) and,
-    where the network has them, "evidence" (N, L, h, w) and "embedding" (N, E). The network is written in evaluation mode
-    and left in the mode in which it came.
+    where the network has them, "evidence" (N, L, h, w) and "embedding" (N, E). The network is
+    written in evaluation mode and left in the mode in which it came.
 
     Args:
         network: one that ``build_network`` made, on the CPU.
