@@ -17,6 +17,7 @@ from hilum.judge.metrics import auroc
 from hilum.learn.callbacks import CHECKPOINT, WholeCheckpoints
 from hilum.learn.fit import fit
 from hilum.learn.module import Learner
+from hilum.learn.networks.output import NetworkOutput
 from hilum.learn.predict import predict_logits
 from hilum.learn.recipe import Recipe
 
@@ -215,13 +216,15 @@ def test_a_checkpoint_is_whole_or_not_there(
 def test_a_loss_that_becomes_nan_is_one_message_and_keeps_the_epochs_before(
     make_cases: MakeCases, tiny_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forward = Learner.forward
+    look = Learner._look
 
-    def explode(self: Learner, squares: torch.Tensor) -> torch.Tensor:
-        return forward(self, squares) * (np.nan if self.current_epoch == 1 else 1.0)
+    def explode(self: Learner, squares: torch.Tensor) -> NetworkOutput:
+        output = look(self, squares)
+        factor = np.nan if self.current_epoch == 1 else 1.0
+        return output._replace(logits=output.logits * factor)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Learner, "forward", explode)
+        patch.setattr(Learner, "_look", explode)
         with pytest.raises(TrainingError, match=r"epoch 2, batch 1: the loss is nan.*made/"):
             fit(tiny_recipe(), make_cases(), tmp_path / "run")
     assert torch.load(tmp_path / "run" / CHECKPOINT, weights_only=True)["epoch"] == 0
