@@ -12,6 +12,7 @@ from hilum.judge.metrics import confusion
 from hilum.judge.nuisance import nuisance_baseline
 from hilum.judge.panel import Scored, measure
 from hilum.judge.predictions import check_predictions, scored
+from hilum.judge.reliability import measure_reliability, measure_sets
 from hilum.judge.schema import (
     About,
     BaselineRow,
@@ -35,6 +36,7 @@ def evaluate_predictions(
     *,
     operating_points: Mapping[str, Threshold] | None = None,
     calibrated: Iterable[str] = (),
+    coverage: Mapping[str, float] | None = None,
     settings: EvaluationSettings | None = None,
     about: About | None = None,
     flow: Sequence[FlowStep] = (),
@@ -47,6 +49,7 @@ def evaluate_predictions(
             column ``training`` ("yes", "no") says whether the film's source was trained on.
         operating_points: label -> threshold on the score; a label without one is called at 0.5.
         calibrated: labels whose probability comes from a fitted calibration.
+        coverage: label -> nominal coverage of the column ``prediction_set``, where it has one.
         settings: prevalence, bootstrap folds, seed, smallest stratum.
         about: what was evaluated.
         flow: the steps before these predictions: films in the table, in the split, read.
@@ -60,14 +63,15 @@ def evaluate_predictions(
     """
     settings = settings or EvaluationSettings()
     table = check_predictions(predictions)
-    points, fitted = operating_points or {}, set(calibrated)
+    points, fitted, nominal = operating_points or {}, set(calibrated), coverage or {}
     labels, empty = [], []
     for name in dict.fromkeys(table["label"]):
         rows = table[table["label"] == name]
         if rows["truth"].isna().all():
             empty.append(name)
             continue
-        labels.append(_label(name, rows, points.get(name, HALF), name in fitted, settings))
+        point = points.get(name, HALF)
+        labels.append(_label(name, rows, point, name in fitted, nominal.get(name), settings))
     return Evaluation(
         about=about or About(),
         settings=settings,
@@ -90,7 +94,12 @@ def choose_labels(wanted: Sequence[str], offered: Sequence[str], where: str) -> 
 
 
 def _label(
-    name: str, rows: pd.DataFrame, point: Threshold, calibrated: bool, settings: EvaluationSettings
+    name: str,
+    rows: pd.DataFrame,
+    point: Threshold,
+    calibrated: bool,
+    coverage: float | None,
+    settings: EvaluationSettings,
 ) -> LabelEvaluation:
     cases = scored(rows, point.threshold)
     known = rows[rows["truth"].notna()]
@@ -113,6 +122,9 @@ def _label(
         baseline_note=note,
         reference_standard=_standards(known),
         calibrated=calibrated,
+        reliability=measure_reliability(known, cases, settings),
+        sets=measure_sets(known, cases, settings),
+        nominal_coverage=coverage,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hilum.core.estimate import Estimate
 from hilum.judge import metrics as m
 from hilum.judge.bootstrap import Support, bootstrap_all, why_undefined
+from hilum.judge.cox import calibration_intercept, calibration_slope
 from hilum.judge.metrics import Floats, Weights
 
 
@@ -55,6 +56,12 @@ METRICS: dict[str, Definition] = {
     "ece": Definition(
         "ECE", "distance of stated and observed frequency, 10 bins; lower is better", "all"
     ),
+    "calibration_slope": Definition(
+        "Calibration slope", "1 is right; below 1 the probabilities are too extreme"
+    ),
+    "calibration_intercept": Definition(
+        "Calibration intercept", "0 is right; above 0 more films are positive than stated"
+    ),
     "precision_present": Definition("Precision, positive", "", "called", True, shown=False),
     "f1_present": Definition("F1, positive", "", "all", shown=False),
     "precision_absent": Definition("Precision, negative", "", "cleared", True, shown=False),
@@ -64,7 +71,12 @@ METRICS: dict[str, Definition] = {
 
 STRATUM_METRICS = ("auroc", "average_precision", "sensitivity", "specificity")
 _CURVES = {"auroc", "average_precision"}
-_PROBABILITY = {"brier", "ece"}
+_PROBABILITY: dict[str, Callable[[NDArray[np.bool_], Floats, Weights], Floats]] = {
+    "brier": m.brier,
+    "ece": m.ece,
+    "calibration_slope": calibration_slope,
+    "calibration_intercept": calibration_intercept,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +158,10 @@ def _compute(
         found["auroc"] = m.auroc(cases.truth, cases.score, weights)
     if "average_precision" in names:
         found["average_precision"] = m.average_precision(cases.truth, cases.score, weights)
-    if "brier" in names:
-        found["brier"] = m.brier(cases.truth, cases.probability, weights)
-    if "ece" in names:
-        found["ece"] = m.ece(cases.truth, cases.probability, weights)
-    if set(names) - _CURVES - _PROBABILITY:
+    for name, metric in _PROBABILITY.items():
+        if name in names:
+            found[name] = metric(cases.truth, cases.probability, weights)
+    if set(names) - _CURVES - set(_PROBABILITY):
         found |= _from_counts(m.confusion(cases.truth, cases.called, weights), prevalence)
     return {name: found[name] for name in names}
 

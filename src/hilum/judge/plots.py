@@ -20,9 +20,10 @@ from matplotlib.figure import Figure
 from hilum.core.estimate import Estimate
 from hilum.core.files import atomic_path
 from hilum.judge.bootstrap import LEVEL, resample
-from hilum.judge.metrics import Floats, bin_of, precision_recall_curve, roc_curve
+from hilum.judge.metrics import Floats, precision_recall_curve, roc_curve
 from hilum.judge.panel import Scored
-from hilum.judge.schema import Counts
+from hilum.judge.reliability import BINS
+from hilum.judge.schema import Counts, Reliability
 
 BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8a8f94", "#1b2733"
 _SQUARE = (5.2, 4.8)
@@ -95,27 +96,39 @@ def precision_recall(cases: Scored, average_precision: Estimate) -> Figure:
 
 
 @rc_context(_STYLE)
-def reliability(cases: Scored, ece: Estimate, *, calibrated: bool, bins: int = 10) -> Figure:
-    """Observed against stated frequency, over a histogram of what was stated.
-
-    Whiskers are Wilson's 95 % interval of each bin (films taken as independent).
-    """
+def reliability(row: Reliability, probability: Floats, *, calibrated: bool) -> Figure:
+    """Observed against stated frequency with 95 % intervals over patients, over a histogram."""
     figure = _figure((5.2, 5.6))
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="as stated")
-    member = bin_of(cases.probability, bins)
-    used = np.unique(member)
-    stated = np.array([cases.probability[member == b].mean() for b in used])
-    seen = np.array([cases.truth[member == b].mean() for b in used])
-    low, high = _wilson(seen, np.array([(member == b).sum() for b in used]))
-    spread = [seen - low, high - seen]
-    axes.errorbar(stated, seen, yerr=spread, fmt="o-", color=BLUE, capsize=3, label="observed")
+    _bins(axes, row)
     axes.set(ylabel="Share that is positive", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    axes.set_title(f"{'Calibrated probability' if calibrated else 'Raw score'}: ECE {ece}")
-    edges = np.linspace(0, 1, bins + 1).tolist()
-    below.hist(cases.probability, bins=edges, color=BLUE, edgecolor="white")
+    axes.set_title(f"{'Calibrated probability' if calibrated else 'Raw score'}: ECE {row.ece}")
+    edges = np.linspace(0, 1, BINS + 1).tolist()
+    below.hist(probability, bins=edges, color=BLUE, edgecolor="white")
     below.set(ylabel="Films", xlabel="Probability stated" if calibrated else "Score")
     _legend_below(figure)
+    return figure
+
+
+@rc_context(_STYLE)
+def reliability_by_source(rows: Sequence[Reliability]) -> Figure:
+    """The same within each source, a panel each, from the one with the most films; at most nine."""
+    shown = sorted(rows, key=lambda row: -row.films)[:9]
+    across = min(3, len(shown))
+    down = math.ceil(len(shown) / across)
+    figure = _figure((3.4 * across, 3.5 * down))
+    panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
+    for axes in panels[len(shown) :]:
+        axes.set_visible(False)
+    for row, axes in zip(shown, panels[: len(shown)], strict=True):
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
+        _bins(axes, row)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        where = row.where.removeprefix("within ")
+        axes.set_title(f"{where}\n{row.positives} pos., {row.negatives} neg.", fontsize=10)
+    figure.supxlabel("Stated", fontsize=11)
+    figure.supylabel("Share that is positive", fontsize=11)
     return figure
 
 
@@ -227,8 +240,8 @@ def _whisker(
     axes.plot(estimate.value, place, mark, color=color, markerfacecolor=fill, label=title)
 
 
-def _wilson(share: Floats, n: Floats) -> tuple[Floats, Floats]:
-    z = 1.959964
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return np.minimum(middle - half, share), np.maximum(middle + half, share)
+def _bins(axes: Axes, row: Reliability) -> None:
+    stated, seen = [b.stated for b in row.bins], np.array([b.observed.value for b in row.bins])
+    ends = np.array([[b.observed.low, b.observed.high] for b in row.bins]).T
+    spread = np.nan_to_num(np.abs(ends - seen))  # a bin without an interval has no whiskers
+    axes.errorbar(stated, seen, yerr=spread, fmt="o-", color=BLUE, capsize=3, label="observed")

@@ -9,10 +9,20 @@ import pandas as pd
 
 from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError
+from hilum.core.reading import PredictionSet
 from hilum.judge.panel import Scored
 
 REQUIRED = ("case_id", "label", "truth", "score")
-TEXT = ("group", "patient_id", "cohort", "source", "view", "sex", "reference_standard")
+TEXT = (
+    "group",
+    "patient_id",
+    "cohort",
+    "source",
+    "view",
+    "sex",
+    "reference_standard",
+    "prediction_set",
+)
 NUISANCE_PREFIX = "nuisance_"
 
 
@@ -35,7 +45,8 @@ def check_predictions(predictions: pd.DataFrame, *, where: str = "predictions") 
     Required: ``case_id``, ``label``, ``truth`` (1, 0 or blank), ``score`` in [0, 1], higher =
     more likely present. Optional: ``probability`` (else the score), ``group`` (else
     ``patient_id``, else each film is a patient of its own), ``cohort``, ``source``, ``view``,
-    ``sex``, ``age_years``, ``reference_standard``, ``nuisance_*``.
+    ``sex``, ``age_years``, ``reference_standard``, ``prediction_set`` (of a reading),
+    ``nuisance_*``.
 
     Returns:
         A copy with every optional column but ``nuisance_*``; unknown text is "".
@@ -55,6 +66,12 @@ def check_predictions(predictions: pd.DataFrame, *, where: str = "predictions") 
     for column in TEXT:
         given = table[column] if column in table else pd.Series("", index=table.index)
         table[column] = given.astype(object).where(given.notna(), "").astype(str)
+    _refuse(
+        table,
+        ~table["prediction_set"].isin(["", *PredictionSet]),
+        "prediction_set",
+        ", ".join(PredictionSet),
+    )
     owner = table["patient_id"].where(table["patient_id"] != "", table["case_id"])
     table["group"] = table["group"].where(table["group"] != "", owner)
     return table.reset_index(drop=True)

@@ -35,8 +35,10 @@ _LISTED = 50  # films not read that the page lists; the JSON has all
 CAPTIONS: dict[str, str] = {
     "roc": "ROC curve; the band is the 95 % interval of sensitivity over resampled patients.",
     "precision-recall": "Precision and recall; chance is the share of positive films here.",
-    "reliability": "What was stated against what was seen, in ten bins, with Wilson intervals; "
-    "below, how often each value was stated.",
+    "reliability": "What was stated against what was seen, in ten bins, with 95 % intervals over "
+    "patients; below, how often each value was stated.",
+    "reliability-by-source": "The same within each cohort and source with enough films; at most "
+    "nine are drawn.",
     "confusion": "Films by reference standard and call at the operating point.",
     "scores": "Scores of each class as shares of that class, so that both areas are equal.",
     "forest": "AUROC of each part of the films (positive / negative films), and of the nuisance "
@@ -162,10 +164,14 @@ def _figures(
     figures: dict[str, Any] = {
         "roc": plots.roc(cases, found["auroc"], folds=settings.folds, seed=settings.seed),
         "precision-recall": plots.precision_recall(cases, found["average_precision"]),
-        "reliability": plots.reliability(cases, found["ece"], calibrated=label.calibrated),
+        "reliability": plots.reliability(
+            label.reliability[0], cases.probability, calibrated=label.calibrated
+        ),
         "confusion": plots.confusion_matrix(label.label, label.counts, threshold),
         "scores": plots.score_histograms(cases, threshold),
     }
+    if within := label.reliability[1:]:
+        figures["reliability-by-source"] = plots.reliability_by_source(within)
     if math.isnan(found["auroc"].value):
         del figures["roc"]
     elif rows_of_forest := forest_rows(label):

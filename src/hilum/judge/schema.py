@@ -83,6 +83,52 @@ class Stratum(_Part):
     metrics: dict[str, Estimate]
 
 
+class Bin(_Part):
+    """Films of nearly the same probability: ``stated`` is its mean, ``observed`` what was seen."""
+
+    stated: float
+    observed: Estimate
+
+
+class Reliability(_Part):
+    """What was stated against what was seen, on some of the films.
+
+    Attributes:
+        where: "all films", or "within cohort NAME".
+        stated, observed: mean probability, and share of positives.
+        ece, slope, intercept: with intervals; the last two are NaN where a class is missing.
+        bins: of equal width over [0, 1]; those without films are left out.
+    """
+
+    where: str
+    films: int
+    positives: int
+    negatives: int
+    stated: float
+    observed: float
+    ece: Estimate
+    slope: Estimate
+    intercept: Estimate
+    bins: tuple[Bin, ...]
+
+
+class SetCounts(_Part):
+    """What the conformal sets came to, on some of the films.
+
+    Attributes:
+        where: "all films", or "within cohort NAME".
+        coverage: share of films whose set holds the truth; of each class in the next two.
+        indeterminate, none: share of films of which nothing, or everything, is ruled out.
+    """
+
+    where: str
+    coverage: Estimate
+    coverage_positive: Estimate
+    coverage_negative: Estimate
+    indeterminate: Estimate
+    none: Estimate
+
+
 class BaselineRow(_Part):
     """Model and nuisance baseline on the same films.
 
@@ -110,6 +156,9 @@ class LabelEvaluation(_Part):
         baseline_note: why it was not fitted, or "".
         reference_standard: standard -> {"positive": n, "negative": n}.
         calibrated: whether a calibration was fitted; else probability is the score.
+        reliability: of all films first, then within each cohort or source with enough films.
+        sets: the same rows for the conformal sets, where the predictions have them.
+        nominal_coverage: of those sets, or None.
     """
 
     label: str
@@ -127,6 +176,9 @@ class LabelEvaluation(_Part):
     baseline_note: str
     reference_standard: dict[str, dict[str, int]]
     calibrated: bool
+    reliability: tuple[Reliability, ...] = ()
+    sets: tuple[SetCounts, ...] = ()
+    nominal_coverage: float | None = None
 
 
 class FlowStep(_Part):
@@ -170,7 +222,7 @@ class Evaluation(_Part):
         not_known: what this evaluation cannot say, in sentences.
     """
 
-    schema_version: Literal["1.0"] = "1.0"
+    schema_version: Literal["1.0", "1.1"] = "1.1"
     about: About
     settings: EvaluationSettings
     flow: tuple[FlowStep, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pandas as pd
@@ -55,14 +55,22 @@ def measure_strata(
     """
     return tuple(
         _stratum(column, value, cases.where(chosen), settings)
-        for column, value, chosen in _divide(table)
+        for column, value, chosen in divide(table)
     )
 
 
-def _divide(table: pd.DataFrame) -> Iterator[tuple[str, str, np.ndarray]]:
+def divide(
+    table: pd.DataFrame, names: Collection[str] = tuple(COLUMNS)
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Yield (column, value, bool per row) of every part; a source named as its cohort is left out.
+
+    Args:
+        table: of ``check_predictions``.
+        names: columns of ``COLUMNS`` to divide by.
+    """
     columns = {"age": table["age_years"].map(age_band)}
     columns |= {name: table[name] for name in COLUMNS if name in table}
-    for name in COLUMNS:
+    for name in names:
         if name not in columns:
             continue
         values = columns[name].astype(str)

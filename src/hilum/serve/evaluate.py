@@ -118,7 +118,8 @@ def evaluate(
     evaluation = evaluate_predictions(
         found.table,
         operating_points={point.label: _threshold(point) for point in points},
-        calibrated=[o.label for o in outputs if str(o.calibration.method) != "identity"],
+        calibrated=[o.label for o in outputs if o.calibration.method != "identity"],
+        coverage={o.label: o.conformal.coverage for o in outputs if o.conformal},
         settings=settings,
         about=_about(reader.bundle, name, split, command),
         flow=_flow(cases, chosen, split, found),
@@ -246,6 +247,7 @@ def _rows(
                 "truth": case[finding.label],
                 "score": finding.score,
                 "probability": finding.probability,
+                "prediction_set": finding.prediction_set or "",
                 **{column: case[column] for column in carried},
                 **measured,
             }

@@ -1,0 +1,157 @@
+"""Reliability: do films of probability p turn out positive in p of the cases, here and by source?
+
+And the same for the conformal sets: how often do they hold the truth?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hilum.core.estimate import Estimate
+from hilum.core.reading import PredictionSet
+from hilum.judge.bootstrap import Support, bootstrap_all, why_undefined
+from hilum.judge.cox import calibration_intercept, calibration_slope
+from hilum.judge.metrics import Floats, Weights, bin_of, ece
+from hilum.judge.panel import Scored
+from hilum.judge.schema import Bin, EvaluationSettings, Reliability, SetCounts
+from hilum.judge.strata import divide
+
+BINS = 10
+_SOURCES = ("cohort", "source")
+
+
+def measure_reliability(
+    table: pd.DataFrame, cases: Scored, settings: EvaluationSettings
+) -> tuple[Reliability, ...]:
+    """Measure all films, then each cohort and source with twice ``min_per_class`` films.
+
+    A source of one class has bins and an ECE, but no slope.
+
+    Args:
+        table: the rows of ``cases``, in the same order.
+        cases: the films whose truth is known.
+        settings: bootstrap folds and seed, smallest part.
+    """
+    return tuple(
+        _reliability(where, cases.where(chosen), settings)
+        for where, chosen in _parts(table, settings)
+    )
+
+
+def measure_sets(
+    table: pd.DataFrame, cases: Scored, settings: EvaluationSettings
+) -> tuple[SetCounts, ...]:
+    """Count the conformal sets of the same parts; empty where the films have none."""
+    said = table["prediction_set"].to_numpy()
+    if (said == "").any():
+        return ()
+    return tuple(
+        set_counts(where, said[chosen], cases.where(chosen), settings)
+        for where, chosen in _parts(table, settings)
+    )
+
+
+def _parts(
+    table: pd.DataFrame, settings: EvaluationSettings
+) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    yield "all films", np.ones(len(table), bool)
+    for column, value, chosen in divide(table, _SOURCES):
+        if chosen.sum() >= 2 * settings.min_per_class and not chosen.all():
+            yield f"within {column} {value}", chosen
+
+
+def _reliability(where: str, cases: Scored, settings: EvaluationSettings) -> Reliability:
+    member = bin_of(cases.probability, BINS)
+    used = np.unique(member)
+    inside = member[:, None] == used
+
+    def statistics(weights: Weights) -> dict[str, Floats]:
+        films = weights @ inside.astype(np.float64)
+        positive = weights @ (inside & cases.truth[:, None]).astype(np.float64)
+        share = np.divide(positive, films, out=np.full(films.shape, np.nan), where=films > 0)
+        return {
+            "ece": ece(cases.truth, cases.probability, weights, bins=BINS),
+            "slope": calibration_slope(cases.truth, cases.probability, weights),
+            "intercept": calibration_intercept(cases.truth, cases.probability, weights),
+            **{str(b): share[:, i] for i, b in enumerate(used)},
+        }
+
+    patients = np.unique(cases.groups).size
+    line = Support(len(cases), patients, _why_no_line(cases))
+    support = {"ece": Support(len(cases), patients), "slope": line, "intercept": line}
+    for place, b in enumerate(used):
+        support[str(b)] = _share_of(cases.groups[inside[:, place]])
+    found = bootstrap_all(
+        statistics, cases.groups, support, folds=settings.folds, seed=settings.seed
+    )
+    return Reliability(
+        where=where,
+        films=len(cases),
+        positives=int(cases.truth.sum()),
+        negatives=int((~cases.truth).sum()),
+        stated=float(cases.probability.mean()),
+        observed=float(cases.truth.mean()),
+        ece=found["ece"],
+        slope=found["slope"],
+        intercept=found["intercept"],
+        bins=tuple(
+            Bin(stated=float(cases.probability[member == b].mean()), observed=found[str(b)])
+            for b in used
+        ),
+    )
+
+
+def set_counts(
+    where: str, said: NDArray[np.object_], cases: Scored, settings: EvaluationSettings
+) -> SetCounts:
+    """Count how often the sets hold the truth, and how often they answer nothing.
+
+    Args:
+        where: which films these are.
+        said: (N,) of ``PredictionSet``.
+        cases: the films, in the same order.
+        settings: bootstrap folds and seed.
+    """
+    both = said == PredictionSet.INDETERMINATE
+    right = np.where(cases.truth, said == PredictionSet.PRESENT, said == PredictionSet.ABSENT)
+    covered = right | both
+    return SetCounts(
+        where=where,
+        coverage=share(covered, np.ones(len(cases), bool), cases.groups, settings),
+        coverage_positive=share(covered, cases.truth, cases.groups, settings),
+        coverage_negative=share(covered, ~cases.truth, cases.groups, settings),
+        indeterminate=share(both, np.ones(len(cases), bool), cases.groups, settings),
+        none=share(said == PredictionSet.NONE, np.ones(len(cases), bool), cases.groups, settings),
+    )
+
+
+def share(
+    counted: NDArray[np.bool_],
+    among: NDArray[np.bool_],
+    groups: NDArray[np.str_],
+    settings: EvaluationSettings,
+) -> Estimate:
+    """Estimate the share of films that are ``counted`` ``among`` some, over patients."""
+    inside, owners = counted[among].astype(np.float64), groups[among]
+    if not inside.size:
+        return Estimate.undefined(0, "no such films")
+    return bootstrap_all(
+        lambda weights: {"share": weights @ inside / weights.sum(axis=-1)},
+        owners,
+        {"share": _share_of(owners)},
+        folds=settings.folds,
+        seed=settings.seed,
+    )["share"]
+
+
+def _share_of(owners: NDArray[np.str_]) -> Support:
+    return Support(owners.size, np.unique(owners).size, proportion=True)
+
+
+def _why_no_line(cases: Scored) -> str:
+    missing = why_undefined(cases.truth)
+    return "the classes do not overlap" if missing == "undefined" else missing
