@@ -11,12 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.bundle.lungs import LungSegmenter
 from hilum.core.errors import ImageError, RejectedImageError
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Status
+from hilum.image.lungs import Lungs
 from hilum.image.open import open_radiograph
 from hilum.image.preprocess import Preprocess
 from hilum.serve import gate
+
+_REGIONS = {
+    "lung-field": "cut to the box around the lungs",
+    "lungs-only": "black outside the lungs, cut to the box around them",
+    "lungs-removed": "black inside the lungs",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,7 @@ class Film:
         status: ``read`` if the network may see it.
         inputs: float32 (C, S, S) for the network; None unless ``status`` is ``read``.
         radiograph: the opened film, if it was asked for.
+        lungs: of the film, where a lung network saw it.
         reason, hint: why it was not read, without the path; "" otherwise.
         facts, history, notes: as in ``Reading``.
         elapsed_ms: wall time to open and preprocess, in milliseconds.
@@ -37,6 +46,7 @@ class Film:
     status: Status = Status.READ
     inputs: NDArray[np.float32] | None = None
     radiograph: Radiograph | None = None
+    lungs: Lungs | None = None
     reason: str = ""
     hint: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
@@ -49,16 +59,26 @@ class Film:
         return replace(self, inputs=None, status=status, reason=reason, hint=hint)
 
 
-def open_film(path: str | Path, preprocess: Preprocess, *, keep: bool) -> Film:
-    """Open a file, ask the gate, preprocess; never raise for what is wrong with the file.
+def open_film(
+    path: str | Path,
+    preprocess: Preprocess,
+    segmenter: LungSegmenter | None = None,
+    *,
+    keep: bool,
+) -> Film:
+    """Open a file, ask the gate, find the lungs, preprocess; never raise for what is wrong with it.
 
     Args:
         path: the file.
         preprocess: of the bundle.
+        segmenter: finds the lungs, once a film; None leaves them unknown.
         keep: keep the ``Radiograph`` with its full pixels.
+
+    Raises:
+        ConfigError: the bundle's preprocessing needs lungs, and there is no ``segmenter``.
     """
     started = perf_counter()
-    film = _open(path, preprocess)
+    film = _open(path, preprocess, segmenter)
     elapsed_ms = (perf_counter() - started) * 1000
     return replace(film, elapsed_ms=elapsed_ms, radiograph=film.radiograph if keep else None)
 
@@ -68,7 +88,7 @@ def printable(path: str | Path) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def _open(path: str | Path, preprocess: Preprocess) -> Film:
+def _open(path: str | Path, preprocess: Preprocess, segmenter: LungSegmenter | None) -> Film:
     film = Film(printable(path))
     try:
         radiograph = open_radiograph(path)
@@ -84,7 +104,8 @@ def _open(path: str | Path, preprocess: Preprocess) -> Film:
         gate.check(radiograph)
     except RejectedImageError as error:
         return film.failed(_without(path, error.message), error.hint, status=Status.REFUSED)
-    return replace(film, inputs=preprocess(radiograph))
+    film = replace(film, lungs=segmenter.segment(radiograph) if segmenter else None)
+    return replace(film, inputs=preprocess(radiograph, film.lungs))
 
 
 def _status(error: ImageError) -> Status:
@@ -111,7 +132,10 @@ def _described(film: Film, radiograph: Radiograph, preprocess: Preprocess) -> Fi
 
 def _steps_of(preprocess: Preprocess) -> list[str]:
     size, low, high = preprocess.size, preprocess.low_percentile, preprocess.high_percentile
-    steps = [f"preprocess: {preprocess.fit} to {size} x {size} pixels"]
+    steps = [] if preprocess.region == "film" else [f"preprocess: {_REGIONS[preprocess.region]}"]
+    if preprocess.region in ("lung-field", "lungs-only"):
+        steps[0] += f", with a margin of {preprocess.margin:.0%} of its sides"
+    steps.append(f"preprocess: {preprocess.fit} to {size} x {size} pixels")
     if low is not None and high is not None:
         steps.append(f"preprocess: grey levels from percentile {low:g} to {high:g} become 0 to 1")
     mean, std, channels = preprocess.mean, preprocess.std, preprocess.channels

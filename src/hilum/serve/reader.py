@@ -18,13 +18,15 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.bundle.folder import Bundle, open_bundle
+from hilum.bundle.folder import DEFAULT_BUNDLE, Bundle, open_bundle
+from hilum.bundle.lungs import LUNGS, LungSegmenter
 from hilum.bundle.onnx import cores
 from hilum.core.config import did_you_mean
 from hilum.core.errors import BundleError, ConfigError
 from hilum.core.labels import Label
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Reading, Status
+from hilum.image.lungs import Lungs
 from hilum.serve.film import Film, open_film
 from hilum.serve.findings import check_prevalence, choose_points, findings_of
 from hilum.serve.prefetch import batches, prefetch
@@ -42,11 +44,13 @@ class Examined:
         reading: what is said of the film.
         radiograph: the film, if it was opened and asked for.
         evidence: float32 (L, h, w), the exact evidence maps, if the network has them.
+        lungs: of the film, whether it was read or refused, if it got as far as the lung network.
     """
 
     reading: Reading
     radiograph: Radiograph | None = None
     evidence: Evidence | None = None
+    lungs: Lungs | None = None
 
 
 class Reader:
@@ -58,14 +62,18 @@ class Reader:
 
     Attributes:
         bundle: the bundle, with its manifest and identity.
+        segmenter: finds the lungs: the bundle's network, or for a bundle without one (made before
+            Hilum 0.2) that inside the package; None if there is neither.
 
     Raises:
-        BundleError: the network does not load or is not what the manifest says.
+        BundleError: a network does not load or is not what the manifest says, or the bundle reads
+            the lung field and has no lung network of its own.
     """
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         self.bundle = bundle
         self.preprocess = bundle.manifest.preprocess
+        self.segmenter = _segmenter(bundle)
         self._session = Session(bundle, threads)
 
     @property
@@ -84,6 +92,17 @@ class Reader:
             ``logits == evidence.mean((2, 3)) + bias``, or None if the network has no such output.
         """
         return self._session.run(inputs)
+
+    def segment(self, radiograph: Radiograph) -> Lungs | None:
+        """Return the lungs of a film, or None where there is no lung network."""
+        return self.segmenter.segment(radiograph) if self.segmenter else None
+
+    def embed(self, inputs: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Return what the network makes of films (N, C, S, S) before its head: float32 (N, E).
+
+        None where the graph has no such output.
+        """
+        return self._session.embed(inputs)
 
     def read(
         self,
@@ -107,7 +126,7 @@ class Reader:
             ConfigError: the bundle has no operating point of that name.
         """
         self._check(operating_point, prevalence)
-        film = open_film(path, self.preprocess, keep=False)
+        film = open_film(path, self.preprocess, self.segmenter, keep=False)
         return self._examine([film], operating_point, prevalence)[0].reading
 
     def read_many(
@@ -149,7 +168,7 @@ class Reader:
         batch_size: int = BATCH,
         workers: int | None = None,
     ) -> Iterator[Examined]:
-        """Read films as ``read_many`` does, with the evidence maps and, if asked, the films.
+        """Read films as ``read_many`` does, with evidence maps, lungs and, if asked, the films.
 
         Args:
             paths, operating_point, prevalence, batch_size, workers: as in ``read_many``.
@@ -157,7 +176,7 @@ class Reader:
         """
         self._check(operating_point, prevalence)
         films = prefetch(
-            lambda path: open_film(path, self.preprocess, keep=keep),
+            lambda path: open_film(path, self.preprocess, self.segmenter, keep=keep),
             paths,
             workers=workers or cores(),
             ahead=2 * batch_size,
@@ -183,24 +202,40 @@ class Reader:
             BundleError: the network has no evidence output.
             ConfigError: the bundle does not answer this label.
         """
-        _, evidence = self.run(self.preprocess(radiograph)[None])
+        lungs = self.segment(radiograph) if self.preprocess.needs_lungs else None
+        _, evidence = self.run(self.preprocess(radiograph, lungs)[None])
         if evidence is None:
             raise BundleError(
                 f"{self.bundle.model}: no evidence output; this network cannot show heatmaps",
                 hint="use a bundle whose manifest says evidence = true",
             )
-        return self.on_film(evidence[0], label, radiograph.shape)
+        return self.on_film(evidence[0], label, radiograph.shape, lungs)
 
     def on_film(
-        self, evidence: Evidence, label: Label | str, shape: tuple[int, int]
+        self,
+        evidence: Evidence,
+        label: Label | str,
+        shape: tuple[int, int],
+        lungs: Lungs | None = None,
     ) -> NDArray[np.float32]:
-        """Bring the map of one label from ``Examined.evidence`` (L, h, w) onto a film (H, W)."""
+        """Bring the map of one label from ``Examined.evidence`` (L, h, w) onto a film (H, W).
+
+        Args:
+            evidence: float32 (L, h, w).
+            label: one of ``labels``.
+            shape: (H, W), of the film or of a thumbnail of it.
+            lungs: of ``Examined``; needed where the bundle reads the lung field.
+
+        Returns:
+            float32 (H, W), in logit units; NaN where the network did not look.
+        """
         if label not in self.labels:
             raise ConfigError(
                 f"label '{label}': not in {self.bundle.identity}",
                 hint=did_you_mean(str(label), self.labels),
             )
-        return self.preprocess.to_film(evidence[self.labels.index(Label(label))], shape)
+        place = self.labels.index(Label(label))
+        return self.preprocess.to_film(evidence[place], shape, lungs)
 
     def _check(self, operating_point: str | None, prevalence: float | None) -> None:
         """Raise ``ConfigError`` before the first film is opened, not after it."""
@@ -218,11 +253,11 @@ class Reader:
         examined, row = [], 0
         for film in films:
             if film.inputs is None or logits is None:
-                examined.append(Examined(self._unread(film), film.radiograph))
+                examined.append(Examined(self._unread(film), film.radiograph, lungs=film.lungs))
                 continue
             reading = self._reading(film, logits[row], operating_point, prevalence, each_ms)
             maps = None if evidence is None else evidence[row]
-            examined.append(Examined(reading, film.radiograph, maps))
+            examined.append(Examined(reading, film.radiograph, maps, film.lungs))
             row += 1
         return examined
 
@@ -259,6 +294,14 @@ class Reader:
             history=film.history,
             notes=film.notes,
         )
+
+
+def _segmenter(bundle: Bundle) -> LungSegmenter | None:
+    """One thread a film: films are opened, and their lungs found, in several threads at once."""
+    own = (bundle.root / LUNGS).is_file()
+    if own or bundle.manifest.preprocess.needs_lungs:
+        return LungSegmenter(bundle.root, threads=1)
+    return LungSegmenter(threads=1) if (DEFAULT_BUNDLE / LUNGS).is_file() else None
 
 
 def load_bundle(root: str | Path | None = None, *, threads: int | None = None) -> Reader:

@@ -110,7 +110,7 @@ class Report:
         small = thumbnail(examined.radiograph.pixels, SIDE)
         pictures = []
         for label in self._reader.labels:
-            heatmap = self._reader.on_film(examined.evidence, label, small.shape)
+            heatmap = self._reader.on_film(examined.evidence, label, small.shape, examined.lungs)
             limit = limit_of(heatmap)
             address = _jpeg(overlay(small, heatmap, limit)[..., ::-1])
             pictures.append(Picture(label, address, limit))

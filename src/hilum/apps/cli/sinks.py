@@ -85,7 +85,7 @@ class Overlays:
         film, evidence = examined.radiograph, examined.evidence
         if film is None or evidence is None:
             return
-        heatmap = self._reader.on_film(evidence, finding.label, film.shape)
+        heatmap = self._reader.on_film(evidence, finding.label, film.shape, examined.lungs)
         limit = limit_of(heatmap)
         title = f"{finding.label}: evidence in logits, mean + bias = {finding.logit:.2f}"
         write_png(path, with_legend(overlay(film.pixels, heatmap, limit), title, limit))
