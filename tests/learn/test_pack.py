@@ -59,6 +59,8 @@ def test_a_packed_bundle(packed: Packed) -> None:
     assert files == {
         "bundle.json",
         "model.onnx",
+        "lungs.onnx",
+        "lungs.json",
         "recipe.toml",
         "environment.json",
         "MODEL_CARD.md",
@@ -94,6 +96,56 @@ def test_the_operating_point_has_the_largest_youden_index_on_val(packed: Packed)
     assert youden(point.threshold) == pytest.approx(max(youden(score) for score in scores))
     assert point.sensitivity.value == pytest.approx((scores >= point.threshold)[truth].mean())
     assert point.chosen_on.startswith("val: 12 films of 6 patients (made 12)")
+
+
+def test_the_decisions_are_fitted_on_val_and_too_few_films_say_so(packed: Packed) -> None:
+    root, *_ = packed
+    output = open_bundle(root).manifest.labels[0]
+    assert [point.name for point in output.operating_points] == [
+        "balanced",
+        "sensitive",
+        "specific",
+    ]
+    assert output.operating_points[1].sensitivity.value >= 0.95
+    assert output.operating_points[2].specificity.value >= 0.95
+    assert output.calibration.method == "identity"
+    assert output.calibration.note == "3 patients of one class; a calibration needs 20 of each"
+    assert output.conformal is None
+
+
+def test_predictions_out_of_source_take_the_place_of_val(packed: Packed) -> None:
+    root, result, recipe, cases = packed
+    rng = np.random.default_rng(0)
+    truth = np.r_[np.ones(80), np.zeros(160)]
+    table = pd.DataFrame(
+        {
+            "case_id": [f"c{i}" for i in range(240)],
+            "label": "covid-19",
+            "truth": truth,
+            "score": np.clip(rng.normal(0.4 + 0.2 * truth, 0.1), 0, 1),
+            "group": [f"p{i // 2}" for i in range(240)],
+            "cohort": ["north"] * 80 + ["south"] * 80 + ["east"] * 80,
+            "split": "test",
+        }
+    )
+    seen = table.assign(split="val", score=0.999)  # rows of val: of sources that were seen
+    pack_bundle(
+        result, recipe, cases, root, command="again", out_of_source=pd.concat([table, seen])
+    )
+    covid, pneumonia = open_bundle(root).manifest.labels
+    words = "left-out sources, each film scored by a network that never saw its source: 240 films"
+    assert covid.calibration.method != "identity"
+    assert covid.calibration.prevalence == pytest.approx(1 / 3)
+    assert covid.conformal is not None
+    balanced = covid.operating_points[0]
+    for said in (balanced.chosen_on, covid.calibration.fitted_on, covid.conformal.fitted_on):
+        assert said.startswith(words)
+    assert "every source of negatives alone" in balanced.rule
+    costs = {cost.source: cost for cost in balanced.sources}
+    assert costs["south"].specificity.value >= 0.9
+    assert costs["east"].specificity.value >= 0.9
+    assert costs["north"].sensitivity.n == 80
+    assert pneumonia.operating_points[0].chosen_on.startswith("val: ")
 
 
 def test_no_file_names_a_folder_or_a_host(packed: Packed, tmp_path: Path) -> None:

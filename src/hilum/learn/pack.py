@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from hilum.bundle.card import write_card
-from hilum.bundle.folder import seal
+from hilum.bundle.folder import DEFAULT_BUNDLE, seal
+from hilum.bundle.lungs import LUNGS, LUNGS_SPEC
 from hilum.bundle.manifest import ENVIRONMENT, MANIFEST, MODEL, LabelOutput, Manifest
 from hilum.core.files import write_text
 from hilum.core.labels import CODES, Label
@@ -68,6 +69,8 @@ def pack_bundle(
     try:
         parity = _export(result, recipe, staging / MODEL)
         manifest = _manifest(result, recipe, staging / MODEL, parity)
+        for name in (LUNGS, LUNGS_SPEC):  # the network whose lungs the films were cut to
+            shutil.copyfile(DEFAULT_BUNDLE / name, staging / name)
         write_text(staging / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
         write_text(staging / "recipe.toml", _portable(recipe).to_toml())
         write_text(staging / "LICENSE", _licence(recipe))
