@@ -30,8 +30,9 @@ from hilum.core.files import write_text
 from hilum.learn.callbacks import CHECKPOINT, Curves, KeepBest, ProgressBar, WholeCheckpoints
 from hilum.learn.films import Batch, FilmDataset, Films, open_films
 from hilum.learn.loggers import build_loggers
-from hilum.learn.module import Learner
+from hilum.learn.module import Learner, evidence_network
 from hilum.learn.networks import build_network
+from hilum.learn.pretrain import pretrain
 from hilum.learn.recipe import Recipe
 from hilum.learn.sampling import EpochSampler, balanced_weights
 from hilum.learn.seeds import WEIGHTS, derive_seed
@@ -129,7 +130,10 @@ def _fit(
     bars = [ProgressBar(curves)] if progress else []
     trainer = _trainer(recipe, out, [curves, *bars, best], device=device, devices=devices)
     loader = _train_loader(train, recipe, rank=trainer.global_rank, world=trainer.world_size)
-    learner = Learner(_network(recipe), recipe, len(loader), train.cases)
+    network = _network(recipe)
+    if settings.pretrain_epochs and not (out / CHECKPOINT).is_file():
+        pretrain(evidence_network(network, recipe), train, recipe, progress=progress)
+    learner = Learner(network, recipe, len(loader), train.cases)
     if not _finished(out, best, curves, settings.epochs):
         _run(trainer, learner, loader, _val_loader(val, recipe), out / CHECKPOINT)
     if not trainer.is_global_zero:

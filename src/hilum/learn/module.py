@@ -196,12 +196,19 @@ def _held_off_source(
     robust = GroupRobust(cells, fit.group_robust) if fit.group_robust else None
     if not fit.adversary:
         return None, robust
+    width = evidence_network(network, recipe).evidence.in_channels
+    return SourceAdversary(width, cells, fit.adversary), robust
+
+
+def evidence_network(network: nn.Module, recipe: Recipe) -> EvidenceNetwork:
+    """Return ``network``, or raise ``ConfigError`` where it gives no embedding."""
     if not isinstance(network, EvidenceNetwork):
         raise ConfigError(
-            f"fit.adversary: network '{recipe.network.name}' gives no embedding",
-            hint="choose a network with evidence maps, or fit.adversary = 0",
+            f"network '{recipe.network.name}' gives no embedding; "
+            "fit.adversary and fit.pretrain_epochs need one",
+            hint="choose a network with evidence maps, or set both to 0",
         )
-    return SourceAdversary(network.evidence.in_channels, cells, fit.adversary), robust
+    return network
 
 
 class _Tally:

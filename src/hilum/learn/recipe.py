@@ -92,6 +92,7 @@ class Fit(Config):
         monitor: what the epoch is chosen by, on val: "auroc" (mean over labels; where it ties,
             the loss) or "loss"; "last" chooses none and keeps the last, so that val stays
             unseen until the operating points are chosen on it.
+        pretrain_epochs: first learn from the training films without labels, see ``pretrain``.
         average_epochs: keep the mean of the weights of the last so many epochs (Izmailov et al.,
             UAI 2018); above 1 only with "last".
         adversary: weight of a source adversary, see ``robust``; 0 for none.
@@ -115,6 +116,7 @@ class Fit(Config):
     gradient_clip: Positive | None = None
     balance: Literal["class-and-source", "class", "as-is"] = "class-and-source"
     monitor: Literal["auroc", "loss", "last"] = "auroc"
+    pretrain_epochs: Annotated[int, Field(ge=0)] = 0
     average_epochs: Count = 1
     adversary: Share = 0.0
     group_robust: Share = 0.0
