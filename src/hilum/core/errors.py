@@ -27,6 +27,8 @@ EXIT_OK = 0
 EXIT_UNEXPECTED = 1
 EXIT_USAGE = 2
 EXIT_SOME_NOT_READ = 3
+EXIT_AUDIT_FAILED = 10
+"""The audit ran to its end, and the model or the lists failed it."""
 EXIT_INTERRUPTED = 130
 
 

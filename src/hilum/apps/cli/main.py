@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("train", ONE_MODEL),
     "compare": ("compare", ONE_MODEL),
     "evaluate": ("evaluate", ONE_MODEL),
+    "audit": ("audit", ONE_MODEL),
     "bundle": ("bundle", ONE_MODEL),
     "reproduce": ("reproduce", ONE_MODEL),
     "doctor": ("doctor", THE_REST),
@@ -41,7 +42,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=f"{RESEARCH_USE}  Exit codes: 0 done, 2 usage, 3 some films not read, 4 cohort, "
-    "5 leakage, 6 configuration, 7 bundle, 8 missing extra, 9 training, 130 interrupted.",
+    "5 leakage, 6 configuration, 7 bundle, 8 missing extra, 9 training, 10 audit failed, "
+    "130 interrupted.",
 )
 
 

@@ -65,6 +65,32 @@ def read_covidx(root: Path, *, name: str = "covidx", version: str = "") -> Cohor
     return folder.cohort(name, records, rows=len(records))
 
 
+def read_covidx_list(path: Path, split: str, *, name: str = "covidx") -> Cohort:
+    """Read one list, whatever it is called.
+
+    Args:
+        path: lines of ``PATIENT FILE LABEL SOURCE``.
+        split: what to write into the column ``split``: "train" or "test".
+        name: what to call the cohort.
+
+    Raises:
+        CohortError: no such file, or a line that cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CohortError(
+            f"{path}: {error}", hint="expected a list as COVID-Net has them"
+        ) from None
+    folder = Folder(path.parent)
+    records = [
+        _record(line.strip(), f"{path.name} line {number}", split, folder, name)
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
+    return folder.cohort(name, records, rows=len(records))
+
+
 def _lists(root: Path) -> dict[str, dict[str, Path]]:
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(root.glob("*.txt")):

@@ -1,0 +1,146 @@
+"""Parts: sources, views, sexes and ages, each at the operating point, and calibration in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hilum.core.estimate import Estimate
+from hilum.judge.audit.material import Chosen, Material
+from hilum.judge.audit.schema import Row, at_least, at_most
+from hilum.judge.audit.verdict import Judged, decide, not_run
+from hilum.judge.metrics import Floats, auroc, ece
+from hilum.judge.strata import age_band
+
+
+def sources(material: Material) -> Judged:
+    """Are there sources with too many false alarms, or too many misses?"""
+    limits = material.limits
+    wrong = _rates(material, positive=False)
+    right = _rates(material, positive=True)
+    checks = []
+    if wrong:
+        name = max(wrong, key=lambda name: wrong[name].low)
+        what = f"false-positive rate, worst source: {name}"
+        checks.append(at_most(what, wrong[name], limits.false_positives, by_interval=True))
+    if right:
+        name = min(right, key=lambda name: right[name].high)
+        what = f"sensitivity, worst source: {name}"
+        checks.append(at_least(what, right[name], limits.sensitivity, by_interval=True))
+    if not checks:
+        return not_run(f"no source has {limits.min_films} films of a class")
+    rows = [
+        Row(name=f"false positives: {n}", measured=e, beyond=e.low > limits.false_positives)
+        for n, e in wrong.items()
+    ]
+    rows += [
+        Row(name=f"sensitivity: {n}", measured=e, beyond=e.high < limits.sensitivity)
+        for n, e in right.items()
+    ]
+    return decide(checks, "", rows, "share of films called at the operating point")
+
+
+def subgroups(material: Material) -> Judged:
+    """Does a view, a sex or an age band fare worse than the others?"""
+    limits = material.limits
+    gaps: dict[str, dict[str, Estimate]] = {"AUROC": {}, "sensitivity": {}, "specificity": {}}
+    for name, chosen in _subgroups(material):
+        for metric, found in _gaps(material, chosen):
+            gaps[metric][name] = found
+    checks, rows = [], []
+    for metric, of_parts in gaps.items():
+        limit = -(limits.subgroup_auroc if metric == "AUROC" else limits.subgroup_rate)
+        rows += [
+            Row(name=f"{metric}: {name}", measured=gap, beyond=gap.high < limit)
+            for name, gap in of_parts.items()
+        ]
+        if of_parts:
+            worst = min(of_parts, key=lambda name: of_parts[name].high)
+            what = f"{metric} of '{worst}' less that of the other films"
+            checks.append(at_least(what, of_parts[worst], limit, by_interval=True))
+    if not checks:
+        return not_run(f"no two subgroups have {limits.min_films} films of a class")
+    return decide(checks, "", rows, "metric of the subgroup less that of the other films")
+
+
+def calibration(material: Material) -> Judged:
+    """Does a stated probability mean what it says, over all films and in each source?"""
+    limits = material.limits
+    truth = material.truth.astype(np.float64)
+    chance = material.table["probability"].to_numpy(np.float64)
+    weight = material.table["weight"].to_numpy(np.float64) if "weight" in material.table else 1.0
+    error = material.estimate(lambda w: ece(truth, chance, np.asarray(w * weight)))
+    gaps: dict[str, Estimate] = {}
+    for name in np.unique(material.source):
+        here = material.source == name
+        if here.sum() >= 2 * limits.min_films:
+            gaps[str(name)] = _in_the_large(material, (chance - truth) * np.ones(here.size), here)
+    checks = [at_most("expected calibration error, all films", error, limits.ece)]
+    rows = [Row(name="ECE, all films", measured=error, beyond=error.low > limits.ece)]
+    for name, gap in gaps.items():
+        beyond = gap.low > limits.source_calibration or gap.high < -limits.source_calibration
+        rows.append(Row(name=f"stated less seen: {name}", measured=gap, beyond=beyond))
+    if gaps:
+        high = max(gaps, key=lambda name: gaps[name].low)
+        low = min(gaps, key=lambda name: gaps[name].high)
+        bound, say = limits.source_calibration, "stated less seen"
+        over = at_most(f"{say}, highest source: {high}", gaps[high], bound, by_interval=True)
+        under = at_least(f"{say}, lowest source: {low}", gaps[low], -bound, by_interval=True)
+        checks += [over, under]
+    return decide(checks, "", rows, "error of the probability")
+
+
+def _rates(material: Material, *, positive: bool) -> dict[str, Estimate]:
+    found = {}
+    for name in np.unique(material.source):
+        chosen = (material.source == name) & (material.truth == positive)
+        if chosen.sum() >= material.limits.min_films:
+            found[str(name)] = material.share(material.called, chosen)
+    return found
+
+
+def _subgroups(material: Material) -> Iterator[tuple[str, Chosen]]:
+    table = material.table
+    columns = {"view": table["view"], "sex": table["sex"], "age": table["age_years"].map(age_band)}
+    for column, values in columns.items():
+        names = sorted(set(values) - {""})
+        for name in names if len(names) > 1 else []:
+            yield f"{column} {name}", (values == name).to_numpy()
+
+
+def _gaps(material: Material, chosen: Chosen) -> Iterator[tuple[str, Estimate]]:
+    """Yield each metric of the subgroup less that of the films outside, with its interval."""
+    least = material.limits.min_films
+    truth, score, called = material.truth, material.score, material.called.astype(np.float64)
+    sizes = [int((side & part).sum()) for side in (truth, ~truth) for part in (chosen, ~chosen)]
+    if min(sizes) >= least:
+        yield (
+            "AUROC",
+            material.estimate(
+                lambda w: auroc(truth, score, w * chosen) - auroc(truth, score, w * ~chosen)
+            ),
+        )
+    if min(sizes[:2]) >= least:
+        yield "sensitivity", _gap(material, called, truth & chosen, truth & ~chosen)
+    if min(sizes[2:]) >= least:
+        yield "specificity", _gap(material, 1 - called, ~truth & chosen, ~truth & ~chosen)
+
+
+def _gap(material: Material, values: Floats, here: Chosen, there: Chosen) -> Estimate:
+    def mean(weights: Floats, part: Chosen) -> Floats:
+        total = weights @ part.astype(np.float64)
+        sums = weights @ (values * part)
+        nothing: Floats = np.full(total.shape, np.nan)
+        return np.divide(sums, total, out=nothing, where=total > 0)
+
+    return material.estimate(lambda w: mean(w, here) - mean(w, there))
+
+
+def _in_the_large(material: Material, error: Floats, here: Chosen) -> Estimate:
+    """Mean probability less share of positives, each film counted for those it stands for."""
+    weight = np.ones(here.size)
+    if "weight" in material.table:
+        weight = material.table["weight"].to_numpy(np.float64)
+    values, counts = error[here], weight[here]
+    return material.estimate(lambda w: (w * counts) @ values / (w @ counts), here)

@@ -1,0 +1,242 @@
+"""Films: open each once, change it in every way that is asked for, keep what the model says."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hilum.bundle.onnx import cores
+from hilum.core.errors import CohortError, ImageError, RejectedImageError
+from hilum.core.radiograph import Radiograph
+from hilum.core.reading import Status
+from hilum.image.lungs import Lungs
+from hilum.image.nuisance import nuisance_features
+from hilum.image.open import open_radiograph
+from hilum.image.perturb import PERTURBATIONS
+from hilum.judge.audit.report import Example
+from hilum.judge.predictions import NUISANCE_PREFIX
+from hilum.judge.schema import NotRead
+from hilum.serve import gate
+from hilum.serve.audit.examples import example_of
+from hilum.serve.audit.subject import FindLungs, Look, Subject
+from hilum.serve.prefetch import batches, prefetch
+
+T = TypeVar("T")
+
+BATCH = 8
+MIN_LUNGS = 0.02
+"""Of the film; a smaller mask is no pair of lungs, and the tests of the lungs skip the film."""
+
+GUARDED = ("inverted",)
+"""Perturbations that a reader may rightly refuse; they are read as a user's film would be."""
+
+
+@dataclass(slots=True)
+class Measured:
+    """What became of the films; lists run over the films that were read.
+
+    Attributes:
+        rows: of the table of ``Material``.
+        variants: perturbation -> scores.
+        evidence, area: shares in the lungs; NaN without lungs or maps.
+        examples: films with all that was done to them.
+        not_read: with the reason.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    variants: dict[str, list[float]] = field(default_factory=dict)
+    embedding: list[NDArray[np.float32]] = field(default_factory=list)
+    evidence: list[float] = field(default_factory=list)
+    area: list[float] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+    not_read: list[NotRead] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Film:
+    case: dict[str, Any]
+    radiograph: Radiograph
+    lungs: Lungs | None
+    nuisance: dict[str, float]
+
+
+def measure(
+    subject: Subject,
+    cases: pd.DataFrame,
+    label: str,
+    variants: Sequence[str],
+    *,
+    find_lungs: FindLungs | None,
+    threshold: float | None,
+    seed: int = 0,
+    progress: bool = False,
+) -> Measured:
+    """Score every film as it is and changed.
+
+    Args:
+        cases: from ``sample``.
+        variants: names in ``PERTURBATIONS``.
+        find_lungs: None where lungs are not to be had.
+        threshold: for the captions of the examples; None where it is not known yet.
+
+    Raises:
+        CohortError: not one film could be read.
+    """
+    found = Measured(variants={name: [] for name in variants})
+    records: list[dict[Any, Any]] = cases.to_dict("records")
+    opened = prefetch(
+        lambda case: _open(case, find_lungs), records, workers=cores(), ahead=2 * BATCH
+    )
+    shown: set[float] = set()
+    for batch in batches(watched(opened, len(records), progress), BATCH):
+        films = [one for one in batch if isinstance(one, _Film)]
+        found.not_read += [one for one in batch if isinstance(one, NotRead)]
+        if films:
+            _score(subject, films, label, found, seed, shown, threshold)
+    if not found.rows:
+        first = found.not_read[0]
+        raise CohortError(
+            f"none of {len(records)} films could be read; the first: {first.case_id}: "
+            f"{first.reason}",
+            hint="check that the paths of the table still hold",
+        )
+    return found
+
+
+def _open(case: dict[str, Any], find_lungs: FindLungs | None) -> _Film | NotRead:
+    try:
+        radiograph = open_radiograph(case["path"])
+        gate.check(radiograph)
+        lungs = None if find_lungs is None else find_lungs(radiograph)
+    except ImageError as error:
+        refused = isinstance(error, RejectedImageError)
+        status = Status.REFUSED if refused else Status.ERROR
+        reason = error.message.removeprefix(f"{case['path']}: ")
+        return NotRead(case_id=case["case_id"], status=status, reason=reason)
+    measured = {f"{NUISANCE_PREFIX}{k}": v for k, v in nuisance_features(radiograph).items()}
+    usable = lungs is not None and lungs.area >= MIN_LUNGS
+    return _Film(case, radiograph, lungs if usable else None, measured)
+
+
+def _score(
+    subject: Subject,
+    films: list[_Film],
+    label: str,
+    found: Measured,
+    seed: int,
+    shown: set[float],
+    threshold: float | None,
+) -> None:
+    lungs = [film.lungs for film in films]
+    plain = subject.look([film.radiograph for film in films], lungs, detail=True)
+    read = np.isfinite(plain.score)
+    for film, sound in zip(films, read, strict=True):
+        if not sound:
+            reason = "the model gave no score"
+            status = Status.REFUSED
+            found.not_read.append(
+                NotRead(case_id=film.case["case_id"], status=status, reason=reason)
+            )
+    changed = {name: _changed(subject, films, name, seed) for name in found.variants}
+    for i in np.flatnonzero(read):
+        film = films[i]
+        found.rows.append(_row(film, label, plain, int(i)))
+        for name, scores in found.variants.items():
+            scores.append(float(changed[name][i]))
+        share, area = _in_lungs(film, plain, int(i))
+        found.evidence.append(share)
+        found.area.append(area)
+        if plain.embedding is not None:
+            found.embedding.append(plain.embedding[i])
+        truth = float(film.case[label])
+        if truth not in shown and (film.lungs is not None or len(shown) + 1 < len(found.rows)):
+            shown.add(truth)
+            scores_of = {name: float(changed[name][i]) for name in found.variants}
+            maps = None if plain.evidence is None else plain.evidence[i]
+            found.examples.append(
+                example_of(
+                    film.radiograph,
+                    film.lungs,
+                    float(plain.score[i]),
+                    scores_of,
+                    maps,
+                    title=f"{film.case['case_id']}: {label} {'present' if truth else 'absent'}",
+                    threshold=threshold,
+                    seed=seed_of(seed, film.case["case_id"]),
+                )
+            )
+
+
+def _changed(subject: Subject, films: list[_Film], name: str, seed: int) -> NDArray[np.float64]:
+    """Scores (N,) of the films changed by ``name``; NaN where it needs lungs and has none."""
+    how = PERTURBATIONS[name]
+    usable = [i for i, film in enumerate(films) if film.lungs is not None or not how.lungs]
+    scores = np.full(len(films), np.nan)
+    if not usable:
+        return scores
+    changed, lungs = [], []
+    for film in (films[i] for i in usable):
+        mask = film.lungs.on_film(film.radiograph.shape) if film.lungs and how.lungs else None
+        generator = np.random.default_rng(seed_of(seed, film.case["case_id"]))
+        changed.append(how.change(film.radiograph, mask, generator))
+        lungs.append(film.lungs if how.same_place else None)
+    guarded = name in GUARDED
+    scores[usable] = subject.guarded(changed) if guarded else subject.look(changed, lungs).score
+    return scores
+
+
+def seed_of(seed: int, case_id: str) -> tuple[int, int]:
+    """Return the seed of one film's random numbers: the same in every sample and order."""
+    return seed, zlib.crc32(case_id.encode())
+
+
+def _row(film: _Film, label: str, plain: Look, i: int) -> dict[str, Any]:
+    score = float(plain.score[i])
+    chance = score if plain.probability is None else float(plain.probability[i])
+    return {
+        **film.case,
+        "label": label,
+        "truth": float(film.case[label]),
+        "score": score,
+        "probability": chance,
+        **film.nuisance,
+    }
+
+
+def _in_lungs(film: _Film, plain: Look, i: int) -> tuple[float, float]:
+    """Share of the evidence for the label in the lungs, and their share of where it could lie."""
+    if film.lungs is None:
+        return float("nan"), float("nan")
+    mask = film.lungs.on_film(film.radiograph.shape)
+    if plain.evidence is None:
+        return float("nan"), float(mask.mean())
+    looked = np.isfinite(plain.evidence[i])
+    speaks_for = np.clip(np.where(looked, plain.evidence[i], 0), 0, None)
+    total = float(speaks_for.sum())
+    share = float(speaks_for[mask].sum()) / total if total > 0 else float("nan")
+    return share, float((mask & looked).sum() / max(int(looked.sum()), 1))
+
+
+def watched(films: Iterable[T], total: int, progress: bool) -> Iterator[T]:
+    """Show a bar on stderr while films pass."""
+    from tqdm import tqdm
+
+    every_s = 0.5 if sys.stderr.isatty() else 10
+    return iter(
+        tqdm(
+            films,
+            total=total,
+            desc="auditing",
+            unit="film",
+            delay=1,
+            mininterval=every_s,
+            disable=not progress,
+        )
+    )
