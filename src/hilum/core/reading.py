@@ -61,6 +61,8 @@ class Finding(BaseModel):
             its absence ("absent"), both ("indeterminate") or "none" of them, when the score is
             unusual for either; None if the bundle has no conformal calibration.
         coverage: of the prediction set, nominal.
+        in_lung_share: share of the positive evidence that lies inside the lungs, in [0, 1]; None
+            without evidence maps or lungs, or where nothing speaks for the label.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +79,7 @@ class Finding(BaseModel):
     prevalence: float | None = Field(default=None, ge=0, le=1)
     prediction_set: PredictionSet | None = None
     coverage: float | None = Field(default=None, gt=0, lt=1)
+    in_lung_share: float | None = Field(default=None, ge=0, le=1)
 
 
 class Reading(BaseModel):

@@ -25,8 +25,9 @@ from hilum.core.config import did_you_mean
 from hilum.core.errors import BundleError, ConfigError
 from hilum.core.labels import Label
 from hilum.core.radiograph import Radiograph
-from hilum.core.reading import Reading, Status
+from hilum.core.reading import Finding, Reading, Status
 from hilum.image.lungs import Lungs
+from hilum.serve.attribution import in_lung_share
 from hilum.serve.film import Film, open_film
 from hilum.serve.findings import check_prevalence, choose_points, findings_of
 from hilum.serve.prefetch import batches, prefetch
@@ -255,8 +256,8 @@ class Reader:
             if film.inputs is None or logits is None:
                 examined.append(Examined(self._unread(film), film.radiograph, lungs=film.lungs))
                 continue
-            reading = self._reading(film, logits[row], operating_point, prevalence, each_ms)
             maps = None if evidence is None else evidence[row]
+            reading = self._reading(film, logits[row], maps, operating_point, prevalence, each_ms)
             examined.append(Examined(reading, film.radiograph, maps, film.lungs))
             row += 1
         return examined
@@ -265,21 +266,34 @@ class Reader:
         self,
         film: Film,
         logits: Logits,
+        evidence: Evidence | None,
         operating_point: str | None,
         prevalence: float | None,
         each_ms: float,
     ) -> Reading:
         if not np.isfinite(logits).all():
             return self._unread(film.failed(f"the network answered {logits.tolist()}"))
+        findings = findings_of(self.bundle.manifest, logits, operating_point, prevalence)
         return Reading(
             path=film.path,
             status=Status.READ,
-            findings=findings_of(self.bundle.manifest, logits, operating_point, prevalence),
+            findings=findings if evidence is None else self._attributed(findings, evidence, film),
             bundle=self.bundle.identity,
             elapsed_ms=round(film.elapsed_ms + each_ms, 2),
             film=film.facts,
             history=film.history,
             notes=film.notes,
+        )
+
+    def _attributed(
+        self, findings: tuple[Finding, ...], evidence: Evidence, film: Film
+    ) -> tuple[Finding, ...]:
+        """Say of each finding how much of what speaks for it lies inside the lungs."""
+        shape = film.facts["height"], film.facts["width"]
+        shares = [in_lung_share(self.preprocess, each, shape, film.lungs) for each in evidence]
+        return tuple(
+            finding.model_copy(update={"in_lung_share": share})
+            for finding, share in zip(findings, shares, strict=True)
         )
 
     def _unread(self, film: Film) -> Reading:
