@@ -33,7 +33,7 @@ from hilum.learn.loggers import build_loggers
 from hilum.learn.module import Learner, evidence_network
 from hilum.learn.networks import build_network
 from hilum.learn.pretrain import pretrain
-from hilum.learn.recipe import Recipe
+from hilum.learn.recipe import Recipe, TomlRecipe
 from hilum.learn.sampling import EpochSampler, balanced_weights
 from hilum.learn.seeds import WEIGHTS, derive_seed
 
@@ -145,13 +145,13 @@ def _fit(
     return FitResult(network, train, val, best.best_epoch, curves.rows, best.elapsed(), name, out)
 
 
-def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
+def claim(out: Path, recipe: TomlRecipe, *, resume: bool) -> None:
     """Take ``out`` as the folder of this run, or raise ``ConfigError`` when it is another's."""
     if is_secondary():
         return
     stored = out / RECIPE
     if stored.is_file() and resume:
-        if different := Recipe.load(stored).differs_from(recipe):
+        if different := type(recipe).load(stored).differs_from(recipe):
             raise ConfigError(
                 f"{out}: cannot resume, the recipe differs in {'; '.join(different)}",
                 hint="train into another folder with --out",

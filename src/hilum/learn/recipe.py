@@ -144,16 +144,8 @@ class BundleSpec(Config):
     intended_use: str = "Research on adult frontal chest radiographs; not a medical device."
 
 
-class Recipe(Config):
-    """A whole run; every table but ``[data]`` may be left out."""
-
-    data: Data
-    split: SplitSpec = SplitSpec()
-    preprocess: Preprocess = Preprocess()
-    network: NetworkSpec = NetworkSpec()
-    augmentation: Augmentation = Augmentation()
-    fit: Fit = Fit()
-    bundle: BundleSpec = BundleSpec()
+class TomlRecipe(Config):
+    """A whole run as one TOML file, in which "none" stands for None."""
 
     @model_validator(mode="before")
     @classmethod
@@ -164,11 +156,23 @@ class Recipe(Config):
         """Return every setting, defaults too, as TOML that reads back to an equal recipe."""
         return tomli_w.dumps(_replace(self.model_dump(mode="json"), None, UNSET))
 
-    def differs_from(self, other: Recipe) -> list[str]:
+    def differs_from(self, other: TomlRecipe) -> list[str]:
         """Name the settings that differ, as "fit.epochs: 6 and 8"."""
         ours, theirs = _flat(self.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
         keys = [key for key in ours | theirs if ours.get(key) != theirs.get(key)]
         return [f"{key}: {ours.get(key)} and {theirs.get(key)}" for key in keys]
+
+
+class Recipe(TomlRecipe):
+    """A whole run; every table but ``[data]`` may be left out."""
+
+    data: Data
+    split: SplitSpec = SplitSpec()
+    preprocess: Preprocess = Preprocess()
+    network: NetworkSpec = NetworkSpec()
+    augmentation: Augmentation = Augmentation()
+    fit: Fit = Fit()
+    bundle: BundleSpec = BundleSpec()
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
