@@ -65,6 +65,66 @@ def test_the_point_carries_its_cost_with_intervals_and_n():
     assert point.rule == "sensitivity of at least 0.9"
 
 
+def _by_source():
+    """Three sources of negatives alone, one of which scores high, and one with positives."""
+    rng = np.random.default_rng(1)
+    parts = {"east": (0, 0.30), "west": (0, 0.55), "few": (0, 0.95), "north": (1, 0.70)}
+    sizes = {"east": 300, "west": 60, "few": 5, "north": 200}
+    truth = np.concatenate([np.full(sizes[s], parts[s][0]) for s in parts])
+    score = np.concatenate([rng.normal(parts[s][1], 0.1, sizes[s]) for s in parts]).clip(0, 1)
+    return truth, score, np.repeat(list(parts), list(sizes.values()))
+
+
+def test_the_worst_source_holds_the_threshold_up_and_small_ones_do_not():
+    truth, score, sources = _by_source()
+    free = choose_threshold(truth, score)
+    held = choose_threshold(truth, score, rule="worst-source", target=0.9, sources=sources)
+    false_positives = {s: (score >= held)[sources == s].mean() for s in ("east", "west", "few")}
+    assert (score >= free)[sources == "west"].mean() > 0.1
+    assert false_positives["east"] <= 0.1
+    assert false_positives["west"] <= 0.1
+    assert false_positives["few"] > 0.1
+    levels = np.append(score[score < held], -1.0)  # any lower one lets too many of west through
+    assert (score[sources == "west"] >= levels.max()).mean() > 0.1
+
+
+def test_the_worst_source_rule_is_youden_where_nothing_holds_it_up():
+    truth, score, sources = _by_source()
+    easy = sources != "west"
+    truth, score, sources = truth[easy], score[easy], sources[easy]
+    held = choose_threshold(truth, score, rule="worst-source", target=0.9, sources=sources)
+    assert held == choose_threshold(truth, score)
+
+
+def test_the_cost_is_given_for_each_source_with_enough_films():
+    truth, score, sources = _by_source()
+    point = choose_operating_point(
+        truth,
+        score,
+        np.arange(truth.size),
+        label=Label.COVID_19,
+        name="balanced",
+        chosen_on="left-out sources",
+        sources=sources,
+        rule="worst-source",
+        folds=50,
+    )
+    costs = {cost.source: cost for cost in point.sources}
+    assert set(costs) == {"east", "west", "north"}
+    assert costs["west"].specificity.value == pytest.approx(
+        (score[sources == "west"] < point.threshold).mean()
+    )
+    assert np.isnan(costs["west"].sensitivity.value)
+    assert costs["west"].sensitivity.note == "fewer than 20 films"
+    assert (costs["north"].positives, costs["north"].negatives) == (200, 0)
+    assert "every source of negatives alone" in point.rule
+
+
+def test_the_worst_source_needs_the_sources():
+    with pytest.raises(ConfigError, match="needs the source"):
+        choose_threshold([0, 1], [0.2, 0.4], rule="worst-source")
+
+
 def test_one_class_and_odd_targets_are_refused():
     with pytest.raises(CohortError, match="one class"):
         choose_threshold([1, 1], [0.2, 0.4])

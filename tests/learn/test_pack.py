@@ -109,7 +109,7 @@ def test_the_decisions_are_fitted_on_val_and_too_few_films_say_so(packed: Packed
     assert output.operating_points[1].sensitivity.value >= 0.95
     assert output.operating_points[2].specificity.value >= 0.95
     assert output.calibration.method == "identity"
-    assert output.calibration.note == "3 patients of one class; a calibration needs 20 of each"
+    assert output.calibration.note == "6 patients of one class; a calibration needs 20 of each"
     assert output.conformal is None
 
 

@@ -64,6 +64,7 @@ def train(
     command: str,
     resume: bool = False,
     machine: Machine = Machine(),
+    out_of_source: pd.DataFrame | None = None,
     tell: Tell = lambda _: None,
 ) -> Trained:
     """Run a recipe.
@@ -74,6 +75,8 @@ def train(
         root: where the collections of the recipe lie; None if it names a cases table.
         command: stored in the bundle; must name no folder.
         resume: go on with a run that was broken off.
+        machine: where to train.
+        out_of_source: as in ``pack_bundle``: what the decisions are fitted on instead of val.
         tell: gets one line for each stage.
 
     Raises:
@@ -91,7 +94,14 @@ def train(
     )
     tell(f"best epoch {result.best_epoch} of {len(result.rows)}; packing the bundle")
     folder = out / BUNDLE
-    pack_bundle(result, recipe, gathered.cases, folder, command=command)
+    pack_bundle(
+        result,
+        recipe,
+        gathered.cases,
+        folder,
+        command=command,
+        out_of_source=out_of_source,
+    )
     evaluation = _evaluate(folder, gathered.cases, out / REPORT, command, tell)
     _drop_cache(out / "films")
     return Trained(open_bundle(folder), evaluation, result, gathered)

@@ -1,19 +1,23 @@
-"""Operating points: choose a threshold on validation cases, and say what it costs."""
+"""Operating points: choose a threshold on validation cases, and say what it costs, by source."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from hilum.core.errors import CohortError, ConfigError
+from hilum.core.estimate import Estimate
 from hilum.core.labels import Label
-from hilum.judge.calibration import OperatingPoint
+from hilum.judge.calibration import OperatingPoint, SourceCost
 from hilum.judge.metrics import Floats
 from hilum.judge.panel import Scored, measure
 
-Rule = Literal["youden", "sensitivity", "specificity"]
+Rule = Literal["youden", "sensitivity", "specificity", "worst-source"]
+
+LEAST_OF_SOURCE = 20
+"""Films of a class that a source needs before its share of errors counts for or against a point."""
 
 
 def choose_operating_point(
@@ -24,6 +28,7 @@ def choose_operating_point(
     label: Label,
     name: str,
     chosen_on: str,
+    sources: ArrayLike | None = None,
     rule: Rule = "youden",
     target: float = 0.9,
     folds: int = 1000,
@@ -36,8 +41,12 @@ def choose_operating_point(
         score: (N,) in [0, 1].
         groups: (N,) patient of each case.
         chosen_on: the cases in words: "val of default split, 4 sources".
-        rule: "youden": largest sensitivity + specificity - 1 (Youden, Cancer 1950); else the
-            threshold that reaches ``target`` of the named metric and loses least of the other.
+        sources: (N,) where each case comes from; the point then says what it costs on each source
+            with at least ``LEAST_OF_SOURCE`` films of a class.
+        rule: "youden": largest sensitivity + specificity - 1 (Youden, Cancer 1950);
+            "worst-source": the same, among thresholds whose specificity is at least ``target`` on
+            every such source that has negatives alone; else the threshold that reaches ``target``
+            of the named metric and loses least of the other.
 
     Raises:
         CohortError: the known cases hold one class only.
@@ -46,10 +55,10 @@ def choose_operating_point(
     truths, scores = np.asarray(truth, np.float64), np.asarray(score, np.float64)
     known = ~np.isnan(truths)
     present, scores, owners = truths[known] == 1, scores[known], np.asarray(groups)[known]
-    threshold = choose_threshold(present, scores, rule=rule, target=target)
+    places = None if sources is None else np.asarray(sources)[known].astype(str)
+    threshold = choose_threshold(present, scores, rule=rule, target=target, sources=places)
     cases = Scored(present, scores, scores, scores >= threshold, owners.astype(str))
-    both = ("sensitivity", "specificity")
-    cost = measure(cases, prevalence=0.5, names=both, folds=folds, seed=seed)
+    cost = measure(cases, prevalence=0.5, names=_BOTH, folds=folds, seed=seed)
     return OperatingPoint(
         name=name,
         label=label,
@@ -57,12 +66,44 @@ def choose_operating_point(
         sensitivity=cost["sensitivity"],
         specificity=cost["specificity"],
         chosen_on=chosen_on,
-        rule="largest Youden index" if rule == "youden" else f"{rule} of at least {target:g}",
+        rule=_in_words(rule, target),
+        sources=() if places is None else cost_by_source(cases, places, folds=folds, seed=seed),
     )
 
 
+_BOTH = ("sensitivity", "specificity")
+
+
+def cost_by_source(
+    cases: Scored, sources: NDArray[np.str_], *, folds: int = 1000, seed: int = 0
+) -> tuple[SourceCost, ...]:
+    """Measure sensitivity and specificity on each source with ``LEAST_OF_SOURCE`` of a class."""
+    rows = []
+    for source in np.unique(sources):
+        part = cases.where(sources == source)
+        counts = {"sensitivity": int(part.truth.sum()), "specificity": int((~part.truth).sum())}
+        names = [name for name in _BOTH if counts[name] >= LEAST_OF_SOURCE]
+        if not names:
+            continue
+        found = measure(part, prevalence=0.5, names=names, folds=folds, seed=seed)
+        few = f"fewer than {LEAST_OF_SOURCE} films"
+        missing = {n: Estimate.undefined(counts[n], few) for n in _BOTH if n not in names}
+        positives, negatives = counts.values()
+        rows.append(
+            SourceCost(
+                source=str(source), positives=positives, negatives=negatives, **found, **missing
+            )
+        )
+    return tuple(rows)
+
+
 def choose_threshold(
-    truth: ArrayLike, score: ArrayLike, *, rule: Rule = "youden", target: float = 0.9
+    truth: ArrayLike,
+    score: ArrayLike,
+    *,
+    rule: Rule = "youden",
+    target: float = 0.9,
+    sources: ArrayLike | None = None,
 ) -> float:
     """Return the threshold on the score that ``rule`` asks for; present is score >= threshold.
 
@@ -81,7 +122,38 @@ def choose_threshold(
             hint="choose it on cases with and without the label",
         )
     levels, sens, spec = _tradeoff(present, scores)
+    if rule == "worst-source":
+        first = _cleared_everywhere(levels, present, scores, sources, target)
+        return _midway(levels, first + int(np.argmax((sens + spec)[first:])))
     return _midway(levels, _pick(sens, spec, rule, target))
+
+
+def _cleared_everywhere(
+    levels: Floats, present: np.ndarray, scores: Floats, sources: ArrayLike | None, target: float
+) -> int:
+    """Return the place of the lowest level that clears ``target`` of each source of negatives."""
+    if sources is None:
+        raise ConfigError("the rule 'worst-source' needs the source of each case")
+    places, first = np.asarray(sources), 0
+    for source in np.unique(places):
+        here = places == source
+        if here.sum() < LEAST_OF_SOURCE or present[here].any():
+            continue
+        spec = np.searchsorted(np.sort(scores[here]), levels, side="left") / here.sum()
+        enough = np.flatnonzero(spec >= target - 1e-12)
+        first = max(first, int(enough[0]) if enough.size else levels.size - 1)
+    return first
+
+
+def _in_words(rule: Rule, target: float) -> str:
+    if rule == "youden":
+        return "largest Youden index"
+    if rule == "worst-source":
+        return (
+            "largest Youden index with a specificity of at least "
+            f"{target:g} on every source of negatives alone"
+        )
+    return f"{rule} of at least {target:g}"
 
 
 def _tradeoff(present: np.ndarray, scores: Floats) -> tuple[Floats, Floats, Floats]:

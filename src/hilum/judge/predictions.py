@@ -26,8 +26,12 @@ TEXT = (
 NUISANCE_PREFIX = "nuisance_"
 
 
-def read_predictions(path: Path) -> pd.DataFrame:
+def read_predictions(path: Path, *, split: str | None = None) -> pd.DataFrame:
     """Read a CSV of predictions; see ``check_predictions``.
+
+    Args:
+        path: the CSV.
+        split: keep only the rows whose column ``split`` says this, if there is such a column.
 
     Raises:
         CohortError: no such file, not a table, or a fault in it.
@@ -36,6 +40,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, dtype={"case_id": str})
     except (OSError, ValueError) as error:
         raise CohortError(f"{path}: {error}", hint="expected a CSV with a header") from None
+    if split is not None and "split" in table:
+        table = table[table["split"] == split]
     return check_predictions(table, where=str(path))
 
 

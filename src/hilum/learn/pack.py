@@ -19,8 +19,8 @@ from hilum.bundle.lungs import LUNGS, LUNGS_SPEC
 from hilum.bundle.manifest import ENVIRONMENT, MANIFEST, MODEL, LabelOutput, Manifest
 from hilum.core.files import write_text
 from hilum.core.labels import CODES, Label
-from hilum.judge.calibration import OperatingPoint
-from hilum.judge.operating import choose_operating_point
+from hilum.judge.decisions import Decisions, fit_decisions
+from hilum.judge.predictions import check_predictions
 from hilum.learn.environment import describe_environment
 from hilum.learn.export import Parity, export_onnx, open_session, run_session, sigmoid
 from hilum.learn.films import Films, fingerprint
@@ -29,6 +29,8 @@ from hilum.learn.predict import inputs_of
 from hilum.learn.recipe import Recipe
 
 PARITY_FILMS = 64
+OUT_OF_SOURCE = "left-out sources, each film scored by a network that never saw its source"
+"""How ``chosen_on`` and ``fitted_on`` begin where such predictions were given."""
 SPLITS = "splits.csv"
 LARGEST_SPLIT = 50_000
 
@@ -47,7 +49,13 @@ Research use only; not a medical device. There is no warranty.
 
 
 def pack_bundle(
-    result: FitResult, recipe: Recipe, cases: pd.DataFrame, folder: Path, *, command: str
+    result: FitResult,
+    recipe: Recipe,
+    cases: pd.DataFrame,
+    folder: Path,
+    *,
+    command: str,
+    out_of_source: pd.DataFrame | None = None,
 ) -> Parity:
     """Write a sealed bundle, not yet evaluated, to ``folder`` (replaced if it exists).
 
@@ -56,19 +64,26 @@ def pack_bundle(
         recipe: of the same run.
         cases: every film of the run, with ``split``: "test" among them.
         command: what to type to make it again; must name no folder.
+        out_of_source: predictions (``hilum.judge.predictions``) of films by networks of the same
+            recipe that never saw the film's source. Calibration, operating points and conformal
+            sets are fitted on them instead of on val, whose sources were seen, so that its scores
+            are over-confident anywhere else. A column ``split`` keeps its "test" rows. A label
+            without rows there is fitted on val.
 
     Returns:
         How far ONNX Runtime is from torch on films of val.
 
     Raises:
         BundleError: that is too far.
+        CohortError: a fault in ``out_of_source``, or a label of one class.
     """
     staging = folder.with_name(f".{folder.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
         parity = _export(result, recipe, staging / MODEL)
-        manifest = _manifest(result, recipe, staging / MODEL, parity)
+        foreign = None if out_of_source is None else _foreign(out_of_source)
+        manifest = _manifest(result, recipe, staging / MODEL, parity, foreign)
         for name in (LUNGS, LUNGS_SPEC):  # the network whose lungs the films were cut to
             shutil.copyfile(DEFAULT_BUNDLE / name, staging / name)
         write_text(staging / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
@@ -105,12 +120,19 @@ def score_films(model: Path, films: Films, recipe: Recipe) -> NDArray[np.float64
     return sigmoid(np.concatenate(parts))
 
 
-def _manifest(result: FitResult, recipe: Recipe, model: Path, parity: Parity) -> Manifest:
+def _manifest(
+    result: FitResult,
+    recipe: Recipe,
+    model: Path,
+    parity: Parity,
+    foreign: pd.DataFrame | None,
+) -> Manifest:
     scores = score_films(model, result.val, recipe)
-    outputs = [
-        _output(label, result, scores[:, place], place, has_evidence=parity.evidence is not None)
-        for place, label in enumerate(recipe.data.labels)
-    ]
+    outputs = []
+    for place, label in enumerate(recipe.data.labels):
+        decisions = _decide(label, result.val.cases, scores[:, place], foreign)
+        has_evidence = parity.evidence is not None
+        outputs.append(_output(label, result, decisions, place, has_evidence=has_evidence))
     return Manifest(
         name=recipe.bundle.name,
         version=recipe.bundle.version,
@@ -128,7 +150,7 @@ def _manifest(result: FitResult, recipe: Recipe, model: Path, parity: Parity) ->
 def _output(
     label: Label,
     result: FitResult,
-    scores: NDArray[np.float64],
+    decisions: Decisions,
     place: int,
     *,
     has_evidence: bool,
@@ -141,19 +163,42 @@ def _output(
         scheme=code.scheme if code else None,
         meaning=code.meaning if code else None,
         bias=float(bias.detach()[place]) if isinstance(bias, torch.Tensor) else None,
-        operating_points=(_balanced(label, result.val.cases, scores),),
+        calibration=decisions.calibration,
+        operating_points=decisions.operating_points,
+        conformal=decisions.conformal,
     )
 
 
-def _balanced(label: Label, val: pd.DataFrame, scores: NDArray[np.float64]) -> OperatingPoint:
-    return choose_operating_point(
+def _decide(
+    label: Label, val: pd.DataFrame, scores: NDArray[np.float64], foreign: pd.DataFrame | None
+) -> Decisions:
+    """Fit the decisions of one label on films out of source if there are, else on val."""
+    if foreign is not None and len(rows := foreign[foreign["label"] == label.value]):
+        known = rows[rows["truth"].notna()].assign(patient_id=rows["group"])
+        return fit_decisions(
+            rows["truth"].to_numpy(),
+            rows["score"].to_numpy(),
+            rows["group"].to_numpy(),
+            label=label,
+            fitted_on=f"{OUT_OF_SOURCE}: {describe_films(known)}",
+            sources=rows["cohort"].to_numpy(),
+            out_of_source=True,
+        )
+    return fit_decisions(
         val[label.value].to_numpy(),
         scores,
         owners(val).to_numpy(),
         label=label,
-        name="balanced",
-        chosen_on=f"val: {describe_films(val[val[label.value].notna()])}",
+        fitted_on=f"val: {describe_films(val[val[label.value].notna()])}",
+        sources=val["cohort"].to_numpy(),
     )
+
+
+def _foreign(predictions: pd.DataFrame) -> pd.DataFrame:
+    if "split" in predictions:
+        predictions = predictions[predictions["split"] == "test"]
+    table = check_predictions(predictions, where="out-of-source predictions")
+    return table.assign(cohort=table["cohort"].where(table["cohort"] != "", table["source"]))
 
 
 def describe_films(cases: pd.DataFrame) -> str:

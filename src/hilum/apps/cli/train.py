@@ -40,6 +40,13 @@ def train(
         Path | None,
         typer.Option("-o", "--out", help="Run folder; else runs/ and the name of the recipe."),
     ] = None,
+    out_of_source: Annotated[
+        Path | None,
+        typer.Option(
+            help="Predictions of films whose source their network never saw: calibrate and choose "
+            "operating points on them instead of on val."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last whole epoch of the run folder.")
     ] = False,
@@ -51,9 +58,10 @@ def train(
 
     Reads the collections, leaves out what the recipe does not want (counted), links copies of a
     film, splits by patient, trains, keeps the epoch that is best on val, writes ONNX (checked
-    against torch), chooses operating points on val, and evaluates once on test. The run folder
-    gets curves.csv and curves.png while it runs, and the bundle at the end. A run that was
-    killed goes on with --resume.
+    against torch), fits calibration, operating points and conformal sets on val (or on the
+    predictions of --out-of-source, which are honest about other hospitals), and evaluates once
+    on test. The run folder gets curves.csv and curves.png while it runs, and the bundle at the
+    end. A run that was killed goes on with --resume.
 
     \b
     Example:
@@ -66,10 +74,12 @@ def train(
     require("evaluate")
     from hilum.apps.training import Machine, data_root
     from hilum.apps.training import train as run
+    from hilum.judge.predictions import read_predictions
     from hilum.learn.environment import command_line
     from hilum.learn.fit import is_secondary
     from hilum.learn.recipe import Recipe
 
+    foreign = None if out_of_source is None else read_predictions(out_of_source, split="test")
     trained = run(
         Recipe.load(recipe, settings or []),
         out or Path("runs") / recipe.stem,
@@ -77,6 +87,7 @@ def train(
         command=command_line(),
         resume=resume,
         machine=Machine(device.value, devices),
+        out_of_source=foreign,
         tell=(lambda _: None) if is_secondary() else _tell,
     )
     if as_json:

@@ -1,0 +1,93 @@
+"""Decisions: all that turns the score of one label into an answer, fitted on the same cases.
+
+Packing a bundle and ``hilum calibrate`` call this one function, on cases that the weights were not
+fitted to: val, films of sources left out of training, or the films of a site.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from numpy.typing import ArrayLike
+
+from hilum.core.labels import Label
+from hilum.judge.calibration import Calibration, OperatingPoint
+from hilum.judge.calibrators import Asked, fit_calibration
+from hilum.judge.conformal import COVERAGE, Conformal, fit_conformal
+from hilum.judge.operating import Rule, choose_operating_point
+
+POINTS: dict[str, tuple[Rule, float]] = {
+    "balanced": ("youden", 0.9),
+    "sensitive": ("sensitivity", 0.95),
+    "specific": ("specificity", 0.95),
+}
+"""Name -> rule and its target; the first is the default of a reading."""
+
+CAPPED: tuple[Rule, float] = ("worst-source", 0.9)
+"""The rule of "balanced" where the cases come from sources that their network never saw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What a ``LabelOutput`` holds beside its weights."""
+
+    calibration: Calibration
+    operating_points: tuple[OperatingPoint, ...]
+    conformal: Conformal | None
+
+
+def fit_decisions(
+    truth: ArrayLike,
+    score: ArrayLike,
+    groups: ArrayLike,
+    *,
+    label: Label,
+    fitted_on: str,
+    sources: ArrayLike | None = None,
+    out_of_source: bool = False,
+    method: Asked = "auto",
+    coverage: float = COVERAGE,
+    folds: int = 1000,
+    seed: int = 0,
+) -> Decisions:
+    """Fit calibration, operating points and conformal sets of one label.
+
+    Args:
+        truth: (N,) 1, 0 or NaN; NaN is left out.
+        score: (N,) in [0, 1].
+        groups: (N,) patient of each case.
+        label: whose decisions these are.
+        fitted_on: the cases in words.
+        sources: (N,) where each case comes from, for the cost of a point by source.
+        out_of_source: each score was given by a network that never saw the case's source; then
+            "balanced" also holds false positives to 10 % on every source of negatives alone.
+        method: of ``fit_calibration``.
+        coverage: of ``fit_conformal``.
+        folds: bootstrap resamples behind the intervals of the operating points.
+        seed: of folds and resamples.
+
+    Raises:
+        CohortError: the known cases hold one class only.
+    """
+    rules = POINTS | ({"balanced": CAPPED} if out_of_source else {})
+    points = [
+        choose_operating_point(
+            truth,
+            score,
+            groups,
+            label=label,
+            name=name,
+            chosen_on=fitted_on,
+            sources=sources,
+            rule=rule,
+            target=target,
+            folds=folds,
+            seed=seed,
+        )
+        for name, (rule, target) in rules.items()
+    ]
+    calibration = fit_calibration(
+        truth, score, groups, fitted_on=fitted_on, method=method, seed=seed
+    )
+    sets = fit_conformal(truth, score, fitted_on=fitted_on, coverage=coverage)
+    return Decisions(calibration, tuple(points), sets)
