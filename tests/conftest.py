@@ -122,6 +122,37 @@ def small_bundle(make_bundle: Callable[..., Path], tmp_path_factory: Any) -> Pat
 
 
 @pytest.fixture(scope="session")
+def calibrated_bundle(make_bundle: Callable[..., Path], tmp_path_factory: Any) -> Path:
+    """The same with a calibration (platt, at a prevalence of 40 %) and sets (0.3 to 0.6), sealed."""
+    import json
+
+    from hilum.bundle.folder import seal
+
+    root = make_bundle(tmp_path_factory.mktemp("bundles") / "calibrated")
+    values = json.loads((root / "bundle.json").read_text())
+    for output in values["labels"]:
+        output["calibration"] = {
+            "method": "platt",
+            "fitted_on": "val of a test",
+            "prevalence": 0.4,
+            "a": 0.5,
+            "b": 0.5,
+            "c": -0.25,
+        }
+        output["conformal"] = {
+            "coverage": 0.9,
+            "present_from": 0.3,
+            "absent_to": 0.6,
+            "positives": 40,
+            "negatives": 60,
+            "fitted_on": "val of a test",
+        }
+    (root / "bundle.json").write_text(json.dumps(values))
+    seal(root)
+    return root
+
+
+@pytest.fixture(scope="session")
 def films(tmp_path_factory: Any) -> Path:
     """A folder: three films, a text, a truncated JPEG, a tiny film, a blank one, a hidden file."""
     import cv2

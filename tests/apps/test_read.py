@@ -152,3 +152,38 @@ def test_a_reader_that_goes_away_is_no_error(small_bundle, many):
     assert process.wait(timeout=60) == 0
     assert "Traceback" not in err
     assert "BrokenPipe" not in err
+
+
+def test_a_calibrated_bundle_shows_probability_prevalence_and_set(calibrated_bundle, films, capsys):
+    arguments = ["read", str(films / "a.png"), "--bundle", str(calibrated_bundle)]
+    assert run([*arguments, "--prevalence", "0.05"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "set: " in said
+    assert "Probability: by platt on val of a test, for a prevalence of 5.0%." in said
+    assert "Sets hold the truth in 90% of films like those" in said
+
+
+def test_json_has_the_restated_probability_and_the_page_says_so(
+    calibrated_bundle, films, tmp_path, capsys
+):
+    arguments = ["read", str(films / "a.png"), "--bundle", str(calibrated_bundle), "--json"]
+    assert run(arguments) == 0
+    plain = json.loads(capsys.readouterr().out)["findings"][0]
+    page = tmp_path / "page.html"
+    assert run([*arguments, "--prevalence", "0.05", "--html", str(page)]) == 0
+    restated = json.loads(capsys.readouterr().out)["findings"][0]
+    assert (plain["prevalence"], restated["prevalence"]) == (0.4, 0.05)
+    assert restated["probability"] < plain["probability"]
+    assert restated["score"] == plain["score"]
+    assert restated["prediction_set"] in ("present", "absent", "indeterminate", "none")
+    text = page.read_text()
+    assert "platt, prevalence 5.0 %" in text
+    assert "class-conditional conformal prediction" in text
+
+
+def test_a_prevalence_is_refused_where_nothing_was_calibrated(small_bundle, films, capsys):
+    code = run(["read", str(films), "--bundle", str(small_bundle), "--prevalence", "0.05"])
+    said = capsys.readouterr().err
+    assert code == 6
+    assert "no calibration was fitted" in said
+    assert "hilum calibrate" in said

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hilum.bundle.folder import open_bundle
 from hilum.core.errors import ConfigError
-from hilum.serve.findings import choose_points, findings_of, sigmoid
+from hilum.serve.findings import check_prevalence, choose_points, findings_of, sigmoid
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +46,42 @@ def test_an_unknown_operating_point_suggests_one(manifest):
     with pytest.raises(ConfigError, match="sensitiv") as caught:
         choose_points(manifest, "sensitiv")
     assert caught.value.hint == "did you mean 'sensitive'?"
+
+
+@pytest.fixture(scope="module")
+def calibrated(calibrated_bundle):
+    return open_bundle(calibrated_bundle).manifest
+
+
+def test_an_old_bundle_has_no_prediction_set(manifest):
+    covid, _ = findings_of(manifest, np.array([0.0, 0.0], np.float32), None)
+    assert (covid.prediction_set, covid.coverage, covid.prevalence) == (None, None, None)
+
+
+def test_a_calibrated_finding_says_method_prevalence_and_set(calibrated):
+    logits = np.array([0.0, 3.0], np.float32)
+    covid, pneumonia = findings_of(calibrated, logits, None)
+    assert covid.calibration == "platt"
+    assert covid.probability == pytest.approx(1 / (1 + math.exp(0.25)))
+    assert covid.prevalence == 0.4
+    assert (covid.prediction_set, covid.coverage) == ("indeterminate", 0.9)
+    assert pneumonia.prediction_set == "present"
+
+
+def test_another_prevalence_moves_the_probability_alone(calibrated):
+    logits = np.array([0.0, 0.0], np.float32)
+    before, _ = findings_of(calibrated, logits, None)
+    after, _ = findings_of(calibrated, logits, None, 0.05)
+    odds = before.probability / (1 - before.probability) * (0.05 / 0.95) / (0.4 / 0.6)
+    assert after.probability == pytest.approx(odds / (1 + odds))
+    assert after.prevalence == 0.05
+    same = {"probability": 0, "prevalence": None}
+    assert after.model_copy(update=same) == before.model_copy(update=same)
+
+
+def test_a_prevalence_needs_a_calibration_and_a_share(manifest, calibrated):
+    with pytest.raises(ConfigError, match="'covid-19': no calibration was fitted"):
+        check_prevalence(manifest, 0.05)
+    with pytest.raises(ConfigError, match="prevalence 5"):
+        check_prevalence(calibrated, 5)
+    check_prevalence(manifest, None)

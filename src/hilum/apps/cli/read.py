@@ -45,6 +45,10 @@ def read(
         str | None,
         typer.Option(help="Threshold that says 'present'; see 'hilum bundle show'."),
     ] = None,
+    prevalence: Annotated[
+        float | None,
+        typer.Option(help="Restate the probability for this share of positives, e.g. 0.05."),
+    ] = None,
 ) -> None:
     """Read chest radiographs: probability, finding at an operating point, heatmap, report.
 
@@ -53,9 +57,11 @@ def read(
     apart). A file that cannot be opened ("error") or should not be read
     ("refused") keeps its row, with the reason and no probability.
 
-    The probability equals the score where the bundle's calibration is the
-    identity: then it ranks films, and is no frequency. Exit code 0: all were
-    read; 3: some were not.
+    The probability holds where as many films are positive as among those that
+    the bundle was calibrated on, or for your --prevalence; where the bundle's
+    calibration is the identity it equals the score: it ranks films, and is no
+    frequency. A film may be "indeterminate": neither answer can be ruled out.
+    Exit code 0: all were read; 3: some were not.
 
     [bold]Example:[/bold] hilum read ward/ film.dcm --html report.html --heatmap overlays/
     """
@@ -66,7 +72,11 @@ def read(
     reader = load_bundle(bundle)
     keep = html is not None or heatmap is not None
     examined = reader.examine(
-        films, operating_point=operating_point, keep=keep, batch_size=4 if keep else BATCH
+        films,
+        operating_point=operating_point,
+        prevalence=prevalence,
+        keep=keep,
+        batch_size=4 if keep else BATCH,
     )
     counts = _pour(examined, len(films), _sinks(reader, as_json, html, heatmap))
     if counts["read"] < len(films):

@@ -71,9 +71,25 @@ class Table:
             f"sensitivity {point.sensitivity}, specificity {point.specificity}, "
             f"on {point.chosen_on})."
         )
-        if finding.calibration == "identity":
-            words += " Not calibrated: probability = score; it ranks films, it is no frequency."
-        return words
+        return words + _of_probability(finding, output.calibration.fitted_on) + _of_sets(finding)
+
+
+def _of_probability(finding: Finding, fitted_on: str) -> str:
+    if finding.calibration == "identity":
+        return " Not calibrated: probability = score; it ranks films, it is no frequency."
+    return (
+        f" Probability: by {finding.calibration} on {fitted_on}, for a prevalence of "
+        f"{finding.prevalence:.1%}."
+    )
+
+
+def _of_sets(finding: Finding) -> str:
+    if finding.coverage is None:
+        return ""
+    return (
+        f" Sets hold the truth in {finding.coverage:.0%} of films like those; 'indeterminate' "
+        "rules out neither answer, 'none' fits neither."
+    )
 
 
 def _cells(reading: Reading, width: int) -> tuple[Text, ...]:
@@ -95,8 +111,11 @@ def _cells(reading: Reading, width: int) -> tuple[Text, ...]:
 
 
 def in_words(finding: Finding) -> str:
-    """Say what the score means at its operating point; it is no diagnosis."""
-    return ("present" if finding.present else "not present") + f" at {finding.operating_point}"
+    """Say what the score means at its operating point, and which answers are left."""
+    called = ("present" if finding.present else "not present") + f" at {finding.operating_point}"
+    if finding.prediction_set is None:
+        return called
+    return f"{called}; set: {finding.prediction_set.in_words(finding.label)}"
 
 
 def _ending(path: str, width: int) -> str:
