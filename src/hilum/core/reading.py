@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hilum.core.labels import Label
+from hilum.core.refusal import Refusal
 
 READING_SCHEMA_VERSION = "1.1"
 
@@ -89,6 +90,9 @@ class Reading(BaseModel):
         status: ``read``, ``refused`` or ``error``.
         reason: why it was not read, or None.
         hint: what to do about it, or None.
+        refusal: the reason as a code, with the measured value and its limit; None unless refused.
+        forced: the film was refused and read all the same, because the user asked for it;
+            ``refusal`` and ``reason`` are kept.
         bundle: name, version and checksum of the bundle: "hilum-default 0.1.0 (1a2b3c4d)".
         elapsed_ms: wall time for this film, in milliseconds.
         film: format, size and metadata of the film as far as it opened.
@@ -103,6 +107,8 @@ class Reading(BaseModel):
     status: Status
     reason: str | None = None
     hint: str | None = None
+    refusal: Refusal | None = None
+    forced: bool = False
     findings: tuple[Finding, ...] = ()
     bundle: str
     elapsed_ms: float
@@ -110,3 +116,11 @@ class Reading(BaseModel):
     history: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     notice: str = RESEARCH_USE
+
+    @model_validator(mode="after")
+    def _no_probability_without_reading(self) -> Self:
+        if self.findings and self.status is not Status.READ:
+            raise ValueError(f"a film with status '{self.status}' has no findings")
+        if self.status is Status.READ and self.forced != (self.refusal is not None):
+            raise ValueError("a film that was read is forced if, and only if, it was refused")
+        return self
