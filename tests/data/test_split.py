@@ -158,6 +158,27 @@ def test_the_held_out_one_is_test_and_its_patients_are_nowhere_else() -> None:
     assert rest["val"] == pytest.approx(0.2 * 79, abs=2)
 
 
+def test_several_are_held_out_together() -> None:
+    cases = made(120)
+    cases.loc[[0, 1], "patient_id"] = "spans"  # north and south
+    cases.loc[[3, 2], "patient_id"] = "both out"  # north and west
+    spec = SplitSpec(kind="leave-one-out", by="source", held_out=("north", "west"))
+    split = make_split(cases, spec)
+    out = split["source"].isin(["north", "west"])
+    assert (split[out]["split"] == "test").all()
+    assert split.loc[1, "split"] == ""
+    assert set(split[~out]["split"]) == {"train", "val", ""}
+    alone = make_split(cases, spec.model_copy(update={"held_out": "west"}))
+    one = make_split(cases, spec.model_copy(update={"held_out": ("west",)}))
+    pd.testing.assert_frame_equal(alone, one)
+    with pytest.raises(ConfigError, match="no source 'nort'"):
+        make_split(cases, spec.model_copy(update={"held_out": ("west", "nort")}))
+    with pytest.raises(CohortError, match="outside of source 'north' and 'south' and 'west'"):
+        make_split(cases, spec.model_copy(update={"held_out": ("north", "south", "west")}))
+    with pytest.raises(ConfigError):
+        SplitSpec.parse({"held_out": []}, where="recipe")
+
+
 def test_films_without_a_patient_are_counted_and_groups_of_their_own() -> None:
     cases = made(60)
     cases.loc[:9, "patient_id"] = ""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hilum.judge.metrics import auroc
-from hilum.judge.nuisance import nuisance_baseline, nuisance_scores
+from hilum.judge.nuisance import nuisance_baseline, nuisance_scores, score_others
 from hilum.judge.predictions import check_predictions
 from hilum.judge.schema import EvaluationSettings
 from hilum.judge.words import headline
@@ -116,3 +116,12 @@ def test_the_shortcut_of_the_real_collections_is_found(data_root):
     assert pooled == pytest.approx(0.98, abs=0.02)
     assert within == pytest.approx(0.69, abs=0.05)
     assert not math.isnan(within)
+
+
+def test_others_are_scored_by_what_was_fitted_elsewhere():
+    features, truth, _ = _data(shift=2.0)
+    rest, answers, _ = _data(shift=2.0, seed=1)
+    scores = score_others(features, truth, rest)
+    assert auroc(answers, scores) > 0.85
+    assert ((scores > 0) & (scores < 1)).all()
+    assert auroc(answers, score_others(features, ~truth, rest)) < 0.15

@@ -10,7 +10,10 @@ import typer
 from hilum.apps.cli.train import Device
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from hilum.learn.compare.comparison import Comparison
+    from hilum.learn.compare.judge import Row
 
 
 def register(app: typer.Typer, panel: str) -> None:
@@ -93,22 +96,12 @@ def _print(comparison: Comparison, out: Path) -> None:
     import sys
 
     from rich.console import Console
-    from rich.table import Table
 
-    from hilum.learn.compare.write import HEADINGS, cells, short
+    from hilum.learn.compare.write import by_label, short
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-    table = Table(title="Judged on what training did not see", title_justify="left")
-    for heading in HEADINGS:
-        table.add_column(heading, overflow="fold")
-    last = ""
-    for row in comparison.rows:
-        if row.variant != last:
-            table.add_section()
-        name, *rest = cells(row)
-        table.add_row(name if row.variant != last else "", *rest)
-        last = row.variant
-    console.print(table)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
+    for label, rows in by_label(comparison).items():
+        console.print(_table(label, rows))
     for gap in comparison.gaps:
         console.print(
             f"{gap.variant}, {gap.label}: cross-validation {short(gap.pooled)}, source left out "
@@ -118,7 +111,28 @@ def _print(comparison: Comparison, out: Path) -> None:
         console.print(f"{len(comparison.unfinished)} runs are not finished.")
     for note in comparison.notes:
         console.print(note, style="dim")
-    console.print(f"{out}/table.csv, table.md, out-of-source/", style="dim")
+    console.print(f"{out}: table.csv, table.md, table.json, out-of-source/", style="dim")
+
+
+def _table(label: str, rows: list[Row]) -> Table:
+    """Show one label: a line with the numbers, and one with their intervals."""
+    from rich import box
+    from rich.table import Table
+
+    from hilum.learn.compare.write import HEADINGS, cells
+
+    table = Table(title=label, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in HEADINGS:
+        table.add_column(heading, overflow="fold")
+    last = None
+    for row in rows:
+        left_out, *rest = cells(row)
+        if last not in (None, left_out):
+            table.add_section()
+        rest = [cell.replace(" [", "\n[dim]\\[") for cell in rest]
+        table.add_row(left_out if left_out != last else "", *rest)
+        last = left_out
+    return table
 
 
 def _raise_on_failures(failed: dict[str, str]) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from hilum.core.errors import ConfigError, HilumError
 from hilum.core.reading import RESEARCH_USE
+from hilum.data.split import SplitSpec
 from hilum.learn.compare.grid import (
     BASELINE,
     Entry,
@@ -69,6 +71,8 @@ class Plan:
         grid, variants: what is compared; the variants that were chosen.
         runs: (variant, entry) -> its runs, one a seed.
         prepared: variant that trains -> its films.
+        splits: (films, split, entry) -> the same films with ``split``.
+        metrics: folder -> metrics of the runs that are finished.
     """
 
     grid: Grid
@@ -76,7 +80,15 @@ class Plan:
     out: Path
     runs: dict[tuple[str, Entry], list[Run]] = field(default_factory=dict)
     prepared: dict[str, Prepared] = field(default_factory=dict)
+    splits: dict[tuple[Path, SplitSpec, Entry], pd.DataFrame] = field(default_factory=dict)
     metrics: dict[Path, RunMetrics] = field(default_factory=dict)
+
+    def split_of(self, run: Run) -> pd.DataFrame:
+        """Return the films of a run with their sides."""
+        key = (run.cases, run.recipe.split, run.entry)
+        if key not in self.splits:
+            self.splits[key] = divide(self.prepared[run.variant].cases, run.recipe, run.entry)
+        return self.splits[key]
 
     @property
     def all_runs(self) -> list[Run]:
@@ -109,13 +121,16 @@ def plan(
     grid = Grid.load(path)
     made = Plan(grid, chosen(grid, only), out)
     recipes = resolve(grid, path, changes)
+    gathered: dict[tuple[str, int], Prepared] = {}
     for name in _trained(made):
-        tell(f"{name}: gathering the films")
-        made.prepared[name] = prepared = prepare(recipes[name], root, out)
+        recipe = recipes[name]
+        key = (recipe.data.model_dump_json(), recipe.split.seed)
+        if key not in gathered:
+            tell(f"{name}: gathering the films")
+            gathered[key] = prepare(recipe, root, out)
+        made.prepared[name] = gathered[key]
         for entry in grid.entries:
-            made.runs[name, entry] = [
-                _planned(made, name, recipes[name], prepared, entry, seed) for seed in grid.seeds
-            ]
+            made.runs[name, entry] = [_plan(made, name, recipe, entry, s) for s in grid.seeds]
     return made
 
 
@@ -125,19 +140,17 @@ def _trained(made: Plan) -> list[str]:
     return [v.name for v in made.grid.variant if v.name in wanted and not v.ensemble]
 
 
-def _planned(
-    made: Plan, name: str, recipe: Recipe, prepared: Prepared, entry: Entry, seed: int
-) -> Run:
+def _plan(made: Plan, name: str, recipe: Recipe, entry: Entry, seed: int) -> Run:
     run = Run(
         variant=name,
         entry=entry,
         seed=seed,
         recipe=recipe_of_run(recipe, made.grid, entry, seed),
-        cases=prepared.path,
+        cases=made.prepared[name].path,
         films=made.out / FILMS,
         folder=made.out / RUNS / slug(name) / entry.slug / f"seed-{seed}",
     )
-    cases = divide(prepared.cases, run.recipe, entry)
+    cases = made.split_of(run)
     try:
         check_classes(cases, run.recipe)
     except HilumError as error:
@@ -241,9 +254,9 @@ def _nuisance(made: Plan) -> Answers:
     features = measure(prepared.cases, prepared.path.with_suffix(".nuisance.csv"))
     found: Answers = {}
     for entry in made.grid.entries:
-        recipe = made.runs[name, entry][0].recipe
-        labels = [label.value for label in recipe.data.labels]
-        cases = divide(prepared.cases, recipe, entry)
+        run = made.runs[name, entry][0]
+        labels = [label.value for label in run.recipe.data.labels]
+        cases = made.split_of(run)
         folder = made.out / RUNS / slug(BASELINE) / entry.slug
         table = baseline(cases, features, labels, folder / f"{split_key(cases, labels)}.csv")
         found[entry] = answer([table], (), f"{BASELINE}, {entry.title}")

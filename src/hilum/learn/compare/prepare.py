@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,8 @@ def prepare(recipe: Recipe, root: Path | None, out: Path) -> Prepared:
     pairs_path = out / "cases" / f"{films}.pairs.csv"
     if not pairs_path.is_file():
         with atomic_path(pairs_path) as temporary:
-            find_duplicates(cases, progress=True).to_csv(temporary, index=False)
+            found = find_duplicates(cases, progress=sys.stderr.isatty())
+            found.to_csv(temporary, index=False)
     pairs = pd.read_csv(pairs_path, dtype=dict.fromkeys(PAIR_COLUMNS[:3], str))
     linked = link_groups(cases, pairs).drop(columns=["split", "fold"], errors="ignore")
     write_cases(linked, path)

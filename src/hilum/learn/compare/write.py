@@ -21,9 +21,8 @@ PREDICTION_COLUMNS = [
     "case_id", "label", "truth", "score", "logit", "group", "cohort", "source", "view",
 ]  # fmt: skip
 HEADINGS = (
-    "variant",
     "left out",
-    "label",
+    "variant",
     "films",
     "AUROC",
     "difference",
@@ -31,7 +30,6 @@ HEADINGS = (
     "sensitivity",
     "false positives",
     "val AUROC",
-    "seconds",
 )
 
 
@@ -63,26 +61,38 @@ def flat(row: Row | Gap) -> dict[str, object]:
 
 
 def markdown(comparison: Comparison) -> str:
-    """Return the table as a page of Markdown."""
-    lines = ["# Variants compared", "", *_table(HEADINGS, [cells(row) for row in comparison.rows])]
+    """Return the table as a page of Markdown, a table for each label."""
+    lines = ["# Variants compared"]
+    for label, rows in by_label(comparison).items():
+        lines += ["", f"## {label}", "", *_table(HEADINGS, [cells(row) for row in rows])]
     if comparison.gaps:
         headings = ("variant", "label", "cross-validation", "source left out", "gap")
-        rows = [
+        gaps = [
             (gap.variant, gap.label, short(gap.pooled), short(gap.left_out), short(gap.gap))
             for gap in comparison.gaps
         ]
-        lines += ["", "## The gap", "", *_table(headings, rows)]
-    lines += ["", *comparison.notes]
+        lines += ["", "## The gap", "", *_table(headings, gaps)]
+    for note in comparison.notes:
+        lines += ["", note]
     return "\n".join(lines) + "\n"
+
+
+def by_label(comparison: Comparison) -> dict[str, list[Row]]:
+    """Return the rows of each label, the variants side by side for what was left out."""
+    found: dict[str, dict[tuple[str, str], list[Row]]] = {}
+    for row in comparison.rows:
+        place = found.setdefault(row.label, {})
+        place.setdefault((row.left_out, row.cohort), []).append(row)
+    return {
+        label: [row for rows in place.values() for row in rows] for label, place in found.items()
+    }
 
 
 def cells(row: Row) -> tuple[str, ...]:
     """Return a row as text, in the order of ``HEADINGS``."""
-    left_out = f"{row.left_out}: {row.cohort}" if row.cohort else row.left_out
     return (
+        f"of these: {row.cohort}" if row.cohort else row.left_out,
         row.variant,
-        left_out,
-        row.label,
         f"{row.positives} + {row.n - row.positives}",
         short(row.auroc),
         short(row.difference),
@@ -90,7 +100,6 @@ def cells(row: Row) -> tuple[str, ...]:
         short(row.sensitivity),
         short(row.false_positive_rate),
         "" if math.isnan(row.val_auroc) else f"{row.val_auroc:.3f}",
-        f"{row.seconds:.0f}",
     )
 
 
