@@ -29,7 +29,7 @@ def test_a_frontal_film_passes(metadata):
 
 @pytest.mark.parametrize("modality", sorted(gate.OTHER_MODALITIES))
 def test_another_modality_is_refused_by_name(modality):
-    with pytest.raises(RejectedImageError, match=f"ward/film: modality {modality}"):
+    with pytest.raises(RejectedImageError, match=f"ward/film: .*modality {modality}"):
         gate.check(_film(modality=modality))
 
 

@@ -93,8 +93,7 @@ def signs(radiograph: Radiograph, square: Pixels, lungs: Lungs) -> Numbers:
         float32 (len(SIGNS),), in the order of ``SIGNS``; all finite. Where no lung was found, the
         numbers of ``FIELD`` are 0.
     """
-    small = cv2.resize(square, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    share = cv2.resize(lungs.mask.astype(np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    small, share = _small(square), _small(lungs.mask.astype(np.float32))
     thin = _thin(radiograph.pixels)
     values = (
         *_exposure(thin, radiograph.shape),
@@ -227,6 +226,11 @@ def _layout(square: Pixels, share: Pixels) -> NDArray[np.float32]:
         for picture in (square, share)
     ]
     return np.concatenate(coarse)
+
+
+def _small(square: Pixels) -> Pixels:
+    small = cv2.resize(square, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32)
 
 
 def _thin(pixels: Pixels) -> Pixels:

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.bundle.gate import Gate
 from hilum.bundle.lungs import LungSegmenter
 from hilum.core.errors import ImageError, RejectedImageError
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Status
+from hilum.core.refusal import Refusal
 from hilum.image.lungs import Lungs
 from hilum.image.open import open_radiograph
 from hilum.image.preprocess import Preprocess
-from hilum.serve import gate
+from hilum.serve.gate import admit
 
 _REGIONS = {
     "lung-field": "cut to the box around the lungs",
@@ -38,6 +40,8 @@ class Film:
         radiograph: the opened film, if it was asked for.
         lungs: of the film, where a lung network saw it.
         reason, hint: why it was not read, without the path; "" otherwise.
+        refusal: of the gate; None if it let the film pass.
+        forced: the network may see it although the gate refused it.
         facts, history, notes: as in ``Reading``.
         elapsed_ms: wall time to open and preprocess, in milliseconds.
     """
@@ -49,6 +53,8 @@ class Film:
     lungs: Lungs | None = None
     reason: str = ""
     hint: str = ""
+    refusal: Refusal | None = None
+    forced: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
     history: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -63,22 +69,26 @@ def open_film(
     path: str | Path,
     preprocess: Preprocess,
     segmenter: LungSegmenter | None = None,
+    gate: Gate | None = None,
     *,
     keep: bool,
+    force: bool = False,
 ) -> Film:
-    """Open a file, ask the gate, find the lungs, preprocess; never raise for what is wrong with it.
+    """Open a file, find the lungs, ask the gate, preprocess; never raise for what is wrong with it.
 
     Args:
         path: the file.
         preprocess: of the bundle.
         segmenter: finds the lungs, once a film; None leaves them unknown.
+        gate: of the bundle; None leaves the rules that need no network.
         keep: keep the ``Radiograph`` with its full pixels.
+        force: let the network see a film that the gate refuses, and mark it.
 
     Raises:
         ConfigError: the bundle's preprocessing needs lungs, and there is no ``segmenter``.
     """
     started = perf_counter()
-    film = _open(path, preprocess, segmenter)
+    film = _open(path, preprocess, segmenter, gate, force)
     elapsed_ms = (perf_counter() - started) * 1000
     return replace(film, elapsed_ms=elapsed_ms, radiograph=film.radiograph if keep else None)
 
@@ -88,7 +98,13 @@ def printable(path: str | Path) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def _open(path: str | Path, preprocess: Preprocess, segmenter: LungSegmenter | None) -> Film:
+def _open(
+    path: str | Path,
+    preprocess: Preprocess,
+    segmenter: LungSegmenter | None,
+    gate: Gate | None,
+    force: bool,
+) -> Film:
     film = Film(printable(path))
     try:
         radiograph = open_radiograph(path)
@@ -99,13 +115,15 @@ def _open(path: str | Path, preprocess: Preprocess, segmenter: LungSegmenter | N
     except Exception as error:  # a decoder's own bug on one film must not end a run over thousands
         found = f"unexpected {type(error).__name__}: {error}"
         return film.failed(printable(found), "please report it with the file, if you may share it")
-    film = _described(film, radiograph, preprocess)
-    try:
-        gate.check(radiograph)
-    except RejectedImageError as error:
-        return film.failed(_without(path, error.message), error.hint, status=Status.REFUSED)
-    film = replace(film, lungs=segmenter.segment(radiograph) if segmenter else None)
-    return replace(film, inputs=preprocess(radiograph, film.lungs))
+    admission = admit(radiograph, segmenter, gate, force=force)
+    film = _described(film, admission.radiograph, preprocess)
+    film = replace(film, lungs=admission.lungs, refusal=admission.refusal)
+    if film.refusal is not None:
+        refused = film.failed(film.refusal.sentence, film.refusal.hint, status=Status.REFUSED)
+        if not force:
+            return refused
+        film = replace(refused, status=Status.READ, forced=True)
+    return replace(film, inputs=preprocess(admission.radiograph, film.lungs))
 
 
 def _status(error: ImageError) -> Status:

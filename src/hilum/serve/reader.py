@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.bundle.folder import DEFAULT_BUNDLE, Bundle, open_bundle
+from hilum.bundle.gate import Gate, open_gate
 from hilum.bundle.lungs import LUNGS, LungSegmenter
 from hilum.bundle.onnx import cores
 from hilum.core.config import did_you_mean
@@ -65,16 +66,18 @@ class Reader:
         bundle: the bundle, with its manifest and identity.
         segmenter: finds the lungs: the bundle's network, or for a bundle without one (made before
             Hilum 0.2) that inside the package; None if there is neither.
+        gate: that of the bundle; None leaves the rules that need no network.
 
     Raises:
-        BundleError: a network does not load or is not what the manifest says, or the bundle reads
-            the lung field and has no lung network of its own.
+        BundleError: a network does not load or is not what the manifest says, the bundle reads
+            the lung field and has no lung network of its own, or its gate belongs to another one.
     """
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         self.bundle = bundle
         self.preprocess = bundle.manifest.preprocess
         self.segmenter = _segmenter(bundle)
+        self.gate = _gate(bundle, self.segmenter)
         self._session = Session(bundle, threads)
 
     @property
@@ -111,6 +114,7 @@ class Reader:
         *,
         operating_point: str | None = None,
         prevalence: float | None = None,
+        force: bool = False,
     ) -> Reading:
         """Read one film.
 
@@ -119,6 +123,7 @@ class Reader:
             operating_point: name of the threshold that says "present"; None for the default.
             prevalence: share of positives where the film comes from, in (0, 1); the probability is
                 restated for it. None leaves it at that of the calibration's cases.
+            force: read a film all the same that the gate refuses; its reading says so.
 
         Returns:
             The reading; its ``status`` is ``read``, ``refused`` or ``error``, with a reason.
@@ -127,7 +132,7 @@ class Reader:
             ConfigError: the bundle has no operating point of that name.
         """
         self._check(operating_point, prevalence)
-        film = open_film(path, self.preprocess, self.segmenter, keep=False)
+        film = open_film(path, self.preprocess, self.segmenter, self.gate, keep=False, force=force)
         return self._examine([film], operating_point, prevalence)[0].reading
 
     def read_many(
@@ -136,6 +141,7 @@ class Reader:
         *,
         operating_point: str | None = None,
         prevalence: float | None = None,
+        force: bool = False,
         batch_size: int = BATCH,
         workers: int | None = None,
     ) -> Iterator[Reading]:
@@ -143,7 +149,7 @@ class Reader:
 
         Args:
             paths: films; each gives exactly one reading.
-            operating_point, prevalence: as in ``read``.
+            operating_point, prevalence, force: as in ``read``.
             batch_size: films in one inference.
             workers: threads that open films ahead; None for one a core.
 
@@ -154,6 +160,7 @@ class Reader:
             paths,
             operating_point=operating_point,
             prevalence=prevalence,
+            force=force,
             batch_size=batch_size,
             workers=workers,
         )
@@ -165,6 +172,7 @@ class Reader:
         *,
         operating_point: str | None = None,
         prevalence: float | None = None,
+        force: bool = False,
         keep: bool = False,
         batch_size: int = BATCH,
         workers: int | None = None,
@@ -172,12 +180,14 @@ class Reader:
         """Read films as ``read_many`` does, with evidence maps, lungs and, if asked, the films.
 
         Args:
-            paths, operating_point, prevalence, batch_size, workers: as in ``read_many``.
+            paths, operating_point, prevalence, force, batch_size, workers: as in ``read_many``.
             keep: hand over each ``Radiograph`` as well, for a report or an overlay.
         """
         self._check(operating_point, prevalence)
         films = prefetch(
-            lambda path: open_film(path, self.preprocess, self.segmenter, keep=keep),
+            lambda path: open_film(
+                path, self.preprocess, self.segmenter, self.gate, keep=keep, force=force
+            ),
             paths,
             workers=workers or cores(),
             ahead=2 * batch_size,
@@ -277,6 +287,10 @@ class Reader:
         return Reading(
             path=film.path,
             status=Status.READ,
+            reason=film.reason or None,
+            hint=film.hint or None,
+            refusal=film.refusal,
+            forced=film.forced,
             findings=findings if evidence is None else self._attributed(findings, evidence, film),
             bundle=self.bundle.identity,
             elapsed_ms=round(film.elapsed_ms + each_ms, 2),
@@ -302,6 +316,7 @@ class Reader:
             status=film.status,
             reason=film.reason,
             hint=film.hint or None,
+            refusal=film.refusal if film.status is Status.REFUSED else None,
             bundle=self.bundle.identity,
             elapsed_ms=round(film.elapsed_ms, 2),
             film=film.facts,
@@ -316,6 +331,10 @@ def _segmenter(bundle: Bundle) -> LungSegmenter | None:
     if own or bundle.manifest.preprocess.needs_lungs:
         return LungSegmenter(bundle.root, threads=1)
     return LungSegmenter(threads=1) if (DEFAULT_BUNDLE / LUNGS).is_file() else None
+
+
+def _gate(bundle: Bundle, segmenter: LungSegmenter | None) -> Gate | None:
+    return None if segmenter is None else open_gate(bundle.root, lungs=segmenter.checksum)
 
 
 def load_bundle(root: str | Path | None = None, *, threads: int | None = None) -> Reader:

@@ -49,13 +49,17 @@ def read(
         float | None,
         typer.Option(help="Restate the probability for this share of positives, e.g. 0.05."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Read refused films all the same, and mark them.")
+    ] = False,
 ) -> None:
     """Read chest radiographs: probability, finding at an operating point, heatmap, report.
 
     Content decides what a file is, not its name: PNG, JPEG, TIFF, WEBP, BMP
     and DICOM are read. A folder gives every file beneath it (hidden ones
     apart). A file that cannot be opened ("error") or should not be read
-    ("refused") keeps its row, with the reason and no probability.
+    ("refused") keeps its row, with the reason and no probability. A film that
+    is certainly inverted or turned is corrected first, and says so.
 
     The probability holds where as many films are positive as among those that
     the bundle was calibrated on, or for your --prevalence; where the bundle's
@@ -75,6 +79,7 @@ def read(
         films,
         operating_point=operating_point,
         prevalence=prevalence,
+        force=force,
         keep=keep,
         batch_size=4 if keep else BATCH,
     )

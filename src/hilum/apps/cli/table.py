@@ -13,6 +13,8 @@ from hilum.bundle.folder import Bundle
 from hilum.core.reading import RESEARCH_USE, Finding, Reading
 from hilum.serve.reader import Examined
 
+CORRECTED = "corrected: "
+"""How the step of a film begins that the gate put right."""
 _BAR = 10
 _WIDTH_OF_PIPE = 140
 
@@ -27,13 +29,16 @@ class Table:
         )
         self._labels = max(len(output.label) for output in bundle.manifest.labels)
         self._counts: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
         self._points: dict[str, Finding] = {}
 
     def add(self, examined: Examined) -> None:
         """Print one film: a line for each label, or the reason why it was not read."""
         reading = examined.reading
         table = self._empty(header=not self._counts)
-        self._counts[reading.status] += 1
+        self._counts[_status(reading)] += 1
+        if reading.refusal is not None:
+            self._refused[reading.refusal.code] += 1
         table.add_row(*_cells(reading, self._free // 2))
         self._points |= {finding.label: finding for finding in reading.findings}
         self._console.print(table)
@@ -43,6 +48,9 @@ class Table:
         total = sum(self._counts.values())
         counts = ", ".join(f"{number} {status}" for status, number in self._counts.items())
         self._console.print(f"\n{total} film{'' if total == 1 else 's'}: {counts or 'none'}")
+        if self._refused:
+            reasons = ", ".join(f"{code} {count}" for code, count in self._refused.most_common())
+            self._console.print(f"Refused by reason: {reasons}")
         for finding in self._points.values():
             self._console.print(self._meaning(finding), style="dim")
         self._console.print(f"Bundle {self._bundle.identity}. {RESEARCH_USE}", style="dim")
@@ -94,20 +102,35 @@ def _of_sets(finding: Finding) -> str:
 
 def _cells(reading: Reading, width: int) -> tuple[Text, ...]:
     """Return one row; a cell has a line for each label, and the path its last characters."""
-    color = {"read": "", "refused": "yellow", "error": "red"}[reading.status]
-    path, status = Text(_ending(reading.path, width)), Text(reading.status, style=color)
+    named = _status(reading)
+    color = {"read": "", "refused": "yellow", "forced": "yellow", "error": "red"}[named]
+    path, status = Text(_ending(reading.path, width)), Text(named, style=color)
     if not reading.findings:
-        return path, status, Text("-"), Text("-"), Text(reading.reason or "", style=color)
+        return path, status, Text("-"), Text("-"), Text(_reason(reading), style=color)
     findings = reading.findings
+    said = [
+        Text(in_words(finding), style="bold" if finding.present else "") for finding in findings
+    ]
+    said += [Text(step, style="yellow") for step in reading.history if step.startswith(CORRECTED)]
+    if reading.forced:
+        said.append(Text(f"refused as {_reason(reading)}", style=color))
     return (
         path,
         status,
         Text("\n".join(finding.label for finding in findings)),
         Text("\n".join(f"{f.probability:.3f} {_bar(f.probability)}" for f in findings)),
-        Text("\n").join(
-            Text(in_words(finding), style="bold" if finding.present else "") for finding in findings
-        ),
+        Text("\n").join(said),
     )
+
+
+def _status(reading: Reading) -> str:
+    return "forced" if reading.forced else reading.status.value
+
+
+def _reason(reading: Reading) -> str:
+    """Return the reason after its code: "[one-lung] one lung: ..."."""
+    words = reading.reason or ""
+    return words if reading.refusal is None else f"[{reading.refusal.code}] {words}"
 
 
 def in_words(finding: Finding) -> str:
