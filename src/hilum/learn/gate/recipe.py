@@ -1,0 +1,58 @@
+"""GateRecipe: one TOML file that makes gate.json again."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hilum.core.config import Config
+from hilum.learn.recipe import CohortFolder, Count, Positive, Share
+
+
+class GateData(Config):
+    """Pictures to read and to refuse.
+
+    Attributes:
+        cohorts: collections beneath the data root. What their tables say of modality, view and
+            age decides what a film counts as.
+        unstated_view: what a film without a view is: "frontal", or "aside", neither learned from
+            nor counted.
+        child_below_years: younger patients are learned as children. Those from here up to 18 are
+            set aside: by picture alone they are adults.
+        made: pictures made of each kind.
+        seed: of what is made.
+    """
+
+    cohorts: Annotated[tuple[CohortFolder, ...], Field(min_length=1)]
+    frontal_unless_stated: tuple[str, ...] = ()
+    child_below_years: Positive = 11.0
+    children: tuple[str, ...] = ("kermany",)
+    made: Count = 350
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class GateFit(Config):
+    """How the head is fitted and its limits are chosen.
+
+    Attributes:
+        folds: of the cross-validation, by patient and duplicate group.
+        strength: inverse of the L2 penalty (scikit-learn's C), on standardised features.
+        axes: principal axes of the embedding for the distance to the films to be read.
+        refused: share of good films of each collection that each reason may refuse, at most.
+        unlike: the same for the distance, from embeddings of collections left out of it.
+    """
+
+    folds: Annotated[int, Field(ge=2)] = 5
+    strength: Positive = 0.01
+    axes: Count = 32
+    refused: Share = 0.005
+    unlike: Share = 0.002
+
+
+class GateRecipe(Config):
+    """A whole run."""
+
+    task: Literal["gate"] = "gate"
+    data: GateData
+    fit: GateFit = GateFit()
