@@ -30,6 +30,7 @@ from hilum.core.files import write_text
 from hilum.learn.callbacks import CHECKPOINT, Curves, KeepBest, ProgressBar, WholeCheckpoints
 from hilum.learn.films import Batch, FilmDataset, Films, open_films
 from hilum.learn.loggers import build_loggers
+from hilum.learn.memory import keep_freed_memory
 from hilum.learn.module import Learner, evidence_network
 from hilum.learn.networks import build_network
 from hilum.learn.pretrain import pretrain
@@ -118,6 +119,8 @@ def _fit(
     devices: int,
     progress: bool,
 ) -> FitResult:
+    if device in ("cpu", "auto"):
+        keep_freed_memory()
     curves = Curves(out)
     settings = recipe.fit
     best = KeepBest(
