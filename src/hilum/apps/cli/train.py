@@ -61,17 +61,20 @@ def train(
     against torch), fits calibration, operating points and conformal sets on val (or on the
     predictions of --out-of-source, which are honest about other hospitals), and evaluates once
     on test. The run folder gets curves.csv and curves.png while it runs, and the bundle at the
-    end. A run that was killed goes on with --resume.
+    end. A run that was killed goes on with --resume. A recipe with task = "lungs" makes the
+    network that finds the lungs, lungs.onnx and lungs.json, on the CPU.
 
     \b
     Example:
       hilum train recipes/quick.toml --data ../shared/data -o runs/quick
       hilum train recipes/default.toml --data ../shared/data --set fit.epochs=2
+      hilum train recipes/lungs.toml --data ../shared/data
     """
     from hilum.core.extras import require
 
     require("train")
     require("evaluate")
+    from hilum.apps.cli.train_lungs import is_lungs, train_lungs
     from hilum.apps.training import Machine, data_root
     from hilum.apps.training import train as run
     from hilum.judge.predictions import read_predictions
@@ -79,11 +82,15 @@ def train(
     from hilum.learn.fit import is_secondary
     from hilum.learn.recipe import Recipe
 
+    out, root = out or Path("runs") / recipe.stem, data_root(data)
+    if is_lungs(recipe):
+        train_lungs(recipe, settings or [], out, root, resume=resume, as_json=as_json)
+        return
     foreign = None if out_of_source is None else read_predictions(out_of_source, split="test")
     trained = run(
         Recipe.load(recipe, settings or []),
-        out or Path("runs") / recipe.stem,
-        root=data_root(data),
+        out,
+        root=root,
         command=command_line(),
         resume=resume,
         machine=Machine(device.value, devices),

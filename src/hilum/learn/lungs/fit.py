@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
 
 import torch
 from monai.losses.dice import DiceCELoss
@@ -23,10 +25,22 @@ from hilum.learn.seeds import AUGMENTATION, ORDER, WEIGHTS, derive_seed, generat
 CHECKPOINT = "checkpoint.pt"
 
 
-def fit_lungs(
-    recipe: LungRecipe, train: Masked, out: Path, *, progress: bool = True
-) -> tuple[LungNetwork, list[float]]:
-    """Train on ``train``; return the network and the mean loss of each epoch.
+class Fitted(NamedTuple):
+    """A trained network.
+
+    Attributes:
+        network: in evaluation mode.
+        losses: mean loss of each epoch.
+        seconds: of each epoch, those before a break included.
+    """
+
+    network: LungNetwork
+    losses: list[float]
+    seconds: list[float]
+
+
+def fit_lungs(recipe: LungRecipe, train: Masked, out: Path, *, progress: bool = True) -> Fitted:
+    """Train on ``train``.
 
     Args:
         recipe: of the run.
@@ -42,13 +56,15 @@ def fit_lungs(
     optimizer = AdamW(learned, fit.learning_rate, weight_decay=fit.weight_decay)
     steps = -(-len(train.cases) // fit.batch_size)
     schedule = OneCycleLR(optimizer, fit.learning_rate, total_steps=steps * fit.epochs)
-    losses = _resume(out / CHECKPOINT, network, optimizer, schedule)
+    losses, seconds = _resume(out / CHECKPOINT, network, optimizer, schedule)
     for epoch in range(len(losses), fit.epochs):
+        started = perf_counter()
         network.train()
         _freeze(network, fit.frozen_blocks)
         losses.append(_epoch(network, optimizer, schedule, recipe, train, epoch, progress))
-        _keep(out / CHECKPOINT, network, optimizer, schedule, losses)
-    return network.eval(), losses
+        seconds.append(perf_counter() - started)
+        _keep(out / CHECKPOINT, network, optimizer, schedule, losses, seconds)
+    return Fitted(network.eval(), losses, seconds)
 
 
 def _epoch(
@@ -94,14 +110,14 @@ def _freeze(network: LungNetwork, blocks: int) -> list[torch.nn.Parameter]:
 
 def _resume(
     path: Path, network: LungNetwork, optimizer: AdamW, schedule: OneCycleLR
-) -> list[float]:
+) -> tuple[list[float], list[float]]:
     if not path.is_file():
-        return []
+        return [], []
     state = torch.load(path, map_location="cpu", weights_only=True)
     network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
     schedule.load_state_dict(state["schedule"])
-    return list(state["losses"])
+    return list(state["losses"]), list(state["seconds"])
 
 
 def _keep(
@@ -110,6 +126,7 @@ def _keep(
     optimizer: AdamW,
     schedule: OneCycleLR,
     losses: list[float],
+    seconds: list[float],
 ) -> None:
     with atomic_path(path) as temporary:
         torch.save(
@@ -118,6 +135,7 @@ def _keep(
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
                 "losses": losses,
+                "seconds": seconds,
             },
             temporary,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from hilum.core.config import Config
 from hilum.data.split import SplitSpec
 from hilum.image.preprocess import Preprocess
 from hilum.learn.augment import Augmentation
-from hilum.learn.recipe import CohortFolder, Count, Positive, Share
+from hilum.learn.recipe import CohortFolder, Count, Positive, Share, TomlRecipe
 
 
 class LungData(Config):
@@ -44,9 +44,13 @@ class LungFit(Config):
     frozen_blocks: Annotated[int, Field(ge=0, le=11)] = 3
 
 
-class LungRecipe(Config):
-    """A whole run; every table but ``[data]`` may be left out."""
+class LungRecipe(TomlRecipe):
+    """A whole run; every table but ``[data]`` may be left out.
 
+    ``task = "lungs"`` at the top of a file tells it from the recipe of a classifier.
+    """
+
+    task: Literal["lungs"] = "lungs"
     data: LungData
     split: SplitSpec = SplitSpec(fractions=(0.8, 0.0, 0.2))
     preprocess: Preprocess = Preprocess(size=224, channels=1, mean=0.5, std=0.5)

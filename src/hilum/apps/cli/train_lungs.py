@@ -1,0 +1,76 @@
+"""``hilum train`` with a recipe whose task is "lungs": the network that finds the lungs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+def is_lungs(recipe: Path) -> bool:
+    """Say whether a recipe is one of the lung network: its first line is ``task = "lungs"``.
+
+    Raises:
+        ConfigError: no such file, not TOML, or another task.
+    """
+    from hilum.core.config import did_you_mean, read_toml
+    from hilum.core.errors import ConfigError
+
+    task = read_toml(recipe).get("task")
+    if task not in (None, "lungs"):
+        raise ConfigError(
+            f"{recipe}: task {task!r}; expected 'lungs', or none for a classifier",
+            hint=did_you_mean(str(task), ["lungs"]),
+        )
+    return task == "lungs"
+
+
+def train_lungs(
+    recipe: Path, settings: list[str], out: Path, root: Path | None, *, resume: bool, as_json: bool
+) -> None:
+    """Train the lung network, and print what it is worth on held-out patients."""
+    from hilum.learn.environment import command_line
+    from hilum.learn.lungs.recipe import LungRecipe
+    from hilum.learn.lungs.run import train_lungs as run
+
+    trained = run(
+        LungRecipe.load(recipe, settings),
+        out,
+        root=root,
+        command=command_line(),
+        resume=resume,
+        tell=lambda line: typer.secho(line, fg="bright_black", err=True),
+    )
+    if as_json:
+        typer.echo(trained.spec.model_dump_json(indent=2))
+    else:
+        _print_table(trained.spec.measured, trained.folder)
+
+
+def _print_table(measured: dict[str, Any], folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from hilum.core.estimate import Estimate
+    from hilum.core.reading import RESEARCH_USE
+
+    table = Table(title="Dice on held-out patients", title_justify="left")
+    for heading in ("films", "Dice", "5th percentile", "95 % Hausdorff / long side"):
+        table.add_column(heading)
+    parts = {**measured["collections"], "every collection": measured["kinds"]}
+    for collection, kinds in parts.items():
+        table.add_section()
+        for kind, numbers in kinds.items():
+            dice, edge = (Estimate.model_validate(numbers[name]) for name in ("dice", "hd95"))
+            low = f"{numbers['dice_percentile_5']:.3f}"
+            table.add_row(f"{collection}: {kind}", _three(dice), low, _three(edge))
+    console = Console()
+    console.print(table)
+    console.print(f"{folder / 'lungs.onnx'}   {folder / 'lungs.json'}", soft_wrap=True)
+    console.print(RESEARCH_USE)
+
+
+def _three(estimate: Any) -> str:
+    """Three decimals: Dice differs in the third."""
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}] (n={estimate.n})"
