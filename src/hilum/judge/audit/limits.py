@@ -16,6 +16,8 @@ class AuditLimits(Config):
     Attributes:
         min_films: films of a class (or of a subgroup) below which no number is given. With fewer
             than ten the interval of a share is wider than half of [0, 1].
+        source_films: films from which a source is judged on its own; a smaller one is counted with
+            its cohort, as the journals and web sites behind a teaching collection are.
         chance: AUROC that the interval within sources must exceed. It is what a coin reaches.
         useful: an AUROC worth having; an interval that holds both chance and this tells nothing,
             so the test says "too few films" instead of a verdict.
@@ -60,6 +62,7 @@ class AuditLimits(Config):
     """
 
     min_films: int = Field(default=10, ge=2)
+    source_films: int = Field(default=30, ge=2)
     chance: float = Field(default=0.5, ge=0, le=1)
     useful: float = Field(default=0.75, ge=0, le=1)
     source_gap: float = Field(default=0.10, ge=0, le=1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hilum.core.estimate import Estimate
 from hilum.judge.audit.limits import AuditLimits
-from hilum.judge.bootstrap import Support, bootstrap_all
+from hilum.judge.bootstrap import LEVEL, Support, bootstrap_all
 from hilum.judge.metrics import Floats, Weights, auroc
 
 Chosen = NDArray[np.bool_]
@@ -65,9 +65,11 @@ class Material:
 
     @property
     def source(self) -> NDArray[np.str_]:
-        """str (N,): the source, else the cohort."""
-        source = self.table["source"]
-        return source.where(source != "", self.table["cohort"]).to_numpy(dtype=str)
+        """str (N,): the source; the cohort where fewer than ``source_films`` films share it."""
+        source, cohort = self.table["source"], self.table["cohort"]
+        films = source.groupby(source).transform("size")
+        small = ((films < self.limits.source_films) | (source == "")) & (cohort != "")
+        return source.mask(small, cohort).to_numpy(dtype=str)
 
     @property
     def mixed(self) -> list[str]:
@@ -108,21 +110,48 @@ class Material:
         values = yes[chosen].astype(np.float64)
         return self.estimate(lambda w: w @ values / w.sum(-1), chosen, proportion=True)
 
-    def pooled(self) -> Estimate:
-        """AUROC over all films."""
-        return self.estimate(
-            lambda w: auroc(self.truth, self.score, w), missing="one class has no film"
+    def pooled(self, score: Floats | None = None, chosen: Chosen | None = None) -> Estimate:
+        """AUROC over all films, or the ``chosen``, of their score or of another (N,)."""
+        chosen = np.ones(len(self.table), bool) if chosen is None else chosen
+        truth, values = self.truth[chosen], (self.score if score is None else score)[chosen]
+        found = self.estimate(
+            lambda w: auroc(truth, values, w), chosen, missing="one class has no film"
         )
+        return exact_if_perfect(found, self._pairs(chosen))
 
     def within(self, score: Floats | None = None) -> Estimate:
         """AUROC within the mixed sources: of pairs of films that share a source."""
         chosen = np.isin(self.source, self.mixed)
         truth, source = self.truth[chosen], self.source[chosen]
         values = (self.score if score is None else score)[chosen]
-        return self.estimate(lambda w: auroc_within(truth, values, source, w), chosen)
+        found = self.estimate(lambda w: auroc_within(truth, values, source, w), chosen)
+        return exact_if_perfect(found, sum(self._pairs(self.source == s) for s in self.mixed))
+
+    def _pairs(self, chosen: Chosen) -> int:
+        """Pairs of a positive and a negative film in which no patient stands twice."""
+        groups = self.table["group"].to_numpy(dtype=str)
+        sides = (np.unique(groups[chosen & side]).size for side in (self.truth, ~self.truth))
+        return min(sides)
 
     def _count(self, source: str, truth: bool) -> int:
         return int(((self.source == source) & (self.truth == truth)).sum())
+
+
+def exact_if_perfect(found: Estimate, pairs: int) -> Estimate:
+    """Give an AUROC of exactly 1 or 0 an interval, which resampling cannot.
+
+    ``pairs`` independent pairs were all ordered alike, so the chance of that order has the exact
+    bound of Clopper and Pearson (Biometrika 1934) for as many successes of as many.
+
+    >>> print(exact_if_perfect(Estimate(value=1.0, n=40), 20))
+    1.00 [0.83, 1.00] (n=40)
+    """
+    if found.value not in (0.0, 1.0) or not np.isnan(found.low) or not pairs:
+        return found
+    bound = float(((1 - LEVEL) / 2) ** (1 / pairs))
+    low, high = (bound, 1.0) if found.value == 1.0 else (0.0, 1 - bound)
+    note = f"exact (Clopper-Pearson) interval over {pairs} pairs, as every resample agrees"
+    return Estimate(value=found.value, low=low, high=high, n=found.n, note=note)
 
 
 def auroc_within(

@@ -48,8 +48,8 @@ def retained(material: Material, name: str) -> tuple[Estimate | None, list[Row],
         material.score[seen],
         material.variants[name][seen],
     )
-    whole = material.estimate(lambda w: auroc(truth, score, w), seen, missing="one class only")
-    after = material.estimate(lambda w: auroc(truth, changed, w), seen, missing="one class only")
+    whole = material.pooled(chosen=seen)
+    after = material.pooled(material.variants[name], seen)
     rows = [Row(name="as they are", measured=whole), Row(name=_title(name), measured=after)]
     if not whole.low > material.limits.chance:
         return None, rows, f"the model is not above chance here ({whole}): nothing to lose"

@@ -15,6 +15,9 @@ from hilum.core.reading import RESEARCH_USE
 from hilum.judge.audit.limits import AuditLimits
 from hilum.judge.schema import About, FlowStep, NotRead
 
+UNDECIDED = 0.5
+"""An interval that holds the limit and is wider than this decides nothing: too few films."""
+
 
 class Verdict(StrEnum):
     """Of one test."""
@@ -50,7 +53,7 @@ class Check(_Part):
         limit: ``measured`` must be ``side`` this.
         by_interval: it fails only where the whole interval lies beyond the limit: for the worst of
             many parts, since the worst of many noisy numbers is beyond any limit by chance.
-        passed: None where it could not be measured.
+        passed: None where it could not be measured, or the films are too few to decide it.
     """
 
     what: str
@@ -95,9 +98,9 @@ class Outcome(_Part):
 
     @property
     def shown(self) -> Check | None:
-        """The check that decided: the first that failed, else the first."""
-        failed = [check for check in self.checks if check.passed is False]
-        return next(iter([*failed, *self.checks]), None)
+        """The check that decided: the first that failed, else the first that passed."""
+        by_verdict = [[c for c in self.checks if c.passed is side] for side in (False, True)]
+        return next(iter([*by_verdict[0], *by_verdict[1]]), None)
 
 
 class Audit(_Part):
@@ -145,26 +148,35 @@ class Audit(_Part):
 
 
 def at_most(what: str, measured: Estimate, limit: float, *, by_interval: bool = False) -> Check:
-    """Check that a value is no more than ``limit``."""
+    """Check that a value is no more than ``limit``; see ``UNDECIDED``."""
     value = measured.low if by_interval else measured.value
-    return Check(
-        what=what,
-        measured=measured,
-        limit=limit,
-        side="at most",
-        by_interval=by_interval,
-        passed=None if math.isnan(value) else value <= limit,
-    )
+    passed = value <= limit
+    return _check(what, measured, limit, "at most", by_interval, value, passed)
 
 
 def at_least(what: str, measured: Estimate, limit: float, *, by_interval: bool = False) -> Check:
-    """Check that a value is no less than ``limit``."""
+    """Check that a value is no less than ``limit``; see ``UNDECIDED``."""
     value = measured.high if by_interval else measured.value
+    passed = value >= limit
+    return _check(what, measured, limit, "at least", by_interval, value, passed)
+
+
+def _check(
+    what: str,
+    measured: Estimate,
+    limit: float,
+    side: Literal["at most", "at least"],
+    by_interval: bool,
+    value: float,
+    passed: bool,
+) -> Check:
+    wide = measured.high - measured.low > UNDECIDED
+    unknown = math.isnan(value) or (wide and measured.low <= limit <= measured.high)
     return Check(
         what=what,
         measured=measured,
         limit=limit,
-        side="at least",
+        side=side,
         by_interval=by_interval,
-        passed=None if math.isnan(value) else value >= limit,
+        passed=None if unknown else passed,
     )

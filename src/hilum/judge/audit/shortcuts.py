@@ -22,7 +22,14 @@ def informative(material: Material) -> Judged:
     """Is the AUROC above chance, between films that share a source?"""
     pooled, limits = material.pooled(), material.limits
     rows = [Row(name="all films, pooled", measured=pooled)]
-    measured, what = pooled, "AUROC (no source has enough films of both classes)"
+    measured, what = pooled, "pooled AUROC (no source has enough films of both classes)"
+    if not material.mixed and pooled.low > limits.chance:
+        return not_run(
+            f"above chance pooled ({pooled}), but no source has {limits.min_films} films of each "
+            "class, so that this may be the source alone",
+            rows,
+            "AUROC",
+        )
     if material.mixed:
         measured, what = material.within(), "AUROC within sources"
         rows += [Row(name="within sources", measured=measured), *_each_source(material)]
@@ -47,7 +54,7 @@ def source(material: Material) -> Judged:
     """How much of the pooled AUROC is gone when only films of one source are compared?"""
     lookup = source_scores(material)
     truth, score = material.truth, material.score
-    look = material.estimate(lambda w: auroc(truth, lookup, w), missing="one class only")
+    look = material.pooled(lookup)
     rows = [
         Row(name="model, pooled", measured=material.pooled()),
         Row(name="source alone (look-up)", measured=look),
@@ -92,7 +99,7 @@ def nuisance(material: Material) -> Judged:
     whole = nuisance_scores(features, truth, groups, seed=material.seed)
     rows = [
         Row(name="model, pooled", measured=material.pooled()),
-        Row(name="nuisance, pooled", measured=material.estimate(lambda w: auroc(truth, whole, w))),
+        Row(name="nuisance, pooled", measured=material.pooled(whole)),
     ]
     if np.isnan(whole).any():
         return not_run("a class has fewer than two patients; the baseline cannot be fitted", rows)
@@ -169,7 +176,7 @@ def _against(material: Material, loso: pd.DataFrame) -> tuple[Estimate, Estimate
     if both.sum() >= _OVERLAP and 0 < truth.sum() < truth.size:
         away = left[both]
         return (
-            material.estimate(lambda w: auroc(truth, away, w), both),
+            material.pooled(left, both),
             material.estimate(lambda w: auroc(truth, score, w) - auroc(truth, away, w), both),
         )
     alone = Material(loso, material.threshold, folds=material.folds, seed=material.seed).pooled()
@@ -180,7 +187,6 @@ def _each_source(material: Material) -> list[Row]:
     rows = []
     for name in material.mixed:
         here = material.source == name
-        truth, score = material.truth[here], material.score[here]
-        found = material.estimate(lambda w, t=truth, s=score: auroc(t, s, w), here)  # type: ignore[misc]
+        truth, found = material.truth[here], material.pooled(chosen=here)
         rows.append(Row(name=f"within {name} ({truth.sum()} / {(~truth).sum()})", measured=found))
     return rows

@@ -28,8 +28,15 @@ def decide(
         return Judged(Verdict.FAIL, said, tuple(checks), tuple(rows), rows_are)
     if True in verdicts:
         return Judged(Verdict.PASS, said, tuple(checks), tuple(rows), rows_are)
-    notes = [check.measured.note for check in checks if math.isnan(check.measured.value)]
-    return not_run(next(iter(notes), "nothing could be measured"), rows, rows_are)
+    why = next((_why(check) for check in checks), "nothing could be measured")
+    return Judged(Verdict.NOT_RUN, why, tuple(checks), tuple(rows), rows_are)
+
+
+def _why(check: Check) -> str:
+    if math.isnan(check.measured.value):
+        return check.measured.note or "undefined"
+    limit = f"{check.side} {check.limit:.2f}"
+    return f"too few films to tell: {check.what} is {check.measured}; expected {limit}"
 
 
 def not_run(why: str, rows: Sequence[Row] = (), rows_are: str = "") -> Judged:

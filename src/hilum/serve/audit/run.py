@@ -14,6 +14,7 @@ from hilum.core.errors import CohortError, ConfigError
 from hilum.core.estimate import Estimate
 from hilum.core.extras import require
 from hilum.core.labels import Label
+from hilum.data.table import arrange
 from hilum.judge.audit.limits import AuditLimits
 from hilum.judge.audit.material import Material
 from hilum.judge.audit.report import write_audit
@@ -71,7 +72,7 @@ def audit(
         loso: case_id, truth and score of models that never saw the film's source.
         limits: what may be measured at most, or must be at least.
         only: names of tests; none for all.
-        max_films: most films, spread over source and class; 0 for all.
+        max_films: most films, spread over cohort and class; 0 for all.
         folds, seed: of the bootstrap, of the sample and of every other draw.
         out: folder for the page, ``audit.json`` and tables; None writes nothing.
         name, cases_name, command: for the report.
@@ -88,6 +89,7 @@ def audit(
     if cases is None:
         raise ConfigError("an audit needs a cases table", hint="cases=read_cases('cases.csv')")
     limits = limits or AuditLimits()
+    cases = arrange(cases)
     chosen = sample(cases, label, max_films, seed)
     threshold, point = _given_point(model, threshold, operating_point)
     if isinstance(model, Given):
@@ -270,7 +272,7 @@ def _flow(
         FlowStep(step="Films in the table", films=len(cases)),
         FlowStep(step=f"Known for {label}", films=known),
         FlowStep(
-            step="Sampled, spread over source and class" if len(chosen) < known else "All taken",
+            step="Sampled, spread over cohort and class" if len(chosen) < known else "All taken",
             films=len(chosen),
         ),
         FlowStep(

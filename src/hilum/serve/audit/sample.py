@@ -9,17 +9,17 @@ from hilum.core.errors import CohortError
 
 
 def sample(cases: pd.DataFrame, label: str, films: int, seed: int) -> pd.DataFrame:
-    """Choose at most ``films`` films whose truth is known, spread over source and class.
+    """Choose at most ``films`` films whose truth is known, spread over cohort and class.
 
-    Each source gets as many films of each class as the others, as far as it has them, so that a
-    small source is not lost among the large. Patients take turns: a second film of one patient
-    comes only after a first of every other.
+    Each cohort (each source, where there is one cohort) gets as many films of each class as the
+    others, as far as it has them, so that a small one is not lost among the large. Patients take
+    turns: a second film of one patient comes only after a first of every other.
 
     Args:
         films: most films to choose; 0 for all.
 
     Returns:
-        The rows, in the order of ``cases``, with ``weight``: how many films of its source and
+        The rows, in the order of ``cases``, with ``weight``: how many films of its cohort and
         class in the table each stands for.
 
     Raises:
@@ -33,7 +33,7 @@ def sample(cases: pd.DataFrame, label: str, films: int, seed: int) -> pd.DataFra
     known = cases[pd.to_numeric(cases[label], errors="coerce").notna()]
     if known.empty:
         raise CohortError(f"no film has a known '{label}'", hint="name another with --label")
-    cells = known.groupby([_sources(known), known[label].astype(float)], sort=True)
+    cells = known.groupby([_places(known), known[label].astype(float)], sort=True)
     parts = [part for _, part in cells]
     sizes = np.array([len(part) for part in parts])
     wanted = allot(sizes, films or int(sizes.sum()))
@@ -67,7 +67,6 @@ def _take(part: pd.DataFrame, count: int, generator: np.random.Generator) -> pd.
     return shuffled.loc[turn.sort_values(kind="stable").index[:count]]
 
 
-def _sources(cases: pd.DataFrame) -> pd.Series:
-    if "source" not in cases:
-        return pd.Series("", index=cases.index)
-    return cases["source"].astype(object).where(cases["source"].notna(), "").astype(str)
+def _places(cases: pd.DataFrame) -> pd.Series:
+    column = "cohort" if len(set(cases["cohort"])) > 1 else "source"
+    return cases[column].astype(object).where(cases[column].notna(), "").astype(str)

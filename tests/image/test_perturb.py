@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hilum.core.errors import UnsupportedImageError
+from hilum.core.radiograph import Radiograph
+from hilum.image import perturb
+from hilum.image.perturb import PERTURBATIONS
+
+
+@pytest.fixture
+def film():
+    pixels = np.random.default_rng(0).uniform(0.2, 0.8, (200, 160)).astype(np.float32)
+    return Radiograph(pixels, "film.png", "PNG", 8)
+
+
+@pytest.fixture
+def lungs():
+    mask = np.zeros((200, 160), bool)
+    mask[60:140, 30:70] = mask[60:140, 90:130] = True
+    return mask
+
+
+@pytest.mark.parametrize("name", PERTURBATIONS)
+def test_every_perturbation_keeps_the_contract_of_a_radiograph(name, film, lungs):
+    before = film.pixels.copy()
+    how = PERTURBATIONS[name]
+    one, two = (how.change(film, lungs, np.random.default_rng(7)) for _ in range(2))
+    assert one.pixels.dtype == np.float32
+    assert one.pixels.min() >= 0
+    assert one.pixels.max() <= 1
+    assert np.array_equal(one.pixels, two.pixels)
+    assert np.array_equal(film.pixels, before)
+    assert len(one.history) == 1
+    assert (one.shape == film.shape) or not how.same_place
+    assert one.shape != film.shape or not np.array_equal(one.pixels, film.pixels)
+
+
+def test_lungs_removed_and_lungs_only_part_the_film(film, lungs):
+    without, only = perturb.without_lungs(film, lungs), perturb.only_lungs(film, lungs)
+    assert np.array_equal(without.pixels + only.pixels, film.pixels)
+    assert not without.pixels[lungs].any()
+    assert (only.pixels[:50] == 0).all()
+    assert np.array_equal(only.pixels[lungs], film.pixels[lungs])
+
+
+def test_occlusions_leave_the_middle_and_hide_the_rest(film):
+    border, corners = perturb.without_border(film), perturb.without_corners(film)
+    middle = (slice(40, 160), slice(40, 120))
+    for changed in (border, corners):
+        assert np.array_equal(changed.pixels[middle], film.pixels[middle])
+    assert np.ptp(border.pixels[:13]) == 0
+    assert np.ptp(corners.pixels[:32, -32:]) == 0
+    assert np.array_equal(corners.pixels[:32, 40:120], film.pixels[:32, 40:120])
+
+
+@pytest.mark.parametrize("corner", ["left", "right"])
+def test_a_marker_lies_white_in_its_upper_corner_whole(film, corner):
+    changed = perturb.with_text(film, "PORTABLE", corner, np.random.default_rng(1))
+    rows, columns = np.nonzero(changed.pixels != film.pixels)
+    assert rows.max() < 40
+    assert (columns.max() < 100) if corner == "left" else (columns.min() > 60)
+    assert columns.min() > 0
+    assert columns.max() < 159
+    assert changed.pixels.max() > 0.95
+
+
+def test_an_ecg_lead_only_brightens(film):
+    changed = perturb.with_ecg_lead(film, np.random.default_rng(1))
+    share = (changed.pixels != film.pixels).mean()
+    assert (changed.pixels >= film.pixels).all()
+    assert 0.001 < share < 0.05
+
+
+def test_what_happens_to_films_on_their_way(film):
+    assert np.allclose(perturb.inverted(perturb.inverted(film)).pixels, film.pixels, atol=1e-6)
+    assert perturb.cropped(film).shape == (180, 144)
+    assert perturb.resized(film).shape == (140, 112)
+    assert 0.005 < np.abs(perturb.jpeg(film).pixels - film.pixels).mean() < 0.2
+
+
+def test_lungs_that_are_needed_and_missing_are_an_error(film):
+    with pytest.raises(UnsupportedImageError, match="no lung mask"):
+        PERTURBATIONS["lungs-only"].change(film, None, np.random.default_rng(0))
