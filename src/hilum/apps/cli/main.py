@@ -20,6 +20,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "demo": ("demo", ONE_IMAGE),
     "show": ("show", ONE_IMAGE),
     "read": ("read", ONE_IMAGE),
+    "lungs": ("lungs", ONE_IMAGE),
     "cohort": ("cohort", ONE_MODEL),
     "split": ("split", ONE_MODEL),
     "train": ("train", ONE_MODEL),
