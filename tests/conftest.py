@@ -123,7 +123,7 @@ def small_bundle(make_bundle: Callable[..., Path], tmp_path_factory: Any) -> Pat
 
 @pytest.fixture(scope="session")
 def calibrated_bundle(make_bundle: Callable[..., Path], tmp_path_factory: Any) -> Path:
-    """The same with a calibration (platt, at a prevalence of 40 %) and sets (0.3 to 0.6), sealed."""
+    """The same with a calibration (platt, prevalence 40 %) and sets (0.3 to 0.6), sealed."""
     import json
 
     from hilum.bundle.folder import seal

@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from hilum.bundle.manifest import ENVIRONMENT, EVALUATION, MANIFEST, MODEL_CARD, Manifest
 from hilum.core.estimate import Estimate
@@ -44,6 +44,28 @@ def model_card(
         environment: ``environment.json``.
         evaluation: on the test split; without it the card says that there is none.
     """
+    return _template("MODEL_CARD.md").render(
+        manifest=manifest,
+        environment=environment,
+        evaluation=evaluation,
+        notice=RESEARCH_USE,
+        metrics_of=metrics_of,
+        strata_of=strata_of,
+    )
+
+
+def write_adapted_card(root: Path) -> None:
+    """Write the card anew after an adaptation, or add to a card that was made elsewhere."""
+    if (root / ENVIRONMENT).is_file():
+        write_card(root)
+        return
+    path = root / MODEL_CARD
+    manifest = Manifest.model_validate_json((root / MANIFEST).read_text(encoding="utf-8"))
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    write_text(path, f"{before}\n{_template('ADAPTED.md').render(manifest=manifest)}")
+
+
+def _template(name: str) -> Template:
     jinja = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         undefined=StrictUndefined,
@@ -52,14 +74,7 @@ def model_card(
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Markdown, made of our own names and numbers
     )
-    return jinja.get_template("MODEL_CARD.md").render(
-        manifest=manifest,
-        environment=environment,
-        evaluation=evaluation,
-        notice=RESEARCH_USE,
-        metrics_of=metrics_of,
-        strata_of=strata_of,
-    )
+    return jinja.get_template(name)
 
 
 def metrics_of(evaluation: LabelEvaluation) -> dict[str, Estimate]:

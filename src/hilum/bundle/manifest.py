@@ -21,6 +21,7 @@ from pydantic import Field
 from hilum.core.config import Config
 from hilum.core.labels import Label
 from hilum.image.preprocess import Preprocess
+from hilum.judge.adaptation import Adaptation
 from hilum.judge.calibration import Calibration, OperatingPoint
 from hilum.judge.conformal import Conformal
 
@@ -66,6 +67,7 @@ class Manifest(Config):
         licence: SPDX identifier of the weights' licence.
         trained_on: cohorts in words, with the number of films and patients.
         intended_use: one sentence.
+        adaptations: the sites that it was calibrated to, the last one last; empty as packed.
     """
 
     schema_version: Literal["1"] = "1"
@@ -79,3 +81,4 @@ class Manifest(Config):
     licence: str = "CC-BY-NC-SA-4.0"
     trained_on: str
     intended_use: str = "Research on adult frontal chest radiographs; not a medical device."
+    adaptations: tuple[Adaptation, ...] = ()

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hilum.bundle.folder import Bundle
+    from hilum.bundle.manifest import LabelOutput
 
 Folder = Annotated[Path | None, typer.Argument(metavar="[BUNDLE]", help="Default: the built-in.")]
 
@@ -42,7 +43,8 @@ def show(
     if as_json:
         import json
 
-        values = opened.manifest.model_dump(mode="json") | {"checksum": opened.checksum}
+        values = json.loads(opened.manifest.model_dump_json())  # which writes NaN as null
+        values["checksum"] = opened.checksum
         typer.echo(json.dumps(values, indent=2, allow_nan=False))
         return
     from rich.console import Console
@@ -81,12 +83,18 @@ def _facts(bundle: Bundle, console: Console) -> None:
         "preprocess": ", ".join(f"{k} {v}" for k, v in manifest.preprocess.model_dump().items()),
         "labels": ", ".join(_named(o.label, o.scheme, o.code) for o in manifest.labels),
         "calibration": ", ".join(f"{o.label}: {o.calibration.method}" for o in manifest.labels),
+        "conformal sets": ", ".join(f"{o.label}: {_sets(o)}" for o in manifest.labels),
+        "adapted to": ", ".join(f"{a.site}, {a.created}" for a in manifest.adaptations) or "-",
     }
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows.items():
         table.add_row(name, value)
     console.print(table)
+
+
+def _sets(output: LabelOutput) -> str:
+    return f"{output.conformal.coverage:.0%}" if output.conformal else "none"
 
 
 def _named(label: str, scheme: str | None, code: str | None) -> str:

@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("train", ONE_MODEL),
     "compare": ("compare", ONE_MODEL),
     "evaluate": ("evaluate", ONE_MODEL),
+    "calibrate": ("calibrate", ONE_MODEL),
     "audit": ("audit", ONE_MODEL),
     "bundle": ("bundle", ONE_MODEL),
     "reproduce": ("reproduce", ONE_MODEL),
