@@ -205,11 +205,20 @@ class Gate:
             embedding: float32 (E,).
             signs: float32 (len(SIGNS),).
         """
-        return (
-            self._rule(signs)
-            or self._kind(self.log_odds(embedding, signs))
-            or self._far(float(self.distance(embedding)))
-        )
+        log_odds, distance = self.log_odds(embedding, signs), float(self.distance(embedding))
+        return self.decide(log_odds, distance, signs)
+
+    def decide(
+        self, log_odds: NDArray[np.float64], distance: float, signs: Numbers
+    ) -> Broken | None:
+        """Return the limit that one film broke, from its scores; see ``judge``.
+
+        Args:
+            log_odds: float64 (K,); NaN for a kind that was not asked about.
+            distance: of the film.
+            signs: float32 (len(SIGNS),).
+        """
+        return self._rule(signs) or self._kind(log_odds) or self._far(distance)
 
     def _rule(self, signs: Numbers) -> Broken | None:
         for rule in self.spec.rules:

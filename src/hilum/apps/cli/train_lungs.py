@@ -7,9 +7,11 @@ from typing import Any
 
 import typer
 
+TASKS = ("lungs", "gate")
 
-def is_lungs(recipe: Path) -> bool:
-    """Say whether a recipe is one of the lung network: its first line is ``task = "lungs"``.
+
+def task_of(recipe: Path) -> str | None:
+    """Return the task of a recipe, its first line: one of ``TASKS``, or None for a classifier.
 
     Raises:
         ConfigError: no such file, not TOML, or another task.
@@ -18,12 +20,13 @@ def is_lungs(recipe: Path) -> bool:
     from hilum.core.errors import ConfigError
 
     task = read_toml(recipe).get("task")
-    if task not in (None, "lungs"):
+    if task is not None and task not in TASKS:
         raise ConfigError(
-            f"{recipe}: task {task!r}; expected 'lungs', or none for a classifier",
-            hint=did_you_mean(str(task), ["lungs"]),
+            f"{recipe}: task {task!r}; expected {' or '.join(map(repr, TASKS))}, or none for a "
+            "classifier",
+            hint=did_you_mean(str(task), TASKS),
         )
-    return task == "lungs"
+    return task
 
 
 def train_lungs(

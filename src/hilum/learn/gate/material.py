@@ -190,13 +190,13 @@ def draw(
         seed: of chance.
     """
     # films are joined with others of their fold only
-    recent: dict[float, deque[Pixels]] = {}
+    recent: dict[str, deque[Pixels]] = {}
     for row, kind in zip(cases.itertuples(), kinds, strict=True):
         film = open_radiograph(str(row.path))
         about = (str(row.cohort), str(row.group))
         yield Picture(str(row.case_id), kind, *about, film)
         if kind == FRONTAL:
-            neighbors = recent.setdefault(float(row.fold), deque(maxlen=6))
+            neighbors = recent.setdefault(str(row.fold), deque(maxlen=6))
             neighbors.append(film.pixels)
         names = wanted.get(str(row.case_id), [])
         lungs = lungs_of(film) if any(name in CHANGED for name in names) else None

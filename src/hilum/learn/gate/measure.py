@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,10 @@ from tqdm import tqdm
 
 from hilum.bundle.lungs import LungSegmenter
 from hilum.core.files import atomic_path
-from hilum.image.signs import SIGNS, signs
+from hilum.image.signs import signs
 from hilum.learn.gate.material import Picture
 
+ABOUT = ("cohort", "group")
 _BATCH = 16
 
 
@@ -24,7 +25,7 @@ class Measured(NamedTuple):
     """The material, measured.
 
     Attributes:
-        pictures: case_id, kind, cohort, group, fold; one row a picture.
+        pictures: case_id, kind, cohort, group; one row a picture.
         embedding: float32 (n, E).
         signs: float32 (n, len(SIGNS)).
     """
@@ -56,25 +57,22 @@ def measure(
             rows.append((one.case_id, one.kind, one.cohort, one.group))
             embeddings.append(lungs.embedding)
             numbers.append(signs(one.film, square, lungs))
-    table = pd.DataFrame(rows, columns=["case_id", "kind", "cohort", "group"])
+    table = pd.DataFrame(rows, columns=["case_id", "kind", *ABOUT])
     return Measured(table, np.stack(embeddings), np.stack(numbers))
 
 
 def keep(measured: Measured, path: Path) -> None:
     """Write to one ``.npz`` file."""
-    columns = {name: measured.pictures[name].to_numpy(str) for name in measured.pictures}
+    arrays: dict[str, Any] = {
+        name: measured.pictures[name].to_numpy(str) for name in ("case_id", "kind", *ABOUT)
+    }
+    arrays |= {"embedding": measured.embedding, "signs": measured.signs}
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file, embedding=measured.embedding, signs=measured.signs, names=SIGNS, **columns
-        )
+        np.savez_compressed(file, **arrays)
 
 
 def kept(path: Path) -> Measured:
     """Read what ``keep`` wrote."""
     with np.load(path) as stored:
-        columns = {
-            name: stored[name]
-            for name in stored.files
-            if name not in ("embedding", "signs", "names")
-        }
+        columns = {name: stored[name] for name in ("case_id", "kind", *ABOUT)}
         return Measured(pd.DataFrame(columns), stored["embedding"], stored["signs"])

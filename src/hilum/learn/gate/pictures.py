@@ -68,7 +68,7 @@ def badly_exposed(pixels: Pixels, lungs: Lungs, random: Random) -> Pixels:
     inside = pixels[lungs.on_film(pixels.shape)] if lungs.parts else pixels.ravel()
     kind = random.integers(0, 3)
     if kind == 0:
-        low = np.quantile(inside, random.uniform(0.75, 0.95))
+        low = float(np.quantile(inside, random.uniform(0.75, 0.95)))
         return _film((pixels - low) / max(1 - low, 0.05))
     if kind == 1:
         high = max(float(np.quantile(inside, random.uniform(0.05, 0.25))), 0.02)
@@ -109,9 +109,7 @@ def screen(film: Pixels, random: Random) -> Pixels:
     tall, wide = 420, round(420 * random.uniform(1.0, 1.5))
     shown = cv2.resize(film, (300, 340), interpolation=cv2.INTER_AREA)
     frame = int(random.integers(8, 40))
-    monitor = cv2.copyMakeBorder(
-        shown, frame, frame, frame, frame, cv2.BORDER_CONSTANT, value=random.uniform(0, 0.12)
-    )
+    monitor = np.pad(shown, frame, constant_values=random.uniform(0, 0.12)).astype(np.float32)
     room = random.uniform(0.05, 0.7) + 0.15 * _smooth((tall, wide), 40, random)
     placed, seen = _aslant(monitor, (tall, wide), random)
     picture = np.where(seen, placed, room)
@@ -143,11 +141,11 @@ def almost_blank(random: Random) -> Pixels:
     """Show next to nothing: weak noise, a slope of light, an empty cassette with a marker."""
     tall, wide = (int(random.integers(220, 420)) for _ in range(2))
     level = random.uniform(0.02, 0.98)
-    picture = level + random.uniform(0.001, 0.02) * random.normal(0, 1, (tall, wide))
+    noise = random.uniform(0.001, 0.02) * random.normal(0, 1, (tall, wide))
+    picture = np.asarray(level + noise, np.float32)
     kind = random.integers(0, 3)
     if kind == 1:
         picture += 0.05 * _slope((tall, wide), random)
-    picture = np.asarray(picture, np.float32)
     if kind == 2:
         ink = 1.0 if level < 0.5 else 0.0
         _write(picture, str(random.choice(["R", "L", "AP", "TEST"])), 12, 10, 30, ink)
@@ -250,7 +248,7 @@ def _aslant(
     size = shape[::-1]
     placed = cv2.warpPerspective(monitor, matrix, size)
     seen = cv2.warpPerspective(np.ones_like(monitor), matrix, size) > 0.5
-    return placed, seen
+    return np.asarray(placed, np.float32), np.asarray(seen)
 
 
 def _lines(page: Pixels, random: Random, *, top: int, left: int, size: int) -> None:

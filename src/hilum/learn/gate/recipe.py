@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hilum.core.config import Config
-from hilum.learn.recipe import CohortFolder, Count, Positive, Share
+from hilum.learn.recipe import CohortFolder, Count, Positive, Share, TomlRecipe
 
 
 class GateData(Config):
@@ -16,10 +16,11 @@ class GateData(Config):
     Attributes:
         cohorts: collections beneath the data root. What their tables say of modality, view and
             age decides what a film counts as.
-        unstated_view: what a film without a view is: "frontal", or "aside", neither learned from
-            nor counted.
+        frontal_unless_stated: collections whose films are frontal where they state no view; such
+            films of other collections are set aside: neither learned from nor counted.
         child_below_years: younger patients are learned as children. Those from here up to 18 are
             set aside: by picture alone they are adults.
+        children: collections of children that state no age.
         made: pictures made of each kind.
         seed: of what is made.
     """
@@ -50,8 +51,8 @@ class GateFit(Config):
     unlike: Share = 0.002
 
 
-class GateRecipe(Config):
-    """A whole run."""
+class GateRecipe(TomlRecipe):
+    """A whole run; ``task = "gate"`` at the top of a file tells it from other recipes."""
 
     task: Literal["gate"] = "gate"
     data: GateData
