@@ -82,7 +82,7 @@ def pack_bundle(
     staging.mkdir(parents=True)
     try:
         parity = _export(result, recipe, staging / MODEL)
-        foreign = None if out_of_source is None else _foreign(out_of_source)
+        foreign = None if out_of_source is None else _foreign(out_of_source, cases)
         manifest = _manifest(result, recipe, staging / MODEL, parity, foreign)
         for name in (LUNGS, LUNGS_SPEC):  # the network whose lungs the films were cut to
             shutil.copyfile(DEFAULT_BUNDLE / name, staging / name)
@@ -194,9 +194,15 @@ def _decide(
     )
 
 
-def _foreign(predictions: pd.DataFrame) -> pd.DataFrame:
+def _foreign(predictions: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
+    """Return the predictions without the films of this run's test, which nothing may be fitted on.
+
+    A run of ``hilum compare`` leaves whole sources out, so its test holds films of ours.
+    """
     if "split" in predictions:
         predictions = predictions[predictions["split"] == "test"]
+    test = cases.loc[cases["split"] == "test", "case_id"]
+    predictions = predictions[~predictions["case_id"].isin(test)]
     table = check_predictions(predictions, where="out-of-source predictions")
     return table.assign(cohort=table["cohort"].where(table["cohort"] != "", table["source"]))
 
