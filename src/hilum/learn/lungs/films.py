@@ -40,7 +40,7 @@ class Masked(NamedTuple):
 
     def side(self, name: str) -> Masked:
         """Return the films of one side of the split."""
-        kept = (self.cases["split"] == name).to_numpy()
+        kept = (self.cases["split"] == name).to_numpy(copy=True)  # torch wants it writable
         cases = self.cases[kept].reset_index(drop=True)
         return Masked(cases, self.squares[kept], self.masks[kept])
 

@@ -121,6 +121,7 @@ def _made(
         "training_time_s": round(sum(fitted.seconds), 1),
         "losses": [round(loss, 4) for loss in fitted.losses],
         "films": {name: int(count) for name, count in cases["split"].value_counts().items()},
+        "held_out": sorted(cases.loc[cases["split"] == "test", "case_id"]),
         "onnx_parity": parity.model_dump(),
     }
 
