@@ -34,6 +34,9 @@ def bars(rows: Sequence[Row], title: str, limits: Sequence[Check] = ()) -> Figur
     for check in limits:
         axes.axvline(check.limit, color=ORANGE, linestyle="--", linewidth=1.2)
     axes.axvline(0, color=GREY, linewidth=0.8)
+    if title.startswith("AUROC"):
+        axes.axvline(0.5, color=GREY, linestyle="--", linewidth=1)
+        title += " (dashed: chance)"
     axes.set_yticks(range(len(shown)), [row.name for row in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlabel(title)

@@ -236,7 +236,10 @@ def _external(model: Subject | Given, label: str) -> Estimate | None:
     path = model.reader.bundle.root / EVALUATION
     if not path.is_file():
         return None
-    evaluation = Evaluation.load(path)
+    try:
+        evaluation = Evaluation.load(path)
+    except CohortError:  # of another version of Hilum: the test says that it was not run
+        return None
     for entry in evaluation.labels:
         for part in entry.strata:
             if entry.label == label and (part.column, part.value) == ("training", "no"):

@@ -62,7 +62,7 @@ def allot(sizes: np.ndarray, total: int) -> np.ndarray:
 
 def _take(part: pd.DataFrame, count: int, generator: np.random.Generator) -> pd.DataFrame:
     shuffled = part.sort_values("case_id").iloc[generator.permutation(len(part))]
-    owner = shuffled["group"] if "group" in shuffled else shuffled["patient_id"]
+    owner = shuffled["group"].where(shuffled["group"] != "", shuffled["patient_id"])
     turn = shuffled.groupby(owner.where(owner != "", shuffled["case_id"])).cumcount()
     return shuffled.loc[turn.sort_values(kind="stable").index[:count]]
 

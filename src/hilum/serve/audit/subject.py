@@ -181,7 +181,8 @@ class BundleSubject:
     Args:
         reader: of ``hilum.load_bundle``.
         label: which of its labels.
-        find_lungs: for films whose lungs are not given, if its preprocessing needs them.
+        find_lungs: for films whose lungs are not given, if its preprocessing needs them; None
+            for the bundle's own lung network.
     """
 
     def __init__(
@@ -191,7 +192,7 @@ class BundleSubject:
             hint = did_you_mean(str(label), reader.labels)
             raise ConfigError(f"label '{label}': not in {reader.bundle.identity}", hint=hint)
         self.reader, self.name = reader, reader.bundle.identity
-        self._find = find_lungs
+        self._find = find_lungs or reader.segment
         self._index = reader.labels.index(Label(label))
 
     @property
@@ -236,7 +237,7 @@ class BundleSubject:
 
 def found_lungs(
     preprocess: Preprocess,
-    find: FindLungs | None,
+    find: Callable[[Radiograph], Lungs | None] | None,
     films: Sequence[Radiograph],
     lungs: Sequence[Lungs | None],
 ) -> list[Lungs | None]:

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hilum.apps.cli.main import run
+
+
+@pytest.fixture
+def audit(capsys):
+    def call(*arguments):
+        code = run(["audit", *map(str, arguments)])
+        captured = capsys.readouterr()
+        return code, " ".join(captured.out.split()), captured.err, captured.out
+
+    return call
+
+
+@pytest.fixture
+def scores(split_csv, tmp_path):
+    """Scores of a model of the brightness, for every film of the table."""
+    cases = pd.read_csv(split_csv, dtype={"case_id": str})
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"case_id": cases["case_id"], "score": rng.random(len(cases))})
+    table.to_csv(tmp_path / "vendor.csv", index=False)
+    return tmp_path / "vendor.csv"
+
+
+FEW = ("--bootstrap", 20, "--lungs", "none")
+
+
+def test_a_bundle_is_audited_in_the_spelling_of_the_issue(audit, small_bundle, split_csv, tmp_path):
+    options = (*FEW, "--only", "sources", "--only", "jpeg", "--set", "sensitivity=0.999")
+    code, said, _, _ = audit(small_bundle, split_csv, "-o", tmp_path / "o", *options)
+    assert code in (0, 10)
+    for text in ("jpeg", "sources", "Operating point: 'balanced'", "Research use only"):
+        assert text in said
+    assert "lungs-removed" not in said
+    found = json.loads((tmp_path / "o" / "audit.json").read_text())
+    assert found["limits"]["sensitivity"] == 0.999
+    assert found["changed"] == ["sensitivity"]
+    assert (code == 10) == (found["verdict"] in ("fail", "uninformative"))
+    assert len(found["not_read"]) == 2
+    assert (tmp_path / "o" / "audit.html").is_file()
+
+
+def test_a_table_of_scores_needs_the_cases_alone(audit, scores, split_csv):
+    code, _, _, raw = audit(
+        "--scores", scores, split_csv, "--threshold", 0.5, "--bootstrap", 50, "--json"
+    )
+    found = json.loads(raw, parse_constant=pytest.fail)
+    assert (code, found["verdict"]) == (10, "uninformative")
+    verdicts = {test["name"]: test["verdict"] for test in found["tests"]}
+    assert verdicts["informative"] == "fail"
+    assert verdicts["jpeg"] == verdicts["lungs-removed"] == "not run"
+    assert found["subject"] == "vendor.csv"
+
+
+def test_a_function_is_named_by_its_module(audit, split_csv, tmp_path, monkeypatch):
+    (tmp_path / "mymodel.py").write_text(
+        "def predict(films):\n    return [float(film.pixels.mean()) for film in films]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    code, said, _, _ = audit("--predict", "mymodel:predict", split_csv, *FEW, "--only", "resize")
+    assert code == 0
+    assert "INCOMPLETE: mymodel:predict" in said
+    code, _, said, _ = audit("--predict", "mymodel:guess", split_csv, *FEW)
+    assert (code, "mymodel:guess" in said) == (6, True)
+
+
+def test_an_onnx_file_comes_with_its_preprocessing(audit, small_bundle, split_csv, tmp_path):
+    spec = tmp_path / "spec.toml"
+    spec.write_text("size = 64\nchannels = 1\n")
+    options = ("--onnx", small_bundle / "model.onnx", "--output-name", "logits", *FEW)
+    code, said, _, _ = audit(*options, "--preprocess", spec, split_csv, "--only", "evidence")
+    assert code == 0
+    assert "model.onnx" in said
+    code, _, said, _ = audit(*options, split_csv)
+    assert (code, "--preprocess" in said) == (2, True)
+    spec.write_text("sise = 64\n")
+    code, _, said, _ = audit(*options, "--preprocess", spec, split_csv)
+    assert (code, "did you mean 'size'" in said) == (6, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["bundle"], 2, "expected BUNDLE CASES.csv"),
+        (["--scores", "a.csv", "--onnx", "b.onnx", "cases.csv"], 2, "give one of"),
+        (["bundle", "cases.csv", "--scores", "a.csv"], 2, "not both"),
+        (["gone", "gone.csv"], 4, "gone.csv"),
+        (["lists", "gone.txt", "gone.txt"], 4, "gone.txt"),
+    ],
+)
+def test_wrong_use_has_an_exit_code_and_one_message(audit, arguments, code, message):
+    found, _, said, _ = audit(*arguments)
+    assert found == code
+    assert message in said
+
+
+def test_unknown_tests_limits_and_places_of_lungs_are_refused(audit, small_bundle, split_csv):
+    for options, message in (
+        (("--only", "jpg"), "no test 'jpg'"),
+        (("--set", "ecee=1"), "did you mean 'ece'"),
+        (("--lungs", "gut"), "--lungs gut"),
+    ):
+        code, _, said, _ = audit(small_bundle, split_csv, *options)
+        assert (code, message in said) == (6, True)
+
+
+def test_lists_are_audited_and_fail(audit, tmp_path):
+    for name, numbers in (("train", range(6)), ("test", range(5, 9))):
+        lines = [f"P{i} f{i}.png {'positive a' if i % 2 else 'negative b'}" for i in numbers]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+    paths = (tmp_path / "train.txt", tmp_path / "test.txt")
+    code, said, _, _ = audit("lists", *paths)
+    assert code == 10
+    assert "scores 1.000 on test (4/4)" in said
+    assert "patients on both sides: 1: covidx/a/P5" in said
+    _, _, _, raw = audit("lists", *paths, "--json")
+    assert json.loads(raw)["lookup_right"] == 4
+
+
+def test_a_table_with_a_split_is_one_argument(audit, split_csv):
+    code, said, _, _ = audit("lists", split_csv)
+    assert code in (0, 10)
+    assert "split.csv, split 'test'" in said
+
+
+def test_help_shows_both_and_the_options_of_the_default(audit):
+    code, said, _, _ = audit("--help")
+    assert code == 0
+    assert "model" in said
+    assert "lists" in said
+    code, said, _, _ = audit("model", "--help")
+    assert "hilum audit --scores vendor.csv" in said
+
+
+@pytest.mark.real_data
+def test_covidx_9b_is_a_look_up(audit, data_root):
+    folder = data_root / "covidx-lists"
+    code, said, _, _ = audit("lists", folder / "train_COVIDx9B.txt", folder / "test_COVIDx9B.txt")
+    assert code == 10
+    assert "scores 1.000 on test (400/400)" in said

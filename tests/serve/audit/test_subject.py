@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+from onnx import TensorProto, helper
+
+from hilum.core.errors import BundleError, CohortError, ConfigError
+from hilum.core.radiograph import Radiograph
+from hilum.image.lungs import Lungs
+from hilum.image.preprocess import Preprocess
+from hilum.serve.audit import BundleSubject, OnnxSubject, PredictSubject, audit
+from hilum.serve.audit.given import Given
+from hilum.serve.audit.masks import lungs_of_table
+from hilum.serve.reader import load_bundle
+
+HOW = Preprocess(size=8, channels=1, low_percentile=None, high_percentile=None, mean=0, std=1)
+
+
+@pytest.fixture
+def radiographs():
+    rng = np.random.default_rng(0)
+    pixels = rng.uniform(0, 1, (3, 100, 80)).astype(np.float32)
+    return [Radiograph(each, f"{i}.png", "PNG", 8) for i, each in enumerate(pixels)]
+
+
+def graph(path, shape, columns=3):
+    """Each column is the mean of the image times its number, whatever the layout."""
+    nodes = [
+        helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Unsqueeze", ["mean", "one"], ["column"]),
+        helper.make_node("Mul", ["column", "gains"], ["scores"]),
+    ]
+    constants = [
+        helper.make_tensor("axes", TensorProto.INT64, [3], [1, 2, 3]),
+        helper.make_tensor("one", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("gains", TensorProto.FLOAT, [columns], range(columns)),
+    ]
+    made = helper.make_graph(
+        nodes,
+        "means",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", *shape])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", columns])],
+        constants,
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (8, 8, 1)])
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax", "none"])
+def test_an_onnx_file_is_read_in_either_layout(shape, activation, radiographs, tmp_path):
+    path = graph(tmp_path / "m.onnx", shape)
+    subject = OnnxSubject(path, HOW, index=1, activation=activation)
+    means = np.array([HOW(film).mean() for film in radiographs])
+    logits = means[:, None] * np.arange(3)
+    expected = {
+        "sigmoid": 1 / (1 + np.exp(-logits[:, 1])),
+        "softmax": np.exp(logits[:, 1]) / np.exp(logits).sum(axis=1),
+        "none": logits[:, 1],
+    }[activation]
+    assert subject.guarded(radiographs) == pytest.approx(expected, abs=1e-6)
+
+
+def test_wrong_outputs_and_columns_are_named(radiographs, tmp_path):
+    path = graph(tmp_path / "m.onnx", (1, 8, 8))
+    with pytest.raises(BundleError, match="no output 'score'") as raised:
+        OnnxSubject(path, HOW, output="score")
+    assert "scores" in raised.value.hint
+    with pytest.raises(ConfigError, match="3 columns"):
+        OnnxSubject(path, HOW, index=3).guarded(radiographs)
+
+
+@pytest.mark.parametrize(
+    ("predict", "message"),
+    [(lambda films: [0.5], "1 scores for 3 films"), (lambda films: [0, 50, 90], "a score of 50")],
+)
+def test_what_is_no_score_is_refused(predict, message, radiographs):
+    with pytest.raises(ConfigError, match=message):
+        PredictSubject(predict).guarded(radiographs)
+
+
+def test_a_bundle_is_looked_at_as_it_reads(small_bundle, films):
+    reader = load_bundle(small_bundle)
+    subject = BundleSubject(reader, "pneumonia")
+    path = films / "a.png"
+    expected = reader.read(path).findings[1]
+    from hilum.image.open import open_radiograph
+
+    radiograph = open_radiograph(path)
+    look = subject.look([radiograph], [None], detail=True)
+    assert look.score[0] == pytest.approx(expected.score)
+    assert look.evidence[0].shape == radiograph.shape
+    assert subject.guarded([radiograph])[0] == pytest.approx(expected.score, abs=1e-4)
+    blank = Radiograph(np.full((100, 100), 0.5, np.float32), "blank", "PNG", 8)
+    assert np.isnan(subject.guarded([blank])[0])
+    with pytest.raises(ConfigError, match="label 'sars'"):
+        BundleSubject(reader, "sars")
+
+
+def test_lungs_that_are_needed_are_found(radiographs, tmp_path):
+    path = graph(tmp_path / "m.onnx", (1, 8, 8))
+    field = HOW.model_copy(update={"region": "lung-field", "margin": 0.0})
+    mask = np.zeros((100, 80), bool)
+    mask[20:50, 10:40] = True
+    lungs = Lungs.drawn(mask)
+    found = OnnxSubject(path, field, index=1, find_lungs=lambda film: lungs).guarded(radiographs)
+    given = OnnxSubject(path, field, index=1).look(radiographs, [lungs] * 3).score
+    whole = OnnxSubject(path, HOW, index=1).guarded(radiographs)
+    assert np.array_equal(found, given)
+    assert not np.allclose(found, whole, atol=1e-6)
+
+
+def test_masks_of_a_table_become_lungs(tmp_path):
+    mask = np.zeros((100, 80), np.uint8)
+    mask[20:80, 10:70] = 255
+    cv2.imwrite(str(tmp_path / "m.png"), mask)
+    cases = pd.DataFrame({"path": ["a.png", "b.png"], "lung_mask": [str(tmp_path / "m.png"), ""]})
+    find = lungs_of_table(cases)
+    pixels = np.zeros((100, 80), np.float32)
+    assert find(Radiograph(pixels, "a.png", "PNG", 8)).area == pytest.approx(0.45, abs=0.01)
+    assert find(Radiograph(pixels, "b.png", "PNG", 8)).area == 0
+    with pytest.raises(CohortError, match="lung_mask"):
+        lungs_of_table(cases.assign(lung_mask=""))
+
+
+def test_faults_of_a_table_of_scores_are_named():
+    good = pd.DataFrame({"case_id": ["a", "b"], "score": [0.1, 0.2]})
+    assert Given.of(good, "covid-19", "x").scores.loc["b", "probability"] == 0.2
+    both = pd.concat([good.assign(label="covid-19"), good.assign(label="sars", score=0.9)])
+    assert Given.of(both, "sars", "x").scores["score"].tolist() == [0.9, 0.9]
+    with pytest.raises(CohortError, match="no column 'score'"):
+        Given.of(good.rename(columns={"score": "scores"}), "covid-19", "x")
+    with pytest.raises(CohortError, match="a stands twice"):
+        Given.of(pd.concat([good, good]), "covid-19", "x")
+    with pytest.raises(ConfigError, match=r"expected a number in \[0, 1\]"):
+        Given.of(good.assign(score=[3, 99]), "covid-19", "x")
+
+
+def test_an_audit_needs_one_model_and_a_table():
+    with pytest.raises(ConfigError, match="one of predict"):
+        audit(cases=pd.DataFrame())
+    with pytest.raises(ConfigError, match="cases table"):
+        audit(lambda films: [])
