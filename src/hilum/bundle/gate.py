@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hilum.bundle.folder import DEFAULT_BUNDLE
-from hilum.core.config import Config
+from hilum.core.config import Config, did_you_mean
 from hilum.core.errors import BundleError
 from hilum.core.refusal import Reason
 from hilum.image.signs import SIGNS
@@ -56,6 +56,13 @@ class Rule(Config):
     reason: Reason
     low: Limit | None = None
     high: Limit | None = None
+
+    @field_validator("sign")
+    @classmethod
+    def _known(cls, sign: str) -> str:
+        if sign not in SIGNS:
+            raise ValueError(f"no sign '{sign}'; {did_you_mean(sign, SIGNS)}")
+        return sign
 
 
 class KindLimit(Config):
@@ -282,21 +289,26 @@ def open_gate(root: Path | None = None, *, lungs: str) -> Gate | None:
     if spec.lungs != lungs:
         raise BundleError(
             f"{path}: fitted on the lung network {spec.lungs[:12]}; this one is {lungs[:12]}",
-            hint="fit it again: hilum train recipes/gate.toml",
+            hint=_AGAIN,
         )
     return Gate(spec)
+
+
+_AGAIN = "fit it again: hilum train recipes/gate.toml"
 
 
 def _spec(path: Path) -> GateSpec:
     try:
         spec = GateSpec.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, ValidationError) as error:
-        raise BundleError(
-            f"{path}: {str(error).splitlines()[0]}", hint="the file was changed; fit it again"
-        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise BundleError(f"{path}: {key}: {first['msg']}", hint=_AGAIN) from None
+    except ValueError as error:
+        raise BundleError(f"{path}: {error}", hint=_AGAIN) from None
     if spec.signs != SIGNS:
         raise BundleError(
             f"{path}: made for other signs than this Hilum takes",
-            hint="fit it again: hilum train recipes/gate.toml",
+            hint=_AGAIN,
         )
     return spec
