@@ -101,7 +101,7 @@ def model(
         list[str] | None, typer.Option("--set", help="Another limit: NAME=VALUE.")
     ] = None,
     max_films: Annotated[
-        int, typer.Option(help="Most films, spread over source and class; 0: all.", min=0)
+        int, typer.Option(help="Most films, spread over cohort and class; 0: all.", min=0)
     ] = 300,
     bootstrap: Annotated[
         int, typer.Option(help="Resamples of patients; 0: no intervals.", min=0)
