@@ -97,15 +97,18 @@ class Scored:
         kinds: the classes of the head.
         log_odds: float64 (n, K); NaN where the gate was not asked.
         distance: float64 (n,).
+        gates: fold or collection -> the gate that was fitted without it.
     """
 
     def __init__(self, rows: int, kinds: Sequence[str]) -> None:
         self.kinds = tuple(kinds)
+        self.gates: dict[float | str, Gate] = {}
         self.log_odds = np.full((rows, len(kinds)), np.nan)
         self.distance = np.full(rows, np.nan)
 
-    def add(self, gate: Gate, measured: Measured, chosen: Chosen) -> None:
+    def add(self, left_out: float | str, gate: Gate, measured: Measured, chosen: Chosen) -> None:
         """Score the chosen pictures; a class that this gate lacks stays NaN."""
+        self.gates[left_out] = gate
         some = measured.where(chosen)
         found = gate.log_odds(some.embedding, some.signs)
         for place, kind in enumerate(gate.spec.head.kinds):
@@ -118,7 +121,7 @@ def score_folds(measured: Measured, folds: NDArray[np.float64], fit: GateFit) ->
     scored = Scored(len(folds), _order(measured))
     for fold in np.unique(folds):
         gate = fit_gate(measured.where(folds != fold), fit, "")
-        scored.add(gate, measured, folds == fold)
+        scored.add(float(fold), gate, measured, folds == fold)
     return scored
 
 
@@ -130,7 +133,7 @@ def score_cohorts(measured: Measured, fit: GateFit) -> Scored:
         inside = cohort == name
         groups = set(measured.pictures["group"][inside])
         touched = measured.pictures["group"].isin(groups).to_numpy()
-        scored.add(fit_gate(measured.where(~touched), fit, ""), measured, inside)
+        scored.add(name, fit_gate(measured.where(~touched), fit, ""), measured, inside)
     return scored
 
 

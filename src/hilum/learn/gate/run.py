@@ -96,7 +96,7 @@ def fit_recipe(
     measured = _measure(recipe, cases, segmenter, out, resume, tell, progress)
     tell("fitting, and judging on what was held out")
     judged = fit_and_judge(
-        measured, _folds(measured, cases, recipe), recipe.fit, segmenter.checksum
+        measured, folds_of(measured, cases, recipe), recipe.fit, segmenter.checksum
     )
     return _written(recipe, out, cases, judged, command)
 
@@ -154,7 +154,7 @@ def _measure(
     return measured
 
 
-def _folds(measured: Measured, cases: pd.DataFrame, recipe: GateRecipe) -> np.ndarray[Any, Any]:
+def folds_of(measured: Measured, cases: pd.DataFrame, recipe: GateRecipe) -> np.ndarray[Any, Any]:
     """Return the fold of each picture: that of its film; those made of nothing take turns."""
     of_film = cases.set_index("case_id")["fold"]
     fold = measured.pictures["case_id"].map(of_film)
