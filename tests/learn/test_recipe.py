@@ -9,12 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from hilum.bundle.lungs import LungSegmenter
 from hilum.core.errors import ConfigError
 from hilum.core.labels import Label
+from hilum.learn.lungs.recipe import LungRecipe
 from hilum.learn.networks import NETWORKS
 from hilum.learn.recipe import UNSET, Recipe, load_recipe
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+FILES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+TABLES = {path: tomllib.loads(path.read_text()) for path in FILES}
+RECIPES = [path for path, tables in TABLES.items() if {"data", "network"} <= tables.keys()]
+"""Of a classifier; others are of comparisons, of the lung network and of the gate."""
 
 
 def parse(**tables: Any) -> Recipe:
@@ -111,6 +116,12 @@ def test_every_recipe_of_the_project_is_valid(path: Path) -> None:
     recipe = load_recipe(path, ["fit.epochs=3"])
     assert recipe.fit.epochs == 3
     assert recipe.network.name in NETWORKS
+
+
+def test_the_recipe_of_the_lung_network_is_the_one_that_it_was_made_by() -> None:
+    recipe = LungRecipe.load(FILES[0].with_name("lungs.toml"))
+    assert recipe.task == "lungs"
+    assert recipe.model_dump(mode="json") == LungSegmenter(threads=1).spec.made["recipe"]
 
 
 def test_there_are_recipes() -> None:

@@ -6,6 +6,7 @@ Film and mask are compared at film size, through the ONNX file and the preproces
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,9 @@ def boundary(found: NDArray[np.bool_], drawn: NDArray[np.bool_]) -> float:
         for mask in (found, drawn)
     ]
     one, other = ((mask > 0.5).float()[None, None] for mask in small)
-    distance = compute_hausdorff_distance(one, other, include_background=True, percentile=95)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # MONAI uses an argument that it deprecated
+        distance = compute_hausdorff_distance(one, other, include_background=True, percentile=95)
     return float(distance) / _SIDE
 
 
