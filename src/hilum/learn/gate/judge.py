@@ -27,7 +27,8 @@ from hilum.learn.gate.recipe import GateFit
 
 READ = "read"
 CERTAIN = "certain"
-AGES = (0.0, 3.0, 6.0, 11.0, 15.0, 18.0)
+AGES = {0.0: "0 to 2", 3.0: "3 to 5", 6.0: "6 to 10", 11.0: "11 to 14", 15.0: "15 to 17", 18.0: ""}
+"""Years from which on a patient belongs to a row of the table of ages."""
 
 
 class Judged(NamedTuple):
@@ -113,9 +114,9 @@ def table_of_ages(outcomes: pd.DataFrame, ages: pd.Series[float]) -> pd.DataFram
     """
     young = outcomes[outcomes["kind"].isin(["pediatric", "teenager"])].copy()
     young["age_years"] = young["case_id"].map(ages)
-    young["years"] = pd.cut(young["age_years"], AGES, right=False).astype(str)
+    years = pd.cut(young["age_years"], list(AGES), right=False, labels=list(AGES.values())[:-1])
     young = young.assign(
-        years=young["years"].replace({"nan": "not stated"}),
+        years=years.astype(object).where(years.notna(), "not stated"),
         refused=young["outcome"] != READ,
         refused_left_out=young["foreign"] != READ,
     )
