@@ -58,22 +58,18 @@ def _print_table(measured: dict[str, Any], folder: Path) -> None:
     from hilum.core.estimate import Estimate
     from hilum.core.reading import RESEARCH_USE
 
-    table = Table(title="Dice on held-out patients", title_justify="left")
-    for heading in ("films", "Dice", "5th percentile", "95 % Hausdorff / long side"):
+    table = Table(title="Held-out patients: Dice", title_justify="left", box=None, pad_edge=False)
+    for heading in ("collection", "films", "n", "Dice", "5th %", "hd95 %"):
         table.add_column(heading)
-    parts = {**measured["collections"], "every collection": measured["kinds"]}
+    parts = {**measured["collections"], "all": measured["kinds"]}
     for collection, kinds in parts.items():
-        table.add_section()
         for kind, numbers in kinds.items():
             dice, edge = (Estimate.model_validate(numbers[name]) for name in ("dice", "hd95"))
+            interval = f"{dice.value:.3f} [{dice.low:.3f}, {dice.high:.3f}]"
             low = f"{numbers['dice_percentile_5']:.3f}"
-            table.add_row(f"{collection}: {kind}", _three(dice), low, _three(edge))
+            table.add_row(collection, kind, str(dice.n), interval, low, f"{100 * edge.value:.1f}")
     console = Console()
     console.print(table)
+    console.print("hd95: 95 % Hausdorff distance, in % of the long side of the film")
     console.print(f"{folder / 'lungs.onnx'}   {folder / 'lungs.json'}", soft_wrap=True)
     console.print(RESEARCH_USE)
-
-
-def _three(estimate: Any) -> str:
-    """Three decimals: Dice differs in the third."""
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}] (n={estimate.n})"
