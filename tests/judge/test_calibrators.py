@@ -101,6 +101,7 @@ def test_the_choice_is_cross_validated_by_patient_with_proper_scores():
 @pytest.mark.parametrize(
     ("numbers", "expected"),
     [
+        ({}, "identity"),
         ({"a": 0.3, "b": 0.3}, "temperature"),
         ({"a": 1.0, "b": 1.0, "c": -2.0}, "platt"),
         ({"a": 0.2, "b": 4.0}, "beta"),
@@ -133,6 +134,15 @@ def test_too_few_patients_give_the_identity_and_say_so():
     assert found.method == "identity"
     assert found.note == "19 patients of one class; a calibration needs 20 of each"
     assert found.prevalence is None
+
+
+def test_a_score_that_is_right_already_keeps_itself_and_knows_its_prevalence():
+    found = fit_calibration(*_cases(900), fitted_on="val")
+    assert (found.method, found.fitted_on, found.fitted) == ("identity", "val", True)
+    assert found.at(found.prevalence, 0.3) == pytest.approx(0.3)
+    assert found.at(0.05, 0.3) < 0.3
+    nothing = fit_calibration(*_cases(900), fitted_on="val", method="identity")
+    assert (nothing.fitted, nothing.fitted_on) == (False, "")
 
 
 def test_unknown_truths_are_left_out():

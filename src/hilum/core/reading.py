@@ -51,11 +51,11 @@ class Finding(BaseModel):
         label: the name; ``code`` its SNOMED CT code where there is one.
         logit: the network's output before the sigmoid.
         score: sigmoid(logit), in [0, 1]; not a probability.
-        probability: calibrated score, in [0, 1]; equals the score when ``calibration`` is
-            "identity", and then must not be taken for a frequency.
+        probability: calibrated score, in [0, 1], for ``prevalence``; where that is None nothing
+            was fitted, it equals the score and must not be taken for a frequency.
         calibration: how the probability was made from the score.
         prevalence: share of positives that the probability holds for: that of the cases which the
-            calibration was fitted on, or the one that the user stated; None for "identity".
+            calibration was fitted on, or the one that the user stated; None if none was fitted.
         present: score >= threshold of the operating point.
         operating_point: name of the operating point; ``threshold`` its value on the score.
         prediction_set: the answers that cannot be ruled out at ``coverage``: the label ("present"),

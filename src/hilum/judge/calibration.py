@@ -53,9 +53,11 @@ class Calibration(Config):
     """How a label's score becomes a probability.
 
     Attributes:
-        method: "identity" leaves the score as it is, and says so.
-        fitted_on: the cases that it was fitted on, in words; "" for identity.
-        prevalence: share of positives among those cases: what the probability holds for.
+        method: "identity" leaves the score as it is: because nothing was fitted, or because no
+            method did better on the cases that were tried; ``fitted`` tells which.
+        fitted_on: the cases that it was fitted on, in words; "" if nothing was fitted.
+        prevalence: share of positives among those cases: what the probability holds for; None if
+            nothing was fitted.
         a, b, c: of the formula above; a and b are at least 0, so that a higher score never means
             a lower probability.
         knots: of "isotonic": (score, probability), both rising.
@@ -81,6 +83,11 @@ class Calibration(Config):
             raise ValueError("knots must rise in score and in probability")
         return self
 
+    @property
+    def fitted(self) -> bool:
+        """Whether the probability was held against cases, so that it holds for their prevalence."""
+        return self.prevalence is not None
+
     def __call__(self, score: ArrayLike) -> NDArray[np.float64]:
         """Map scores in [0, 1], any shape, to probabilities in [0, 1] at ``prevalence``."""
         scores = np.asarray(score, np.float64)
@@ -97,7 +104,7 @@ class Calibration(Config):
         """Map scores to probabilities where ``prevalence`` of the cases have the label.
 
         Raises:
-            ConfigError: the calibration is the identity, whose probability holds for no known
+            ConfigError: nothing was fitted, so that the probability holds for no known
                 prevalence, or ``prevalence`` is not in (0, 1).
         """
         if self.prevalence is None:

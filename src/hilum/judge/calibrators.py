@@ -49,9 +49,8 @@ def fit_calibration(
         groups: (N,) patient of each case.
         fitted_on: the cases in words.
         method: "auto" compares by log loss, cross-validated by patient, and takes the simplest
-            method that is within one standard error of the best. The simplest is temperature; the
-            identity is listed for comparison and never chosen. Isotonic needs
-            ``ISOTONIC_FROM`` cases.
+            method that is within one standard error of the best; the simplest is the identity.
+            Isotonic needs ``ISOTONIC_FROM`` cases. "identity" fits nothing.
         seed: of the folds.
 
     Returns:
@@ -123,7 +122,7 @@ def _compare(
         for name in names:
             stated[name][held] = FITTERS[name](present[fit], scores[fit])(scores[held])
     losses = {name: log_losses(present, chance) for name, chance in stated.items()}
-    best = losses[min(names[1:], key=lambda name: losses[name].mean())]
+    best = losses[min(names, key=lambda name: losses[name].mean())]
     return tuple(
         Candidate(
             method=name,
@@ -144,7 +143,7 @@ def _clustered_error(values: Floats, owners: NDArray[np.str_]) -> float:
 
 
 def _simplest(choice: tuple[Candidate, ...]) -> Method:
-    return next(c.method for c in choice if c.method != "identity" and c.excess <= c.excess_error)
+    return next(c.method for c in choice if c.excess <= c.excess_error)
 
 
 def _checked(method: Method) -> Method:

@@ -62,8 +62,8 @@ def read(
     is certainly inverted or turned is corrected first, and says so.
 
     The probability holds where as many films are positive as among those that
-    the bundle was calibrated on, or for your --prevalence; where the bundle's
-    calibration is the identity it equals the score: it ranks films, and is no
+    the bundle was calibrated on, or for your --prevalence; where the bundle
+    has no calibration it equals the score: it ranks films, and is no
     frequency. A film may be "indeterminate": neither answer can be ruled out.
     Exit code 0: all were read; 3: some were not.
 

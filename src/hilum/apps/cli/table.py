@@ -83,12 +83,11 @@ class Table:
 
 
 def _of_probability(finding: Finding, fitted_on: str) -> str:
-    if finding.calibration == "identity":
+    if finding.prevalence is None:
         return " Not calibrated: probability = score; it ranks films, it is no frequency."
-    return (
-        f" Probability: by {finding.calibration} on {fitted_on}, for a prevalence of "
-        f"{finding.prevalence:.1%}."
-    )
+    same = finding.calibration == "identity"
+    how = "the score, which no method bettered" if same else f"by {finding.calibration}"
+    return f" Probability: {how} on {fitted_on}, for a prevalence of {finding.prevalence:.1%}."
 
 
 def _of_sets(finding: Finding) -> str:

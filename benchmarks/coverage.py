@@ -1,0 +1,136 @@
+"""Do the conformal sets and the calibrated probabilities hold what they say, on real predictions?
+
+    hilum evaluate BUNDLE split.csv --split test --no-nuisance -o out/
+    python benchmarks/coverage.py out/predictions.csv
+
+For each label of the table (``case_id, label, truth, score, group, cohort``) it prints
+
+1. coverage of 90 % sets on exchangeable films: half of the patients calibrate, the other half is
+   judged, 500 times; asked for: within 2 points of nominal;
+2. coverage on each cohort when the other cohorts calibrate. The network of a bundle has seen films
+   of every cohort, so a new hospital loses at least this much;
+3. log loss, Brier score and ECE of the raw score, and of the calibration that is chosen, on the
+   judged half.
+
+A table with a column ``split``, as each run of ``hilum compare`` writes it, holds a cohort that its
+network never saw: then it prints the coverage there ("test") of sets calibrated on "val", films of
+the cohorts that it did see. This is a new hospital.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hilum.core.reading import PredictionSet
+from hilum.judge.calibrators import fit_calibration, log_losses
+from hilum.judge.conformal import COVERAGE, Conformal, fit_conformal
+from hilum.judge.metrics import ece
+from hilum.judge.predictions import read_predictions
+
+LEAST = 20
+
+
+def judge(sets: Conformal, rows: pd.DataFrame) -> dict[str, float]:
+    """Shares of ``rows``: covered, of each class too, and what the sets answer."""
+    said = np.array([sets(score) for score in rows["score"]], dtype=object)
+    truth = rows["truth"].to_numpy() == 1
+    both = said == PredictionSet.INDETERMINATE
+    right = np.where(truth, said == PredictionSet.PRESENT, said == PredictionSet.ABSENT) | both
+    found = {"all": right.mean(), "indeterminate": both.mean()}
+    found["none"] = (said == PredictionSet.NONE).mean()
+    for name, part in (("positive", truth), ("negative", ~truth)):
+        found[name] = right[part].mean() if part.any() else np.nan
+    return found
+
+
+def halves(rows: pd.DataFrame, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    patients = rows["group"].unique()
+    inside = rows["group"].isin(rng.permutation(patients)[: patients.size // 2])
+    return rows[inside], rows[~inside]
+
+
+def exchangeable(rows: pd.DataFrame, repeats: int) -> None:
+    rng, found = np.random.default_rng(0), []
+    for _ in range(repeats):
+        fit, held = halves(rows, rng)
+        sets = fit_conformal(fit["truth"], fit["score"], fitted_on="half")
+        if sets is not None:
+            found.append(judge(sets, held))
+    table = pd.DataFrame(found)
+    print(f"  {len(table)} random halves of the patients, nominal {COVERAGE:.0%}:")
+    for name in ("all", "positive", "negative", "indeterminate", "none"):
+        low, high = np.percentile(table[name], [2.5, 97.5])
+        print(f"    {name:14}{table[name].mean():7.1%}   (95 % of halves: {low:.1%} to {high:.1%})")
+
+
+def left_out(rows: pd.DataFrame) -> None:
+    print("  each cohort, its sets calibrated on the other cohorts:")
+    _heading()
+    for cohort, held in rows.groupby("cohort"):
+        _row(str(cohort), rows[rows["cohort"] != cohort], held)
+
+
+def new_hospital(seen: pd.DataFrame, unseen: pd.DataFrame) -> None:
+    print("  each cohort that the network never saw, sets calibrated on val of those it saw:")
+    _heading()
+    for cohort, held in unseen.groupby("cohort"):
+        _row(str(cohort), seen, held)
+
+
+def _heading() -> None:
+    print(f"    {'':28}{'films':>12}{'positive':>10}{'negative':>10}{'indeterm.':>10}{'none':>7}")
+
+
+def _row(cohort: str, rest: pd.DataFrame, held: pd.DataFrame) -> None:
+    sets = fit_conformal(rest["truth"], rest["score"], fitted_on="rest")
+    if sets is None or len(held) < LEAST:
+        return
+    found = judge(sets, held)
+    positives = int(held["truth"].sum())
+    counts = f"{positives} / {len(held) - positives}"
+    shares = "".join(
+        f"{found[name]:10.1%}" if not np.isnan(found[name]) else f"{'-':>10}"
+        for name in ("positive", "negative", "indeterminate")
+    )
+    print(f"    {cohort:28}{counts:>12}{shares}{found['none']:7.1%}")
+
+
+def calibration(rows: pd.DataFrame, repeats: int) -> None:
+    rng, methods, found = np.random.default_rng(1), [], []
+    for _ in range(repeats):
+        fit, held = halves(rows, rng)
+        fitted = fit_calibration(fit["truth"], fit["score"], fit["group"], fitted_on="half")
+        methods.append(fitted.method)
+        present, score = held["truth"].to_numpy() == 1, held["score"].to_numpy()
+        for name, chance in (("raw score", score), ("calibrated", fitted(score))):
+            loss, brier = log_losses(present, chance).mean(), np.mean((chance - present) ** 2)
+            found.append((name, loss, brier, float(ece(present, chance))))
+    print(f"  calibration chosen on one half ({pd.Series(methods).value_counts().to_dict()}):")
+    table = pd.DataFrame(found, columns=["", "log loss", "Brier", "ECE"])
+    print(table.groupby("", sort=False).mean().round(4).to_string().replace("\n", "\n    "))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("predictions", type=Path)
+    parser.add_argument("--repeats", type=int, default=500)
+    parser.add_argument("--fits", type=int, default=20, help="random halves that are calibrated")
+    asked = parser.parse_args()
+    table = read_predictions(asked.predictions)
+    for label, rows in table[table["truth"].notna()].groupby("label"):
+        positives = int(rows["truth"].sum())
+        print(f"{label}: {positives} positive and {len(rows) - positives} negative films")
+        if "split" in rows:
+            new_hospital(rows[rows["split"] == "val"], rows[rows["split"] == "test"])
+            continue
+        exchangeable(rows, asked.repeats)
+        left_out(rows)
+        calibration(rows, asked.fits)
+
+
+if __name__ == "__main__":
+    main()
