@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hilum.core.errors import CohortError
+from hilum.judge.failures import worst_failures
 from hilum.judge.metrics import confusion
 from hilum.judge.nuisance import nuisance_baseline
 from hilum.judge.panel import Scored, measure
@@ -125,6 +126,7 @@ def _label(
         reliability=measure_reliability(known, cases, settings),
         sets=measure_sets(known, cases, settings),
         nominal_coverage=coverage,
+        failures=worst_failures(known, point.threshold),
     )
 
 

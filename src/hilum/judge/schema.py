@@ -146,6 +146,15 @@ class BaselineRow(_Part):
     difference: Estimate
 
 
+class Failure(_Part):
+    """A film that was read wrongly: its id and numbers, never its picture."""
+
+    case_id: str
+    source: str
+    truth: int
+    score: float
+
+
 class LabelEvaluation(_Part):
     """Everything of one label.
 
@@ -159,6 +168,7 @@ class LabelEvaluation(_Part):
         reliability: of all films first, then within each cohort or source with enough films.
         sets: the same rows for the conformal sets, where the predictions have them.
         nominal_coverage: of those sets, or None.
+        failures: the wrong readings furthest from the threshold, the worst first.
     """
 
     label: str
@@ -179,6 +189,7 @@ class LabelEvaluation(_Part):
     reliability: tuple[Reliability, ...] = ()
     sets: tuple[SetCounts, ...] = ()
     nominal_coverage: float | None = None
+    failures: tuple[Failure, ...] = ()
 
 
 class FlowStep(_Part):
@@ -191,11 +202,13 @@ class FlowStep(_Part):
 
 
 class NotRead(_Part):
-    """A film without a reading: counted, never scored."""
+    """A film without a reading: counted, never scored; ``code`` of a refusal, else ""."""
 
     case_id: str
     status: str
     reason: str
+    code: str = ""
+    cohort: str = ""
 
 
 class About(_Part):

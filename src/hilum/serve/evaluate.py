@@ -118,7 +118,7 @@ def evaluate(
     evaluation = evaluate_predictions(
         found.table,
         operating_points={point.label: _threshold(point) for point in points},
-        calibrated=[o.label for o in outputs if o.calibration.method != "identity"],
+        calibrated=[o.label for o in outputs if o.calibration.fitted],
         coverage={o.label: o.conformal.coverage for o in outputs if o.conformal},
         settings=settings,
         about=_about(reader.bundle, name, split, command),
@@ -154,7 +154,16 @@ def predict(
             rows += _rows(case, one, labels, carried)
         else:
             reason = reading.reason or "no reason given"
-            not_read.append(NotRead(case_id=case["case_id"], status=reading.status, reason=reason))
+            cohort = case.get("cohort")
+            not_read.append(
+                NotRead(
+                    case_id=case["case_id"],
+                    status=reading.status,
+                    reason=reason,
+                    code=reading.refusal.code if reading.refusal else "",
+                    cohort=cohort if isinstance(cohort, str) else "",
+                )
+            )
     if not rows:
         raise CohortError(
             f"none of {len(records)} films could be read; the first: "
