@@ -21,7 +21,7 @@ from hilum.learn.films import Batch
 from hilum.learn.networks.output import EvidenceNetwork, NetworkOutput
 from hilum.learn.recipe import Fit, Recipe
 from hilum.learn.robust import Cells, GroupRobust, SourceAdversary
-from hilum.learn.seeds import AUGMENTATION, DROPOUT, derive_seed, generator
+from hilum.learn.seeds import AUGMENTATION, DROPOUT, WEIGHTS, derive_seed, generator
 
 
 def masked_bce(logits: Tensor, truth: Tensor) -> Tensor:
@@ -197,7 +197,9 @@ def _held_off_source(
     if not fit.adversary:
         return None, robust
     width = evidence_network(network, recipe).evidence.in_channels
-    return SourceAdversary(width, cells, fit.adversary), robust
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed(fit.seed, WEIGHTS, 1))
+        return SourceAdversary(width, cells, fit.adversary), robust
 
 
 def evidence_network(network: nn.Module, recipe: Recipe) -> EvidenceNetwork:

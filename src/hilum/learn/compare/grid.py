@@ -37,6 +37,8 @@ class Variant(Config):
     def _one_way(self) -> Self:
         if self.set and self.ensemble:
             raise ValueError(f"variant '{self.name}' has both 'set' and 'ensemble'; expected one")
+        if any(change.split("=")[0].strip() == "fit.seed" for change in self.set):
+            raise ValueError(f"variant '{self.name}' sets fit.seed; the grid's 'seeds' say it")
         return self
 
     @property
