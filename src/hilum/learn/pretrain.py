@@ -50,7 +50,8 @@ def pretrain(
     bar = tqdm(total=steps, desc="pretrain", disable=None if progress else True)
     for _ in range(fit.pretrain_epochs):
         total, order = 0.0, torch.randperm(len(dataset), generator=seed)
-        batches = [each for each in torch.split(order, fit.batch_size) if len(each) == fit.batch_size]
+        whole = len(dataset) // fit.batch_size * fit.batch_size
+        batches = torch.split(order[:whole], fit.batch_size)
         for rows in batches:
             squares = dataset.__getitems__(rows.tolist()).squares
             one, other = (
