@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from hilum.apps.cli.main import run
+from hilum.bundle.datasheet import Datasheet
 from hilum.bundle.folder import open_bundle
 from hilum.core.case import COLUMNS
 from hilum.core.reading import Status
@@ -84,6 +85,11 @@ def test_train_ends_in_an_evaluated_bundle_that_reads(
     )
     card = (out / "bundle" / "MODEL_CARD.md").read_text()
     assert str(evaluation["covid-19"].metrics["auroc"]) in card
+    data = Datasheet.read(out / "bundle" / "data.json")
+    assert {side.name: side.films for side in data.sides} == printed["films"]
+    energy = json.loads((out / "bundle" / "environment.json").read_text())["energy"]
+    assert energy["wall_s"] > 0
+    assert "an estimate, not a measurement" in card or "read from the counters" in card
     assert (out / "evaluation" / "report.html").is_file()
     assert not (out / "films").exists()
     for path in (out / "bundle").iterdir():

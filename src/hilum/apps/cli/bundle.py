@@ -21,25 +21,40 @@ def register(app: typer.Typer, panel: str) -> None:
     verbs = typer.Typer(no_args_is_help=True, help="Look at a bundle; check its checksums.")
     verbs.command("show")(show)
     verbs.command("verify")(verify)
+    verbs.command("card")(card)
     app.add_typer(verbs, name="bundle", rich_help_panel=panel)
 
 
 def show(
     bundle: Folder = None,
+    whole: Annotated[bool, typer.Option("--card", help="The whole model card instead.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the model card here, as one page.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The manifest as JSON.")] = False,
 ) -> None:
-    """Show what a bundle holds: preprocessing, labels, operating points, model card.
+    """Show what a bundle holds and what it is worth; --card prints its whole model card.
 
     A bundle is the folder that training writes and reading uses; its
     checksums are verified first. Each operating point comes with its
     sensitivity and specificity, their 95 % intervals, and the films that
     it was chosen on.
 
-    [bold]Example:[/bold] hilum bundle show runs/default/bundle
+    \b
+    Example:
+      hilum bundle show runs/default/bundle
+      hilum bundle show --html card.html
     """
     from hilum.bundle.folder import open_bundle
 
     opened = open_bundle(bundle)
+    if html is not None:
+        from hilum.bundle.cardpage import card_page
+        from hilum.core.files import write_text
+
+        write_text(html, card_page(opened))
+        typer.echo(f"{html}: the model card of {opened.identity}")
+        return
     if as_json:
         import json
 
@@ -50,9 +65,12 @@ def show(
     from rich.console import Console
 
     console = Console(highlight=False)
+    if whole:
+        _card(opened, console)
+        return
     _facts(opened, console)
     _points(opened, console)
-    _card(opened, console)
+    _worth(opened, console)
 
 
 def verify(bundle: Folder = None) -> None:
@@ -64,6 +82,36 @@ def verify(bundle: Folder = None) -> None:
 
     opened = open_bundle(bundle)
     typer.echo(f"{opened.root}: {opened.identity}: every file is as it was packed")
+
+
+def card(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle; it is changed.")],
+    audit: Annotated[
+        list[Path] | None,
+        typer.Option(help="audit.json of an audit of this bundle; may be repeated, one a label."),
+    ] = None,
+    out_of_source: Annotated[
+        Path | None,
+        typer.Option(help="table.json of 'hilum compare' with the recipe of this bundle."),
+    ] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="Of that table: the variant that this bundle is.")
+    ] = None,
+) -> None:
+    """Write the model card anew from the bundle's files, with results that came later.
+
+    The results are copied into the bundle, which gets a new checksum; weights and
+    thresholds stay. It is done whole or not at all.
+
+    [bold]Example:[/bold] hilum bundle card runs/default/bundle --audit out/audit.json
+    """
+    from hilum.bundle.attach import attach_results
+    from hilum.bundle.manifest import MODEL_CARD
+
+    opened = attach_results(
+        bundle, audits=audit or (), out_of_source=out_of_source, variant=variant
+    )
+    typer.echo(f"{opened.root / MODEL_CARD}: the card of {opened.identity}")
 
 
 def _facts(bundle: Bundle, console: Console) -> None:
@@ -123,11 +171,35 @@ def _points(bundle: Bundle, console: Console) -> None:
     console.print(table)
 
 
+def _worth(bundle: Bundle, console: Console) -> None:
+    """Print the honest numbers and the verdict of the audit."""
+    from rich.table import Table
+
+    from hilum.bundle.facts import Facts
+    from hilum.bundle.honest import honest_numbers
+    from hilum.bundle.markdown import cell
+
+    facts = Facts.read(bundle.root)
+    table = Table(title="What it is worth: AUROC, and that of numbers that see no lung")
+    for column in ("label", "on", "with", "without", "AUROC", "nuisance"):
+        table.add_column(column, overflow="fold")
+    lines = honest_numbers(facts)
+    for line in lines:
+        table.add_row(*(cell(value) for value in line))
+    console.print(table if lines else "What it is worth: not measured.")
+    for audit in facts.audits:
+        failed = ", ".join(test.title for test in audit.failed)
+        console.print(f"Audit of {audit.label}: {audit.verdict}{f' ({failed})' if failed else ''}")
+    if not facts.audits:
+        console.print("Audit: not measured.")
+    if not facts.out_of_source:
+        console.print("Sources left out of training: not measured.")
+    console.print("The whole model card: hilum bundle show --card, or --html FILE")
+
+
 def _card(bundle: Bundle, console: Console) -> None:
     from rich.markdown import Markdown
 
-    from hilum.bundle.manifest import MODEL_CARD
+    from hilum.bundle.cardpage import card_text
 
-    path = bundle.root / MODEL_CARD
-    if path.is_file():
-        console.print(Markdown(path.read_text(encoding="utf-8")))
+    console.print(Markdown(card_text(bundle)))

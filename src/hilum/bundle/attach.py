@@ -1,0 +1,109 @@
+"""Attach: results that came later go into a bundle, and its card is written anew.
+
+Readings do not change: weights, thresholds and limits stay, byte for byte. The checksum does, so
+``environment.json`` keeps those that the bundle had before; an audit of one of them is one of it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from hilum.bundle.card import write_card
+from hilum.bundle.facts import AUDIT, load_audit
+from hilum.bundle.folder import Bundle, open_bundle, seal
+from hilum.bundle.manifest import CHECKSUMS, ENVIRONMENT
+from hilum.bundle.outofsource import OUT_OF_SOURCE, from_comparison
+from hilum.core.errors import BundleError
+from hilum.core.files import write_text
+from hilum.judge.audit.schema import Audit
+
+EARLIER = "earlier_checksums"
+
+
+def attach_results(
+    root: Path,
+    *,
+    audits: Sequence[Path] = (),
+    out_of_source: Path | None = None,
+    variant: str | None = None,
+) -> Bundle:
+    """Copy results into a bundle, write its card and seal it; all of it, or nothing.
+
+    Args:
+        root: of the bundle, verified first.
+        audits: ``audit.json`` of audits of this bundle, one a label.
+        out_of_source: ``table.json`` of a comparison that holds the recipe of this bundle.
+        variant: of that comparison, where it has several.
+
+    Raises:
+        BundleError: no bundle, a byte of it changed, or an audit of something else.
+        CohortError: not the table of a comparison, or no such variant.
+    """
+    bundle = open_bundle(root)
+    found = [(load_audit(path), path) for path in audits]
+    for audit, path in found:
+        _check(audit, path, bundle)
+    table = from_comparison(out_of_source, variant) if out_of_source else None
+    staging = root.with_name(f".{root.name}.staging")
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        shutil.copytree(root, staging, ignore=shutil.ignore_patterns(CHECKSUMS))
+        for audit, _ in found:
+            audit.write(staging / _name(audit, bundle))
+        if table:
+            table.write(staging / OUT_OF_SOURCE)
+        _remember(staging / ENVIRONMENT, bundle.checksum)
+        write_card(staging)
+        seal(staging)
+        _exchange(root, staging)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return open_bundle(root)
+
+
+def _name(audit: Audit, bundle: Bundle) -> str:
+    first = bundle.manifest.labels[0].label
+    return AUDIT if audit.label == first else f"audit-{audit.label}.json"
+
+
+def _check(audit: Audit, path: Path, bundle: Bundle) -> None:
+    if audit.about.checksum not in {bundle.checksum, *earlier_checksums(bundle.root)}:
+        found = audit.about.bundle or audit.subject
+        raise BundleError(
+            f"{path}: an audit of {found}; expected one of {bundle.identity}",
+            hint=f"hilum audit {bundle.root} cases.csv -o out/",
+        )
+    labels = [output.label.value for output in bundle.manifest.labels]
+    if audit.label not in labels:
+        raise BundleError(f"{path}: label {audit.label}; expected one of {', '.join(labels)}")
+
+
+def earlier_checksums(root: Path) -> tuple[str, ...]:
+    """Return the checksums that a bundle had before results were attached."""
+    path = root / ENVIRONMENT
+    if not path.is_file():
+        return ()
+    return tuple(json.loads(path.read_text(encoding="utf-8")).get(EARLIER, ()))
+
+
+def _remember(path: Path, checksum: str) -> None:
+    if path.is_file():
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts[EARLIER] = [*facts.get(EARLIER, ()), checksum]
+        write_text(path, json.dumps(facts, indent=2) + "\n")
+
+
+def _exchange(root: Path, staging: Path) -> None:
+    """Put ``staging`` where ``root`` is; if that fails, ``root`` is as it was."""
+    aside = root.with_name(f".{root.name}.before")
+    shutil.rmtree(aside, ignore_errors=True)
+    root.rename(aside)
+    try:
+        staging.rename(root)
+    except OSError:
+        aside.rename(root)
+        raise
+    shutil.rmtree(aside)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hilum.bundle.attach import attach_results
+from hilum.bundle.folder import open_bundle
+from hilum.core.errors import BundleError, BundleIntegrityError, CohortError
+
+WriteAudit = Callable[..., Path]
+
+
+def _bytes(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in root.iterdir()}
+
+
+def test_results_come_in_and_nothing_that_reads_changes(
+    full_bundle: Path, write_audit: WriteAudit, comparison: Path
+) -> None:
+    before = _bytes(full_bundle)
+    first = open_bundle(full_bundle)
+    opened = attach_results(full_bundle, audits=[write_audit(first.checksum)])
+    after = _bytes(full_bundle)
+    assert opened.checksum != first.checksum
+    changed = {"MODEL_CARD.md", "environment.json", "checksums.json"}
+    assert {name for name in before if before[name] != after[name]} == changed
+    assert after.keys() - before.keys() == {"audit.json"}
+    # an audit of the bundle as it was before the first came in is still one of it
+    other = write_audit(first.checksum, label="pneumonia")
+    attach_results(full_bundle, audits=[other], out_of_source=comparison, variant="lungs")
+    names = {path.name for path in full_bundle.iterdir()}
+    assert {"audit.json", "audit-pneumonia.json", "out-of-source.json"} <= names
+    card = (full_bundle / "MODEL_CARD.md").read_text()
+    assert card.index("Audit of covid-19") < card.index("Audit of pneumonia")
+    assert sorted(path.name for path in full_bundle.parent.iterdir()) == ["full"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "error", "words"),
+    [(None, CohortError, "2 variants"), ("lung", CohortError, "no variant 'lung'")],
+)
+def test_a_wrong_variant_leaves_the_bundle_as_it_was(
+    full_bundle: Path,
+    comparison: Path,
+    variant: str | None,
+    error: type[Exception],
+    words: str,
+) -> None:
+    before = _bytes(full_bundle)
+    with pytest.raises(error, match=words):
+        attach_results(full_bundle, out_of_source=comparison, variant=variant)
+    assert _bytes(full_bundle) == before
+
+
+def test_an_audit_of_something_else_is_refused(full_bundle: Path, write_audit: WriteAudit) -> None:
+    before = _bytes(full_bundle)
+    with pytest.raises(BundleError, match=r"expected one of blocks 0\.0\.1"):
+        attach_results(full_bundle, audits=[write_audit("0" * 64)])
+    unknown = write_audit(open_bundle(full_bundle).checksum, label="edema")
+    with pytest.raises(BundleError, match="label edema"):
+        attach_results(full_bundle, audits=[unknown])
+    assert _bytes(full_bundle) == before
+
+
+def test_a_bundle_that_was_edited_gets_no_new_seal(full_bundle: Path) -> None:
+    (full_bundle / "recipe.toml").write_text("[fit]\nepochs = 8\n")
+    with pytest.raises(BundleIntegrityError, match=r"recipe\.toml"):
+        attach_results(full_bundle)
+
+
+def test_a_failure_in_the_middle_leaves_the_bundle_as_it_was(
+    full_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _bytes(full_bundle)
+
+    def fail(root: Path) -> None:
+        raise OSError(28, "No space left on device", str(root))
+
+    monkeypatch.setattr("hilum.bundle.attach.seal", fail)
+    with pytest.raises(OSError, match="No space"):
+        attach_results(full_bundle)
+    assert _bytes(full_bundle) == before
+    assert sorted(path.name for path in full_bundle.parent.iterdir()) == ["full"]
+
+
+def test_the_table_keeps_the_variant_and_leaves_out_cross_validation(
+    full_bundle: Path, comparison: Path
+) -> None:
+    attach_results(full_bundle, out_of_source=comparison, variant="lungs")
+    stored = json.loads((full_bundle / "out-of-source.json").read_text())
+    assert stored["variant"] == "lungs"
+    assert [row["left_out"] for row in stored["rows"]] == ["east", "all left out", "shenzhen"]
+    assert stored["gaps"][0]["gap"]["value"] == 0.297
