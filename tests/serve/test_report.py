@@ -64,10 +64,11 @@ def test_the_page_says_what_the_numbers_mean(page):
     text = " ".join(re.sub(r"<[^>]*>", "", page).split())
     assert RESEARCH_USE in text
     assert "It is not a probability" in text
-    assert "calibration is the identity" in text
+    assert "this bundle has no calibration" in text
     assert "0.90 [0.80, 0.95] (n=40)" in text
     assert "blocks 0.0.1" in text
-    assert "Made for **tests**" in text
+    assert "Made for tests" in text  # the card, rendered
+    assert "How far to trust it: not measured." in text
     assert "preprocess: stretch to 64 x 64 pixels" in text
 
 

@@ -299,4 +299,5 @@ def _tally(column: pd.Series, blank: str) -> dict[str, int]:
 def _cells(table: pd.DataFrame) -> list[Cell]:
     by = list(Cell._fields[:-1])
     counts = table.groupby(by, sort=True).size().reset_index(name="films")
-    return [Cell(**row) for row in counts.to_dict("records")]
+    rows = [(*(str(row[name]) for name in by), int(row["films"])) for _, row in counts.iterrows()]
+    return [Cell._make(row) for row in rows]

@@ -11,8 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.bundle.cardpage import card_html
+from hilum.bundle.facts import Facts
 from hilum.bundle.folder import Bundle
-from hilum.bundle.manifest import MODEL_CARD
+from hilum.bundle.honest import honest_numbers
+from hilum.bundle.markdown import cell
 from hilum.core.files import write_text
 from hilum.core.reading import Status
 from hilum.page.render import data_uri, render
@@ -75,6 +78,7 @@ class Report:
     def html(self) -> str:
         """Return the page."""
         bundle = self._reader.bundle
+        facts = Facts.read(bundle.root)
         counts = {status: self._count(status) for status in Status}
         return render(
             TEMPLATE,
@@ -84,7 +88,9 @@ class Report:
             counts=counts,
             bundle=bundle,
             manifest=bundle.manifest,
-            card=_card(bundle),
+            card=card_html(bundle),
+            honest=[[cell(value) for value in line] for line in honest_numbers(facts)],
+            audits=facts.audits,
             points=_points(bundle),
             hilum_version=version("hilum"),
             legend=_legend(),
@@ -130,11 +136,6 @@ def _points(bundle: Bundle) -> list[dict[str, Any]]:
         for output in bundle.manifest.labels
         for position, point in enumerate(output.operating_points)
     ]
-
-
-def _card(bundle: Bundle) -> str:
-    path = bundle.root / MODEL_CARD
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _legend() -> str:
