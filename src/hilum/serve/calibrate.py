@@ -200,7 +200,8 @@ def _write(bundle: Bundle, manifest: Manifest, out: Path) -> None:
     staging = out.with_name(f".{out.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)
     try:
-        shutil.copytree(bundle.root, staging, ignore=shutil.ignore_patterns(CHECKSUMS, EVALUATION))
+        stale = shutil.ignore_patterns(CHECKSUMS, EVALUATION, "audit*.json")
+        shutil.copytree(bundle.root, staging, ignore=stale)
         write_text(staging / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
         write_adapted_card(staging)
         seal(staging)
