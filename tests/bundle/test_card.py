@@ -179,6 +179,7 @@ def test_a_bundle_that_was_not_evaluated_says_what_is_not_measured(full_bundle: 
     assert "Flow of films: not measured." in card
     assert "| 28 | metrics | not measured in this bundle: [Evaluation](#evaluation) |" in card
     assert "Not audited." in card
+    assert "| 33 | testing on external data | not measured in this bundle:" in card
 
 
 def test_a_bundle_with_nothing_but_a_manifest_has_a_card(small_bundle: Path) -> None:

@@ -81,7 +81,6 @@ class Facts:
     def said(self) -> frozenset[str]:
         """Anchors of the sections of the card that have something to say."""
         data, evaluation = self.data, self.evaluation
-        points = [output.operating_points[0] for output in self.manifest.labels]
         found = {
             "at-a-glance": evaluation or self.out_of_source,
             "data": data,
@@ -91,7 +90,7 @@ class Facts:
             "selection": self.environment,
             "recipe": self.recipe,
             "evaluation": evaluation,
-            "sources-left-out-of-training": self.out_of_source or any(p.sources for p in points),
+            "sources-left-out-of-training": self.out_of_source,
             "refusals": evaluation or self.gate.get("measured"),
             "lungs": self.lungs.get("measured"),
             "audit": self.audits,
