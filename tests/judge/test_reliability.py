@@ -59,6 +59,23 @@ def test_a_source_of_one_class_has_bins_but_no_slope(predictions):
     assert alpha.ece.value == pytest.approx(alpha.stated)
 
 
+def test_a_source_with_few_of_a_class_has_no_slope_and_a_cohort_of_one_source_is_told_once(
+    predictions,
+):
+    beta = predictions["cohort"] == "beta"
+    predictions["source"] = np.where(beta, "the hospital of beta", "alpha")
+    positives = predictions.index[beta & (predictions["truth"] == 1)]
+    predictions.loc[positives[5:], "truth"] = 0
+    rows = {
+        row.where: row
+        for row in evaluate_predictions(predictions, settings=FAST)["covid-19"].reliability
+    }
+    assert set(rows) == {"all films", "within cohort alpha", "within cohort beta"}
+    assert rows["within cohort beta"].positives == 5
+    assert rows["within cohort beta"].slope.note == "fewer than 10 films of a class"
+    assert np.isfinite(rows["within cohort alpha"].slope.value)
+
+
 def test_small_parts_are_left_out(predictions):
     settings = FAST.model_copy(update={"min_per_class": 150})
     found = evaluate_predictions(predictions, settings=settings)["covid-19"]

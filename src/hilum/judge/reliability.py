@@ -21,6 +21,7 @@ from hilum.judge.schema import Bin, EvaluationSettings, Reliability, SetCounts
 from hilum.judge.strata import divide
 
 BINS = 10
+ALL = "all films"
 _SOURCES = ("cohort", "source")
 
 
@@ -29,7 +30,7 @@ def measure_reliability(
 ) -> tuple[Reliability, ...]:
     """Measure all films, then each cohort and source with twice ``min_per_class`` films.
 
-    A source of one class has bins and an ECE, but no slope.
+    A part with fewer than ``min_per_class`` films of a class has bins and an ECE, but no slope.
 
     Args:
         table: the rows of ``cases``, in the same order.
@@ -58,9 +59,12 @@ def measure_sets(
 def _parts(
     table: pd.DataFrame, settings: EvaluationSettings
 ) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    yield "all films", np.ones(len(table), bool)
+    told = [np.ones(len(table), bool)]
+    yield ALL, told[0]
     for column, value, chosen in divide(table, _SOURCES):
-        if chosen.sum() >= 2 * settings.min_per_class and not chosen.all():
+        again = any((chosen == part).all() for part in told)  # a cohort of one source
+        if chosen.sum() >= 2 * settings.min_per_class and not again:
+            told.append(chosen)
             yield f"within {column} {value}", chosen
 
 
@@ -81,6 +85,8 @@ def _reliability(where: str, cases: Scored, settings: EvaluationSettings) -> Rel
         }
 
     patients = np.unique(cases.groups).size
+    positives = int(cases.truth.sum())
+    few = 0 < min(positives, len(cases) - positives) < settings.min_per_class
     line = Support(len(cases), patients, _why_no_line(cases))
     support = {"ece": Support(len(cases), patients), "slope": line, "intercept": line}
     for place, b in enumerate(used):
@@ -88,11 +94,14 @@ def _reliability(where: str, cases: Scored, settings: EvaluationSettings) -> Rel
     found = bootstrap_all(
         statistics, cases.groups, support, folds=settings.folds, seed=settings.seed
     )
+    if few and where != ALL:
+        note = f"fewer than {settings.min_per_class} films of a class"
+        found |= dict.fromkeys(("slope", "intercept"), Estimate.undefined(len(cases), note))
     return Reliability(
         where=where,
         films=len(cases),
-        positives=int(cases.truth.sum()),
-        negatives=int((~cases.truth).sum()),
+        positives=positives,
+        negatives=len(cases) - positives,
         stated=float(cases.probability.mean()),
         observed=float(cases.truth.mean()),
         ece=found["ece"],

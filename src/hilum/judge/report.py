@@ -37,8 +37,8 @@ CAPTIONS: dict[str, str] = {
     "precision-recall": "Precision and recall; chance is the share of positive films here.",
     "reliability": "What was stated against what was seen, in ten bins, with 95 % intervals over "
     "patients; below, how often each value was stated.",
-    "reliability-by-source": "The same within each cohort and source with enough films; at most "
-    "nine are drawn.",
+    "reliability-by-source": "The same within each cohort and source with enough films of both "
+    "classes; at most nine are drawn.",
     "confusion": "Films by reference standard and call at the operating point.",
     "scores": "Scores of each class as shares of that class, so that both areas are equal.",
     "forest": "AUROC of each part of the films (positive / negative films), and of the nuisance "
@@ -170,7 +170,7 @@ def _figures(
         "confusion": plots.confusion_matrix(label.label, label.counts, threshold),
         "scores": plots.score_histograms(cases, threshold),
     }
-    if within := label.reliability[1:]:
+    if within := [r for r in label.reliability[1:] if not math.isnan(r.slope.value)]:
         figures["reliability-by-source"] = plots.reliability_by_source(within)
     if math.isnan(found["auroc"].value):
         del figures["roc"]
