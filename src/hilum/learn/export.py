@@ -20,7 +20,11 @@ from hilum.learn.networks import NetworkOutput, write_onnx
 TOLERANCE = 1e-4
 """Largest difference in score, sigmoid(logit), that an export may have."""
 
+HALF_TOLERANCE = 5e-3
+"""The same where the weights were rounded to float16; all that follows uses the rounded ones."""
+
 _AT_A_TIME = 16
+_LARGE = 1024  # weights; less is not worth a cast
 
 
 class Parity(Config):
@@ -39,7 +43,12 @@ class Parity(Config):
 
 
 def export_onnx(
-    network: nn.Module, preprocess: Preprocess, path: Path, films: NDArray[np.float32]
+    network: nn.Module,
+    preprocess: Preprocess,
+    path: Path,
+    films: NDArray[np.float32],
+    *,
+    half: bool = False,
 ) -> Parity:
     """Write ``network`` to ``path`` and compare both on ``films``.
 
@@ -47,18 +56,23 @@ def export_onnx(
         network: in evaluation mode, on the CPU.
         preprocess: says the shape of the input.
         films: float32 (n, C, S, S), real films as the network takes them.
+        half: store the weights as float16.
 
     Raises:
-        BundleError: ONNX differs from torch by more than ``TOLERANCE``; the file is removed.
+        BundleError: ONNX differs from torch by more than ``TOLERANCE``, or ``HALF_TOLERANCE``
+            with ``half``; the file is removed.
     """
     write_onnx(network, path, channels=preprocess.channels, size=preprocess.size)
     strip(path)
+    if half:
+        store_half(path)
     parity = compare(network, path, films)
-    if not (parity.score <= TOLERANCE and (parity.evidence or 0.0) <= TOLERANCE):
+    allowed = HALF_TOLERANCE if half else TOLERANCE
+    if not (parity.score <= allowed and (parity.evidence or 0.0) <= TOLERANCE):
         path.unlink()
         raise BundleError(
             f"ONNX differs from torch on {parity.films} films: score by {parity.score:.2g}, "
-            f"evidence by {parity.evidence or 0:.2g}; expected at most {TOLERANCE:g}",
+            f"evidence by {parity.evidence or 0:.2g}; expected at most {allowed:g}",
             hint="the network uses an operation that the exporter changes; the checkpoint is kept",
         )
     return parity
@@ -70,6 +84,27 @@ def strip(path: Path) -> None:
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
+    with atomic_path(path) as temporary:
+        onnx.save(model, temporary)
+
+
+def store_half(path: Path) -> None:
+    """Store the large float32 constants of an ONNX file as float16, each with a cast back.
+
+    ONNX Runtime calculates the casts once, when it loads the file.
+    """
+    model = onnx.load(path)
+    constants, casts = model.graph.initializer, []
+    for constant in constants:
+        values = onnx.numpy_helper.to_array(constant)
+        if values.dtype != np.float32 or values.size < _LARGE:
+            continue
+        name, half = constant.name, f"{constant.name}_half"
+        constant.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), half))
+        casts.append(onnx.helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
     with atomic_path(path) as temporary:
         onnx.save(model, temporary)
 

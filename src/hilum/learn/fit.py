@@ -14,7 +14,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from hilum.learn.loggers import build_loggers
 from hilum.learn.memory import keep_freed_memory
 from hilum.learn.module import Learner, evidence_network
 from hilum.learn.networks import build_network
+from hilum.learn.networks.ensemble import EnsembleNetwork
 from hilum.learn.pretrain import pretrain
 from hilum.learn.recipe import Recipe, TomlRecipe
 from hilum.learn.sampling import EpochSampler, balanced_weights
@@ -51,7 +52,7 @@ class FitResult:
         network: with the weights of the best epoch, on the CPU, in evaluation mode.
         train, val: the films that it learned from, and those that chose the epoch.
         best_epoch: counted from 1.
-        rows: one a trained epoch, as in curves.csv.
+        rows: one a trained epoch, as in curves.csv; of an ensemble, those of its first member.
         seconds: of training, those before a break included.
         device: "cpu" or the name of the GPU.
         folder: of the run.
@@ -106,7 +107,29 @@ def fit(
     check_classes(films.cases, recipe)
     train, val = (films.take((films.cases["split"] == s).to_numpy()) for s in ("train", "val"))
     with _considerate():
-        return _fit(recipe, train, val, out, device=device, devices=devices, progress=progress)
+        results = [
+            _fit(each, train, val, folder, device=device, devices=devices, progress=progress)
+            for each, folder in _members(recipe, out)
+        ]
+    return results[0] if len(results) == 1 else _together(results, out)
+
+
+def _members(recipe: Recipe, out: Path) -> list[tuple[Recipe, Path]]:
+    """Return the recipe and the folder of each member; one network alone has the run's own."""
+    count, seed = recipe.fit.members, recipe.fit.seed
+    if count == 1:
+        return [(recipe, out)]
+    each = [{"members": 1, "seed": seed + place} for place in range(count)]
+    fits = [recipe.fit.model_copy(update=update) for update in each]
+    recipes = [recipe.model_copy(update={"fit": fit}) for fit in fits]
+    return [(one, out / f"member-{place}") for place, one in enumerate(recipes, 1)]
+
+
+def _together(results: list[FitResult], out: Path) -> FitResult:
+    """Return the members' results as one: their mean, and the curves of the first."""
+    network = EnsembleNetwork([result.network for result in results]).eval()
+    seconds = sum(result.seconds for result in results)
+    return replace(results[0], network=network, seconds=seconds, folder=out)
 
 
 def _fit(

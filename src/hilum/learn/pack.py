@@ -107,7 +107,8 @@ def _export(result: FitResult, recipe: Recipe, path: Path) -> Parity:
     chosen = np.zeros(total, bool)
     chosen[np.linspace(0, total - 1, min(total, PARITY_FILMS)).round().astype(int)] = True
     films = inputs_of(result.val.take(chosen), recipe.preprocess)
-    return export_onnx(result.network, recipe.preprocess, path, films)
+    half = recipe.bundle.weights == "float16"
+    return export_onnx(result.network, recipe.preprocess, path, films, half=half)
 
 
 def score_films(model: Path, films: Films, recipe: Recipe) -> NDArray[np.float64]:

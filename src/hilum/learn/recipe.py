@@ -79,6 +79,8 @@ class Fit(Config):
 
     Attributes:
         seed: of weights, order of films, augmentation and dropout; each epoch derives its own.
+        members: so many networks, with the seeds seed, seed + 1, ..., are trained one after
+            another; the bundle holds the mean of their logits.
         epochs: at most so many.
         batch_size: films a step.
         optimizer: "adamw", "adam" or "sgd" (Nesterov momentum 0.9).
@@ -106,6 +108,7 @@ class Fit(Config):
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
+    members: Count = 1
     epochs: Count = 8
     batch_size: Count = 32
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
@@ -136,11 +139,17 @@ class Fit(Config):
 
 
 class BundleSpec(Config):
-    """What the bundle is called; see ``hilum.bundle.manifest.Manifest``."""
+    """What the bundle is called and how it is stored; see ``hilum.bundle.manifest.Manifest``.
+
+    Attributes:
+        weights: "float16" stores them rounded, in half the space, before anything is chosen or
+            measured with them; the network still calculates in float32.
+    """
 
     name: str = "hilum"
     version: str = "0.1.0"
     licence: str = "CC-BY-NC-SA-4.0"
+    weights: Literal["float32", "float16"] = "float32"
     intended_use: str = "Research on adult frontal chest radiographs; not a medical device."
 
 
