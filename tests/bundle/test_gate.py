@@ -97,14 +97,14 @@ def test_of_two_kinds_the_likelier_is_named():
     assert broken.reason is Reason.LATERAL
 
 
-def test_the_distance_is_asked_last_and_a_rule_first():
+def test_the_head_is_asked_first_and_the_distance_last():
     far = _judge(0, 0, 11, 0)
     assert far is not None
     assert far.reason is Reason.UNLIKE_TRAINING
     near = _judge(9, 0, 11, 0)
     assert near is not None
     assert near.reason is Reason.INVERTED
-    none = _judge(9, 0, 11, 0, area=0.01)
+    none = _judge(0, 0, 11, 0, area=0.01)
     assert none is not None
     assert (none.reason, none.measured) == (Reason.LUNGS_NOT_IN_FIELD, "area")
 

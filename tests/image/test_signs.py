@@ -69,11 +69,10 @@ def test_a_thin_gutter_between_pictures_is_empty_and_a_black_margin_is_not_a_gut
     square[:, 50:62] = 1
     square[:14] = 0
     found = _measured(square)
-    assert found["gutter_columns"] == pytest.approx(0, abs=1e-6)  # the margin breaks the column
+    assert found["gutter_columns"] == pytest.approx(12 / SIDE)
+    assert found["gutter_rows"] == 0
     assert found["empty_top"] == pytest.approx(14 / SIDE)
-    found = _measured(square[14:], square=square[14:])
-    assert found["gutter_columns"] > 0.08
-    assert found["empty_top"] == 0
+    assert found["empty_bottom"] == found["empty_left"] == found["empty_right"] == 0
 
 
 def test_a_step_from_one_picture_to_the_next_is_a_seam():

@@ -205,8 +205,8 @@ class Gate:
     def judge(self, embedding: Numbers, signs: Numbers) -> Broken | None:
         """Return the limit that one film broke, or None if it may be read.
 
-        Rules come before the head, for they are simpler to check; the distance comes last, for
-        it gives no reason. Of several kinds the likeliest is named.
+        The head comes first, for it names reasons best; the distance comes last, for it gives
+        none. Of several kinds the likeliest is named.
 
         Args:
             embedding: float32 (E,).
@@ -225,7 +225,7 @@ class Gate:
             distance: of the film.
             signs: float32 (len(SIGNS),).
         """
-        return self._rule(signs) or self._kind(log_odds) or self._far(distance)
+        return self._kind(log_odds) or self._rule(signs) or self._far(distance)
 
     def _rule(self, signs: Numbers) -> Broken | None:
         for rule in self.spec.rules:

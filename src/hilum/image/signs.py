@@ -126,9 +126,12 @@ def _picture(square: Pixels) -> tuple[float, ...]:
     outer = float(np.concatenate([columns[:third], columns[-third:]]).mean())
     std = float(square.std())
     laplacian = float(np.abs(cv2.Laplacian(square, cv2.CV_32F)).mean())
-    rows_flat, columns_flat = square.std(axis=1) < _FLAT, square.std(axis=0) < _FLAT
-    top, bottom, gutter_rows = _empty(rows_flat)
-    left, right, gutter_columns = _empty(columns_flat)
+    top, bottom, _ = _empty(square.std(axis=1) < _FLAT)
+    left, right, _ = _empty(square.std(axis=0) < _FLAT)
+    # a gutter ends where the margin begins
+    within = square[_kept(top, bottom, len(square)), _kept(left, right, square.shape[1])]
+    *_, gutter_rows = _empty(within.std(axis=1) < _FLAT)
+    *_, gutter_columns = _empty(within.std(axis=0) < _FLAT)
     return (
         float(np.median(square)),
         std,
@@ -154,6 +157,13 @@ def _empty(flat: NDArray[np.bool_]) -> tuple[float, float, float]:
         return 1.0, 1.0, 0.0
     first, last = int(np.argmin(flat)), int(np.argmin(flat[::-1]))
     return first / total, last / total, float(flat[first : total - last].sum()) / total
+
+
+def _kept(before: float, after: float, total: int) -> slice:
+    """Return the lines that are not margin; all of them where every one is empty."""
+    if before + after >= 1:
+        return slice(None)
+    return slice(round(before * total), total - round(after * total))
 
 
 def _seam(square: Pixels) -> float:

@@ -49,7 +49,7 @@ def fit_head(train: Measured, fit: GateFit) -> Head:
     features = np.concatenate([train.embedding, train.signs], axis=1, dtype=np.float64)
     mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), _SMALLEST_SCALE)
     order = [FRONTAL, *sorted(set(named) - {FRONTAL})]
-    model = LogisticRegression(C=fit.strength, max_iter=300, tol=1e-4)
+    model = LogisticRegression(C=fit.strength, max_iter=150, tol=1e-3)
     target = np.array([order.index(name) for name in named])
     model.fit((features - mean) / scale, target, sample_weight=_weights(train, named))
     return Head(
@@ -172,9 +172,10 @@ def choose_kinds(
         correct = None
         if kind in CORRECTED:
             others = chosen & (named != kind) & (named != "")
-            highest = max(float(np.nanmax(one[others])) for one in scores)
+            wrong = max(_mistaken(view, place, others) for view in views)
             correct = Limit(
-                value=_up(max(highest, value)), chosen="no picture of another kind lies beyond"
+                value=_up(max(wrong, value)),
+                chosen="no picture of another kind that was taken for this one lies beyond",
             )
         refuse = Limit(value=_up(value), chosen=words)
         limits.append(KindLimit(kind=kind, reason=reason, refuse=refuse, correct=correct))
@@ -240,6 +241,13 @@ def with_limits(
             }
         )
     )
+
+
+def _mistaken(view: Scored, place: int, others: Chosen) -> float:
+    """Return the highest log-odds of a class among pictures that are not of it but seem so."""
+    scores = np.where(np.isfinite(view.log_odds), view.log_odds, -np.inf)
+    taken = others & (scores.argmax(axis=1) == place)
+    return float(scores[taken, place].max(initial=-math.inf))
 
 
 def _order(measured: Measured) -> list[str]:

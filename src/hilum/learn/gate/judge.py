@@ -92,17 +92,22 @@ def table_of_cohorts(outcomes: pd.DataFrame) -> pd.DataFrame:
     good = outcomes[outcomes["kind"] == FRONTAL]
     rows = []
     for name, films in good.groupby("cohort"):
-        reasons = films.loc[films["outcome"] != READ, "outcome"].value_counts()
         rows.append(
             {
                 "cohort": name,
                 "films": len(films),
                 "refused": float((films["outcome"] != READ).mean()),
                 "refused_left_out": float((films["foreign"] != READ).mean()),
-                "reasons": "; ".join(f"{reason} {count}" for reason, count in reasons.items()),
+                "reasons": _counted(films["outcome"]),
+                "reasons_left_out": _counted(films["foreign"]),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _counted(outcomes: pd.Series[str]) -> str:
+    counts = outcomes[outcomes != READ].value_counts()
+    return "; ".join(f"{reason or 'not asked'} {count}" for reason, count in counts.items())
 
 
 def table_of_ages(outcomes: pd.DataFrame, ages: pd.Series[float]) -> pd.DataFrame:

@@ -46,7 +46,7 @@ FOUND: dict[str, Kind] = {
     "ct-slice": Kind(Reason.CT_SLICE, "ct-slice", "CT slices"),
     "pediatric": Kind(Reason.PEDIATRIC, "pediatric", "films of children"),
     "teenager": Kind(Reason.PEDIATRIC, "", "films of patients up to 17 years"),
-    "unstated": Kind(None, "", "films of an unstated view"),
+    "unstated": Kind(None, "", "films of an unstated view, or set aside"),
 }
 """Kinds that collections hold; "" is never learned."""
 
@@ -147,11 +147,13 @@ class Picture:
 
 def kinds_of(cases: pd.DataFrame, data: GateData) -> pd.Series[str]:
     """Say what each film of a cases table counts as: a key of ``FOUND``."""
-    age = cases["age_years"].where(~cases["cohort"].isin(data.children), 0.0)
+    children = cases["cohort"].isin(data.children) | cases["case_id"].isin(data.children)
+    age = cases["age_years"].where(~children, 0.0)
     kind = pd.Series(FRONTAL, index=cases.index)
     view = cases["view"].fillna("").astype(str)
     stated = cases["cohort"].isin(data.frontal_unless_stated)
-    kind = kind.mask((view == "") & ~stated, "unstated")
+    aside = (view == "") & ~stated | cases["case_id"].isin(data.aside)
+    kind = kind.mask(aside, "unstated")
     kind = kind.mask(age < ADULT, "teenager").mask(age < data.child_below_years, "pediatric")
     kind = kind.mask(view == View.LATERAL.value, "lateral")
     return kind.mask(cases["modality"] == "CT", "ct-slice")

@@ -20,16 +20,21 @@ Random = np.random.Generator
 
 
 def varied(pixels: Pixels, random: Random) -> Pixels:
-    """Change a film a little, as another hospital would: tilt, zoom, gamma, a margin."""
+    """Change a film a little, as another hospital would: tilt, zoom, proportions, greys, blur."""
     height, width = pixels.shape
+    stretch = (width * random.uniform(0.85, 1.15), height * random.uniform(0.85, 1.15))
+    size = (max(round(stretch[0]), 32), max(round(stretch[1]), 32))
+    film = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     matrix = cv2.getRotationMatrix2D(
-        (width / 2, height / 2), random.uniform(-8, 8), random.uniform(0.9, 1.08)
+        (size[0] / 2, size[1] / 2), random.uniform(-8, 8), random.uniform(0.9, 1.1)
     )
     edge = cv2.BORDER_REPLICATE if random.random() < 0.5 else cv2.BORDER_CONSTANT
-    moved = cv2.warpAffine(pixels, matrix, (width, height), borderMode=edge)
-    bent = np.clip(moved, 0, 1) ** random.uniform(0.7, 1.4)
-    grey = bent + random.normal(0, random.uniform(0, 0.015), bent.shape)
-    return _film(grey * random.uniform(0.8, 1) + random.uniform(0, 0.1))
+    film = cv2.warpAffine(film, matrix, size, borderMode=edge)
+    if random.random() < 0.4:
+        film = cv2.GaussianBlur(film, (0, 0), random.uniform(0.4, 1.5))
+    bent = np.clip(film, 0, 1) ** random.uniform(0.6, 1.6)
+    grey = bent + random.normal(0, random.uniform(0, 0.02), bent.shape)
+    return _film(grey * random.uniform(0.7, 1) + random.uniform(0, 0.15))
 
 
 def one_lung(pixels: Pixels, lungs: Lungs, random: Random) -> Pixels:

@@ -20,7 +20,8 @@ class GateData(Config):
             films of other collections are set aside: neither learned from nor counted.
         child_below_years: younger patients are learned as children. Those from here up to 18 are
             set aside: by picture alone they are adults.
-        children: collections of children that state no age.
+        children: collections, and films by ``case_id``, of children that state no age.
+        aside: films by ``case_id`` that are neither learned from nor counted.
         made: pictures made of each kind.
         seed: of what is made.
     """
@@ -29,7 +30,8 @@ class GateData(Config):
     frontal_unless_stated: tuple[str, ...] = ()
     child_below_years: Positive = 11.0
     children: tuple[str, ...] = ("kermany",)
-    made: Count = 350
+    aside: tuple[str, ...] = ()
+    made: Count = 200
     seed: Annotated[int, Field(ge=0)] = 0
 
 
