@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from hilum.core.errors import ConfigError, TrainingError
 from hilum.judge.predictions import read_predictions
-from hilum.learn.compare import pool
+from hilum.learn.compare import comparison as module
 from hilum.learn.compare.comparison import Plan, plan, summarize, train
 from hilum.learn.compare.run import PREDICTIONS, read_table
 from hilum.learn.compare.write import write_comparison, write_out_of_source
@@ -98,14 +98,14 @@ def test_a_run_that_fails_stops_no_other(
     write_grid: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = planned(write_grid(), tmp_path / "out", only=["plain"])
-    real = pool.perform
+    real = module.perform
 
     def fails_on_north(run, **options):  # type: ignore[no-untyped-def]
         if run.entry.names == ("north",):
             raise TrainingError("the loss is not a number")
         return real(run, **options)
 
-    monkeypatch.setattr(pool, "perform", fails_on_north)
+    monkeypatch.setattr(module, "perform", fails_on_north)
     failed = train(made, jobs=1)
     assert failed == {"plain, without north, seed 0": "the loss is not a number"}
     comparison, _ = summarize(made, folds=0, failed=failed)

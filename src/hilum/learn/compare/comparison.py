@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -25,13 +26,14 @@ from hilum.learn.compare.grid import (
 from hilum.learn.compare.join import Answers, answer
 from hilum.learn.compare.judge import Gap, Row, gaps_of, rows_of
 from hilum.learn.compare.nuisance import baseline, measure
-from hilum.learn.compare.pool import perform_all
+from hilum.learn.compare.pool import side_by_side
 from hilum.learn.compare.prepare import Prepared, divide, prepare, split_key
 from hilum.learn.compare.run import (
     PREDICTIONS,
     Run,
     RunMetrics,
     check_finished,
+    perform,
     read_table,
 )
 from hilum.learn.films import open_films
@@ -173,7 +175,7 @@ def train(
     waiting = [run for run in made.all_runs if not run.finished]
     _open(made, waiting, tell)
     failed: dict[str, str] = {}
-    done = perform_all(waiting, jobs=jobs, device=device)
+    done = side_by_side(partial(perform, device=device), waiting, jobs=jobs)
     for number, (run, result) in enumerate(done, start=1):
         place = f"{number}/{len(waiting)}"
         if isinstance(result, HilumError):

@@ -1,7 +1,8 @@
-"""Pool: runs side by side, each in a process of its own with one thread.
+"""Pool: work side by side, each piece in a process with one thread.
 
 Small networks on few cores gain little from a second thread; two runs of one thread each are done
-sooner than two runs one after another of two threads.
+sooner than two runs one after another of two threads. Nothing here loads torch: a process that
+does finds the number of threads in its environment.
 """
 
 from __future__ import annotations
@@ -10,39 +11,49 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from typing import TypeVar
 
 from hilum.core.errors import HilumError, TrainingError
-from hilum.learn.compare.run import Run, RunMetrics, perform
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
-def perform_all(
-    runs: list[Run], *, jobs: int, device: str = "auto"
-) -> Iterator[tuple[Run, RunMetrics | HilumError]]:
-    """Perform runs and yield each as it ends, with its metrics or its error.
+
+def side_by_side(
+    work: Callable[[Task], Result], tasks: list[Task], *, jobs: int
+) -> Iterator[tuple[Task, Result | HilumError]]:
+    """Do ``work`` on each task and yield it as it ends, with its result or its error.
 
     Args:
-        jobs: processes side by side; 1 runs in this process, with all threads.
-        device: "auto", "cpu" or "gpu".
+        work: a function that a process can import; likewise what it takes and returns.
+        tasks: done in about this order.
+        jobs: processes; 1 works in this process, with all threads. However this ends, no process
+            outlives it.
 
     Raises:
         TrainingError: a process was killed, as for lack of memory.
     """
-    if jobs == 1 or len(runs) < 2:
-        for run in runs:
-            yield run, _attempt(run, device)
+    if jobs == 1 or len(tasks) < 2:
+        for task in tasks:
+            yield task, _attempt(work, task)
         return
-    with _workers(min(jobs, len(runs))) as pool:
-        futures: dict[Future[RunMetrics | HilumError], Run] = {
-            pool.submit(_attempt, run, device): run for run in runs
-        }
+    with _workers(min(jobs, len(tasks))) as pool:
+        futures = {pool.submit(_attempt, work, task): task for task in tasks}
         for future in as_completed(futures):
-            yield futures[future], _result(future, futures[future])
+            try:
+                yield futures[future], future.result()
+            except BrokenProcessPool:
+                raise TrainingError(
+                    "a training process was killed",
+                    hint="most often for lack of memory: fewer --jobs; the same command goes on",
+                ) from None
 
 
 def cores() -> int:
@@ -50,53 +61,47 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _attempt(run: Run, device: str) -> RunMetrics | HilumError:
+def _attempt(work: Callable[[Task], Result], task: Task) -> Result | HilumError:
     try:
-        return perform(run, device=device)
+        return work(task)
     except HilumError as error:
         return error
-
-
-def _result(future: Future[RunMetrics | HilumError], run: Run) -> RunMetrics | HilumError:
-    try:
-        return future.result()
-    except multiprocessing.ProcessError as error:
-        raise TrainingError(f"{run.title}: {error}") from None
-    except RuntimeError as error:  # BrokenProcessPool is one
-        raise TrainingError(
-            f"a training process ended: {error}",
-            hint="most often memory: fewer --jobs; the same command goes on",
-        ) from error
 
 
 @contextmanager
 def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Start processes that end when the block does, however it ends."""
     others = set(multiprocessing.active_children())
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(_ONE_THREAD)  # read when torch is loaded
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
+    with _environment(_ONE_THREAD):
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
+        try:
+            yield pool
+        except BaseException:
+            for child in set(multiprocessing.active_children()) - others:
+                child.kill()  # what they write is whole or not there
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables, which new processes inherit, and put the old ones back."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
-        yield pool
-    except BaseException:
-        for child in set(multiprocessing.active_children()) - others:
-            child.kill()  # checkpoints are whole or not there
-        raise
+        yield
     finally:
-        pool.shutdown(cancel_futures=True)
         for name, value in before.items():
             if value is None:
-                os.environ.pop(name, None)
+                del os.environ[name]
             else:
                 os.environ[name] = value
 
 
 def _begin() -> None:
-    """Make this process a worker: one thread, deaf to Ctrl-C, gone when its parent is."""
-    import torch
-
-    torch.set_num_threads(1)
+    """Make this process a worker: deaf to Ctrl-C, gone when its parent is."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
