@@ -181,7 +181,7 @@ def _decide(
             rows["score"].to_numpy(),
             rows["group"].to_numpy(),
             label=label,
-            fitted_on=f"{OUT_OF_SOURCE}: {describe_films(known)}",
+            fitted_on=_in_words(known),
             sources=rows["cohort"].to_numpy(),
             out_of_source=True,
         )
@@ -192,6 +192,17 @@ def _decide(
         label=label,
         fitted_on=f"val: {describe_films(val[val[label.value].notna()])}",
         sources=val["cohort"].to_numpy(),
+    )
+
+
+def _in_words(known: pd.DataFrame) -> str:
+    if "left_out" not in known or (known["left_out"] == "source").all():
+        return f"{OUT_OF_SOURCE}: {describe_films(known)}"
+    source = known[known["left_out"] == "source"]
+    patient = known[known["left_out"] != "source"]
+    return (
+        f"{OUT_OF_SOURCE}: {describe_films(source)}; and left-out patients of collections that hold "
+        f"most films of a class: {describe_films(patient)}"
     )
 
 

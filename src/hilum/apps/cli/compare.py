@@ -68,7 +68,13 @@ def compare(
     from hilum.apps.training import data_root
     from hilum.learn.compare.comparison import plan, summarize, train
     from hilum.learn.compare.pool import cores
-    from hilum.learn.compare.write import OUT_OF_SOURCE, write_comparison, write_out_of_source
+    from hilum.learn.compare.write import (
+        OUT_OF_SOURCE,
+        UNSEEN,
+        write_comparison,
+        write_out_of_source,
+        write_unseen,
+    )
 
     made = plan(
         grid, out, root=data_root(data), changes=settings or [], only=only or [], tell=_tell
@@ -79,8 +85,9 @@ def compare(
     comparison, answers = summarize(made, folds=bootstrap, failed=failed)
     write_comparison(comparison, out)
     for variant in made.variants:
-        path = out / OUT_OF_SOURCE / f"{variant.slug}.csv"
-        write_out_of_source(answers[variant.name], path)
+        file = f"{variant.slug}.csv"
+        write_out_of_source(answers[variant.name], out / OUT_OF_SOURCE / file)
+        write_unseen(answers[variant.name], out / UNSEEN / file)
     if as_json:
         typer.echo(comparison.model_dump_json(indent=2))
     else:

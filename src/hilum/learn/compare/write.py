@@ -14,9 +14,10 @@ from hilum.learn.compare.comparison import Comparison
 from hilum.learn.compare.join import Answers, each_once
 from hilum.learn.compare.judge import Gap, Row
 from hilum.learn.compare.run import write_table
+from hilum.learn.compare.unseen import LEFT_OUT, unseen
 
 TABLE, GAPS, MARKDOWN, JSON = "table.csv", "gaps.csv", "table.md", "table.json"
-OUT_OF_SOURCE = "out-of-source"
+OUT_OF_SOURCE, UNSEEN = "out-of-source", "unseen"
 PREDICTION_COLUMNS = [
     "case_id", "label", "truth", "score", "logit", "group", "cohort", "source", "view",
 ]  # fmt: skip
@@ -47,6 +48,12 @@ def write_out_of_source(answers: Answers, path: Path) -> None:
     left = [answer.test for entry, answer in answers.items() if not entry.fold]
     if left:
         write_table(each_once(left)[PREDICTION_COLUMNS], path)
+
+
+def write_unseen(answers: Answers, path: Path) -> None:
+    """Write what decisions are fitted on; see ``unseen``."""
+    if any(not entry.fold for entry in answers):
+        write_table(unseen(answers)[[*PREDICTION_COLUMNS, LEFT_OUT]], path)
 
 
 def flat(row: Row | Gap) -> dict[str, object]:
