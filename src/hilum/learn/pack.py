@@ -201,8 +201,8 @@ def _in_words(known: pd.DataFrame) -> str:
     source = known[known["left_out"] == "source"]
     patient = known[known["left_out"] != "source"]
     return (
-        f"{OUT_OF_SOURCE}: {describe_films(source)}; and left-out patients of collections that hold "
-        f"most films of a class: {describe_films(patient)}"
+        f"{OUT_OF_SOURCE}: {describe_films(source)}; and left-out patients of collections that "
+        f"hold most films of a class: {describe_films(patient)}"
     )
 
 
