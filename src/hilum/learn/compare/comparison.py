@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,6 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from hilum.core.errors import ConfigError, HilumError
+from hilum.core.estimate import Estimate
 from hilum.core.reading import RESEARCH_USE
 from hilum.data.split import SplitSpec
 from hilum.learn.compare.grid import (
@@ -200,10 +202,14 @@ def _open(made: Plan, waiting: list[Run], tell: Tell) -> None:
 
 def _in_words(metrics: RunMetrics) -> str:
     parts = [
-        f"{label} {each.left_out_auroc.value:.3f} (val {each.val_auroc.value:.3f})"
+        f"{label} {_value(each.left_out_auroc)} (val {_value(each.val_auroc)})"
         for label, each in metrics.labels.items()
     ]
     return f"AUROC {', '.join(parts)}; {metrics.seconds:.0f} s"
+
+
+def _value(estimate: Estimate) -> str:
+    return "(one class)" if math.isnan(estimate.value) else f"{estimate.value:.3f}"
 
 
 def summarize(
