@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from hilum import __version__
 from hilum.apps.cli import main
 from hilum.core import errors
 
@@ -19,7 +20,7 @@ def _raising(error, monkeypatch):
 
 def test_version(capsys):
     assert main.run(["--version"]) == 0
-    assert capsys.readouterr().out == "hilum 0.1.0\n"
+    assert capsys.readouterr().out == f"hilum {__version__}\n"
 
 
 def test_help_groups_the_verbs(capsys):
@@ -102,4 +103,4 @@ def test_an_interruption_inside_a_verb_is_130(monkeypatch, capsys):
 def test_the_module_is_the_command():
     command = [sys.executable, "-m", "hilum", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == "hilum 0.1.0\n"
+    assert done.stdout == f"hilum {__version__}\n"
