@@ -180,7 +180,8 @@ def check_finished(run: Run, cases: pd.DataFrame) -> RunMetrics:
     """
     stored = Recipe.load(run.folder / RECIPE)
     metrics = RunMetrics.model_validate_json((run.folder / METRICS).read_text(encoding="utf-8"))
-    different = stored.differs_from(run.recipe)
+    unlike = stored.differs_from(run.recipe)
+    different = [each for each in unlike if not each.startswith("bundle.")]  # nothing is packed
     if metrics.split != split_key(cases, [label.value for label in run.recipe.data.labels]):
         different.append("films, labels or split")
     if different:
