@@ -99,7 +99,7 @@ def _turned(films: pd.DataFrame, folder: Path) -> pd.DataFrame:
 
 def _read(films: pd.DataFrame, run: Path) -> pd.Series:
     """Return what `hilum read` says of each film: "read", "corrected, read", or the reason."""
-    from hilum.learn.gate.fit import score_cohorts, score_folds, with_limits
+    from hilum.learn.gate.fit import score_held_out, with_limits
     from hilum.learn.gate.measure import kept
     from hilum.learn.gate.recipe import GateRecipe
     from hilum.learn.gate.run import MEASURED, folds_of
@@ -107,10 +107,10 @@ def _read(films: pd.DataFrame, run: Path) -> pd.Series:
 
     recipe, measured = GateRecipe.load(run / "recipe.toml"), kept(run / MEASURED)
     folds = folds_of(measured, pd.read_csv(run / "films.csv"), recipe)
-    views = score_folds(measured, folds, recipe.fit), score_cohorts(measured, recipe.fit)
+    views = score_held_out(measured, folds, recipe.fit)
     reader = load_bundle()
     said = pd.Series("", index=films.index)
-    for fold, gate in views[0].gates.items():
+    for fold, gate in views.folds.gates.items():
         reader.gate = with_limits(gate, views, measured, folds != fold, recipe.fit)
         some = films[films["fold"] == fold]
         said[some.index] = [_in_words(reading) for reading in reader.read_many(some["path"])]

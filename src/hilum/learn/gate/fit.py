@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,8 @@ Scores = NDArray[np.float64]
 CORRECTED = ("inverted", "rotated-left", "rotated-right", "upside-down")
 _DIGITS = 5
 _SMALLEST_SCALE = 1e-3
+_HARDEST = 0.03
+_LEAST, _MARGIN = 1.5, 2.0
 _WIDER = 1.25
 """The limit of the distance lies this much beyond that of the strangest collection left out."""
 
@@ -116,6 +119,23 @@ class Scored:
         self.distance[chosen] = gate.distance(some.embedding)
 
 
+class Views(NamedTuple):
+    """Scores of pictures held out, in two ways.
+
+    Attributes:
+        folds: by gates that saw neither the patient nor a copy of the film.
+        cohorts: by gates that saw nothing of the collection.
+    """
+
+    folds: Scored
+    cohorts: Scored
+
+
+def score_held_out(measured: Measured, folds: NDArray[np.float64], fit: GateFit) -> Views:
+    """Score every picture by a gate fitted without its fold, and by one without its collection."""
+    return Views(score_folds(measured, folds, fit), score_cohorts(measured, fit))
+
+
 def score_folds(measured: Measured, folds: NDArray[np.float64], fit: GateFit) -> Scored:
     """Score every picture by a gate fitted on the other folds."""
     scored = Scored(len(folds), _order(measured))
@@ -144,47 +164,59 @@ def cohorts_of(measured: Measured, least: int = 20) -> list[str]:
 
 
 def choose_kinds(
-    views: Sequence[Scored], measured: Measured, chosen: Chosen, fit: GateFit
+    views: Views, measured: Measured, chosen: Chosen, fit: GateFit
 ) -> tuple[KindLimit, ...]:
     """Choose the limits of the head.
 
     Args:
-        views: scores of films held out, by fold and by collection.
+        views: scores of pictures held out.
         measured: the pictures.
         chosen: those that limits may be chosen on.
-        fit: ``refused`` of it is the share of good films of each collection beyond each limit.
+        fit: the shares that may lie beyond.
     """
-    limits = []
-    good = is_good(measured) & chosen
     named = classes(measured)
-    for place, kind in enumerate(views[0].kinds):
-        if kind == FRONTAL:
-            continue
+    limits = []
+    for place, kind in enumerate(views.folds.kinds):
         reason = next(one.reason for one in KINDS.values() if one.like == kind)
         if reason is None:
             continue
-        scores = [view.log_odds[:, place] for view in views]
-        value = max(0.0, *(_worst(one, measured, good, fit.refused) for one in scores))
-        words = (
-            f"{1 - fit.refused:.1%} of the good films of each collection lie below, in folds and "
-            "with their collection left out; 0 at least"
-        )
+        refuse = _refuse(views, place, measured, chosen, fit)
         correct = None
         if kind in CORRECTED:
             others = chosen & (named != kind) & (named != "")
             wrong = max(_mistaken(view, place, others) for view in views)
             correct = Limit(
-                value=_up(max(wrong, value)),
+                value=_up(max(wrong, refuse.value)),
                 chosen="no picture of another kind that was taken for this one lies beyond",
             )
-        refuse = Limit(value=_up(value), chosen=words)
         limits.append(KindLimit(kind=kind, reason=reason, refuse=refuse, correct=correct))
     return tuple(limits)
 
 
-def choose_distance(
-    views: Sequence[Scored], measured: Measured, chosen: Chosen, fit: GateFit
-) -> Limit:
+def _refuse(views: Views, place: int, measured: Measured, chosen: Chosen, fit: GateFit) -> Limit:
+    """Choose one limit: beyond good films, and on towards the kind itself where there is room."""
+    good = is_good(measured) & chosen
+    worst = max(
+        _LEAST,
+        _worst(views.folds.log_odds[:, place], measured, good, fit.refused),
+        _worst(views.cohorts.log_odds[:, place], measured, good, fit.refused_left_out),
+    )
+    words = (
+        f"{1 - fit.refused:.1%} of the good films of each collection lie below, "
+        f"{1 - fit.refused_left_out:.1%} when it is left out; {_LEAST} at least"
+    )
+    own = chosen & (classes(measured) == views.folds.kinds[place])
+    hardest = float(np.quantile(views.folds.log_odds[own, place], _HARDEST)) if own.any() else 0.0
+    if hardest <= worst:
+        return Limit(value=_up(worst), chosen=words)
+    return Limit(
+        value=_up(worst + min((hardest - worst) / 2, _MARGIN)),
+        chosen=f"from good films ({worst:.2f}: {words}) half way to the {_HARDEST:.0%} of its own "
+        f"kind that are hardest to tell ({hardest:.2f}), {_MARGIN} at most",
+    )
+
+
+def choose_distance(views: Views, measured: Measured, chosen: Chosen, fit: GateFit) -> Limit:
     """Choose the limit of the distance: beyond the strangest collection left out, and wider."""
     good = is_good(measured) & chosen
     value = max(_worst(view.distance, measured, good, fit.unlike) for view in views)
@@ -224,7 +256,7 @@ def choose_rules(measured: Measured, chosen: Chosen) -> tuple[Rule, ...]:
 
 def with_limits(
     gate: Gate,
-    views: Sequence[Scored],
+    views: Views,
     measured: Measured,
     chosen: Chosen,
     fit: GateFit,

@@ -15,10 +15,10 @@ from hilum.core.refusal import Reason
 from hilum.learn.gate.fit import (
     Chosen,
     Scored,
+    Views,
     cohorts_of,
     fit_gate,
-    score_cohorts,
-    score_folds,
+    score_held_out,
     with_limits,
 )
 from hilum.learn.gate.material import FOUND, FRONTAL, KINDS
@@ -58,7 +58,7 @@ def fit_and_judge(
         fit: table of the recipe.
         lungs: SHA-256 of the lung network.
     """
-    views = (score_folds(measured, folds, fit), score_cohorts(measured, fit))
+    views = score_held_out(measured, folds, fit)
     everything = np.ones(len(folds), bool)
     final = with_limits(fit_gate(measured, fit, lungs), views, measured, everything, fit)
     outcomes = measured.pictures.copy()
@@ -131,7 +131,7 @@ def table_of_ages(outcomes: pd.DataFrame, ages: pd.Series[float]) -> pd.DataFram
 
 def _by_fold(
     final: Gate,
-    views: tuple[Scored, Scored],
+    views: Views,
     measured: Measured,
     folds: NDArray[np.float64],
     fit: GateFit,
@@ -140,19 +140,17 @@ def _by_fold(
     parts = []
     for fold in np.unique(folds):
         gate = with_limits(final, views, measured, folds != fold, fit)
-        parts.append(_outcomes(gate, views[0], measured, folds == fold))
+        parts.append(_outcomes(gate, views.folds, measured, folds == fold))
     return pd.concat(parts).sort_index()
 
 
-def _by_cohort(
-    final: Gate, views: tuple[Scored, Scored], measured: Measured, fit: GateFit
-) -> pd.Series[str]:
+def _by_cohort(final: Gate, views: Views, measured: Measured, fit: GateFit) -> pd.Series[str]:
     """Judge each collection by gates and limits that saw nothing of it; "" where that cannot be."""
     found = pd.Series("", index=measured.pictures.index)
     cohort = measured.pictures["cohort"].to_numpy()
     for name in cohorts_of(measured):
         gate = with_limits(final, views, measured, cohort != name, fit)
-        inside = _outcomes(gate, views[1], measured, cohort == name)
+        inside = _outcomes(gate, views.cohorts, measured, cohort == name)
         found.loc[inside.index] = inside["outcome"]
     return found
 
