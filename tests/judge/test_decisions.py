@@ -32,13 +32,11 @@ def test_three_points_a_calibration_and_sets_all_say_where_they_come_from():
     assert found.conformal.coverage == 0.9
 
 
-def test_only_scores_out_of_source_are_held_to_the_worst_source():
-    sources = np.array(["a", "b"] * 200)
-    inside, *_ = _fit(sources=sources)
-    outside, *_ = _fit(sources=sources, out_of_source=True)
-    assert inside.operating_points[0].rule == "largest Youden index"
-    assert "every source of negatives alone" in outside.operating_points[0].rule
-    assert [cost.source for cost in outside.operating_points[0].sources] == ["a", "b"]
+def test_the_cost_of_a_point_is_told_by_source():
+    found, *_ = _fit(sources=np.array(["a", "b"] * 200))
+    balanced = found.operating_points[0]
+    assert balanced.rule == "largest Youden index"
+    assert [cost.source for cost in balanced.sources] == ["a", "b"]
 
 
 def test_one_class_has_no_decisions():

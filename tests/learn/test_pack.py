@@ -139,15 +139,11 @@ def test_predictions_out_of_source_take_the_place_of_val(packed: Packed) -> None
     assert covid.calibration.method != "identity"
     assert covid.calibration.prevalence == pytest.approx(1 / 3)
     assert covid.conformal is not None
-    balanced = covid.operating_points[0]
-    for said in (balanced.chosen_on, covid.calibration.fitted_on, covid.conformal.fitted_on):
+    for said in (covid.calibration.fitted_on, covid.conformal.fitted_on):
         assert said.startswith(words)
-    assert "every source of negatives alone" in balanced.rule
-    costs = {cost.source: cost for cost in balanced.sources}
-    assert costs["south"].specificity.value >= 0.9
-    assert costs["east"].specificity.value >= 0.9
-    assert costs["north"].sensitivity.n == 80
-    assert pneumonia.operating_points[0].chosen_on.startswith("val: ")
+    for output in (covid, pneumonia):  # thresholds belong to the scores of the packed network
+        assert output.operating_points[0].chosen_on.startswith("val: ")
+    assert pneumonia.calibration.note
 
 
 def test_no_file_names_a_folder_or_a_host(packed: Packed, tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ def train(
         command: stored in the bundle; must name no folder.
         resume: go on with a run that was broken off.
         machine: where to train.
-        out_of_source: as in ``pack_bundle``: what the decisions are fitted on instead of val.
+        out_of_source: as in ``pack_bundle``: what probability and sets are fitted on
+            instead of val.
         tell: gets one line for each stage.
 
     Raises:

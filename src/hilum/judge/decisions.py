@@ -23,9 +23,6 @@ POINTS: dict[str, tuple[Rule, float]] = {
 }
 """Name -> rule and its target; the first is the default of a reading."""
 
-CAPPED: tuple[Rule, float] = ("worst-source", 0.9)
-"""The rule of "balanced" where the cases come from sources that their network never saw."""
-
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
@@ -44,7 +41,6 @@ def fit_decisions(
     label: Label,
     fitted_on: str,
     sources: ArrayLike | None = None,
-    out_of_source: bool = False,
     method: Asked = "auto",
     coverage: float = COVERAGE,
     folds: int = 1000,
@@ -59,8 +55,6 @@ def fit_decisions(
         label: whose decisions these are.
         fitted_on: the cases in words.
         sources: (N,) where each case comes from, for the cost of a point by source.
-        out_of_source: each score was given by a network that never saw the case's source; then
-            "balanced" also holds false positives to 10 % on every source of negatives alone.
         method: of ``fit_calibration``.
         coverage: of ``fit_conformal``.
         folds: bootstrap resamples behind the intervals of the operating points.
@@ -69,7 +63,6 @@ def fit_decisions(
     Raises:
         CohortError: the known cases hold one class only.
     """
-    rules = POINTS | ({"balanced": CAPPED} if out_of_source else {})
     points = [
         choose_operating_point(
             truth,
@@ -84,7 +77,7 @@ def fit_decisions(
             folds=folds,
             seed=seed,
         )
-        for name, (rule, target) in rules.items()
+        for name, (rule, target) in POINTS.items()
     ]
     calibration = fit_calibration(
         truth, score, groups, fitted_on=fitted_on, method=method, seed=seed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,9 @@ def pack_bundle(
         cases: every film of the run, with ``split``: "test" among them.
         command: what to type to make it again; must name no folder.
         out_of_source: predictions (``hilum.judge.predictions``) of films by networks of the same
-            recipe that never saw the film's source. Calibration, operating points and conformal
-            sets are fitted on them instead of on val, whose sources were seen, so that its scores
-            are over-confident anywhere else. A column ``split`` keeps its "test" rows. A label
+            recipe that never saw the film's source. Calibration and conformal sets are fitted on
+            them instead of on val, whose sources were seen, so that its scores are over-confident
+            anywhere else. A column ``split`` keeps its "test" rows. A label
             without rows there is fitted on val.
 
     Returns:
@@ -173,19 +174,12 @@ def _output(
 def _decide(
     label: Label, val: pd.DataFrame, scores: NDArray[np.float64], foreign: pd.DataFrame | None
 ) -> Decisions:
-    """Fit the decisions of one label on films out of source if there are, else on val."""
-    if foreign is not None and len(rows := foreign[foreign["label"] == label.value]):
-        known = rows[rows["truth"].notna()].assign(patient_id=rows["group"])
-        return fit_decisions(
-            rows["truth"].to_numpy(),
-            rows["score"].to_numpy(),
-            rows["group"].to_numpy(),
-            label=label,
-            fitted_on=_in_words(known),
-            sources=rows["cohort"].to_numpy(),
-            out_of_source=True,
-        )
-    return fit_decisions(
+    """Fit the decisions of one label on val; probability and sets on films out of source if any.
+
+    Thresholds stay with val: they belong to one network's scores, and those of its sisters lie
+    higher or lower. Probability and sets need scores that are as unsure as on a film from elsewhere.
+    """
+    decisions = fit_decisions(
         val[label.value].to_numpy(),
         scores,
         owners(val).to_numpy(),
@@ -193,6 +187,17 @@ def _decide(
         fitted_on=f"val: {describe_films(val[val[label.value].notna()])}",
         sources=val["cohort"].to_numpy(),
     )
+    if foreign is None or not len(rows := foreign[foreign["label"] == label.value]):
+        return decisions
+    known = rows[rows["truth"].notna()].assign(patient_id=rows["group"])
+    outside = fit_decisions(
+        known["truth"].to_numpy(),
+        known["score"].to_numpy(),
+        known["group"].to_numpy(),
+        label=label,
+        fitted_on=_in_words(known),
+    )
+    return replace(decisions, calibration=outside.calibration, conformal=outside.conformal)
 
 
 def _in_words(known: pd.DataFrame) -> str:

@@ -43,8 +43,8 @@ def train(
     out_of_source: Annotated[
         Path | None,
         typer.Option(
-            help="Predictions of films whose source their network never saw: calibrate and choose "
-            "operating points on them instead of on val."
+            help="Predictions of films whose source their network never saw: fit probability and "
+            "prediction sets on them instead of on val."
         ),
     ] = None,
     resume: Annotated[
@@ -58,8 +58,8 @@ def train(
 
     Reads the collections, leaves out what the recipe does not want (counted), links copies of a
     film, splits by patient, trains, keeps the epoch that is best on val, writes ONNX (checked
-    against torch), fits calibration, operating points and conformal sets on val (or on the
-    predictions of --out-of-source, which are honest about other hospitals), and evaluates once
+    against torch), fits calibration, operating points and conformal sets on val (the first
+    and the last on the predictions of --out-of-source, which are honest about other hospitals), and evaluates once
     on test. The run folder gets curves.csv and curves.png while it runs, and the bundle at the
     end. A run that was killed goes on with --resume. A recipe with task = "lungs" makes the
     network that finds the lungs, lungs.onnx and lungs.json, on the CPU; one with task = "gate"
