@@ -4,8 +4,9 @@
     python benchmarks/gate.py --data ../shared/data --run runs/gate
 
 Each film is read by a gate that was fitted on other patients: one gate for each fold of the run.
-Laterals, CT slices, children, the films of originals/, 300 good films of adults, and 100 of these
-turned and inverted. Writes to a temporary folder only.
+Laterals, CT slices, children, the films of originals/, 300 good films of adults, 100 of these
+turned and inverted, and crops of photographs that come with scikit-learn and Matplotlib, of a kind
+that no gate was fitted on. Writes to a temporary folder only.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-GOOD, TURNED = 300, 100
+GOOD, TURNED, CROPS = 300, 100, 25
 TURNS = {
     "inverted": lambda film: 1 - film,
     "turned left": lambda film: np.rot90(film, 1),
@@ -37,7 +38,8 @@ def main() -> None:
     options = parser.parse_args()
     films = _films(options.data, options.run)
     with tempfile.TemporaryDirectory() as folder:
-        films = pd.concat([films, _turned(films, Path(folder))], ignore_index=True)
+        made = [_turned(films, Path(folder)), _photographs(Path(folder))]
+        films = pd.concat([films, *made], ignore_index=True)
         said = _read(films, options.run)
     table = pd.crosstab(films["what"], said)
     table = table.reindex(films["what"].unique())
@@ -94,6 +96,31 @@ def _turned(films: pd.DataFrame, folder: Path) -> pd.DataFrame:
             path = folder / f"{number}-{what.replace(' ', '-')}.png"
             cv2.imwrite(str(path), np.rint(255 * turn(pixels)).astype(np.uint8))
             rows.append((str(path), film.fold, what))
+    return pd.DataFrame(rows, columns=["path", "fold", "what"])
+
+
+def _photographs(folder: Path) -> pd.DataFrame:
+    """Cut a temple, a flower, a portrait and a terrain map into crops, in grey."""
+    import matplotlib as mpl
+    import sklearn
+
+    pictures = Path(sklearn.__file__).parent / "datasets" / "images"
+    samples = Path(mpl.get_data_path()) / "sample_data"
+    greys = {
+        path.stem: cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        for path in (pictures / "china.jpg", pictures / "flower.jpg", samples / "grace_hopper.jpg")
+    }
+    terrain = np.load(samples / "jacksboro_fault_dem.npz")["elevation"].astype(float)
+    greys["terrain"] = np.rint(255 * (terrain - terrain.min()) / np.ptp(terrain)).astype(np.uint8)
+    rows = []
+    random = np.random.default_rng(0)
+    for name, grey in greys.items():
+        for number in range(CROPS):
+            side = int(random.integers(160, min(grey.shape)))
+            top, left = (int(random.integers(0, length - side + 1)) for length in grey.shape)
+            path = folder / f"{name}-{number}.png"
+            cv2.imwrite(str(path), grey[top : top + side, left : left + side])
+            rows.append((str(path), float(number % 5 + 1), "photographs"))
     return pd.DataFrame(rows, columns=["path", "fold", "what"])
 
 

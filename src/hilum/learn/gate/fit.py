@@ -24,7 +24,7 @@ CORRECTED = ("inverted", "rotated-left", "rotated-right", "upside-down")
 _DIGITS = 5
 _SMALLEST_SCALE = 1e-3
 _HARDEST = 0.03
-_LEAST, _MARGIN = 1.5, 2.0
+_LEAST, _MARGIN = 1.25, 2.0
 _WIDER = 1.25
 """The limit of the distance lies this much beyond that of the strangest collection left out."""
 
@@ -55,12 +55,15 @@ def fit_head(train: Measured, fit: GateFit) -> Head:
     model = LogisticRegression(C=fit.strength, max_iter=150, tol=1e-3)
     target = np.array([order.index(name) for name in named])
     model.fit((features - mean) / scale, target, sample_weight=_weights(train, named))
+    rows, bias = model.coef_, model.intercept_
+    if len(order) == 2:  # scikit-learn then gives the second class alone
+        rows, bias = np.vstack([0 * rows, rows]), np.append(0, bias)
     return Head(
         kinds=tuple(order),
         mean=_rounded(mean),
         scale=_rounded(scale),
-        coefficients=tuple(_rounded(row) for row in model.coef_),
-        bias=_rounded(model.intercept_),
+        coefficients=tuple(_rounded(row) for row in rows),
+        bias=_rounded(bias),
     )
 
 
@@ -146,10 +149,14 @@ def score_folds(measured: Measured, folds: NDArray[np.float64], fit: GateFit) ->
 
 
 def score_cohorts(measured: Measured, fit: GateFit) -> Scored:
-    """Score every picture by a gate fitted without the collection that it comes from."""
+    """Score every picture by a gate fitted without the collection that it comes from.
+
+    All are NaN where only one collection has enough films to be read.
+    """
     cohort = measured.pictures["cohort"].to_numpy()
     scored = Scored(len(cohort), _order(measured))
-    for name in cohorts_of(measured):
+    several = cohorts_of(measured)
+    for name in several if len(several) > 1 else ():
         inside = cohort == name
         groups = set(measured.pictures["group"][inside])
         touched = measured.pictures["group"].isin(groups).to_numpy()
@@ -184,7 +191,8 @@ def choose_kinds(
         correct = None
         if kind in CORRECTED:
             others = chosen & (named != kind) & (named != "")
-            wrong = max(_mistaken(view, place, others) for view in views)
+            # not by collection: without the one that holds them all, CT slices are anything
+            wrong = _mistaken(views.folds, place, others)
             correct = Limit(
                 value=_up(max(wrong, refuse.value)),
                 chosen="no picture of another kind that was taken for this one lies beyond",

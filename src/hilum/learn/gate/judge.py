@@ -16,7 +16,6 @@ from hilum.learn.gate.fit import (
     Chosen,
     Scored,
     Views,
-    cohorts_of,
     fit_gate,
     score_held_out,
     with_limits,
@@ -148,7 +147,7 @@ def _by_cohort(final: Gate, views: Views, measured: Measured, fit: GateFit) -> p
     """Judge each collection by gates and limits that saw nothing of it; "" where that cannot be."""
     found = pd.Series("", index=measured.pictures.index)
     cohort = measured.pictures["cohort"].to_numpy()
-    for name in cohorts_of(measured):
+    for name in views.cohorts.gates:
         gate = with_limits(final, views, measured, cohort != name, fit)
         inside = _outcomes(gate, views.cohorts, measured, cohort == name)
         found.loc[inside.index] = inside["outcome"]

@@ -45,7 +45,7 @@ class GateFit(Config):
         refused: share of the good films of each collection that may lie beyond a limit, in folds;
             ``refused_left_out``, with their collection left out. The limit is then moved towards
             the 3 % of its own kind that are hardest to tell, where those lie higher: half way, but
-            no more than 2. Other hospitals will differ more. Every limit is 1.5 at least.
+            no more than 2. Other hospitals will differ more. Every limit is 1.25 at least.
         unlike: share of the good films of a collection left out that may lie beyond the distance.
     """
 
@@ -53,7 +53,7 @@ class GateFit(Config):
     strength: Positive = 0.03
     axes: Count = 32
     refused: Share = 0.01
-    refused_left_out: Share = 0.02
+    refused_left_out: Share = 0.06
     unlike: Share = 0.002
 
 

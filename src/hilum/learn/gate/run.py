@@ -36,6 +36,7 @@ from hilum.learn.gate.recipe import GateRecipe
 
 MEASURED = "measured.npz"
 FILMS = "films.csv"
+TABLES = "tables.md"
 KINDS_TABLE, COHORTS_TABLE, AGES_TABLE = "kinds.csv", "cohorts.csv", "ages.csv"
 
 
@@ -44,7 +45,7 @@ class FittedGate:
     """What a run left in its folder.
 
     Attributes:
-        folder: holds gate.json, kinds.csv, cohorts.csv and ages.csv.
+        folder: holds gate.json; kinds.csv, cohorts.csv and ages.csv, and all three in tables.md.
         spec: what ``gate.json`` holds.
         kinds, cohorts, ages: the tables, of pictures held out.
     """
@@ -170,12 +171,36 @@ def _written(
     ages = table_of_ages(judged.outcomes, cases.set_index("case_id")["age_years"])
     for table, name in ((kinds, KINDS_TABLE), (cohorts, COHORTS_TABLE), (ages, AGES_TABLE)):
         write_text(out / name, table.round(4).to_csv(index=False, lineterminator="\n"))
+    parts = [as_markdown(table) for table in (kinds, cohorts, ages)]
+    write_text(out / TABLES, "\n".join(parts))
     spec = judged.gate.spec.model_copy(
         update={"made": _made(recipe, cases, command), "measured": _measured(kinds, cohorts)}
     )
     text = json.dumps(spec.model_dump(mode="json"), allow_nan=False)
     write_text(out / GATE, text + "\n")
     return FittedGate(out, spec, kinds, cohorts, ages)
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """Return a table in Markdown: shares in percent, counts whole, nothing for NaN and 0.
+
+    >>> print(as_markdown(pd.DataFrame({"kind": ["a"], "films": [54], "refused": [0.981]})))
+    | kind | films | refused |
+    |---|---|---|
+    | a | 54 | 98.1 % |
+    <BLANKLINE>
+    """
+    lines = [list(map(str, table.columns)), ["---"] * len(table.columns)]
+    lines += [[_cell(value) for value in row] for row in table.itertuples(index=False)]
+    text = [f"| {' | '.join(line)} |" for line in lines]
+    text[1] = text[1].replace(" ", "")
+    return "\n".join(text) + "\n"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.1%}".replace("%", " %")
+    return "" if value == 0 else str(value)
 
 
 def _made(recipe: GateRecipe, cases: pd.DataFrame, command: str) -> dict[str, Any]:
