@@ -33,6 +33,8 @@ epochs = 4
 batch_size = 8
 learning_rate = 0.01
 loggers = ["csv"]
+[bundle]
+gate = false  # drawn discs are no films
 """
 
 

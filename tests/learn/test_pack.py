@@ -61,6 +61,7 @@ def test_a_packed_bundle(packed: Packed) -> None:
         "model.onnx",
         "lungs.onnx",
         "lungs.json",
+        "gate.json",
         "recipe.toml",
         "environment.json",
         "MODEL_CARD.md",

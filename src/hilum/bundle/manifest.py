@@ -3,6 +3,8 @@
 NAME/
   bundle.json        this manifest
   model.onnx         "image" (N, C, S, S) -> "logits" (N, L), "evidence" (N, L, h, w); float32
+  lungs.onnx         the network that finds the lungs; lungs.json says how it was made
+  gate.json          what must not be read (absent: only what the file says of itself is refused)
   recipe.toml        the resolved recipe of the run
   environment.json   versions, machine, seed, data fingerprint, command
   evaluation.json    what it scored, with intervals (absent until evaluated)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hilum.bundle.card import write_card
 from hilum.bundle.folder import DEFAULT_BUNDLE, seal
+from hilum.bundle.gate import GATE
 from hilum.bundle.lungs import LUNGS, LUNGS_SPEC
 from hilum.bundle.manifest import ENVIRONMENT, MANIFEST, MODEL, LabelOutput, Manifest
 from hilum.core.files import write_text
@@ -87,6 +88,8 @@ def pack_bundle(
         manifest = _manifest(result, recipe, staging / MODEL, parity, foreign)
         for name in (LUNGS, LUNGS_SPEC):  # the network whose lungs the films were cut to
             shutil.copyfile(DEFAULT_BUNDLE / name, staging / name)
+        if recipe.bundle.gate and (DEFAULT_BUNDLE / GATE).is_file():
+            shutil.copyfile(DEFAULT_BUNDLE / GATE, staging / GATE)
         write_text(staging / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
         write_text(staging / "recipe.toml", _portable(recipe).to_toml())
         write_text(staging / "LICENSE", _licence(recipe))
@@ -177,7 +180,8 @@ def _decide(
     """Fit the decisions of one label on val; probability and sets on films out of source if any.
 
     Thresholds stay with val: they belong to one network's scores, and those of its sisters lie
-    higher or lower. Probability and sets need scores that are as unsure as on a film from elsewhere.
+    higher or lower. Probability and sets need scores that are as unsure as those of a film from
+    elsewhere.
     """
     decisions = fit_decisions(
         val[label.value].to_numpy(),

@@ -144,12 +144,15 @@ class BundleSpec(Config):
     Attributes:
         weights: "float16" stores them rounded, in half the space, before anything is chosen or
             measured with them; the network still calculates in float32.
+        gate: carry the gate of the package, which refuses what is no frontal chest film of an
+            adult; False for a model of other pictures.
     """
 
     name: str = "hilum"
     version: str = "0.1.0"
     licence: str = "CC-BY-NC-SA-4.0"
     weights: Literal["float32", "float16"] = "float32"
+    gate: bool = True
     intended_use: str = "Research on adult frontal chest radiographs; not a medical device."
 
 

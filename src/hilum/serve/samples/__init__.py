@@ -25,7 +25,8 @@ WHAT_IS_VIRTUAL = (
 
 WHAT_TO_MIND = (
     "The CT's patient has a nodule of 2 to 3 cm in the left lung, which was not added. "
-    "The model was made for frontal films: what it says of the lateral one means nothing."
+    "The model was made for frontal films: the gate refuses the lateral one, and what a bundle "
+    "without a gate says of it means nothing."
 )
 """What a reader of these films should know."""
 
