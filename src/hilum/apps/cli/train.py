@@ -61,7 +61,8 @@ def train(
     against torch), fits calibration, operating points and conformal sets on val (the first
     and the last on the predictions of --out-of-source, which are honest about other
     hospitals), and evaluates once on test. The run folder gets curves.csv and curves.png while
-    it runs, and the bundle at the end. A run that was killed goes on with --resume. A recipe with task = "lungs" makes the
+    it runs, and the bundle at the end. A run that was killed goes on with --resume. A recipe
+    with task = "lungs" makes the
     network that finds the lungs, lungs.onnx and lungs.json, on the CPU; one with task = "gate"
     makes gate.json, which decides what is read at all.
 
