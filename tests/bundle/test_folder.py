@@ -103,3 +103,13 @@ def test_a_manifest_without_labels_is_refused(bundle):
     _rewrite(bundle, labels=[])
     with pytest.raises(BundleError, match="labels"):
         open_bundle(bundle)
+
+
+def test_default_names_the_bundle_inside_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert open_bundle(Path("default")).root == open_bundle().root
+    (tmp_path / "default").mkdir()
+    with pytest.raises(BundleError, match="no bundle here"):
+        open_bundle(Path("default"))

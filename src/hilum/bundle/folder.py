@@ -14,6 +14,8 @@ from hilum.core.errors import BundleError, BundleIntegrityError, BundleVersionEr
 from hilum.core.files import sha256_of, write_text
 
 DEFAULT_BUNDLE = Path(__file__).parents[1] / "serve" / "default"
+BUILT_IN = "default"
+"""What a command line calls the bundle inside the package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,16 @@ def open_bundle(root: Path | None = None) -> Bundle:
     """Open a bundle and verify every checksum.
 
     Args:
-        root: its folder; None for the bundle inside the package.
+        root: its folder; None, or "default" where there is no such folder, for the bundle inside
+            the package.
 
     Raises:
         BundleError: no bundle there, or its manifest cannot be read.
         BundleIntegrityError: a file is missing, added, or differs from what was packed.
         BundleVersionError: the format is not the one that this Hilum reads.
     """
-    root = root or DEFAULT_BUNDLE
+    if root is None or (str(root) == BUILT_IN and not root.exists()):
+        root = DEFAULT_BUNDLE
     verify(root)
     return Bundle(root, _manifest(root), sha256_of(root / CHECKSUMS))
 

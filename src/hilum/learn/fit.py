@@ -367,6 +367,7 @@ _EXPECTED = (
     r".*LeafSpec.*",  # Lightning 2.6 calls torch 2.13 by an old name
     r".*does not have many workers.*",  # films are in memory; workers would only copy them
     r".*GPU available but not used.*",  # --device cpu means it
+    r".*in eval mode at the start of training.*",  # blocks that are frozen on purpose
     r".*Checkpoint directory .* exists and is not empty.*",  # so it is after --resume
     r".*Experiment logs directory .* exists and is not empty.*",
 )
