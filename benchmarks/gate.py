@@ -29,6 +29,14 @@ TURNS = {
     "upside down": lambda film: np.rot90(film, 2),
 }
 
+RIGHT = {
+    "inverted": "inverted",
+    "turned left": "rotated-left",
+    "turned right": "rotated-right",
+    "upside down": "upside-down",
+}
+"""What was done to a film -> the kind whose correction undoes it."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -140,16 +148,23 @@ def _read(films: pd.DataFrame, run: Path) -> pd.Series:
     for fold, gate in views.folds.gates.items():
         reader.gate = with_limits(gate, views, measured, folds != fold, recipe.fit)
         some = films[films["fold"] == fold]
-        said[some.index] = [_in_words(reading) for reading in reader.read_many(some["path"])]
+        readings = reader.read_many(some["path"])
+        said[some.index] = [_in_words(*pair) for pair in zip(readings, some["what"], strict=True)]
     return said
 
 
-def _in_words(reading) -> str:
+def _in_words(reading, what: str) -> str:
+    from hilum.serve.gate import CORRECTIONS
+
     if reading.refusal is not None:
         return reading.refusal.code.value
-    if any(step.startswith("corrected") for step in reading.history):
+    steps = [step for step in reading.history if step.startswith("corrected")]
+    if not steps:
+        return reading.status.value
+    right = RIGHT.get(what)
+    if len(steps) == 1 and right and CORRECTIONS[right].done in steps[0]:
         return "corrected, read"
-    return reading.status.value
+    return "corrected wrongly, read"
 
 
 def _time(films: pd.DataFrame) -> None:

@@ -185,4 +185,22 @@ def test_young_patients_are_counted_by_age(judged):
     ages = pd.Series({f"pediatric{i}": float(i % 10) for i in range(30)})
     table = judge.table_of_ages(found.outcomes, ages)
     assert table["films"].sum() == 40
+    left_out = table["refused_left_out"]
+    assert left_out.notna().all()
     assert set(table["years"]) == {"0 to 2", "3 to 5", "6 to 10", "not stated"}
+
+
+def test_a_collection_of_children_alone_is_left_out_too_and_a_tiny_one_is_not_asked_about():
+    measured = _material(30, 25)
+    cohorts = measured.pictures["cohort"].mask(measured.pictures["kind"] == "pediatric", "ward")
+    cohorts[0] = "tiny"
+    measured = Measured(measured.pictures.assign(cohort=cohorts), *measured[1:])
+    found = judge.fit_and_judge(measured, _folds(measured), HOW, "f" * 64)
+    foreign = found.outcomes.set_index("cohort")["foreign"]
+    assert set(foreign["ward"]) <= {"pediatric", "unlike-training", "read", "lateral"}
+    assert foreign["tiny"] == ""
+    table = judge.table_of_cohorts(found.outcomes).set_index("cohort")
+    assert np.isnan(table.loc["tiny", "refused_left_out"])
+    ages = judge.table_of_ages(found.outcomes, pd.Series(dtype=float)).set_index("cohort")
+    expected = (foreign["ward"] != "read").mean()
+    assert ages.loc["ward", "refused_left_out"] == pytest.approx(expected)

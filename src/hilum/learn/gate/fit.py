@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hilum.bundle.gate import Distance, Gate, GateSpec, Head, KindLimit, Limit, Rule
 from hilum.core.refusal import Reason
 from hilum.image.signs import SIGNS
-from hilum.learn.gate.material import FRONTAL, KINDS
+from hilum.learn.gate.material import FOUND, FRONTAL, KINDS
 from hilum.learn.gate.measure import Measured
 from hilum.learn.gate.recipe import GateFit
 
@@ -23,6 +23,8 @@ Scores = NDArray[np.float64]
 CORRECTED = ("inverted", "rotated-left", "rotated-right", "upside-down")
 _DIGITS = 5
 _SMALLEST_SCALE = 1e-3
+_ENOUGH = 20
+"""Films that make a collection worth a number of its own."""
 _HARDEST = 0.03
 _LEAST, _MARGIN = 1.25, 2.0
 _WIDER = 1.25
@@ -155,8 +157,8 @@ def score_cohorts(measured: Measured, fit: GateFit) -> Scored:
     """
     cohort = measured.pictures["cohort"].to_numpy()
     scored = Scored(len(cohort), _order(measured))
-    several = cohorts_of(measured)
-    for name in several if len(several) > 1 else ():
+    found = measured.pictures["kind"].isin([kind for kind in FOUND if FOUND[kind].like]).to_numpy()
+    for name in _large(measured, found) if len(cohorts_of(measured)) > 1 else ():
         inside = cohort == name
         groups = set(measured.pictures["group"][inside])
         touched = measured.pictures["group"].isin(groups).to_numpy()
@@ -164,10 +166,14 @@ def score_cohorts(measured: Measured, fit: GateFit) -> Scored:
     return scored
 
 
-def cohorts_of(measured: Measured, least: int = 20) -> list[str]:
-    """Name the collections with at least so many films to be read."""
-    counts = measured.pictures["cohort"][is_good(measured)].value_counts()
-    return sorted(str(name) for name in counts.index[counts >= least])
+def cohorts_of(measured: Measured) -> list[str]:
+    """Name the collections with enough films to be read."""
+    return _large(measured, is_good(measured))
+
+
+def _large(measured: Measured, chosen: Chosen) -> list[str]:
+    counts = measured.pictures["cohort"][chosen].value_counts()
+    return sorted(str(name) for name in counts.index[counts >= _ENOUGH])
 
 
 def choose_kinds(

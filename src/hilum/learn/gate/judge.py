@@ -96,7 +96,7 @@ def table_of_cohorts(outcomes: pd.DataFrame) -> pd.DataFrame:
                 "cohort": name,
                 "films": len(films),
                 "refused": float((films["outcome"] != READ).mean()),
-                "refused_left_out": float((films["foreign"] != READ).mean()),
+                "refused_left_out": float(_refused(films["foreign"]).mean()),
                 "reasons": _counted(films["outcome"]),
                 "reasons_left_out": _counted(films["foreign"]),
             }
@@ -104,9 +104,14 @@ def table_of_cohorts(outcomes: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _refused(outcomes: pd.Series[str]) -> pd.Series[float]:
+    """Return 1 and 0; NaN for pictures that nobody was asked about."""
+    return (outcomes != READ).astype(float).where(outcomes != "")
+
+
 def _counted(outcomes: pd.Series[str]) -> str:
-    counts = outcomes[outcomes != READ].value_counts()
-    return "; ".join(f"{reason or 'not asked'} {count}" for reason, count in counts.items())
+    counts = outcomes[~outcomes.isin([READ, ""])].value_counts()
+    return "; ".join(f"{reason} {count}" for reason, count in counts.items())
 
 
 def table_of_ages(outcomes: pd.DataFrame, ages: pd.Series[float]) -> pd.DataFrame:
@@ -122,7 +127,7 @@ def table_of_ages(outcomes: pd.DataFrame, ages: pd.Series[float]) -> pd.DataFram
     young = young.assign(
         years=years.astype(object).where(years.notna(), "not stated"),
         refused=young["outcome"] != READ,
-        refused_left_out=young["foreign"] != READ,
+        refused_left_out=_refused(young["foreign"]),
     )
     grouped = young.groupby(["cohort", "years"])[["refused", "refused_left_out"]]
     return grouped.mean().assign(films=grouped.size()).reset_index()
