@@ -81,15 +81,19 @@ def _given(folder: Path) -> list[str]:
 
 
 def _made(folder: Path, count: int = 24) -> dict[str, list[str]]:
-    """Make films of smooth shapes with noise, which compress about as much as real ones."""
+    """Make films from the built-in one, moved and with noise, so that the gate lets them pass."""
     import cv2
     import numpy as np
 
+    from hilum.serve.samples import ROOT
+
     generator = np.random.default_rng(0)
+    frontal = cv2.imread(str(ROOT / "frontal.png"), cv2.IMREAD_GRAYSCALE)
     sets: dict[str, list[str]] = {}
     for (name, (side, suffix)), number in itertools.product(SIZES.items(), range(count)):
-        coarse = generator.uniform(20, 230, (12, 12)).astype(np.float32)
-        film = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
+        move = np.float32([[1, 0, generator.uniform(-20, 20)], [0, 1, generator.uniform(-20, 20)]])
+        moved = cv2.warpAffine(frontal, move, frontal.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+        film = cv2.resize(moved, (side, side), interpolation=cv2.INTER_AREA)
         film = np.clip(film + generator.normal(0, 2, film.shape), 0, 255).astype(np.uint8)
         path = str(folder / f"{side}-{number:03}{suffix}")
         cv2.imwrite(path, film)
@@ -110,7 +114,9 @@ def _stages(films: list[str], bundle: str | None, folder: str) -> None:
     reader = load_bundle(bundle)
     films = films[:48]
     opened = _timed("decode", len(films), lambda: [open_radiograph(f) for f in films])
-    inputs = _timed("preprocess", len(films), lambda: [reader.preprocess(r) for r in opened])
+    lungs = _timed("lungs", len(films), lambda: [reader.segment(r) for r in opened])
+    both = list(zip(opened, lungs, strict=True))
+    inputs = _timed("preprocess", len(films), lambda: [reader.preprocess(r, l) for r, l in both])
     batch = np.stack([inputs[i % len(inputs)] for i in range(BATCH)])
     reader.run(batch)
     _timed("inference", 5 * BATCH, lambda: [reader.run(batch) for _ in range(5)])
