@@ -116,7 +116,7 @@ def _stages(films: list[str], bundle: str | None, folder: str) -> None:
     opened = _timed("decode", len(films), lambda: [open_radiograph(f) for f in films])
     lungs = _timed("lungs", len(films), lambda: [reader.segment(r) for r in opened])
     both = list(zip(opened, lungs, strict=True))
-    inputs = _timed("preprocess", len(films), lambda: [reader.preprocess(r, l) for r, l in both])
+    inputs = _timed("preprocess", len(films), lambda: [reader.preprocess(*film) for film in both])
     batch = np.stack([inputs[i % len(inputs)] for i in range(BATCH)])
     reader.run(batch)
     _timed("inference", 5 * BATCH, lambda: [reader.run(batch) for _ in range(5)])
