@@ -12,8 +12,8 @@ import pytest
 
 from hilum.bundle.folder import open_bundle, verify
 from hilum.bundle.manifest import Manifest
+from hilum.core.command import command_line
 from hilum.core.errors import BundleError
-from hilum.learn.environment import command_line
 from hilum.learn.export import open_session, run_session, sigmoid
 from hilum.learn.fit import FitResult, fit
 from hilum.learn.pack import pack_bundle

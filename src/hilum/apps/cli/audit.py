@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from hilum.apps.cli.audit_print import print_audit, print_lists
+from hilum.core.command import command_line
 from hilum.core.errors import EXIT_AUDIT_FAILED
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def model(
         out=out,
         name=scores.name if scores else "",
         cases_name=table.name,
-        command=shlex.join(["hilum", *sys.argv[1:]]),
+        command=command_line(),
         progress=not as_json,
     )  # fmt: skip
     _say(found, out, as_json)

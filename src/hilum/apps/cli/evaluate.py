@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from hilum.core.command import command_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -121,7 +121,7 @@ def _read_and_judge(
         operating_point=operating_point,
         settings=settings,
         name=cases.name,
-        command=_command(),
+        command=command_line(),
     )
 
 
@@ -150,15 +150,11 @@ def _judge(
         predictions,
         operating_points=dict.fromkeys(names, point),
         settings=settings,
-        about=About(title=table.name, cases=table.name, command=_command()),
+        about=About(title=table.name, cases=table.name, command=command_line()),
     )
     if out is not None:
         write_report(evaluation, predictions, out)
     return evaluation
-
-
-def _command() -> str:
-    return shlex.join(["hilum", *sys.argv[1:]])
 
 
 def _say(evaluation: Evaluation, as_json: bool, out: Path | None) -> None:

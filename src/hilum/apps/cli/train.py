@@ -81,8 +81,8 @@ def train(
     from hilum.apps.cli.train_lungs import task_of, train_lungs
     from hilum.apps.training import Machine, data_root
     from hilum.apps.training import train as run
+    from hilum.core.command import command_line
     from hilum.judge.predictions import read_predictions
-    from hilum.learn.environment import command_line
     from hilum.learn.fit import is_secondary
     from hilum.learn.recipe import Recipe
 

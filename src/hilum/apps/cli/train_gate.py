@@ -15,7 +15,7 @@ def train_gate(
     recipe: Path, settings: list[str], out: Path, root: Path | None, *, resume: bool, as_json: bool
 ) -> None:
     """Fit the gate, and print what becomes of pictures held out."""
-    from hilum.learn.environment import command_line
+    from hilum.core.command import command_line
     from hilum.learn.gate.recipe import GateRecipe
     from hilum.learn.gate.run import fit_recipe
 

@@ -33,7 +33,7 @@ def train_lungs(
     recipe: Path, settings: list[str], out: Path, root: Path | None, *, resume: bool, as_json: bool
 ) -> None:
     """Train the lung network, and print what it is worth on held-out patients."""
-    from hilum.learn.environment import command_line
+    from hilum.core.command import command_line
     from hilum.learn.lungs.recipe import LungRecipe
     from hilum.learn.lungs.run import train_lungs as run
 
