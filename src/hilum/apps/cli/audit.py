@@ -236,7 +236,7 @@ def _subject(
     from hilum.serve.reader import load_bundle
 
     if bundle is not None:
-        reader = load_bundle(None if bundle == "default" else bundle)
+        reader = load_bundle(bundle)
         return BundleSubject(reader, label, find_lungs)
     if predict is not None:
         return PredictSubject(_function(predict), predict)

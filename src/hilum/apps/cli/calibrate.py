@@ -60,7 +60,7 @@ def calibrate(
     from hilum.serve.reader import load_bundle
 
     record = run(
-        load_bundle(None if bundle == "default" else bundle),
+        load_bundle(bundle),
         read_cases(cases),
         out,
         site=site or cases.stem,

@@ -113,7 +113,7 @@ def _read_and_judge(
     from hilum.serve.reader import load_bundle
 
     return run(
-        load_bundle(None if bundle == "default" else bundle),
+        load_bundle(bundle),
         read_cases(cases),
         out=out,
         split=None if split == "all" else split,
