@@ -7,10 +7,11 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from hilum.core.details import Details
 from hilum.core.labels import Label
 from hilum.core.refusal import Refusal
 
-READING_SCHEMA_VERSION = "1.1"
+READING_SCHEMA_VERSION = "1.2"
 
 RESEARCH_USE = "Research use only; not a medical device."
 """Shown wherever a reading is shown."""
@@ -93,6 +94,8 @@ class Reading(BaseModel):
         refusal: the reason as a code, with the measured value and its limit; None unless refused.
         forced: the film was refused and read all the same, because the user asked for it;
             ``refusal`` and ``reason`` are kept.
+        details: where the sign is, how much of the lungs it covers, what resembles the film; None
+            unless it was read and they were asked for.
         bundle: name, version and checksum of the bundle: "hilum-default 0.1.0 (1a2b3c4d)".
         elapsed_ms: wall time for this film, in milliseconds.
         film: format, size and metadata of the film as far as it opened.
@@ -110,6 +113,7 @@ class Reading(BaseModel):
     refusal: Refusal | None = None
     forced: bool = False
     findings: tuple[Finding, ...] = ()
+    details: Details | None = None
     bundle: str
     elapsed_ms: float
     film: dict[str, Any] = Field(default_factory=dict)
@@ -119,8 +123,8 @@ class Reading(BaseModel):
 
     @model_validator(mode="after")
     def _no_probability_without_reading(self) -> Self:
-        if self.findings and self.status is not Status.READ:
-            raise ValueError(f"a film with status '{self.status}' has no findings")
+        if (self.findings or self.details) and self.status is not Status.READ:
+            raise ValueError(f"a film with status '{self.status}' has no findings or details")
         if self.status is Status.READ and self.forced != (self.refusal is not None):
             raise ValueError("a film that was read is forced if, and only if, it was refused")
         return self

@@ -58,11 +58,20 @@ class Lungs:
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """The connected regions, largest first, without specks."""
-        count, _, stats, centers = cv2.connectedComponentsWithStats(self.mask.astype(np.uint8))
+        return tuple(part for part, _ in self._found)
+
+    @property
+    def regions(self) -> tuple[NDArray[np.bool_], ...]:
+        """The mask of each of ``parts``, bool (S, S)."""
+        return tuple(region for _, region in self._found)
+
+    @cached_property
+    def _found(self) -> list[tuple[Part, NDArray[np.bool_]]]:
+        count, marks, stats, centers = cv2.connectedComponentsWithStats(self.mask.astype(np.uint8))
         side = self.mask.shape[0]
-        found = [_part(stats[i], centers[i], side) for i in range(1, count)]
-        found.sort(key=lambda part: -part.area)
-        return tuple(part for part in found if part.area >= _SPECK * found[0].area)
+        found = [(_part(stats[i], centers[i], side), marks == i) for i in range(1, count)]
+        found.sort(key=lambda each: -each[0].area)
+        return [each for each in found if each[0].area >= _SPECK * found[0][0].area]
 
     def box(self, margin: float = 0.0) -> Box:
         """Return the box around the lungs.
