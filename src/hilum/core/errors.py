@@ -12,6 +12,9 @@
     +-- BundleError                a bundle
     |   +-- BundleIntegrityError       a byte differs from what was packed
     |   +-- BundleVersionError         made by a newer or older Hilum
+    +-- StoreError                 films and readings that are kept
+    |   +-- StoreBusyError             locked, or the server of the database does not answer
+    |   +-- StoreFullError             no space left
     +-- MissingExtraError          a part that was not installed
 
 A message says where, what was found and what was expected; ``hint`` says what to do next.
@@ -121,6 +124,24 @@ class BundleIntegrityError(BundleError):
 
 class BundleVersionError(BundleError):
     """A bundle was written in a format that this Hilum does not read."""
+
+
+class StoreError(HilumError):
+    """The store of films and readings cannot be used; nothing was half-written."""
+
+    exit_code = 11
+    http_status = 503
+    c_store_status = 0xA700  # out of resources
+
+
+class StoreBusyError(StoreError):
+    """The store is locked by another process, or its database does not answer."""
+
+
+class StoreFullError(StoreError):
+    """There is no space left where films or the store lie."""
+
+    http_status = 507
 
 
 class MissingExtraError(HilumError):

@@ -9,6 +9,8 @@ from hilum.core.errors import MissingExtraError
 EXTRAS: dict[str, tuple[str, ...]] = {
     "evaluate": ("sklearn", "scipy", "matplotlib"),
     "train": ("torch", "lightning", "monai", "onnx", "onnxscript", "efficientnet_lite_pytorch"),
+    "web": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "argon2", "authlib", "multipart"),
+    "postgresql": ("psycopg",),
     "mlflow": ("mlflow", "sqlalchemy", "alembic"),
 }
 """Extra -> the modules that must be importable for it."""

@@ -18,7 +18,7 @@ from hilum.core.errors import ImageError, UnreadableImageError, UnsupportedImage
 from hilum.core.labels import View
 from hilum.core.radiograph import Metadata, Pixels, Radiograph, Step
 from hilum.image.dicom_codec import LOSSY, decode_codes, decode_colour, syntax_name
-from hilum.image.dicom_grey import Levels, grey_levels
+from hilum.image.dicom_grey import Full, Levels, full_depth, grey_levels
 from hilum.image.dicom_metadata import numbers, read_metadata, spacing_mm
 from hilum.image.grey import TINTED, scale, to_grey
 from hilum.image.limits import check_size, gathered_warnings
@@ -59,6 +59,37 @@ def open_dicom(data: bytes, name: str, max_megapixels: float) -> Radiograph:
     else:
         radiograph = _grey_film(header, header.levels, name)
     return _square_pixels(radiograph, header.dataset, max_megapixels)
+
+
+def open_stored_dicom(
+    data: bytes, name: str, max_megapixels: float
+) -> tuple[Radiograph, Full] | None:
+    """Open the bytes of a grey DICOM file with its whole depth; None for one in colour.
+
+    The pixels of the radiograph are values 0 to ``Full.top``, not scaled, with the geometry of
+    ``open_dicom``. See ``hilum.image.stored.open_stored``.
+    """
+    with gathered_warnings() as warned:
+        header = _read_header(data, name, max_megapixels)
+        full = full_depth(header.dataset, name) if header.levels is not None else None
+    if full is None:
+        return None
+    notes = (*header.notes, *(f"header: {line}" for line in warned))
+    codes = decode_codes(header.dataset, name)
+    pixels = np.asarray(cv2.LUT(codes, full.values.astype(np.float32)[None]), np.float32)
+    film = _film(replace(header, notes=notes), name, pixels, int(header.dataset.BitsStored), (), ())
+    return _square_pixels(film, header.dataset, max_megapixels), full
+
+
+def read_dicom_header(data: bytes, name: str, max_megapixels: float) -> tuple[str, Metadata]:
+    """Return format and metadata of a DICOM file that could be a film, without decoding pixels.
+
+    Raises:
+        ImageError: as ``open_dicom``, as far as the header tells.
+    """
+    with gathered_warnings():
+        header = _read_header(data, name, max_megapixels)
+    return header.format, header.metadata
 
 
 def _read_header(data: bytes, name: str, max_megapixels: float) -> _Header:

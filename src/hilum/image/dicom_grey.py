@@ -244,3 +244,85 @@ def _broken_table(name: str, what: str, found: str) -> UnreadableImageError:
     return UnreadableImageError(
         f"{name}: {what}: {found}", hint="export the file again; this table is broken"
     )
+
+
+@dataclass(frozen=True)
+class Full:
+    """The whole depth of a film, before any window.
+
+    Attributes:
+        values: int64 (2^BitsAllocated,), indexed by the code as it lies in the file; 0 to ``top``,
+            a higher value is whiter.
+        top: largest value that can be stored.
+        slope, intercept: ``value * slope + intercept`` is the output of the modality LUT.
+        inverted: low values are stored white; they were turned.
+        windows: (low, high) in ``values`` that are shown black and white, in the file's order.
+    """
+
+    values: NDArray[np.int64]
+    top: int
+    slope: float
+    intercept: float
+    inverted: bool
+    windows: tuple[tuple[float, float], ...]
+
+
+def full_depth(dataset: Dataset, name: str) -> Full:
+    """Make the table from stored code to value, for a viewer that windows by itself.
+
+    Raises:
+        UnreadableImageError: as ``grey_levels``.
+    """
+    levels = _stored(dataset, name)
+    ends = _padding(dataset)
+    padding = (levels.values >= ends[0]) & (levels.values <= ends[1])
+    slope, intercept = 1.0, 0.0
+    if dataset.get("ModalityLUTSequence"):
+        _modality(dataset, levels, name)
+    else:
+        slope = (numbers(dataset, "RescaleSlope") or [1.0])[0] or 1.0
+        intercept = (numbers(dataset, "RescaleIntercept") or [0.0])[0]
+    low, top = levels.low, round(levels.high - levels.low)
+    values, intercept = levels.values - low, intercept + slope * low
+    inverted = _inverted(dataset)
+    if inverted != (slope < 0):
+        values, slope, intercept = top - values, -slope, intercept + slope * top
+    values[padding] = 0
+    shown = grey_levels(dataset, name)
+    windows = _windows_of(dataset, slope, intercept)
+    if shown.windowed and (dataset.get("VOILUTSequence") or _sigmoid(dataset)):
+        windows = [_ends(values, shown.values), *windows[1:]]
+    whole = np.rint(values).astype(np.int64)
+    return Full(whole, top, slope, intercept, inverted, tuple(windows))
+
+
+def _inverted(dataset: Dataset) -> bool:
+    shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
+    return bool(dataset.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE")
+
+
+def _sigmoid(dataset: Dataset) -> bool:
+    return str(dataset.get("VOILUTFunction") or "").strip().upper() == "SIGMOID"
+
+
+def _windows_of(dataset: Dataset, slope: float, intercept: float) -> list[tuple[float, float]]:
+    """Bring the file's windows into values (C.11.2.1.2: c - 0.5 - (w - 1) / 2 is black)."""
+    exact = str(dataset.get("VOILUTFunction") or "").strip().upper() == "LINEAR_EXACT"
+    found = []
+    for center, width in zip(
+        numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth"), strict=False
+    ):
+        if width < 1:
+            continue
+        middle, half = (center, width / 2) if exact else (center - 0.5, (width - 1) / 2)
+        ends = sorted((side - intercept) / slope for side in (middle - half, middle + half))
+        found.append((ends[0], ends[1]))
+    return found
+
+
+def _ends(values: Values, shown: Values) -> tuple[float, float]:
+    """Find the values that a curve shows nearly black and nearly white."""
+    black, white = values[shown <= 0.02], values[shown >= 0.98]
+    low = float(black.max()) if black.size else float(values.min())
+    high = float(white.min()) if white.size else float(values.max())
+    return (low, high) if high > low else (float(values.min()), float(values.max()))

@@ -45,7 +45,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=f"{RESEARCH_USE}  Exit codes: 0 done, 2 usage, 3 some films not read, 4 cohort, "
     "5 leakage, 6 configuration, 7 bundle, 8 missing extra, 9 training, 10 audit failed, "
-    "130 interrupted.",
+    "11 store, 130 interrupted.",
 )
 
 

@@ -1,0 +1,100 @@
+"""The folder of films: each file under the SHA-256 of its content, on disk before it counts.
+
+films/9f/9f2c...   the bytes as they came
+incoming/...       what is being written; left behind by a kill, swept at the next start
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from hilum.apps.store.store import explain
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file in the folder: SHA-256 of its content, and its size in bytes."""
+
+    sha256: str
+    size: int
+
+
+class FilmFolder:
+    """Films by content.
+
+    Args:
+        data: folder of data; ``films`` and ``incoming`` are made in it.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self.root = data / "films"
+        self._incoming = data / "incoming"
+        for folder in (self.root, self._incoming):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, sha256: str) -> Path:
+        """Return where the film of this checksum lies."""
+        return self.root / sha256[:2] / sha256
+
+    def keep(self, stream: BinaryIO) -> Kept:
+        """Copy a stream into the folder; when this returns it is on disk, synced with its folder.
+
+        Raises:
+            StoreFullError: no space; nothing is left behind.
+        """
+        temporary = None
+        try:
+            handle, temporary = tempfile.mkstemp(dir=self._incoming)
+            with os.fdopen(handle, "wb") as out:
+                kept = _copy(stream, out)
+                out.flush()
+                os.fsync(out.fileno())
+            target = self.path(kept.sha256)
+            target.parent.mkdir(exist_ok=True)
+            Path(temporary).replace(target)
+            sync_folder(target.parent)
+            sync_folder(self.root)
+        except OSError as error:
+            raise explain(error) from error
+        finally:
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)
+        return kept
+
+    def remove(self, checksums: Iterable[str]) -> None:
+        """Delete films; one that is gone already is fine."""
+        for sha256 in checksums:
+            self.path(sha256).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what a killed process was writing; call it before the first ``keep``."""
+        for left in self._incoming.iterdir():
+            left.unlink(missing_ok=True)
+
+
+def _copy(stream: BinaryIO, out: BinaryIO) -> Kept:
+    digest, size = hashlib.sha256(), 0
+    while chunk := stream.read(CHUNK):
+        out.write(chunk)
+        digest.update(chunk)
+        size += len(chunk)
+    return Kept(digest.hexdigest(), size)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's entries to disk (POSIX; elsewhere the file's own sync must do)."""
+    with contextlib.suppress(PermissionError):  # Windows opens no folders
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

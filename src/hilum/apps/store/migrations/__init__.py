@@ -1,0 +1,1 @@
+"""Migrations: how the tables of the store came to be, step by step (Alembic)."""

@@ -1,0 +1,339 @@
+"""Tables of the store. Times are whole milliseconds since 1970 in UTC; ids are 16 hex digits.
+
+A study is one visit of one patient; the columns that the worklist shows and sorts by are repeated
+in it, so that a page of the worklist reads one table.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+ID_LENGTH = 16
+_Id = String(ID_LENGTH)
+_Counter = BigInteger().with_variant(Integer, "sqlite")
+
+
+def new_id() -> str:
+    """Return a random id: it says nothing of a film, a patient or their number."""
+    return secrets.token_hex(ID_LENGTH // 2)
+
+
+def now_ms() -> int:
+    """Return the time of now in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def iso(moment_ms: int | None) -> str | None:
+    """Write a time as ISO 8601 in UTC.
+
+    >>> iso(0)
+    '1970-01-01T00:00:00.000Z'
+    """
+    if moment_ms is None:
+        return None
+    moment = datetime.fromtimestamp(moment_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Table(DeclarativeBase):
+    """Base of all tables; constraints have names, so that migrations can change them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Study(Table):
+    """One visit of one patient, as the worklist shows it.
+
+    Attributes:
+        uid: StudyInstanceUID; None for pictures.
+        film_id: the film to open first; ``name``, ``view`` are its.
+        status: of the film that is furthest from being read.
+        findings: [{label, probability, present, prediction_set}] of that film.
+        priority: largest probability among its findings; -1 without any.
+        films, verdicts, reports: how many.
+    """
+
+    __tablename__ = "studies"
+    __table_args__ = (
+        Index("ix_studies_newest", "created_ms", "id"),
+        Index("ix_studies_priority", "priority", "created_ms", "id"),
+        Index("ix_studies_status_newest", "status", "created_ms", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True, default=new_id)
+    uid: Mapped[str | None] = mapped_column(String(128), unique=True)
+    patient_id: Mapped[str | None] = mapped_column(String(128), index=True)
+    sex: Mapped[str | None] = mapped_column(String(1))
+    age_years: Mapped[float | None] = mapped_column(Float)
+    study_date: Mapped[str | None] = mapped_column(String(10))
+    name: Mapped[str] = mapped_column(String(255))
+    view: Mapped[str | None] = mapped_column(String(16))
+    film_id: Mapped[str | None] = mapped_column(_Id)
+    status: Mapped[str] = mapped_column(String(8))
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    refusal: Mapped[str | None] = mapped_column(String(32))
+    priority: Mapped[float] = mapped_column(Float, default=-1.0)
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+    read_ms: Mapped[int | None] = mapped_column(BigInteger)
+    films: Mapped[int] = mapped_column(Integer, default=0)
+    verdicts: Mapped[int] = mapped_column(Integer, default=0)
+    reports: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class Present(Table):
+    """A finding that is present in a study, for the worklist's filter."""
+
+    __tablename__ = "present"
+
+    study_id: Mapped[str] = mapped_column(
+        ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True
+    )
+    label: Mapped[str] = mapped_column(String(32), primary_key=True, index=True)
+
+
+class Film(Table):
+    """One file; ``sha256`` of its content is its name in the folder of films."""
+
+    __tablename__ = "films"
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True, default=new_id)
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), index=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    instance_uid: Mapped[str | None] = mapped_column(String(128), unique=True)
+    name: Mapped[str] = mapped_column(String(255))
+    size: Mapped[int] = mapped_column(BigInteger)
+    format: Mapped[str] = mapped_column(String(64))
+    view: Mapped[str | None] = mapped_column(String(16))
+    status: Mapped[str] = mapped_column(String(8), default="queued")
+    reading_id: Mapped[str | None] = mapped_column(_Id)
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms, index=True)
+    read_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Model(Table):
+    """A bundle that has read films here: its manifest outlives its folder."""
+
+    __tablename__ = "models"
+
+    checksum: Mapped[str] = mapped_column(String(64), primary_key=True)
+    identity: Mapped[str] = mapped_column(String(255))
+    site: Mapped[str | None] = mapped_column(String(255))
+    manifest: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+
+
+class Read(Table):
+    """One reading: of a film, by a bundle, forced or not; there is never a second one.
+
+    Attributes:
+        reading: the JSON of a ``hilum.core.reading.Reading``.
+        evidence: compressed arrays: evidence maps and lung mask; None for a film not read.
+        corrected: kinds of ``hilum.serve.gate.CORRECTIONS`` that put the film right, in order.
+        waited_ms: from the film's acceptance to its reading.
+    """
+
+    __tablename__ = "readings"
+    __table_args__ = (UniqueConstraint("film_id", "checksum", "forced"),)
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True, default=new_id)
+    film_id: Mapped[str] = mapped_column(ForeignKey("films.id", ondelete="CASCADE"))
+    checksum: Mapped[str] = mapped_column(ForeignKey("models.checksum"))
+    forced: Mapped[bool] = mapped_column(Boolean, default=False)
+    status: Mapped[str] = mapped_column(String(8))
+    reading: Mapped[dict[str, Any]] = mapped_column(JSON)
+    evidence: Mapped[bytes | None] = mapped_column(LargeBinary)
+    corrected: Mapped[list[str]] = mapped_column(JSON, default=list)
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms, index=True)
+    waited_ms: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class Job(Table):
+    """A film that waits to be read.
+
+    Attributes:
+        state: ``queued``, ``claimed`` or ``done``.
+        worker: who has claimed it, until ``lease_ms`` unless renewed.
+        attempts: how often it was claimed; a film that ends its worker is given up.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index("ix_jobs_state_id", "state", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(_Counter, primary_key=True, autoincrement=True)
+    film_id: Mapped[str] = mapped_column(ForeignKey("films.id", ondelete="CASCADE"), index=True)
+    forced: Mapped[bool] = mapped_column(Boolean, default=False)
+    state: Mapped[str] = mapped_column(String(8), default="queued")
+    worker: Mapped[str | None] = mapped_column(String(64))
+    lease_ms: Mapped[int] = mapped_column(BigInteger, default=0)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+    done_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Person(Table):
+    """Who may sign in. ``password`` is an argon2 hash; ``subject`` that of an OpenID provider."""
+
+    __tablename__ = "people"
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[str] = mapped_column(String(16))
+    password: Mapped[str | None] = mapped_column(String(255))
+    subject: Mapped[str | None] = mapped_column(String(255), unique=True)
+    blind: Mapped[bool] = mapped_column(Boolean, default=False)
+    disabled: Mapped[bool] = mapped_column(Boolean, default=False)
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+
+
+class Token(Table):
+    """A script's key; only its SHA-256 is kept."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True, default=new_id)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+
+
+class Visit(Table):
+    """A browser's session; only the SHA-256 of its cookie is kept."""
+
+    __tablename__ = "visits"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"))
+    csrf: Mapped[str] = mapped_column(String(64))
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+    until_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class Seen(Table):
+    """Who has been shown the machine's answer to a film: that person reads it blind no more."""
+
+    __tablename__ = "seen"
+
+    film_id: Mapped[str] = mapped_column(
+        ForeignKey("films.id", ondelete="CASCADE"), primary_key=True
+    )
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), primary_key=True)
+    at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+
+
+class Verdict(Table):
+    """What a person says of a finding.
+
+    Attributes:
+        verdict: as given: agree, disagree, unsure, present or absent.
+        call: 1 or 0, what it says of the finding itself; None if unsure.
+        blind: given before the machine's answer was shown.
+    """
+
+    __tablename__ = "verdicts"
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True, default=new_id)
+    film_id: Mapped[str] = mapped_column(ForeignKey("films.id", ondelete="CASCADE"), index=True)
+    reading_id: Mapped[str | None] = mapped_column(_Id)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"))
+    finding: Mapped[str] = mapped_column(String(32))
+    verdict: Mapped[str] = mapped_column(String(16))
+    call: Mapped[int | None] = mapped_column(Integer)
+    text: Mapped[str] = mapped_column(Text, default="")
+    corrected_label: Mapped[str | None] = mapped_column(String(32))
+    marks: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    blind: Mapped[bool] = mapped_column(Boolean, default=False)
+    at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms, index=True)
+
+
+class Reference(Table):
+    """What the reference standard says of a film: 1 or 0."""
+
+    __tablename__ = "reference_standards"
+
+    film_id: Mapped[str] = mapped_column(
+        ForeignKey("films.id", ondelete="CASCADE"), primary_key=True
+    )
+    finding: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[int] = mapped_column(Integer)
+    standard: Mapped[str] = mapped_column(String(16))
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"))
+    at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+
+
+class Report(Table):
+    """One version of a film's report; versions are never changed."""
+
+    __tablename__ = "reports"
+    __table_args__ = (UniqueConstraint("film_id", "version"),)
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True, default=new_id)
+    film_id: Mapped[str] = mapped_column(ForeignKey("films.id", ondelete="CASCADE"))
+    reading_id: Mapped[str | None] = mapped_column(_Id)
+    version: Mapped[int] = mapped_column(Integer)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"))
+    body: Mapped[dict[str, Any]] = mapped_column(JSON)
+    at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+
+
+class Setting(Table):
+    """A choice of an administrator that outlives the process: the active bundle, ..."""
+
+    __tablename__ = "settings"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[Any] = mapped_column(JSON)
+
+
+class Event(Table):
+    """What the page should hear of; it names no patient and no finding."""
+
+    __tablename__ = "events"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(_Counter, primary_key=True, autoincrement=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+    at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+
+
+class Line(Table):
+    """One line of the log; ``hilum.apps.store.log`` says how the lines hang together."""
+
+    __tablename__ = "log"
+
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[str] = mapped_column(String(32))
+    who: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(32))
+    film_id: Mapped[str | None] = mapped_column(_Id)
+    study_id: Mapped[str | None] = mapped_column(_Id)
+    bundle: Mapped[str | None] = mapped_column(String(64))
+    data: Mapped[str] = mapped_column(Text)
+    hash: Mapped[str] = mapped_column(String(64))

@@ -1,0 +1,152 @@
+"""The worklist: a page of studies by filters, newest or most urgent first.
+
+Pages go on after the last row of the one before (a cursor), so that page 2,000 of 100,000 studies
+costs what page 1 costs, and a study that arrives meanwhile moves nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from hilum.apps.store.tables import ID_LENGTH, Present, Study
+from hilum.core.errors import ConfigError
+
+STATUSES = ("queued", "reading", "read", "refused", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a page of the worklist should hold.
+
+    Attributes:
+        statuses: any of ``STATUSES``; none for all.
+        text: part of a patient id or a file name, or a study's or its own id.
+        label: a finding that is present.
+        refusal: a code of ``hilum.core.refusal.Reason``.
+        reviewed: True with a verdict, False without.
+        from_ms, to_ms: time of arrival, the end excluded.
+        by_priority: else newest first.
+    """
+
+    statuses: tuple[str, ...] = ()
+    text: str = ""
+    label: str | None = None
+    refusal: str | None = None
+    reviewed: bool | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    by_priority: bool = False
+    limit: int = 50
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Studies; ``counts`` by status without the filter of status; ``next`` the cursor after it."""
+
+    items: list[Study]
+    total: int
+    next: str | None
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def page(session: Session, asked: Asked) -> Page:
+    """Return one page.
+
+    Raises:
+        ConfigError: a cursor that this call did not give.
+    """
+    filters = _filters(asked)
+    counts = dict.fromkeys(STATUSES, 0)
+    grouped = select(Study.status, func.count()).where(*filters).group_by(Study.status)
+    counts.update({row[0]: row[1] for row in session.execute(grouped)})
+    chosen = asked.statuses or STATUSES
+    if asked.statuses:
+        filters.append(Study.status.in_(asked.statuses))
+    order: list[InstrumentedAttribute[Any]] = [Study.created_ms, Study.id]
+    if asked.by_priority:
+        order.insert(0, Study.priority)
+    if asked.cursor:
+        filters.append(_after(order, _decoded(asked.cursor, len(order))))
+    query = select(Study).where(*filters).order_by(*(column.desc() for column in order))
+    found = list(session.scalars(query.limit(asked.limit + 1)))
+    items = found[: asked.limit]
+    more = _encoded(items[-1], asked) if len(found) > asked.limit else None
+    return Page(items, sum(counts[status] for status in chosen), more, counts)
+
+
+def prior(session: Session, study: Study, limit: int = 50) -> list[Study]:
+    """Return other studies of the same patient, newest first."""
+    if not study.patient_id:
+        return []
+    query = select(Study).where(Study.patient_id == study.patient_id, Study.id != study.id)
+    newest = func.coalesce(Study.study_date, "").desc(), Study.created_ms.desc()
+    return list(session.scalars(query.order_by(*newest).limit(limit)))
+
+
+def _filters(asked: Asked) -> list[ColumnElement[bool]]:
+    filters: list[ColumnElement[bool]] = []
+    if text := asked.text.strip():
+        part = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        named: list[ColumnElement[bool]] = [
+            Study.patient_id.ilike(part, escape="\\"),
+            Study.name.ilike(part, escape="\\"),
+        ]
+        if len(text) == ID_LENGTH:
+            named += [Study.id == text, Study.film_id == text]
+        filters.append(or_(*named))
+    if asked.label:
+        present = and_(Present.study_id == Study.id, Present.label == asked.label)
+        filters.append(exists().where(present))
+    if asked.refusal:
+        filters.append(Study.refusal == asked.refusal)
+    if asked.reviewed is not None:
+        filters.append(Study.verdicts > 0 if asked.reviewed else Study.verdicts == 0)
+    if asked.from_ms is not None:
+        filters.append(Study.created_ms >= asked.from_ms)
+    if asked.to_ms is not None:
+        filters.append(Study.created_ms < asked.to_ms)
+    return filters
+
+
+def _after(
+    order: list[InstrumentedAttribute[Any]], values: list[float | str]
+) -> ColumnElement[bool]:
+    """Return (a, b, c) < values, written out so that SQLite, too, walks the index."""
+    first, value = order[0], values[0]
+    if len(order) == 1:
+        return first < value
+    return and_(first <= value, or_(first < value, _after(order[1:], values[1:])))
+
+
+def _encoded(study: Study, asked: Asked) -> str:
+    values: list[float | str] = [study.created_ms, study.id]
+    if asked.by_priority:
+        values.insert(0, study.priority)
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+
+
+def _decoded(cursor: str, length: int) -> list[float | str]:
+    try:
+        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except ValueError:
+        values = None
+    if (
+        not isinstance(values, list)
+        or len(values) != length
+        or not isinstance(values[-1], str)
+        or len(values[-1]) != ID_LENGTH
+        or not values[-1].isalnum()
+        or not all(isinstance(each, (int, float)) and abs(each) < 2**53 for each in values[:-1])
+    ):
+        raise ConfigError(
+            "this cursor belongs to no page of this worklist",
+            hint="take 'next' of the page before, with the same 'sort'",
+        )
+    return values

@@ -1,0 +1,125 @@
+"""Stored: the whole depth of a film, for a viewer in which a person chooses the window.
+
+Reading goes through ``hilum.image.open``; this is for showing. Both have the same geometry: what
+lies at a pixel of one lies at that pixel of the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.core.radiograph import Pixels, Radiograph
+from hilum.image.open import MAX_MEGAPIXELS, open_radiograph
+from hilum.image.sniff import SNIFFED_BYTES, Kind, sniff
+
+_SAMPLE_SIDE = 512
+
+
+@dataclass(frozen=True)
+class Window:
+    """Values shown black and white; ``name`` says whose choice that is."""
+
+    name: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A film with all that was stored.
+
+    Attributes:
+        values: uint16 (H, W); a higher value is whiter.
+        top: largest value that its bits can hold.
+        bits: stored bits a pixel.
+        slope, intercept: ``value * slope + intercept`` is the modality's own unit.
+        inverted: the file stores white low; it was turned.
+        windows: those of the file, the first first; empty if it names none.
+        radiograph: the same film as it is read, with metadata and notes.
+    """
+
+    values: NDArray[np.uint16]
+    top: int
+    bits: int
+    slope: float
+    intercept: float
+    inverted: bool
+    windows: tuple[Window, ...]
+    radiograph: Radiograph
+
+
+def open_stored(path: str | Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Stored:
+    """Open a film with its whole depth.
+
+    Raises:
+        ImageError: as ``hilum.image.open.open_radiograph``.
+    """
+    with Path(path).open("rb") as stream:
+        kind = sniff(stream.read(SNIFFED_BYTES))
+    if kind is Kind.DICOM:
+        from hilum.image.dicom import open_stored_dicom
+
+        found = open_stored_dicom(Path(path).read_bytes(), str(path), max_megapixels)
+        if found is not None:
+            radiograph, full = found
+            windows = tuple(
+                Window("film" if place == 0 else f"film-{place + 1}", low, high)
+                for place, (low, high) in enumerate(full.windows)
+            )
+            values = np.asarray(np.rint(radiograph.pixels), np.uint16)
+            return Stored(
+                values=values,
+                top=full.top,
+                bits=max(1, full.top.bit_length()),
+                slope=full.slope,
+                intercept=full.intercept,
+                inverted=full.inverted,
+                windows=windows,
+                radiograph=radiograph,
+            )
+    return _of_radiograph(open_radiograph(path, max_megapixels=max_megapixels))
+
+
+def windows_of(values: NDArray[np.uint16], top: int) -> list[Window]:
+    """Return the windows that follow from the values: full, auto, lungs and bone.
+
+    Args:
+        values: uint16 (H, W).
+        top: largest value that can be stored.
+    """
+    step = max(1, max(values.shape) // _SAMPLE_SIDE)
+    low, middle, high = np.percentile(values[::step, ::step], [1, 50, 99])
+    auto = Window("auto", float(low), float(max(high, low + 1)))
+    return [
+        Window("full", 0.0, float(top)),
+        auto,
+        Window("lungs", auto.low, float(max(middle + 0.1 * (high - middle), low + 1))),
+        Window("bone", float(min(middle, high - 1)), auto.high),
+    ]
+
+
+def shown(values: NDArray[np.uint16], window: Window) -> Pixels:
+    """Window values to float32 in [0, 1], any shape."""
+    width = max(window.high - window.low, 1.0)
+    scaled = (values.astype(np.float32) - np.float32(window.low)) / np.float32(width)
+    return np.asarray(np.clip(scaled, 0, 1), np.float32)
+
+
+def _of_radiograph(radiograph: Radiograph) -> Stored:
+    """Pictures have no window: their pixels are the stored values over the largest one."""
+    bits = max(radiograph.bits, 8)
+    top = 2**bits - 1
+    return Stored(
+        values=np.asarray(np.rint(radiograph.pixels * np.float32(top)), np.uint16),
+        top=top,
+        bits=bits,
+        slope=1.0,
+        intercept=0.0,
+        inverted=False,
+        windows=(),
+        radiograph=radiograph,
+    )
