@@ -281,3 +281,21 @@ def _tiff_polarity(image: Image.Image, decoded: Decoded) -> None:
 def _unreadable(name: str, kind: str, error: Exception) -> UnreadableImageError:
     reason = str(error).split("\n", 1)[0] or type(error).__name__
     return UnreadableImageError(f"{name}: broken or truncated {kind}: {reason}", hint=_TORN)
+
+
+def check_raster(data: bytes, kind: Kind, name: str, max_megapixels: float) -> None:
+    """Judge a picture by its header, before anything is decoded.
+
+    Raises:
+        UnreadableImageError: the header is broken.
+        UnsupportedImageError: more pixels than ``max_megapixels`` million.
+    """
+    if kind is not Kind.JPEG:
+        image = _open_pillow(data, kind, name)
+        check_size(image.width, image.height, name, max_megapixels)
+        return
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+    except (ValueError, LookupError) as error:
+        raise _unreadable(name, "JPEG", error) from None
+    check_size(width, height, name, max_megapixels)

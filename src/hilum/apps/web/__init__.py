@@ -1,0 +1,1 @@
+"""The workstation: a reading room in the browser, and the API under it."""

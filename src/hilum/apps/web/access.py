@@ -1,0 +1,134 @@
+"""Access: who asks, and whether that role may; every route says which role it needs.
+
+``needs(Role.X)`` is a dependency; ``create_app`` refuses a route that has neither it nor ``public``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from hilum.apps.store.people import LOCAL, Role, find_visit, person_of_token
+from hilum.apps.store.tables import Person
+from hilum.apps.web.problems import Problem
+from hilum.apps.web.service import Served, Service
+
+CSRF_HEADER = "x-csrf-token"
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks. ``csrf`` is None for a script with a token; ``blind``: reads blind first."""
+
+    person_id: str
+    name: str
+    role: Role
+    blind: bool
+    csrf: str | None
+
+    @property
+    def local(self) -> bool:
+        """Came by the printed link."""
+        return self.name == LOCAL
+
+
+def needs(role: Role) -> Any:
+    """Return the dependency that lets only this role, and those above, in; gives the visitor."""
+
+    def visitor(request: Request, service: Served) -> Visitor:
+        found = identify(request, service)
+        if found is None:
+            raise not_signed_in(service)
+        if found.csrf is not None and request.method not in _SAFE:
+            check_csrf(request, found.csrf)
+        if not found.role.covers(role):
+            raise Problem(
+                403,
+                "not-allowed",
+                f"this needs the role '{role}'; yours is '{found.role}'",
+                hint="ask an administrator",
+            )
+        return found
+
+    visitor.role = role  # type: ignore[attr-defined]
+    return Depends(visitor)
+
+
+def nobody() -> None:
+    """Mark a route that everybody may call."""
+
+
+public: Any = Depends(nobody)
+
+
+def role_of(route: APIRoute) -> Role | None:
+    """Return the role that a route needs; None for a public one.
+
+    Raises:
+        LookupError: the route does not say.
+    """
+    calls = [each.call for each in _all(route.dependant)]
+    roles = [call.role for call in calls if hasattr(call, "role")]
+    if roles:
+        return max(roles, key=list(Role).index)
+    if nobody in calls:
+        return None
+    raise LookupError(f"{route.path} does not say who may call it: needs(...) or public")
+
+
+def identify(request: Request, service: Service) -> Visitor | None:
+    """Return who asks: by token, else by cookie; None if nobody is signed in."""
+    kind, _, secret = request.headers.get("authorization", "").partition(" ")
+    with service.store.read() as session:
+        if kind.lower() == "bearer":
+            person = person_of_token(session, secret.strip())
+            return None if person is None else _visitor(person, None)
+        cookie = request.cookies.get(service.cookie)
+        found = find_visit(session, cookie) if cookie else None
+        return None if found is None else _visitor(found[1], found[0].csrf)
+
+
+def not_signed_in(service: Service, detail: str = "nobody is signed in") -> Problem:
+    """Return the 401, with what the sign-in page should offer."""
+    oidc = "/api/v1/oidc/login" if service.settings.oidc else None
+    offers = {"password": True, "oidc": oidc, "link": service.link is not None}
+    hint = "sign in" if service.link is None else "open the link that the terminal shows"
+    headers = {"WWW-Authenticate": "Bearer"}
+    return Problem(401, "not-signed-in", detail, hint=hint, headers=headers, sign_in=offers)
+
+
+def check_csrf(request: Request, expected: str) -> None:
+    """Raise ``Problem`` unless a changing request comes from this page."""
+    check_origin(request)
+    if request.headers.get(CSRF_HEADER, "") != expected:
+        raise Problem(
+            403, "csrf", "X-CSRF-Token is missing or old", hint="take 'csrf' of GET /api/v1/me"
+        )
+
+
+def check_origin(request: Request) -> None:
+    """Raise ``Problem`` where the browser says that another site's page sends this."""
+    origin = request.headers.get("origin")
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    if foreign or site not in ("same-origin", "none"):
+        raise Problem(403, "csrf", "another site's page sent this", hint="use Hilum's own page")
+
+
+def _visitor(person: Person, csrf: str | None) -> Visitor:
+    return Visitor(person.id, person.name, Role(person.role), person.blind, csrf)
+
+
+def _all(dependant: Dependant) -> list[Dependant]:
+    found = [dependant]
+    for each in dependant.dependencies:
+        found += _all(each)
+    return found
+
+

@@ -1,0 +1,205 @@
+"""Films: sent, listed, shown with their whole depth, read again."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from sqlalchemy.orm import Session
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from hilum.apps.store import queue
+from hilum.apps.store.people import Role
+from hilum.apps.store.tables import Film, Read, iso
+from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.blind import is_pending
+from hilum.apps.web.pictures import Pictures
+from hilum.apps.web.problems import Problem, answer, not_found
+from hilum.apps.web.schemas import Again, FilmId, gives, shows
+from hilum.apps.web.service import Served, Service
+from hilum.apps.web.upload import Intake, Outcome, Part
+
+router = APIRouter(tags=["films"])
+UPLOAD = "/films"
+_Reader = Annotated[Visitor, needs(Role.READER)]
+_Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
+_PATIENT_ID = 64
+
+_FORM = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["files"],
+                "properties": {
+                    "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                    "patient_id": {"type": "string", "maxLength": _PATIENT_ID},
+                },
+            }
+        }
+    },
+}
+_EXAMPLE = {
+    "accepted": [
+        {
+            "film_id": "9f2c4e0d1a3b5c7d",
+            "study_id": "0a1b2c3d4e5f6071",
+            "name": "film.dcm",
+            "duplicate": False,
+        }
+    ],
+    "rejected": [],
+}
+
+
+@router.post(
+    UPLOAD,
+    status_code=201,
+    summary="Send films",
+    openapi_extra={"requestBody": _FORM},
+    responses=shows(_EXAMPLE, 201, "Every accepted film is on disk and in the store"),
+)
+async def add_films(request: Request, visitor: _Reviewer, service: Served) -> Response:
+    """Send films by content: DICOM, PNG, JPEG, TIFF, WEBP, BMP, or ZIP of such."""
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise Problem(415, "invalid", "expected multipart/form-data", hint="curl -F files=@film")
+    try:
+        most = service.settings.limits.files
+        async with request.form(max_files=most, max_fields=10) as form:
+            files = [each for each in form.getlist("files") if isinstance(each, UploadFile)]
+            patient_id = form.get("patient_id")
+            if patient_id is not None and not _good_patient_id(patient_id):
+                raise Problem(422, "invalid", f"patient_id: up to {_PATIENT_ID} plain characters")
+            parts = [Part(each.filename or "film", each.file) for each in files]
+            named = str(patient_id) if patient_id else None
+            outcome = await run_in_threadpool(_take, service, visitor.name, named, parts)
+    except HTTPException as error:
+        if error.status_code == 400:
+            raise Problem(400, "invalid", str(error.detail), hint="see the limits") from None
+        raise
+    return _answer(outcome)
+
+
+@router.get("/films/{film_id}", summary="One film")
+def film(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, Any]:
+    """Say what is known of a film, without its reading."""
+    with service.store.read() as session:
+        return show_film(session, find_film(session, film_id), visitor)
+
+
+@router.get("/films/{film_id}/image", summary="How to show a film")
+def image(film_id: FilmId, request: Request, _: _Reader, service: Served) -> dict[str, Any]:
+    """Give size, depth, windows, spacing and metadata of a film."""
+    sha256, kinds = _file_of(service, film_id)
+    return _pictures(request).describe(sha256, kinds)
+
+
+@router.get(
+    "/films/{film_id}/pixels",
+    summary="The pixels",
+    response_class=Response,
+    responses=gives("application/octet-stream", "uint16, little-endian, rows * columns"),
+)
+def pixels(film_id: FilmId, request: Request, _: _Reader, service: Served) -> Response:
+    """Give the stored values with their whole depth."""
+    sha256, kinds = _file_of(service, film_id)
+    tag = f'"{sha256[:32]}{"-".join(("", *kinds))}"'
+    headers = {
+        "ETag": tag,
+        "Cache-Control": "private, no-cache",
+        "Vary": "Accept-Encoding",
+    }
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    zipped = "gzip" in request.headers.get("accept-encoding", "")
+    body = _pictures(request).pixels(sha256, kinds, zipped=zipped)
+    if zipped:
+        headers["Content-Encoding"] = "gzip"
+    return Response(body, headers=headers, media_type="application/octet-stream")
+
+
+@router.get(
+    "/films/{film_id}/thumbnail.jpg",
+    summary="A small picture",
+    response_class=Response,
+    responses=gives("image/jpeg", "long side at most 256"),
+)
+def thumbnail(film_id: FilmId, request: Request, _: _Reader, service: Served) -> Response:
+    """Give a small picture for a list."""
+    sha256, kinds = _file_of(service, film_id)
+    body = _pictures(request).thumbnail(sha256, kinds)
+    return Response(body, media_type="image/jpeg", headers={"Cache-Control": "private, no-cache"})
+
+
+@router.post("/films/{film_id}/read", status_code=202, summary="Read a film again")
+def read_again(
+    film_id: FilmId, body: Again, visitor: _Reviewer, service: Served
+) -> dict[str, Any]:
+    """Queue a film once more: for a new bundle, after an error, or in spite of its refusal."""
+    with service.store.read() as session:
+        find_film(session, film_id)
+    queue.ask_again(service.store, service.log, film_id, visitor.name, force=body.force)
+    return {"film_id": film_id, "status": "queued"}
+
+
+def find_film(session: Session, film_id: str) -> Film:
+    """Return a film, or raise the 404."""
+    found = session.get(Film, film_id)
+    if found is None:
+        raise not_found("film")
+    return found
+
+
+def show_film(session: Session, film: Film, visitor: Visitor) -> dict[str, Any]:
+    """Return a film as the API says it."""
+    return {
+        "film_id": film.id,
+        "study_id": film.study_id,
+        "name": film.name,
+        "status": film.status,
+        "format": film.format,
+        "view": film.view,
+        "size": film.size,
+        "created_at": iso(film.created_ms),
+        "read_at": iso(film.read_ms),
+        "reading_id": film.reading_id,
+        "blind_pending": is_pending(session, visitor, film),
+    }
+
+
+def _good_patient_id(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _PATIENT_ID and value.isprintable()
+
+
+def _take(service: Service, who: str, patient_id: str | None, parts: list[Part]) -> Outcome:
+    intake = Intake(service, who, patient_id)
+    for part in parts:
+        intake.take(part)
+    return intake.outcome
+
+
+def _answer(outcome: Outcome) -> Response:
+    lists = {"accepted": outcome.accepted, "rejected": outcome.rejected}
+    if outcome.accepted:
+        return JSONResponse(lists, 201)
+    if outcome.rejected:
+        first = {key: value for key, value in outcome.rejected[0].items() if key != "name"}
+        return answer({**first, **lists})
+    raise Problem(422, "invalid", "no films in the field 'files'", hint="curl -F files=@film.dcm")
+
+
+def _file_of(service: Service, film_id: str) -> tuple[str, tuple[str, ...]]:
+    """Return a film's checksum, and how its reading put it right."""
+    with service.store.read() as session:
+        film = find_film(session, film_id)
+        read = session.get(Read, film.reading_id) if film.reading_id else None
+        return film.sha256, tuple(read.corrected) if read is not None else ()
+
+
+def _pictures(request: Request) -> Pictures:
+    pictures: Pictures = request.app.state.pictures
+    return pictures

@@ -1,0 +1,171 @@
+"""Pictures: films decoded for the viewer, with a small memory of what was asked for last."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections import OrderedDict
+from dataclasses import asdict
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.apps.store.folder import FilmFolder
+from hilum.apps.web.evidence import put_right
+from hilum.image.stored import Stored, Window, open_stored, shown, windows_of
+from hilum.serve.gate import CORRECTIONS
+from hilum.serve.heatmap import thumbnail
+
+MEMORY_BYTES = 96_000_000
+THUMBNAIL = 256
+_SHOWN = (
+    "modality",
+    "view",
+    "laterality",
+    "patient_id",
+    "age_years",
+    "sex",
+    "study_date",
+    "manufacturer",
+)
+_AT_ONCE = 2
+Kinds = tuple[str, ...]
+
+
+class Pictures:
+    """Decoded films.
+
+    Args:
+        folder: where they lie.
+        megapixels: largest film.
+    """
+
+    def __init__(self, folder: FilmFolder, megapixels: float) -> None:
+        self._folder = folder
+        self._megapixels = megapixels
+        self._memory = _Memory(MEMORY_BYTES)
+        self._decoding = threading.Semaphore(_AT_ONCE)
+
+    def describe(self, sha256: str, kinds: Kinds) -> dict[str, Any]:
+        """Return what ``GET /films/{film_id}/image`` says.
+
+        Raises:
+            ImageError: the film cannot be opened.
+        """
+        found: dict[str, Any] = self._memory.get(("image", sha256, kinds), self._described)
+        return found
+
+    def pixels(self, sha256: str, kinds: Kinds, *, zipped: bool) -> bytes:
+        """Return the values, uint16 little-endian, row by row; gzip if ``zipped``."""
+        name = "gzip" if zipped else "raw"
+        found: bytes = self._memory.get((name, sha256, kinds), self._encoded)
+        return found
+
+    def thumbnail(self, sha256: str, kinds: Kinds) -> bytes:
+        """Return a JPEG with a long side of at most ``THUMBNAIL``."""
+        found: bytes = self._memory.get(("thumbnail", sha256, kinds), self._small)
+        return found
+
+    def window(self, sha256: str, kinds: Kinds, side: int) -> NDArray[np.float32]:
+        """Return a film as it is shown at first, float32 (h, w) in [0, 1], long side ``side``."""
+        stored, values = self._open(sha256, kinds)
+        small = thumbnail(values.astype(np.float32), side)
+        return shown(np.rint(small).astype(np.uint16), first_window(stored, values))
+
+    def _open(self, sha256: str, kinds: Kinds) -> tuple[Stored, NDArray[np.uint16]]:
+        with self._decoding:
+            stored = open_stored(self._folder.path(sha256), max_megapixels=self._megapixels)
+            return stored, put_right(stored.values, stored.top, kinds)
+
+    def _described(self, key: tuple[str, str, Kinds]) -> tuple[dict[str, Any], int]:
+        _, sha256, kinds = key
+        stored, values = self._open(sha256, kinds)
+        radiograph = stored.radiograph
+        metadata = asdict(radiograph.metadata)
+        spacing = metadata["spacing_mm"]
+        if spacing and sum(kind.startswith("rotated") for kind in kinds) % 2:
+            spacing = spacing[::-1]
+        slope, intercept, windows = stored.slope, stored.intercept, stored.windows
+        if "inverted" in kinds:
+            slope, intercept = -slope, intercept + slope * stored.top
+            windows = tuple(
+                Window(each.name, stored.top - each.high, stored.top - each.low)
+                for each in windows
+            )
+        presets = [*windows, *windows_of(values, stored.top)]
+        described = {
+            "rows": values.shape[0],
+            "columns": values.shape[1],
+            "bits": stored.bits,
+            "min": 0,
+            "max": stored.top,
+            "slope": slope,
+            "intercept": intercept,
+            "spacing_mm": spacing,
+            "inverted": stored.inverted,
+            "corrected": [CORRECTIONS[kind].done for kind in kinds],
+            "presets": [_preset(each) for each in presets],
+            "default": presets[0].name,
+            "metadata": {"format": radiograph.format} | {key: metadata[key] for key in _SHOWN},
+            "notes": list(radiograph.notes),
+        }
+        return described, 2000
+
+    def _encoded(self, key: tuple[str, str, Kinds]) -> tuple[bytes, int]:
+        name, sha256, kinds = key
+        _, values = self._open(sha256, kinds)
+        body = values.astype("<u2").tobytes()
+        if name == "gzip":
+            packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+            body = packer.compress(body) + packer.flush()
+        return body, len(body)
+
+    def _small(self, key: tuple[str, str, Kinds]) -> tuple[bytes, int]:
+        _, sha256, kinds = key
+        picture = np.rint(255 * self.window(sha256, kinds, THUMBNAIL)).astype(np.uint8)
+        _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
+        return encoded.tobytes(), encoded.size
+
+
+def first_window(stored: Stored, values: NDArray[np.uint16]) -> Window:
+    """Return the window that a film is shown with at first."""
+    return stored.windows[0] if stored.windows else windows_of(values, stored.top)[0]
+
+
+def _preset(window: Window) -> dict[str, Any]:
+    """Write a window both ways; center and width as in PS3.3 C.11.2.1.2."""
+    width = window.high - window.low + 1
+    return {
+        "name": window.name,
+        "center": (window.low + window.high) / 2 + 0.5,
+        "width": width,
+        "low": window.low,
+        "high": window.high,
+    }
+
+
+class _Memory:
+    """What was made last, up to so many bytes."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._size = most, 0
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Any, tuple[Any, int]] = OrderedDict()
+
+    def get(self, key: Any, make: Any) -> Any:
+        """Return what is kept under a key, or make it: ``make(key)`` gives it and its size."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key][0]
+        value, size = make(key)
+        with self._lock:
+            if key not in self._kept and size <= self._most:
+                self._kept[key] = (value, size)
+                self._size += size
+            while self._size > self._most:
+                _, (_, dropped) = self._kept.popitem(last=False)
+                self._size -= dropped
+        return value

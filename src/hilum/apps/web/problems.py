@@ -1,0 +1,180 @@
+"""Problems: every refusal as ``application/problem+json`` (RFC 9457), with a code and a hint."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from hilum.core.errors import (
+    BundleError,
+    HilumError,
+    ImageError,
+    RejectedImageError,
+    StoreFullError,
+    UnsupportedImageError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+_BASE = "https://hilum.invalid/problems/"
+_LOG = logging.getLogger("hilum.web")
+
+TITLES: dict[str, str] = {
+    "not-signed-in": "Not signed in",
+    "not-allowed": "Not allowed",
+    "csrf": "The request does not come from the page",
+    "not-found": "Not found",
+    "method-not-allowed": "Method not allowed",
+    "timeout": "The request took too long",
+    "conflict": "Conflict",
+    "blind-read-pending": "Blind read pending",
+    "already-seen": "Already seen",
+    "not-read": "Not read yet",
+    "too-large": "Too large",
+    "not-a-film": "Not a film",
+    "invalid": "Invalid",
+    "too-many-requests": "Too many requests",
+    "internal": "Internal error",
+    "store-busy": "The store is busy",
+    "bundle": "The bundle cannot be used",
+    "disk-full": "No space left",
+    "unreadable": "Unreadable film",
+    "unsupported": "Unsupported film",
+    "rejected": "Film rejected",
+}
+"""Code -> title; the codes are part of the API and never change."""
+
+_STATUS_CODES = {
+    401: "not-signed-in",
+    403: "not-allowed",
+    404: "not-found",
+    405: "method-not-allowed",
+    408: "timeout",
+    409: "conflict",
+    413: "too-large",
+    415: "not-a-film",
+    429: "too-many-requests",
+    500: "internal",
+    503: "store-busy",
+}
+
+
+class Problem(HilumError):
+    """A request that is refused.
+
+    Args:
+        status: of HTTP.
+        code: one of ``TITLES``.
+        detail: what was found, in one sentence.
+        hint: what to do.
+        more: further members of the problem.
+        headers: of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        hint: str = "",
+        headers: dict[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(detail, hint=hint)
+        self.status, self.code, self.more, self.headers = status, code, more, headers
+
+
+def describe(status: int, code: str, detail: str, hint: str = "", **more: Any) -> dict[str, Any]:
+    """Return a problem as a JSON object."""
+    body = {"type": _BASE + code, "title": TITLES[code], "status": status, "code": code}
+    return body | {"detail": detail, "hint": hint or None} | more
+
+
+def problem_of(error: HilumError) -> dict[str, Any]:
+    """Return what an error of Hilum is to the API."""
+    if isinstance(error, Problem):
+        return describe(error.status, error.code, error.message, error.hint, **error.more)
+    return describe(error.http_status, _code(error), error.message, error.hint)
+
+
+def not_found(what: str) -> Problem:
+    """Return the problem that there is no such thing."""
+    return Problem(404, "not-found", f"there is no such {what}", hint="it may have been deleted")
+
+
+def answer(problem: dict[str, Any], headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return a problem as a response."""
+    return JSONResponse(problem, problem["status"], headers=headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of this app leave as a problem."""
+    app.add_exception_handler(HilumError, _on_hilum)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(OSError, _on_os)
+    app.add_exception_handler(Exception, _on_anything)
+
+
+async def _on_hilum(_: Request, error: Exception) -> Response:
+    headers = getattr(error, "headers", None)
+    return answer(problem_of(error), headers)  # type: ignore[arg-type]
+
+
+async def _on_invalid(_: Request, error: Exception) -> Response:
+    found = error.errors()  # type: ignore[attr-defined]
+    first = found[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = str(first["msg"]).removeprefix("Value error, ")
+    errors = [
+        {"where": ".".join(str(part) for part in each["loc"]), "message": str(each["msg"])}
+        for each in found[:20]
+    ]
+    detail = f"{where}: {message}"
+    return answer(describe(422, "invalid", detail, "see /api/v1/openapi.json", errors=errors))
+
+
+async def _on_http(_: Request, error: Exception) -> Response:
+    status = error.status_code  # type: ignore[attr-defined]
+    code = _STATUS_CODES.get(status, "invalid" if status < 500 else "internal")
+    headers = getattr(error, "headers", None)
+    return answer(describe(status, code, str(error.detail)), headers)  # type: ignore[attr-defined]
+
+
+async def _on_os(request: Request, error: Exception) -> Response:
+    """A disk that is full while a body is spooled; anything else of the kind is a bug."""
+    from errno import EDQUOT, ENOSPC
+
+    if getattr(error, "errno", None) in (ENOSPC, EDQUOT):
+        return answer(
+            describe(507, "disk-full", "no space left on the disk", "make space, then send it again")
+        )
+    return await _on_anything(request, error)
+
+
+async def _on_anything(request: Request, error: Exception) -> Response:
+    """Say nothing of the inside; the traceback goes to the server's log, without the query."""
+    _LOG.error("%s %s failed", request.method, request.scope.get("path"), exc_info=error)
+    return answer(
+        describe(500, "internal", "the server made a mistake", "see its log, and please report it")
+    )
+
+
+def _code(error: HilumError) -> str:
+    if isinstance(error, StoreFullError):
+        return "disk-full"
+    if isinstance(error, BundleError):
+        return "bundle"
+    if isinstance(error, RejectedImageError):
+        return "rejected"
+    if isinstance(error, UnsupportedImageError):
+        return "unsupported"
+    if isinstance(error, ImageError):
+        return "unreadable"
+    return {503: "store-busy", 500: "internal"}.get(error.http_status, "invalid")

@@ -1,0 +1,154 @@
+"""Schemas: what requests may carry, and examples of what answers do."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from fastapi import Path, Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from hilum.apps.store.people import LONGEST_PASSWORD, SHORTEST_PASSWORD, Role
+from hilum.core.labels import Label, ReferenceStandard
+
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_ID = "^[0-9a-f]{16}$"
+_LARGEST = 1e6
+
+
+def _plain(text: str) -> str:
+    """Refuse what neither PostgreSQL nor UTF-8 can hold."""
+    if _FORBIDDEN.search(text):
+        raise ValueError("control characters are not allowed")
+    return text
+
+
+Words = Annotated[str, Field(max_length=10_000), AfterValidator(_plain)]
+"""Free text."""
+ShortWords = Annotated[str, Field(max_length=200), AfterValidator(_plain)]
+FilmId = Annotated[str, Path(pattern=_ID, description="of a film", examples=["9f2c4e0d1a3b5c7d"])]
+StudyId = Annotated[str, Path(pattern=_ID, description="of a study", examples=["0a1b2c3d4e5f6071"])]
+AnyId = Annotated[str, Path(pattern=_ID, examples=["5566778899aabbcc"])]
+Day = Annotated[
+    str | None, Query(pattern=r"^\d{4}-\d{2}-\d{2}$", description="ISO 8601 date, UTC")
+]
+Choice = Annotated[str | None, Query(max_length=64), AfterValidator(lambda v: v and _plain(v))]
+
+
+class Body(BaseModel):
+    """Base of what requests carry: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Login(Body):
+    """A name and a password."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)]
+    password: str = Field(min_length=1, max_length=LONGEST_PASSWORD)
+
+
+class Blind(Body):
+    """Blind first read, on or off."""
+
+    on: bool
+
+
+class NewPerson(Body):
+    """A person to add; without a password only tokens and the OpenID provider sign in."""
+
+    name: ShortWords
+    role: Role
+    password: Annotated[
+        str | None, Field(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)
+    ] = None
+
+
+class ChangedPerson(Body):
+    """What is to change of a person; what is left out stays."""
+
+    role: Role | None = None
+    disabled: bool | None = None
+    password: Annotated[
+        str | None, Field(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)
+    ] = None
+
+
+class NewToken(Body):
+    """A token to make."""
+
+    person_id: Annotated[str, Field(pattern=_ID, alias="user_id")]
+    name: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)]
+
+
+class Again(Body):
+    """Read a film again; ``force`` reads it though it was refused, and marks it."""
+
+    force: bool = False
+
+
+Coordinate = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST, allow_inf_nan=False)]
+
+
+class Mark(Body):
+    """Something drawn on a film, in its pixels."""
+
+    kind: Literal["point", "line", "ellipse", "rectangle", "polygon"]
+    points: Annotated[list[tuple[Coordinate, Coordinate]], Field(min_length=1, max_length=500)]
+    text: ShortWords = ""
+
+
+class NewVerdict(Body):
+    """What a person says of a finding."""
+
+    finding: Label
+    verdict: Literal["agree", "disagree", "unsure", "present", "absent"]
+    text: Words = ""
+    corrected_label: Label | None = None
+    marks: Annotated[list[Mark], Field(max_length=100)] = []
+    blind: bool = False
+
+
+class NewReference(Body):
+    """What the reference standard says; None takes it back."""
+
+    finding: Label
+    value: Literal[0, 1] | None
+    standard: ReferenceStandard = ReferenceStandard.UNSTATED
+
+
+class ReportText(Body):
+    """The text of a report."""
+
+    title: ShortWords = "Chest radiograph"
+    indication: Words = ""
+    technique: Words = ""
+    comparison: Words = ""
+    findings: Words = ""
+    impression: Words = ""
+    language: Literal["en", "ru"] = "en"
+
+
+class AskPreview(Body):
+    """What a calibration is to be fitted to."""
+
+    site: Annotated[ShortWords, Field(min_length=1)]
+    source: Literal["reference", "verdicts"] = "reference"
+
+
+class AskApply(Body):
+    """Which candidate is to be used."""
+
+    candidate_id: Annotated[str, Field(pattern=_ID)]
+
+
+def shows(example: Any, status: int = 200, description: str = "Done") -> dict[int | str, Any]:
+    """Return the ``responses`` of a route that answers like this example."""
+    content = {"application/json": {"example": example}}
+    return {status: {"description": description, "content": content}}
+
+
+def gives(media_type: str, description: str) -> dict[int | str, Any]:
+    """Return the ``responses`` of a route that answers with bytes."""
+    schema = {"type": "string", "format": "binary"}
+    return {200: {"description": description, "content": {media_type: {"schema": schema}}}}

@@ -1,0 +1,99 @@
+"""Settings of the server: ``hilum.toml`` in the folder of data, a table per concern."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from hilum.apps.store.people import Role
+from hilum.core.config import Config
+
+FILE = "hilum.toml"
+
+
+class Limits(Config):
+    """How much one request may bring.
+
+    Attributes:
+        file_mb, request_mb: largest file, and all files of one request, in 10^6 bytes; a ZIP counts
+            as what it unpacks to, too.
+        files: most films in one request, those inside ZIP files included.
+        megapixels: largest film.
+        zip_ratio: a member of a ZIP that unpacks to more than this many times its size is a bomb.
+        idle_s: seconds that a request's body may stand still.
+        request_s: seconds that it may take in all.
+        login_failures, login_minutes: failures in that time after which a name, and an address,
+            must wait.
+    """
+
+    file_mb: float = Field(default=100, gt=0)
+    request_mb: float = Field(default=500, gt=0)
+    files: int = Field(default=500, gt=0)
+    megapixels: float = Field(default=100, gt=0)
+    zip_ratio: float = Field(default=200, gt=1)
+    idle_s: float = Field(default=30, gt=0)
+    request_s: float = Field(default=900, gt=0)
+    login_failures: int = Field(default=5, gt=0)
+    login_minutes: float = Field(default=5, gt=0)
+
+
+class OpenId(Config):
+    """An OpenID Connect provider (authorization code with PKCE).
+
+    Attributes:
+        issuer: its address; ``issuer/.well-known/openid-configuration`` must answer.
+        client_id, client_secret: as registered there.
+        redirect_url: ".../api/v1/oidc/callback" as the provider knows it.
+        name_claim: of the ID token, becomes the person's name.
+        role_claim: of the ID token: a word or a list of words.
+        roles: word of ``role_claim`` -> role; the highest one counts.
+        default_role: of who has none of these words; None turns them away.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: SecretStr
+    redirect_url: str
+    name_claim: str = "preferred_username"
+    role_claim: str = "groups"
+    roles: dict[str, Role] = Field(default_factory=dict)
+    default_role: Role | None = None
+
+
+class Monitoring(Config):
+    """When the monitoring page raises an alarm.
+
+    Attributes:
+        psi_limit: population stability index above which the scores have drifted; 0.25 is the
+            customary limit of a major shift (Siddiqi, Credit Risk Scorecards, 2006).
+        least_films: films below which no drift is computed.
+    """
+
+    psi_limit: float = Field(default=0.25, gt=0)
+    least_films: int = Field(default=50, gt=0)
+
+
+class Settings(Config):
+    """What ``hilum.toml`` may hold.
+
+    Attributes:
+        hosts: names by which browsers may address this server, beside the one it listens on.
+        https: it is reached through https (a proxy in front): cookies are ``Secure``.
+    """
+
+    limits: Limits = Limits()
+    monitoring: Monitoring = Monitoring()
+    oidc: OpenId | None = None
+    hosts: tuple[str, ...] = ()
+    https: bool = False
+
+
+def load_settings(data: Path) -> Settings:
+    """Read ``hilum.toml`` of a folder of data; the defaults where there is none.
+
+    Raises:
+        ConfigError: an unknown key or a wrong value.
+    """
+    path = data / FILE
+    return Settings.load(path) if path.exists() else Settings()

@@ -1,0 +1,215 @@
+"""Sign-in: by password, by the printed link; who I am; my own switch for blind reading."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict, deque
+from importlib.metadata import version
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from hilum.apps.store.people import (
+    VISIT_MS,
+    Role,
+    begin_visit,
+    check_password,
+    end_visits,
+    local_person,
+)
+from hilum.apps.store.tables import Person
+from hilum.apps.web.access import Visitor, check_origin, identify, needs, not_signed_in, public
+from hilum.apps.web.problems import Problem
+from hilum.apps.web.schemas import Blind, Login
+from hilum.apps.web.service import Served, Service
+from hilum.apps.web.settings import Limits
+from hilum.bundle.folder import Bundle
+from hilum.core.errors import BundleError
+from hilum.core.labels import Label
+from hilum.core.reading import RESEARCH_USE
+
+router = APIRouter(tags=["sign-in"])
+page = APIRouter(include_in_schema=False)
+_Reader = Annotated[Visitor, needs(Role.READER)]
+_Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
+
+
+class Failures:
+    """Counts wrong passwords by name and by address; too many in a while must wait.
+
+    Args:
+        limits: how many in how long.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._most = limits.login_failures
+        self._seconds = limits.login_minutes * 60
+        self._lock = threading.Lock()
+        self._times: defaultdict[str, deque[float]] = defaultdict(deque)
+
+    def check(self, *keys: str) -> None:
+        """Raise the 429 with ``Retry-After`` where one of the keys must wait."""
+        with self._lock:
+            self._forget()
+            full = [self._times[key] for key in keys if len(self._times.get(key, ())) >= self._most]
+        if full:
+            seconds = round(max(times[0] for times in full) + self._seconds - time.monotonic()) + 1
+            raise Problem(
+                429,
+                "too-many-requests",
+                "too many wrong passwords",
+                hint=f"wait {seconds} s",
+                headers={"Retry-After": str(seconds)},
+            )
+
+    def add(self, *keys: str) -> None:
+        """Count a failure for each key."""
+        with self._lock:
+            for key in keys:
+                self._times[key].append(time.monotonic())
+
+    def _forget(self) -> None:
+        since = time.monotonic() - self._seconds
+        for key in list(self._times):
+            times = self._times[key]
+            while times and times[0] < since:
+                times.popleft()
+            if not times:
+                del self._times[key]
+
+
+@router.get("/me", summary="Who I am")
+def me(visitor: _Reader, service: Served) -> dict[str, Any]:
+    """Say who is signed in, what the page may show, and the token against forged requests."""
+    return describe(visitor, service)
+
+
+@router.post("/login", summary="Sign in with a password", dependencies=[public])
+def login(body: Login, request: Request, response: Response, service: Served) -> dict[str, Any]:
+    """Begin a session: the cookie is in the answer."""
+    check_origin(request)
+    address = request.client.host if request.client else "?"
+    keys = (f"name:{body.name.lower()}", f"address:{address}")
+    failures: Failures = request.app.state.failures
+    failures.check(*keys)
+    with service.store.read() as session:
+        person = check_password(session, body.name, body.password)
+    if person is None:
+        failures.add(*keys)
+        with service.store.write() as session:
+            service.log.add(session, "hilum", "login-failed")
+        raise not_signed_in(service, "wrong name or password")
+    with service.store.write() as session:
+        visitor = _enter(session, service, response, person)
+    return describe(visitor, service)
+
+
+@router.post("/logout", status_code=204, summary="End the session")
+def logout(request: Request, response: Response, visitor: _Reader, service: Served) -> None:
+    """End this browser's session."""
+    if secret := request.cookies.get(service.cookie):
+        with service.store.write() as session:
+            end_visits(session, secret=secret)
+            service.log.add(session, visitor.name, "logout")
+    response.delete_cookie(service.cookie)
+
+
+@router.put("/me/blind", summary="Switch blind first read on or off")
+def blind(body: Blind, request: Request, visitor: _Reviewer, service: Served) -> dict[str, Any]:
+    """While on, the machine's answer is shown only after one's own verdict."""
+    with service.store.write() as session:
+        session.get_one(Person, visitor.person_id).blind = body.on
+        service.log.add(session, visitor.name, "blind", on=body.on)
+    return describe(identify(request, service) or visitor, service)
+
+
+@page.get("/open", dependencies=[public])
+def open_link(
+    request: Request, service: Served, key: Annotated[str, Query(max_length=100)] = ""
+) -> Response:
+    """Turn the printed link into a session; it works once."""
+    if identify(request, service) is not None:
+        return RedirectResponse("/", 303)
+    if service.link is None or not service.link.use(key):
+        return RedirectResponse("/?link=used", 303)
+    response = RedirectResponse("/", 303)
+    with service.store.write() as session:
+        _enter(session, service, response, local_person(session))
+    return response
+
+
+def describe(visitor: Visitor, service: Service) -> dict[str, Any]:
+    """Return what ``GET /me`` says."""
+    limits = service.settings.limits
+    try:
+        bundle, error = describe_bundle(service.bundles.open()), None
+    except BundleError as damaged:
+        bundle, error = None, damaged.message
+    return {
+        "name": visitor.name,
+        "role": visitor.role,
+        "local": visitor.local,
+        "blind": visitor.blind,
+        "csrf": visitor.csrf,
+        "notice": RESEARCH_USE,
+        "version": version("hilum"),
+        "bundle": bundle,
+        "bundle_error": error,
+        "labels": [label.value for label in Label],
+        "limits": {
+            "file_mb": limits.file_mb,
+            "request_mb": limits.request_mb,
+            "files": limits.files,
+            "megapixels": limits.megapixels,
+        },
+    }
+
+
+def describe_bundle(bundle: Bundle) -> dict[str, Any]:
+    """Return what the page says of a bundle."""
+    manifest = bundle.manifest
+    fields = {"name", "threshold", "sensitivity", "specificity", "chosen_on", "rule"}
+    labels = [
+        {
+            "label": output.label,
+            "calibration": output.calibration.method,
+            "prevalence": output.calibration.prevalence,
+            "coverage": output.conformal.coverage if output.conformal else None,
+            "operating_points": [
+                point.model_dump(mode="json", include=fields) for point in output.operating_points
+            ],
+        }
+        for output in manifest.labels
+    ]
+    return {
+        "identity": bundle.identity,
+        "name": manifest.name,
+        "version": manifest.version,
+        "checksum": bundle.checksum,
+        "site": manifest.adaptations[-1].site if manifest.adaptations else None,
+        "calibrated": all(each["prevalence"] is not None for each in labels),
+        "intended_use": manifest.intended_use,
+        "labels": labels,
+    }
+
+
+def _enter(session: Any, service: Service, response: Response, person: Person) -> Visitor:
+    """Begin a session and set its cookie."""
+    visit, secret = begin_visit(session, person)
+    service.log.add(session, person.name, "login")
+    set_cookie(service, response, secret)
+    return Visitor(person.id, person.name, Role(person.role), person.blind, visit.csrf)
+
+
+def set_cookie(service: Service, response: Response, secret: str) -> None:
+    """Hand the browser its session: out of reach of scripts and of other sites."""
+    response.set_cookie(
+        service.cookie,
+        secret,
+        max_age=VISIT_MS // 1000,
+        httponly=True,
+        samesite="strict",
+        secure=service.settings.https,
+    )

@@ -1,0 +1,191 @@
+"""Studies: the worklist, one study with its past, and its deletion."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hilum.apps.store import events
+from hilum.apps.store.people import Role
+from hilum.apps.store.tables import Film, Report, Study, Verdict, iso
+from hilum.apps.store.worklist import Asked, page, prior
+from hilum.apps.web import blind
+from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.films import show_film
+from hilum.apps.web.problems import Problem, not_found
+from hilum.apps.web.reports import show_report
+from hilum.apps.web.schemas import Choice, Day, StudyId, shows
+from hilum.apps.web.service import Served
+from hilum.apps.web.verdicts import show_verdict
+from hilum.core.labels import Label
+from hilum.core.refusal import Reason
+
+router = APIRouter(tags=["studies"])
+_Reader = Annotated[Visitor, needs(Role.READER)]
+_Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
+_Status = Literal["queued", "reading", "read", "refused", "error"]
+_EXAMPLE = {
+    "items": [
+        {
+            "study_id": "0a1b2c3d4e5f6071",
+            "status": "read",
+            "created_at": "2026-11-22T12:00:00.000Z",
+            "read_at": "2026-11-22T12:00:01.000Z",
+            "study_date": "2020-03-14",
+            "name": "film.dcm",
+            "view": "PA",
+            "films": 1,
+            "film_id": "9f2c4e0d1a3b5c7d",
+            "patient": {"id": "P123", "sex": "M", "age_years": 61.0},
+            "findings": [
+                {
+                    "label": "covid-19",
+                    "probability": 0.64,
+                    "present": True,
+                    "prediction_set": "present",
+                }
+            ],
+            "refusal": None,
+            "priority": 0.64,
+            "reviewed": False,
+            "verdicts": 0,
+            "reports": 0,
+            "blind_pending": False,
+        }
+    ],
+    "total": 1,
+    "next": None,
+    "counts": {"queued": 0, "reading": 0, "read": 1, "refused": 0, "error": 0},
+}
+
+
+@router.get("/studies", summary="The worklist", responses=shows(_EXAMPLE))
+def studies(
+    visitor: _Reader,
+    service: Served,
+    status: Annotated[list[_Status], Query(max_length=5)] = [],  # noqa: B006
+    q: Choice = None,
+    label: Label | None = None,
+    refusal: Reason | None = None,
+    reviewed: bool | None = None,
+    from_: Annotated[Day, Query(alias="from")] = None,
+    to: Day = None,
+    sort: Literal["newest", "priority"] = "newest",
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(max_length=200, pattern="^[A-Za-z0-9_-]*$")] = None,
+) -> dict[str, Any]:
+    """Give a page of studies; ``next`` is the cursor of the page after it."""
+    if visitor.blind and label is not None:
+        raise Problem(
+            409,
+            "blind-read-pending",
+            "this filter would tell the machine's answer",
+            hint="switch blind reading off, or leave the filter out",
+        )
+    asked = Asked(
+        statuses=tuple(dict.fromkeys(status)),
+        text=q or "",
+        label=label,
+        refusal=refusal,
+        reviewed=reviewed,
+        from_ms=_day_ms(from_),
+        to_ms=_day_ms(to, days=1),
+        by_priority=sort == "priority" and not visitor.blind,
+        limit=limit,
+        cursor=cursor or None,
+    )
+    with service.store.read() as session:
+        found = page(session, asked)
+        items = show_studies(session, found.items, visitor)
+    return {"items": items, "total": found.total, "next": found.next, "counts": found.counts}
+
+
+@router.get("/studies/{study_id}", summary="One study")
+def study(study_id: StudyId, visitor: _Reader, service: Served) -> dict[str, Any]:
+    """Give a study with its films, earlier studies of the patient, verdicts and reports."""
+    with service.store.read() as session:
+        found = session.get(Study, study_id)
+        if found is None:
+            raise not_found("study")
+        films = list(
+            session.scalars(
+                select(Film).where(Film.study_id == study_id).order_by(Film.created_ms, Film.id)
+            )
+        )
+        ids = [each.id for each in films]
+        hidden = blind.pending_of(session, visitor, ids)
+        open_ids = [each for each in ids if each not in hidden]
+        verdicts = session.scalars(
+            select(Verdict).where(Verdict.film_id.in_(open_ids)).order_by(Verdict.at_ms.desc())
+        )
+        reports = session.scalars(
+            select(Report).where(Report.film_id.in_(open_ids)).order_by(Report.at_ms.desc())
+        )
+        return {
+            **show_studies(session, [found], visitor)[0],
+            "films": [show_film(session, each, visitor) for each in films],
+            "prior": show_studies(session, prior(session, found), visitor),
+            "verdicts": [show_verdict(session, each) for each in verdicts],
+            "reports": [show_report(session, each) for each in reports],
+        }
+
+
+@router.delete("/studies/{study_id}", status_code=204, summary="Delete a study")
+def delete_study(study_id: StudyId, visitor: _Administrator, service: Served) -> None:
+    """Delete films, readings, verdicts and reports of a study; the log keeps its lines."""
+    with service.store.write() as session:
+        found = session.get(Study, study_id)
+        if found is None:
+            raise not_found("study")
+        checksums = list(session.scalars(select(Film.sha256).where(Film.study_id == study_id)))
+        session.delete(found)
+        events.tell(session, "deleted", None, study_id)
+        service.log.add(session, visitor.name, "deleted", study_id=study_id, films=checksums)
+    with service.store.write() as session:  # no film is accepted while this holds the lock
+        kept = set(session.scalars(select(Film.sha256).where(Film.sha256.in_(checksums))))
+        service.folder.remove(set(checksums) - kept)
+
+
+def show_studies(
+    session: Session, studies: list[Study], visitor: Visitor
+) -> list[dict[str, Any]]:
+    """Return studies as the API says them; what a blind reader should not know is left out."""
+    ids = [each.film_id for each in studies if each.film_id]
+    hidden = blind.pending_of(session, visitor, ids)
+    return [_show(each, pending=each.film_id in hidden) for each in studies]
+
+
+def _show(study: Study, *, pending: bool) -> dict[str, Any]:
+    return {
+        "study_id": study.id,
+        "status": study.status,
+        "created_at": iso(study.created_ms),
+        "read_at": iso(study.read_ms),
+        "study_date": study.study_date,
+        "name": study.name,
+        "view": study.view,
+        "films": study.films,
+        "film_id": study.film_id,
+        "patient": {"id": study.patient_id, "sex": study.sex, "age_years": study.age_years},
+        "findings": [] if pending else study.findings,
+        "refusal": study.refusal,
+        "priority": None if pending or study.priority < 0 else study.priority,
+        "reviewed": study.verdicts > 0,
+        "verdicts": study.verdicts,
+        "reports": study.reports,
+        "blind_pending": pending,
+    }
+
+
+def _day_ms(day: str | None, days: int = 0) -> int | None:
+    if day is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days=days)
+    except (ValueError, OverflowError):
+        raise Problem(422, "invalid", f"'{day}' is no date", hint="as in 2026-11-22") from None
+    return int(moment.timestamp() * 1000)

@@ -1,0 +1,192 @@
+"""Verdicts: what people say of findings, and what the reference standard says."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from hilum.apps.store import events
+from hilum.apps.store.people import Role
+from hilum.apps.store.tables import Film, Person, Read, Reference, Study, Verdict, iso
+from hilum.apps.web import blind
+from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.films import find_film
+from hilum.apps.web.problems import Problem
+from hilum.apps.web.schemas import FilmId, NewReference, NewVerdict
+from hilum.apps.web.service import Served
+
+router = APIRouter(tags=["verdicts"])
+_Reader = Annotated[Visitor, needs(Role.READER)]
+_Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
+_OF_THE_FINDING = {"present": 1, "absent": 0, "unsure": None}
+
+
+@router.get("/films/{film_id}/verdicts", summary="Verdicts of a film")
+def verdicts(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, Any]:
+    """List what people said, newest first."""
+    with service.store.read() as session:
+        film = find_film(session, film_id)
+        query = select(Verdict).where(Verdict.film_id == film_id).order_by(Verdict.at_ms.desc())
+        if blind.is_pending(session, visitor, film):  # others' opinions would tell, too
+            query = query.where(Verdict.person_id == visitor.person_id)
+        return {"items": [show_verdict(session, each) for each in session.scalars(query)]}
+
+
+@router.post("/films/{film_id}/verdicts", status_code=201, summary="Give a verdict")
+def give_verdict(
+    film_id: FilmId, body: NewVerdict, visitor: _Reviewer, service: Served
+) -> dict[str, Any]:
+    """Keep what a person says of a finding; nothing said before is changed."""
+    with service.store.write() as session:
+        film = find_film(session, film_id)
+        call = _call(session, film, body, visitor)
+        verdict = Verdict(
+            film_id=film_id,
+            reading_id=film.reading_id,
+            person_id=visitor.person_id,
+            finding=body.finding,
+            verdict=body.verdict,
+            call=call,
+            text=body.text,
+            corrected_label=body.corrected_label,
+            marks=[mark.model_dump(mode="json") for mark in body.marks],
+            blind=body.blind,
+        )
+        session.add(verdict)
+        session.flush()
+        session.get_one(Study, film.study_id).verdicts += 1
+        events.tell(session, "verdict", film_id, film.study_id)
+        service.log.add(
+            session,
+            visitor.name,
+            "verdict",
+            film_id=film_id,
+            study_id=film.study_id,
+            verdict_id=verdict.id,
+            finding=body.finding,
+            verdict=body.verdict,
+            blind=body.blind,
+        )
+        return show_verdict(session, verdict)
+
+
+@router.get("/films/{film_id}/reference", summary="The reference standard")
+def reference(film_id: FilmId, _: _Reader, service: Served) -> dict[str, Any]:
+    """Give what the reference standard says of a film, where it is known."""
+    with service.store.read() as session:
+        find_film(session, film_id)
+        return _references(session, film_id)
+
+
+@router.put("/films/{film_id}/reference", summary="Enter the reference standard")
+def set_reference(
+    film_id: FilmId, body: NewReference, visitor: _Reviewer, service: Served
+) -> dict[str, Any]:
+    """Enter, change or (with null) take back what the reference standard says."""
+    with service.store.write() as session:
+        film = find_film(session, film_id)
+        mine = Reference.film_id == film_id, Reference.finding == body.finding
+        session.execute(delete(Reference).where(*mine))
+        if body.value is not None:
+            session.add(
+                Reference(
+                    film_id=film_id,
+                    finding=body.finding,
+                    value=body.value,
+                    standard=body.standard,
+                    person_id=visitor.person_id,
+                )
+            )
+        service.log.add(
+            session,
+            visitor.name,
+            "reference",
+            film_id=film_id,
+            study_id=film.study_id,
+            finding=body.finding,
+            value=body.value,
+            standard=body.standard,
+        )
+        return _references(session, film_id)
+
+
+def show_verdict(session: Session, verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as the API says it."""
+    return {
+        "verdict_id": verdict.id,
+        "film_id": verdict.film_id,
+        "reading_id": verdict.reading_id,
+        "by": session.get_one(Person, verdict.person_id).name,
+        "at": iso(verdict.at_ms),
+        "finding": verdict.finding,
+        "verdict": verdict.verdict,
+        "call": {1: "present", 0: "absent", None: None}[verdict.call],
+        "text": verdict.text,
+        "corrected_label": verdict.corrected_label,
+        "marks": verdict.marks,
+        "blind": verdict.blind,
+    }
+
+
+def _call(session: Session, film: Film, body: NewVerdict, visitor: Visitor) -> int | None:
+    """Say what a verdict says of the finding itself: 1, 0, or None if unsure.
+
+    Raises:
+        Problem: the verdict does not fit the film, or may not be given now.
+    """
+    if body.blind:
+        return _blind_call(session, film, body, visitor)
+    blind.check(session, visitor, film)
+    if body.verdict in _OF_THE_FINDING:
+        return _OF_THE_FINDING[body.verdict]
+    read = session.get(Read, film.reading_id) if film.reading_id else None
+    if read is None or film.status != "read":
+        raise Problem(409, "not-read", "there is no machine's answer to agree with")
+    answers = {each["label"]: each["present"] for each in read.reading["findings"]}
+    if body.finding not in answers:
+        raise Problem(
+            422,
+            "invalid",
+            f"the bundle does not answer '{body.finding}'",
+            hint=f"one of {', '.join(answers)}; or say 'present' or 'absent'",
+        )
+    return int(answers[body.finding] == (body.verdict == "agree"))
+
+
+def _blind_call(session: Session, film: Film, body: NewVerdict, visitor: Visitor) -> int | None:
+    if body.verdict not in _OF_THE_FINDING:
+        raise Problem(
+            422,
+            "invalid",
+            "a blind verdict agrees with nobody",
+            hint="say 'present', 'absent' or 'unsure'",
+        )
+    if blind.has_seen(session, visitor, film.id):
+        raise Problem(
+            409, "already-seen", "you have seen the machine's answer", hint="leave 'blind' out"
+        )
+    return _OF_THE_FINDING[body.verdict]
+
+
+def _references(session: Session, film_id: str) -> dict[str, Any]:
+    session.flush()
+    rows = session.execute(
+        select(Reference, Person.name)
+        .join(Person, Person.id == Reference.person_id)
+        .where(Reference.film_id == film_id)
+        .order_by(Reference.finding)
+    )
+    items = [
+        {
+            "finding": row[0].finding,
+            "value": row[0].value,
+            "standard": row[0].standard,
+            "by": row[1],
+            "at": iso(row[0].at_ms),
+        }
+        for row in rows
+    ]
+    return {"items": items}

@@ -1,0 +1,159 @@
+"""The worker: a process beside the server that takes films from the queue and reads them.
+
+    python -m hilum.apps.web.worker      started by the server, never by hand
+
+It is told what to do by one line of JSON on its standard input, and stops when that closes, which
+also happens when the server is killed. Whatever happens to it, a film is read exactly once: see
+``hilum.apps.store.queue``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+
+from hilum.apps.store import queue
+from hilum.apps.store.folder import FilmFolder
+from hilum.apps.store.log import Log
+from hilum.apps.store.store import Store, open_store
+from hilum.apps.store.tables import Setting, now_ms
+from hilum.apps.web.bundles import Bundles, Choice
+from hilum.apps.web.evidence import corrections, pack
+from hilum.apps.web.orders import Orders
+from hilum.core.errors import BundleError, HilumError, StoreError
+from hilum.core.reading import Reading, Status
+from hilum.serve.reader import Reader, load_bundle
+
+STATE = "worker"
+"""The setting in which a worker says how it is: {"bundle": identity or None, "error", "at_ms"}."""
+POLL_S = 0.1
+RENEW_S = queue.LEASE_MS / 1000 / 3
+_NICE = 10
+_LOG = logging.getLogger("hilum.worker")
+
+
+class Worker:
+    """Reads films until it is told to stop.
+
+    Args:
+        orders: what to do.
+        store: opened.
+        stop: set to end after the film at hand.
+    """
+
+    def __init__(self, orders: Orders, store: Store, stop: threading.Event) -> None:
+        data = Path(orders.data)
+        self._name, self._store, self._stop = orders.name, store, stop
+        self._folder, self._log = FilmFolder(data), Log(store, data)
+        base = Path(orders.bundle) if orders.bundle else None
+        self._bundles = Bundles(store, base, data)
+        self._reader: Reader | None = None
+        self._choice: Choice | None = None
+        self._said: str | None = ""
+
+    def run(self) -> None:
+        """Work until told to stop."""
+        threading.Thread(target=self._hold, daemon=True).start()
+        while not self._stop.is_set():
+            try:
+                busy = self._once()
+            except StoreError as error:
+                _LOG.warning("%s", error.message)
+                self._stop.wait(1)
+                continue
+            if not busy:
+                self._stop.wait(POLL_S)
+
+    def _once(self) -> bool:
+        reader = self._ready()
+        if reader is None:
+            self._stop.wait(1)
+            return False
+        if queue.waiting(self._store) == 0:
+            return False
+        claimed = queue.claim(self._store, self._name)
+        if claimed is None:
+            return False
+        answer = self._read(reader, claimed)
+        queue.finish(self._store, self._log, claimed, self._name, answer)
+        return True
+
+    def _ready(self) -> Reader | None:
+        """Return a reader of the bundle that is active now; None where it is damaged."""
+        try:
+            choice = self._bundles.choose()
+            if self._reader is None or choice != self._choice:
+                self._reader = None
+                self._reader = load_bundle(choice.root)
+                self._choice = choice
+                bundle = self._reader.bundle
+                manifest = bundle.manifest.model_dump(mode="json")
+                queue.know_model(self._store, bundle.checksum, bundle.identity, manifest)
+        except BundleError as error:
+            self._say(None, error.message)
+            return None
+        self._say(self._reader.bundle.identity, None)
+        return self._reader
+
+    def _read(self, reader: Reader, claimed: queue.Claim) -> queue.Answer:
+        checksum = reader.bundle.checksum
+        if claimed.attempts > queue.MAX_ATTEMPTS:
+            return queue.Answer(_given_up(reader, claimed), checksum)
+        path = self._folder.path(claimed.sha256)
+        examined = next(reader.examine([path], force=claimed.forced, batch_size=1, workers=1))
+        reading = examined.reading.model_copy(update={"path": claimed.name})
+        return queue.Answer(reading, checksum, pack(examined), corrections(reading.history))
+
+    def _hold(self) -> None:
+        """Renew the lease while a film is being read."""
+        while not self._stop.wait(RENEW_S):
+            with contextlib.suppress(StoreError):
+                queue.renew(self._store, self._name)
+
+    def _say(self, identity: str | None, error: str | None) -> None:
+        if self._said == (error or identity):
+            return
+        with self._store.write() as session:
+            value = {"bundle": identity, "error": error, "at_ms": now_ms()}
+            session.merge(Setting(key=STATE, value=value))
+        self._said = error or identity
+
+
+def main() -> None:
+    """Take orders from standard input and work."""
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    with contextlib.suppress(OSError):
+        os.nice(_NICE)  # the page answers while films are read
+    orders = Orders.of(sys.stdin.buffer.readline())
+    stop = threading.Event()
+    threading.Thread(target=_until_closed, args=(stop,), daemon=True).start()
+    try:
+        Worker(orders, open_store(orders.store, upgrade=False), stop).run()
+    except HilumError as error:
+        _LOG.error("%s", error.message)
+        sys.exit(1)
+
+
+def _until_closed(stop: threading.Event) -> None:
+    while os.read(0, 1024):  # no lock of Python's that could be held when the process ends
+        pass
+    stop.set()
+
+
+def _given_up(reader: Reader, claimed: queue.Claim) -> Reading:
+    return Reading(
+        path=claimed.name,
+        status=Status.ERROR,
+        reason=f"reading it ended the worker {claimed.attempts - 1} times",
+        hint="keep the file and report it, if you may share it",
+        bundle=reader.bundle.identity,
+        elapsed_ms=0.0,
+    )
+
+
+if __name__ == "__main__":
+    main()
