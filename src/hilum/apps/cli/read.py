@@ -41,6 +41,12 @@ def read(
     heatmap: Annotated[
         Path | None, typer.Option("--heatmap", help="Write an overlay PNG a label to this folder.")
     ] = None,
+    details: Annotated[
+        bool,
+        typer.Option(
+            "--details", help="Say where, how much, how severe, and what resembles it; slower."
+        ),
+    ] = False,
     operating_point: Annotated[
         str | None,
         typer.Option(help="Threshold that says 'present'; see 'hilum bundle show'."),
@@ -65,6 +71,12 @@ def read(
     the bundle was calibrated on, or for your --prevalence; where the bundle
     has no calibration it equals the score: it ranks films, and is no
     frequency. A film may be "indeterminate": neither answer can be ruled out.
+
+    With --details a reading also says where the lungs and the opacities lie,
+    what share of each lung and zone is opaque, severity scores of the
+    literature ("research score") and the most similar films that the model
+    was trained on, as far as the bundle carries the parts for it. --html
+    implies it.
     Exit code 0: all were read; 3: some were not.
 
     [bold]Example:[/bold] hilum read ward/ film.dcm --html report.html --heatmap overlays/
@@ -80,6 +92,7 @@ def read(
         operating_point=operating_point,
         prevalence=prevalence,
         force=force,
+        details=details or html is not None,
         keep=keep,
         batch_size=4 if keep else BATCH,
     )
