@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from hilum.bundle.similar import SIMILAR, Neighbors, open_index, open_similar
 from hilum.core.details import Similar
 from hilum.core.errors import BundleError, ImageError
+from hilum.core.labels import Label
 from hilum.core.radiograph import Pixels
 from hilum.core.reading import RESEARCH_USE, Status
 from hilum.image.open import open_radiograph
@@ -88,8 +89,22 @@ def find_similar(
     return Alike(film.status, film.reason, film.hint, film.forced, found)
 
 
+def known_of(similar: Similar, labels: Sequence[Label]) -> list[str]:
+    """Say what is known of a film: the bundle's labels either way, then whatever else is there.
+
+    >>> one = Similar(
+    ...     case_id="a/1", cohort="a", distance=0, labels={"edema": 1, "mass": 0, "covid-19": 0}
+    ... )
+    >>> known_of(one, [Label.COVID_19])
+    ['no covid-19', 'edema']
+    """
+    asked = [label for label in labels if label in similar.labels]
+    said = [f"{'' if similar.labels[label] else 'no '}{label}" for label in asked]
+    return said + [label for label, yes in similar.labels.items() if yes and label not in asked]
+
+
 def draw_similar(
-    path: Path, similar: Sequence[Similar], paths: dict[str, str]
+    path: Path, similar: Sequence[Similar], paths: dict[str, str], labels: Sequence[Label]
 ) -> NDArray[np.uint8]:
     """Draw a film and its neighbors side by side.
 
@@ -97,13 +112,14 @@ def draw_similar(
         path: the film.
         similar: its neighbors.
         paths: where films lie, by ``case_id``; one that is not there is an empty frame.
+        labels: those of the bundle, named first.
 
     Returns:
         uint8 (H, W, 3), RGB.
     """
     tiles = [_tile(_pixels(path), ["this film"])]
     for one in similar:
-        known = [f"{label} {'yes' if value else 'no'}" for label, value in one.labels.items()]
+        known = known_of(one, labels)
         words = [one.case_id, f"distance {one.distance:.3f}", *(known[:3] or ["no label known"])]
         tiles.append(_tile(_pixels(paths.get(one.case_id)), words))
     width = len(tiles) * (SIDE + _GAP) + _GAP

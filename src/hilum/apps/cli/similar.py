@@ -96,7 +96,7 @@ def similar(
     )
     _say(reader, film, found, as_json)
     if out is not None and found.similar:
-        _draw(film, found, rows, out)
+        _draw(reader, film, found, rows, out)
     if not found.similar:
         raise typer.Exit(EXIT_SOME_NOT_READ)
 
@@ -159,18 +159,18 @@ def _relatives(film: Path, rows: DataFrame | None) -> list[str]:
     """The case_ids of the film's patient, the film among them, if the table has it."""
     if rows is None:
         return []
-    from hilum.serve.featuremap.index import owners
+    from hilum.serve.featuremap.gather import owners
 
     owner = owners(rows)
     return list(rows.loc[owner.isin(owner[rows["path"] == str(film.resolve())]), "case_id"])
 
 
-def _draw(film: Path, found: Alike, rows: DataFrame | None, out: Path) -> None:
+def _draw(reader: Reader, film: Path, found: Alike, rows: DataFrame | None, out: Path) -> None:
     from hilum.image.write import write_png
     from hilum.serve.similar import draw_similar
 
     paths = {} if rows is None else dict(zip(rows["case_id"], rows["path"], strict=True))
-    write_png(out, draw_similar(film, found.similar, paths))
+    write_png(out, draw_similar(film, found.similar, paths, reader.labels))
 
 
 def _say(reader: Reader, film: Path, found: Alike, as_json: bool) -> None:
@@ -195,14 +195,18 @@ def _say(reader: Reader, film: Path, found: Alike, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from hilum.serve.similar import known_of
+
     console = Console(highlight=False)
     if found.reason:
         how = "placed all the same" if found.forced else "not read"
         console.print(f"{printable(film)}: {how}: {found.reason}", markup=False, soft_wrap=True)
     if found.similar:
-        table = Table("distance", "film", "reference standard", title=f"Like {film.name}")
+        table = Table(title=f"Like {film.name}")
+        for column in ("distance", "film", "reference standard"):
+            table.add_column(column, overflow="fold")
         for one in found.similar:
-            known = [f"{name}: {'yes' if value else 'no'}" for name, value in one.labels.items()]
-            table.add_row(f"{one.distance:.3f}", one.case_id, ", ".join(known) or "unknown")
+            known = ", ".join(known_of(one, reader.labels))
+            table.add_row(f"{one.distance:.3f}", one.case_id, known or "unknown")
         console.print(table)
     console.print(f"{reader.bundle.identity}. {RESEARCH_USE}", markup=False)

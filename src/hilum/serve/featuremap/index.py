@@ -16,7 +16,7 @@ from hilum.core.errors import CohortError
 from hilum.core.extras import require
 from hilum.core.files import atomic_path, sha256_of
 from hilum.judge.neighbors import PLACES, Agreement, agreement
-from hilum.serve.featuremap.gather import choose_films, gather
+from hilum.serve.featuremap.gather import choose_films, gather, owners
 from hilum.serve.reader import Reader
 
 AXES = (16, 32, 48)
@@ -154,12 +154,6 @@ def _measured(
         if (split == side).any()
         for one in agreement(placed, table, split == side, known, folds=folds, seed=seed)
     ]
-
-
-def owners(rows: pd.DataFrame) -> pd.Series:
-    """Return whose film each is: group, else patient, else the film itself."""
-    owner = rows["group"].where(rows["group"] != "", rows["patient_id"])
-    return owner.where(owner != "", rows["case_id"])
 
 
 def _index(space: Space, embedding: NDArray[np.float32], rows: pd.DataFrame, model: str) -> Index:
