@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "calibrate": ("calibrate", ONE_MODEL),
     "audit": ("audit", ONE_MODEL),
     "map": ("map", ONE_MODEL),
+    "fit-severity": ("fit_severity", ONE_MODEL),
     "bundle": ("bundle", ONE_MODEL),
     "reproduce": ("reproduce", ONE_MODEL),
     "doctor": ("doctor", THE_REST),
