@@ -108,9 +108,7 @@ def open_opacities(root: Path, threads: int | None = 1) -> OpacitySegmenter | No
     return OpacitySegmenter(root, threads)
 
 
-def place(
-    logits: NDArray[np.float32], preprocess: Preprocess, lungs: Lungs
-) -> NDArray[np.float32]:
+def place(logits: NDArray[np.float32], preprocess: Preprocess, lungs: Lungs) -> NDArray[np.float32]:
     """Bring logits of a network's input onto the square that the lungs lie on.
 
     Args:
