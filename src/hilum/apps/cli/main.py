@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "cohort": ("cohort", ONE_MODEL),
     "split": ("split", ONE_MODEL),
     "train": ("train", ONE_MODEL),
+    "train-opacities": ("train_opacities", ONE_MODEL),
     "compare": ("compare", ONE_MODEL),
     "evaluate": ("evaluate", ONE_MODEL),
     "calibrate": ("calibrate", ONE_MODEL),
