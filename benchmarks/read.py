@@ -40,7 +40,10 @@ def main() -> None:
             print(f"\n{name}: {len(films)} different films")
             _child("stages", films=films, bundle=options.bundle, folder=folder)
             for count in options.counts:
-                _child("stream", films=films, count=count, bundle=options.bundle)
+                _child("stream", films=films, count=count, bundle=options.bundle, details=False)
+            _child(
+                "stream", films=films, count=options.counts[0], bundle=options.bundle, details=True
+            )
         _starts(next(iter(sets.values()))[0], options)
 
 
@@ -154,19 +157,20 @@ def _timed(name: str, count: int, work: Callable[[], Any]) -> Any:
     return result
 
 
-def _stream(films: list[str], count: int, bundle: str | None) -> None:
+def _stream(films: list[str], count: int, bundle: str | None, details: bool) -> None:
     """Print films a second and peak memory of one call."""
     from hilum.serve.reader import load_bundle
 
     paths = list(itertools.islice(itertools.cycle(films), count))
     reader = load_bundle(bundle)
     wall, cpu = perf_counter(), process_time()
-    for reading in reader.read_many(paths):
+    for reading in reader.read_many(paths, details=details):
         reading.model_dump_json()
     wall, cpu = perf_counter() - wall, process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"  {len(paths):5} in one call: {len(paths) / wall:6.1f} films/s, peak {peak:.0f} MB"
+        f"  {len(paths):5} in one call{' with details' if details else ''}: "
+        f"{len(paths) / wall:6.1f} films/s, peak {peak:.0f} MB"
         f"   (CPU {1000 * cpu / len(paths):.1f} ms/film, {cpu / wall:.2f} cores used)"
     )
 
@@ -181,6 +185,16 @@ def _starts(film: str, options: argparse.Namespace) -> None:
         "hilum --help": [python, "-m", "hilum", "--help"],
         "hilum read one film": [python, "-m", "hilum", "read", *bundle, film],
         "... --json": [python, "-m", "hilum", "read", "--json", *bundle, film],
+        "... --json --details": [
+            python,
+            "-m",
+            "hilum",
+            "read",
+            "--json",
+            "--details",
+            *bundle,
+            film,
+        ],
     }
     print(f"\nwhole processes, median of {options.repeats}")
     for name, command in commands.items():

@@ -56,7 +56,7 @@ def test_zones_are_thirds_that_share_no_pixel_and_miss_none():
     lung = _lungs(RIGHT).mask
     zones = split_zones(lung)
     assert list(zones) == [Zone.UPPER, Zone.MIDDLE, Zone.LOWER]
-    assert (np.sum([mask for mask in zones.values()], axis=0) == lung).all()
+    assert (np.sum(list(zones.values()), axis=0) == lung).all()
     assert {int(mask.sum()) for mask in zones.values()} == {24 * 30}
     assert not any(mask.any() for mask in split_zones(np.zeros_like(lung)).values())
 

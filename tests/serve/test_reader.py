@@ -14,6 +14,7 @@ from hilum.core.radiograph import Radiograph
 from hilum.core.reading import RESEARCH_USE, Reading, Status
 from hilum.serve.inputs import find_films
 from hilum.serve.reader import Reader, load_bundle
+from hilum.serve.session import Answer
 
 FITS = ("stretch", "pad", "crop")
 
@@ -93,9 +94,9 @@ def test_an_operating_point_must_exist_before_anything_is_opened(reader):
 
 def test_a_network_that_answers_nan_gives_an_error_row(reader, films, monkeypatch):
     def nan(inputs):
-        return np.full((len(inputs), 2), np.nan, np.float32), None
+        return [Answer(np.full(2, np.nan, np.float32), None, None)] * len(inputs)
 
-    monkeypatch.setattr(reader._session, "run", nan)
+    monkeypatch.setattr(reader._session, "answers", nan)
     reading = reader.read(films / "a.png")
     assert reading.status is Status.ERROR
     assert "nan" in (reading.reason or "")

@@ -114,6 +114,31 @@ class Preprocess(Config):
         film[rows, columns] = self._from_square(heatmap, inside)
         return film
 
+    def window(
+        self, shape: tuple[int, int], lungs: Lungs | None = None
+    ) -> tuple[float, float, float, float]:
+        """Return the part of a film that the network's input shows.
+
+        Args:
+            shape: (height, width) of the film, in pixels.
+            lungs: those that ``square`` was given.
+
+        Returns:
+            (left, top, width, height) in pixels of the film; with "pad" it reaches beyond it.
+        """
+        rows, columns = slice(0, shape[0]), slice(0, shape[1])
+        if self.region in ("lung-field", "lungs-only"):
+            rows, columns = self._crop(shape, _given(lungs, self.region))
+        left, top = columns.start, rows.start
+        width, height = columns.stop - left, rows.stop - top
+        if self.fit == "stretch":
+            return left, top, width, height
+        side = max(height, width) if self.fit == "pad" else min(height, width)
+        # as _fit cuts and fills: the odd pixel lies at the end
+        away = 1 if self.fit == "crop" else -1
+        across, down = abs(width - side) // 2, abs(height - side) // 2
+        return left + away * across, top + away * down, side, side
+
     def _crop(self, shape: tuple[int, int], lungs: Lungs) -> tuple[slice, slice]:
         height, width = shape
         top, left, bottom, right = lungs.box(self.margin)

@@ -7,6 +7,7 @@ geometric ones are composed into one matrix a film and applied by one resampling
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -103,6 +104,49 @@ def augment_with_mask(
         films = _move(films, matrices)
         masks = (_move(masks, matrices, padding="zeros") > 0.5).to(masks.dtype)
     return _change_grey(films, draws, augmentation, generator), masks
+
+
+def augment_with_boxes(
+    films: Tensor,
+    boxes: Sequence[Tensor],
+    augmentation: Augmentation,
+    generator: torch.Generator,
+    *,
+    visible: float = 0.25,
+) -> tuple[Tensor, list[Tensor]]:
+    """Change films at random, and move their boxes along with them.
+
+    Args:
+        films: float32 (N, 1, S, S) in [0, 1].
+        boxes: of each film, float32 (k, 4): left, top, right, bottom, as fractions of the side.
+        augmentation, generator: as for ``augment``; what pastes markers and borders is left out.
+        visible: a box of which less than this share remains on the film is dropped.
+
+    Returns:
+        The films as ``augment`` gives them; upright boxes around the moved ones, cut at the border.
+    """
+    draws = torch.rand(len(films), _DRAWS, generator=generator, device=films.device)
+    moved = list(boxes)
+    if augmentation.moves:
+        matrices = _matrices(draws, augmentation)
+        films = _move(films, matrices)
+        pairs = zip(boxes, matrices, strict=True)
+        moved = [_move_boxes(each, matrix, visible) for each, matrix in pairs]
+    return _change_grey(films, draws, augmentation, generator), moved
+
+
+def _move_boxes(boxes: Tensor, matrix: Tensor, visible: float) -> Tensor:
+    corners = 2 * boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2) - 1
+    # the matrix leads from the new film to the old one; corners go the other way
+    found = (corners - matrix[:, 2]) @ torch.linalg.inv(matrix[:, :2]).T / 2 + 0.5
+    whole = torch.cat([found.amin(1), found.amax(1)], dim=1)
+    cut = whole.clamp(0, 1)
+    kept = _areas(cut) >= visible * _areas(whole)
+    return cut[kept & (_areas(cut) > 0)]
+
+
+def _areas(boxes: Tensor) -> Tensor:
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def _matrices(draws: Tensor, augmentation: Augmentation) -> Tensor:

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +31,11 @@ from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Finding, Reading, Status
 from hilum.image.lungs import Lungs
 from hilum.serve.attribution import in_lung_share
+from hilum.serve.details import Detailer
 from hilum.serve.film import Film, open_film
 from hilum.serve.findings import check_prevalence, choose_points, findings_of
 from hilum.serve.prefetch import batches, prefetch
-from hilum.serve.session import Evidence, Logits, Session
+from hilum.serve.session import Answer, Evidence, Logits, Session
 
 BATCH = 16
 """Films in one inference; larger batches gain nothing on a CPU and cost memory."""
@@ -53,6 +56,16 @@ class Examined:
     radiograph: Radiograph | None = None
     evidence: Evidence | None = None
     lungs: Lungs | None = None
+
+
+class _Asked(NamedTuple):
+    """What a caller wants to know of films: the arguments of ``Reader.examine``."""
+
+    operating_point: str | None = None
+    prevalence: float | None = None
+    force: bool = False
+    details: bool = False
+    keep: bool = False
 
 
 class Reader:
@@ -79,6 +92,11 @@ class Reader:
         self.segmenter = _segmenter(bundle)
         self.gate = _gate(bundle, self.segmenter)
         self._session = Session(bundle, threads)
+
+    @cached_property
+    def details(self) -> Detailer:
+        """What says more of a film than its findings; loaded when it is first asked for."""
+        return Detailer(self.bundle)
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -115,6 +133,7 @@ class Reader:
         operating_point: str | None = None,
         prevalence: float | None = None,
         force: bool = False,
+        details: bool = False,
     ) -> Reading:
         """Read one film.
 
@@ -124,6 +143,7 @@ class Reader:
             prevalence: share of positives where the film comes from, in (0, 1); the probability is
                 restated for it. None leaves it at that of the calibration's cases.
             force: read a film all the same that the gate refuses; its reading says so.
+            details: say where the sign is, how much of the lungs it covers, what resembles it.
 
         Returns:
             The reading; its ``status`` is ``read``, ``refused`` or ``error``, with a reason.
@@ -131,9 +151,9 @@ class Reader:
         Raises:
             ConfigError: the bundle has no operating point of that name.
         """
-        self._check(operating_point, prevalence)
-        film = open_film(path, self.preprocess, self.segmenter, self.gate, keep=False, force=force)
-        return self._examine([film], operating_point, prevalence)[0].reading
+        asked = _Asked(operating_point, prevalence, force, details)
+        self._check(asked)
+        return self._examine([self._open(path, asked)], asked)[0].reading
 
     def read_many(
         self,
@@ -142,6 +162,7 @@ class Reader:
         operating_point: str | None = None,
         prevalence: float | None = None,
         force: bool = False,
+        details: bool = False,
         batch_size: int = BATCH,
         workers: int | None = None,
     ) -> Iterator[Reading]:
@@ -149,7 +170,7 @@ class Reader:
 
         Args:
             paths: films; each gives exactly one reading.
-            operating_point, prevalence, force: as in ``read``.
+            operating_point, prevalence, force, details: as in ``read``.
             batch_size: films in one inference.
             workers: threads that open films ahead; None for one a core.
 
@@ -161,6 +182,7 @@ class Reader:
             operating_point=operating_point,
             prevalence=prevalence,
             force=force,
+            details=details,
             batch_size=batch_size,
             workers=workers,
         )
@@ -173,6 +195,7 @@ class Reader:
         operating_point: str | None = None,
         prevalence: float | None = None,
         force: bool = False,
+        details: bool = False,
         keep: bool = False,
         batch_size: int = BATCH,
         workers: int | None = None,
@@ -180,23 +203,19 @@ class Reader:
         """Read films as ``read_many`` does, with evidence maps, lungs and, if asked, the films.
 
         Args:
-            paths, operating_point, prevalence, force, batch_size, workers: as in ``read_many``.
+            paths, operating_point, prevalence, force, details, batch_size, workers: as in
+                ``read_many``.
             keep: hand over each ``Radiograph`` as well, for a report or an overlay.
         """
-        self._check(operating_point, prevalence)
+        asked = _Asked(operating_point, prevalence, force, details, keep)
+        self._check(asked)
         films = prefetch(
-            lambda path: open_film(
-                path, self.preprocess, self.segmenter, self.gate, keep=keep, force=force
-            ),
+            lambda path: self._open(path, asked),
             paths,
             workers=workers or cores(),
             ahead=2 * batch_size,
         )
-        return (
-            one
-            for batch in batches(films, batch_size)
-            for one in self._examine(batch, operating_point, prevalence)
-        )
+        return (one for batch in batches(films, batch_size) for one in self._examine(batch, asked))
 
     def heatmap(self, radiograph: Radiograph, label: Label | str) -> NDArray[np.float32]:
         """Return the evidence for one label, in film coordinates.
@@ -248,42 +267,50 @@ class Reader:
         place = self.labels.index(Label(label))
         return self.preprocess.to_film(evidence[place], shape, lungs)
 
-    def _check(self, operating_point: str | None, prevalence: float | None) -> None:
+    def _check(self, asked: _Asked) -> None:
         """Raise ``ConfigError`` before the first film is opened, not after it."""
-        choose_points(self.bundle.manifest, operating_point)
-        check_prevalence(self.bundle.manifest, prevalence)
+        choose_points(self.bundle.manifest, asked.operating_point)
+        check_prevalence(self.bundle.manifest, asked.prevalence)
 
-    def _examine(
-        self, films: list[Film], operating_point: str | None, prevalence: float | None
-    ) -> list[Examined]:
+    def _open(self, path: str | Path, asked: _Asked) -> Film:
+        keep = asked.keep or asked.details
+        return open_film(
+            path, self.preprocess, self.segmenter, self.gate, keep=keep, force=asked.force
+        )
+
+    def _examine(self, films: list[Film], asked: _Asked) -> list[Examined]:
         """Judge opened films in one inference; keep their order."""
         started = perf_counter()
         sound = [film.inputs for film in films if film.inputs is not None]
-        logits, evidence = self.run(np.stack(sound)) if sound else (None, None)
+        answers = iter(self._session.answers(np.stack(sound)) if sound else ())
         each_ms = (perf_counter() - started) * 1000 / max(len(sound), 1)
-        examined, row = [], 0
+        examined = []
         for film in films:
-            if film.inputs is None or logits is None:
-                examined.append(Examined(self._unread(film), film.radiograph, lungs=film.lungs))
-                continue
-            maps = None if evidence is None else evidence[row]
-            reading = self._reading(film, logits[row], maps, operating_point, prevalence, each_ms)
-            examined.append(Examined(reading, film.radiograph, maps, film.lungs))
-            row += 1
+            answer = next(answers) if film.inputs is not None else None
+            examined.append(self._one(film, answer, asked, each_ms))
         return examined
 
-    def _reading(
-        self,
-        film: Film,
-        logits: Logits,
-        evidence: Evidence | None,
-        operating_point: str | None,
-        prevalence: float | None,
-        each_ms: float,
-    ) -> Reading:
-        if not np.isfinite(logits).all():
-            return self._unread(film.failed(f"the network answered {logits.tolist()}"))
-        findings = findings_of(self.bundle.manifest, logits, operating_point, prevalence)
+    def _one(self, film: Film, answer: Answer | None, asked: _Asked, each_ms: float) -> Examined:
+        started = perf_counter()
+        radiograph = film.radiograph if asked.keep else None
+        if answer is None or not np.isfinite(answer.logits).all():
+            if answer is not None:
+                film = film.failed(f"the network answered {answer.logits.tolist()}")
+            return Examined(self._unread(film), radiograph, lungs=film.lungs)
+        reading = self._reading(film, answer, asked)
+        details = self.details.describe(film, answer) if asked.details else None
+        elapsed_ms = film.elapsed_ms + each_ms + (perf_counter() - started) * 1000
+        reading = reading.model_copy(
+            update={"details": details, "elapsed_ms": round(elapsed_ms, 2)}
+        )
+        return Examined(reading, radiograph, answer.evidence, film.lungs)
+
+    def _reading(self, film: Film, answer: Answer, asked: _Asked) -> Reading:
+        findings = findings_of(
+            self.bundle.manifest, answer.logits, asked.operating_point, asked.prevalence
+        )
+        if answer.evidence is not None:
+            findings = self._attributed(findings, answer.evidence, film)
         return Reading(
             path=film.path,
             status=Status.READ,
@@ -291,9 +318,9 @@ class Reader:
             hint=film.hint or None,
             refusal=film.refusal,
             forced=film.forced,
-            findings=findings if evidence is None else self._attributed(findings, evidence, film),
+            findings=findings,
             bundle=self.bundle.identity,
-            elapsed_ms=round(film.elapsed_ms + each_ms, 2),
+            elapsed_ms=film.elapsed_ms,
             film=film.facts,
             history=film.history,
             notes=film.notes,

@@ -20,7 +20,10 @@ from hilum.core.files import write_text
 from hilum.core.reading import Status
 from hilum.page.render import data_uri, render
 from hilum.serve.heatmap import AGAINST, FOR, OPACITY, limit_of, overlay, thumbnail
+from hilum.serve.marks import STYLES, layers_of, marks_of, share
 from hilum.serve.reader import Examined, Reader
+from hilum.serve.sketch import HEIGHT, WIDTH, zone_shapes
+from hilum.serve.words import SCALES, known_labels, region
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 SIDE = 512
@@ -65,12 +68,16 @@ class Report:
         reading = examined.reading
         shown = examined.radiograph is not None and self._pictured < MAX_PICTURED
         self._pictured += shown
+        marks = marks_of(reading.details) if shown else ()
         self._films.append(
             {
                 "reading": reading,
                 "name": Path(reading.path).name,
                 "picture": self._film(examined) if shown else None,
                 "heatmaps": self._heatmaps(examined) if shown else [],
+                "marks": marks,
+                "layers": layers_of(marks),
+                "zones": zone_shapes(reading.details.affected) if reading.details else (),
                 "facts": {k: v for k, v in reading.film.items() if k not in NOT_SHOWN},
             }
         )
@@ -95,6 +102,12 @@ class Report:
             hilum_version=version("hilum"),
             legend=_legend(),
             max_pictured=MAX_PICTURED,
+            styles=STYLES,
+            scales=SCALES,
+            sketch=(WIDTH, HEIGHT),
+            share=share,
+            region=region,
+            known_labels=known_labels,
         )
 
     def write(self, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,20 @@ Logits = NDArray[np.float32]
 Evidence = NDArray[np.float32]
 
 EMBEDDING = "embedding"
+
+
+class Answer(NamedTuple):
+    """What the network says of one film.
+
+    Attributes:
+        logits: float32 (L,).
+        evidence: float32 (L, h, w), or None without that output.
+        embedding: float32 (E,), or None without that output.
+    """
+
+    logits: Logits
+    evidence: Evidence | None
+    embedding: NDArray[np.float32] | None
 
 
 class Session:
@@ -57,6 +73,18 @@ class Session:
         if EMBEDDING not in self._graph.outputs:
             return None
         return self._graph.run(inputs, [EMBEDDING])[0]
+
+    def answers(self, inputs: NDArray[np.float32]) -> list[Answer]:
+        """Run the network once for all of its outputs; return them film by film.
+
+        Raises:
+            BundleError: the network failed on this batch.
+        """
+        named = [*self._outputs, *({EMBEDDING} & self._graph.outputs.keys())]
+        found = dict(zip(named, self._graph.run(inputs, named), strict=True))
+        nothing = [None] * len(inputs)
+        rows = (found["logits"], found.get("evidence", nothing), found.get(EMBEDDING, nothing))
+        return [Answer(*row) for row in zip(*rows, strict=True)]
 
 
 def _check(graph: Graph, bundle: Bundle) -> None:

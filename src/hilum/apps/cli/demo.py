@@ -70,7 +70,7 @@ def _read(reader: Reader, films: list[Path], out: Path) -> Path:
     table = Table(reader.bundle)
     intro = f"{WHAT_IS_VIRTUAL} {WHAT_TO_MIND}"
     report = Report(reader, title="Demo: five virtual radiographs", intro=intro)
-    for examined in reader.examine(films, keep=True):
+    for examined in reader.examine(films, details=True, keep=True):
         table.add(examined)
         report.add(examined)
     table.close()

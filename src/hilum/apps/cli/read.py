@@ -1,4 +1,4 @@
-"""``hilum read``: films in, readings out; as a table, as JSON lines, as a page, as overlays."""
+"""``hilum read``: films in, readings out; as a table, JSON lines, a page, a PDF, overlays."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hilum.core.errors import EXIT_SOME_NOT_READ
 
 if TYPE_CHECKING:
-    from hilum.apps.cli.sinks import Sink
+    from hilum.apps.cli.sinks import Paper, Sink
     from hilum.serve.reader import Examined, Reader
 
 
@@ -38,9 +38,24 @@ def read(
     html: Annotated[
         Path | None, typer.Option("--html", help="Write one self-contained page to this file.")
     ] = None,
+    pdf: Annotated[
+        Path | None,
+        typer.Option(
+            "--pdf", help="Write a PDF page a film: NAME.pdf for one file, else a folder of files."
+        ),
+    ] = None,
+    paper: Annotated[
+        Literal["A4", "Letter"], typer.Option("--paper", help="Size of the pages of --pdf.")
+    ] = "A4",
     heatmap: Annotated[
         Path | None, typer.Option("--heatmap", help="Write an overlay PNG a label to this folder.")
     ] = None,
+    details: Annotated[
+        bool,
+        typer.Option(
+            "--details", help="Say where, how much, how severe, and what resembles it; slower."
+        ),
+    ] = False,
     operating_point: Annotated[
         str | None,
         typer.Option(help="Threshold that says 'present'; see 'hilum bundle show'."),
@@ -65,35 +80,52 @@ def read(
     the bundle was calibrated on, or for your --prevalence; where the bundle
     has no calibration it equals the score: it ranks films, and is no
     frequency. A film may be "indeterminate": neither answer can be ruled out.
+
+    With --details a reading also says where the lungs and the opacities lie,
+    what share of each lung and zone is opaque, severity scores of the
+    literature ("research score") and the most similar films that the model
+    was trained on, as far as the bundle carries the parts for it. --html and
+    --pdf imply it. A page of the PDF names the film's file, not its folders.
+    Into a folder go NAME.pdf, also for films that were refused.
     Exit code 0: all were read; 3: some were not.
 
-    [bold]Example:[/bold] hilum read ward/ film.dcm --html report.html --heatmap overlays/
+    [bold]Example:[/bold] hilum read ward/ film.dcm --html report.html --pdf ward.pdf
     """
     from hilum.serve.inputs import find_films
     from hilum.serve.reader import BATCH, load_bundle
 
     films = find_films(paths)
     reader = load_bundle(bundle)
-    keep = html is not None or heatmap is not None
+    keep = any(each is not None for each in (html, pdf, heatmap))
     examined = reader.examine(
         films,
         operating_point=operating_point,
         prevalence=prevalence,
         force=force,
+        details=details or html is not None or pdf is not None,
         keep=keep,
         batch_size=4 if keep else BATCH,
     )
-    counts = _pour(examined, len(films), _sinks(reader, as_json, html, heatmap))
+    counts = _pour(examined, len(films), _sinks(reader, as_json, html, pdf, paper, heatmap))
     if counts["read"] < len(films):
         raise typer.Exit(EXIT_SOME_NOT_READ)
 
 
-def _sinks(reader: Reader, as_json: bool, html: Path | None, heatmap: Path | None) -> list[Sink]:
+def _sinks(
+    reader: Reader,
+    as_json: bool,
+    html: Path | None,
+    pdf: Path | None,
+    paper: Paper,
+    heatmap: Path | None,
+) -> list[Sink]:
     from hilum.apps.cli import sinks
 
     chosen: list[Sink] = [sinks.JsonLines() if as_json else _table(reader)]
     if html is not None:
         chosen.append(sinks.Page(reader, html))
+    if pdf is not None:
+        chosen.append(sinks.Sheets(reader, pdf, paper))
     if heatmap is not None:
         chosen.append(sinks.Overlays(reader, heatmap))
     return chosen

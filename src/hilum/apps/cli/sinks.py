@@ -5,12 +5,17 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import typer
 
 from hilum.core.reading import Finding
 from hilum.serve.reader import Examined, Reader
+
+if TYPE_CHECKING:
+    from hilum.serve.pdf import PdfReport
+
+Paper = Literal["A4", "Letter"]
 
 
 class Sink(Protocol):
@@ -54,6 +59,41 @@ class Page:
         typer.echo(f"wrote {self._path}", err=True)
 
 
+class Sheets:
+    """The PDF report: one file with a page a film, or a folder with a file a film."""
+
+    def __init__(self, reader: Reader, path: Path, page: Paper) -> None:
+        self._reader = reader
+        self._path = path
+        self._page = page
+        self._names: Counter[str] = Counter()
+        self._written = 0
+        self._one: PdfReport | None = None
+        if path.suffix.lower() == ".pdf" and not path.is_dir():
+            from hilum.serve.pdf import PdfReport
+
+            self._one = PdfReport(reader, page=page)
+
+    def add(self, examined: Examined) -> None:
+        """Add the page of one film, read or not."""
+        from hilum.serve.pdf import write_pdf
+
+        self._written += 1
+        if self._one is not None:
+            self._one.add(examined)
+            return
+        stem = _unique(self._names, Path(examined.reading.path).stem)
+        write_pdf(self._path / f"{stem}.pdf", examined, self._reader, page=self._page)
+
+    def close(self) -> None:
+        """Write the one file; say what was written."""
+        if self._one is not None and self._written:
+            self._one.write(self._path)
+            typer.echo(f"wrote {self._path}: {self._written} pages", err=True)
+        elif self._one is None:
+            typer.echo(f"wrote {self._written} PDF files to {self._path}", err=True)
+
+
 class Overlays:
     """A PNG for each film and label: the film with the evidence over it."""
 
@@ -68,7 +108,7 @@ class Overlays:
         """Write the overlays of one film."""
         if examined.radiograph is None or examined.evidence is None:
             return
-        stem = self._unique(Path(examined.reading.path).stem)
+        stem = _unique(self._names, Path(examined.reading.path).stem)
         for finding in examined.reading.findings:
             self._write(examined, finding, self._folder / f"{stem}.{finding.label}.png")
 
@@ -91,8 +131,9 @@ class Overlays:
         write_png(path, with_legend(overlay(film.pixels, heatmap, limit), title, limit))
         self._written += 1
 
-    def _unique(self, stem: str) -> str:
-        """Number films of one name from different folders: film, film-2, film-3."""
-        self._names[stem] += 1
-        number = self._names[stem]
-        return stem if number == 1 else self._unique(f"{stem}-{number}")
+
+def _unique(names: Counter[str], stem: str) -> str:
+    """Number films of one name from different folders: film, film-2, film-3."""
+    names[stem] += 1
+    number = names[stem]
+    return stem if number == 1 else _unique(names, f"{stem}-{number}")

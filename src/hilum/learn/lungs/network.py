@@ -1,26 +1,15 @@
-"""LungNetwork: a U-Net (Ronneberger et al., MICCAI 2015) on the front of EfficientNet-Lite0.
-
-The encoder is the package's ImageNet network up to its last layer at a sixteenth of the side; the
-decoder is MONAI's. What lies deeper would triple the size and knows nothing of edges.
-"""
+"""LungNetwork: the U-Net that finds the lungs of a film."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import torch
-from monai.networks.nets.flexible_unet import UNetDecoder
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from hilum.learn.networks.efficientnet_lite import grey_efficientnet_lite0
+from hilum.learn.networks.unet import TAKEN, Lite0UNet
 
-_TAKEN = {0: 16, 2: 24, 4: 40, 10: 112}
-"""Block of the encoder -> channels, at 1/2, 1/4, 1/8 and 1/16 of the side."""
-
-_DECODER = (64, 32, 16)
-
-EMBEDDING = 2 * _TAKEN[10]
+EMBEDDING = 2 * TAKEN[10]
 """Length of the embedding: mean and maximum of the deepest features."""
 
 
@@ -36,7 +25,7 @@ class LungOutput(NamedTuple):
     embedding: Tensor
 
 
-class LungNetwork(nn.Module):
+class LungNetwork(Lite0UNet):
     """Segments the lungs of a film.
 
     Args:
@@ -45,39 +34,10 @@ class LungNetwork(nn.Module):
     """
 
     def __init__(self, size: int, *, pretrained: bool = True) -> None:
-        super().__init__()
-        network = grey_efficientnet_lite0(size, pretrained=pretrained)
-        self.stem = nn.Sequential(network._conv_stem, network._bn0, nn.ReLU6())
-        self.blocks = nn.ModuleList(list(network._blocks)[: max(_TAKEN) + 1])
-        self.decoder = UNetDecoder(
-            spatial_dims=2,
-            encoder_channels=tuple(_TAKEN.values()),
-            decoder_channels=_DECODER,
-            act="relu",
-            norm=("batch", {"eps": 1e-3, "momentum": 0.1}),
-            dropout=0.0,
-            bias=False,
-            upsample="nontrainable",
-            interp_mode="bilinear",
-            pre_conv="default",
-            align_corners=None,
-            is_pad=False,
-        )
-        self.head = nn.Conv2d(_DECODER[-1], 1, kernel_size=3, padding=1)
+        super().__init__(size, 1, pretrained=pretrained)
 
     def forward(self, films: Tensor) -> LungOutput:
         """Segment standardised films, float (N, 1, S, S)."""
-        features = self._encode(films)
-        half = self.head(self.decoder(features, skip_connect=len(_DECODER) - 1))
-        lungs = functional.interpolate(half, scale_factor=2.0, mode="bilinear")
-        deepest = features[-1]
+        lungs, deepest = self.segment(films)
         embedding = torch.cat([deepest.mean((2, 3)), deepest.amax((2, 3))], dim=1)
         return LungOutput(lungs, embedding)
-
-    def _encode(self, films: Tensor) -> list[Tensor]:
-        features, taken = self.stem(films), []
-        for place, block in enumerate(self.blocks):
-            features = block(features)
-            if place in _TAKEN:
-                taken.append(features)
-        return taken

@@ -81,9 +81,14 @@ def build_efficientnet_lite0(
     return EvidenceNetwork(_Features(network, frozen_blocks), _WIDTH, labels, dropout)
 
 
+def lite0(size: int, *, pretrained: bool) -> Any:
+    """Return the package's whole network, three channels, for those who take it apart."""
+    return _lite0(size, pretrained=pretrained, drop_connect_rate=0.0, batch_norm_momentum=0.9)
+
+
 def grey_efficientnet_lite0(size: int, *, pretrained: bool) -> Any:
     """Return the package's whole network, its stem summed up for one channel."""
-    network = _lite0(size, pretrained=pretrained, drop_connect_rate=0.0, batch_norm_momentum=0.9)
+    network = lite0(size, pretrained=pretrained)
     _to_grey(network._conv_stem)
     return network
 

@@ -1,0 +1,257 @@
+"""``hilum fit-severity``: severity models for a bundle, and tables of what they are worth."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hilum.bundle.opacities import OpacitySegmenter
+    from hilum.bundle.severity import SeverityModels
+    from hilum.judge.severity import SeveritySettings
+    from hilum.judge.severity_study import Films, Study
+    from hilum.serve.reader import Reader
+    from hilum.serve.severity import Gathered
+
+
+def register(app: typer.Typer, panel: str) -> None:
+    """Add the verb to the command line."""
+    app.command("fit-severity", rich_help_panel=panel)(fit_severity)
+
+
+def fit_severity(
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="Bundle folder, or 'default' for the built-in.")
+    ],
+    cases: Annotated[
+        Path, typer.Argument(metavar="CASES.csv", help="Cases table with a column 'scores'.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for what is made.")],
+    opacities: Annotated[
+        Path | None,
+        typer.Option(help="Folder with opacities.onnx and .json. Default: that of the bundle."),
+    ] = None,
+    normals: Annotated[
+        int, typer.Option(min=0, help="Normal films of each collection, at most.")
+    ] = 100,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of patients.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the tables as JSON.")] = False,
+) -> None:
+    """Fit severity scores on what a bundle's networks make of films that readers scored.
+
+    Geographic extent (0-8), opacity (0-6) and Brixia (0-18) are regressed on
+    the embeddings of classifier and lung network, grey in six zones and the
+    extents of opacities, cross-validated by patient, beside how far two readers
+    agree on the same films. Films without a finding stand for 0. Writes
+    severity.json for the bundle, estimates.csv (one row a film, cross-fitted)
+    and four tables: severity.csv, severity-readers.csv, severity-normals.csv
+    and severity-elsewhere.csv. Needs scores of at least 20 patients for each
+    scale.
+
+    [bold]Example:[/bold] hilum fit-severity default cases.csv -o out/severity
+    """
+    from hilum.core.extras import require
+
+    require("evaluate")
+    from hilum.bundle.opacities import open_opacities
+    from hilum.data.table import read_cases
+    from hilum.judge.severity import SeveritySettings
+    from hilum.judge.severity_study import study
+    from hilum.serve.reader import load_bundle
+    from hilum.serve.severity import gather_features
+
+    settings = SeveritySettings(bootstrap=bootstrap, seed=seed)
+    reader = load_bundle(bundle, threads=1)
+    segmenter = open_opacities(opacities or reader.bundle.root)
+    chosen = _choose(read_cases(cases), normals, seed)
+    paths = {case: Path(path) for case, path in zip(chosen["case_id"], chosen["path"], strict=True)}
+    gathered = gather_features(reader, paths, segmenter)
+    films = _films(chosen, gathered, reader, segmenter)
+    found = study(films, settings, _watched)
+    models = _pack(found, reader, segmenter, settings, gathered)
+    _write(out, models, found, films)
+    if as_json:
+        tables = {name: _rows(table) for name, table in found.tables.items()}
+        typer.echo(json.dumps(tables | {"not_read": gathered.not_read}, indent=2, allow_nan=False))
+    else:
+        _say(found, gathered, out)
+
+
+def _choose(cases: pd.DataFrame, normals: int, seed: int) -> pd.DataFrame:
+    """Take the scored films, normal ones of each collection, and those read for opacities."""
+    import numpy as np
+    import pandas as pd
+
+    from hilum.core.case import LABEL_COLUMNS
+
+    cases = cases.reindex(columns=[*cases.columns, *set(LABEL_COLUMNS) - set(cases.columns)])
+    scored = (cases["scores"] != "").to_numpy()
+    opaque = cases["lung-opacity"].astype("float64").where(~scored)
+    clear = (cases["no-finding"] == 1) & (cases["covid-19"] != 1) & opaque.isna() & ~scored
+    picked = [
+        part.sample(min(normals, len(part)), random_state=seed)
+        for _, part in cases[clear.to_numpy()].groupby("cohort")
+    ]
+    rows = pd.concat([cases[scored], *picked, cases[opaque.notna().to_numpy()]]).sort_index()
+    group = rows["group"].where(rows["group"] != "", rows["patient_id"])
+    return rows.assign(
+        group=group,
+        normal=np.isin(rows.index, np.concatenate([[-1], *(part.index for part in picked)])),
+        opaque=opaque.loc[rows.index],
+        box_area=[_area(text) for text in rows["boxes"]],
+    )
+
+
+def _area(text: str) -> float:
+    """Area of the boxes around opacities, in pixels of the file; 0 where none was drawn."""
+    boxes = json.loads(text) if text else []
+    return float(sum(b["width"] * b["height"] for b in boxes if b["label"] == "lung-opacity"))
+
+
+def _films(
+    chosen: pd.DataFrame,
+    gathered: Gathered,
+    reader: Reader,
+    segmenter: OpacitySegmenter | None,
+) -> Films:
+    from hilum.judge.severity_study import SETS, Films, scores_of
+
+    names = list(SETS["all" if segmenter else "all but extents"])
+    ids, blocks = gathered.blocks(names)
+    table = chosen.set_index("case_id", drop=False).loc[ids].reset_index(drop=True)
+    marks = {"classifier never trained on": ~table["case_id"].isin(_trained_on(reader))}
+    if segmenter:
+        learned = _learned_from(segmenter)
+        unseen = ~table["case_id"].isin(learned) if learned else table["lesion_masks"] == ""
+        marks["opacity network never trained on"] = unseen
+    return Films(table.assign(**marks), scores_of(table), blocks)
+
+
+def _trained_on(reader: Reader) -> set[str]:
+    """Return the case_ids that the classifier was fitted on; none where the bundle is silent."""
+    import pandas as pd
+
+    path = reader.bundle.root / "splits.csv"
+    if not path.is_file():
+        return set()
+    splits = pd.read_csv(path, dtype=str)
+    return set(splits["case_id"][splits["split"] == "train"])
+
+
+def _learned_from(segmenter: OpacitySegmenter) -> set[str]:
+    """Return the case_ids that ``opacities.json`` says the network learned from, if it does."""
+    named = segmenter.spec.made.get("films")
+    return set(named) if isinstance(named, list) else set()
+
+
+def _pack(
+    found: Study,
+    reader: Reader,
+    segmenter: OpacitySegmenter | None,
+    settings: SeveritySettings,
+    gathered: Gathered,
+) -> SeverityModels:
+    from importlib.metadata import version
+
+    from hilum.bundle.severity import SeverityModels
+    from hilum.core.command import command_line
+    from hilum.core.details import Scale
+    from hilum.serve.severity import networks_of, pack_model
+
+    models = []
+    for fitted in found.fits.values():
+        question = fitted.question
+        films = int(question.scored.sum())
+        patients = len(set(question.owners[question.scored]))
+        for place, name in enumerate(question.names):
+            if name in set(Scale):
+                words = f"{films} films of {patients} patients scored by readers"
+                model = pack_model(
+                    Scale(name),
+                    fitted.model,
+                    place,
+                    half_width=round(float(fitted.half_widths[place]), 3),
+                    coverage=settings.coverage,
+                    films=films,
+                    patients=patients,
+                    fitted_on=f"{words}; {int(question.normal.sum())} normal films as 0",
+                )
+                models.append(model)
+    figures = found.tables["figures"]
+    kept = figures[figures["score"].isin(list(Scale)) & (figures["films"] == "all")]
+    return SeverityModels(
+        models=tuple(models),
+        made_for=networks_of(reader, segmenter),
+        made={
+            "command": command_line(),
+            "hilum": version("hilum"),
+            "bundle": reader.bundle.identity,
+            "settings": settings.model_dump(mode="json"),
+            "films_not_read": len(gathered.not_read),
+        },
+        measured={"cross-validated by patient": _rows(kept)},
+    )
+
+
+def _write(out: Path, models: SeverityModels, found: Study, films: Films) -> None:
+    from hilum.bundle.severity import SEVERITY
+    from hilum.core.files import atomic_path
+
+    models.write(out / SEVERITY)
+    estimates = found.estimates.round(3)
+    estimates.insert(0, "case_id", films.table["case_id"])
+    named = {"figures": "severity.csv"}
+    tables = {named.get(name, f"severity-{name}.csv"): each for name, each in found.tables.items()}
+    for name, table in {**tables, "estimates.csv": estimates}.items():
+        with atomic_path(out / name) as temporary:
+            table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return rows for JSON: NaN becomes null."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
+    return rows
+
+
+def _watched(steps: Iterable[Any]) -> Iterable[Any]:
+    from tqdm import tqdm
+
+    every_s = 0.5 if sys.stderr.isatty() else 10
+    return iter(tqdm(steps, unit="fit", delay=2, mininterval=every_s))
+
+
+def _say(found: Study, gathered: Gathered, out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from hilum.core.details import RESEARCH_SCORE, Scale
+    from hilum.core.reading import RESEARCH_USE
+
+    console = Console(highlight=False)
+    figures = found.tables["figures"]
+    for scale in Scale:
+        table = Table("features", "MAE", "Spearman", "Pearson", "coverage", "n", title=scale.value)
+        for row in _rows(figures[(figures["score"] == scale) & (figures["films"] == "all")]):
+            cells = [_cell(row, name) for name in ("mae", "spearman", "pearson", "coverage")]
+            table.add_row(row["features"], *cells, str(row["n"]))
+        console.print(table)
+    readers = found.tables["readers"]
+    for row in _rows(readers[(readers["score"] == "brixia") & (readers["films"] == "all")]):
+        console.print(f"Brixia, {row['between']}: MAE {_cell(row, 'mae')}, ICC {_cell(row, 'icc')}")
+    console.print(f"{len(gathered.not_read)} films were not read. Written: {out}", soft_wrap=True)
+    console.print(f"{RESEARCH_SCORE.capitalize()}s. {RESEARCH_USE}", style="dim")
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    value = row.get(name)
+    if value is None:
+        return "-"
+    return f"{value:.2f} [{row[f'{name}_low']:.2f}, {row[f'{name}_high']:.2f}]"

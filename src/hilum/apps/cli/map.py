@@ -1,0 +1,132 @@
+"""``hilum map``: films where a network sees them, as an interactive page, with numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hilum.core.command import command_line
+
+if TYPE_CHECKING:
+    from hilum.serve.featuremap.run import MapFacts
+
+
+def register(app: typer.Typer, panel: str) -> None:
+    """Add the verb to the command line."""
+    app.command("map", rich_help_panel=panel)(feature_map)
+
+
+def feature_map(
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="Bundle folder, or 'default' for the built-in.")
+    ],
+    cases: Annotated[
+        Path, typer.Argument(metavar="CASES.csv", help="Cases table, with a split column or not.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the page to this file.")
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="tsne, pca, or umap (if umap-learn is installed).")
+    ] = "tsne",
+    split: Annotated[
+        str, typer.Option(help="Rows to show: a value of 'split', 'fold=2', or 'all'.")
+    ] = "test",
+    label: Annotated[
+        str | None, typer.Option(help="Whose reference standard and call to show.")
+    ] = None,
+    operating_point: Annotated[
+        str | None, typer.Option(help="Name in the bundle; default: its first.")
+    ] = None,
+    max_films: Annotated[
+        int, typer.Option(min=0, help="Most films, spread over collections; 0: all.")
+    ] = 3000,
+    thumbnails: Annotated[
+        bool, typer.Option(help="Put a small picture of each film into the page.")
+    ] = True,
+    png: Annotated[
+        Path | None, typer.Option(help="Draw the map to this PNG too; it holds no film.")
+    ] = None,
+    numbers: Annotated[
+        Path | None, typer.Option(help="Write the numbers beside the map as CSV.")
+    ] = None,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, help="Resamples of patients; 0: no intervals.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the layout and of every random draw.")] = 0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print how it was made and every number as JSON.")
+    ] = False,
+) -> None:
+    """Draw the films of a table where a network sees them.
+
+    Films are opened as hilum read opens them, embedded by the network and
+    brought to two dimensions. The page needs no other file and no network:
+    point at a film for its picture, score and reference standard; color by
+    reference standard, right or wrong, source, view, sex or split. It holds
+    small pictures of the films unless --no-thumbnails is given: treat it as
+    you treat them. Beside the map stands how far to believe it, and how well
+    the source of a film can be read from it.
+
+    [bold]Example:[/bold] hilum map default split.csv -o map.html --png map.png
+
+    [bold]Example:[/bold] hilum map our-bundle cases.csv --split all --method pca --json
+    """
+    if out is None and png is None and numbers is None and not as_json:
+        raise typer.BadParameter("nothing to write: give -o map.html, --png, --numbers or --json")
+    from hilum.core.extras import require
+
+    require("evaluate")
+    from hilum.data.table import read_cases
+    from hilum.serve.featuremap.page import write_page
+    from hilum.serve.featuremap.picture import write_picture
+    from hilum.serve.featuremap.run import make_map, write_numbers
+    from hilum.serve.reader import load_bundle
+
+    found = make_map(
+        load_bundle(bundle),
+        read_cases(cases),
+        method=method,
+        split=None if split == "all" else split,
+        label=label,
+        operating_point=operating_point,
+        max_films=max_films,
+        thumbnails=thumbnails and out is not None,
+        folds=bootstrap,
+        seed=seed,
+        name=cases.name,
+        command=command_line(),
+    )
+    if out is not None:
+        write_page(found, out)
+    if png is not None:
+        write_picture(found, png)
+    if numbers is not None:
+        write_numbers(found.facts, numbers)
+    if as_json:
+        typer.echo(found.facts.model_dump_json())
+        return
+    _say(found.facts, [path for path in (out, png, numbers) if path is not None])
+
+
+def _say(facts: MapFacts, written: list[Path]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table(title=f"{facts.films} films of {facts.patients} patients, by {facts.method}")
+    for column in ("what", "among", "from", "by", "value (chance)"):
+        table.add_column(column, overflow="fold")
+    for one in facts.measured:
+        value = str(one.value) if one.chance is not None else f"{one.value.value:.3f}"
+        chance = f" ({one.chance:g})" if one.chance is not None else ""
+        what = f"AUROC of {one.what}" if one.chance is not None else one.what
+        table.add_row(what, one.where, one.space, one.how, value + chance)
+    console.print(table)
+    if facts.not_read:
+        console.print(f"{len(facts.not_read)} films were not read and are not on the map.")
+    for path in written:
+        console.print(f"Written: {path}", markup=False, soft_wrap=True)
+    console.print(facts.notice, markup=False)

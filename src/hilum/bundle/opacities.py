@@ -1,0 +1,139 @@
+"""The opacity network of a bundle: from a film and its lungs to what is opaque in them.
+
+NAME/opacities.onnx   "image" (N, C, S, S) -> "opacities" (N, K, S, S), logits; float32
+NAME/opacities.json   its preprocessing and thresholds, and how it was made and measured
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, model_validator
+
+from hilum.bundle.onnx import Graph
+from hilum.core.config import Config
+from hilum.core.details import Opacity
+from hilum.core.errors import BundleError
+from hilum.core.files import sha256_of
+from hilum.core.radiograph import Radiograph
+from hilum.image.lungs import Lungs
+from hilum.image.opacities import KINDS, Opacities
+from hilum.image.preprocess import Preprocess
+
+OPACITIES = "opacities.onnx"
+OPACITIES_SPEC = "opacities.json"
+
+
+class OpacitySpec(Config):
+    """What ``opacities.json`` holds.
+
+    Attributes:
+        schema_version: of this format.
+        preprocess: from a film and its lungs to the input of the network.
+        thresholds: kind -> the score from which on a pixel belongs to it.
+        made: recipe, environment, command and data fingerprint of the training run.
+        measured: Dice and detection on patients that the scored networks never saw.
+    """
+
+    schema_version: Literal["1"] = "1"
+    preprocess: Preprocess
+    thresholds: dict[Opacity, float]
+    made: dict[str, Any] = Field(default_factory=dict)
+    measured: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if set(self.thresholds) != set(KINDS):
+            raise ValueError(f"thresholds of {list(self.thresholds)}; expected {list(KINDS)}")
+        if self.preprocess.fit != "stretch":
+            raise ValueError("preprocess.fit must be 'stretch': lungs lie on a stretched film")
+        return self
+
+    @property
+    def limits(self) -> tuple[float, ...]:
+        """The thresholds in the order of ``KINDS``."""
+        return tuple(self.thresholds[kind] for kind in KINDS)
+
+
+class OpacitySegmenter:
+    """Finds opacities inside lungs; safe to share between threads.
+
+    Args:
+        root: folder of a bundle.
+        threads: CPU threads of one inference; None for every core.
+
+    Attributes:
+        spec: what ``opacities.json`` holds.
+        checksum: SHA-256 of ``opacities.onnx``.
+
+    Raises:
+        BundleError: no opacity network there, or it does not load.
+    """
+
+    def __init__(self, root: Path, threads: int | None = 1) -> None:
+        self.spec = _spec(root / OPACITIES_SPEC)
+        self._graph = Graph(root / OPACITIES, threads)
+        self.checksum = sha256_of(root / OPACITIES)
+
+    def segment(self, radiograph: Radiograph, lungs: Lungs) -> Opacities:
+        """Return the opacities of one film.
+
+        Args:
+            radiograph: the opened film.
+            lungs: of that film; where none were found, nothing is opaque.
+        """
+        if not lungs.parts:
+            empty = np.zeros((len(KINDS), *lungs.mask.shape), np.float32)
+            return Opacities(empty, self.spec.limits)
+        logits = self.run(self.spec.preprocess(radiograph, lungs)[None])[0]
+        return Opacities(place(logits, self.spec.preprocess, lungs), self.spec.limits)
+
+    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the network alone: (N, C, S, S) through ``preprocess`` to logits (N, K, S, S)."""
+        return self._graph.run(inputs, ["opacities"])[0]
+
+
+def open_opacities(root: Path, threads: int | None = 1) -> OpacitySegmenter | None:
+    """Return the opacity network of a bundle, or None where it has none.
+
+    Raises:
+        BundleError: one of its two files is missing, or one does not load.
+    """
+    if not (root / OPACITIES).exists() and not (root / OPACITIES_SPEC).exists():
+        return None
+    return OpacitySegmenter(root, threads)
+
+
+def place(logits: NDArray[np.float32], preprocess: Preprocess, lungs: Lungs) -> NDArray[np.float32]:
+    """Bring logits of a network's input onto the square that the lungs lie on.
+
+    Args:
+        logits: float32 (K, h, w), covering the input of the network.
+        preprocess: that made the input.
+        lungs: it was given.
+
+    Returns:
+        float32 (K, S, S): sigmoid(logit) inside the lungs, 0 outside.
+    """
+    scores = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    square = lungs.mask.shape
+    film = [preprocess.to_film(each, square, lungs) for each in scores]
+    return np.where(lungs.mask, np.nan_to_num(np.stack(film)), 0).astype(np.float32)
+
+
+def _spec(path: Path) -> OpacitySpec:
+    if not path.is_file():
+        raise BundleError(
+            f"{path.parent}: no opacity network here ({path.name} is missing)",
+            hint="'hilum train-opacities' makes one",
+        )
+    try:
+        return OpacitySpec.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, ValidationError) as error:
+        raise BundleError(
+            f"{path}: {str(error).splitlines()[0]}", hint="the file was changed; make it again"
+        ) from None

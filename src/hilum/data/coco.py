@@ -1,0 +1,188 @@
+"""COCO: the boxes of a cases table as detection JSON, which every detector's tools read, and back.
+
+The format of cocodataset.org (Lin et al., ECCV 2014): ``images``, ``categories``, ``annotations``
+with ``bbox`` = [x, y, width, height] in pixels of the file. An image carries its ``case_id``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hilum.core.errors import CohortError
+from hilum.core.files import write_text
+from hilum.core.labels import Label
+from hilum.data.folder import image_size
+
+Coco = dict[str, Any]
+"""``images``, ``categories`` and ``annotations``."""
+
+
+def to_coco(
+    cases: pd.DataFrame,
+    labels: Sequence[str] = (Label.LUNG_OPACITY.value,),
+    *,
+    size_of: Callable[[Path], tuple[int, int]] = image_size,
+) -> Coco:
+    """Return the boxes of some labels.
+
+    COCO cannot say "unknown": an image without an annotation is one without an object. So a film
+    is taken only where every label is settled: it has a box of the label, or the label is 0. A
+    film with the label and no box says nothing of where, and is left out.
+
+    Args:
+        cases: a cases table.
+        labels: names of boxes; they become the categories, counted from 1.
+        size_of: from a file to (width, height) in pixels.
+
+    Raises:
+        CohortError: no film has such a box, or a film cannot be opened.
+    """
+    kept = cases[[_settled(case, labels) for case in cases.to_dict("records")]]
+    images, annotations = [], []
+    for number, (case_id, path, boxes) in enumerate(
+        zip(kept["case_id"], kept["path"], kept["boxes"], strict=True), start=1
+    ):
+        width, height = size_of(Path(path))
+        image = {"id": number, "file_name": path, "case_id": case_id}
+        images.append(image | {"width": width, "height": height})
+        for box in (box for box in _boxes(boxes) if box["label"] in labels):
+            annotations.append(_annotation(len(annotations) + 1, number, box, labels))
+    if not annotations:
+        raise CohortError(
+            f"no film has a box '{', '.join(labels)}'", hint=f"there are: {_known(cases)}"
+        )
+    categories = [{"id": place, "name": name} for place, name in enumerate(labels, start=1)]
+    return {"images": images, "categories": categories, "annotations": annotations}
+
+
+def from_coco(coco: Mapping[str, Any], where: str = "COCO") -> dict[str, list[dict[str, Any]]]:
+    """Return the boxes of each image as the column ``boxes`` has them, by case.
+
+    Args:
+        coco: as ``to_coco`` makes it; an image without ``case_id`` goes by its file's name.
+        where: what to call it in an error.
+
+    Returns:
+        case_id -> [{"label", "x", "y", "width", "height"}]; images without a box too.
+
+    Raises:
+        CohortError: a part is missing, or an annotation names an image or category that is not
+            there.
+    """
+    try:
+        names = {each["id"]: str(each["name"]) for each in coco["categories"]}
+        cases = {each["id"]: str(each.get("case_id", each["file_name"])) for each in coco["images"]}
+        found: dict[str, list[dict[str, Any]]] = {case: [] for case in cases.values()}
+        for each in coco["annotations"]:
+            x, y, width, height = (float(side) for side in each["bbox"])
+            box = {"label": names[each["category_id"]], "x": x, "y": y}
+            found[cases[each["image_id"]]].append(box | {"width": width, "height": height})
+    except (KeyError, TypeError, ValueError) as error:
+        raise CohortError(
+            f"{where}: not COCO detection JSON: {type(error).__name__} {error}",
+            hint="expected images, categories, and annotations with image_id, category_id, bbox",
+        ) from None
+    return found
+
+
+def with_boxes(
+    cases: pd.DataFrame, boxes: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> pd.DataFrame:
+    """Return a copy of a cases table in which the films of ``boxes`` carry those boxes.
+
+    Boxes of other labels are kept; those of a label that ``boxes`` knows are replaced.
+
+    Raises:
+        CohortError: a case that the table does not have.
+    """
+    if strange := sorted(boxes.keys() - set(cases["case_id"])):
+        raise CohortError(
+            f"case_id '{strange[0]}' is not in the table ({len(strange)} such)",
+            hint="images are joined by case_id",
+        )
+    labels = {box["label"] for each in boxes.values() for box in each}
+
+    def joined(case_id: str, old: str) -> str:
+        kept = [box for box in _boxes(old) if case_id not in boxes or box["label"] not in labels]
+        together = [*kept, *(dict(box) for box in boxes.get(case_id, ()))]
+        return json.dumps(together) if together else ""
+
+    pairs = zip(cases["case_id"], cases["boxes"], strict=True)
+    return cases.assign(boxes=[joined(case_id, old) for case_id, old in pairs])
+
+
+def read_coco(path: Path) -> Any:
+    """Read a JSON file of COCO: annotations or detections.
+
+    Raises:
+        CohortError: no such file, or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CohortError(f"{path}: {error.strerror}", hint="check the path") from None
+    except ValueError as error:
+        raise CohortError(f"{path}: not JSON: {error}") from None
+
+
+def write_coco(coco: Any, path: Path) -> None:
+    """Write annotations or detections, whole or not at all; paths beneath its folder relative."""
+    folder = f"{path.resolve().parent}/"
+    if isinstance(coco, dict):
+        images = [
+            image | {"file_name": str(image["file_name"]).removeprefix(folder)}
+            for image in coco["images"]
+        ]
+        coco = coco | {"images": images}
+    write_text(path, json.dumps(coco, allow_nan=False) + "\n")
+
+
+def boxed(cases: pd.DataFrame, label: str) -> pd.DataFrame:
+    """Return the films on which it is settled where ``label`` is: boxes drawn, or known absent."""
+    kept = [_settled(case, [label]) for case in cases.to_dict("records")]
+    return cases[kept].reset_index(drop=True)
+
+
+def boxes_in(case_boxes: str, label: str) -> list[tuple[float, float, float, float]]:
+    """Return the boxes of one label from the column ``boxes``: (x, y, width, height) in pixels.
+
+    >>> boxes_in('[{"label": "mass", "x": 1, "y": 2, "width": 3, "height": 4}]', "mass")
+    [(1.0, 2.0, 3.0, 4.0)]
+    """
+    return [
+        (float(box["x"]), float(box["y"]), float(box["width"]), float(box["height"]))
+        for box in _boxes(case_boxes)
+        if box["label"] == label
+    ]
+
+
+def _settled(case: Mapping[Any, Any], labels: Sequence[str]) -> bool:
+    drawn = {box["label"] for box in _boxes(case["boxes"])}
+    return all(label in drawn or case.get(label) == 0 for label in labels)
+
+
+def _annotation(
+    number: int, image: int, box: Mapping[str, Any], labels: Sequence[str]
+) -> dict[str, Any]:
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": list(labels).index(box["label"]) + 1,
+        "bbox": [box["x"], box["y"], box["width"], box["height"]],
+        "area": box["width"] * box["height"],
+        "iscrowd": 0,
+    }
+
+
+def _boxes(text: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(text) if text else []
+    return found
+
+
+def _known(cases: pd.DataFrame) -> str:
+    return ", ".join(sorted({box["label"] for text in cases["boxes"] for box in _boxes(text)}))

@@ -1,0 +1,349 @@
+"""Severity: readers' scores regressed on features of a film, cross-fitted by patient.
+
+One model is a ridge regression (Hoerl and Kennard, Technometrics 1970) on several blocks of
+features. Every feature is standardized and every block divided by the root of its size, so that
+2,560 numbers of an embedding do not drown nineteen of grey (the weighting of multiple factor
+analysis: Escofier and Pages, Computational Statistics & Data Analysis 1994). What was fitted is one
+linear map of the features.
+
+Two additions to the films that readers scored, both measured in docs/explanation/severity.md:
+
+- **normals**: films without a finding stand for the score 0. Together they weigh a small share of
+  the scored films.
+- **borrowed**: a film that was scored on another scale only has the score that a straight line
+  gives, fitted on the films of the training fold that have both.
+
+Neither is ever judged: every figure is of readers' own scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from hilum.core.config import Config
+from hilum.core.errors import CohortError
+from hilum.core.extras import require
+from hilum.judge.metrics import Floats
+
+Bools = NDArray[np.bool_]
+Rows = NDArray[np.intp]
+Blocks = Mapping[str, Floats]
+
+FEWEST = 20
+"""Patients with a score that a model needs."""
+
+
+class SeveritySettings(Config):
+    """How severity is fitted.
+
+    Attributes:
+        penalties: of the ridge, tried by cross-validation; 1 is the variance of a block.
+        folds, inner: of the cross-validation that judges and of the one inside that chooses.
+        normals: weight of all normals together, as a share of the scored films.
+        borrowed: weight of a film whose score was carried over from another scale.
+        coverage: of the intervals.
+        bootstrap: resamples of patients for 95 % intervals of the figures.
+        seed: of folds and resamples.
+    """
+
+    penalties: tuple[float, ...] = (0.03, 0.1, 0.3, 0.6, 1.0, 1.8, 3.0, 6.0, 10.0, 30.0)
+    folds: int = Field(default=10, ge=2)
+    inner: int = Field(default=5, ge=2)
+    normals: float = Field(default=0.1, ge=0)
+    borrowed: float = Field(default=0.5, ge=0)
+    coverage: float = Field(default=0.9, gt=0, lt=1)
+    bootstrap: int = Field(default=1000, ge=0)
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """Scores that are fitted together, on the same films.
+
+    Attributes:
+        names: of the T scores.
+        maxima: (T,) where each scale ends; all begin at 0.
+        targets: (N, T) the readers' scores; NaN in all or in none of a row.
+        helper: (N,) a score on another scale, NaN where unknown.
+        normal: (N,) bool, films that stand for 0.
+        owners: (N,) the patient of each film, with those linked by a duplicate film.
+    """
+
+    names: tuple[str, ...]
+    maxima: Floats
+    targets: Floats
+    helper: Floats
+    normal: Bools
+    owners: NDArray[np.str_]
+
+    @property
+    def scored(self) -> Bools:
+        """(N,) bool: the readers' own scores."""
+        return np.asarray(~np.isnan(self.targets).any(1))
+
+    def training(self, rows: Rows, settings: SeveritySettings) -> tuple[Floats, Floats]:
+        """Return targets (M, T) and weights (M,) of training films; weight 0 leaves one out.
+
+        Nothing but ``rows`` is looked at.
+        """
+        targets, helper = self.targets[rows].copy(), self.helper[rows]
+        scored, normal = self.scored[rows], self.normal[rows] & ~self.scored[rows]
+        weights = scored.astype(np.float64)
+        both, lent = scored & ~np.isnan(helper), ~scored & ~normal & ~np.isnan(helper)
+        if settings.borrowed and lent.any() and both.sum() >= FEWEST:
+            slope, start = np.polyfit(helper[both], targets[both], 1)
+            carried = start + slope * helper[lent, None]
+            targets[lent] = np.clip(carried, 0, self.maxima)
+            weights[lent] = settings.borrowed
+        if settings.normals and normal.any():
+            targets[normal] = 0.0
+            weights[normal] = settings.normals * scored.sum() / normal.sum()
+        return targets, weights
+
+
+@dataclass(frozen=True, eq=False)
+class LinearMap:
+    """Scores as a linear map of features: ``intercepts + sum over blocks of x @ coefficients``.
+
+    Attributes:
+        coefficients: block -> (F, T).
+        intercepts: (T,).
+        penalties: (T,) that cross-validation chose.
+    """
+
+    coefficients: dict[str, Floats]
+    intercepts: Floats
+    penalties: Floats
+
+    def __call__(self, blocks: Blocks) -> Floats:
+        """Return (N, T), not clipped."""
+        parts = [blocks[name] @ weights for name, weights in self.coefficients.items()]
+        return np.asarray(self.intercepts + sum(parts), np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFit:
+    """What models say of films of patients that they were not fitted on.
+
+    Attributes:
+        estimates: (N, T), clipped to the scale.
+        half_widths: (N, T) of the interval about each estimate, from the other patients alone.
+    """
+
+    estimates: Floats
+    half_widths: Floats
+
+
+def fit(question: Question, blocks: Blocks, settings: SeveritySettings) -> LinearMap:
+    """Fit one linear map on all films, its penalties chosen by cross-validation.
+
+    Args:
+        question: scores of N films.
+        blocks: group -> float64 (N, F).
+        settings: of the fit.
+
+    Raises:
+        CohortError: fewer than ``FEWEST`` patients with a score.
+        MissingExtraError: the extra ``evaluate`` is not installed.
+    """
+    check(question)
+    rows = np.arange(len(question.owners))
+    errors = _inner_errors(question, blocks, rows, settings, settings.folds)
+    return _fit_rows(question, blocks, rows, _best(errors), settings)
+
+
+def crossfit(question: Question, blocks: Blocks, settings: SeveritySettings) -> CrossFit:
+    """Estimate every film by a fit on other patients, with everything chosen there, too.
+
+    The half width of an interval is the conformal quantile of the inner residuals.
+
+    Raises:
+        CohortError: fewer than ``FEWEST`` patients with a score.
+        MissingExtraError: the extra ``evaluate`` is not installed.
+    """
+    check(question)
+    estimates = np.full(question.targets.shape, np.nan)
+    half_widths = np.full(question.targets.shape, np.nan)
+    everything = np.arange(len(question.owners))
+    for rows, rest in _folds(question, everything, settings.folds, settings.seed):
+        errors = _inner_errors(question, blocks, rows, settings, settings.inner)
+        best = _best(errors)
+        model = _fit_rows(question, blocks, rows, best, settings)
+        estimates[rest] = np.clip(model(_take(blocks, rest)), 0, question.maxima)
+        owners = question.owners[rows][question.scored[rows]]
+        for place, chosen in enumerate(best):
+            half_widths[rest, place] = conformal_half_width(
+                errors[chosen, :, place], owners, settings.coverage
+            )
+    return CrossFit(estimates, half_widths)
+
+
+def estimate_without(
+    question: Question, blocks: Blocks, rest: Rows, settings: SeveritySettings
+) -> Floats:
+    """Estimate the films ``rest`` by a fit on all others; (M, T), clipped to the scale."""
+    rows = np.setdiff1d(np.arange(len(question.owners)), rest)
+    rows = rows[~np.isin(question.owners[rows], question.owners[rest])]
+    errors = _inner_errors(question, blocks, rows, settings, settings.inner)
+    model = _fit_rows(question, blocks, rows, _best(errors), settings)
+    return np.asarray(np.clip(model(_take(blocks, rest)), 0, question.maxima))
+
+
+def constant(question: Question, settings: SeveritySettings) -> Floats:
+    """Answer every film with the median score of other patients: what a model must beat; (N, T)."""
+    estimates = np.full(question.targets.shape, np.nan)
+    everything = np.arange(len(question.owners))
+    for rows, rest in _folds(question, everything, settings.folds, settings.seed):
+        estimates[rest] = np.median(question.targets[rows][question.scored[rows]], axis=0)
+    return estimates
+
+
+def conformal_half_width(residuals: Floats, owners: NDArray[np.str_], coverage: float) -> float:
+    """Return the half width that holds the score of a new patient's film with this coverage.
+
+    Absolute residuals of cross-fitted estimates (Barber et al., Annals of Statistics 2021, the
+    jackknife by folds). Films of a patient share one weight, so that a talkative patient counts
+    once (Dunn, Wasserman and Ramdas, JASA 2023).
+
+    Args:
+        residuals: (N,) absolute.
+        owners: (N,) patient of each film.
+        coverage: in (0, 1).
+
+    Returns:
+        Infinite where there are too few patients for that coverage.
+    """
+    _, index, films = np.unique(owners, return_inverse=True, return_counts=True)
+    order = np.argsort(residuals)
+    reached = np.cumsum(1 / films[index[order]])
+    enough = reached >= coverage * (films.size + 1) - 1e-9
+    return float(residuals[order][enough.argmax()]) if enough.any() else np.inf
+
+
+def check(question: Question) -> None:
+    """Raise ``CohortError`` where too few patients have a score."""
+    require("evaluate")
+    patients = np.unique(question.owners[question.scored]).size
+    if patients < FEWEST:
+        raise CohortError(
+            f"{question.names[0]}: scores of {patients} patients; expected at least {FEWEST}",
+            hint="column 'scores' of the cases table holds them; see 'hilum cohort read'",
+        )
+
+
+def _best(errors: Floats) -> NDArray[np.intp]:
+    """Return the place of the best penalty of each score, from errors (A, M, T)."""
+    return np.asarray(errors.mean(1).argmin(0), np.intp)
+
+
+def _inner_errors(
+    question: Question, blocks: Blocks, rows: Rows, settings: SeveritySettings, folds: int
+) -> Floats:
+    """Absolute errors (A, M, T) of the scored films among ``rows``, for each penalty."""
+    scored = question.scored
+    place = np.full(len(scored), -1)
+    place[rows[scored[rows]]] = np.arange(scored[rows].sum())
+    errors = np.full((len(settings.penalties), scored[rows].sum(), len(question.names)), np.nan)
+    for known, held_out in _folds(question, rows, folds, settings.seed + 1):
+        asked = held_out[scored[held_out]]
+        scaled, fresh = _scaled(question, blocks, known, settings), _take(blocks, asked)
+        for number, model in enumerate(scaled.path(settings.penalties)):
+            found = np.clip(model(fresh), 0, question.maxima)
+            errors[number, place[asked]] = np.abs(found - question.targets[asked])
+    return errors
+
+
+def _fit_rows(
+    question: Question,
+    blocks: Blocks,
+    rows: Rows,
+    best: NDArray[np.intp],
+    settings: SeveritySettings,
+) -> LinearMap:
+    path = list(_scaled(question, blocks, rows, settings).path(settings.penalties))
+    return LinearMap(
+        {
+            name: np.stack([path[a].coefficients[name][:, t] for t, a in enumerate(best)], 1)
+            for name in blocks
+        },
+        np.array([path[a].intercepts[t] for t, a in enumerate(best)]),
+        np.asarray(settings.penalties)[best],
+    )
+
+
+def _folds(question: Question, rows: Rows, folds: int, seed: int) -> list[tuple[Rows, Rows]]:
+    """Divide films by patient; each fold has its share of normals and of low and high scores."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    first = question.targets[rows, -1] / question.maxima[-1]
+    kinds = np.where(np.isnan(first), 4, np.minimum(np.nan_to_num(first) * 4, 3)).astype(int)
+    kinds = np.where(np.isnan(first) & question.normal[rows], 5, kinds)
+    owners = question.owners[rows]
+    counts = np.bincount(kinds)
+    kinds = np.where(counts[kinds] < folds, counts.argmax(), kinds)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    parts = splitter.split(np.zeros(len(rows)), kinds, owners)
+    return [(rows[known], rows[rest]) for known, rest in parts]
+
+
+def _take(blocks: Blocks, rows: Rows) -> dict[str, Floats]:
+    return {name: values[rows] for name, values in blocks.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Scaled:
+    """Training films, standardized and decomposed once for every penalty."""
+
+    means: dict[str, Floats]
+    scales: dict[str, Floats]
+    rows: Floats  # (M, F) scaled, weighted
+    vectors: Floats  # of the Gram matrix
+    values: Floats
+    turned: Floats  # vectors.T @ weighted targets
+    target_means: Floats
+
+    def path(self, penalties: tuple[float, ...]) -> list[LinearMap]:
+        """Return the map of each penalty, in the units of the features.
+
+        Ridge in its dual form: the weights of features are ``rows.T (K + penalty)^-1 y``.
+        """
+        return [self._map(penalty) for penalty in penalties]
+
+    def _map(self, penalty: float) -> LinearMap:
+        dual = self.vectors @ (self.turned / (self.values[:, None] + penalty))
+        weights = self.rows.T @ dual
+        coefficients, start, intercepts = {}, 0, self.target_means.copy()
+        for name, scale in self.scales.items():
+            coefficients[name] = weights[start : start + scale.size] / scale[:, None]
+            intercepts -= self.means[name] @ coefficients[name]
+            start += scale.size
+        return LinearMap(coefficients, intercepts, np.full(intercepts.size, penalty))
+
+
+def _scaled(question: Question, blocks: Blocks, rows: Rows, settings: SeveritySettings) -> _Scaled:
+    targets, weights = question.training(rows, settings)
+    used = weights > 0
+    rows, targets, weights = rows[used], targets[used], weights[used]
+    films = _take(blocks, rows)
+    means = {name: np.average(values, axis=0, weights=weights) for name, values in films.items()}
+    scales = {name: _scale(values) for name, values in films.items()}
+    root = np.sqrt(weights / weights.mean())[:, None]
+    parts = [(values - means[name]) / scales[name] for name, values in films.items()]
+    scaled = np.concatenate(parts, 1) * root
+    target_means = np.average(targets, axis=0, weights=weights)
+    values, vectors = np.linalg.eigh(scaled @ scaled.T)
+    turned = vectors.T @ ((targets - target_means) * root)
+    return _Scaled(means, scales, scaled, vectors, np.maximum(values, 0), turned, target_means)
+
+
+def _scale(values: Floats) -> Floats:
+    """Standard deviation times the root of the block's size; infinite for a constant feature."""
+    spread = values.std(0)
+    varies = spread > 1e-6
+    root = np.sqrt(max(int(varies.sum()), 1))
+    return np.where(varies, spread * root, np.inf)

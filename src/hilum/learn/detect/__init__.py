@@ -1,0 +1,1 @@
+"""Detect: boxes around opacities, by a detector of the transformers library."""

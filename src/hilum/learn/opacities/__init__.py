@@ -1,0 +1,1 @@
+"""The networks that find opacities inside the lungs: recipe, material, training, measurement."""

@@ -1,0 +1,203 @@
+"""Index: ``similar.npz`` of the films that a bundle was trained on, by a measured distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hilum.bundle.similar import UNKNOWN, Index, write_similar
+from hilum.core.case import LABEL_COLUMNS
+from hilum.core.errors import CohortError
+from hilum.core.extras import require
+from hilum.core.files import atomic_path, sha256_of
+from hilum.judge.neighbors import PLACES, Agreement, agreement
+from hilum.serve.featuremap.gather import choose_films, gather, owners
+from hilum.serve.reader import Reader
+
+AXES = (16, 32, 48)
+"""Numbers of principal axes that are tried; 48 keep an index of 2,000 films at half a megabyte."""
+PLAIN = 32
+"""Axes that are taken where no film is there to choose by."""
+TRAIN, CHOSEN_ON, REPORTED_ON = "train", "val", "test"
+
+Space = tuple[NDArray[np.float32], NDArray[np.float16]]
+"""mean (E,) and axes (k, E)."""
+
+
+def fit_similar(
+    reader: Reader,
+    cases: pd.DataFrame,
+    out: Path,
+    *,
+    table: Path | None = None,
+    label: str | None = None,
+    max_films: int = 0,
+    folds: int = 1000,
+    seed: int = 0,
+    progress: bool = True,
+) -> tuple[Index, tuple[Agreement, ...]]:
+    """Make ``similar.npz`` of the films that a bundle was trained on.
+
+    The films of split "train" go into it; the number of axes, and whether each is divided by its
+    spread, is chosen by how often the neighbors of "val" films share their label, and measured on
+    "test". A table without a split goes in whole, as it is, and nothing is chosen.
+
+    Args:
+        reader: of the bundle.
+        cases: a cases table.
+        out: the file.
+        table: write the measurements as CSV here.
+        label: whose agreement is measured; None for the first that bundle and table have.
+        max_films: most films of the index, spread over collections; 0 for all.
+        folds, seed: of the bootstrap and of the choice of films.
+        progress: show a bar on stderr.
+
+    Raises:
+        CohortError: no film of split "train" could be read.
+        BundleError: the network gives no embedding, or the index would be too large.
+        MissingExtraError: the extra ``evaluate`` is not installed.
+    """
+    require("evaluate")
+    found = gather(reader, cases, progress=progress)
+    rows = found.cases
+    split = rows["split"].to_numpy(dtype=str) if "split" in rows else np.full(len(rows), TRAIN)
+    kept = choose_films(rows[split == TRAIN], max_films, seed)
+    if kept.empty:
+        raise CohortError(f"no film of split '{TRAIN}' was read; an index is made of these")
+    known = np.asarray(rows.index.isin(kept.index))
+    spaces = fit_spaces(found.embedding[known])
+    measured = _measured(spaces, found.embedding, rows, split, known, reader, label, folds, seed)
+    chosen = choose_space(measured, list(spaces))
+    index = _index(spaces[chosen], found.embedding[known], kept, sha256_of(reader.bundle.model))
+    write_similar(out, index)
+    if table is not None:
+        _write_table(measured, chosen, table)
+    return index, tuple(one for _, one in measured)
+
+
+def fit_spaces(embedding: NDArray[np.float32]) -> dict[str, Space]:
+    """Return every space that is tried: its name, mean (E,) and axes (k, E).
+
+    Args:
+        embedding: float32 (n, E).
+    """
+    from sklearn.decomposition import PCA
+
+    most = min(*embedding.shape, max(AXES))
+    fitted = PCA(most, svd_solver="full").fit(embedding.astype(np.float64))
+    spread = np.maximum(np.sqrt(fitted.explained_variance_), 1e-9)[:, None]
+    mean = fitted.mean_.astype(np.float32)
+    # Axes are scaled to the first one's spread, for float16; a direction does not change by it.
+    even = fitted.components_ * (spread[0] / spread)
+    spaces: dict[str, Space] = {}
+    for count in sorted({min(axes, most) for axes in AXES}):
+        spaces[named(count)] = mean, fitted.components_[:count].astype(np.float16)
+        spaces[f"{named(count)} evened"] = mean, even[:count].astype(np.float16)
+    return spaces
+
+
+def named(axes: int) -> str:
+    """Return what a space of that many axes is called."""
+    return f"cosine, {axes} axes"
+
+
+def choose_space(measured: Sequence[tuple[str, Agreement]], spaces: Sequence[str]) -> str:
+    """Return the space whose neighbors agree best on val, anywhere and across collections.
+
+    Within one collection val has too few films of both classes to choose by.
+    """
+    asked = [
+        one
+        for split, one in measured
+        if split == CHOSEN_ON and one.distance in spaces and one.where != PLACES[1]
+    ]
+    means: dict[str, list[float]] = {}
+    for one in asked:
+        means.setdefault(one.distance, []).append(one.label.value)
+    usable = {name: np.nanmean(v) for name, v in means.items() if np.isfinite(v).any()}
+    if usable:
+        return max(usable, key=lambda name: usable[name])
+    return next((name for name in spaces if name == named(PLAIN)), spaces[0])
+
+
+def _measured(
+    spaces: dict[str, Space],
+    embedding: NDArray[np.float32],
+    rows: pd.DataFrame,
+    split: NDArray[np.str_],
+    known: NDArray[np.bool_],
+    reader: Reader,
+    label: str | None,
+    folds: int,
+    seed: int,
+) -> list[tuple[str, Agreement]]:
+    name = label or next((name for name in reader.labels if name in rows), None)
+    if name is None or name not in rows:
+        return []
+    placed: dict[str, NDArray[np.floating[Any]]] = {
+        "Euclid, whole embedding": embedding,
+        "cosine of the whole embedding": _directions(embedding),
+    }
+    for space, (mean, axes) in spaces.items():
+        along = (embedding - mean) @ axes.T.astype(np.float32)
+        placed[space] = _directions(along)
+        placed[space.replace("cosine", "Euclid")] = along
+    table = rows.assign(truth=pd.to_numeric(rows[name]), group=owners(rows))
+    return [
+        (side, one)
+        for side in (CHOSEN_ON, REPORTED_ON)
+        if (split == side).any()
+        for one in agreement(placed, table, split == side, known, folds=folds, seed=seed)
+    ]
+
+
+def _index(space: Space, embedding: NDArray[np.float32], rows: pd.DataFrame, model: str) -> Index:
+    mean, axes = space
+    names = [
+        name for name in LABEL_COLUMNS if name in rows and pd.to_numeric(rows[name]).notna().any()
+    ]
+    labels = rows[names].apply(pd.to_numeric).fillna(UNKNOWN).to_numpy(np.int8)
+    along = (embedding - mean) @ axes.T.astype(np.float32)
+    return Index(
+        model=model,
+        mean=mean,
+        axes=axes,
+        films=_directions(along).astype(np.float16),
+        case_id=rows["case_id"].to_numpy(dtype=str),
+        cohort=rows["cohort"].to_numpy(dtype=str),
+        group=np.asarray(pd.factorize(owners(rows))[0], np.int32),
+        labels=labels,
+        names=np.array(names, dtype=str) if names else np.empty(0, "<U1"),
+    )
+
+
+def _directions(vectors: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(length, 1e-12))
+
+
+def _write_table(measured: Sequence[tuple[str, Agreement]], chosen: str, path: Path) -> None:
+    rows = [
+        {
+            "films_of": split,
+            "distance": one.distance,
+            "chosen": "yes" if one.distance == chosen else "",
+            "neighbors": one.where,
+            "n": one.label.n,
+            "patients": one.patients,
+            "same_label": one.label.value,
+            "same_label_low": one.label.low,
+            "same_label_high": one.label.high,
+            "same_collection": one.collection.value if one.collection else None,
+            "same_collection_low": one.collection.low if one.collection else None,
+            "same_collection_high": one.collection.high if one.collection else None,
+        }
+        for split, one in measured
+    ]
+    with atomic_path(path) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.4f", lineterminator="\n")

@@ -1,0 +1,210 @@
+"""Blocks of a PDF report: each draws itself from a point downward and returns where it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from hilum.core.details import RESEARCH_SCORE, Affected, Opacity, Severity, Similar
+from hilum.core.reading import Finding, Reading, Status
+from hilum.serve.marks import share
+from hilum.serve.pdf.pen import INK, SOFT, WARN, WARN_BACK, Pen
+from hilum.serve.sketch import HEIGHT, WIDTH, zone_shapes
+from hilum.serve.words import SCALES, holds_for, known_labels, likelihood, region
+
+SIZE, SMALL = 7.5, 6.5
+"""Of letters, in points."""
+MOST_FINDINGS = 6
+MOST_NOTE_LINES = 8
+
+_COLUMNS = (
+    ("label", 0.0),
+    ("probability", 0.17),
+    ("at the operating point", 0.46),
+    ("prediction set", 0.68),
+    ("evidence in lungs", 0.85),
+)
+_SHORT = {Opacity.GROUND_GLASS: "ground-glass", Opacity.CONSOLIDATION: "consolidated"}
+_BLUE = (11, 110, 153)
+
+
+def heading(pen: Pen, x: float, top: float, width: float, words: str) -> float:
+    """Write the heading of a block, with a line beneath."""
+    pen.text(x, top + 8, words, 8, bold=True, color=_BLUE, width=width)
+    pen.rule(x, top + 10.5, width)
+    return top + 13
+
+
+def refusal(pen: Pen, x: float, top: float, width: float, reading: Reading) -> float:
+    """Say why a film was not read, or was read against a refusal; nothing where there is no why."""
+    if not reading.reason:
+        return top
+    height = _refusal(Pen(None, 0), x + 8, 0, width - 16, reading) + 11
+    pen.box(x, top, width, height, fill=WARN_BACK, edge=WARN)
+    _refusal(pen, x + 8, top + 6, width - 16, reading)
+    return top + height
+
+
+def _refusal(pen: Pen, x: float, top: float, width: float, reading: Reading) -> float:
+    refused = reading.refusal
+    said = "Refused, and read all the same: " if reading.forced else "Not read: "
+    said += f"{refused.code.meaning} ({refused.code})" if refused else str(reading.reason)
+    top = pen.lines(x, top, width, said, 9, most=3, bold=True)
+    if refused:
+        value = "" if refused.value is None else f" {refused.value:.4g}"
+        limit = "" if refused.limit is None else f"; limit: {refused.limit:.4g}"
+        measured = f"Measured: {refused.measured}{value}{limit}"
+        top = pen.lines(x, top + 1, width, measured, SIZE, most=3)
+    if reading.hint:
+        top = pen.lines(x, top + 1, width, f"What to do: {reading.hint}", SIZE, most=3)
+    return top
+
+
+def findings(pen: Pen, x: float, top: float, width: float, found: Sequence[Finding]) -> float:
+    """Draw the table of findings; nothing without any."""
+    if not found:
+        return top
+    top = heading(pen, x, top, width, "Findings")
+    edges = [*(start for _, start in _COLUMNS), 1.0]
+    places = [(x + a * width, (b - a) * width - 6) for a, b in pairwise(edges)]
+    for (words, _), (left, room) in zip(_COLUMNS, places, strict=True):
+        pen.text(left, top + SMALL, words, SMALL, color=SOFT, width=room)
+    top += 10
+    for finding in found[:MOST_FINDINGS]:
+        for (left, room), (first, second) in zip(places, _cells(finding), strict=True):
+            pen.text(left, top + SIZE, first, SIZE, bold=True, width=room)
+            pen.text(left, top + SIZE + 9, second, SMALL, color=SOFT, width=room)
+        top += 20.5
+        pen.rule(x, top - 1.5, width)
+    if len(found) > MOST_FINDINGS:
+        left_out = f"and {len(found) - MOST_FINDINGS} more labels: see the JSON"
+        top = pen.lines(x, top + 1, width, left_out, SMALL)
+    return top + 3
+
+
+def zones(pen: Pen, x: float, top: float, width: float, affected: Sequence[Affected]) -> float:
+    """Draw two lungs with the share of each zone that is opaque, and the sums beneath."""
+    top = heading(pen, x, top, width, "Opaque share of the lungs")
+    if not affected:
+        return pen.lines(
+            x, top + 2, width, "Not measured: no lungs, or no opacity network.", SIZE, color=SOFT
+        )
+    scale = 0.62
+    left = x + (width - scale * WIDTH) / 2
+    for shape in zone_shapes(tuple(affected)):
+        points = [(left + scale * a, top + scale * b) for a, b in shape.outline]
+        pen.polygon(points, fill=shape.color, edge=SOFT)
+        a, b = shape.center
+        pen.text(
+            left + scale * a, top + scale * b + 2.5, shape.text, SMALL, bold=True, align="center"
+        )
+    pen.text(left - 2, top + 12, "R", SIZE, bold=True, color=SOFT)
+    pen.text(left + scale * WIDTH + 2, top + 12, "L", SIZE, bold=True, color=SOFT, align="right")
+    return _sums(pen, x, top + scale * HEIGHT + 3, width, affected)
+
+
+def severity(pen: Pen, x: float, top: float, width: float, scores: Sequence[Severity]) -> float:
+    """Draw each severity score as a number, its interval and where they lie on the scale."""
+    top = heading(pen, x, top, width, f"Severity ({RESEARCH_SCORE})")
+    if not scores:
+        return pen.lines(
+            x, top + 2, width, "Not estimated: not part of this bundle.", SIZE, color=SOFT
+        )
+    for each in scores:
+        pen.text(x, top + SIZE, SCALES[each.scale], SIZE, width=width * 0.6)
+        pen.text(x + width, top + SIZE, f"{each.value:.1f}", 8.5, bold=True, align="right")
+        pen.box(x, top + 11, width, 5, fill=(230, 235, 240))
+        span = max(each.maximum - each.minimum, 1e-9)
+        low, high, value = (
+            min(max((each_value - each.minimum) / span, 0.0), 1.0)
+            for each_value in (each.low, each.high, each.value)
+        )
+        pen.box(x + low * width, top + 11, (high - low) * width, 5, fill=(150, 195, 215))
+        pen.box(x + value * width - 0.9, top + 9.8, 1.8, 7.4, fill=INK)
+        said = (
+            f"{100 * each.coverage:.0f} % interval {each.low:.1f} to {each.high:.1f}, "
+            f"scale {each.minimum:g} to {each.maximum:g}"
+        )
+        top = pen.lines(x, top + 18.5, width, said, SMALL, most=2, color=SOFT) + 4
+    return top
+
+
+def similar(pen: Pen, x: float, top: float, width: float, films: Sequence[Similar]) -> float:
+    """List the nearest training films."""
+    top = heading(pen, x, top, width, "Similar films of the training set")
+    if not films:
+        return pen.lines(
+            x, top + 2, width, "Not looked for: not part of this bundle.", SIZE, color=SOFT
+        )
+    for place, each in enumerate(films[:5], start=1):
+        named = each.case_id if each.cohort in each.case_id else f"{each.cohort}: {each.case_id}"
+        pen.text(x, top + SMALL, f"{place}. {named}", SMALL, bold=True, width=width)
+        said = f"distance {each.distance:.3g}; {known_labels(each)}"
+        top = pen.lines(x + 8, top + 8.5, width - 8, said, SMALL, most=2, color=SOFT) + 2
+    return top
+
+
+def notes(pen: Pen, x: float, top: float, width: float, said: Sequence[str]) -> float:
+    """List what to know of the film's quality and what was corrected."""
+    if not said:
+        return top
+    top = heading(pen, x, top, width, "Quality notes")
+    left = MOST_NOTE_LINES
+    for place, note in enumerate(said):
+        rest = len(said) - place
+        if left == 1 and rest > 1:
+            return pen.lines(x, top, width, f"and {rest} more notes: see the JSON", SIZE)
+        end = pen.lines(x, top, width, f"\u00b7 {note}", SIZE, most=min(2, left - (rest > 1)))
+        left -= round((end - top) / (1.28 * SIZE))
+        top = end
+    return top
+
+
+def signature(pen: Pen, x: float, top: float, width: float) -> float:
+    """Leave room for who looked at it."""
+    y = top + 24
+    for words, start, end in (("name", 0, 0.36), ("date", 0.4, 0.58), ("signature", 0.62, 1.0)):
+        pen.rule(x + start * width, y, (end - start) * width, color=SOFT)
+        pen.text(x + start * width, y + 8, words, SMALL, color=SOFT)
+    return y + 10
+
+
+def _cells(finding: Finding) -> tuple[tuple[str, str], ...]:
+    above = "\u2265" if finding.present else "<"
+    inside = finding.in_lung_share
+    return (
+        (finding.label, f"SNOMED CT {finding.code}" if finding.code else ""),
+        (f"{finding.probability:.3f}, {likelihood(finding)}", holds_for(finding)),
+        (
+            "present" if finding.present else "not present",
+            f"{finding.operating_point}: score {finding.score:.3f} {above} {finding.threshold:.3f}",
+        ),
+        (
+            finding.prediction_set.in_words(finding.label) if finding.prediction_set else "-",
+            f"at {100 * finding.coverage:.0f} % coverage" if finding.coverage else "",
+        ),
+        ("-" if inside is None else f"{100 * inside:.0f} %", "of what speaks for it"),
+    )
+
+
+def _sums(pen: Pen, x: float, top: float, width: float, affected: Sequence[Affected]) -> float:
+    """The whole lungs: any opacity, then each kind."""
+    edges = [x + part * width for part in (0.4, 0.7, 1.0)]
+    for edge, words in zip(edges, ("any", *(_SHORT[kind] for kind in Opacity)), strict=True):
+        pen.text(edge, top + SMALL, words, SMALL, color=SOFT, align="right")
+    for each in affected:
+        if each.zone is None:
+            top += 9
+            pen.text(x, top + SMALL, region(each), SMALL)
+            values = (each.share, *(each.kinds.get(kind) for kind in Opacity))
+            for edge, value in zip(edges, values, strict=True):
+                said = "-" if value is None else share(value)
+                pen.text(edge, top + SMALL, said, SMALL, bold=edge is edges[0], align="right")
+    return top + 10
+
+
+STATUS_WORDS = {
+    Status.READ: "read",
+    Status.REFUSED: "refused: not read",
+    Status.ERROR: "could not be opened",
+}

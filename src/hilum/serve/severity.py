@@ -1,0 +1,147 @@
+"""Severity: features of films through a reader, and fits on their way into a bundle."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.bundle.manifest import MODEL
+from hilum.bundle.onnx import cores
+from hilum.bundle.opacities import OPACITIES, OpacitySegmenter
+from hilum.bundle.severity import SeverityModel, SeverityModels, shorten
+from hilum.core.details import Scale
+from hilum.core.files import sha256_of
+from hilum.image.severity import Numbers, severity_features
+from hilum.judge.severity import LinearMap
+from hilum.serve.film import Film, open_film
+from hilum.serve.prefetch import prefetch
+from hilum.serve.reader import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Features of films, by ``case_id``.
+
+    Attributes:
+        features: of each film that was read.
+        not_read: of each other one, why.
+    """
+
+    features: dict[str, dict[str, Numbers]] = field(default_factory=dict)
+    not_read: dict[str, str] = field(default_factory=dict)
+
+    def blocks(self, names: list[str]) -> tuple[list[str], dict[str, NDArray[np.float64]]]:
+        """Stack the films that have every one of the groups ``names``.
+
+        Returns:
+            Their case_ids, and group -> float64 (N, F) in that order.
+        """
+        ids = [each for each, groups in self.features.items() if set(names) <= set(groups)]
+        return ids, {
+            name: np.array([self.features[each][name] for each in ids], np.float64)
+            for name in names
+        }
+
+
+def film_features(
+    reader: Reader, film: Film, opacities: OpacitySegmenter | None
+) -> dict[str, Numbers]:
+    """Return the feature groups of a film that was opened with ``keep=True`` and not refused."""
+    if film.inputs is None or film.radiograph is None:
+        return {}
+    inputs = film.inputs[None]
+    logits, embedding = reader.run(inputs)[0], reader.embed(inputs)
+    found = opacities.segment(film.radiograph, film.lungs) if opacities and film.lungs else None
+    return severity_features(
+        None if embedding is None else embedding[0],
+        logits[0],
+        film.lungs,
+        found,
+        film.radiograph,
+    )
+
+
+def gather_features(
+    reader: Reader,
+    films: Mapping[str, Path],
+    opacities: OpacitySegmenter | None = None,
+    *,
+    progress: bool = True,
+) -> Gathered:
+    """Open films as ``Reader.read`` does and gather the features of those that it would read.
+
+    Args:
+        reader: of the bundle.
+        films: case_id -> file.
+        opacities: opacity network; None leaves that group out.
+        progress: show a bar on stderr.
+    """
+    from tqdm import tqdm
+
+    def look(path: Path) -> tuple[dict[str, Numbers], str]:
+        film = open_film(path, reader.preprocess, reader.segmenter, reader.gate, keep=True)
+        return film_features(reader, film, opacities), film.reason
+
+    gathered = Gathered()
+    results = prefetch(look, films.values(), workers=cores(), ahead=2 * cores())
+    every_s = 0.5 if sys.stderr.isatty() else 10
+    watched = tqdm(
+        zip(films, results, strict=True),
+        total=len(films),
+        unit="film",
+        delay=2,
+        mininterval=every_s,
+        disable=not progress,
+    )
+    for case_id, (features, reason) in watched:
+        if features:
+            gathered.features[case_id] = features
+        else:
+            gathered.not_read[case_id] = reason
+    return gathered
+
+
+def pack_model(
+    scale: Scale,
+    fitted: LinearMap,
+    column: int,
+    *,
+    half_width: float,
+    coverage: float,
+    films: int,
+    patients: int,
+    fitted_on: str,
+) -> SeverityModel:
+    """Turn one column of a fit into what ``severity.json`` holds."""
+    weights = {name: shorten(each[:, column]) for name, each in fitted.coefficients.items()}
+    return SeverityModel(
+        scale=scale,
+        intercept=float(fitted.intercepts[column]),
+        weights=weights,
+        half_width=half_width,
+        coverage=coverage,
+        films=films,
+        patients=patients,
+        fitted_on=fitted_on,
+    )
+
+
+def networks_of(reader: Reader, opacities: OpacitySegmenter | None) -> dict[str, str]:
+    """Return the SHA-256 of every network whose output the features are."""
+    sums = {MODEL: sha256_of(reader.bundle.model)}
+    if reader.segmenter is not None:
+        sums["lungs.onnx"] = reader.segmenter.checksum
+    if opacities is not None:
+        sums[OPACITIES] = opacities.checksum
+    return sums
+
+
+def check_networks(models: SeverityModels, found: Mapping[str, str]) -> str:
+    """Return in words which network differs from those that the models were fitted for, or ""."""
+    wrong = [name for name, sha in models.made_for.items() if found.get(name, sha) != sha]
+    return f"made for another {', '.join(wrong)}" if wrong else ""

@@ -1,0 +1,99 @@
+"""Words: what numbers of a reading and of a bundle say, in a few words for a page."""
+
+from __future__ import annotations
+
+from hilum.bundle.facts import Facts
+from hilum.bundle.honest import POOLED, Honest, honest_numbers
+from hilum.core.details import Affected, Scale, Similar
+from hilum.core.reading import Finding
+from hilum.judge.audit.schema import Overall
+
+_LIKELIHOOD = (
+    (0.01, "exceptionally unlikely"),
+    (0.10, "very unlikely"),
+    (0.33, "unlikely"),
+    (0.66, "about as likely as not"),
+    (0.90, "likely"),
+    (0.99, "very likely"),
+    (1.01, "virtually certain"),
+)
+_VERDICTS = {
+    Overall.PASS: "passed",
+    Overall.FAIL: "failed",
+    Overall.UNINFORMATIVE: "uninformative",
+    Overall.INCOMPLETE: "incomplete",
+}
+SCALES: dict[Scale, str] = {
+    Scale.EXTENT: "Geographic extent",
+    Scale.OPACITY: "Opacity",
+    Scale.BRIXIA: "Brixia",
+}
+"""Names of the severity scores."""
+
+
+def likelihood(finding: Finding) -> str:
+    """Put a probability into words: the scale of the IPCC (Mastrandrea et al., 2010, table 1).
+
+    Where nothing was calibrated there is no probability to put into words.
+    """
+    if finding.prevalence is None:
+        return "not calibrated: a rank, no frequency"
+    return next(words for below, words in _LIKELIHOOD if finding.probability < below)
+
+
+def holds_for(finding: Finding) -> str:
+    """Say which share of positives a probability holds for, and how it was made."""
+    if finding.prevalence is None:
+        return "equals the score"
+    return f"where {100 * finding.prevalence:.1f} % have it ({finding.calibration})"
+
+
+def region(affected: Affected) -> str:
+    """Name a region of the lungs."""
+    if affected.side is None:
+        return "both lungs"
+    return f"{affected.side} lung" + (f", {affected.zone} zone" if affected.zone else "")
+
+
+def known_labels(similar: Similar) -> str:
+    """Say what the reference standard says of a film.
+
+    >>> known_labels(Similar(case_id="a", cohort="b", distance=0, labels={"sars": 1, "mers": 0}))
+    'sars, not mers'
+    """
+    said = [name if value else f"not {name}" for name, value in similar.labels.items()]
+    return ", ".join(said) or "no label known"
+
+
+def audit_line(facts: Facts) -> str:
+    """Say of every label what its audit found, in one line."""
+    verdicts = {audit.label: _VERDICTS[audit.verdict] for audit in facts.audits}
+    said = [
+        f"{label} {verdicts.get(label, 'not audited')}"
+        for label in (output.label.value for output in facts.manifest.labels)
+    ]
+    return "Shortcut audit: " + ("; ".join(said) if verdicts else "not audited") + "."
+
+
+def honest_line(facts: Facts) -> str:
+    """Say how far to trust the bundle: for every label the kindest number and the hardest one."""
+    lines = honest_numbers(facts)
+    labels = dict.fromkeys(line.label for line in lines)
+    said = [_of(label, [line for line in lines if line.label == label]) for label in labels]
+    if not said:
+        return "How far to trust it: not measured."
+    return "How far to trust it (AUROC; 0.5 is a coin): " + "; ".join(said) + "."
+
+
+def _of(label: str, lines: list[Honest]) -> str:
+    kind = [line for line in lines if line.where == POOLED][:1]
+    hard = [line for line in lines if "left out" in line.where][:1]
+    if not kind and not hard:
+        return f"{label} not measured"
+    where = ["on test films of its own sources"] * len(kind)
+    where += ["on sources left out of training"] * len(hard)
+    numbers = zip(kind + hard, where, strict=True)
+    return f"{label} " + ", ".join(
+        f"{line.auroc.value:.2f} [{line.auroc.low:.2f}, {line.auroc.high:.2f}] {words}"
+        for line, words in numbers
+    )

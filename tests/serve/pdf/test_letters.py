@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hilum.serve.pdf.letters import BOLD, ELLIPSIS, fit, fit_middle, shown, width_of, wrap
+
+TEXTS = st.text(max_size=120)
+WIDTHS = st.floats(40, 400)
+
+
+@given(TEXTS, WIDTHS, st.sampled_from(["HilumSans", BOLD]))
+@settings(max_examples=60, deadline=None)
+def test_nothing_is_wider_than_its_place_nor_cut_in_silence(text, width, font):
+    whole = shown(text, font)
+    for line in (fit(text, width, 8, font), fit_middle(text, width, 8, font)):
+        assert width_of(line, 8, font) <= width
+        assert line == whole or ELLIPSIS in line
+    lines = wrap(text, width, 8, font, most=3)
+    assert len(lines) <= 3
+    assert all(width_of(line, 8, font) <= width for line in lines)
+    kept = "".join(lines).replace(" ", "")
+    assert kept == whole.replace(" ", "") or kept.endswith(ELLIPSIS)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Ωμέγα Привет café ≥ 3 µ", "Ωμέγα Привет café ≥ 3 µ"),
+        ("\u80ba\u90e8.png", "\\u80ba\\u90e8.png"),
+        ("a\x00b\tc\u202e", "a\\x00b c\\u202e"),
+        ("\U0001fac1", "\\U0001fac1"),
+        ("\udcff", "\\udcff"),  # a byte of a file name that is no text
+    ],
+)
+def test_a_letter_that_the_font_lacks_is_a_code(text, expected):
+    assert shown(text) == expected
+
+
+def test_both_ends_of_a_long_name_stay():
+    line = fit_middle("begin" + 300 * "x" + "end.dcm", 150, 8)
+    assert line.startswith("begin")
+    assert line.endswith("end.dcm")
+
+
+def test_lines_break_at_spaces():
+    assert wrap("alpha beta gamma", width_of("alpha beta ", 8), 8) == ["alpha beta", "gamma"]

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from hilum.bundle.facts import Facts
+from hilum.bundle.folder import DEFAULT_BUNDLE
+from hilum.core.details import Similar
+from hilum.core.reading import Finding
+from hilum.serve.words import audit_line, holds_for, honest_line, known_labels, likelihood
+
+
+def _finding(probability, prevalence=0.4):
+    return Finding(
+        label="covid-19",
+        logit=0,
+        score=0.5,
+        probability=probability,
+        calibration="platt",
+        present=True,
+        operating_point="balanced",
+        threshold=0.5,
+        prevalence=prevalence,
+    )
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [
+        (0.0, "exceptionally unlikely"),
+        (0.05, "very unlikely"),
+        (0.2, "unlikely"),
+        (0.5, "about as likely as not"),
+        (0.7, "likely"),
+        (0.95, "very likely"),
+        (1.0, "virtually certain"),
+    ],
+)
+def test_a_probability_in_words(probability, words):
+    assert likelihood(_finding(probability)) == words
+
+
+def test_what_is_not_calibrated_is_not_put_into_words():
+    assert likelihood(_finding(0.99, None)) == "not calibrated: a rank, no frequency"
+    assert holds_for(_finding(0.99, None)) == "equals the score"
+    assert holds_for(_finding(0.99)) == "where 40.0 % have it (platt)"
+
+
+def test_labels_of_a_similar_film():
+    similar = Similar(case_id="a", cohort="b", distance=0.1, labels={})
+    assert known_labels(similar) == "no label known"
+
+
+def test_a_bundle_says_what_it_was_measured_to_be():
+    facts = Facts.read(DEFAULT_BUNDLE)
+    audits = {audit.label: audit.verdict for audit in facts.audits}
+    line = audit_line(facts)
+    assert ("covid-19 failed" in line) == (audits.get("covid-19") == "fail")
+    auroc = facts.evaluation.labels[0].metrics["auroc"]
+    assert f"{auroc.value:.2f} [{auroc.low:.2f}, {auroc.high:.2f}]" in honest_line(facts)
+    assert "on sources left out of training" in honest_line(facts)
+
+
+def test_a_bundle_that_was_not_measured_says_so(small_bundle):
+    facts = Facts.read(small_bundle)
+    assert honest_line(facts) == "How far to trust it: not measured."
+    assert audit_line(facts) == "Shortcut audit: not audited."

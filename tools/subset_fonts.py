@@ -1,0 +1,50 @@
+"""Cut DejaVu Sans to the letters that a PDF report needs; matplotlib brings the whole fonts.
+
+python tools/subset_fonts.py src/hilum/serve/pdf/fonts
+
+Latin, Greek, Cyrillic, punctuation, arrows and mathematics: a tenth of the size. Scripts that
+need shaping or thousands of glyphs are left out; a report writes their letters as codes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import matplotlib
+from fontTools import subset
+
+NAMES = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")
+RANGES = (
+    (0x20, 0x7E),
+    (0xA0, 0x24F),
+    (0x370, 0x3FF),
+    (0x400, 0x4FF),
+    (0x1E00, 0x1EFF),
+    (0x2010, 0x203A),
+    (0x2070, 0x208E),
+    (0x20AC, 0x20AC),
+    (0x2190, 0x2193),
+    (0x2212, 0x2212),
+    (0x2248, 0x2265),
+)
+
+
+def main(folder: Path) -> None:
+    """Write the fonts and their licence to ``folder``."""
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    folder.mkdir(parents=True, exist_ok=True)
+    options = subset.Options(hinting=False, layout_features=[], recalc_timestamp=False)
+    options.drop_tables += ["FFTM", "GPOS", "GSUB", "GDEF", "kern"]
+    for name in NAMES:
+        font = subset.load_font(fonts / name, options)
+        cutter = subset.Subsetter(options)
+        cutter.populate(unicodes=[code for a, b in RANGES for code in range(a, b + 1)])
+        cutter.subset(font)
+        subset.save_font(font, folder / name, options)
+    shutil.copyfile(fonts / "LICENSE_DEJAVU", folder / "LICENSE_DEJAVU")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
