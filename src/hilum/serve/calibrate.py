@@ -68,15 +68,59 @@ def calibrate(
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
     require("evaluate")
-    bundle, version = reader.bundle, _version(reader.bundle.manifest.version, site)
-    if out.exists():
-        raise ConfigError(f"{out}: already there", hint="name a new folder")
+    bundle = reader.bundle
+    _check_out(bundle, out, site)
     leak_check = check_training_films(bundle, cases)
     names = _names(bundle, cases, labels)
     found = predict(reader, cases, names, nuisance=False, progress=progress)
-    table = check_predictions(found.table)
+    return adapt(
+        bundle,
+        found.table,
+        out,
+        site=site,
+        asked=labels,
+        not_read=len(found.not_read),
+        leak_check=leak_check,
+        method=method,
+        coverage=coverage,
+        folds=folds,
+        seed=seed,
+    )
+
+
+def adapt(
+    bundle: Bundle,
+    predictions: pd.DataFrame,
+    out: Path,
+    *,
+    site: str,
+    asked: Sequence[str] = (),
+    not_read: int = 0,
+    leak_check: str,
+    method: Asked = "auto",
+    coverage: float = COVERAGE,
+    folds: int = 1000,
+    seed: int = 0,
+) -> Adaptation:
+    """Do what ``calibrate`` does where the films have been read already.
+
+    Args:
+        bundle: whose network read them.
+        predictions: as ``hilum.judge.predictions.check_predictions`` takes them.
+        asked: labels that must be adapted; none for those with enough patients.
+        not_read: films that were left out, for the record.
+        leak_check: how training films were looked for, in words, for the record.
+        out, site, method, coverage, folds, seed: as in ``calibrate``.
+
+    Raises:
+        CohortError, ConfigError, MissingExtraError: as ``calibrate``.
+    """
+    require("evaluate")
+    version = _check_out(bundle, out, site)
+    table = check_predictions(predictions)
+    names = list(table["label"].unique())
     kept = {name: reason for name in names if (reason := _few(table, name))}
-    _refuse_too_few(kept, names, labels)
+    _refuse_too_few(kept, names, asked)
     outputs, records = [], []
     for output in bundle.manifest.labels:
         if output.label in names and output.label not in kept:
@@ -89,7 +133,7 @@ def calibrate(
         bundle=bundle.identity,
         films=table["case_id"].nunique(),
         patients=table["group"].nunique(),
-        not_read=len(found.not_read),
+        not_read=not_read,
         labels=tuple(records),
         kept=kept,
         leak_check=leak_check,
@@ -123,6 +167,14 @@ def check_training_films(bundle: Bundle, cases: pd.DataFrame) -> str:
             hint="calibrate on films that the network has not seen",
         )
     return f"none of {len(cases)} case_ids is among the {len(seen)} of train and val in {SPLITS}"
+
+
+def _check_out(bundle: Bundle, out: Path, site: str) -> str:
+    """Return the version of the new bundle; refuse to write over one."""
+    version = _version(bundle.manifest.version, site)
+    if out.exists():
+        raise ConfigError(f"{out}: already there", hint="name a new folder")
+    return version
 
 
 def _names(bundle: Bundle, cases: pd.DataFrame, labels: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from hilum.core.reading import RESEARCH_USE
 
 ONE_IMAGE = "One image: from a film to a reading"
 ONE_MODEL = "One model: from collections to a bundle"
+WORKSTATION = "The workstation: films of a day, in a browser"
 THE_REST = "This installation"
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -34,6 +35,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "fit-severity": ("fit_severity", ONE_MODEL),
     "bundle": ("bundle", ONE_MODEL),
     "reproduce": ("reproduce", ONE_MODEL),
+    "serve": ("serve", WORKSTATION),
+    "user": ("user", WORKSTATION),
+    "log": ("log", WORKSTATION),
     "doctor": ("doctor", THE_REST),
 }
 """Verb -> (file in this folder, its group in ``hilum --help``); each has ``register``."""

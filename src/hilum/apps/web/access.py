@@ -130,5 +130,3 @@ def _all(dependant: Dependant) -> list[Dependant]:
     for each in dependant.dependencies:
         found += _all(each)
     return found
-
-

@@ -36,7 +36,9 @@ class Evidence:
     maps: NDArray[np.float32] | None = None
     lungs: Lungs | None = None
 
-    def heatmap(self, manifest: Manifest, label: str, shape: tuple[int, int]) -> NDArray[np.float32]:
+    def heatmap(
+        self, manifest: Manifest, label: str, shape: tuple[int, int]
+    ) -> NDArray[np.float32]:
         """Return the evidence for a label at film shape or smaller: float32, NaN where not looked.
 
         Raises:
@@ -69,7 +71,7 @@ def unpack(packed: bytes | None) -> Evidence:
     if packed is None:
         return Evidence()
     with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
-        maps = arrays["maps"] if "maps" in arrays else None
+        maps = arrays.get("maps")
         lungs = None
         if "mask" in arrays:
             side = int(arrays["side"])

@@ -136,9 +136,7 @@ def thumbnail(film_id: FilmId, request: Request, _: _Reader, service: Served) ->
 
 
 @router.post("/films/{film_id}/read", status_code=202, summary="Read a film again")
-def read_again(
-    film_id: FilmId, body: Again, visitor: _Reviewer, service: Served
-) -> dict[str, Any]:
+def read_again(film_id: FilmId, body: Again, visitor: _Reviewer, service: Served) -> dict[str, Any]:
     """Queue a film once more: for a new bundle, after an error, or in spite of its refusal."""
     with service.store.read() as session:
         find_film(session, film_id)

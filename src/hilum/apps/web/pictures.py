@@ -91,8 +91,7 @@ class Pictures:
         if "inverted" in kinds:
             slope, intercept = -slope, intercept + slope * stored.top
             windows = tuple(
-                Window(each.name, stored.top - each.high, stored.top - each.low)
-                for each in windows
+                Window(each.name, stored.top - each.high, stored.top - each.low) for each in windows
             )
         presets = [*windows, *windows_of(values, stored.top)]
         described = {

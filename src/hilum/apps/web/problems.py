@@ -64,7 +64,7 @@ _STATUS_CODES = {
 }
 
 
-class Problem(HilumError):
+class Problem(HilumError):  # noqa: N818  (the word of RFC 9457)
     """A request that is refused.
 
     Args:
@@ -153,7 +153,9 @@ async def _on_os(request: Request, error: Exception) -> Response:
 
     if getattr(error, "errno", None) in (ENOSPC, EDQUOT):
         return answer(
-            describe(507, "disk-full", "no space left on the disk", "make space, then send it again")
+            describe(
+                507, "disk-full", "no space left on the disk", "make space, then send it again"
+            )
         )
     return await _on_anything(request, error)
 

@@ -29,9 +29,7 @@ ShortWords = Annotated[str, Field(max_length=200), AfterValidator(_plain)]
 FilmId = Annotated[str, Path(pattern=_ID, description="of a film", examples=["9f2c4e0d1a3b5c7d"])]
 StudyId = Annotated[str, Path(pattern=_ID, description="of a study", examples=["0a1b2c3d4e5f6071"])]
 AnyId = Annotated[str, Path(pattern=_ID, examples=["5566778899aabbcc"])]
-Day = Annotated[
-    str | None, Query(pattern=r"^\d{4}-\d{2}-\d{2}$", description="ISO 8601 date, UTC")
-]
+Day = Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}-\d{2}$", description="ISO 8601 date, UTC")]
 Choice = Annotated[str | None, Query(max_length=64), AfterValidator(lambda v: v and _plain(v))]
 
 

@@ -17,6 +17,7 @@ from hilum.apps.web.link import Link
 from hilum.apps.web.meter import Meter
 from hilum.apps.web.settings import Settings
 from hilum.apps.web.supervisor import Supervisor
+from hilum.apps.web.ticker import Ticker
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Service:
         settings: from ``hilum.toml``.
         bundles: which bundle reads.
         meter: counts and durations for Prometheus.
+        ticker: tells event streams that there is something new.
         link: the one-time link; None when the server listens beyond loopback.
         supervisor: of the worker; None where none was asked for.
         cookie: name of the session's cookie; ports share cookies, so it names the port.
@@ -42,6 +44,7 @@ class Service:
     settings: Settings
     bundles: Bundles
     meter: Meter
+    ticker: Ticker
     link: Link | None = None
     supervisor: Supervisor | None = None
     cookie: str = "hilum_session"

@@ -92,8 +92,8 @@ def studies(
         label=label,
         refusal=refusal,
         reviewed=reviewed,
-        from_ms=_day_ms(from_),
-        to_ms=_day_ms(to, days=1),
+        from_ms=day_ms(from_),
+        to_ms=day_ms(to, days=1),
         by_priority=sort == "priority" and not visitor.blind,
         limit=limit,
         cursor=cursor or None,
@@ -150,9 +150,7 @@ def delete_study(study_id: StudyId, visitor: _Administrator, service: Served) ->
         service.folder.remove(set(checksums) - kept)
 
 
-def show_studies(
-    session: Session, studies: list[Study], visitor: Visitor
-) -> list[dict[str, Any]]:
+def show_studies(session: Session, studies: list[Study], visitor: Visitor) -> list[dict[str, Any]]:
     """Return studies as the API says them; what a blind reader should not know is left out."""
     ids = [each.film_id for each in studies if each.film_id]
     hidden = blind.pending_of(session, visitor, ids)
@@ -181,7 +179,12 @@ def _show(study: Study, *, pending: bool) -> dict[str, Any]:
     }
 
 
-def _day_ms(day: str | None, days: int = 0) -> int | None:
+def day_ms(day: str | None, days: int = 0) -> int | None:
+    """Return when a day begins in UTC, in milliseconds; or ``days`` later.
+
+    Raises:
+        Problem: no such day.
+    """
     if day is None:
         return None
     try:

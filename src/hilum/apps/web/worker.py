@@ -104,7 +104,9 @@ class Worker:
         if claimed.attempts > queue.MAX_ATTEMPTS:
             return queue.Answer(_given_up(reader, claimed), checksum)
         path = self._folder.path(claimed.sha256)
-        examined = next(reader.examine([path], force=claimed.forced, batch_size=1, workers=1))
+        examined = next(
+            reader.examine([path], force=claimed.forced, details=True, batch_size=1, workers=1)
+        )
         reading = examined.reading.model_copy(update={"path": claimed.name})
         return queue.Answer(reading, checksum, pack(examined), corrections(reading.history))
 

@@ -1,0 +1,153 @@
+"""Reviewed films: machine, people and reference standard side by side, one row per film and reader.
+
+What a reader study, the agreement and a calibration are made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hilum.apps.store.tables import Film, Person, Read, Reference, Study, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What one person said of one finding of one film, beside the machine and the truth.
+
+    Attributes:
+        patient: the patient's id, or the study's where there is none; for grouping only.
+        call, blind_call: of the person, 1 or 0; None if unsure or not given.
+        machine: 1 or 0, at the operating point of the reading.
+        reference: 1 or 0; None if unknown.
+    """
+
+    film_id: str
+    study_id: str
+    patient: str
+    finding: str
+    person: str
+    call: int | None
+    blind_call: int | None
+    verdict: Verdict | None
+    blind_verdict: Verdict | None
+    machine: int
+    score: float
+    probability: float
+    prediction_set: str | None
+    bundle: str
+    reference: int | None
+    standard: str | None
+    at_ms: int
+
+
+def reviewed(
+    session: Session,
+    finding: str | None = None,
+    from_ms: int | None = None,
+    to_ms: int | None = None,
+) -> Iterator[Reviewed]:
+    """Yield reviewed films, by the time of their last verdict."""
+    query = select(Verdict).order_by(Verdict.at_ms, Verdict.id)
+    if finding is not None:
+        query = query.where(Verdict.finding == finding)
+    if from_ms is not None:
+        query = query.where(Verdict.at_ms >= from_ms)
+    if to_ms is not None:
+        query = query.where(Verdict.at_ms < to_ms)
+    last: dict[tuple[str, str, str], Verdict] = {}
+    first_blind: dict[tuple[str, str, str], Verdict] = {}
+    for verdict in session.scalars(query):
+        key = verdict.film_id, verdict.finding, verdict.person_id
+        if verdict.blind:
+            first_blind.setdefault(key, verdict)
+        else:
+            last[key] = verdict
+    names = {row[0]: row[1] for row in session.execute(select(Person.id, Person.name))}
+    truths = {(each.film_id, each.finding): each for each in session.scalars(select(Reference))}
+    films = _films(session, {key[0] for key in (*last, *first_blind)})
+    for key in sorted({*last, *first_blind}, key=lambda k: _when(last.get(k), first_blind.get(k))):
+        film_id, label, person_id = key
+        if film_id not in films:
+            continue
+        film, study, read = films[film_id]
+        answers = {each["label"]: each for each in read.reading["findings"]}
+        if (answer := answers.get(label)) is None:
+            continue
+        verdict, unseen, truth = last.get(key), first_blind.get(key), truths.get((film_id, label))
+        yield Reviewed(
+            film_id=film_id,
+            study_id=study.id,
+            patient=study.patient_id or study.id,
+            finding=label,
+            person=names[person_id],
+            call=verdict.call if verdict else unseen.call if unseen else None,
+            blind_call=unseen.call if unseen else None,
+            verdict=verdict,
+            blind_verdict=unseen,
+            machine=int(answer["present"]),
+            score=float(answer["score"]),
+            probability=float(answer["probability"]),
+            prediction_set=answer["prediction_set"],
+            bundle=read.reading["bundle"],
+            reference=truth.value if truth else None,
+            standard=truth.standard if truth else None,
+            at_ms=_when(verdict, unseen),
+        )
+
+
+def films_with_truth(session: Session) -> list[dict[str, Any]]:
+    """Return every film with a reference standard: its checksum, patient and {finding: value}."""
+    rows: dict[str, dict[str, Any]] = {}
+    query = select(Reference, Film, Study).join(Film, Film.id == Reference.film_id)
+    query = query.join(Study, Study.id == Film.study_id).where(Film.status == "read")
+    for reference, film, study in session.execute(query.order_by(Film.id)):
+        row = rows.setdefault(film.id, _truth_row(film, study))
+        row["truth"][reference.finding] = reference.value
+    return list(rows.values())
+
+
+def films_with_verdicts(session: Session) -> list[dict[str, Any]]:
+    """Return films with a reference standard or a verdict; the standard goes first.
+
+    Several people count by majority; where they are even, the finding stays unknown.
+    """
+    rows = {row["film_id"]: row for row in films_with_truth(session)}
+    votes: dict[tuple[str, str], list[int]] = {}
+    for each in reviewed(session):
+        if each.call is not None:
+            votes.setdefault((each.film_id, each.finding), []).append(each.call)
+    for film_id, (film, study, _) in _films(session, {key[0] for key in votes}).items():
+        rows.setdefault(film_id, _truth_row(film, study))
+    for (film_id, finding), calls in votes.items():
+        known = rows[film_id]["truth"] if film_id in rows else {}
+        if 2 * sum(calls) != len(calls):
+            known.setdefault(finding, int(2 * sum(calls) > len(calls)))
+    return [row for row in rows.values() if row["truth"]]
+
+
+def _truth_row(film: Film, study: Study) -> dict[str, Any]:
+    patient = study.patient_id or study.id
+    return {"film_id": film.id, "sha256": film.sha256, "patient": patient, "truth": {}}
+
+
+def _films(session: Session, ids: set[str]) -> dict[str, tuple[Film, Study, Read]]:
+    found: dict[str, tuple[Film, Study, Read]] = {}
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), 500):  # SQLite takes a limited number of parameters
+        query = (
+            select(Film, Study, Read)
+            .join(Study, Study.id == Film.study_id)
+            .join(Read, Read.id == Film.reading_id)
+            .where(Film.id.in_(ordered[start : start + 500]), Film.status == "read")
+        )
+        found |= {row[0].id: (row[0], row[1], row[2]) for row in session.execute(query)}
+    return found
+
+
+def _when(verdict: Verdict | None, unseen: Verdict | None) -> int:
+    return max(each.at_ms for each in (verdict, unseen) if each is not None)

@@ -1,0 +1,182 @@
+"""Agreement of people and machine, and the reader study as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Query, Response
+from numpy.typing import NDArray
+
+from hilum.apps.store.people import Role
+from hilum.apps.store.reviewed import Reviewed, reviewed
+from hilum.apps.store.tables import iso
+from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.problems import Problem
+from hilum.apps.web.schemas import Day, gives
+from hilum.apps.web.service import Served
+from hilum.apps.web.studies import day_ms
+from hilum.core.estimate import Estimate
+from hilum.core.labels import Label
+from hilum.judge.agreement import against_reference, kappa, share
+
+router = APIRouter(tags=["agreement"])
+_Reader = Annotated[Visitor, needs(Role.READER)]
+FOLDS = 1000
+
+COLUMNS = (
+    "film_id",
+    "study_id",
+    "patient",
+    "finding",
+    "reviewer",
+    "blind_verdict",
+    "blind_call",
+    "blind_at",
+    "verdict",
+    "call",
+    "at",
+    "corrected_label",
+    "machine_present",
+    "machine_score",
+    "machine_probability",
+    "machine_prediction_set",
+    "bundle",
+    "reference",
+    "reference_standard",
+)
+
+
+@router.get("/agreement", summary="Agreement of people and machine")
+def agreement(
+    visitor: _Reader,
+    service: Served,
+    label: Label = Label.COVID_19,
+    from_: Annotated[Day, Query(alias="from")] = None,
+    to: Day = None,
+) -> dict[str, Any]:
+    """Give kappa, and sensitivity and specificity of each, with 95 % intervals over patients."""
+    _check(visitor)
+    with service.store.read() as session:
+        found = list(reviewed(session, label, day_ms(from_), day_ms(to, days=1)))
+    return {"label": label, **measure(found)}
+
+
+@router.get(
+    "/agreement.csv",
+    summary="The reader study",
+    response_class=Response,
+    responses=gives("text/csv", "one row per film, finding and reviewer"),
+)
+def agreement_csv(visitor: _Reader, service: Served) -> Response:
+    """Give every reviewed film; patients are numbered by a hash that is not their id."""
+    _check(visitor)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    with service.store.read() as session:
+        for each in reviewed(session):
+            writer.writerow(_row(each, service.log.pseudonym(each.patient)))
+    with service.store.write() as session:
+        service.log.add(session, visitor.name, "exported", what="agreement.csv")
+    headers = {"Content-Disposition": 'attachment; filename="reader-study.csv"'}
+    return Response(out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def measure(found: Sequence[Reviewed], folds: int = FOLDS) -> dict[str, Any]:
+    """Measure agreement over rows of ``reviewed``; without folds there are no intervals."""
+    groups = np.array([each.patient for each in found], dtype=str)
+    human = _floats([each.call for each in found])
+    unseen = _floats([each.blind_call for each in found])
+    machine = _floats([each.machine for each in found])
+    truth = _floats([each.reference for each in found])
+    both = kappa(human, machine, groups, folds=folds)
+    changed = ~(np.isnan(human) | np.isnan(unseen))
+    changed &= np.array([each.verdict is not None for each in found], dtype=bool)
+    moved = share(human[changed] != unseen[changed], groups[changed], folds=folds)
+    return {
+        "films": len({each.film_id for each in found}),
+        "reviewers": len({each.person for each in found}),
+        "kappa": shown(both["kappa"]),
+        "agreement": shown(both["agreement"]),
+        "blind_kappa": shown(kappa(unseen, machine, groups, folds=folds)["kappa"]),
+        "changed_after_reading": shown(moved),
+        "machine": _against(machine, truth, groups, folds),
+        "human": _against(human, truth, groups, folds),
+        "blind_human": _against(unseen, truth, groups, folds),
+        "counts": {
+            "both_present": int(((human == 1) & (machine == 1)).sum()),
+            "only_machine": int(((human == 0) & (machine == 1)).sum()),
+            "only_human": int(((human == 1) & (machine == 0)).sum()),
+            "both_absent": int(((human == 0) & (machine == 0)).sum()),
+            "unsure": int(np.isnan(human).sum()),
+        },
+    }
+
+
+def shown(estimate: Estimate) -> dict[str, Any]:
+    """Return an estimate as JSON, NaN as null."""
+    return estimate.model_dump(mode="json")
+
+
+def _against(
+    called: NDArray[np.float64], truth: NDArray[np.float64], groups: NDArray[np.str_], folds: int
+) -> dict[str, Any]:
+    found = against_reference(called, truth, groups, folds=folds)
+    return {name: shown(estimate) for name, estimate in found.items()}
+
+
+def _floats(values: Sequence[int | None]) -> NDArray[np.float64]:
+    return np.array([np.nan if each is None else each for each in values], dtype=np.float64)
+
+
+def _row(each: Reviewed, patient: str) -> list[Any]:
+    blind, verdict = each.blind_verdict, each.verdict
+    return [
+        each.film_id,
+        each.study_id,
+        patient,
+        each.finding,
+        safe(each.person),
+        blind.verdict if blind else "",
+        _blank(each.blind_call),
+        iso(blind.at_ms) if blind else "",
+        verdict.verdict if verdict else "",
+        _blank(each.call),
+        iso(verdict.at_ms) if verdict else "",
+        (verdict.corrected_label or "") if verdict else "",
+        each.machine,
+        repr(each.score),
+        repr(each.probability),
+        each.prediction_set or "",
+        safe(each.bundle),
+        _blank(each.reference),
+        each.standard or "",
+    ]
+
+
+def _blank(value: int | None) -> int | str:
+    return "" if value is None else value
+
+
+def safe(text: str) -> str:
+    """Keep a spreadsheet from taking a text for a formula.
+
+    >>> safe("=1+1"), safe("anna")
+    ("'=1+1", 'anna')
+    """
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t") else text
+
+
+def _check(visitor: Visitor) -> None:
+    """Raise the 409: who still reads blind must not learn the machine's answers here."""
+    if visitor.blind:
+        raise Problem(
+            409,
+            "blind-read-pending",
+            "these numbers would tell the machine's answers",
+            hint="switch blind reading off first",
+        )

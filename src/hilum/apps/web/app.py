@@ -1,0 +1,195 @@
+"""The app: routes, guards and what runs beside them, put together.
+
+app = create_app(service)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import APIRoute
+
+from hilum.apps.store import events
+from hilum.apps.web import (
+    agreement,
+    calibration,
+    films,
+    monitoring,
+    oidc,
+    operation,
+    persons,
+    problems,
+    readings,
+    reports,
+    signin,
+    static_files,
+    stream,
+    studies,
+    verdicts,
+)
+from hilum.apps.web.access import public, role_of
+from hilum.apps.web.guard import Guard
+from hilum.apps.web.meter import Timed
+from hilum.apps.web.pictures import Pictures
+from hilum.apps.web.service import Service
+from hilum.core.errors import StoreError
+from hilum.core.reading import RESEARCH_USE
+
+API = "/api/v1"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_NOTE_HEAD_S = 5.0
+_ROUTERS = (
+    films,
+    readings,
+    studies,
+    verdicts,
+    agreement,
+    reports,
+    stream,
+    calibration,
+    monitoring,
+    signin,
+    oidc,
+    persons,
+    operation,
+)
+
+
+def create_app(service: Service, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
+    """Return the ASGI app of a workstation.
+
+    Args:
+        service: what it works with; the app starts and stops its worker.
+        hosts: names by which browsers may address it, without port; "*" for any.
+
+    Raises:
+        LookupError: a route that does not say who may call it.
+    """
+    app = FastAPI(
+        title="Hilum",
+        version=version("hilum"),
+        description=f"The API of the workstation. {RESEARCH_USE}",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    app.state.service = service
+    app.state.failures = signin.Failures(service.settings.limits)
+    app.state.pictures = Pictures(service.folder, service.settings.limits.megapixels)
+    settings = service.settings.oidc
+    app.state.provider = oidc.Provider(settings) if settings is not None else None
+    problems.install(app)
+    for each in _ROUTERS:
+        app.include_router(each.router, prefix=API)
+    app.include_router(_description(app), prefix=API)
+    app.include_router(signin.page)
+    app.include_router(static_files.router)
+    for route in routes(app):
+        role_of(route)
+    _describe_security(app)
+    app.add_middleware(Timed, meter=service.meter)
+    app.add_middleware(
+        Guard,
+        limits=service.settings.limits,
+        hosts=(*hosts, *service.settings.hosts),
+        https=service.settings.https,
+        upload=API + films.UPLOAD,
+    )
+    return app
+
+
+def routes(app: FastAPI) -> list[APIRoute]:
+    """Return every route of the app.
+
+    Raises:
+        LookupError: something is mounted that says nothing of who may call it.
+    """
+    found = []
+    for route in app.routes:
+        if not isinstance(route, APIRoute):
+            raise LookupError(f"{route} is no route that says who may call it")
+        found.append(route)
+    return found
+
+
+def _description(app: FastAPI) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/openapi.json", dependencies=[public])
+    def openapi() -> dict[str, Any]:
+        return app.openapi()
+
+    return router
+
+
+def _describe_security(app: FastAPI) -> None:
+    """Say in the OpenAPI how to sign in; which role a route needs stands in its description."""
+    schema = app.openapi()
+    schema["components"]["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer"},
+        "session": {"type": "apiKey", "in": "cookie", "name": "hilum_session"},
+    }
+    problem = {"description": "Refused", "content": {problems.MEDIA_TYPE: {"schema": _PROBLEM}}}
+    for route in routes(app):
+        if not route.include_in_schema:
+            continue
+        role = role_of(route)
+        for method in route.methods or ():
+            described = schema["paths"][route.path][method.lower()]
+            described["security"] = [{"token": []}, {"session": []}] if role else []
+            described["description"] += f"\n\nRole: {role or 'none'}."
+            described["responses"]["default"] = problem
+            described["responses"].pop("422", None)
+
+
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string", "enum": sorted(problems.TITLES)},
+        "detail": {"type": "string"},
+        "hint": {"type": ["string", "null"]},
+    },
+    "example": problems.describe(404, "not-found", "there is no such film", "..."),
+}
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    if service.supervisor is not None:
+        service.supervisor.start()
+    beside = [asyncio.create_task(service.ticker.run()), asyncio.create_task(_keep_house(service))]
+    try:
+        yield
+    finally:
+        service.stopping.set()
+        for task in beside:
+            task.cancel()
+        for task in beside:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        if service.supervisor is not None:
+            await run_in_threadpool(service.supervisor.stop)
+        with contextlib.suppress(StoreError):
+            service.log.note_head()
+
+
+async def _keep_house(service: Service) -> None:
+    """Note the log's last line now and then; forget old events."""
+    while True:
+        await asyncio.sleep(_NOTE_HEAD_S)
+        with contextlib.suppress(StoreError, OSError):
+            await run_in_threadpool(service.log.note_head)
+            await run_in_threadpool(events.forget_old, service.store)

@@ -1,0 +1,231 @@
+"""Calibration to this site, from films that people reviewed here: preview, apply, undo.
+
+The base is always the bundle that the server was started with, so that calibrations do not pile up.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hilum.apps.store import events
+from hilum.apps.store.people import Role
+from hilum.apps.store.reviewed import films_with_truth, films_with_verdicts
+from hilum.apps.store.tables import Film, Model, Read, Setting, new_id
+from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.bundles import KEY
+from hilum.apps.web.problems import Problem, not_found
+from hilum.apps.web.schemas import AskApply, AskPreview
+from hilum.apps.web.service import Served, Service
+from hilum.bundle.folder import Bundle, open_bundle
+from hilum.judge.adaptation import Adaptation
+
+router = APIRouter(tags=["calibration"])
+KEPT_CANDIDATES = 5
+_Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
+_Source = Literal["reference", "verdicts"]
+_ONE_AT_A_TIME = threading.Lock()
+_LEAK_CHECK = (
+    "films reviewed at this site; they carry no case_id to compare with the training films"
+)
+
+
+@router.get("/calibration", summary="What is calibrated, and what could be")
+def calibration(_: _Administrator, service: Served) -> dict[str, Any]:
+    """Say which bundle is active, which candidates there are, and how many cases were reviewed."""
+    active = service.bundles.open()
+    setting = service.bundles.setting() or {}
+    before = setting.get("before")
+    with service.store.read() as session:
+        available = {
+            source: _available(session, service, source) for source in ("reference", "verdicts")
+        }
+    return {
+        "active": _show(service, active, active.root),
+        "previous": None if not setting else {"base": before is None, "candidate_id": before},
+        "candidates": [_candidate(service, root) for root in _candidates(service)],
+        "available": available,
+    }
+
+
+@router.post("/calibration/preview", status_code=201, summary="Fit a candidate")
+def preview(body: AskPreview, visitor: _Administrator, service: Served) -> dict[str, Any]:
+    """Fit calibration, operating points and sets; nothing changes until it is applied."""
+    from hilum.serve.calibrate import adapt
+
+    base = open_bundle(service.bundles.base)
+    with service.store.read() as session:
+        rows, left_out = _rows(session, base, body.source)
+    if not rows:
+        raise Problem(
+            422,
+            "invalid",
+            "no film of this site was read by this bundle and has a known truth",
+            hint="enter reference standards, or give verdicts",
+        )
+    if not _ONE_AT_A_TIME.acquire(blocking=False):
+        raise Problem(409, "conflict", "a calibration is being fitted", hint="wait for it")
+    try:
+        import pandas as pd
+
+        candidate_id = new_id()
+        root = service.bundles.calibrated / candidate_id
+        table = pd.DataFrame(rows)
+        adapt(base, table, root, site=body.site, not_read=left_out, leak_check=_LEAK_CHECK)
+        _forget_old(service)
+    finally:
+        _ONE_AT_A_TIME.release()
+    with service.store.write() as session:
+        service.log.add(
+            session, visitor.name, "calibration-preview", candidate=candidate_id, source=body.source
+        )
+    return _candidate(service, root)
+
+
+@router.post("/calibration/apply", summary="Read with a candidate from now on")
+def apply(body: AskApply, visitor: _Administrator, service: Served) -> dict[str, Any]:
+    """Use a candidate for films from now on; readings that are there stay as they are."""
+    root = service.bundles.calibrated / body.candidate_id
+    if not root.is_dir():
+        raise not_found("candidate")
+    open_bundle(root)
+    base = open_bundle(service.bundles.base)
+    now = _active_folder(service, base)
+    _choose(service, visitor, base, body.candidate_id, before=now, action="calibration-applied")
+    return calibration(visitor, service)
+
+
+@router.post("/calibration/undo", summary="Take the last calibration back")
+def undo(visitor: _Administrator, service: Served) -> dict[str, Any]:
+    """Use the bundle again that was active before."""
+    setting = service.bundles.setting()
+    if setting is None or not setting.get("can_undo"):
+        raise Problem(409, "conflict", "there is nothing to undo")
+    base = open_bundle(service.bundles.base)
+    _choose(
+        service,
+        visitor,
+        base,
+        setting["before"],
+        before=None,
+        action="calibration-undone",
+        end=True,
+    )
+    return calibration(visitor, service)
+
+
+def _choose(
+    service: Service,
+    visitor: Visitor,
+    base: Bundle,
+    folder: str | None,
+    *,
+    before: str | None,
+    action: str,
+    end: bool = False,
+) -> None:
+    """Write down which bundle reads, and tell everybody."""
+    root = service.bundles.calibrated / folder if folder else base.root
+    chosen = open_bundle(root)
+    value = {"base": base.checksum, "folder": folder, "before": before, "can_undo": not end}
+    with service.store.write() as session:
+        session.merge(Setting(key=KEY, value=value))
+        events.tell(session, "bundle", identity=chosen.identity)
+        service.log.add(
+            session, visitor.name, action, bundle=chosen.checksum, identity=chosen.identity
+        )
+
+
+def _active_folder(service: Service, base: Bundle) -> str | None:
+    setting = service.bundles.setting()
+    return setting["folder"] if setting and setting["base"] == base.checksum else None
+
+
+def _rows(session: Session, base: Bundle, source: _Source) -> tuple[list[dict[str, Any]], int]:
+    """Return predictions of reviewed films by this network, and how many had none."""
+    films = films_with_truth(session) if source == "reference" else films_with_verdicts(session)
+    mine = _of_this_network(session, base)
+    rows, left_out = [], 0
+    for row in films:
+        film = session.get_one(Film, row["film_id"])
+        read = session.get(Read, film.reading_id) if film.reading_id else None
+        if read is None or read.checksum not in mine or read.forced:
+            left_out += 1
+            continue
+        rows += [
+            {
+                "case_id": film.id,
+                "label": finding["label"],
+                "truth": row["truth"][finding["label"]],
+                "score": finding["score"],
+                "group": row["patient"],
+            }
+            for finding in read.reading["findings"]
+            if finding["label"] in row["truth"]
+        ]
+    return rows, left_out
+
+
+def _of_this_network(session: Session, base: Bundle) -> set[str]:
+    """Return the checksums of the base and of its calibrations: one network, the same scores."""
+    found = {base.checksum}
+    for model in session.scalars(select(Model)):
+        adaptations = model.manifest.get("adaptations") or []
+        if adaptations and adaptations[-1]["bundle"] == base.identity:
+            found.add(model.checksum)
+    return found
+
+
+def _available(session: Session, service: Service, source: _Source) -> dict[str, Any]:
+    """Count the patients of each class that a calibration could use."""
+    from hilum.judge.site import LEAST_PATIENTS
+
+    rows, _ = _rows(session, open_bundle(service.bundles.base), source)
+    counts: dict[str, Any] = {}
+    for output in service.bundles.open().manifest.labels:
+        groups: dict[int, set[str]] = {0: set(), 1: set()}
+        for row in rows:
+            if row["label"] == output.label:
+                groups[row["truth"]].add(row["group"])
+        counts[output.label] = {
+            "positives": len(groups[1]),
+            "negatives": len(groups[0] - groups[1]),
+            "needed": LEAST_PATIENTS,
+        }
+    return counts
+
+
+def _candidates(service: Service) -> list[Path]:
+    folder = service.bundles.calibrated
+    found = [each for each in folder.glob("*") if each.is_dir() and not each.name.startswith(".")]
+    return sorted(found, key=lambda each: each.stat().st_mtime, reverse=True)
+
+
+def _candidate(service: Service, root: Path) -> dict[str, Any]:
+    return {"candidate_id": root.name, **_show(service, open_bundle(root), root)}
+
+
+def _show(service: Service, bundle: Bundle, root: Path) -> dict[str, Any]:
+    adaptations = bundle.manifest.adaptations
+    here = root.parent == service.bundles.calibrated
+    record: Adaptation | None = adaptations[-1] if adaptations and here else None
+    return {
+        "identity": bundle.identity,
+        "checksum": bundle.checksum,
+        "candidate_id": root.name if here else None,
+        "adaptation": record.model_dump(mode="json") if record else None,
+    }
+
+
+def _forget_old(service: Service) -> None:
+    """Remove candidates that were not chosen, beyond the newest few."""
+    setting = service.bundles.setting() or {}
+    kept = {setting.get("folder"), setting.get("before")}
+    for root in [each for each in _candidates(service) if each.name not in kept][KEPT_CANDIDATES:]:
+        shutil.rmtree(root, ignore_errors=True)

@@ -1,0 +1,167 @@
+"""Monitoring: how many films, how many refused and why, whether scores drift, how long it takes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Query
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hilum.apps.store.people import Role
+from hilum.apps.store.reviewed import reviewed
+from hilum.apps.store.tables import Read, now_ms
+from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.agreement import measure
+from hilum.apps.web.problems import Problem
+from hilum.apps.web.service import Served, Service
+from hilum.bundle.manifest import EVALUATION
+from hilum.core.labels import Label
+
+router = APIRouter(tags=["monitoring"])
+DAY_MS = 86_400_000
+BINS = 10
+_Reader = Annotated[Visitor, needs(Role.READER)]
+
+
+@router.get("/monitoring", summary="The state of the service")
+def monitoring(
+    visitor: _Reader,
+    service: Served,
+    days: Annotated[int, Query(ge=1, le=366)] = 30,
+    label: Label = Label.COVID_19,
+) -> dict[str, Any]:
+    """Give films a day, refusals by reason, drift of the scores, agreement by week, latency."""
+    if visitor.blind:
+        raise Problem(409, "blind-read-pending", "these numbers would tell the machine's answers")
+    since = now_ms() // DAY_MS * DAY_MS - (days - 1) * DAY_MS
+    with service.store.read() as session:
+        reads = _reads(session, since, label)
+        weeks = _weeks(session, since, label)
+    count = Counter(each["status"] for each in reads)
+    return {
+        "days": _days(reads, since, days),
+        "films": len(reads),
+        "refusals": dict(Counter(each["refusal"] for each in reads if each["refusal"])),
+        "refusal_rate": count["refused"] / len(reads) if reads else None,
+        "scores": drift(
+            service, label, [e["probability"] for e in reads if e["probability"] is not None]
+        ),
+        "agreement": weeks,
+    }
+
+
+def psi(site: Iterable[float], validation: Iterable[float]) -> float:
+    """Return the population stability index of two histograms (shares over the same bins).
+
+    sum((s - v) * ln(s / v)), with empty bins raised to a share of 0.0001 (Siddiqi, Credit Risk
+    Scorecards, 2006).
+
+    >>> psi([0.5, 0.5], [0.5, 0.5])
+    0.0
+    """
+    s, v = (np.maximum(np.asarray(list(each), np.float64), 1e-4) for each in (site, validation))
+    return float(((s - v) * np.log(s / v)).sum())
+
+
+def drift(service: Service, label: Label, probabilities: list[float]) -> dict[str, Any]:
+    """Compare the site's probabilities with those of the bundle's evaluation."""
+    settings = service.settings.monitoring
+    counts, edges = np.histogram(probabilities, bins=BINS, range=(0, 1))
+    found: dict[str, Any] = {
+        "label": label,
+        "edges": [round(float(edge), 3) for edge in edges],
+        "n": len(probabilities),
+        "site": (counts / max(len(probabilities), 1)).tolist(),
+        "validation": None,
+        "psi": None,
+        "limit": settings.psi_limit,
+        "alarm": False,
+        "note": "",
+    }
+    validation = validation_shares(service.bundles.base, label)
+    if validation is None:
+        return found | {"note": "the bundle's evaluation says nothing of this label"}
+    found["validation"] = validation
+    if len(probabilities) < settings.least_films:
+        return found | {"note": f"fewer than {settings.least_films} films were read"}
+    index = psi(found["site"], validation)
+    return found | {"psi": index, "alarm": index > settings.psi_limit}
+
+
+def validation_shares(root: Path, label: Label) -> list[float] | None:
+    """Return how the probabilities of the bundle's evaluation spread over ten bins."""
+    try:
+        evaluation = json.loads((root / EVALUATION).read_text(encoding="utf-8"))
+        part = next(each for each in evaluation["labels"] if each["label"] == label)
+        bins = part["reliability"][0]["bins"]
+        counts = np.zeros(BINS)
+        for each in bins:
+            counts[min(int(each["stated"] * BINS), BINS - 1)] += each["observed"]["n"]
+    except (OSError, ValueError, KeyError, IndexError, StopIteration):
+        return None
+    return (counts / counts.sum()).tolist() if counts.sum() else None  # type: ignore[no-any-return]
+
+
+def _reads(session: Session, since: int, label: Label) -> list[dict[str, Any]]:
+    query = select(Read).where(Read.created_ms >= since).execution_options(yield_per=500)
+    found = []
+    for read in session.scalars(query):
+        answers = {each["label"]: each for each in read.reading["findings"]}
+        found.append(
+            {
+                "status": read.status,
+                "day": (read.created_ms - since) // DAY_MS,
+                "waited_ms": read.waited_ms,
+                "refusal": (read.reading.get("refusal") or {}).get("code"),
+                "probability": answers[label]["probability"] if label in answers else None,
+            }
+        )
+    return found
+
+
+def _days(reads: list[dict[str, Any]], since: int, days: int) -> list[dict[str, Any]]:
+    by_day: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+    for each in reads:
+        by_day[each["day"]].append(each)
+    first = datetime.fromtimestamp(since / 1000, UTC).date()
+    listed = []
+    for day in range(days):
+        found = by_day[day]
+        count = Counter(each["status"] for each in found)
+        waited = [each["waited_ms"] for each in found]
+        latency = {f"p{q}": float(np.percentile(waited, q)) if waited else None for q in (50, 95)}
+        listed.append(
+            {
+                "day": (first + timedelta(days=day)).isoformat(),
+                "films": len(found),
+                **{status: count[status] for status in ("read", "refused", "error")},
+                "latency_ms": latency,
+            }
+        )
+    return listed
+
+
+def _weeks(session: Session, since: int, label: Label) -> list[dict[str, Any]]:
+    by_week: defaultdict[str, list[Any]] = defaultdict(list)
+    for each in reviewed(session, label, since):
+        day = datetime.fromtimestamp(each.at_ms / 1000, UTC).date()
+        by_week[(day - timedelta(days=day.weekday())).isoformat()].append(each)
+    weeks = []
+    for week, found in sorted(by_week.items()):
+        measured = measure(found, folds=0)
+        weeks.append(
+            {
+                "week": week,
+                "films": measured["films"],
+                "agreement": measured["agreement"]["value"],
+                "kappa": measured["kappa"]["value"],
+            }
+        )
+    return weeks

@@ -1,0 +1,135 @@
+"""Operation: health, readiness, metrics, the log, the schema of a Reading."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from sqlalchemy import func, select
+
+from hilum.apps.store import queue
+from hilum.apps.store.people import Role
+from hilum.apps.store.tables import Film, Job, Line, Setting, now_ms
+from hilum.apps.store.worklist import STATUSES
+from hilum.apps.web.access import Visitor, needs, public
+from hilum.apps.web.schemas import gives
+from hilum.apps.web.service import Served, Service
+from hilum.core.errors import HilumError, StoreError
+from hilum.core.reading import Reading
+
+router = APIRouter(tags=["operation"])
+LEAST_DISK_BYTES = 200_000_000
+_Reader = Annotated[Visitor, needs(Role.READER)]
+_Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
+
+
+@router.get("/health", summary="Does the process answer?", dependencies=[public])
+async def health() -> dict[str, str]:
+    """Answer."""
+    return {"status": "ok"}
+
+
+@router.get("/ready", summary="Can films be read?", dependencies=[public])
+def ready(service: Served) -> JSONResponse:
+    """Say of the store, the worker, the bundle and the disk whether they are ready."""
+    parts = {
+        "store": _store(service),
+        "worker": _worker(service),
+        "bundle": _bundle(service),
+        "disk": _disk(service),
+    }
+    sound = all(each == "ok" for each in parts.values())
+    return JSONResponse({"ready": sound, **parts}, 200 if sound else 503)
+
+
+@router.get(
+    "/metrics",
+    summary="Numbers for Prometheus",
+    response_class=Response,
+    responses=gives("text/plain", "Prometheus' text format"),
+)
+def metrics(_: _Reader, service: Served) -> Response:
+    """Give counters, durations and the length of the queue."""
+    meter = service.meter
+    with service.store.read() as session:
+        grouped = select(Film.status, func.count()).group_by(Film.status)
+        counts = {row[0]: row[1] for row in session.execute(grouped)}
+        oldest = session.scalar(select(func.min(Job.created_ms)).where(Job.state != "done"))
+    for status in STATUSES:
+        meter.films.labels(status).set(counts.get(status, 0))
+    meter.queue.set(queue.waiting(service.store))
+    meter.oldest.set((now_ms() - oldest) / 1000 if oldest is not None else 0)
+    meter.restarts.set(service.supervisor.restarts if service.supervisor else 0)
+    return Response(meter.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/log", summary="The log")
+def log(
+    _: _Administrator,
+    service: Served,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
+) -> dict[str, Any]:
+    """Give lines, newest first; ``next`` goes into ``before`` for the ones before them."""
+    lines = service.log.lines(limit=limit, before=before)
+    more = lines[-1].seq if len(lines) == limit and lines[-1].seq > 1 else None
+    return {"items": [_show(line) for line in lines], "next": more}
+
+
+@router.get("/log/verify", summary="Is the log whole?")
+def verify_log(_: _Administrator, service: Served) -> dict[str, Any]:
+    """Look for a line that was changed, inserted or removed."""
+    found = service.log.verify()
+    return {"ok": found.ok, "lines": found.lines, "problem": found.problem}
+
+
+@router.get("/schema/reading.json", summary="JSON schema of a Reading")
+def reading_schema(_: _Reader) -> dict[str, Any]:
+    """Give the schema that every ``reading`` follows."""
+    return Reading.model_json_schema()
+
+
+def _show(line: Line) -> dict[str, Any]:
+    return {
+        "seq": line.seq,
+        "at": line.at,
+        "who": line.who,
+        "action": line.action,
+        "film_id": line.film_id,
+        "study_id": line.study_id,
+        "bundle": line.bundle,
+        "data": json.loads(line.data),
+        "hash": line.hash,
+    }
+
+
+def _store(service: Service) -> str:
+    try:
+        with service.store.read() as session:
+            session.execute(select(Setting.key).limit(1))
+    except StoreError:
+        return "the store does not answer"
+    return "ok"
+
+
+def _worker(service: Service) -> str:
+    if service.supervisor is None:
+        return "none was started"
+    return "ok" if service.supervisor.pid is not None else "it is being started again"
+
+
+def _bundle(service: Service) -> str:
+    try:
+        service.bundles.open()
+    except HilumError:
+        return "the bundle is damaged or not there; the server's log says more"
+    return "ok"
+
+
+def _disk(service: Service) -> str:
+    free = shutil.disk_usage(service.data).free
+    return "ok" if free >= LEAST_DISK_BYTES else f"only {free / 1e6:.0f} MB are left"

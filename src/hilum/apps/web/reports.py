@@ -1,0 +1,192 @@
+"""Reports: prefilled, edited by a person, kept version by version, given as one page."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from hilum.apps.store import events
+from hilum.apps.store.people import Role
+from hilum.apps.store.tables import Film, Model, Person, Read, Report, Study, iso
+from hilum.apps.store.worklist import prior
+from hilum.apps.web import blind
+from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.draft import WORDS, Language, draft
+from hilum.apps.web.evidence import unpack
+from hilum.apps.web.films import find_film
+from hilum.apps.web.pictures import Pictures
+from hilum.apps.web.problems import not_found
+from hilum.apps.web.schemas import AnyId, FilmId, ReportText, gives
+from hilum.apps.web.service import Served
+from hilum.apps.web.sheet import Picture, Sheet, colored, picture
+from hilum.bundle.manifest import Manifest
+from hilum.core.reading import Reading
+from hilum.serve.heatmap import limit_of, overlay
+
+router = APIRouter(tags=["reports"])
+SIDE = 800
+PAGE_CSP = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; sandbox"
+)
+"""A report's page is one file with its style and pictures inside; it may run nothing."""
+_Reader = Annotated[Visitor, needs(Role.READER)]
+_Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
+
+
+@router.get("/films/{film_id}/reports/draft", summary="A prefilled report")
+def report_draft(
+    film_id: FilmId, visitor: _Reader, service: Served, language: Language = "en"
+) -> dict[str, Any]:
+    """Give the text that the reading suggests."""
+    with service.store.read() as session:
+        film = find_film(session, film_id)
+        blind.check(session, visitor, film)
+        read = session.get(Read, film.reading_id) if film.reading_id else None
+        earlier = prior(session, session.get_one(Study, film.study_id), limit=3)
+        unseen = not blind.has_seen(session, visitor, film_id)
+    if read is not None and unseen and visitor.role.covers(Role.REVIEWER):
+        with service.store.write() as session:
+            blind.now_seen(session, visitor, film_id)
+    reading = None if read is None else Reading.model_validate(read.reading)
+    technique = ", ".join(each for each in (film.format, film.view) if each)
+    dates = ", ".join(each.study_date for each in earlier if each.study_date)
+    return draft(reading, language, technique, dates)
+
+
+@router.get("/films/{film_id}/reports", summary="Reports of a film")
+def reports(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, Any]:
+    """List all versions, newest first."""
+    with service.store.read() as session:
+        film = find_film(session, film_id)
+        blind.check(session, visitor, film)
+        query = select(Report).where(Report.film_id == film_id).order_by(Report.version.desc())
+        return {"items": [show_report(session, each) for each in session.scalars(query)]}
+
+
+@router.post("/films/{film_id}/reports", status_code=201, summary="Write a report")
+def write_report(
+    film_id: FilmId, body: ReportText, visitor: _Reviewer, service: Served
+) -> dict[str, Any]:
+    """Keep a new version; those before it stay."""
+    with service.store.write() as session:
+        film = find_film(session, film_id)
+        blind.check(session, visitor, film)
+        last = session.scalar(select(func.max(Report.version)).where(Report.film_id == film_id))
+        report = Report(
+            film_id=film_id,
+            reading_id=film.reading_id,
+            version=(last or 0) + 1,
+            person_id=visitor.person_id,
+            body=body.model_dump(mode="json"),
+        )
+        session.add(report)
+        session.flush()
+        session.get_one(Study, film.study_id).reports += 1
+        events.tell(session, "report", film_id, film.study_id)
+        service.log.add(
+            session,
+            visitor.name,
+            "report",
+            film_id=film_id,
+            study_id=film.study_id,
+            report_id=report.id,
+            version=report.version,
+        )
+        return show_report(session, report)
+
+
+@router.get(
+    "/reports/{report_id}.pdf",
+    summary="A report as PDF",
+    response_class=Response,
+    responses=gives("application/pdf", "one page"),
+)
+def report_pdf(report_id: AnyId, request: Request, visitor: _Reader, service: Served) -> Response:
+    """Give a report to print, sign and file."""
+    sheet = _sheet(request, service, report_id, visitor, "pdf")
+    headers = {"Content-Disposition": f'inline; filename="report-{report_id}.pdf"'}
+    return Response(sheet.pdf(), media_type="application/pdf", headers=headers)
+
+
+@router.get(
+    "/reports/{report_id}.html",
+    summary="A report as a page",
+    response_class=Response,
+    responses=gives("text/html", "one file"),
+)
+def report_html(report_id: AnyId, request: Request, visitor: _Reader, service: Served) -> Response:
+    """Give a report as one file for a browser."""
+    sheet = _sheet(request, service, report_id, visitor, "html")
+    headers = {"Content-Security-Policy": PAGE_CSP}
+    return Response(sheet.html(), media_type="text/html; charset=utf-8", headers=headers)
+
+
+def show_report(session: Session, report: Report) -> dict[str, Any]:
+    """Return a report as the API says it."""
+    return {
+        "report_id": report.id,
+        "film_id": report.film_id,
+        "reading_id": report.reading_id,
+        "version": report.version,
+        "by": session.get_one(Person, report.person_id).name,
+        "at": iso(report.at_ms),
+        **report.body,
+    }
+
+
+def _sheet(request: Request, service: Served, report_id: str, visitor: Visitor, form: str) -> Sheet:
+    """Gather what a report's page shows, and write down that it was taken out."""
+    with service.store.read() as session:
+        report = session.get(Report, report_id)
+        if report is None:
+            raise not_found("report")
+        film = find_film(session, report.film_id)
+        blind.check(session, visitor, film)
+        study = session.get_one(Study, film.study_id)
+        read = session.get(Read, report.reading_id) if report.reading_id else None
+        model = session.get(Model, read.checksum) if read is not None else None
+        author = session.get_one(Person, report.person_id).name
+    with service.store.write() as session:
+        service.log.add(
+            session,
+            visitor.name,
+            "exported",
+            film_id=film.id,
+            study_id=study.id,
+            what=f"report.{form}",
+            report_id=report_id,
+        )
+    words = WORDS["ru" if report.body["language"] == "ru" else "en"]
+    by = words["by"].format(by=author, at=iso(report.at_ms), version=report.version)
+    bundle = words["unread"] if model is None else words["model"].format(bundle=model.identity)
+    pictures = _pictures(request.app.state.pictures, film, read, model)
+    return Sheet(report.body, _patient(study), by, bundle, pictures)
+
+
+def _patient(study: Study) -> str:
+    age = f"{study.age_years:g}" if study.age_years is not None else None
+    known = (study.patient_id, study.sex, age, study.study_date)
+    return " · ".join(each for each in known if each)
+
+
+def _pictures(
+    pictures: Pictures, film: Film, read: Read | None, model: Model | None
+) -> tuple[Picture, ...]:
+    """Show the film and, where it was read, the evidence for its first finding."""
+    if read is None or "height" not in read.reading["film"]:
+        return ()
+    small = pictures.window(film.sha256, tuple(read.corrected), SIDE)
+    shown = (picture(small, film.format),)
+    evidence = unpack(read.evidence)
+    if model is None or evidence.maps is None or not read.reading["findings"]:
+        return shown
+    label = read.reading["findings"][0]["label"]
+    height, width = small.shape
+    heatmap = evidence.heatmap(Manifest.model_validate(model.manifest), label, (height, width))
+    limit = limit_of(heatmap)
+    laid = overlay(small, heatmap, limit)
+    return (*shown, colored(laid, f"{label}: -{limit:g} … +{limit:g} (logit)"))

@@ -1,0 +1,243 @@
+"""Serve: from the options of ``hilum serve`` to a running server."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from platformdirs import user_data_path
+
+from hilum.apps.store.folder import FilmFolder
+from hilum.apps.store.log import Log
+from hilum.apps.store.people import any_person
+from hilum.apps.store.store import Store, open_store, sqlite_url
+from hilum.apps.web.app import LOOPBACK, create_app
+from hilum.apps.web.bundles import Bundles
+from hilum.apps.web.link import Link
+from hilum.apps.web.meter import Meter
+from hilum.apps.web.service import Service
+from hilum.apps.web.settings import Settings, load_settings
+from hilum.apps.web.supervisor import Supervisor
+from hilum.apps.web.ticker import Ticker
+from hilum.core.errors import ConfigError
+
+PORT = 8337
+_LOCK = "server.lock"
+_GRACE_S = 3
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a workstation keeps its things.
+
+    Attributes:
+        data: folder of films, keys and calibrated bundles.
+        url: address of the store.
+    """
+
+    data: Path
+    url: str
+
+    @classmethod
+    def of(cls, data: Path | None, store: str | None, *, demo: bool = False) -> Place:
+        """Take the user's own folder of data, and SQLite in it, unless told otherwise."""
+        root = data or user_data_path("hilum") / ("demo" if demo else "workstation")
+        root = root.resolve()
+        return cls(root, store or sqlite_url(root / "store.db"))
+
+
+def open_place(place: Place) -> tuple[Store, Log]:
+    """Open the store and the log of a place, and make them where there are none."""
+    place.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store = open_store(place.url)
+    return store, Log(store, place.data)
+
+
+@contextlib.contextmanager
+def alone(data: Path) -> Iterator[None]:
+    """Hold a folder of data for one server.
+
+    Raises:
+        ConfigError: another server has it.
+    """
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (data / _LOCK).open("a") as held:
+        try:
+            import fcntl
+        except ImportError:  # Windows: two servers on one folder are the user's to avoid
+            yield
+            return
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(
+                f"{data}: another 'hilum serve' uses this folder", hint="stop it, or use --data"
+            ) from None
+        yield
+
+
+def make_service(
+    place: Place,
+    *,
+    bundle: Path | None = None,
+    settings: Settings | None = None,
+    link: Link | None = None,
+    port: int = PORT,
+    worker: bool = True,
+) -> Service:
+    """Open everything that routes work with; ``worker`` False starts none."""
+    place.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store = open_store(place.url)
+    folder = FilmFolder(place.data)
+    folder.sweep()
+    supervisor = None
+    if worker:
+        named = str(bundle.resolve()) if bundle is not None else None
+        supervisor = Supervisor(store, url=place.url, data=str(place.data), bundle=named)
+    return Service(
+        store=store,
+        folder=folder,
+        log=Log(store, place.data),
+        data=place.data,
+        settings=settings or load_settings(place.data),
+        bundles=Bundles(store, bundle, place.data),
+        meter=Meter(),
+        ticker=Ticker(store),
+        link=link,
+        supervisor=supervisor,
+        cookie=f"hilum_session_{port}",
+    )
+
+
+def serve(
+    place: Place,
+    *,
+    bundle: Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    demo: bool = False,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serve until interrupted.
+
+    Args:
+        place: where films and store lie.
+        bundle: that reads; None for that inside the package.
+        host, port: to listen on; port 0 takes a free one.
+        demo: put the built-in films into the worklist.
+        say: shows a line to who started it.
+
+    Raises:
+        ConfigError: the port is taken, or nobody could sign in.
+        StoreError, BundleError: they cannot be opened.
+    """
+    with alone(place.data), _listening(host, port) as listener:
+        port = listener.getsockname()[1]
+        local = is_loopback(host)
+        base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        link = Link(base, lambda new: say(f"for another browser: {new}")) if local else None
+        service = make_service(place, bundle=bundle, link=link, port=port)
+        service.bundles.open()
+        if not local:
+            _check_people(service)
+        if demo:
+            add_samples(service)
+        hosts = (*LOOPBACK, host) if local else (host, *(service.settings.hosts or ("*",)))
+        app = create_app(service, hosts=hosts)
+        _Server(app, service, lambda: _announce(say, base, link)).run(sockets=[listener])
+        service.store.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach an address.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def add_samples(service: Service) -> None:
+    """Accept the built-in films, once; they are of one virtual patient."""
+    from hilum.apps.web.upload import Intake, Part
+    from hilum.serve.samples import read_samples
+
+    intake = Intake(service, "hilum", VIRTUAL_PATIENT)
+    for sample in read_samples():
+        intake.take(Part(sample.file, BytesIO(sample.path.read_bytes())))
+
+
+VIRTUAL_PATIENT = "VIRTUAL"
+"""Patient id of the built-in pictures."""
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and lets event streams end before it waits for them."""
+
+    def __init__(self, app: object, service: Service, ready: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,  # type: ignore[arg-type]
+                access_log=False,  # it would write addresses with ids to the terminal
+                log_level="warning",
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE_S,
+                h11_max_incomplete_event_size=65_536,
+            )
+        )
+        self._service = service
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            self._ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._service.stopping.set()
+        super().handle_exit(sig, frame)
+
+
+def _announce(say: Callable[[str], None], base: str, link: Link | None) -> None:
+    say(f"Hilum serves at {base} (stop it with Ctrl-C)")
+    if link is not None:
+        say(f"open this link once: {link.address}")
+
+
+def _check_people(service: Service) -> None:
+    with service.store.read() as session:
+        if any_person(session) or service.settings.oidc is not None:
+            return
+    raise ConfigError(
+        "beyond loopback somebody must be able to sign in, and there is nobody",
+        hint="hilum user add NAME --role administrator",
+    )
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"{host}:{port}: {error.strerror or error}", hint="choose another --port"
+            ) from None
+        yield listener

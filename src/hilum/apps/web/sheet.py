@@ -1,0 +1,157 @@
+"""Sheet: a stored report as one page, in HTML and in PDF."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.apps.web.draft import WORDS, Language
+from hilum.core.reading import RESEARCH_USE
+from hilum.page.render import data_uri, render
+from hilum.serve.pdf.letters import wrap
+from hilum.serve.pdf.pen import LEADING, SOFT, WARN, WARN_BACK, Pen
+
+TEMPLATE = Path(__file__).parent / "templates" / "report.html"
+PARTS = ("indication", "technique", "comparison", "findings", "impression")
+_WIDTH, _HEIGHT, _MARGIN = 595.28, 841.89, 40.0
+_SIZES = (9.5, 9.0, 8.5, 8.0, 7.5, 7.0, 6.5, 6.0, 5.5)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture on the page: a JPEG and what it shows."""
+
+    jpeg: bytes
+    caption: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Everything on the page.
+
+    Attributes:
+        body: the report's text, as it is stored.
+        patient: who it is about, in one line.
+        by: who wrote it, when, which version; ``model`` what read the film.
+    """
+
+    body: dict[str, Any]
+    patient: str
+    by: str
+    model: str
+    pictures: tuple[Picture, ...] = ()
+
+    @property
+    def language(self) -> Language:
+        """Of the text."""
+        return "ru" if self.body["language"] == "ru" else "en"
+
+    def html(self) -> str:
+        """Return the page as one file."""
+        pictures = [
+            {"address": data_uri(each.jpeg, "image/jpeg"), "caption": each.caption}
+            for each in self.pictures
+        ]
+        return render(
+            TEMPLATE,
+            body=self.body,
+            patient=self.patient,
+            by=self.by,
+            model=self.model,
+            parts=PARTS,
+            words=WORDS[self.language],
+            pictures=pictures,
+        )
+
+    def pdf(self) -> bytes:
+        """Return the page as a PDF; the letters shrink until the text fits."""
+        from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
+
+        out = BytesIO()
+        size = (_WIDTH, _HEIGHT)
+        canvas = Canvas(out, pagesize=size, pageCompression=1, lang=self.language)
+        canvas.setTitle(self.body["title"])
+        canvas.setAuthor("Hilum")
+        canvas.setSubject(RESEARCH_USE)
+        self._draw(Pen(canvas, _HEIGHT))
+        canvas.showPage()
+        canvas.save()
+        return out.getvalue()
+
+    def _draw(self, pen: Pen) -> None:
+        words, width = WORDS[self.language], _WIDTH - 2 * _MARGIN
+        top = _notice(pen, 26.0, width, words["notice"])
+        top = pen.lines(_MARGIN, top + 6, width, self.body["title"], 15, most=2, bold=True)
+        top = pen.lines(_MARGIN, top, width, self.patient, 9, most=2, color=SOFT) + 6
+        top = self._pictures(pen, top, width)
+        foot = _HEIGHT - _MARGIN - 62
+        self._text(pen, top, foot - 8, width)
+        pen.rule(_MARGIN, foot + 22, 180)
+        pen.text(_MARGIN, foot + 31, words["signature"], 7.5, color=SOFT)
+        end = pen.lines(_MARGIN + 200, foot + 14, width - 200, self.by, 7.5, most=2, color=SOFT)
+        pen.lines(_MARGIN + 200, end, width - 200, self.model, 7.5, most=2, color=SOFT)
+        _notice(pen, _HEIGHT - _MARGIN - 20, width, words["notice"])
+
+    def _pictures(self, pen: Pen, top: float, width: float) -> float:
+        if not self.pictures:
+            return top
+        room, high = (width - 12) / 2, 250.0
+        bottom = top
+        for place, each in enumerate(self.pictures[:2]):
+            scale = min(room / each.width, high / each.height)
+            x = _MARGIN + place * (room + 12)
+            pen.picture(each.jpeg, x, top, scale * each.width, scale * each.height)
+            end = top + scale * each.height + 3
+            bottom = max(bottom, pen.lines(x, end, room, each.caption, 7, most=2, color=SOFT))
+        return bottom + 6
+
+    def _text(self, pen: Pen, top: float, bottom: float, width: float) -> None:
+        words = WORDS[self.language]
+        parts = [(words[part], self.body[part]) for part in PARTS if self.body.get(part)]
+        size = next((s for s in _SIZES if top + _tall(parts, width, s) <= bottom), _SIZES[-1])
+        for heading, text in parts:
+            top = pen.lines(_MARGIN, top, width, heading, size, bold=True) + 1
+            for line in text.splitlines() or [""]:
+                room = int((bottom - top) / (LEADING * size))
+                if room < 1:
+                    pen.text(_MARGIN, bottom, "\u2026 (HTML)", size)
+                    return
+                top = pen.lines(_MARGIN, top, width, line or " ", size, most=room)
+            top += 0.6 * size
+
+
+def picture(grey: NDArray[np.float32], caption: str) -> Picture:
+    """Make a picture of a film, float32 (h, w) in [0, 1]."""
+    return colored(np.repeat(np.rint(255 * grey).astype(np.uint8)[..., None], 3, axis=2), caption)
+
+
+def colored(rgb: NDArray[np.uint8], caption: str) -> Picture:
+    """Make a picture of uint8 (h, w, 3), RGB."""
+    done, encoded = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    if not done:
+        raise ValueError("OpenCV could not encode a picture as JPEG")
+    height, width = rgb.shape[:2]
+    return Picture(encoded.tobytes(), caption, width, height)
+
+
+def _notice(pen: Pen, top: float, width: float, words: str) -> float:
+    pen.box(_MARGIN, top, width, 16, fill=WARN_BACK, edge=WARN)
+    middle = _MARGIN + width / 2
+    pen.text(middle, top + 11.5, words, 9, bold=True, color=WARN, align="center")
+    return top + 16
+
+
+def _tall(parts: list[tuple[str, str]], width: float, size: float) -> float:
+    lines = sum(
+        1 + sum(max(1, len(wrap(line, width, size))) for line in text.splitlines() or [""])
+        for _, text in parts
+    )
+    return LEADING * size * lines + (1 + 0.6 * size) * len(parts)

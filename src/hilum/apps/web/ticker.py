@@ -1,0 +1,52 @@
+"""Ticker: one look into the store for all event streams together.
+
+A hundred open pages cost no more than one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi.concurrency import run_in_threadpool
+
+from hilum.apps.store import events
+from hilum.apps.store.store import Store
+from hilum.core.errors import StoreError
+
+POLL_S = 0.25
+
+
+class Ticker:
+    """Looks for new events while anybody listens.
+
+    Args:
+        store: that holds them.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._newest = 0
+        self._changed = asyncio.Condition()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            try:
+                newest = await run_in_threadpool(events.newest, self._store)
+            except StoreError:
+                newest = self._newest
+            if newest != self._newest:
+                async with self._changed:
+                    self._newest = newest
+                    self._changed.notify_all()
+            await asyncio.sleep(POLL_S)
+
+    async def wait(self, last: int, seconds: float) -> None:
+        """Wait until there may be an event after ``last``, but not for long."""
+        async with self._changed:
+            if self._newest > last:
+                return
+            try:
+                await asyncio.wait_for(self._changed.wait(), seconds)
+            except TimeoutError:
+                return
