@@ -1,0 +1,177 @@
+/** The server's API: one function a route; every failure is an `ApiError` with a hint. */
+import type {
+  Agreement, Answer, Calibration, Candidate, Film, FilmImage, LogLine, Me, Monitoring, NewVerdict,
+  Overlays, Problem, Reading, Reference, Report, ReportText, Role, Study, StudyPage, Token, User,
+  Verdict,
+} from "./types";
+
+export const BASE = "/api/v1";
+
+export class ApiError extends Error {
+  constructor(readonly problem: Problem) {
+    super(problem.detail || problem.title);
+  }
+  get status(): number {
+    return this.problem.status;
+  }
+  get code(): string {
+    return this.problem.code;
+  }
+  get hint(): string {
+    return this.problem.hint ?? "";
+  }
+}
+
+let csrf: string | null = null;
+/** The token that every changing request carries; `GET /me` gives it. */
+export const csrfToken = (): string | null => csrf;
+
+/** Called when a request finds that nobody is signed in. */
+export const session = { lost: (_problem: Problem): void => undefined };
+
+/** The problem in the body of an answer, or one made of its status. */
+export function problemOf(status: number, body: string): Problem {
+  try {
+    const problem = JSON.parse(body) as Partial<Problem>;
+    if (typeof problem.title === "string" || typeof problem.detail === "string") {
+      return { type: "about:blank", title: "", status, detail: "", code: "", ...problem };
+    }
+  } catch {
+    // not JSON: a proxy's page, or nothing; the status must do
+  }
+  return { type: "about:blank", title: `HTTP ${status}`, status, detail: "", code: "internal" };
+}
+
+async function send(path: string, init: RequestInit = {}): Promise<Response> {
+  const headers = new Headers(init.headers);
+  if (csrf && init.method && init.method !== "GET") headers.set("X-CSRF-Token", csrf);
+  let answer: Response;
+  try {
+    answer = await fetch(path.startsWith("/") ? path : `${BASE}/${path}`, {
+      ...init,
+      headers,
+      credentials: "same-origin",
+    });
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    throw new ApiError({ type: "about:blank", title: "", status: 0, detail, code: "unreachable" });
+  }
+  if (answer.ok) return answer;
+  const problem = problemOf(answer.status, await answer.text());
+  if (problem.code === "not-signed-in") session.lost(problem);
+  throw new ApiError(problem);
+}
+
+async function get<T>(path: string, query: Record<string, unknown> = {}): Promise<T> {
+  return (await (await send(path + queryOf(query))).json()) as T;
+}
+
+async function change<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const init: RequestInit = { method };
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    init.headers = { "Content-Type": "application/json" };
+  }
+  const answer = await send(path, init);
+  return (answer.status === 204 ? undefined : await answer.json()) as T;
+}
+
+/** A query string; empty values are left out, lists repeat the name. */
+export function queryOf(query: Record<string, unknown>): string {
+  const pairs = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== undefined && one !== null && one !== "") pairs.append(name, String(one));
+    }
+  }
+  const text = pairs.toString();
+  return text ? `?${text}` : "";
+}
+
+async function remember(me: Promise<Me>): Promise<Me> {
+  const known = await me;
+  csrf = known.csrf;
+  return known;
+}
+
+const film = (id: string) => `films/${encodeURIComponent(id)}`;
+
+export interface StudyQuery {
+  status?: string;
+  q?: string;
+  label?: string;
+  reviewed?: string;
+  from?: string;
+  to?: string;
+  sort?: string;
+  limit?: number;
+  cursor?: string | null;
+}
+
+export const api = {
+  me: () => remember(get<Me>("me")),
+  login: (name: string, password: string) =>
+    remember(change<Me>("POST", "login", { name, password })),
+  logout: () => change<void>("POST", "logout"),
+  setBlind: (on: boolean) => remember(change<Me>("PUT", "me/blind", { on })),
+
+  studies: (query: StudyQuery) => get<StudyPage>("studies", { ...query }),
+  study: (id: string) => get<Study>(`studies/${encodeURIComponent(id)}`),
+  deleteStudy: (id: string) => change<void>("DELETE", `studies/${encodeURIComponent(id)}`),
+
+  film: (id: string) => get<Film>(film(id)),
+  image: (id: string) => get<FilmImage>(`${film(id)}/image`),
+  /** uint16, row by row; little-endian, as every computer with a browser is. */
+  pixels: async (id: string) =>
+    new Uint16Array(await (await send(`${film(id)}/pixels`)).arrayBuffer()),
+  thumbnail: (id: string) => `${BASE}/${film(id)}/thumbnail.jpg`,
+  reading: (id: string, query: { prevalence?: number | null; operating_point?: string | null } = {}) =>
+    get<Answer>(`${film(id)}/reading`, query),
+  overlays: (id: string) => get<Overlays>(`${film(id)}/overlays`),
+  /** float32 logits; NaN where the network did not look. */
+  heatmap: async (address: string) => new Float32Array(await (await send(address)).arrayBuffer()),
+  readAgain: (id: string, force: boolean) => change<void>("POST", `${film(id)}/read`, { force }),
+
+  verdicts: async (id: string) => (await get<{ items: Verdict[] }>(`${film(id)}/verdicts`)).items,
+  giveVerdict: (id: string, verdict: NewVerdict) =>
+    change<Verdict>("POST", `${film(id)}/verdicts`, verdict),
+  references: async (id: string) =>
+    (await get<{ items: Reference[] }>(`${film(id)}/reference`)).items,
+  setReference: (id: string, reference: Reference) =>
+    change<Reference>("PUT", `${film(id)}/reference`, reference),
+
+  draft: (id: string, language: string) =>
+    get<ReportText>(`${film(id)}/reports/draft`, { language }),
+  reports: async (id: string) => (await get<{ items: Report[] }>(`${film(id)}/reports`)).items,
+  saveReport: (id: string, text: ReportText) =>
+    change<Report>("POST", `${film(id)}/reports`, text),
+  reportAddress: (id: string, kind: "pdf" | "html") =>
+    `${BASE}/reports/${encodeURIComponent(id)}.${kind}`,
+
+  agreement: (label: string, from: string, to: string) =>
+    get<Agreement>("agreement", { label, from, to }),
+  agreementCsv: `${BASE}/agreement.csv`,
+
+  calibration: () => get<Calibration>("calibration"),
+  previewCalibration: (site: string, source: string) =>
+    change<Candidate>("POST", "calibration/preview", { site, source }),
+  applyCalibration: (candidate_id: string) =>
+    change<Calibration>("POST", "calibration/apply", { candidate_id }),
+  undoCalibration: () => change<Calibration>("POST", "calibration/undo"),
+
+  monitoring: (days: number, label: string) => get<Monitoring>("monitoring", { days, label }),
+  log: (before: number | null) =>
+    get<{ items: LogLine[]; next: number | null }>("log", { limit: 100, before }),
+  verifyLog: () => get<{ ok: boolean; lines: number; problem: string | null }>("log/verify"),
+  users: async () => (await get<{ items: User[] }>("users")).items,
+  addUser: (name: string, role: Role, password: string) =>
+    change<User>("POST", "users", { name, role, password }),
+  changeUser: (id: string, changes: Partial<{ role: Role; disabled: boolean; password: string }>) =>
+    change<User>("PATCH", `users/${encodeURIComponent(id)}`, changes),
+  tokens: async () => (await get<{ items: Token[] }>("tokens")).items,
+  addToken: (user_id: string, name: string) =>
+    change<Token>("POST", "tokens", { user_id, name }),
+  deleteToken: (id: string) => change<void>("DELETE", `tokens/${encodeURIComponent(id)}`),
+};
+
+export type { Reading };

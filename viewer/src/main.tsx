@@ -1,0 +1,88 @@
+/** The start: who is signed in, then the page that the address names. */
+import { effect } from "@preact/signals";
+import { render, type ComponentType } from "preact";
+import { lazy, Suspense } from "preact/compat";
+import { connect, disconnect } from "./core/events";
+import { t } from "./core/i18n";
+import { may, me, paint, route, signIn, startError, whoAmI } from "./core/store";
+import type { Role } from "./core/types";
+import { ErrorPage } from "./pages/error";
+import { LoginPage } from "./pages/login";
+import { WorklistPage } from "./pages/worklist";
+import { Shell } from "./parts/shell";
+import { Loading, Trouble } from "./parts/ui";
+import "./styles/base.css";
+import "./styles/worklist.css";
+import "./styles/room.css";
+import "./styles/pages.css";
+
+interface Entry {
+  page: ComponentType;
+  needs: Role;
+}
+
+const PAGES: Record<string, Entry> = {
+  "": { page: WorklistPage, needs: "reader" },
+  film: { page: lazy(() => import("./pages/room").then((all) => all.RoomPage)), needs: "reader" },
+  agreement: {
+    page: lazy(() => import("./pages/agreement").then((all) => all.AgreementPage)),
+    needs: "reader",
+  },
+  monitoring: {
+    page: lazy(() => import("./pages/monitoring").then((all) => all.MonitoringPage)),
+    needs: "reader",
+  },
+  calibration: {
+    page: lazy(() => import("./pages/calibration").then((all) => all.CalibrationPage)),
+    needs: "administrator",
+  },
+  users: {
+    page: lazy(() => import("./pages/users").then((all) => all.UsersPage)),
+    needs: "administrator",
+  },
+  log: {
+    page: lazy(() => import("./pages/log").then((all) => all.LogPage)),
+    needs: "administrator",
+  },
+};
+
+function Current() {
+  const name = route.value.path[0] ?? "";
+  const entry = PAGES[name];
+  if (!entry) return <ErrorPage kind="not-found" />;
+  if (!may(entry.needs)) return <ErrorPage kind="not-allowed" />;
+  const { page: Chosen } = entry;
+  return (
+    <Suspense fallback={<Loading />}>
+      <Chosen key={name} />
+    </Suspense>
+  );
+}
+
+function App() {
+  if (startError.value) {
+    return (
+      <main class="page" id="main">
+        <h1>Hilum</h1>
+        <p class="notice-line">{t("notice")}</p>
+        <Trouble error={startError.value} again={() => void whoAmI()} />
+      </main>
+    );
+  }
+  if (signIn.value) return <LoginPage />;
+  if (!me.value) return <Loading />;
+  return (
+    <Shell>
+      <Current />
+    </Shell>
+  );
+}
+
+paint();
+effect(() => {
+  if (me.value) connect();
+  else disconnect();
+});
+const root = document.getElementById("app");
+if (root) render(<App />, root);
+void whoAmI();

@@ -1,0 +1,208 @@
+/** Worklist: every study, newest or most urgent first; live, searchable, by keyboard. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { api, type StudyQuery } from "../core/api";
+import { listen } from "../core/events";
+import { t } from "../core/i18n";
+import { go, me } from "../core/store";
+import type { Status, StudyPage } from "../core/types";
+import { order, remember, selected } from "../core/worklist";
+import { Choice, Field, labelName, Loading, Trouble } from "../parts/ui";
+import { UploadButton } from "../parts/upload";
+import { useKeys, useLoad } from "../parts/use";
+import { StudyTable } from "./worklisttable";
+
+const STATUSES: readonly Status[] = ["queued", "reading", "read", "refused", "error"];
+const PAGE = 50;
+const EMPTY: StudyQuery = { sort: "newest", status: "", q: "", label: "", reviewed: "", from: "", to: "" };
+let kept: StudyQuery = EMPTY;
+
+export function WorklistPage() {
+  const [query, setQuery] = useState<StudyQuery>(kept);
+  const [cursors, setCursors] = useState<readonly string[]>([]);
+  const search = useRef<HTMLInputElement>(null);
+  const cursor = cursors.at(-1) ?? null;
+  const page = useLoad(() => api.studies({ ...query, limit: PAGE, cursor }), [
+    JSON.stringify(query), cursor, me.value?.blind,
+  ]);
+  useReloads(page.reload);
+
+  const change = (changes: StudyQuery) => {
+    kept = { ...query, ...changes };
+    setQuery(kept);
+    setCursors([]);
+  };
+  const items = page.value?.items ?? [];
+  useEffect(() => {
+    if (!page.value) return;
+    remember(page.value.items);
+    if (!order.value.includes(selected.value ?? "")) selected.value = order.value[0] ?? null;
+  }, [page.value]);
+
+  const move = (step: number) => {
+    const place = Math.min(Math.max(order.value.indexOf(selected.value ?? "") + step, 0), items.length - 1);
+    selected.value = order.value[place] ?? null;
+    document.querySelector(`[data-film="${selected.value}"]`)?.scrollIntoView({ block: "nearest" });
+  };
+  const open = (rest = "") => selected.value && go(`film/${selected.value}${rest}`);
+  useKeys({
+    j: () => move(1),
+    k: () => move(-1),
+    ArrowDown: () => move(1),
+    ArrowUp: () => move(-1),
+    Enter: () => open(),
+    o: () => open(),
+    h: () => open("?heatmap=1"),
+    "1": () => open("?verdict=1"),
+    "2": () => open("?verdict=2"),
+    "3": () => open("?verdict=3"),
+    "/": () => search.current?.focus(),
+  });
+
+  return (
+    <main class="page wide worklist" id="main" tabIndex={-1}>
+      <h1 class="unseen">{t("nav.worklist")}</h1>
+      <div class="filters" role="search">
+        <Field label={t("worklist.search")}>
+          <Search input={search} value={query.q ?? ""} change={(q) => change({ q })} />
+        </Field>
+        <Choice
+          label={t("worklist.sort")}
+          value={query.sort ?? "newest"}
+          options={[["newest", t("sort.newest")], ["priority", t("sort.priority")]]}
+          change={(sort) => change({ sort })}
+        />
+        <Choice
+          label={t("worklist.finding")}
+          value={query.label ?? ""}
+          options={[
+            ["", t("all")],
+            ...(me.value?.bundle?.labels ?? []).map(
+              ({ label }): [string, string] => [label, labelName(label)],
+            ),
+          ]}
+          change={(label) => change({ label })}
+        />
+        <Choice
+          label={t("worklist.reviewed")}
+          value={query.reviewed ?? ""}
+          options={[["", t("all")], ["false", t("reviewed.no")], ["true", t("reviewed.yes")]]}
+          change={(reviewed) => change({ reviewed })}
+        />
+        <Field label={t("worklist.from")}>
+          <input type="date" value={query.from} onChange={(e) => change({ from: e.currentTarget.value })} />
+        </Field>
+        <Field label={t("worklist.to")}>
+          <input type="date" value={query.to} onChange={(e) => change({ to: e.currentTarget.value })} />
+        </Field>
+        <UploadButton />
+      </div>
+      <StatusFilter page={page.value} chosen={query.status ?? ""} choose={(status) => change({ status })} />
+      {page.error ? (
+        <Trouble error={page.error} again={page.reload} />
+      ) : !page.value ? (
+        <Loading />
+      ) : (
+        <StudyTable items={items} filtered={isFiltered(query)} clear={() => change(EMPTY)} />
+      )}
+      {page.value && (
+        <Pager
+          page={page.value}
+          first={cursors.length * PAGE}
+          back={cursors.length ? () => setCursors(cursors.slice(0, -1)) : null}
+          on={page.value.next ? () => setCursors([...cursors, page.value?.next ?? ""]) : null}
+        />
+      )}
+    </main>
+  );
+}
+
+const isFiltered = (query: StudyQuery): boolean =>
+  Boolean(query.status || query.q || query.label || query.reviewed || query.from || query.to);
+
+/** Events come in bursts; the list is fetched at most twice a second. */
+function useReloads(reload: () => void) {
+  useEffect(() => {
+    let timer = 0;
+    const stop = listen(() => {
+      timer ||= window.setTimeout(() => {
+        timer = 0;
+        reload();
+      }, 500);
+    });
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }, [reload]);
+}
+
+/** A search that waits until typing pauses. */
+function Search(props: {
+  input: { current: HTMLInputElement | null };
+  value: string;
+  change: (value: string) => void;
+}) {
+  const timer = useRef(0);
+  const changed = (value: string) => {
+    clearTimeout(timer.current);
+    timer.current = window.setTimeout(() => props.change(value.trim()), 250);
+  };
+  return (
+    <input
+      ref={props.input}
+      type="search"
+      value={props.value}
+      placeholder={t("worklist.search.what")}
+      onInput={(event) => changed(event.currentTarget.value)}
+    />
+  );
+}
+
+function StatusFilter(props: {
+  page: StudyPage | null;
+  chosen: string;
+  choose: (status: string) => void;
+}) {
+  const counts = props.page?.counts ?? {};
+  const all = STATUSES.reduce((sum, status) => sum + (counts[status] ?? 0), 0);
+  const chips: [string, string, number][] = [
+    ["", t("all"), all],
+    ...STATUSES.map((each): [string, string, number] => [each, t(`status.${each}`), counts[each] ?? 0]),
+  ];
+  return (
+    <div class="chips" role="group" aria-label={t("worklist.status")}>
+      {chips.map(([status, text, count]) => (
+        <button
+          key={status}
+          class="chip"
+          aria-pressed={status === props.chosen}
+          onClick={() => props.choose(status)}
+        >
+          {text} <b>{count}</b>
+        </button>
+      ))}
+    </div>
+  );
+}
+
+function Pager(props: {
+  page: StudyPage;
+  first: number;
+  back: (() => void) | null;
+  on: (() => void) | null;
+}) {
+  const last = props.first + props.page.items.length;
+  return (
+    <nav class="pager" aria-label={t("pager")}>
+      <button disabled={!props.back} onClick={() => props.back?.()}>
+        ← {t("pager.back")}
+      </button>
+      <span>
+        {props.page.items.length ? `${props.first + 1}–${last}` : 0} / {props.page.total}
+      </span>
+      <button disabled={!props.on} onClick={() => props.on?.()}>
+        {t("pager.on")} →
+      </button>
+    </nav>
+  );
+}

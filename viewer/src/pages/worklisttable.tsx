@@ -1,0 +1,122 @@
+/** The table of the worklist: one row a study. */
+import { api } from "../core/api";
+import { date, named, percent, t } from "../core/i18n";
+import { go, may } from "../core/store";
+import type { StudyItem } from "../core/types";
+import { answer, tone } from "../core/words";
+import { selected } from "../core/worklist";
+import { labelName, StatusTag } from "../parts/ui";
+
+export function StudyTable(props: {
+  items: readonly StudyItem[];
+  filtered: boolean;
+  clear: () => void;
+}) {
+  if (props.items.length === 0) return <Nothing {...props} />;
+  return (
+    <div class="table-box" tabIndex={0} role="region" aria-label={t("nav.worklist")}>
+      <table class="studies">
+        <thead>
+          <tr>
+            <th>
+              <span class="unseen">{t("column.film")}</span>
+            </th>
+            <th>{t("column.study")}</th>
+            <th>{t("column.patient")}</th>
+            <th>{t("column.arrived")}</th>
+            <th>{t("column.status")}</th>
+            <th>{t("column.result")}</th>
+            <th>{t("column.review")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {props.items.map((item) => (
+            <Row key={item.study_id} item={item} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Row({ item }: { item: StudyItem }) {
+  const chosen = item.film_id === selected.value;
+  return (
+    <tr
+      data-film={item.film_id}
+      class={chosen ? "chosen" : undefined}
+      onClick={() => (selected.value = item.film_id)}
+      onDblClick={() => go(`film/${item.film_id}`)}
+    >
+      <td class="thumb">
+        <img src={api.thumbnail(item.film_id)} alt="" width="44" height="44" loading="lazy" />
+      </td>
+      <td>
+        <a href={`#/film/${item.film_id}`} aria-current={chosen ? "true" : undefined}>
+          {item.name}
+        </a>
+        <div class="soft">
+          {[item.view, item.films > 1 && t("study.films", { count: item.films }), item.study_date]
+            .filter(Boolean)
+            .join(" · ")}
+        </div>
+      </td>
+      <td>
+        {item.patient.id ?? "–"}
+        <div class="soft">{who(item)}</div>
+      </td>
+      <td class="nowrap">{date(item.created_at)}</td>
+      <td>
+        <StatusTag status={item.status} />
+      </td>
+      <td>
+        <Result item={item} />
+      </td>
+      <td>
+        {item.reviewed ? <span class="tag good">✓ {t("reviewed.yes")}</span> : <span class="soft">–</span>}
+        {item.reports > 0 && <div class="soft">{t("study.reports", { count: item.reports })}</div>}
+      </td>
+    </tr>
+  );
+}
+
+function who({ patient }: StudyItem): string {
+  const age = patient.age_years === null ? "" : t("years", { count: Math.round(patient.age_years) });
+  return [patient.sex, age].filter(Boolean).join(", ");
+}
+
+/** What was said of the study; a refused film has a reason and never a number. */
+function Result({ item }: { item: StudyItem }) {
+  if (item.blind_pending) return <span class="tag blind">{t("blind.first")}</span>;
+  if (item.status === "refused" || item.status === "error") {
+    const code = typeof item.refusal === "string" ? item.refusal : item.refusal?.code;
+    return <span class="soft">{code ? named("refusal", code) : t("reading.not-opened")}</span>;
+  }
+  return (
+    <ul class="results">
+      {item.findings.map(({ label, probability, present, prediction_set }) => (
+        <li key={label}>
+          <span class="bar-label">{labelName(label)}</span>
+          <meter min={0} max={1} value={probability} aria-label={labelName(label)} />
+          <b>{percent(probability)}</b>
+          <span class={`tag answer-${tone(prediction_set, present)}`}>
+            {answer(prediction_set, labelName(label))}
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Nothing(props: { filtered: boolean; clear: () => void }) {
+  return (
+    <div class="nothing">
+      <h2>{t(props.filtered ? "worklist.none-match" : "worklist.empty")}</h2>
+      {props.filtered ? (
+        <button onClick={props.clear}>{t("worklist.clear")}</button>
+      ) : (
+        <p>{t(may("reviewer") ? "worklist.empty.hint" : "worklist.empty.reader")}</p>
+      )}
+    </div>
+  );
+}

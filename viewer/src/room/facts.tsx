@@ -1,0 +1,81 @@
+/** Facts: what the file says of the film, and every step from stored values to the network. */
+import { api } from "../core/api";
+import { date, knows, named, number, t } from "../core/i18n";
+import { complain, go, may } from "../core/store";
+import type { Answer, Film } from "../core/types";
+import { Trouble } from "../parts/ui";
+import { useLoad } from "../parts/use";
+
+export function FilmFacts(props: { filmId: string; film: Film | null; answer: Answer | null }) {
+  const image = useLoad(() => api.image(props.filmId), [props.filmId, props.film?.reading_id]);
+  const { film, answer } = props;
+  if (image.error) return <Trouble error={image.error} again={image.reload} />;
+  const about = image.value;
+  const facts: [string, string][] = about
+    ? [
+        [t("facts.size"), `${about.columns} × ${about.rows}`],
+        [t("facts.bits"), `${about.bits} (${about.min}–${about.max})`],
+        [
+          t("facts.spacing"),
+          about.spacing_mm
+            ? `${number(about.spacing_mm[0], 3)} × ${number(about.spacing_mm[1], 3)} ${t("unit.mm")}`
+            : t("facts.unknown"),
+        ],
+        ...Object.entries(about.metadata)
+          .filter(([, value]) => value !== null)
+          .map(([name, value]): [string, string] => [
+            knows("fact", name) ? named("fact", name) : name.replaceAll("_", " "),
+            String(value),
+          ]),
+      ]
+    : [];
+  const reading = answer?.reading;
+  return (
+    <div class="facts-panel">
+      <dl class="facts">
+        {facts.map(([name, value]) => [<dt key={name}>{name}</dt>, <dd key={`${name}=`}>{value}</dd>])}
+        <dt>{t("column.arrived")}</dt>
+        <dd>{date(film?.created_at)}</dd>
+        <dt>{t("facts.read-at")}</dt>
+        <dd>
+          {date(film?.read_at)}
+          {reading && ` (${number(reading.elapsed_ms, 0)} ms)`}
+        </dd>
+      </dl>
+      {[...(about?.corrected ?? []), ...(about?.notes ?? [])].map((note) => (
+        <p key={note} class="warn-line">
+          {note}
+        </p>
+      ))}
+      {reading && reading.history.length > 0 && (
+        <details>
+          <summary>{t("facts.history")}</summary>
+          <ol>
+            {reading.history.map((step) => (
+              <li key={step}>{step}</li>
+            ))}
+          </ol>
+        </details>
+      )}
+      {may("reviewer") && film && film.status !== "queued" && (
+        <p class="actions">
+          {may("administrator") && (
+            <button class="danger" onClick={() => void remove(film)}>
+              {t("study.delete")}
+            </button>
+          )}
+        </p>
+      )}
+    </div>
+  );
+}
+
+async function remove(film: Film) {
+  if (!confirm(t("study.delete.sure"))) return;
+  try {
+    await api.deleteStudy(film.study_id);
+    go("");
+  } catch (error) {
+    complain(error);
+  }
+}

@@ -1,0 +1,267 @@
+/**
+ * FilmView: one film on the screen, with its tools and its overlays.
+ *
+ * cornerstone draws the film; the overlays are drawn by `overlay.ts` on a canvas above it, through
+ * the map that cornerstone itself gives from the film to the screen.
+ */
+import { Enums, RenderingEngine, eventTarget, type Types } from "@cornerstonejs/core";
+import { annotation, Enums as ToolEnums, ToolGroupManager } from "@cornerstonejs/tools";
+import type { FilmImage } from "../core/types";
+import { defaultWindow, filmImage, forget, imageIdOf, spacingOf } from "./loader";
+import { affineThrough, drawLayers, scaleOf, toFilm, type Affine, type Layer } from "./overlay";
+import { bindMouse, MARK, newToolGroup, startCornerstone, type ToolName } from "./tools";
+
+/** What the screen shows of a film. */
+export interface ViewState {
+  center: number;
+  width: number;
+  scale: number;
+  rotation: number;
+  flippedX: boolean;
+  flippedY: boolean;
+  inverted: boolean;
+}
+
+let engine: RenderingEngine | null = null;
+let count = 0;
+
+export class FilmView {
+  readonly id: string;
+  private readonly canvas: HTMLCanvasElement;
+  private layers: readonly Layer[] = [];
+  private readonly listeners = new Set<() => void>();
+  private readonly resizer: ResizeObserver;
+  private closed = false;
+
+  private constructor(
+    readonly element: HTMLDivElement,
+    readonly filmId: string,
+    readonly film: FilmImage,
+    private readonly viewport: Types.IStackViewport,
+    id: string,
+  ) {
+    this.id = id;
+    this.canvas = document.createElement("canvas");
+    this.canvas.className = "overlay";
+    this.canvas.setAttribute("aria-hidden", "true");
+    const layerHost = element.querySelector(".viewport-element") ?? element;
+    const annotations = layerHost.querySelector(".svg-layer");
+    layerHost.insertBefore(this.canvas, annotations);
+    element.addEventListener(Enums.Events.IMAGE_RENDERED, this.draw);
+    element.addEventListener(Enums.Events.CAMERA_MODIFIED, this.draw);
+    element.addEventListener(Enums.Events.VOI_MODIFIED, this.changed);
+    eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.changed);
+    eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_REMOVED, this.changed);
+    this.resizer = new ResizeObserver(() => this.resize());
+    this.resizer.observe(element);
+  }
+
+  /** Show a film in an element; rejects if it cannot be fetched. */
+  static async open(element: HTMLDivElement, filmId: string): Promise<FilmView> {
+    await startCornerstone();
+    const film = await filmImage(filmId);
+    engine ??= new RenderingEngine("hilum");
+    const id = `film-${++count}`;
+    engine.enableElement({ viewportId: id, type: Enums.ViewportType.STACK, element });
+    const viewport = engine.getViewport(id) as Types.IStackViewport;
+    newToolGroup(id).addViewport(id, engine.id);
+    await viewport.setStack([imageIdOf(filmId)]);
+    const view = new FilmView(element, filmId, film, viewport, id);
+    view.reset();
+    return view;
+  }
+
+  /** Fetch a film anew when it is next opened. */
+  static forget(filmId: string): void {
+    forget(filmId);
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.resizer.disconnect();
+    this.listeners.clear();
+    eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.changed);
+    eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_REMOVED, this.changed);
+    this.clearAnnotations();
+    ToolGroupManager.destroyToolGroup(this.id);
+    engine?.disableElement(this.id);
+    this.canvas.remove();
+  }
+
+  /** Call `listener` after every change of what is shown; returns how to stop it. */
+  onChange(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  use(tool: ToolName): void {
+    bindMouse(this.id, tool);
+  }
+
+  show(layers: readonly Layer[]): void {
+    this.layers = layers;
+    this.draw();
+  }
+
+  state(): ViewState {
+    const { voiRange, invert } = this.viewport.getProperties();
+    const { rotation, flipHorizontal, flipVertical } = this.viewport.getViewPresentation();
+    const low = voiRange?.lower ?? this.film.min;
+    const high = voiRange?.upper ?? this.film.max;
+    return {
+      center: (low + high) / 2,
+      width: high - low,
+      scale: scaleOf(this.map()) * this.ratio(),
+      rotation: Math.round(((rotation ?? 0) % 360) + 360) % 360,
+      flippedX: Boolean(flipHorizontal),
+      flippedY: Boolean(flipVertical),
+      inverted: Boolean(invert),
+    };
+  }
+
+  setWindow(center: number, width: number): void {
+    const half = Math.max(width, 1) / 2;
+    this.viewport.setProperties({ voiRange: { lower: center - half, upper: center + half } });
+    this.render();
+  }
+
+  invert(): void {
+    this.viewport.setProperties({ invert: !this.state().inverted });
+    this.render();
+  }
+
+  rotate(degrees: number): void {
+    const { rotation = 0 } = this.viewport.getViewPresentation();
+    this.viewport.setViewPresentation({ rotation: (rotation + degrees + 360) % 360 });
+    this.render();
+  }
+
+  flip(axis: "x" | "y"): void {
+    const { flipHorizontal, flipVertical } = this.viewport.getViewPresentation();
+    this.viewport.setViewPresentation(
+      axis === "x" ? { flipHorizontal: !flipHorizontal } : { flipVertical: !flipVertical },
+    );
+    this.render();
+  }
+
+  fit(): void {
+    this.viewport.resetCamera({ resetPan: true, resetZoom: true, resetToCenter: true });
+    this.render();
+  }
+
+  /** One film pixel on one pixel of the screen. */
+  oneToOne(): void {
+    this.zoomBy(1 / this.state().scale);
+  }
+
+  zoomBy(factor: number): void {
+    this.viewport.setZoom(this.viewport.getZoom() * factor);
+    this.render();
+  }
+
+  panBy(x: number, y: number): void {
+    const [left, top] = this.viewport.getPan();
+    this.viewport.setPan([left + x, top + y]);
+    this.render();
+  }
+
+  /** As it was when it was opened: window, zoom, rotation, flips; measurements stay. */
+  reset(): void {
+    this.viewport.setViewPresentation({ rotation: 0, flipHorizontal: false, flipVertical: false });
+    this.viewport.resetCamera();
+    const { center, width } = defaultWindow(this.film);
+    const half = Math.max(width, 1) / 2;
+    this.viewport.setProperties({
+      voiRange: { lower: center - half, upper: center + half },
+      invert: false,
+    });
+    this.render();
+  }
+
+  /** Zoom and place of this view relative to its fit, to be laid on another one. */
+  camera(): { zoom: number; pan: [number, number] } {
+    return { zoom: this.viewport.getZoom(), pan: [...this.viewport.getPan()] as [number, number] };
+  }
+
+  follow(camera: { zoom: number; pan: [number, number] }): void {
+    this.viewport.setZoom(camera.zoom);
+    this.viewport.setPan(camera.pan);
+    this.render();
+  }
+
+  /** The value of the film under a place on the screen (CSS pixels of the element). */
+  probe(x: number, y: number): { column: number; row: number; value: number } | null {
+    const [column, row] = toFilm(this.map(), x, y).map(Math.floor) as [number, number];
+    if (column < 0 || row < 0 || column >= this.film.columns || row >= this.film.rows) return null;
+    const pixels = this.viewport.getCornerstoneImage()?.getPixelData();
+    const value = pixels?.[row * this.film.columns + column];
+    return value === undefined ? null : { column, row, value };
+  }
+
+  /** Rectangles marked on the film: (left, top, width, height) in film pixels. */
+  marks(): [number, number, number, number][] {
+    const [row, column] = spacingOf(this.film);
+    const drawn = annotation.state.getAnnotations(MARK, this.element) ?? [];
+    return drawn.map((each) => {
+      const points = each.data.handles?.points ?? [];
+      const xs = points.map((point) => point[0] / column + 0.5);
+      const ys = points.map((point) => point[1] / row + 0.5);
+      const [left, top] = [Math.min(...xs), Math.min(...ys)];
+      return [left, top, Math.max(...xs) - left, Math.max(...ys) - top].map(Math.round) as [
+        number, number, number, number,
+      ];
+    });
+  }
+
+  clearAnnotations(): void {
+    const key = imageIdOf(this.filmId);
+    for (const each of annotation.state.getAllAnnotations()) {
+      if (each.metadata?.FrameOfReferenceUID === key && each.annotationUID) {
+        annotation.state.removeAnnotation(each.annotationUID);
+      }
+    }
+    if (!this.closed) this.viewport.render();
+  }
+
+  /** From film pixels to CSS pixels of the element. */
+  map(): Affine {
+    const [row, column] = spacingOf(this.film);
+    const at = (x: number, y: number) =>
+      this.viewport.worldToCanvas([(x - 0.5) * column, (y - 0.5) * row, 0]);
+    const { columns, rows } = this.film;
+    return affineThrough(at(0, 0), at(columns, 0), at(0, rows), columns, rows);
+  }
+
+  private render(): void {
+    this.viewport.render();
+    this.draw();
+  }
+
+  private ratio(): number {
+    return window.devicePixelRatio || 1;
+  }
+
+  private resize(): void {
+    if (this.closed || !engine || this.element.clientWidth === 0) return;
+    engine.resize(true, true);
+    this.draw();
+  }
+
+  private readonly draw = (): void => {
+    if (this.closed) return;
+    const ratio = this.ratio();
+    const width = Math.round(this.element.clientWidth * ratio);
+    const height = Math.round(this.element.clientHeight * ratio);
+    if (this.canvas.width !== width || this.canvas.height !== height) {
+      this.canvas.width = width;
+      this.canvas.height = height;
+    }
+    drawLayers(this.canvas, this.layers, this.map(), this.film, ratio);
+    this.changed();
+  };
+
+  private readonly changed = (): void => {
+    for (const listener of this.listeners) listener();
+  };
+}

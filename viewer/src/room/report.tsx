@@ -1,0 +1,126 @@
+/** Report: prefilled by the server, edited by a person, every version kept. */
+import { useEffect, useState } from "preact/hooks";
+import { api } from "../core/api";
+import { date, language, t } from "../core/i18n";
+import { complain, may, say } from "../core/store";
+import type { Report, ReportText } from "../core/types";
+import { Field, Loading, Trouble } from "../parts/ui";
+import { useLoad } from "../parts/use";
+
+const PARTS = [
+  ["title", 1],
+  ["indication", 2],
+  ["technique", 2],
+  ["comparison", 2],
+  ["findings", 6],
+  ["impression", 3],
+] as const;
+
+/** What was typed and not saved yet, kept while the page is open. */
+const unsaved = new Map<string, ReportText>();
+
+export function ReportPanel({ filmId, saved }: { filmId: string; saved: () => void }) {
+  const versions = useLoad(() => api.reports(filmId), [filmId]);
+  const [text, setText] = useState<ReportText | null>(unsaved.get(filmId) ?? null);
+  const [busy, setBusy] = useState(false);
+
+  const begin = async (from: Report | null) => {
+    try {
+      setText(from ? textOf(from) : await api.draft(filmId, language.value));
+    } catch (error) {
+      complain(error);
+    }
+  };
+  useEffect(() => {
+    if (!text && versions.value && may("reviewer")) void begin(versions.value[0] ?? null);
+  }, [versions.value]);
+
+  const change = (part: keyof ReportText, value: string) => {
+    if (!text) return;
+    const changed = { ...text, [part]: value };
+    unsaved.set(filmId, changed);
+    setText(changed);
+  };
+  const save = async () => {
+    if (!text) return;
+    setBusy(true);
+    try {
+      const report = await api.saveReport(filmId, text);
+      unsaved.delete(filmId);
+      say("good", t("report.saved", { version: report.version }));
+      versions.reload();
+      saved();
+    } catch (error) {
+      complain(error);
+    } finally {
+      setBusy(false);
+    }
+  };
+
+  if (versions.error) return <Trouble error={versions.error} again={versions.reload} />;
+  if (!versions.value) return <Loading />;
+  return (
+    <div class="report">
+      <Versions versions={versions.value} begin={(from) => void begin(from)} />
+      {may("reviewer") && text && (
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            void save();
+          }}
+        >
+          {PARTS.map(([part, rows]) => (
+            <Field key={part} label={t(`report.${part}`)}>
+              {rows === 1 ? (
+                <input value={text[part]} required onInput={(e) => change(part, e.currentTarget.value)} />
+              ) : (
+                <textarea rows={rows} value={text[part]} onInput={(e) => change(part, e.currentTarget.value)} />
+              )}
+            </Field>
+          ))}
+          <p class="actions">
+            <button class="primary" disabled={busy}>
+              {t("report.save")}
+            </button>
+            <button type="button" onClick={() => void begin(null)}>
+              {t("report.draft")}
+            </button>
+          </p>
+        </form>
+      )}
+    </div>
+  );
+}
+
+const textOf = ({ title, indication, technique, comparison, findings, impression, language: spoken }: Report) => ({
+  title, indication, technique, comparison, findings, impression, language: spoken,
+});
+
+function Versions(props: { versions: readonly Report[]; begin: (from: Report) => void }) {
+  if (props.versions.length === 0) return <p class="soft">{t("report.none")}</p>;
+  return (
+    <ul class="versions">
+      {props.versions.map((report) => (
+        <li key={report.report_id}>
+          <b>{t("report.version", { version: report.version })}</b>{" "}
+          <span class="soft">
+            {report.by}, {date(report.at)}
+          </span>
+          <span class="links">
+            <a href={api.reportAddress(report.report_id, "pdf")} target="_blank" rel="noopener">
+              PDF
+            </a>
+            <a href={api.reportAddress(report.report_id, "html")} target="_blank" rel="noopener">
+              HTML
+            </a>
+            {may("reviewer") && (
+              <button class="quiet" onClick={() => props.begin(report)}>
+                {t("report.from")}
+              </button>
+            )}
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}

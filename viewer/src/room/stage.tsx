@@ -1,0 +1,125 @@
+/** Stage: one film on the screen, with what is known of it in the corners. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { number, t } from "../core/i18n";
+import { asApiError } from "../core/store";
+import type { ApiError } from "../core/api";
+import { Loading, Trouble } from "../parts/ui";
+import type { FilmView, ViewState } from "./filmview";
+import { heatAt, type Heat } from "./layers";
+import type { Layer } from "./overlay";
+import type { ToolName } from "./tools";
+
+export interface StageProps {
+  filmId: string;
+  title: string;
+  tool: ToolName;
+  layers: readonly Layer[];
+  heat: Heat | null;
+  ready: (view: FilmView | null) => void;
+}
+
+export function Stage({ filmId, title, tool, layers, heat, ready }: StageProps) {
+  const host = useRef<HTMLDivElement>(null);
+  const [view, setView] = useState<FilmView | null>(null);
+  const [error, setError] = useState<ApiError | null>(null);
+  const [round, setRound] = useState(0);
+
+  useEffect(() => {
+    let wanted = true;
+    let opened: FilmView | null = null;
+    setError(null);
+    void (async () => {
+      try {
+        const { FilmView: View } = await import("./filmview");
+        if (!wanted || !host.current) return;
+        const found = await View.open(host.current, filmId);
+        if (!wanted) return found.close();
+        opened = found;
+        setView(found);
+        ready(found);
+      } catch (problem) {
+        if (wanted) setError(asApiError(problem));
+      }
+    })();
+    return () => {
+      wanted = false;
+      ready(null);
+      setView(null);
+      opened?.close();
+    };
+  }, [filmId, round]);
+
+  useEffect(() => view?.show(layers), [view, layers]);
+  useEffect(() => view?.use(tool), [view, tool]);
+
+  return (
+    <section class="stage" aria-label={title}>
+      <div
+        ref={host}
+        class={`film tool-${tool}`}
+        role="img"
+        aria-label={t("film.picture", { name: title })}
+        onContextMenu={(event) => event.preventDefault()}
+      />
+      {view ? (
+        <Corners view={view} heat={heat} title={title} host={host.current} />
+      ) : error ? (
+        <Trouble error={error} again={() => setRound(round + 1)} />
+      ) : (
+        <Loading />
+      )}
+    </section>
+  );
+}
+
+function Corners(props: { view: FilmView; heat: Heat | null; title: string; host: HTMLElement | null }) {
+  const { view, heat, host } = props;
+  const [state, setState] = useState<ViewState>(view.state());
+  const [under, setUnder] = useState("");
+  useEffect(() => {
+    let asked = 0;
+    return view.onChange(() => {
+      asked ||= requestAnimationFrame(() => {
+        asked = 0;
+        setState(view.state());
+      });
+    });
+  }, [view]);
+  useEffect(() => {
+    const moved = (event: PointerEvent) => {
+      const frame = host?.getBoundingClientRect();
+      if (!frame) return;
+      const found = view.probe(event.clientX - frame.left, event.clientY - frame.top);
+      if (!found) return setUnder("");
+      const logit = heat ? heatAt(heat, found.column, found.row, view.film) : NaN;
+      const { slope, intercept } = view.film;
+      const value = number(found.value * slope + intercept, 0);
+      const said = Number.isNaN(logit) ? "" : ` · ${t("film.evidence")} ${number(logit, 2)}`;
+      setUnder(`${found.column}, ${found.row}: ${value}${said}`);
+    };
+    const left = () => setUnder("");
+    host?.addEventListener("pointermove", moved);
+    host?.addEventListener("pointerleave", left);
+    return () => {
+      host?.removeEventListener("pointermove", moved);
+      host?.removeEventListener("pointerleave", left);
+    };
+  }, [view, heat, host]);
+  const turned = [
+    state.rotation ? `${state.rotation}°` : "",
+    state.flippedX ? "↔" : "",
+    state.flippedY ? "↕" : "",
+    state.inverted ? t("tool.invert") : "",
+  ].filter(Boolean);
+  return (
+    <div class="corners" aria-hidden="true">
+      <span class="top left">{props.title}</span>
+      <span class="top right">{turned.join(" ")}</span>
+      <span class="bottom left">{under}</span>
+      <span class="bottom right" data-window={`${state.center} ${state.width}`}>
+        {t("film.window", { center: number(state.center, 0), width: number(state.width, 0) })} ·{" "}
+        {number(100 * state.scale, 0)} %
+      </span>
+    </div>
+  );
+}

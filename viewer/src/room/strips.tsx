@@ -1,0 +1,94 @@
+/** Strips beneath the film: other films of the study, earlier studies, films that look alike. */
+import { api } from "../core/api";
+import { number, t } from "../core/i18n";
+import type { Film, Similar, Study, StudyItem } from "../core/types";
+import { labelName } from "../parts/ui";
+
+export function Strips(props: {
+  study: Study | null;
+  filmId: string;
+  similar: readonly Similar[];
+  beside: string | null;
+  compare: (filmId: string | null) => void;
+}) {
+  const { study } = props;
+  const others = study?.films.filter((film) => film.film_id !== props.filmId) ?? [];
+  const prior = study?.prior ?? [];
+  if (others.length + prior.length + props.similar.length === 0) return null;
+  return (
+    <div class="strips" tabIndex={0} role="region" aria-label={t("strips")}>
+      {others.length > 0 && (
+        <Strip title={t("strip.study")}>
+          {others.map((film) => (
+            <Other key={film.film_id} film={film} beside={props.beside} compare={props.compare} />
+          ))}
+        </Strip>
+      )}
+      {prior.length > 0 && (
+        <Strip title={t("strip.prior")}>
+          {prior.map((item) => (
+            <Other key={item.film_id} film={item} beside={props.beside} compare={props.compare} />
+          ))}
+        </Strip>
+      )}
+      {props.similar.length > 0 && (
+        <Strip title={t("strip.similar")}>
+          {props.similar.map((each) => (
+            <Alike key={`${each.cohort}/${each.case_id}`} similar={each} />
+          ))}
+        </Strip>
+      )}
+    </div>
+  );
+}
+
+function Strip({ title, children }: { title: string; children: preact.ComponentChildren }) {
+  return (
+    <section class="strip" aria-label={title}>
+      <h3>{title}</h3>
+      <ul>{children}</ul>
+    </section>
+  );
+}
+
+function Other(props: {
+  film: Film | StudyItem;
+  beside: string | null;
+  compare: (filmId: string | null) => void;
+}) {
+  const { film } = props;
+  const open = props.beside === film.film_id;
+  const when = "study_date" in film ? film.study_date : null;
+  return (
+    <li>
+      <button
+        class="strip-film"
+        aria-pressed={open}
+        title={t("strip.beside")}
+        onClick={() => props.compare(open ? null : film.film_id)}
+      >
+        <img src={api.thumbnail(film.film_id)} alt="" width="56" height="56" loading="lazy" />
+        <span>
+          {when ?? film.view ?? film.name}
+          <small>{film.name}</small>
+        </span>
+      </button>
+    </li>
+  );
+}
+
+/** A film of the training collections: it is not here, so its facts stand for it. */
+function Alike({ similar }: { similar: Similar }) {
+  const known = Object.entries(similar.labels).map(([label, value]) =>
+    value ? labelName(label) : t("answer.not", { label: labelName(label) }),
+  );
+  return (
+    <li class="alike">
+      <b>{known.join(", ") || t("similar.unknown")}</b>
+      <small>
+        {similar.cohort} · {t("similar.distance")} {number(similar.distance, 2)}
+      </small>
+      <small class="soft">{similar.case_id}</small>
+    </li>
+  );
+}

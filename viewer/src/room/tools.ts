@@ -1,0 +1,142 @@
+/** Tools: which cornerstone tools the mouse has, and how cornerstone is started. */
+import { init as initCore } from "@cornerstonejs/core";
+import {
+  addTool,
+  annotation,
+  EllipticalROITool,
+  Enums,
+  init as initTools,
+  LengthTool,
+  MagnifyTool,
+  PanTool,
+  RectangleROITool,
+  ToolGroupManager,
+  WindowLevelTool,
+  ZoomTool,
+} from "@cornerstonejs/tools";
+import { number, t } from "../core/i18n";
+import { registerFilms } from "./loader";
+
+export const MARK = "Mark";
+export type ToolName = "window" | "pan" | "zoom" | "magnify" | "length" | "region" | "mark";
+
+/** A rectangle that a reviewer leaves on the film, beside a verdict. */
+class MarkTool extends RectangleROITool {
+  static override toolName = MARK;
+}
+
+const NAMES: Record<ToolName, string> = {
+  window: WindowLevelTool.toolName,
+  pan: PanTool.toolName,
+  zoom: ZoomTool.toolName,
+  magnify: MagnifyTool.toolName,
+  length: LengthTool.toolName,
+  region: EllipticalROITool.toolName,
+  mark: MARK,
+};
+
+let started: Promise<void> | null = null;
+
+/** Start cornerstone, once; on a computer without WebGL it draws on the processor. */
+export function startCornerstone(): Promise<void> {
+  started ??= start();
+  return started;
+}
+
+async function start(): Promise<void> {
+  const onProcessor = new URLSearchParams(location.search).has("cpu");
+  initCore({
+    rendering: { useCPURendering: onProcessor || !hasWebGL(), webGlContextCount: 2 },
+    debug: {},
+  });
+  initTools();
+  registerFilms();
+  for (const tool of [
+    WindowLevelTool, PanTool, ZoomTool, MagnifyTool, LengthTool, EllipticalROITool, MarkTool,
+  ]) {
+    addTool(tool);
+  }
+  annotation.config.style.setDefaultToolStyles({
+    global: {
+      color: "rgb(255, 220, 90)",
+      colorHighlighted: "rgb(255, 255, 255)",
+      colorSelected: "rgb(255, 255, 255)",
+      lineWidth: "1.5",
+      textBoxFontFamily: "system-ui, sans-serif",
+      textBoxFontSize: "14px",
+      textBoxColor: "rgb(255, 220, 90)",
+      textBoxBackground: "rgba(0, 0, 0, 0.6)",
+    },
+  });
+}
+
+function hasWebGL(): boolean {
+  const context = document.createElement("canvas").getContext("webgl2");
+  context?.getExtension("WEBGL_lose_context")?.loseContext();
+  return context !== null;
+}
+
+/** A tool group of its own for each view, so that two films side by side keep their tools. */
+export function newToolGroup(id: string) {
+  const group = ToolGroupManager.createToolGroup(id);
+  if (!group) throw new Error(`tool group ${id} exists`);
+  for (const name of Object.values(NAMES)) {
+    if (name === EllipticalROITool.toolName) group.addTool(name, { getTextLines: regionLines });
+    else if (name === LengthTool.toolName) group.addTool(name, { getTextLines: lengthLines });
+    else if (name === MARK) group.addTool(name, { getTextLines: () => [], calculateStats: false });
+    else if (name === MagnifyTool.toolName) group.addTool(name, { magnifySize: 3 });
+    else group.addTool(name);
+  }
+  bindMouse(id, "window");
+  return group;
+}
+
+/** The left button is the chosen tool; the middle one pans, the right one and the wheel zoom. */
+export function bindMouse(id: string, chosen: ToolName): void {
+  const group = ToolGroupManager.getToolGroup(id);
+  if (!group) return;
+  const { Primary, Auxiliary, Secondary, Wheel } = Enums.MouseBindings;
+  for (const [tool, name] of Object.entries(NAMES) as [ToolName, string][]) {
+    const bindings: { mouseButton: number }[] = [];
+    if (tool === chosen) bindings.push({ mouseButton: Primary });
+    if (tool === "pan") bindings.push({ mouseButton: Auxiliary });
+    if (tool === "zoom") bindings.push({ mouseButton: Secondary }, { mouseButton: Wheel });
+    if (bindings.length) group.setToolActive(name, { bindings });
+    else group.setToolPassive(name, { removeAllBindings: true });
+  }
+}
+
+interface Stats {
+  length?: number;
+  unit?: string;
+  area?: number;
+  areaUnit?: string;
+  mean?: number;
+  stdDev?: number;
+  min?: number;
+  max?: number;
+}
+interface Drawn {
+  cachedStats: Record<string, Stats>;
+}
+
+/** Millimeters where the spacing of the film is known, else pixels; the word says which. */
+const unit = (of: string | undefined): string => {
+  const squared = of?.endsWith("\u00b2") ?? false;
+  return t(of?.startsWith("mm") ? "unit.mm" : "unit.px") + (squared ? "\u00b2" : "");
+};
+
+function lengthLines(data: Drawn, target: string): string[] {
+  const { length, unit: of } = data.cachedStats[target] ?? {};
+  return length === undefined || length === null ? [] : [`${number(length, 1)} ${unit(of)}`];
+}
+
+function regionLines(data: Drawn, target: string): string[] {
+  const { area, areaUnit, mean, stdDev, min, max } = data.cachedStats[target] ?? {};
+  if (area === undefined || mean === undefined) return [];
+  return [
+    `${t("region.area")} ${number(area, 0)} ${unit(areaUnit)}`,
+    `${t("region.mean")} ${number(mean, 0)} \u00b1 ${number(stdDev ?? NaN, 0)}`,
+    `${t("region.range")} ${number(min ?? NaN, 0)} \u2013 ${number(max ?? NaN, 0)}`,
+  ];
+}

@@ -1,0 +1,105 @@
+/** Everything that the server says of one film, kept up to date. */
+import { useEffect, useState } from "preact/hooks";
+import { api } from "../core/api";
+import { listen } from "../core/events";
+import { asApiError, complain, me } from "../core/store";
+import type { ApiError } from "../core/api";
+import type { Answer, Film, Overlays, Study, Verdict } from "../core/types";
+import { paintHeat, shown, type Heat } from "./layers";
+import { operatingPoint, prevalence } from "./result";
+import { useLoad } from "../parts/use";
+
+export interface FilmData {
+  film: Film | null;
+  study: Study | null;
+  answer: Answer | null;
+  overlays: Overlays | null;
+  verdicts: readonly Verdict[];
+  blind: boolean;
+  error: ApiError | null;
+  reload: () => void;
+}
+
+const BLIND = "blind-read-pending";
+
+/** Null instead of an answer where there is none yet, or none for this person yet. */
+async function unlessPending<T>(asked: Promise<T>): Promise<T | null> {
+  try {
+    return await asked;
+  } catch (error) {
+    if ([BLIND, "not-read"].includes(asApiError(error).code)) return null;
+    throw error;
+  }
+}
+
+export function useFilm(filmId: string): FilmData {
+  const film = useLoad(() => api.film(filmId), [filmId, me.value?.blind]);
+  const here = film.value?.film_id === filmId ? film.value : null;
+  const blind = here?.blind_pending ?? false;
+  const on = [filmId, here?.status, here?.reading_id, blind];
+  const studyId = here?.study_id ?? "";
+  const study = useLoad(() => (studyId ? api.study(studyId) : Promise.resolve(null)), [studyId, ...on]);
+  const query = { prevalence: prevalence.value, operating_point: operatingPoint.value || null };
+  const answer = useLoad(
+    () => (here && !blind ? unlessPending(api.reading(filmId, query)) : Promise.resolve(null)),
+    [...on, prevalence.value, operatingPoint.value],
+  );
+  const overlays = useLoad(
+    () => (here?.reading_id && !blind ? unlessPending(api.overlays(filmId)) : Promise.resolve(null)),
+    on,
+  );
+  const verdicts = useLoad(async () => (here ? ((await unlessPending(api.verdicts(filmId))) ?? []) : []), on);
+
+  const reload = () => {
+    film.reload();
+    study.reload();
+    answer.reload();
+    overlays.reload();
+    verdicts.reload();
+  };
+  useEffect(
+    () =>
+      listen((event) => {
+        if (event.film_id === filmId) reload();
+      }),
+    [filmId],
+  );
+  useEffect(() => {
+    // a prevalence that the bundle cannot restate is said once and forgotten
+    if (answer.error?.status === 422) {
+      complain(answer.error);
+      prevalence.value = null;
+      operatingPoint.value = "";
+    }
+  }, [answer.error]);
+  return {
+    film: here,
+    study: study.value,
+    answer: answer.value?.film_id === filmId ? answer.value : null,
+    overlays: blind ? null : overlays.value,
+    verdicts: verdicts.value ?? [],
+    blind,
+    error: film.error,
+    reload,
+  };
+}
+
+/** The heatmap of a label, fetched when it is first switched on. */
+export function useHeat(overlays: Overlays | null, label: string): Heat | null {
+  const [heat, setHeat] = useState<Heat | null>(null);
+  const info = overlays?.heatmaps.find((each) => each.label === label) ?? overlays?.heatmaps[0] ?? null;
+  const wanted = shown.value.heatmap.on;
+  useEffect(() => {
+    if (!info || !wanted) return;
+    let current = true;
+    setHeat(null);
+    api.heatmap(info.f32).then(
+      (values) => current && setHeat(paintHeat(info, values)),
+      (error: unknown) => current && complain(error),
+    );
+    return () => {
+      current = false;
+    };
+  }, [info?.f32, wanted]);
+  return info ? heat : null;
+}

@@ -1,0 +1,203 @@
+/** Verdict: the human decides, finding by finding; blind first where that is on. */
+import { signal } from "@preact/signals";
+import { useEffect, useState } from "preact/hooks";
+import { api } from "../core/api";
+import { date, t } from "../core/i18n";
+import { complain, may, me, say } from "../core/store";
+import type { Box, Call, Mark, NewVerdict, Reference, Verdict } from "../core/types";
+import { Choice, Field, labelName } from "../parts/ui";
+import { useLoad } from "../parts/use";
+import type { FilmView } from "./filmview";
+
+const AFTER: readonly Call[] = ["agree", "disagree", "unsure"];
+const BLIND: readonly Call[] = ["present", "absent", "unsure"];
+
+/** The choice that a key made, for the first finding that has none yet. */
+export const keyed = signal<{ filmId: string; place: number; count: number } | null>(null);
+let presses = 0;
+export const chooseByKey = (filmId: string, place: number): void => {
+  keyed.value = { filmId, place, count: ++presses };
+};
+export const saveByKey = signal(0);
+
+type Choices = Record<string, Call>;
+
+export function VerdictPanel(props: {
+  filmId: string;
+  labels: readonly string[];
+  blind: boolean;
+  verdicts: readonly Verdict[];
+  view: FilmView | null;
+  saved: () => void;
+}) {
+  const { filmId, labels, blind, view } = props;
+  const [choices, setChoices] = useState<Choices>({});
+  const [text, setText] = useState("");
+  const [corrected, setCorrected] = useState("");
+  const [marks, setMarks] = useState<readonly Box[]>([]);
+  const [busy, setBusy] = useState(false);
+  const calls = blind ? BLIND : AFTER;
+
+  useEffect(() => {
+    setChoices({});
+    setText("");
+    setCorrected("");
+  }, [filmId, blind]);
+  useEffect(() => {
+    const look = () => setMarks((old) => sameOr(old, view?.marks() ?? []));
+    look();
+    return view?.onChange(look);
+  }, [view]);
+  useEffect(() => {
+    const said = keyed.value;
+    const call = said && calls[said.place - 1];
+    if (!said || said.filmId !== filmId || !call || !may("reviewer")) return;
+    keyed.value = null;
+    setChoices((old) => {
+      const open = labels.find((label) => !old[label]) ?? labels[0];
+      return open ? { ...old, [open]: call } : old;
+    });
+  }, [keyed.value, filmId, labels.join()]);
+
+  const save = async () => {
+    setBusy(true);
+    try {
+      for (const finding of labels) {
+        const verdict = choices[finding];
+        if (verdict) await api.giveVerdict(filmId, made(finding, verdict));
+      }
+      say("good", t("verdict.saved"));
+      setChoices({});
+      setText("");
+      setCorrected("");
+      view?.clearAnnotations();
+      props.saved();
+    } catch (error) {
+      complain(error);
+    } finally {
+      setBusy(false);
+    }
+  };
+  const made = (finding: string, verdict: Call): NewVerdict => ({
+    finding, verdict, text, blind,
+    corrected_label: corrected || null,
+    marks: marks.map(([left, top, width, height]): Mark => ({
+      kind: "rectangle",
+      points: [[left, top], [left + width, top + height]],
+    })),
+  });
+  const some = labels.some((label) => choices[label]);
+  useEffect(() => {
+    if (saveByKey.value && some && !busy) void save();
+  }, [saveByKey.value]);
+
+  if (!may("reviewer")) return <Past verdicts={props.verdicts} note={t("verdict.reader")} />;
+  return (
+    <div class="verdict">
+      {blind && <p class="blind-note">{t("blind.now")}</p>}
+      {labels.map((label) => (
+        <fieldset key={label} class="calls">
+          <legend>{labelName(label)}</legend>
+          {calls.map((call, place) => (
+            <label key={call} class={`call call-${call}`}>
+              <input
+                type="radio"
+                name={`verdict-${label}`}
+                checked={choices[label] === call}
+                onChange={() => setChoices({ ...choices, [label]: call })}
+              />
+              <span>
+                {t(`call.${call}`)} <kbd aria-hidden="true">{place + 1}</kbd>
+              </span>
+            </label>
+          ))}
+        </fieldset>
+      ))}
+      <Field label={t("verdict.text")}>
+        <textarea rows={2} value={text} onInput={(event) => setText(event.currentTarget.value)} />
+      </Field>
+      <Choice
+        label={t("verdict.corrected")}
+        value={corrected}
+        options={[
+          ["", t("verdict.corrected.none")],
+          ...(me.value?.labels ?? []).map((label) => [label, labelName(label)] as const),
+        ]}
+        change={setCorrected}
+      />
+      <p class="soft">{t("verdict.marks", { count: marks.length })}</p>
+      <button class="primary" disabled={!some || busy} onClick={() => void save()}>
+        {t(blind ? "verdict.save-blind" : "verdict.save")}
+      </button>
+      <Past verdicts={props.verdicts} note="" />
+      {!blind && <References filmId={filmId} labels={labels} />}
+    </div>
+  );
+}
+
+/** Keep the old list where nothing changed, so that nothing is drawn anew. */
+const sameOr = (old: readonly Box[], now: readonly Box[]): readonly Box[] =>
+  JSON.stringify(old) === JSON.stringify(now) ? old : now;
+
+function Past({ verdicts, note }: { verdicts: readonly Verdict[]; note: string }) {
+  return (
+    <section class="past" aria-label={t("verdict.past")}>
+      {note && <p class="soft">{note}</p>}
+      <h3>{t("verdict.past")}</h3>
+      {verdicts.length === 0 && <p class="soft">{t("verdict.none")}</p>}
+      <ul>
+        {verdicts.map((each) => (
+          <li key={each.verdict_id}>
+            <b>{labelName(each.finding)}</b>: {t(`call.${each.verdict}`)}
+            {each.blind && <span class="tag blind">{t("blind")}</span>}
+            {each.corrected_label && <> → {labelName(each.corrected_label)}</>}
+            {each.text && <blockquote>{each.text}</blockquote>}
+            <small class="soft">
+              {each.by}, {date(each.at)}
+              {each.marks.length > 0 && ` · ${t("verdict.with-marks", { count: each.marks.length })}`}
+            </small>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+const STANDARDS = ["RT-PCR", "report", "radiologist", "unstated"] as const;
+
+/** What is known of the patient beyond this film; it judges both, the machine and the human. */
+function References({ filmId, labels }: { filmId: string; labels: readonly string[] }) {
+  const known = useLoad(() => api.references(filmId), [filmId]);
+  const [standard, setStandard] = useState<string>("RT-PCR");
+  const valueOf = (label: string) => known.value?.find((each) => each.finding === label);
+  const set = async (finding: string, typed: string) => {
+    const value: Reference["value"] = typed === "" ? null : typed === "1" ? 1 : 0;
+    try {
+      await api.setReference(filmId, { finding, value, standard });
+      known.reload();
+    } catch (error) {
+      complain(error);
+    }
+  };
+  return (
+    <details class="reference">
+      <summary>{t("reference")}</summary>
+      <p class="soft">{t("reference.explained")}</p>
+      <Choice
+        label={t("reference.standard")}
+        value={standard}
+        options={STANDARDS.map((each) => [each, t(`standard.${each}`)] as const)}
+        change={setStandard}
+      />
+      {labels.map((label) => (
+        <Choice
+          key={label}
+          label={labelName(label)}
+          value={String(valueOf(label)?.value ?? "")}
+          options={[["", t("reference.unknown")], ["1", t("call.present")], ["0", t("call.absent")]]}
+          change={(typed) => void set(label, typed)}
+        />
+      ))}
+    </details>
+  );
+}
