@@ -74,7 +74,7 @@ def reviewed(
         film_id, label, person_id = key
         if film_id not in films:
             continue
-        film, study, read = films[film_id]
+        _, study, read = films[film_id]
         answers = {each["label"]: each for each in read.reading["findings"]}
         if (answer := answers.get(label)) is None:
             continue

@@ -1,6 +1,7 @@
 """Access: who asks, and whether that role may; every route says which role it needs.
 
-``needs(Role.X)`` is a dependency; ``create_app`` refuses a route that has neither it nor ``public``.
+``needs(Role.X)`` is a dependency; ``create_app`` refuses a route that has neither it nor
+``public``.
 """
 
 from __future__ import annotations

@@ -16,14 +16,14 @@ from hilum.apps.store.reviewed import Reviewed, reviewed
 from hilum.apps.store.tables import iso
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.problems import Problem
-from hilum.apps.web.schemas import Day, gives
+from hilum.apps.web.schemas import API, Day, gives
 from hilum.apps.web.service import Served
 from hilum.apps.web.studies import day_ms
 from hilum.core.estimate import Estimate
 from hilum.core.labels import Label
 from hilum.judge.agreement import against_reference, kappa, share
 
-router = APIRouter(tags=["agreement"])
+router = APIRouter(prefix=API, tags=["agreement"])
 _Reader = Annotated[Visitor, needs(Role.READER)]
 FOLDS = 1000
 

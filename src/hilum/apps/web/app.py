@@ -37,11 +37,11 @@ from hilum.apps.web.access import public, role_of
 from hilum.apps.web.guard import Guard
 from hilum.apps.web.meter import Timed
 from hilum.apps.web.pictures import Pictures
+from hilum.apps.web.schemas import API
 from hilum.apps.web.service import Service
 from hilum.core.errors import StoreError
 from hilum.core.reading import RESEARCH_USE
 
-API = "/api/v1"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NOTE_HEAD_S = 5.0
 _ROUTERS = (
@@ -87,11 +87,9 @@ def create_app(service: Service, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
     settings = service.settings.oidc
     app.state.provider = oidc.Provider(settings) if settings is not None else None
     problems.install(app)
-    for each in _ROUTERS:
-        app.include_router(each.router, prefix=API)
-    app.include_router(_description(app), prefix=API)
-    app.include_router(signin.page)
-    app.include_router(static_files.router)
+    routers = [each.router for each in _ROUTERS]
+    for router in (*routers, _description(app), signin.page, static_files.router):
+        app.router.routes.extend(router.routes)  # include_router would hide what it includes
     for route in routes(app):
         role_of(route)
     _describe_security(app)
@@ -121,7 +119,7 @@ def routes(app: FastAPI) -> list[APIRoute]:
 
 
 def _description(app: FastAPI) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(prefix=API, include_in_schema=False)
 
     @router.get("/openapi.json", dependencies=[public])
     def openapi() -> dict[str, Any]:

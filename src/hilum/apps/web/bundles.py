@@ -15,7 +15,8 @@ from hilum.core.errors import BundleError
 from hilum.core.files import sha256_of
 
 KEY = "calibrated-bundle"
-"""The setting: {"base": checksum, "folder": name in ``data/bundles``, "before": the same or None}."""
+"""The setting: {"base": checksum, "folder": name in ``data/bundles`` or None, "before": likewise,
+"can_undo"}."""
 FOLDER = "bundles"
 
 

@@ -21,12 +21,12 @@ from hilum.apps.store.tables import Film, Model, Read, Setting, new_id
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.bundles import KEY
 from hilum.apps.web.problems import Problem, not_found
-from hilum.apps.web.schemas import AskApply, AskPreview
+from hilum.apps.web.schemas import API, AskApply, AskPreview
 from hilum.apps.web.service import Served, Service
 from hilum.bundle.folder import Bundle, open_bundle
 from hilum.judge.adaptation import Adaptation
 
-router = APIRouter(tags=["calibration"])
+router = APIRouter(prefix=API, tags=["calibration"])
 KEPT_CANDIDATES = 5
 _Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
 _Source = Literal["reference", "verdicts"]

@@ -18,11 +18,11 @@ from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.blind import is_pending
 from hilum.apps.web.pictures import Pictures
 from hilum.apps.web.problems import Problem, answer, not_found
-from hilum.apps.web.schemas import Again, FilmId, gives, shows
+from hilum.apps.web.schemas import API, Again, FilmId, gives, shows
 from hilum.apps.web.service import Served, Service
 from hilum.apps.web.upload import Intake, Outcome, Part
 
-router = APIRouter(tags=["films"])
+router = APIRouter(prefix=API, tags=["films"])
 UPLOAD = "/films"
 _Reader = Annotated[Visitor, needs(Role.READER)]
 _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]

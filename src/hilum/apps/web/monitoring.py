@@ -20,11 +20,12 @@ from hilum.apps.store.tables import Read, now_ms
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.agreement import measure
 from hilum.apps.web.problems import Problem
+from hilum.apps.web.schemas import API
 from hilum.apps.web.service import Served, Service
 from hilum.bundle.manifest import EVALUATION
 from hilum.core.labels import Label
 
-router = APIRouter(tags=["monitoring"])
+router = APIRouter(prefix=API, tags=["monitoring"])
 DAY_MS = 86_400_000
 BINS = 10
 _Reader = Annotated[Visitor, needs(Role.READER)]

@@ -23,11 +23,12 @@ from hilum.apps.store.people import Role, add_person, begin_visit, digest, find_
 from hilum.apps.store.tables import Person
 from hilum.apps.web.access import public
 from hilum.apps.web.problems import Problem, not_found
+from hilum.apps.web.schemas import API
 from hilum.apps.web.service import Served, Service
 from hilum.apps.web.settings import OpenId
 from hilum.apps.web.signin import set_cookie
 
-router = APIRouter(tags=["sign-in"])
+router = APIRouter(prefix=API, tags=["sign-in"])
 COOKIE = "hilum_oidc"
 _MINUTES = 10
 _TIMEOUT_S = 10.0

@@ -16,12 +16,12 @@ from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Job, Line, Setting, now_ms
 from hilum.apps.store.worklist import STATUSES
 from hilum.apps.web.access import Visitor, needs, public
-from hilum.apps.web.schemas import gives
+from hilum.apps.web.schemas import API, gives
 from hilum.apps.web.service import Served, Service
 from hilum.core.errors import HilumError, StoreError
 from hilum.core.reading import Reading
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(prefix=API, tags=["operation"])
 LEAST_DISK_BYTES = 200_000_000
 _Reader = Annotated[Visitor, needs(Role.READER)]
 _Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]

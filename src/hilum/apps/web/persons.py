@@ -11,10 +11,10 @@ from hilum.apps.store.people import LOCAL, Role, add_person, add_token, end_visi
 from hilum.apps.store.tables import Person, Token, iso
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.problems import Problem, not_found
-from hilum.apps.web.schemas import AnyId, ChangedPerson, NewPerson, NewToken
+from hilum.apps.web.schemas import API, AnyId, ChangedPerson, NewPerson, NewToken
 from hilum.apps.web.service import Served
 
-router = APIRouter(tags=["people"])
+router = APIRouter(prefix=API, tags=["people"])
 _Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
 
 

@@ -18,7 +18,7 @@ from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.evidence import Evidence, fill, outlines, unpack
 from hilum.apps.web.films import find_film
 from hilum.apps.web.problems import Problem, not_found
-from hilum.apps.web.schemas import Choice, FilmId, gives
+from hilum.apps.web.schemas import API, Choice, FilmId, gives
 from hilum.apps.web.service import Served, Service
 from hilum.bundle.manifest import Manifest
 from hilum.core.details import Opacity
@@ -27,7 +27,7 @@ from hilum.core.reading import Reading
 from hilum.serve.findings import check_prevalence, findings_of
 from hilum.serve.heatmap import limit_of
 
-router = APIRouter(tags=["readings"])
+router = APIRouter(prefix=API, tags=["readings"])
 SIDE = 512
 """Long side of a heatmap: finer than any network's map, and small."""
 _Reader = Annotated[Visitor, needs(Role.READER)]

@@ -19,14 +19,14 @@ from hilum.apps.web.evidence import unpack
 from hilum.apps.web.films import find_film
 from hilum.apps.web.pictures import Pictures
 from hilum.apps.web.problems import not_found
-from hilum.apps.web.schemas import AnyId, FilmId, ReportText, gives
+from hilum.apps.web.schemas import API, AnyId, FilmId, ReportText, gives
 from hilum.apps.web.service import Served
 from hilum.apps.web.sheet import Picture, Sheet, colored, picture
 from hilum.bundle.manifest import Manifest
 from hilum.core.reading import Reading
 from hilum.serve.heatmap import limit_of, overlay
 
-router = APIRouter(tags=["reports"])
+router = APIRouter(prefix=API, tags=["reports"])
 SIDE = 800
 PAGE_CSP = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "

@@ -11,6 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from hilum.apps.store.people import LONGEST_PASSWORD, SHORTEST_PASSWORD, Role
 from hilum.core.labels import Label, ReferenceStandard
 
+API = "/api/v1"
+"""Every call of the API begins with this."""
+
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _ID = "^[0-9a-f]{16}$"
 _LARGEST = 1e6

@@ -22,7 +22,7 @@ from hilum.apps.store.people import (
 from hilum.apps.store.tables import Person
 from hilum.apps.web.access import Visitor, check_origin, identify, needs, not_signed_in, public
 from hilum.apps.web.problems import Problem
-from hilum.apps.web.schemas import Blind, Login
+from hilum.apps.web.schemas import API, Blind, Login
 from hilum.apps.web.service import Served, Service
 from hilum.apps.web.settings import Limits
 from hilum.bundle.folder import Bundle
@@ -30,7 +30,7 @@ from hilum.core.errors import BundleError
 from hilum.core.labels import Label
 from hilum.core.reading import RESEARCH_USE
 
-router = APIRouter(tags=["sign-in"])
+router = APIRouter(prefix=API, tags=["sign-in"])
 page = APIRouter(include_in_schema=False)
 _Reader = Annotated[Visitor, needs(Role.READER)]
 _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]

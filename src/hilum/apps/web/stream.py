@@ -14,10 +14,10 @@ from hilum.apps.store import events
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Event
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.schemas import gives
+from hilum.apps.web.schemas import API, gives
 from hilum.apps.web.service import Served, Service
 
-router = APIRouter(tags=["events"])
+router = APIRouter(prefix=API, tags=["events"])
 PING_S = 15
 _Reader = Annotated[Visitor, needs(Role.READER)]
 

@@ -18,13 +18,13 @@ from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.films import show_film
 from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.reports import show_report
-from hilum.apps.web.schemas import Choice, Day, StudyId, shows
+from hilum.apps.web.schemas import API, Choice, Day, StudyId, shows
 from hilum.apps.web.service import Served
 from hilum.apps.web.verdicts import show_verdict
 from hilum.core.labels import Label
 from hilum.core.refusal import Reason
 
-router = APIRouter(tags=["studies"])
+router = APIRouter(prefix=API, tags=["studies"])
 _Reader = Annotated[Visitor, needs(Role.READER)]
 _Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
 _Status = Literal["queued", "reading", "read", "refused", "error"]

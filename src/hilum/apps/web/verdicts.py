@@ -15,10 +15,10 @@ from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.films import find_film
 from hilum.apps.web.problems import Problem
-from hilum.apps.web.schemas import FilmId, NewReference, NewVerdict
+from hilum.apps.web.schemas import API, FilmId, NewReference, NewVerdict
 from hilum.apps.web.service import Served
 
-router = APIRouter(tags=["verdicts"])
+router = APIRouter(prefix=API, tags=["verdicts"])
 _Reader = Annotated[Visitor, needs(Role.READER)]
 _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
 _OF_THE_FINDING = {"present": 1, "absent": 0, "unsure": None}

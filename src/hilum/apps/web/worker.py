@@ -60,7 +60,7 @@ class Worker:
         threading.Thread(target=self._hold, daemon=True).start()
         while not self._stop.is_set():
             try:
-                busy = self._once()
+                busy = self.step()
             except StoreError as error:
                 _LOG.warning("%s", error.message)
                 self._stop.wait(1)
@@ -68,7 +68,8 @@ class Worker:
             if not busy:
                 self._stop.wait(POLL_S)
 
-    def _once(self) -> bool:
+    def step(self) -> bool:
+        """Read one film; False where none waits, or the bundle is damaged."""
         reader = self._ready()
         if reader is None:
             self._stop.wait(1)

@@ -1,0 +1,113 @@
+"""A workstation in the test's own process: app, client for each role, and a worker on demand."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from hilum.apps.store import queue
+from hilum.apps.store.people import Role, add_person, add_token
+from hilum.apps.web.app import create_app
+from hilum.apps.web.link import Link
+from hilum.apps.web.orders import Orders
+from hilum.apps.web.serve import Place, make_service
+from hilum.apps.web.settings import Settings
+from hilum.apps.web.worker import Worker
+
+API = "/api/v1"
+
+
+@dataclass
+class Workstation:
+    """A server without a network, and a worker that reads when it is told to."""
+
+    service: object
+    app: object
+    bundle: Path
+    tokens: dict = field(default_factory=dict)
+    links: list = field(default_factory=list)
+    worker: Worker = None
+
+    def client(self, role=None, **headers):
+        """Return a client with the token of a role, or with none."""
+        if role is not None:
+            headers["Authorization"] = f"Bearer {self.tokens[role]}"
+        return TestClient(
+            self.app, base_url="http://127.0.0.1:8337", headers=headers,
+            raise_server_exceptions=False, follow_redirects=False,
+        )  # fmt: skip
+
+    def send(self, *files, role="reviewer", **fields):
+        """Send films: paths, or (name, bytes)."""
+        parts = [("files", (f.name, f.read_bytes()) if isinstance(f, Path) else f) for f in files]
+        return self.client(role).post(f"{API}/films", files=parts, data=fields)
+
+    def read(self):
+        """Let the worker read everything that waits."""
+        if self.worker is None:
+            data = self.service.data
+            url = self.service.store.engine.url.render_as_string(hide_password=False)
+            orders = Orders("worker-test", url, str(data), str(self.bundle))
+            self.worker = Worker(orders, self.service.store, threading.Event())
+        while queue.waiting(self.service.store):
+            assert self.worker.step()
+
+    def film(self, path, **fields):
+        """Send one film, read it, return its id."""
+        answer = self.send(path, **fields)
+        assert answer.status_code == 201, answer.text
+        self.read()
+        return answer.json()["accepted"][0]["film_id"]
+
+
+@pytest.fixture
+def make_station(tmp_path, calibrated_bundle):
+    """Make a workstation: ``make_station(settings=..., url=..., bundle=...)``."""
+    made = []
+
+    def make(settings=None, url=None, bundle=calibrated_bundle):
+        links = []
+        service = make_service(
+            Place.of(tmp_path / f"data{len(made)}", url),
+            bundle=bundle,
+            settings=settings or Settings(),
+            link=Link("http://127.0.0.1:8337", links.append),
+            worker=False,
+        )
+        station = Workstation(service, create_app(service), bundle, links=links)
+        with service.store.write() as session:
+            for role in Role:
+                person = add_person(session, f"{role}-1", role)
+                station.tokens[role.value] = add_token(session, person, "tests")[1]
+        made.append(station)
+        return station
+
+    yield make
+    for station in made:
+        station.service.store.close()
+
+
+@pytest.fixture
+def station(make_station):
+    """A workstation as it comes."""
+    return make_station()
+
+
+@pytest.fixture
+def make_film(tmp_path):
+    """Write a film of its own: ``make_film(3)``; brighter with a higher level."""
+
+    def make(number, level=120, size=(200, 160)):
+        ramp = np.linspace(0, level, size[1])[None, :] * np.ones((size[0], 1))
+        noise = np.random.default_rng(number).integers(0, 40, size)
+        path = tmp_path / f"film{number}.png"
+        cv2.imwrite(str(path), (ramp + noise).astype(np.uint8))
+        return path
+
+    return make

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import pytest
+
+from hilum.apps.store.people import Role, add_person
+from hilum.apps.web.guard import HEADERS
+from hilum.apps.web.settings import Limits, Settings
+
+API = "/api/v1"
+PASSWORD = "a long enough password"
+
+
+@pytest.fixture
+def anna(station):
+    with station.service.store.write() as session:
+        add_person(session, "anna", Role.REVIEWER, PASSWORD)
+    return station
+
+
+def _login(client, password=PASSWORD, **headers):
+    body = {"name": "anna", "password": password}
+    return client.post(f"{API}/login", json=body, headers=headers)
+
+
+def test_a_session_by_password(anna):
+    client = anna.client()
+    answer = _login(client)
+    assert answer.status_code == 200
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "samesite=strict" in cookie.lower()
+    me = client.get(f"{API}/me").json()
+    assert (me["name"], me["role"], me["local"]) == ("anna", "reviewer", False)
+    assert PASSWORD not in answer.text
+    assert client.post(f"{API}/logout", headers={"X-CSRF-Token": me["csrf"]}).status_code == 204
+    assert client.get(f"{API}/me").status_code == 401
+
+
+def test_the_password_is_not_in_the_store(anna):
+    with anna.service.store.engine.connect() as connection:
+        (kept,) = connection.exec_driver_sql(
+            "SELECT password FROM people WHERE name = 'anna'"
+        ).fetchone()
+    assert kept.startswith("$argon2id$")
+
+
+def test_changes_by_cookie_need_the_csrf_token(anna):
+    client = anna.client()
+    csrf = _login(client).json()["csrf"]
+    path = f"{API}/me/blind"
+    for headers in ({}, {"X-CSRF-Token": "wrong"}):
+        refused = client.put(path, json={"on": True}, headers=headers)
+        assert refused.status_code == 403
+        assert refused.json()["code"] == "csrf"
+    for foreign in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        headers = {"X-CSRF-Token": csrf} | foreign
+        assert client.put(path, json={"on": True}, headers=headers).status_code == 403
+    own = {"X-CSRF-Token": csrf, "Origin": "http://127.0.0.1:8337"}
+    assert client.put(path, json={"on": True}, headers=own).json()["blind"] is True
+
+
+def test_another_sites_page_cannot_sign_in(anna):
+    assert _login(anna.client(), Origin="http://evil.example").status_code == 403
+
+
+def test_wrong_passwords_are_counted_by_name_and_address(anna):
+    client = anna.client()
+    for _ in range(5):
+        assert _login(client, "wrong password").status_code == 401
+    late = _login(client)
+    assert late.status_code == 429
+    assert int(late.headers["retry-after"]) > 200
+
+
+def test_the_count_is_forgotten(make_station, monkeypatch):
+    made = make_station(Settings(limits=Limits(login_failures=1, login_minutes=1)))
+    with made.service.store.write() as session:
+        add_person(session, "anna", Role.REVIEWER, PASSWORD)
+    now = [1000.0]
+    monkeypatch.setattr("hilum.apps.web.signin.time.monotonic", lambda: now[0])
+    client = made.client()
+    assert _login(client, "wrong password").status_code == 401
+    assert _login(client).status_code == 429
+    now[0] += 61
+    assert _login(client).status_code == 200
+
+
+def test_the_link_works_once_and_a_new_one_is_announced(station):
+    link = station.service.link.address.removeprefix("http://127.0.0.1:8337")
+    client = station.client()
+    opened = client.get(link)
+    assert (opened.status_code, opened.headers["location"]) == (303, "/")
+    me = client.get(f"{API}/me").json()
+    assert (me["role"], me["local"]) == ("administrator", True)
+    other = station.client()
+    assert other.get(link).headers["location"] == "/?link=used"
+    assert other.get(f"{API}/me").status_code == 401
+    (announced,) = station.links
+    assert other.get(announced.removeprefix("http://127.0.0.1:8337")).headers["location"] == "/"
+    assert other.get(f"{API}/me").status_code == 200
+
+
+def test_nobody_is_told_how_to_sign_in(station):
+    answer = station.client().get(f"{API}/me")
+    assert answer.json()["sign_in"] == {"password": True, "oidc": None, "link": True}
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_every_answer_has_the_safe_headers(station):
+    for path in ("/", f"{API}/me", f"{API}/nothing", "/nothing.js", f"{API}/health"):
+        answer = station.client().get(path)
+        for name, value in HEADERS.items():
+            assert answer.headers[name] == value, path
+    assert station.client().get(f"{API}/me").headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8337", "127.0.0.1.evil", ""])
+def test_another_host_is_refused(station, host):
+    answer = station.client("reader", Host=host).get(f"{API}/me")
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("host", ["localhost:8337", "127.0.0.1", "[::1]:8337"])
+def test_the_names_of_loopback_are_known(station, host):
+    assert station.client("reader", Host=host).get(f"{API}/me").status_code == 200
+
+
+def test_a_new_role_ends_open_sessions(anna):
+    client = anna.client()
+    _login(client)
+    admin = anna.client("administrator")
+    users = {each["name"]: each["user_id"] for each in admin.get(f"{API}/users").json()["items"]}
+    admin.patch(f"{API}/users/{users['anna']}", json={"role": "reader"})
+    assert client.get(f"{API}/me").status_code == 401

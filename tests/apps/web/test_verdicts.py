@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from hilum.judge.agreement import against_reference, kappa
+
+API = "/api/v1"
+FINDING = "covid-19"
+
+
+def _verdict(client, film_id, verdict, **more):
+    body = {"finding": FINDING, "verdict": verdict} | more
+    return client.post(f"{API}/films/{film_id}/verdicts", json=body)
+
+
+def _present(station, film_id):
+    reading = station.client("reader").get(f"{API}/films/{film_id}/reading").json()["reading"]
+    return reading["findings"][0]["present"]
+
+
+def test_a_verdict_is_kept_with_what_it_says_of_the_finding(station, make_film):
+    film_id = station.film(make_film(1))
+    client = station.client("reviewer")
+    mark = {"kind": "ellipse", "points": [[1, 2], [3.5, 4]], "text": "here"}
+    given = _verdict(client, film_id, "disagree", corrected_label="mass", marks=[mark], text="no")
+    assert given.status_code == 201
+    call = "absent" if _present(station, film_id) else "present"
+    assert given.json()["call"] == call
+    assert given.json()["marks"] == [mark]
+    _verdict(client, film_id, "unsure")
+    (last, first) = client.get(f"{API}/films/{film_id}/verdicts").json()["items"]
+    assert (last["call"], first["call"]) == (None, call)
+    (study,) = client.get(f"{API}/studies?reviewed=true").json()["items"]
+    assert study["verdicts"] == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"finding": "nonsense", "verdict": "agree"}, 422),
+        ({"finding": FINDING, "verdict": "maybe"}, 422),
+        ({"finding": "mass", "verdict": "agree"}, 422),
+        ({"finding": "mass", "verdict": "present"}, 201),
+        ({"finding": FINDING, "verdict": "agree", "blind": True}, 422),
+        ({"finding": FINDING, "verdict": "agree", "text": "a\x00b"}, 422),
+        ({"finding": FINDING, "verdict": "agree", "text": "x" * 10_001}, 422),
+        ({"finding": FINDING, "verdict": "agree", "other": 1}, 422),
+        ({"finding": FINDING, "verdict": "agree", "marks": [{"kind": "x", "points": []}]}, 422),
+    ],
+)
+def test_what_a_verdict_may_be(station, make_film, body, status):
+    film_id = station.film(make_film(1))
+    answer = station.client("reviewer").post(f"{API}/films/{film_id}/verdicts", json=body)
+    assert answer.status_code == status, answer.text
+
+
+def test_blind_first_read(station, make_film):
+    film_id = station.film(make_film(1))
+    client = station.client("reviewer")
+    assert client.put(f"{API}/me/blind", json={"on": True}).json()["blind"]
+    hidden = ("reading", "overlays", f"heatmaps/{FINDING}.png", "lungs.png", "reports",
+              "reports/draft", f"heatmaps/{FINDING}.f32", "opacities/consolidation.png")  # fmt: skip
+    for path in hidden:
+        answer = client.get(f"{API}/films/{film_id}/{path}")
+        assert (answer.status_code, answer.json()["code"]) == (409, "blind-read-pending"), path
+    (study,) = client.get(f"{API}/studies?sort=priority").json()["items"]
+    assert (study["blind_pending"], study["findings"], study["priority"]) == (True, [], None)
+    for path in (f"studies?label={FINDING}", "agreement", "agreement.csv", "monitoring"):
+        assert client.get(f"{API}/{path}").status_code == 409, path
+    assert _verdict(client, film_id, "agree").status_code == 409
+    assert client.get(f"{API}/films/{film_id}/pixels").status_code == 200
+    assert _verdict(client, film_id, "present", blind=True).status_code == 201
+    assert client.get(f"{API}/films/{film_id}/reading").status_code == 200
+    late = _verdict(client, film_id, "absent", blind=True)
+    assert (late.status_code, late.json()["code"]) == (409, "already-seen")
+    assert _verdict(client, film_id, "absent").status_code == 201
+    verdicts = client.get(f"{API}/films/{film_id}/verdicts").json()["items"]
+    assert [each["blind"] for each in verdicts] == [False, True]
+
+
+def test_who_has_seen_the_answer_reads_blind_no_more(station, make_film):
+    film_id = station.film(make_film(1))
+    client = station.client("reviewer")
+    client.get(f"{API}/films/{film_id}/overlays")
+    client.put(f"{API}/me/blind", json={"on": True})
+    assert client.get(f"{API}/films/{film_id}").json()["blind_pending"] is False
+    assert _verdict(client, film_id, "present", blind=True).json()["code"] == "already-seen"
+
+
+def test_another_persons_verdict_stays_hidden_from_a_blind_reader(station, make_film):
+    film_id = station.film(make_film(1))
+    _verdict(station.client("administrator"), film_id, "agree")
+    client = station.client("reviewer")
+    client.put(f"{API}/me/blind", json={"on": True})
+    assert client.get(f"{API}/films/{film_id}/verdicts").json()["items"] == []
+    study_id = client.get(f"{API}/films/{film_id}").json()["study_id"]
+    assert client.get(f"{API}/studies/{study_id}").json()["verdicts"] == []
+
+
+def test_agreement_and_the_reader_study(station, make_film):
+    client = station.client("reviewer")
+    films = [station.film(make_film(i, level=40 * i), patient_id=f"P{i}") for i in range(1, 6)]
+    machine = [_present(station, each) for each in films]
+    said = [True, False, True, False, True]
+    for film_id, call in zip(films, said, strict=True):
+        _verdict(client, film_id, "present" if call else "absent")
+        reference = {"finding": FINDING, "value": 1, "standard": "RT-PCR"}
+        client.put(f"{API}/films/{film_id}/reference", json=reference)
+    found = client.get(f"{API}/agreement").json()
+    assert found["films"] == 5
+    expected = np.mean([a == b for a, b in zip(machine, said, strict=True)])
+    assert found["agreement"]["value"] == pytest.approx(expected)
+    assert found["human"]["sensitivity"]["value"] == pytest.approx(0.6)
+    assert found["machine"]["sensitivity"]["value"] == pytest.approx(np.mean(machine))
+    assert found["human"]["specificity"]["value"] is None
+    rows = list(csv.DictReader(io.StringIO(client.get(f"{API}/agreement.csv").text)))
+    assert [row["film_id"] for row in rows] == films
+    assert [row["call"] for row in rows] == ["1", "0", "1", "0", "1"]
+    assert {row["reference_standard"] for row in rows} == {"RT-PCR"}
+    assert len({row["patient"] for row in rows}) == 5
+    assert "P1" not in {row["patient"] for row in rows}
+
+
+def test_the_reference_standard_can_be_taken_back(station, make_film):
+    film_id = station.film(make_film(1))
+    client = station.client("reviewer")
+    path = f"{API}/films/{film_id}/reference"
+    for value in (1, 0):
+        items = client.put(path, json={"finding": FINDING, "value": value}).json()["items"]
+        assert [each["value"] for each in items] == [value]
+    assert client.put(path, json={"finding": FINDING, "value": None}).json()["items"] == []
+    assert client.put(path, json={"finding": FINDING, "value": 2}).status_code == 422
+
+
+def test_kappa_is_that_of_scikit_learn():
+    generator = np.random.default_rng(0)
+    one = generator.integers(0, 2, 200).astype(float)
+    two = np.where(generator.random(200) < 0.8, one, 1 - one)
+    one[3], two[7] = np.nan, np.nan
+    known = ~(np.isnan(one) | np.isnan(two))
+    found = kappa(one, two, np.arange(200), folds=200)
+    assert found["kappa"].value == pytest.approx(cohen_kappa_score(one[known], two[known]))
+    assert found["kappa"].low < found["kappa"].value < found["kappa"].high
+    assert found["kappa"].n == known.sum()
+
+
+def test_agreement_without_films_is_undefined_and_says_why():
+    assert kappa([], [], [])["kappa"].note == "no films"
+    assert "chance" in kappa([1, 1], [1, 1], [1, 2])["kappa"].note
+    assert against_reference([1], [1], [1])["specificity"].note == "no negatives"
