@@ -91,20 +91,25 @@ def _when_up(port, server):
     raise RuntimeError("PostgreSQL did not start")
 
 
+@pytest.fixture
+def make_store_url(request, tmp_path):
+    """Make the address of an empty store: ``make_store_url("postgresql")``."""
+
+    def make(kind):
+        if kind == "sqlite":
+            return f"sqlite:///{tmp_path / 'store.db'}"
+        import psycopg
+
+        server = request.getfixturevalue("postgresql")
+        name = f"hilum_{secrets.token_hex(4)}"
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"{server}/{name}"
+
+    return make
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request, tmp_path):
+def store_url(request, make_store_url):
     """Address of an empty store, of each kind."""
-    return make_url(request, request.param, tmp_path)
-
-
-def make_url(request, kind, folder):
-    """Return the address of an empty store."""
-    if kind == "sqlite":
-        return f"sqlite:///{folder / 'store.db'}"
-    import psycopg
-
-    server = request.getfixturevalue("postgresql")
-    name = f"hilum_{secrets.token_hex(4)}"
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return f"{server}/{name}"
+    return make_store_url(request.param)

@@ -225,9 +225,14 @@ def test_an_sqlite_store_that_stays_locked_says_so(tmp_path, monkeypatch):
 
 def test_a_full_sqlite_store_says_so(tmp_path):
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    with pytest.raises(StoreFullError, match="cannot grow"), store.write() as session:
-        session.execute(text("PRAGMA max_page_count = 1"))
-        session.add(Setting(key="x", value="y" * 10_000_000))
+
+    def write():
+        with store.write() as session:
+            session.execute(text("PRAGMA max_page_count = 1"))
+            session.add(Setting(key="x", value="y" * 10_000_000))
+
+    with pytest.raises(StoreFullError, match="cannot grow"):
+        write()
     store.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,16 @@ from hilum.apps.web.settings import Settings
 from hilum.apps.web.worker import Worker
 
 API = "/api/v1"
+
+
+@pytest.fixture(scope="session")
+def serving():
+    """The module ``serving.py`` beside this file; tests are not a package."""
+    path = Path(__file__).with_name("serving.py")
+    spec = importlib.util.spec_from_file_location("hilum_tests_serving", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @dataclass

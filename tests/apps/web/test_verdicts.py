@@ -63,8 +63,10 @@ def test_blind_first_read(station, make_film):
     film_id = station.film(make_film(1))
     client = station.client("reviewer")
     assert client.put(f"{API}/me/blind", json={"on": True}).json()["blind"]
-    hidden = ("reading", "overlays", f"heatmaps/{FINDING}.png", "lungs.png", "reports",
-              "reports/draft", f"heatmaps/{FINDING}.f32", "opacities/consolidation.png")  # fmt: skip
+    hidden = (
+        "reading", "overlays", f"heatmaps/{FINDING}.png", "lungs.png", "reports",
+        "reports/draft", f"heatmaps/{FINDING}.f32", "opacities/consolidation.png",
+    )  # fmt: skip
     for path in hidden:
         answer = client.get(f"{API}/films/{film_id}/{path}")
         assert (answer.status_code, answer.json()["code"]) == (409, "blind-read-pending"), path

@@ -146,7 +146,9 @@ def _engine(url: str) -> Engine:
         if address.get_backend_name() == "sqlite":
             return _sqlite(address)
         if address.get_backend_name() == "postgresql":
-            return create_engine(address, pool_pre_ping=True, pool_size=10, max_overflow=40)
+            return create_engine(
+                address, pool_pre_ping=True, pool_size=10, max_overflow=40, hide_parameters=True
+            )
     except ModuleNotFoundError as error:
         raise MissingExtraError.of("postgresql", str(error.name)) from None
     except (ArgumentError, NoSuchModuleError, ValueError):
@@ -168,6 +170,7 @@ def _sqlite(address: Any) -> Engine:
         connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False},
         pool_size=10,
         max_overflow=40,
+        hide_parameters=True,  # an error in a log must not name a patient
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import Annotated, Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 from starlette.datastructures import UploadFile
@@ -27,6 +28,8 @@ UPLOAD = "/films"
 _Reader = Annotated[Visitor, needs(Role.READER)]
 _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
 _PATIENT_ID = 64
+_AT_ONCE = 4
+"""Requests whose films are taken at once: bounds memory, and leaves threads to the page."""
 
 _FORM = {
     "required": True,
@@ -76,7 +79,8 @@ async def add_films(request: Request, visitor: _Reviewer, service: Served) -> Re
                 raise Problem(422, "invalid", f"patient_id: up to {_PATIENT_ID} plain characters")
             parts = [Part(each.filename or "film", each.file) for each in files]
             named = str(patient_id) if patient_id else None
-            outcome = await run_in_threadpool(_take, service, visitor.name, named, parts)
+            take = partial(_take, service, visitor.name, named, parts)
+            outcome = await to_thread.run_sync(take, limiter=_taking())
     except HTTPException as error:
         if error.status_code == 400:
             raise Problem(400, "invalid", str(error.detail), hint="see the limits") from None
@@ -167,6 +171,11 @@ def show_film(session: Session, film: Film, visitor: Visitor) -> dict[str, Any]:
         "reading_id": film.reading_id,
         "blind_pending": is_pending(session, visitor, film),
     }
+
+
+@cache
+def _taking() -> CapacityLimiter:
+    return CapacityLimiter(_AT_ONCE)
 
 
 def _good_patient_id(value: Any) -> bool:

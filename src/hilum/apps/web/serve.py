@@ -152,7 +152,8 @@ def serve(
             add_samples(service)
         hosts = (*LOOPBACK, host) if local else (host, *(service.settings.hosts or ("*",)))
         app = create_app(service, hosts=hosts)
-        _Server(app, service, lambda: _announce(say, base, link)).run(sockets=[listener])
+        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how one ends it
+            _Server(app, service, lambda: _announce(say, base, link)).run(sockets=[listener])
         service.store.close()
 
 

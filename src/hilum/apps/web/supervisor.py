@@ -80,7 +80,11 @@ class Supervisor:
     def _once(self, name: str) -> int:
         url, data, bundle = self._orders
         command = [sys.executable, "-m", "hilum.apps.web.worker"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the server; the worker finishes its film
+        ) as process:
             self._process = process
             if process.stdin is not None:
                 with contextlib.suppress(OSError):

@@ -14,6 +14,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 
 from hilum.apps.store import queue
@@ -32,6 +33,8 @@ STATE = "worker"
 """The setting in which a worker says how it is: {"bundle": identity or None, "error", "at_ms"}."""
 POLL_S = 0.1
 RENEW_S = queue.LEASE_MS / 1000 / 3
+FILM_LIMIT_S = 300.0
+"""A film that takes longer has caught its decoder: the process ends, the film is tried again."""
 _NICE = 10
 _LOG = logging.getLogger("hilum.worker")
 
@@ -54,6 +57,7 @@ class Worker:
         self._reader: Reader | None = None
         self._choice: Choice | None = None
         self._said: str | None = ""
+        self._began: float | None = None
 
     def run(self) -> None:
         """Work until told to stop."""
@@ -79,7 +83,9 @@ class Worker:
         claimed = queue.claim(self._store, self._name)
         if claimed is None:
             return False
+        self._began = time.monotonic()
         answer = self._read(reader, claimed)
+        self._began = None
         queue.finish(self._store, self._log, claimed, self._name, answer)
         return True
 
@@ -112,8 +118,12 @@ class Worker:
         return queue.Answer(reading, checksum, pack(examined), corrections(reading.history))
 
     def _hold(self) -> None:
-        """Renew the lease while a film is being read."""
+        """Renew the lease while a film is being read; end the process if one never ends."""
         while not self._stop.wait(RENEW_S):
+            began = self._began
+            if began is not None and time.monotonic() - began > FILM_LIMIT_S:
+                _LOG.error("a film took longer than %g s", FILM_LIMIT_S)
+                os._exit(1)
             with contextlib.suppress(StoreError):
                 queue.renew(self._store, self._name)
 

@@ -1,0 +1,281 @@
+"""Time the workstation as its users meet it, on this machine, with the server in its own process.
+
+    python benchmarks/serve.py                     every part
+    python benchmarks/serve.py --parts start one   some parts
+    python benchmarks/serve.py --films 200         more films in the part "memory"
+
+Films are DICOM files of 8 MB, made from a built-in virtual radiograph by enlarging it; each is
+given noise and a SOP Instance UID of its own. Nothing leaves loopback, and everything is deleted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import platform
+import tempfile
+import threading
+import time
+from io import BytesIO
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from hilum.apps.store.store import open_store, sqlite_url
+from hilum.apps.store.tables import Film, Present, Study, new_id, now_ms
+from hilum.apps.store.worklist import STATUSES
+from hilum.serve.samples import ROOT
+
+SIDE = 2000
+PARTS = ("start", "one", "ten", "worklist", "memory")
+_SERVING = Path(__file__).parents[1] / "tests" / "apps" / "web" / "serving.py"
+
+
+def main() -> None:
+    """Run the parts that were asked for; print one row each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--films", type=int, default=100, help="of the part 'memory'")
+    parser.add_argument("--each", type=int, default=20, help="films of 'one', and of 'ten' in all")
+    parser.add_argument("--studies", type=int, default=100_000, help="of the part 'worklist'")
+    options = parser.parse_args()
+    print(
+        f"{platform.machine()}, {platform.python_version()}\n\n| part | measured | |\n|---|---|---|"
+    )
+    for part in options.parts:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, value, target in RUN[part](Path(folder), options):
+                print(f"| {name} | {value} | {target} |", flush=True)
+
+
+def start(folder, options):
+    """Time from the command to the line that says it is ready."""
+    times = []
+    for number in range(3):
+        with Running(folder / str(number), "--demo") as served:
+            times.append(served.ready_s)
+    yield "ready, three starts", ", ".join(f"{each:.1f} s" for each in times), "< 5 s"
+
+
+def one(folder, options):
+    """One user sends film after film: from the first byte sent to the reading received."""
+    with Running(folder) as served, served.client(served.token) as client:
+        _warm(client)
+        times = [_upload_and_wait(client, number) for number in range(options.each)]
+    megabytes = len(_film(0)) / 1e6
+    yield f"one user, {megabytes:.1f} MB, upload to reading", _spread(times), "<= 2.5 s p95"
+
+
+def ten(folder, options):
+    """Ten users send at once while an eleventh looks around."""
+    accepted, seen, stop = [], [], threading.Event()
+    with Running(folder) as served:
+        with served.client(served.token) as client:
+            _warm(client)
+
+        def send(user):
+            with served.client(served.token) as client:
+                numbers = range(user, options.each, 10)
+                accepted.extend(_upload(client, 1000 + number) for number in numbers)
+
+        def look():
+            with served.client(served.token) as client:
+                while not stop.is_set():
+                    for path in ("/studies", "/me", "/studies?status=read&sort=priority"):
+                        began = time.perf_counter()
+                        client.get(path).raise_for_status()
+                        seen.append(time.perf_counter() - began)
+                    time.sleep(0.05)
+
+        looker = threading.Thread(target=look)
+        looker.start()
+        senders = [threading.Thread(target=send, args=(user,)) for user in range(10)]
+        began = time.perf_counter()
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+        sent_s = time.perf_counter() - began
+        stop.set()
+        looker.join()
+        with served.client(served.token) as client:
+            while (counts := client.get("/studies").json()["counts"])["read"] < len(accepted) + 1:
+                if not counts["queued"] and not counts["reading"]:
+                    break
+                time.sleep(0.2)
+        read_s = time.perf_counter() - began
+        done = counts["read"] + counts["refused"] - 1
+    yield "ten users, films accepted / read", f"{len(accepted)} / {done}", f"{options.each} each"
+    yield "ten users, all accepted, all read", f"{sent_s:.1f} s, {read_s:.1f} s", ""
+    yield "ten users, the interface answers", _spread(seen), "< 0.3 s p95"
+
+
+def worklist(folder, options):
+    """Pages and filters over many studies."""
+    folder.mkdir(exist_ok=True)
+    _fill(folder, options.studies)
+    paths = (
+        "/studies",
+        "/studies?sort=priority",
+        "/studies?status=read&status=refused",
+        "/studies?q=p123",
+        "/studies?label=covid-19&sort=priority",
+        "/studies?from=2026-01-01&to=2026-06-30&reviewed=false",
+    )
+    with Running(folder) as served, served.client(served.token) as client:
+        client.get("/studies").raise_for_status()
+        times = {path: [] for path in paths}
+        for _ in range(15):
+            for path in paths:
+                times[path].append(_timed(client, path))
+        cursor, deep = None, []
+        for _ in range(40):
+            where = f"/studies?limit=200{f'&cursor={cursor}' if cursor else ''}"
+            began = time.perf_counter()
+            cursor = client.get(where).raise_for_status().json()["next"]
+            deep.append(time.perf_counter() - began)
+    for path, found in times.items():
+        yield f"{options.studies} studies, {path}", _spread(found), "< 0.2 s p95"
+    yield (
+        f"{options.studies} studies, 40 pages of 200 one after another",
+        _spread(deep),
+        "< 0.2 s p95",
+    )
+
+
+def memory(folder, options):
+    """Resident memory of server and worker as films pass."""
+    with Running(folder) as served, served.client(served.token) as client:
+        _warm(client)
+        sizes = []
+        for number in range(options.films):
+            film_id = _upload(client, 5000 + number)
+            _wait(client, film_id)
+            client.get(f"/films/{film_id}/pixels")
+            if number % max(1, options.films // 10) == 0 or number == options.films - 1:
+                sizes.append((number + 1, _resident(served.process.pid), _resident(served.worker)))
+    said = "; ".join(f"{films}: {server:.0f}, {worker:.0f}" for films, server, worker in sizes)
+    yield f"films: MB of server, of worker ({options.films} films)", said, "flat"
+
+
+RUN = {"start": start, "one": one, "ten": ten, "worklist": worklist, "memory": memory}
+
+
+class Running:
+    """A server that ends with the block."""
+
+    def __init__(self, data, *options):
+        spec = importlib.util.spec_from_file_location("serving", _SERVING)
+        serving = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(serving)
+        self._token = serving.make_token(data)
+        self._served = serving.Served(data, None, None, *options)
+
+    def __enter__(self):
+        self._served.start()
+        self._served.token = self._token
+        return self._served
+
+    def __exit__(self, *_):
+        self._served.stop()
+
+
+def _film(number):
+    """Return a DICOM file of 8 MB: 2000 x 2000 pixels of 12 bits, uncompressed."""
+    dataset = dcmread(ROOT / "frontal.dcm")
+    pixels = cv2.resize(dataset.pixel_array.astype(np.float32), (SIDE, SIDE))
+    noise = np.random.default_rng(number).normal(0, 8, pixels.shape)
+    values = np.clip(pixels + noise, 0, 4095).astype(np.uint16)
+    dataset.Rows = dataset.Columns = SIDE
+    dataset.PixelData = values.tobytes()
+    dataset["PixelData"].VR = "OW"
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        setattr(dataset, keyword, generate_uid(entropy_srcs=[keyword, str(number)]))
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    out = BytesIO()
+    dataset.save_as(out, enforce_file_format=True)
+    return out.getvalue()
+
+
+def _upload(client, number):
+    body = _film(number)
+    answer = client.post("/films", files={"files": ("film.dcm", body)}).raise_for_status()
+    return answer.json()["accepted"][0]["film_id"]
+
+
+def _upload_and_wait(client, number):
+    body = _film(number)
+    began = time.perf_counter()
+    answer = client.post("/films", files={"files": ("film.dcm", body)}).raise_for_status()
+    _wait(client, answer.json()["accepted"][0]["film_id"])
+    return time.perf_counter() - began
+
+
+def _wait(client, film_id):
+    while client.get(f"/films/{film_id}/reading").json()["reading"] is None:
+        time.sleep(0.02)
+
+
+def _warm(client):
+    """Let the worker load its bundle, which is done once a start."""
+    _wait(client, _upload(client, 999_999))
+
+
+def _timed(client, path):
+    began = time.perf_counter()
+    client.get(path).raise_for_status()
+    return time.perf_counter() - began
+
+
+def _fill(data, count):
+    """Put studies into the store, as if they had been read over a year."""
+    store = open_store(sqlite_url(data / "store.db"))
+    generator = np.random.default_rng(0)
+    year_ms, now = 365 * 86_400_000, now_ms()
+    studies, films, present = [], [], []
+    for number in range(count):
+        study, film = new_id(), new_id()
+        status = STATUSES[min(int(generator.exponential(0.6)), 2) + 2]
+        probability = float(generator.random()) if status == "read" else -1.0
+        finding = {"label": "covid-19", "probability": probability, "present": probability > 0.5}
+        created = now - int(generator.random() * year_ms)
+        studies.append(
+            {
+                "id": study, "uid": f"1.2.{number}", "patient_id": f"P{number // 3:06d}",
+                "name": f"film{number}.dcm", "film_id": film, "status": status,
+                "findings": [finding] if status == "read" else [], "priority": probability,
+                "created_ms": created, "films": 1, "verdicts": number % 4, "reports": 0,
+            }
+        )  # fmt: skip
+        films.append(
+            {
+                "id": film, "study_id": study, "sha256": f"{number:064x}", "name": "film.dcm",
+                "size": 1, "format": "DICOM DX", "status": status, "created_ms": created,
+            }
+        )  # fmt: skip
+        if probability > 0.5:
+            present.append({"study_id": study, "label": "covid-19"})
+    with store.write() as session:
+        for table, rows in ((Study, studies), (Film, films), (Present, present)):
+            session.execute(table.__table__.insert(), rows)
+    store.close()
+
+
+def _resident(pid):
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1000
+    return float("nan")
+
+
+def _spread(times):
+    p50, p95 = np.percentile(times, [50, 95])
+    return f"p50 {p50:.3f} s, p95 {p95:.3f} s (n={len(times)})"
+
+
+if __name__ == "__main__":
+    main()
