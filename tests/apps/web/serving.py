@@ -39,7 +39,10 @@ class Served:
         began = time.monotonic()
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         lines = queue.Queue()
-        threading.Thread(target=self._listen, args=(lines,), daemon=True).start()
+        self._listener = threading.Thread(
+            target=_listen, args=(self.process.stdout, lines), daemon=True
+        )
+        self._listener.start()
         while not self.link:
             line = lines.get(timeout=START_S)
             if line is None:
@@ -47,11 +50,6 @@ class Served:
             if found := re.search(r"(http://127\.0\.0\.1:\d+)/open\?key=\S+", line):
                 self.base, self.link = found[1], found[0]
         self.ready_s = time.monotonic() - began
-
-    def _listen(self, lines):
-        for line in self.process.stdout:
-            lines.put(line)
-        lines.put(None)
 
     @property
     def worker(self):
@@ -68,6 +66,7 @@ class Served:
         """kill -9 the server."""
         self.process.kill()
         self.process.wait()
+        self._listener.join(10)
         self.base = self.link = ""
 
     def kill_worker(self):
@@ -82,14 +81,20 @@ class Served:
         self.process.send_signal(signal.SIGINT)
         try:
             return self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
+        finally:
+            self.kill()
 
     def client(self, token=None, **options):
         """Return a client of the API."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx.Client(base_url=self.base + API, headers=headers, timeout=60, **options)
+
+
+def _listen(stdout, lines):
+    with stdout:
+        for line in stdout:
+            lines.put(line)
+    lines.put(None)
 
 
 def make_token(data, url=None, role="administrator"):

@@ -148,26 +148,30 @@ def test_who_has_no_role_is_turned_away(make_oidc, issuer):
 
 
 @pytest.mark.parametrize(
-    "claims",
+    ("claims", "reason"),
     [
-        {"nonce": "another"},
-        {"aud": "another"},
-        {"iss": "http://another"},
-        {"exp": 1_600_000_000},
-        {"sub": None},
+        ({"nonce": "another"}, "'nonce'"),
+        ({"aud": "another"}, "'aud'"),
+        ({"iss": "http://another"}, "'iss'"),
+        ({"exp": 1_600_000_000}, "expired"),
+        ({"sub": None}, "'sub'"),
     ],
 )
-def test_a_token_that_was_not_made_for_this_sign_in_is_refused(make_oidc, issuer, claims):
+def test_a_token_that_was_not_made_for_this_sign_in_is_refused(
+    make_oidc, issuer, claims, reason, caplog
+):
     issuer.claims = claims
     client, back = _sign_in(make_oidc(), issuer)
     assert back.headers["location"] == "/?sign-in=failed"
     assert client.get(f"{API}/me").status_code == 401
+    assert reason in caplog.text
 
 
-def test_a_token_signed_by_another_key_is_refused(make_oidc, issuer):
+def test_a_token_signed_by_another_key_is_refused(make_oidc, issuer, caplog):
     issuer.key = ECKey.generate_key("P-256", {"kid": "k1"})
     _, back = _sign_in(make_oidc(), issuer)
     assert back.headers["location"] == "/?sign-in=failed"
+    assert "BadSignature" in caplog.text
 
 
 def test_another_browsers_state_is_refused(make_oidc, issuer):

@@ -95,11 +95,14 @@ def open_store(url: str, *, upgrade: bool = True) -> Store:
         StoreError: it cannot be opened, or a newer Hilum has written it.
     """
     engine = _engine(url)
-    store = Store(engine)
-    with _explained():
-        if upgrade:
-            _upgrade(engine)
-    return store
+    if upgrade:
+        try:
+            with _explained():
+                _upgrade(engine)
+        except HilumError:
+            engine.dispose()
+            raise
+    return Store(engine)
 
 
 def sqlite_url(path: Path) -> str:

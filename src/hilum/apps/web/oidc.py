@@ -87,6 +87,7 @@ class Provider:
         Raises:
             Exception: whatever is wrong with it.
         """
+        import httpx
         from joserfc import jwt
         from joserfc.jwk import KeySet
 
@@ -98,7 +99,7 @@ class Provider:
             answer = client.fetch_token(
                 self.metadata["token_endpoint"], code=code, code_verifier=begun.verifier
             )
-            keys = client.get(self.metadata["jwks_uri"], withhold_token=True)
+        keys = httpx.get(self.metadata["jwks_uri"], timeout=_TIMEOUT_S).raise_for_status()
         token = jwt.decode(
             answer["id_token"], KeySet.import_key_set(keys.json()), algorithms=_ALGORITHMS
         )
