@@ -78,16 +78,16 @@ def reviewed(
         answers = {each["label"]: each for each in read.reading["findings"]}
         if (answer := answers.get(label)) is None:
             continue
-        verdict, unseen, truth = last.get(key), first_blind.get(key), truths.get((film_id, label))
+        final, unseen, truth = last.get(key), first_blind.get(key), truths.get((film_id, label))
         yield Reviewed(
             film_id=film_id,
             study_id=study.id,
             patient=study.patient_id or study.id,
             finding=label,
             person=names[person_id],
-            call=verdict.call if verdict else unseen.call if unseen else None,
+            call=final.call if final else unseen.call if unseen else None,
             blind_call=unseen.call if unseen else None,
-            verdict=verdict,
+            verdict=final,
             blind_verdict=unseen,
             machine=int(answer["present"]),
             score=float(answer["score"]),
@@ -96,7 +96,7 @@ def reviewed(
             bundle=read.reading["bundle"],
             reference=truth.value if truth else None,
             standard=truth.standard if truth else None,
-            at_ms=_when(verdict, unseen),
+            at_ms=_when(final, unseen),
         )
 
 

@@ -75,7 +75,7 @@ def role_of(route: APIRoute) -> Role | None:
         LookupError: the route does not say.
     """
     calls = [each.call for each in _all(route.dependant)]
-    roles = [call.role for call in calls if hasattr(call, "role")]
+    roles: list[Role] = [getattr(call, "role") for call in calls if hasattr(call, "role")]  # noqa: B009
     if roles:
         return max(roles, key=list(Role).index)
     if nobody in calls:

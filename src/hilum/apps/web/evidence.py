@@ -109,7 +109,7 @@ def outlines(mask: NDArray[np.bool_]) -> list[Outline]:
         mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_KCOS
     )
     largest = sorted(found, key=cv2.contourArea, reverse=True)
-    return [each.reshape(-1, 2).tolist() for each in largest if len(each) > 2]
+    return [[[int(x), int(y)] for x, y in each.reshape(-1, 2)] for each in largest if len(each) > 2]
 
 
 def fill(polygons: list[Outline], shape: tuple[int, int]) -> NDArray[np.uint8]:

@@ -107,7 +107,7 @@ def validation_shares(root: Path, label: Label) -> list[float] | None:
             counts[min(int(each["stated"] * BINS), BINS - 1)] += each["observed"]["n"]
     except (OSError, ValueError, KeyError, IndexError, StopIteration):
         return None
-    return (counts / counts.sum()).tolist() if counts.sum() else None  # type: ignore[no-any-return]
+    return (counts / counts.sum()).tolist() if counts.sum() else None
 
 
 def _reads(session: Session, since: int, label: Label) -> list[dict[str, Any]]:
