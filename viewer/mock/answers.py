@@ -77,9 +77,7 @@ def _point(name: str, threshold: float, sensitivity: float, specificity: float) 
     }
 
 
-def reading(
-    film: dict[str, Any], picture: Picture, prevalence: float | None
-) -> dict[str, Any]:
+def reading(film: dict[str, Any], picture: Picture, prevalence: float | None) -> dict[str, Any]:
     """What was said of a film; null while it waits."""
     said = None if film["status"] in ("queued", "reading") else _said(film, picture, prevalence)
     return {
@@ -109,7 +107,9 @@ def _said(film: dict[str, Any], picture: Picture, prevalence: float | None) -> d
     if status == "error":
         reason = "pixel data ends after 1,204 of 2,048,000 bytes"
     plain = film["name"] == "uncalibrated.png"
-    probability = 0.64 if prevalence is None else round(prevalence / (prevalence + 0.5625 * 0.71), 3)
+    probability = (
+        0.64 if prevalence is None else round(prevalence / (prevalence + 0.5625 * 0.71), 3)
+    )
     sets = ("present", "absent") if not plain else ("indeterminate", None)
     findings = [
         _finding("covid-19", 1.21, probability, sets[0], None if plain else prevalence or 0.417),

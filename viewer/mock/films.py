@@ -13,7 +13,7 @@ from hilum.image.open import open_radiograph
 from hilum.serve.samples import read_samples
 
 PHANTOM_SQUARES = ((100, 80, 120, 120), (300, 240, 60, 100))
-"""(left, top, width, height): bright squares of the phantom; a box and a heatmap lie on them."""
+"""(left, top, width, height): bright squares; the heatmap lies on the first, a box on the second."""
 PHANTOM_SPACING = (0.5, 0.25)
 """(row, column) in mm: not square, so that mixing them up shows."""
 
@@ -109,7 +109,7 @@ def thumbnail(picture: Picture) -> bytes:
 def overlays(film_id: str, picture: Picture) -> dict[str, Any]:
     """Where things lie: of the phantom on its squares, else as fractions of the film."""
     rows, columns = picture.pixels.shape
-    boxes: list[tuple[int, int, int, int]] = list(PHANTOM_SQUARES)
+    boxes: list[tuple[int, int, int, int]] = [PHANTOM_SQUARES[1]]
     lungs = [_polygon(each) for each in PHANTOM_SQUARES]
     lesions = [_polygon(PHANTOM_SQUARES[1])]
     if not picture.phantom:
@@ -126,9 +126,7 @@ def overlays(film_id: str, picture: Picture) -> dict[str, Any]:
             for each in lesions
         ],
         "boxes": [{"box": each, "score": 0.6} for each in boxes],
-        "heatmaps": [
-            _heat_facts(film_id, picture, label) for label in ("covid-19", "pneumonia")
-        ],
+        "heatmaps": [_heat_facts(film_id, picture, label) for label in ("covid-19", "pneumonia")],
     }
 
 
@@ -139,9 +137,7 @@ def _polygon(box: tuple[int, int, int, int]) -> list[tuple[int, int]]:
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
-def _ellipse(
-    picture: Picture, x: float, y: float, a: float, b: float
-) -> list[tuple[int, int]]:
+def _ellipse(picture: Picture, x: float, y: float, a: float, b: float) -> list[tuple[int, int]]:
     rows, columns = picture.pixels.shape
     around = np.linspace(0, 2 * np.pi, 60, endpoint=False)
     xs, ys = (x + a * np.cos(around)) * columns, (y + b * np.sin(around)) * rows

@@ -93,7 +93,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
             offered={offered(data.overlays, marks)}
             heat={heat}
             labels={data.overlays?.heatmaps.map((one) => one.label) ?? []}
-            label={heat?.info.label ?? label}
+            label={label || (data.overlays?.heatmaps[0]?.label ?? "")}
             choose={setLabel}
           />
         )}

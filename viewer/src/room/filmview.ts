@@ -4,7 +4,9 @@
  * cornerstone draws the film; the overlays are drawn by `overlay.ts` on a canvas above it, through
  * the map that cornerstone itself gives from the film to the screen.
  */
-import { Enums, RenderingEngine, eventTarget, type Types } from "@cornerstonejs/core";
+import {
+  Enums, eventTarget, getShouldUseCPURendering, RenderingEngine, type Types,
+} from "@cornerstonejs/core";
 import { annotation, Enums as ToolEnums, ToolGroupManager } from "@cornerstonejs/tools";
 import type { FilmImage } from "../core/types";
 import { defaultWindow, filmImage, forget, imageIdOf, spacingOf } from "./loader";
@@ -20,6 +22,20 @@ export interface ViewState {
   flippedX: boolean;
   flippedY: boolean;
   inverted: boolean;
+}
+
+/**
+ * From the corner of film pixel (0, 0) to the origin of cornerstone's world, in film pixels: its
+ * center where the graphics card draws, its corner where the processor does (measured: the phantom
+ * of tests/apps/web/browser/test_overlay.py is half a pixel off otherwise).
+ */
+const halfPixel = (): number => (getShouldUseCPURendering() ? 0 : 0.5);
+
+/** Zoom relative to the fit; the place in the middle, as shares of the film. */
+export interface Aim {
+  zoom: number;
+  x: number;
+  y: number;
 }
 
 let engine: RenderingEngine | null = null;
@@ -106,7 +122,8 @@ export class FilmView {
 
   state(): ViewState {
     const { voiRange, invert } = this.viewport.getProperties();
-    const { rotation, flipHorizontal, flipVertical } = this.viewport.getViewPresentation();
+    const { rotation } = this.viewport.getViewPresentation();
+    const { flipHorizontal, flipVertical } = this.viewport.getCamera();
     const low = voiRange?.lower ?? this.film.min;
     const high = voiRange?.upper ?? this.film.max;
     return {
@@ -138,11 +155,15 @@ export class FilmView {
   }
 
   flip(axis: "x" | "y"): void {
-    const { flipHorizontal, flipVertical } = this.viewport.getViewPresentation();
-    this.viewport.setViewPresentation(
-      axis === "x" ? { flipHorizontal: !flipHorizontal } : { flipVertical: !flipVertical },
-    );
+    const { flippedX, flippedY } = this.state();
+    this.setFlips(axis === "x" ? !flippedX : flippedX, axis === "y" ? !flippedY : flippedY);
     this.render();
+  }
+
+  /** The processor's renderer takes flips by the camera alone. */
+  private setFlips(flipHorizontal: boolean, flipVertical: boolean): void {
+    if (getShouldUseCPURendering()) this.viewport.setCamera({ flipHorizontal, flipVertical });
+    else this.viewport.setViewPresentation({ flipHorizontal, flipVertical });
   }
 
   fit(): void {
@@ -160,15 +181,21 @@ export class FilmView {
     this.render();
   }
 
+  /** Move the film by CSS pixels; by its camera, as cornerstone's own pan differs by renderer. */
   panBy(x: number, y: number): void {
-    const [left, top] = this.viewport.getPan();
-    this.viewport.setPan([left + x, top + y]);
+    const { focalPoint, position } = this.viewport.getCamera();
+    if (!focalPoint || !position) return;
+    const [from, to] = [this.viewport.canvasToWorld([0, 0]), this.viewport.canvasToWorld([x, y])];
+    const moved = (point: Types.Point3) =>
+      point.map((each, axis) => each + (from[axis] ?? 0) - (to[axis] ?? 0)) as Types.Point3;
+    this.viewport.setCamera({ focalPoint: moved(focalPoint), position: moved(position) });
     this.render();
   }
 
   /** As it was when it was opened: window, zoom, rotation, flips; measurements stay. */
   reset(): void {
-    this.viewport.setViewPresentation({ rotation: 0, flipHorizontal: false, flipVertical: false });
+    this.setFlips(false, false);
+    this.viewport.setViewPresentation({ rotation: 0 });
     this.viewport.resetCamera();
     const { center, width } = defaultWindow(this.film);
     const half = Math.max(width, 1) / 2;
@@ -179,15 +206,27 @@ export class FilmView {
     this.render();
   }
 
-  /** Zoom and place of this view relative to its fit, to be laid on another one. */
-  camera(): { zoom: number; pan: [number, number] } {
-    return { zoom: this.viewport.getZoom(), pan: [...this.viewport.getPan()] as [number, number] };
+  /** Zoom relative to the fit, and which part of the film is in the middle: fit for another film. */
+  camera(): Aim {
+    const { columns, rows } = this.film;
+    const [x, y] = toFilm(this.map(), this.element.clientWidth / 2, this.element.clientHeight / 2);
+    return { zoom: scaleOf(this.map()) / this.fitScale(), x: x / columns, y: y / rows };
   }
 
-  follow(camera: { zoom: number; pan: [number, number] }): void {
-    this.viewport.setZoom(camera.zoom);
-    this.viewport.setPan(camera.pan);
-    this.render();
+  /** Show what another view shows. */
+  follow({ zoom, x, y }: Aim): void {
+    this.zoomBy((zoom * this.fitScale()) / scaleOf(this.map()));
+    const { a, b, c, d, e, f } = this.map();
+    const [column, row] = [x * this.film.columns, y * this.film.rows];
+    const { clientWidth, clientHeight } = this.element;
+    this.panBy(clientWidth / 2 - (a * column + c * row + e), clientHeight / 2 - (b * column + d * row + f));
+  }
+
+  /** CSS pixels of one film column where the whole film just fits. */
+  private fitScale(): number {
+    const [row, column] = spacingOf(this.film);
+    const { clientWidth, clientHeight } = this.element;
+    return column * Math.min(clientWidth / (this.film.columns * column), clientHeight / (this.film.rows * row));
   }
 
   /** The value of the film under a place on the screen (CSS pixels of the element). */
@@ -205,8 +244,8 @@ export class FilmView {
     const drawn = annotation.state.getAnnotations(MARK, this.element) ?? [];
     return drawn.map((each) => {
       const points = each.data.handles?.points ?? [];
-      const xs = points.map((point) => point[0] / column + 0.5);
-      const ys = points.map((point) => point[1] / row + 0.5);
+      const xs = points.map((point) => point[0] / column + halfPixel());
+      const ys = points.map((point) => point[1] / row + halfPixel());
       const [left, top] = [Math.min(...xs), Math.min(...ys)];
       return [left, top, Math.max(...xs) - left, Math.max(...ys) - top].map(Math.round) as [
         number, number, number, number,
@@ -228,7 +267,7 @@ export class FilmView {
   map(): Affine {
     const [row, column] = spacingOf(this.film);
     const at = (x: number, y: number) =>
-      this.viewport.worldToCanvas([(x - 0.5) * column, (y - 0.5) * row, 0]);
+      this.viewport.worldToCanvas([(x - halfPixel()) * column, (y - halfPixel()) * row, 0]);
     const { columns, rows } = this.film;
     return affineThrough(at(0, 0), at(columns, 0), at(0, rows), columns, rows);
   }

@@ -1,0 +1,154 @@
+"""Browser tests: Debian's Chromium, driven by Playwright, against the viewer's committed build.
+
+Most run against the stand-in of `viewer/mock`, whose phantom can be measured; `test_server.py` runs
+against `hilum serve --demo` itself. Only loopback is ever asked: any other address fails the test.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+uvicorn = pytest.importorskip("uvicorn", reason="the extra 'web' is not installed")
+
+ROOT = Path(__file__).parents[4]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-gpu-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+]
+PATIENCE_MS = 120_000
+"""A busy machine with two cores draws slowly; a browser that hangs still ends the test."""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: apt install chromium")
+    with playwright.sync_playwright() as engine:
+        browser = engine.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def mock() -> Iterator[ModuleType]:
+    """The stand-in's module, whose files lie beside each other and not in a package."""
+    folder = str(ROOT / "viewer" / "mock")
+    sys.path.insert(0, folder)
+    yield importlib.import_module("server")
+    sys.path.remove(folder)
+
+
+class Served:
+    """An ASGI application on a free port of loopback, in a thread."""
+
+    def __init__(self, app: Any) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        config = uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
+        )
+
+    def __enter__(self) -> Served:
+        self._thread.start()
+        deadline = time.monotonic() + 60
+        while not self._server.started and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+        self._socket.close()
+
+
+@pytest.fixture
+def stand_in(mock: ModuleType) -> Iterator[str]:
+    """Address of a stand-in of its own, somebody signed in."""
+    with Served(mock.create_app()) as served:
+        yield served.address
+
+
+@pytest.fixture
+def locked(mock: ModuleType) -> Iterator[str]:
+    """Address of a stand-in where nobody is signed in."""
+    with Served(mock.create_app(signed_in=False)) as served:
+        yield served.address
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    """A page that fails its test on any script error, refused policy or foreign request."""
+    context = chromium.new_context(viewport={"width": 1366, "height": 768}, locale="en-US")
+    context.set_default_timeout(PATIENCE_MS)
+    context.set_default_navigation_timeout(PATIENCE_MS)
+    opened = context.new_page()
+    wrong: list[str] = []
+    opened.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    opened.on("console", lambda said: wrong.append(said.text) if _is_wrong(said) else None)
+    opened.on("request", lambda asked: wrong.append(asked.url) if _is_foreign(asked.url) else None)
+    yield opened
+    context.close()
+    assert not wrong, wrong
+
+
+def _is_wrong(said: Any) -> bool:
+    # a problem that the page shows is also a line "Failed to load resource": that is no fault
+    return said.type == "error" and "Failed to load resource" not in said.text
+
+
+def _is_foreign(address: str) -> bool:
+    return not address.startswith(("http://127.0.0.1:", "blob:", "data:"))
+
+
+def open_film(page: Any, address: str, name: str, query: str = "", search: str = "") -> None:
+    """Open a film by its name, and wait until it is drawn."""
+    found = page.request.get(f"{address}/api/v1/studies?q={name}").json()["items"][0]
+    page.goto(f"{address}/{search}#/film/{found['film_id']}{query}")
+    page.locator(".corners").first.wait_for(state="attached")
+    page.locator(".headline").first.wait_for()  # what is beneath the film has its place, too
+    settled(page)
+
+
+def look(page: Any, selector: str = ".film") -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """What the screen shows of an element: uint8 (H, W, 3), BGR."""
+    shot = page.locator(selector).first.screenshot()
+    picture = cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    return np.asarray(picture, np.uint8)
+
+
+def settled(page: Any, selector: str = ".film") -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """What an element shows after everything that was asked for is drawn."""
+    page.evaluate(FRAMES)
+    return look(page, selector)
+
+
+FRAMES = """() => new Promise((done) => {
+  const frames = (left, then) =>
+    left ? requestAnimationFrame(() => frames(left - 1, then)) : setTimeout(then, 150);
+  frames(2, () => frames(3, done));
+})"""
+"""Frames with a pause between: the page works off a key, then cornerstone draws, then the overlays."""

@@ -1,0 +1,236 @@
+"""The work of a day in the browser: look, measure, decide, write, search, upload, sign in."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hilum.serve.samples import ROOT as SAMPLES
+
+from .conftest import look, open_film, settled
+
+NOTICE = "Research use only; not a medical device."
+
+
+def test_full_depth_reaches_the_screen(stand_in: str, page: Any) -> None:
+    """200 levels of a 12-bit film, of which a JPEG of 8 bits would keep 13."""
+    open_film(page, stand_in, "phantom", search="?cpu")
+    page.keyboard.press("o")
+    fields = page.locator(".window-control input[type=number]")
+    for field, value in ((fields.nth(0), "2100"), (fields.nth(1), "200")):
+        field.fill(value)
+        field.press("Tab")
+    film = settled(page)
+    row = round(film.shape[0] * 370 / 400)  # through the middle of the ramp
+    levels = np.unique(film[row, :, 0])
+    assert len(levels) > 100
+
+
+def test_window_by_mouse_preset_and_key(stand_in: str, page: Any) -> None:
+    open_film(page, stand_in, "phantom", search="?cpu")
+    words = page.locator("[data-window]")
+    opened = words.get_attribute("data-window")
+    box = page.locator(".film").bounding_box()
+    page.mouse.move(box["x"] + 300, box["y"] + 300)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 400, box["y"] + 340, steps=4)
+    page.mouse.up()
+    settled(page)
+    dragged = words.get_attribute("data-window")
+    assert dragged != opened
+    page.get_by_label("Window preset").select_option("lungs")
+    settled(page)
+    assert words.get_attribute("data-window") not in (opened, dragged)
+    page.locator("body").evaluate("body => document.activeElement.blur()")
+    page.keyboard.press("Backspace")
+    settled(page)
+    assert words.get_attribute("data-window") == opened
+
+
+def test_lengths_are_in_millimeters(stand_in: str, page: Any) -> None:
+    """The phantom has rows 0.5 mm and columns 0.25 mm apart, and fits the screen by its rows."""
+    open_film(page, stand_in, "phantom", search="?cpu")
+    page.keyboard.press("l")
+    box = page.locator(".film").bounding_box()
+    scale = box["height"] / (400 * 0.5)  # CSS pixels of a millimeter
+    x, y = box["x"] + box["width"] / 2, box["y"] + 100
+    for along, (dx, dy) in ((80.0, (0, 1)), (50.0, (1, 0))):
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + dx * along * scale / 2, y + dy * along * scale / 2)
+        page.mouse.move(x + dx * along * scale, y + dy * along * scale, steps=2)
+        page.mouse.up()
+        settled(page)
+        said = page.locator(".svg-layer text").last.text_content()
+        found = re.fullmatch(r"([\d.]+) mm", said)
+        assert found, said
+        assert float(found[1]) == pytest.approx(along, abs=1.0)
+        page.keyboard.press("Delete")
+
+
+def test_a_newcomer_sees_the_reading(stand_in: str, page: Any) -> None:
+    open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    said = page.locator(".result").inner_text()
+    for words in (
+        "COVID-19",
+        "64 %",
+        "about as likely as not",
+        "not Pneumonia",
+        "Where 42 % have it",
+    ):
+        assert words in said
+    assert "Not calibrated to this site" in said
+    assert "hilum-default 0.2.0" in said
+    assert "23 % of both lungs is affected" in said.replace("\n", " ")
+    page.get_by_label("Prevalence here, %").fill("5")
+    page.get_by_label("Prevalence here, %").press("Tab")
+    page.get_by_text("Where 5.0 % have it").first.wait_for()
+    page.get_by_label("Prevalence here, %").fill("")
+    page.get_by_label("Prevalence here, %").press("Tab")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("lateral", "a lateral film"), ("damaged", "pixel data")]
+)
+def test_an_unread_film_has_a_reason_and_no_probability(
+    stand_in: str, page: Any, name: str, words: str
+) -> None:
+    open_film(page, stand_in, name, search="?cpu")
+    said = page.locator(".result").inner_text()
+    assert "Not read" in said
+    assert words in said
+    assert "%" not in said
+    assert look(page).max() > 100  # the film itself is there
+
+
+def test_verdict_by_keyboard_with_a_mark(stand_in: str, page: Any) -> None:
+    open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    page.keyboard.press("b")
+    box = page.locator(".film").bounding_box()
+    page.mouse.move(box["x"] + 300, box["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 400, box["y"] + 300, steps=3)
+    page.mouse.up()
+    page.keyboard.press("2")
+    page.get_by_text("Marks on the film: 1").wait_for()
+    page.get_by_label("Corrected label").select_option("atelectasis")
+    page.locator("body").evaluate("body => document.activeElement.blur()")
+    page.keyboard.press("Enter")
+    page.get_by_text("Verdict saved.").wait_for()
+    film = page.url.split("/film/")[1]
+    kept = page.request.get(f"{stand_in}/api/v1/films/{film}/verdicts").json()["items"]
+    assert kept[0]["verdict"] == "disagree"
+    assert kept[0]["corrected_label"] == "atelectasis"
+    (left, top), (right, bottom) = kept[0]["marks"][0]["points"]
+    # the film of 1024 x 1000 fits by its height: what was drawn is 100 pixels of the screen each way
+    scale = box["height"] / 1000
+    assert (right - left) * scale == pytest.approx(100, abs=3)
+    assert (bottom - top) * scale == pytest.approx(100, abs=3)
+    assert top * scale == pytest.approx(200, abs=3)
+
+
+def test_blind_first_read_hides_the_machine(stand_in: str, page: Any) -> None:
+    page.goto(f"{stand_in}/?cpu")
+    page.get_by_role("switch", name="Blind first read").check()
+    page.get_by_text("Your own reading first").first.wait_for()
+    page.get_by_role("link", name="frontal-opacities.png").click()
+    page.get_by_text("Blind: say what you see").wait_for()
+    assert "%" not in page.locator(".right").inner_text()
+    assert not page.get_by_role("switch", name="Heatmap").count()
+    for group in page.locator("fieldset.calls").all():
+        group.get_by_text("Absent").click()
+    page.get_by_role("button", name="Save and show the machine's reading").click()
+    page.get_by_text("64 %").first.wait_for()
+    assert page.locator(".past .tag.blind").count() == 2
+
+
+def test_report_is_prefilled_edited_and_kept(stand_in: str, page: Any) -> None:
+    open_film(page, stand_in, "cropped", search="?cpu")
+    page.get_by_role("tab", name="Report").click()
+    findings = page.get_by_role("textbox", name="Findings")
+    findings.wait_for()
+    assert "Ground-glass" in findings.input_value()
+    for version, text in enumerate(("First text.", "Second text."), start=1):
+        findings.fill(text)
+        page.get_by_role("button", name="Save a version").click()
+        page.get_by_text(f"Version {version} saved.").wait_for()
+    assert page.locator(".versions li").count() == 2
+    assert page.get_by_role("link", name="PDF").first.get_attribute("href").endswith("-2.pdf")
+
+
+def test_search_filter_and_keys_of_the_worklist(stand_in: str, page: Any) -> None:
+    page.goto(f"{stand_in}/?cpu")
+    page.locator(".studies tbody tr").first.wait_for()
+    assert NOTICE in page.locator("footer").inner_text()
+    page.keyboard.press("j")
+    assert page.locator("tr.chosen").get_attribute("data-film") == page.locator(
+        ".studies tbody tr"
+    ).nth(1).get_attribute("data-film")
+    page.keyboard.press("/")
+    page.keyboard.type("P-18")
+    page.get_by_text("1–1 / 1").wait_for()
+    assert page.locator(".studies tbody tr").count() == 1
+    page.get_by_role("searchbox").fill("")
+    page.get_by_role("button", name="Refused").click()
+    page.get_by_text("a lateral film").wait_for()
+    assert "%" not in page.locator(".studies tbody").inner_text()
+    page.locator("body").evaluate("body => document.activeElement.blur()")
+    page.keyboard.press("Enter")
+    page.get_by_text("Not read: refused").wait_for()
+
+
+def test_dropped_files_have_progress_and_reasons(stand_in: str, page: Any, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no film")
+    page.goto(f"{stand_in}/?cpu")
+    page.locator(".studies tbody tr").first.wait_for()
+    films = [SAMPLES / "frontal.dcm", SAMPLES / "lateral.png", notes]
+    page.locator("input[type=file]").set_input_files([str(film) for film in films])
+    panel = page.locator(".uploads")
+    panel.get_by_text("not accepted").wait_for()
+    page.wait_for_function("document.querySelectorAll('.upload-accepted').length === 2")
+    assert "expected a film" in panel.inner_text()
+    page.get_by_role("link", name="lateral.png").first.wait_for()
+
+
+def test_side_by_side_zooms_together(stand_in: str, page: Any) -> None:
+    open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    page.locator(".strip-film", has_text="frontal.dcm").click()
+    page.locator(".corners").nth(1).wait_for(state="attached")
+    settled(page)
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowUp")
+    settled(page)
+    zooms = [each.inner_text().split("·")[1] for each in page.locator("[data-window]").all()]
+    assert zooms[0] == zooms[1]
+
+
+def test_sign_in_roles_and_error_pages(locked: str, page: Any) -> None:
+    page.goto(f"{locked}/#/users")
+    page.get_by_label("Name").fill("rita")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("Name or password is wrong.").wait_for()
+    assert NOTICE in page.locator("main").inner_text()
+    page.get_by_label("Password").fill("correct horse")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("This page is not for your role").wait_for()
+    assert not page.get_by_role("link", name="Users").count()
+    page.goto(f"{locked}/#/nowhere")
+    page.get_by_text("There is no such page").wait_for()
+    page.goto(f"{locked}/#/film/0000000000000000")
+    page.get_by_text("no such film").wait_for()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign in").wait_for()
+
+
+def test_everything_is_said_in_russian(stand_in: str, page: Any) -> None:
+    page.goto(f"{stand_in}/?cpu")
+    page.get_by_label("Language").select_option("ru")
+    page.get_by_role("link", name="Список исследований").wait_for()
+    assert "не медицинское изделие" in page.locator("footer").inner_text()
+    assert page.locator("html").get_attribute("lang") == "ru"
