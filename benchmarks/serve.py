@@ -25,7 +25,7 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from hilum.apps.store.store import open_store, sqlite_url
-from hilum.apps.store.tables import Film, Present, Study, new_id, now_ms
+from hilum.apps.store.tables import Film, Study, new_id, now_ms, search_text
 from hilum.apps.store.worklist import STATUSES
 from hilum.serve.samples import ROOT
 
@@ -236,17 +236,21 @@ def _fill(data, count):
     store = open_store(sqlite_url(data / "store.db"))
     generator = np.random.default_rng(0)
     year_ms, now = 365 * 86_400_000, now_ms()
-    studies, films, present = [], [], []
+    studies, films = [], []
     for number in range(count):
         study, film = new_id(), new_id()
         status = STATUSES[min(int(generator.exponential(0.6)), 2) + 2]
         probability = float(generator.random()) if status == "read" else -1.0
+        patient_id, name = f"P{number // 3:06d}", f"film{number}.dcm"
         finding = {"label": "covid-19", "probability": probability, "present": probability > 0.5}
         created = now - int(generator.random() * year_ms)
         studies.append(
             {
-                "id": study, "uid": f"1.2.{number}", "patient_id": f"P{number // 3:06d}",
-                "name": f"film{number}.dcm", "film_id": film, "status": status,
+                "id": study, "uid": f"1.2.{number}", "patient_id": patient_id,
+                "name": name,
+                "search": search_text(patient_id, name),
+                "labels": ",covid-19," if probability > 0.5 else "", "film_id": film,
+                "status": status,
                 "findings": [finding] if status == "read" else [], "priority": probability,
                 "created_ms": created, "films": 1, "verdicts": number % 4, "reports": 0,
             }
@@ -257,10 +261,8 @@ def _fill(data, count):
                 "size": 1, "format": "DICOM DX", "status": status, "created_ms": created,
             }
         )  # fmt: skip
-        if probability > 0.5:
-            present.append({"study_id": study, "label": "covid-19"})
     with store.write() as session:
-        for table, rows in ((Study, studies), (Film, films), (Present, present)):
+        for table, rows in ((Study, studies), (Film, films)):
             session.execute(table.__table__.insert(), rows)
     store.close()
 

@@ -14,7 +14,7 @@ from hilum.apps.store import events
 from hilum.apps.store.folder import FilmFolder, Kept
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store
-from hilum.apps.store.tables import Film, Job, Study
+from hilum.apps.store.tables import Film, Job, Study, search_text
 from hilum.core.errors import StoreBusyError
 from hilum.core.radiograph import Metadata
 
@@ -90,6 +90,7 @@ def _study(session: Session, arrival: Arrival) -> Study:
         age_years=facts.age_years,
         study_date=facts.study_date,
         name=arrival.name,
+        search=search_text(facts.patient_id, arrival.name),
         view=facts.view,
         status="queued",
         films=0,

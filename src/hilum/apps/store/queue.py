@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from hilum.apps.store import events
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store
-from hilum.apps.store.tables import Film, Job, Model, Present, Read, Study, new_id, now_ms
+from hilum.apps.store.tables import Film, Job, Model, Read, Study, new_id, now_ms, search_text
 from hilum.core.reading import Reading, Status
 
 LEASE_MS = 15_000
@@ -207,9 +207,8 @@ def _show(session: Session, film: Film) -> None:
     study.findings = [_short(each) for each in chosen["findings"]] if chosen else []
     study.refusal = (chosen.get("refusal") or {}).get("code") if chosen else None
     study.priority = _priority(chosen)
-    session.execute(delete(Present).where(Present.study_id == study.id))
-    for label in {each["label"] for each in study.findings if each["present"]}:
-        session.add(Present(study_id=study.id, label=label))
+    study.labels = "".join(f",{each['label']}," for each in study.findings if each["present"])
+    study.search = search_text(study.patient_id, study.name)
 
 
 def _reading_of(session: Session, film: Film) -> dict[str, Any] | None:

@@ -73,6 +73,7 @@ class Store:
             StoreBusyError, StoreFullError, StoreError: nothing was written.
         """
         with _explained(), self._writing.begin() as session:
+            session.connection()  # begins now, and so takes SQLite's lock
             if not self.sqlite:
                 session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER})
             yield session

@@ -54,6 +54,15 @@ def iso(moment_ms: int | None) -> str | None:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def search_text(patient_id: str | None, name: str) -> str:
+    """Return what the worklist's search looks through.
+
+    >>> search_text("P7", "Film.dcm")
+    'p7\\nfilm.dcm'
+    """
+    return f"{patient_id or ''}\n{name}".lower()[:600]
+
+
 class Table(DeclarativeBase):
     """Base of all tables; constraints have names, so that migrations can change them."""
 
@@ -67,6 +76,10 @@ class Table(DeclarativeBase):
     )
 
 
+_FILTERED = ("status", "verdicts", "refusal", "labels", "search")
+"""What the worklist filters by: in its indexes, so that counting and paging read nothing else."""
+
+
 class Study(Table):
     """One visit of one patient, as the worklist shows it.
 
@@ -75,15 +88,16 @@ class Study(Table):
         film_id: the film to open first; ``name``, ``view`` are its.
         status: of the film that is furthest from being read.
         findings: [{label, probability, present, prediction_set}] of that film.
+        labels: those that are present, between commas: ",covid-19,".
+        search: patient id and name in small letters.
         priority: largest probability among its findings; -1 without any.
         films, verdicts, reports: how many.
     """
 
     __tablename__ = "studies"
     __table_args__ = (
-        Index("ix_studies_newest", "created_ms", "id"),
-        Index("ix_studies_priority", "priority", "created_ms", "id"),
-        Index("ix_studies_status_newest", "status", "created_ms", "id"),
+        Index("ix_studies_newest", "created_ms", "id", *_FILTERED),
+        Index("ix_studies_priority", "priority", "created_ms", "id", *_FILTERED),
     )
 
     id: Mapped[str] = mapped_column(_Id, primary_key=True, default=new_id)
@@ -97,6 +111,8 @@ class Study(Table):
     film_id: Mapped[str | None] = mapped_column(_Id)
     status: Mapped[str] = mapped_column(String(8))
     findings: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    labels: Mapped[str] = mapped_column(String(600), default="")
+    search: Mapped[str] = mapped_column(String(600), default="")
     refusal: Mapped[str | None] = mapped_column(String(32))
     priority: Mapped[float] = mapped_column(Float, default=-1.0)
     created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
@@ -104,17 +120,6 @@ class Study(Table):
     films: Mapped[int] = mapped_column(Integer, default=0)
     verdicts: Mapped[int] = mapped_column(Integer, default=0)
     reports: Mapped[int] = mapped_column(Integer, default=0)
-
-
-class Present(Table):
-    """A finding that is present in a study, for the worklist's filter."""
-
-    __tablename__ = "present"
-
-    study_id: Mapped[str] = mapped_column(
-        ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True
-    )
-    label: Mapped[str] = mapped_column(String(32), primary_key=True, index=True)
 
 
 class Film(Table):

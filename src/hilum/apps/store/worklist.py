@@ -11,10 +11,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from hilum.apps.store.tables import ID_LENGTH, Present, Study
+from hilum.apps.store.tables import ID_LENGTH, Study
 from hilum.core.errors import ConfigError
 
 STATUSES = ("queued", "reading", "read", "refused", "error")
@@ -26,7 +26,7 @@ class Asked:
 
     Attributes:
         statuses: any of ``STATUSES``; none for all.
-        text: part of a patient id or a file name, or a study's or its own id.
+        text: part of a patient id or a file name, or a study's id.
         label: a finding that is present.
         refusal: a code of ``hilum.core.refusal.Reason``.
         reviewed: True with a verdict, False without.
@@ -63,9 +63,8 @@ def page(session: Session, asked: Asked) -> Page:
         ConfigError: a cursor that this call did not give.
     """
     filters = _filters(asked)
-    counts = dict.fromkeys(STATUSES, 0)
-    grouped = select(Study.status, func.count()).where(*filters).group_by(Study.status)
-    counts.update({row[0]: row[1] for row in session.execute(grouped)})
+    each = (func.count(case((Study.status == status, 1))) for status in STATUSES)
+    counts = dict(zip(STATUSES, session.execute(select(*each).where(*filters)).one(), strict=True))
     chosen = asked.statuses or STATUSES
     if asked.statuses:
         filters.append(Study.status.in_(asked.statuses))
@@ -74,8 +73,10 @@ def page(session: Session, asked: Asked) -> Page:
         order.insert(0, Study.priority)
     if asked.cursor:
         filters.append(_after(order, _decoded(asked.cursor, len(order))))
-    query = select(Study).where(*filters).order_by(*(column.desc() for column in order))
-    found = list(session.scalars(query.limit(asked.limit + 1)))
+    query = select(Study.id).where(*filters).order_by(*(column.desc() for column in order))
+    ids = list(session.scalars(query.limit(asked.limit + 1)))  # from the index alone
+    rows = {each.id: each for each in session.scalars(select(Study).where(Study.id.in_(ids)))}
+    found = [rows[each] for each in ids]
     items = found[: asked.limit]
     more = _encoded(items[-1], asked) if len(found) > asked.limit else None
     return Page(items, sum(counts[status] for status in chosen), more, counts)
@@ -93,17 +94,15 @@ def prior(session: Session, study: Study, limit: int = 50) -> list[Study]:
 def _filters(asked: Asked) -> list[ColumnElement[bool]]:
     filters: list[ColumnElement[bool]] = []
     if text := asked.text.strip():
-        part = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        named: list[ColumnElement[bool]] = [
-            Study.patient_id.ilike(part, escape="\\"),
-            Study.name.ilike(part, escape="\\"),
-        ]
+        part = (
+            "%" + text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        )
+        named: list[ColumnElement[bool]] = [Study.search.like(part, escape="\\")]
         if len(text) == ID_LENGTH:
-            named += [Study.id == text, Study.film_id == text]
+            named.append(Study.id == text)
         filters.append(or_(*named))
     if asked.label:
-        present = and_(Present.study_id == Study.id, Present.label == asked.label)
-        filters.append(exists().where(present))
+        filters.append(Study.labels.like(f"%,{asked.label},%"))
     if asked.refusal:
         filters.append(Study.refusal == asked.refusal)
     if asked.reviewed is not None:

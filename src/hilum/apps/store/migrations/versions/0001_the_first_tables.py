@@ -10,6 +10,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+
 _SAYS = "the log is append-only"
 _ONLY_APPEND = {
     "sqlite": [
@@ -98,6 +99,8 @@ def upgrade() -> None:
         sa.Column("film_id", sa.String(length=16), nullable=True),
         sa.Column("status", sa.String(length=8), nullable=False),
         sa.Column("findings", sa.JSON(), nullable=False),
+        sa.Column("labels", sa.String(length=600), nullable=False),
+        sa.Column("search", sa.String(length=600), nullable=False),
         sa.Column("refusal", sa.String(length=32), nullable=True),
         sa.Column("priority", sa.Float(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
@@ -109,11 +112,16 @@ def upgrade() -> None:
         sa.UniqueConstraint("uid", name=op.f("uq_studies_uid")),
     )
     with op.batch_alter_table("studies", schema=None) as batch_op:
-        batch_op.create_index("ix_studies_newest", ["created_ms", "id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_studies_patient_id"), ["patient_id"], unique=False)
-        batch_op.create_index("ix_studies_priority", ["priority", "created_ms", "id"], unique=False)
         batch_op.create_index(
-            "ix_studies_status_newest", ["status", "created_ms", "id"], unique=False
+            "ix_studies_newest",
+            ["created_ms", "id", "status", "verdicts", "refusal", "labels", "search"],
+            unique=False,
+        )
+        batch_op.create_index(batch_op.f("ix_studies_patient_id"), ["patient_id"], unique=False)
+        batch_op.create_index(
+            "ix_studies_priority",
+            ["priority", "created_ms", "id", "status", "verdicts", "refusal", "labels", "search"],
+            unique=False,
         )
 
     op.create_table(
@@ -140,18 +148,6 @@ def upgrade() -> None:
     with op.batch_alter_table("films", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_films_created_ms"), ["created_ms"], unique=False)
         batch_op.create_index(batch_op.f("ix_films_study_id"), ["study_id"], unique=False)
-
-    op.create_table(
-        "present",
-        sa.Column("study_id", sa.String(length=16), nullable=False),
-        sa.Column("label", sa.String(length=32), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["study_id"], ["studies.id"], name=op.f("fk_present_study_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("study_id", "label", name=op.f("pk_present")),
-    )
-    with op.batch_alter_table("present", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_present_label"), ["label"], unique=False)
 
     op.create_table(
         "tokens",
