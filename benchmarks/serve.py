@@ -72,14 +72,14 @@ def one(folder, options):
 def ten(folder, options):
     """Ten users send at once while an eleventh looks around."""
     accepted, seen, stop = [], [], threading.Event()
+    films = [_film(1000 + number) for number in range(options.each)]
     with Running(folder) as served:
         with served.client(served.token) as client:
             _warm(client)
 
         def send(user):
             with served.client(served.token) as client:
-                numbers = range(user, options.each, 10)
-                accepted.extend(_upload(client, 1000 + number) for number in numbers)
+                accepted.extend(_send(client, film) for film in films[user::10])
 
         def look():
             with served.client(served.token) as client:
@@ -202,7 +202,10 @@ def _film(number):
 
 
 def _upload(client, number):
-    body = _film(number)
+    return _send(client, _film(number))
+
+
+def _send(client, body):
     answer = client.post("/films", files={"files": ("film.dcm", body)}).raise_for_status()
     return answer.json()["accepted"][0]["film_id"]
 
@@ -210,8 +213,7 @@ def _upload(client, number):
 def _upload_and_wait(client, number):
     body = _film(number)
     began = time.perf_counter()
-    answer = client.post("/films", files={"files": ("film.dcm", body)}).raise_for_status()
-    _wait(client, answer.json()["accepted"][0]["film_id"])
+    _wait(client, _send(client, body))
     return time.perf_counter() - began
 
 

@@ -64,7 +64,7 @@ _STATUS_CODES = {
 }
 
 
-class Problem(HilumError):  # noqa: N818  (the word of RFC 9457)
+class Problem(Exception):  # noqa: N818  (the word of RFC 9457)
     """A request that is refused.
 
     Args:
@@ -86,8 +86,9 @@ class Problem(HilumError):  # noqa: N818  (the word of RFC 9457)
         headers: dict[str, str] | None = None,
         **more: Any,
     ) -> None:
-        super().__init__(detail, hint=hint)
-        self.status, self.code, self.more, self.headers = status, code, more, headers
+        super().__init__(detail)
+        self.status, self.code, self.detail, self.hint = status, code, detail, hint
+        self.more, self.headers = more, headers
 
 
 def describe(status: int, code: str, detail: str, hint: str = "", **more: Any) -> dict[str, Any]:
@@ -96,10 +97,10 @@ def describe(status: int, code: str, detail: str, hint: str = "", **more: Any) -
     return body | {"detail": detail, "hint": hint or None} | more
 
 
-def problem_of(error: HilumError) -> dict[str, Any]:
-    """Return what an error of Hilum is to the API."""
+def problem_of(error: HilumError | Problem) -> dict[str, Any]:
+    """Return what an error is to the API."""
     if isinstance(error, Problem):
-        return describe(error.status, error.code, error.message, error.hint, **error.more)
+        return describe(error.status, error.code, error.detail, error.hint, **error.more)
     return describe(error.http_status, _code(error), error.message, error.hint)
 
 
@@ -116,6 +117,7 @@ def answer(problem: dict[str, Any], headers: dict[str, str] | None = None) -> JS
 def install(app: FastAPI) -> None:
     """Let every error of this app leave as a problem."""
     app.add_exception_handler(HilumError, _on_hilum)
+    app.add_exception_handler(Problem, _on_hilum)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(OSError, _on_os)

@@ -78,14 +78,14 @@ class Intake:
                 self._film(name, _read(part.stream, name, self._limits.file_mb))
         except StoreError:
             raise
-        except HilumError as error:
+        except (HilumError, Problem) as error:
             self._reject(name, error)
 
     def _film(self, name: str, data: bytes) -> None:
         try:
             self._count(len(data))
             format_, metadata = self._judge(name, data)
-        except HilumError as error:
+        except (HilumError, Problem) as error:
             self._reject(name, error)
             return
         service = self._service
@@ -116,7 +116,7 @@ class Intake:
         if self._bytes > self._limits.request_mb * 1e6:
             raise too_large(f"more than {self._limits.request_mb:g} MB in one request")
 
-    def _reject(self, name: str, error: HilumError) -> None:
+    def _reject(self, name: str, error: HilumError | Problem) -> None:
         problem = problem_of(error)
         detail = str(problem["detail"]).removeprefix(f"{name}: ")
         self._service.meter.rejected.labels(problem["code"]).inc()
@@ -155,8 +155,6 @@ def members(stream: BinaryIO, name: str, limits: Limits) -> Iterator[tuple[str, 
                 with archive.open(info) as member:
                     yield short_name(info.filename), _read(member, name, limits.file_mb)  # type: ignore[arg-type]
     except (RuntimeError, *_BROKEN_ZIP) as error:  # RuntimeError: a member turns out encrypted
-        if isinstance(error, HilumError):
-            raise
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise Problem(
             422, "unreadable", f"broken ZIP: {reason}", hint="make the ZIP again"
