@@ -264,14 +264,15 @@ def monitoring(days: int, label: str) -> dict[str, Any]:
 
 def calibration() -> dict[str, Any]:
     """What the site has for a calibration."""
+    counts = {
+        "covid-19": {"positives": 61, "negatives": 80, "needed": 50},
+        "pneumonia": {"positives": 12, "negatives": 80, "needed": 50},
+    }
     return {
-        "active": {"identity": BUNDLE, "site": None},
+        "active": {"identity": BUNDLE, "candidate_id": None, "adaptation": None},
         "previous": None,
         "candidates": [],
-        "available": {
-            "covid-19": {"positives": 61, "negatives": 80, "needed": 50},
-            "pneumonia": {"positives": 12, "negatives": 80, "needed": 50},
-        },
+        "available": {"reference": counts, "verdicts": counts},
     }
 
 
@@ -282,10 +283,11 @@ def candidate(site: str) -> dict[str, Any]:
     label = {"label": "covid-19", "films": 150, "positives": 61, "negatives": 80}
     return {
         "candidate_id": "c1",
-        "created_at": "2026-11-22T12:00:00Z",
+        "checksum": "77aa01bc",
         "identity": f"hilum-default 0.2.0+{site.lower().replace(' ', '-')} (77aa01bc)",
         "adaptation": {
             "site": site,
+            "created": "2026-11-22",
             "films": 150,
             "patients": 141,
             "not_read": 4,

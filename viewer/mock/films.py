@@ -13,7 +13,7 @@ from hilum.image.open import open_radiograph
 from hilum.serve.samples import read_samples
 
 PHANTOM_SQUARES = ((100, 80, 120, 120), (300, 240, 60, 100))
-"""(left, top, width, height): bright squares; the heatmap lies on the first, a box on the second."""
+"""(left, top, width, height): bright squares: a heatmap lies on the first, a box on the second."""
 PHANTOM_SPACING = (0.5, 0.25)
 """(row, column) in mm: not square, so that mixing them up shows."""
 

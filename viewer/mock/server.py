@@ -27,6 +27,7 @@ from world import World
 
 BASE = "/api/v1"
 STATIC = Path(__file__).parents[2] / "src/hilum/apps/web/static"
+PASSWORD = "correct horse"  # noqa: S105 - of nobody; this server holds nothing
 POLICY = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; "
     "img-src 'self' blob: data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; "
@@ -90,7 +91,7 @@ def _session(app: FastAPI, world: World) -> None:
     @app.post(f"{BASE}/login")
     async def login(request: Request) -> Any:
         given = await request.json()
-        if given["password"] != "correct horse":
+        if given["password"] != PASSWORD:
             return problem(401, "not-signed-in", "wrong name or password", sign_in={})
         roles = {"ada": "administrator", "rita": "reader"}
         world.me = {"name": given["name"], "role": roles.get(given["name"], "reviewer")}
@@ -241,15 +242,14 @@ def _administration(app: FastAPI, world: World) -> None:
     async def apply(request: Request) -> Any:
         chosen = (await request.json())["candidate_id"]
         found = next(c for c in world.calibration["candidates"] if c["candidate_id"] == chosen)
-        world.calibration["previous"] = world.calibration["active"]
-        active = {"identity": found["identity"], "site": found["adaptation"]["site"]}
-        world.calibration["active"] = active
+        keys = ("identity", "candidate_id", "adaptation")
+        world.calibration["previous"] = {"base": True, "candidate_id": None}
+        world.calibration["active"] = {key: found[key] for key in keys}
         return world.calibration
 
     @app.post(f"{BASE}/calibration/undo")
     async def undo() -> Any:
-        world.calibration["active"] = world.calibration["previous"]
-        world.calibration["previous"] = None
+        world.calibration |= {"active": answers.calibration()["active"], "previous": None}
         return world.calibration
 
     @app.get(f"{BASE}/log")

@@ -1,8 +1,8 @@
 /** The server's API: one function a route; every failure is an `ApiError` with a hint. */
 import type {
   Agreement, Answer, Calibration, Candidate, Film, FilmImage, LogLine, Me, Monitoring, NewVerdict,
-  Overlays, Problem, Reading, Reference, Report, ReportText, Role, Study, StudyPage, Token, User,
-  Verdict,
+  Overlays, Problem, Reading, Reference, Report, ReportText, Role, Source, Study, StudyPage, Token,
+  User, Verdict,
 } from "./types";
 
 export const BASE = "/api/v1";
@@ -153,7 +153,7 @@ export const api = {
   agreementCsv: `${BASE}/agreement.csv`,
 
   calibration: () => get<Calibration>("calibration"),
-  previewCalibration: (site: string, source: string) =>
+  previewCalibration: (site: string, source: Source) =>
     change<Candidate>("POST", "calibration/preview", { site, source }),
   applyCalibration: (candidate_id: string) =>
     change<Calibration>("POST", "calibration/apply", { candidate_id }),

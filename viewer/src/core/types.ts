@@ -342,25 +342,29 @@ export interface LabelAdaptation {
   before: Record<string, Estimate>;
   after: Record<string, Estimate>;
 }
+export interface Adaptation {
+  site: string;
+  created?: string;
+  films: number;
+  patients: number;
+  not_read: number;
+  labels: LabelAdaptation[];
+  kept: Record<string, string>;
+  leak_check: string;
+}
 export interface Candidate {
   candidate_id: string;
-  created_at: string;
   identity: string;
-  adaptation: {
-    site: string;
-    films: number;
-    patients: number;
-    not_read: number;
-    labels: LabelAdaptation[];
-    kept: Record<string, string>;
-    leak_check: string;
-  };
+  checksum: string;
+  adaptation: Adaptation;
 }
+/** Where the truth of a case comes from: a reference standard, or also the reviewers' verdicts. */
+export type Source = "reference" | "verdicts";
 export interface Calibration {
-  active: { identity: string; site?: string | null } | null;
-  previous: { identity: string; site?: string | null } | null;
+  active: { identity: string; candidate_id: string | null; adaptation: Adaptation | null } | null;
+  previous: { base: boolean; candidate_id: string | null } | null;
   candidates: Candidate[];
-  available: Record<string, { positives: number; negatives: number; needed: number }>;
+  available: Record<Source, Record<string, { positives: number; negatives: number; needed: number }>>;
 }
 
 export interface Monitoring {

@@ -1,9 +1,9 @@
 /** Calibration to this site: what it would change, with intervals; confirm; take it back. */
 import { useState } from "preact/hooks";
 import { api } from "../core/api";
-import { date, knows, named, t } from "../core/i18n";
+import { knows, named, t } from "../core/i18n";
 import { complain, say, whoAmI } from "../core/store";
-import type { Calibration, Candidate, LabelAdaptation } from "../core/types";
+import type { Calibration, Candidate, LabelAdaptation, Source } from "../core/types";
 import { BeforeAfter } from "../parts/charts";
 import { Choice, Dialog, Field, Interval, labelName, Loading, Page, Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
@@ -30,11 +30,13 @@ export function CalibrationPage() {
         <h2>{t("calibration.now")}</h2>
         <p>
           <b>{active?.identity ?? "–"}</b>{" "}
-          {active?.site ? t("site.calibrated", { site: active.site }) : t("site.not-calibrated")}
+          {active?.adaptation
+            ? t("site.calibrated", { site: active.adaptation.site })
+            : t("site.not-calibrated")}
         </p>
         {previous && (
           <p>
-            {t("calibration.before", { identity: previous.identity })}{" "}
+            {t("calibration.before", { identity: before(previous, candidates) })}{" "}
             <button onClick={() => setSure("undo")}>{t("calibration.undo")}</button>
           </p>
         )}
@@ -44,7 +46,7 @@ export function CalibrationPage() {
         <Proposed
           key={candidate.candidate_id}
           candidate={candidate}
-          active={candidate.identity === active?.identity}
+          active={candidate.candidate_id === active?.candidate_id}
           apply={() => setSure(candidate)}
         />
       ))}
@@ -52,7 +54,7 @@ export function CalibrationPage() {
         <Dialog title={t("calibration.sure")} close={() => setSure(null)}>
           <p>
             {sure === "undo"
-              ? t("calibration.sure.undo", { identity: previous?.identity ?? "" })
+              ? t("calibration.sure.undo", { identity: before(previous, candidates) })
               : t("calibration.sure.apply", { identity: sure.identity })}
           </p>
           <p class="actions">
@@ -76,9 +78,15 @@ export function CalibrationPage() {
   );
 }
 
+/** What an undo brings back. */
+function before(previous: Calibration["previous"], candidates: readonly Candidate[]): string {
+  const found = candidates.find((each) => each.candidate_id === previous?.candidate_id);
+  return found?.identity ?? t("calibration.base");
+}
+
 function Available({ of, reload }: { of: Calibration; reload: () => void }) {
   const [site, setSite] = useState("");
-  const [source, setSource] = useState("reference");
+  const [source, setSource] = useState<Source>("reference");
   const [busy, setBusy] = useState(false);
   const preview = async (event: Event) => {
     event.preventDefault();
@@ -106,7 +114,7 @@ function Available({ of, reload }: { of: Calibration; reload: () => void }) {
           </tr>
         </thead>
         <tbody>
-          {Object.entries(of.available).map(([label, { positives, negatives, needed }]) => (
+          {Object.entries(of.available[source]).map(([label, { positives, negatives, needed }]) => (
             <tr key={label}>
               <th scope="row">{labelName(label)}</th>
               <td class="num">{positives}</td>
@@ -121,7 +129,7 @@ function Available({ of, reload }: { of: Calibration; reload: () => void }) {
         <Field label={t("calibration.site")}>
           <input required value={site} onInput={(event) => setSite(event.currentTarget.value)} />
         </Field>
-        <Choice
+        <Choice<Source>
           label={t("calibration.source")}
           value={source}
           options={[
@@ -148,7 +156,7 @@ function Proposed(props: { candidate: Candidate; active: boolean; apply: () => v
       </h2>
       <p class="soft">
         {t("calibration.from", { films: adaptation.films, patients: adaptation.patients })},{" "}
-        {date(candidate.created_at)}. {adaptation.leak_check}
+        {adaptation.created}. {adaptation.leak_check}
       </p>
       {adaptation.labels.map((label) => (
         <Measures key={label.label} of={label} />

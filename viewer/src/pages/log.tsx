@@ -85,7 +85,7 @@ function Lines({ lines }: { lines: readonly LogLine[] }) {
               <td>{line.who}</td>
               <td>{line.action}</td>
               <td>{line.film_id ? <a href={`#/film/${line.film_id}`}>{line.film_id.slice(0, 8)}</a> : "–"}</td>
-              <td>{line.bundle ?? "–"}</td>
+              <td>{line.bundle ? <code title={line.bundle}>{line.bundle.slice(0, 12)}</code> : "–"}</td>
               <td>
                 <code>{short(line.data)}</code>
               </td>

@@ -3,7 +3,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks"
 import { api } from "../core/api";
 import { t } from "../core/i18n";
 import { complain, go, me, route, say } from "../core/store";
-import { neighbor, selected } from "../core/worklist";
+import { neighbor, order, remember, selected } from "../core/worklist";
 import { Loading, StatusTag, Switch, Tabs, Trouble } from "../parts/ui";
 import { useKeys } from "../parts/use";
 import { FilmFacts } from "../room/facts";
@@ -47,6 +47,10 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
   useImageOfReading(filmId, data.film ? (data.film.reading_id ?? "") : null);
 
   useEffect(() => {
+    // opened by its address: the newest films are the ones beside it
+    if (order.value.length === 0) {
+      void api.studies({ limit: 200 }).then((page) => remember(page.items), complain);
+    }
     selected.value = filmId;
     if (ask.get("heatmap")) show("heatmap", { on: true });
     const verdict = Number(ask.get("verdict"));

@@ -21,7 +21,7 @@ export function WorklistPage() {
   const [cursors, setCursors] = useState<readonly string[]>([]);
   const search = useRef<HTMLInputElement>(null);
   const cursor = cursors.at(-1) ?? null;
-  const page = useLoad(() => api.studies({ ...query, limit: PAGE, cursor }), [
+  const page = useLoad(() => api.studies({ ...query, ...(me.value?.blind && { label: "" }), limit: PAGE, cursor }), [
     JSON.stringify(query), cursor, me.value?.blind,
   ]);
   useReloads(page.reload);
@@ -71,7 +71,7 @@ export function WorklistPage() {
           options={[["newest", t("sort.newest")], ["priority", t("sort.priority")]]}
           change={(sort) => change({ sort })}
         />
-        <Choice
+        {!me.value?.blind && <Choice
           label={t("worklist.finding")}
           value={query.label ?? ""}
           options={[
@@ -81,7 +81,7 @@ export function WorklistPage() {
             ),
           ]}
           change={(label) => change({ label })}
-        />
+        />}
         <Choice
           label={t("worklist.reviewed")}
           value={query.reviewed ?? ""}

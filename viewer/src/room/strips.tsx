@@ -69,8 +69,8 @@ function Other(props: {
       >
         <img src={api.thumbnail(film.film_id)} alt="" width="56" height="56" loading="lazy" />
         <span>
-          {when ?? film.view ?? film.name}
-          <small>{film.name}</small>
+          {film.name}
+          <small>{[when, film.view, t(`status.${film.status}`)].filter(Boolean).join(" · ")}</small>
         </span>
       </button>
     </li>

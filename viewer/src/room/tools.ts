@@ -56,8 +56,12 @@ async function start(): Promise<void> {
   ]) {
     addTool(tool);
   }
-  annotation.config.style.setDefaultToolStyles({
+  const style = annotation.config.style;
+  const known = style.getDefaultToolStyles();
+  style.setDefaultToolStyles({
+    ...known,
     global: {
+      ...known.global,
       color: "rgb(255, 220, 90)",
       colorHighlighted: "rgb(255, 255, 255)",
       colorSelected: "rgb(255, 255, 255)",

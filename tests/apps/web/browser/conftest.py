@@ -36,7 +36,7 @@ ARGS = [
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
 ]
-PATIENCE_MS = 120_000
+PATIENCE_MS = 45_000
 """A busy machine with two cores draws slowly; a browser that hangs still ends the test."""
 
 
@@ -151,4 +151,4 @@ FRAMES = """() => new Promise((done) => {
     left ? requestAnimationFrame(() => frames(left - 1, then)) : setTimeout(then, 150);
   frames(2, () => frames(3, done));
 })"""
-"""Frames with a pause between: the page works off a key, then cornerstone draws, then the overlays."""
+"""Frames with a pause between: the page takes the key, cornerstone draws, then the overlays."""

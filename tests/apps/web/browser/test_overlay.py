@@ -1,8 +1,8 @@
 """Overlays sit on the anatomy to the pixel, under any zoom, rotation and flip.
 
-The phantom has two bright squares; the stand-in lays a heatmap on the first and a box on the second.
-Where the squares are is read back from the canvas that the film is drawn on, where the overlays are
-from the canvas above it.
+The phantom has two bright squares; the stand-in lays a heatmap on the first, a box on the second.
+Where the squares are is read back from the canvas that the film is drawn on, where the overlays
+are from the canvas above it.
 """
 
 from __future__ import annotations
@@ -103,5 +103,5 @@ def extent(mask: Mask) -> tuple[float, ...]:
 def distance(one: tuple[float, ...], other: tuple[float, ...], shape: tuple[int, ...]) -> float:
     """The largest distance of two sides, in pixels of the screen; sides beyond it do not count."""
     ends = (0, shape[0], 0, shape[1])
-    inside = [i for i in range(4) if 2 < abs(other[i] - ends[i]) and 2 < abs(one[i] - ends[i])]
+    inside = [i for i in range(4) if min(abs(other[i] - ends[i]), abs(one[i] - ends[i])) > 2]
     return max((abs(one[i] - other[i]) for i in inside), default=0.0)

@@ -11,7 +11,9 @@ import pytest
 
 from hilum.serve.samples import ROOT as SAMPLES
 
-from .conftest import look, open_film, settled
+from .conftest import PATIENCE_MS, look, open_film, settled
+
+expect = pytest.importorskip("playwright.sync_api").expect
 
 NOTICE = "Research use only; not a medical device."
 
@@ -126,7 +128,7 @@ def test_verdict_by_keyboard_with_a_mark(stand_in: str, page: Any) -> None:
     assert kept[0]["verdict"] == "disagree"
     assert kept[0]["corrected_label"] == "atelectasis"
     (left, top), (right, bottom) = kept[0]["marks"][0]["points"]
-    # the film of 1024 x 1000 fits by its height: what was drawn is 100 pixels of the screen each way
+    # the film of 1024 x 1000 fits by its height: the mark is 100 pixels of the screen each way
     scale = box["height"] / 1000
     assert (right - left) * scale == pytest.approx(100, abs=3)
     assert (bottom - top) * scale == pytest.approx(100, abs=3)
@@ -142,7 +144,7 @@ def test_blind_first_read_hides_the_machine(stand_in: str, page: Any) -> None:
     assert "%" not in page.locator(".right").inner_text()
     assert not page.get_by_role("switch", name="Heatmap").count()
     for group in page.locator("fieldset.calls").all():
-        group.get_by_text("Absent").click()
+        group.get_by_role("radio", name="Absent").check()
     page.get_by_role("button", name="Save and show the machine's reading").click()
     page.get_by_text("64 %").first.wait_for()
     assert page.locator(".past .tag.blind").count() == 2
@@ -158,7 +160,7 @@ def test_report_is_prefilled_edited_and_kept(stand_in: str, page: Any) -> None:
         findings.fill(text)
         page.get_by_role("button", name="Save a version").click()
         page.get_by_text(f"Version {version} saved.").wait_for()
-    assert page.locator(".versions li").count() == 2
+    expect(page.locator(".versions li")).to_have_count(2, timeout=PATIENCE_MS)
     assert page.get_by_role("link", name="PDF").first.get_attribute("href").endswith("-2.pdf")
 
 
@@ -172,8 +174,7 @@ def test_search_filter_and_keys_of_the_worklist(stand_in: str, page: Any) -> Non
     ).nth(1).get_attribute("data-film")
     page.keyboard.press("/")
     page.keyboard.type("P-18")
-    page.get_by_text("1–1 / 1").wait_for()
-    assert page.locator(".studies tbody tr").count() == 1
+    expect(page.locator(".studies tbody tr")).to_have_count(1, timeout=PATIENCE_MS)
     page.get_by_role("searchbox").fill("")
     page.get_by_role("button", name="Refused").click()
     page.get_by_text("a lateral film").wait_for()
@@ -192,7 +193,7 @@ def test_dropped_files_have_progress_and_reasons(stand_in: str, page: Any, tmp_p
     page.locator("input[type=file]").set_input_files([str(film) for film in films])
     panel = page.locator(".uploads")
     panel.get_by_text("not accepted").wait_for()
-    page.wait_for_function("document.querySelectorAll('.upload-accepted').length === 2")
+    expect(panel.locator(".upload-accepted")).to_have_count(2, timeout=PATIENCE_MS)
     assert "expected a film" in panel.inner_text()
     page.get_by_role("link", name="lateral.png").first.wait_for()
 
