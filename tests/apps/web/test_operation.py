@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+import time
 
 import pytest
 
 from hilum.apps.store.tables import Person
 from hilum.apps.web import stream
-from hilum.apps.web.monitoring import psi
+from hilum.apps.web.monitoring import drift, psi, validation_shares
+from hilum.apps.web.settings import Monitoring, Settings
+from hilum.bundle.folder import DEFAULT_BUNDLE
+from hilum.core.labels import Label
 from hilum.judge import site
 
 API = "/api/v1"
@@ -96,6 +101,39 @@ def test_monitoring(station, make_film, tmp_path):
     assert found["scores"]["psi"] is None
     assert found["scores"]["note"]
     assert sum(found["scores"]["site"]) == pytest.approx(1)
+
+
+def test_scores_are_compared_with_the_bundles_own_evaluation(make_station, make_film):
+    shares = validation_shares(DEFAULT_BUNDLE, Label.COVID_19)
+    assert len(shares) == 10
+    assert sum(shares) == pytest.approx(1)
+    assert validation_shares(DEFAULT_BUNDLE, Label.MASS) is None
+    station = make_station(Settings(monitoring=Monitoring(least_films=5)), bundle=DEFAULT_BUNDLE)
+    alike = [(place + 0.5) / 10 for place, s in enumerate(shares) for _ in range(round(200 * s))]
+    assert drift(station.service, Label.COVID_19, alike)["alarm"] is False
+    away = drift(station.service, Label.COVID_19, [0.99] * 20)
+    assert away["alarm"] is True
+    assert away["psi"] > away["limit"]
+    few = drift(station.service, Label.COVID_19, [0.99] * 4)
+    assert (few["psi"], few["alarm"]) == (None, False)
+
+
+def test_a_film_that_never_ends_ends_its_worker(station, make_film, monkeypatch):
+    station.send(make_film(1))
+    ended = []
+    monkeypatch.setattr("hilum.apps.web.worker.os._exit", ended.append)
+    monkeypatch.setattr("hilum.apps.web.worker.RENEW_S", 0.01)
+    monkeypatch.setattr("hilum.apps.web.worker.FILM_LIMIT_S", 0.02)
+    station.read()
+    worker = station.worker
+    worker._began = time.monotonic() - 1
+    holding = threading.Thread(target=worker._hold)
+    holding.start()
+    while not ended:
+        time.sleep(0.01)
+    worker._stop.set()
+    holding.join()
+    assert ended[0] == 1
 
 
 def test_psi_is_its_formula_and_survives_empty_bins():
