@@ -181,8 +181,8 @@ def add_samples(service: Service) -> None:
         intake.take(Part(sample.file, BytesIO(sample.path.read_bytes())))
 
 
-VIRTUAL_PATIENT = "VIRTUAL"
-"""Patient id of the built-in pictures."""
+VIRTUAL_PATIENT = "HILUM-SAMPLE-1"
+"""Patient id of the built-in pictures: that of the built-in DICOM film."""
 
 
 class _Server(uvicorn.Server):
