@@ -123,10 +123,10 @@ def _session(app: FastAPI, world: World) -> None:
 def _films(app: FastAPI, world: World) -> None:
     @app.post(f"{BASE}/films", status_code=201)
     async def upload(request: Request) -> Any:
-        form = await request.form()
         taken: dict[str, list[Any]] = {"accepted": [], "rejected": []}
-        for file in form.getlist("files"):
-            world.accept(file.filename, await file.read(), taken)  # type: ignore[union-attr]
+        async with request.form() as form:
+            for file in form.getlist("files"):
+                world.accept(file.filename, await file.read(), taken)  # type: ignore[union-attr]
         if not taken["accepted"]:
             first = taken["rejected"][0]
             return problem(first["status"], first["code"], first["detail"], **taken)

@@ -58,7 +58,8 @@ async function send(path: string, init: RequestInit = {}): Promise<Response> {
   }
   if (answer.ok) return answer;
   const problem = problemOf(answer.status, await answer.text());
-  if (problem.code === "not-signed-in") session.lost(problem);
+  // a wrong password is no lost session: the sign-in page says it itself
+  if (problem.code === "not-signed-in" && path !== "login") session.lost(problem);
   throw new ApiError(problem);
 }
 

@@ -11,7 +11,7 @@ export const signIn = signal<SignIn | null>(null);
 export const startError = signal<ApiError | null>(null);
 
 session.lost = (problem) => {
-  signIn.value = problem.sign_in ?? { password: true, oidc: null, link: false };
+  signIn.value = { password: true, oidc: null, link: false, ...problem.sign_in };
   me.value = null;
 };
 

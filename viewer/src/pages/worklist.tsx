@@ -27,7 +27,7 @@ export function WorklistPage() {
   useReloads(page.reload);
 
   const change = (changes: StudyQuery) => {
-    kept = { ...query, ...changes };
+    kept = { ...kept, ...changes }; // not of `query`: a search that was waiting may be older
     setQuery(kept);
     setCursors([]);
   };

@@ -1,0 +1,118 @@
+"""Every page in both themes and sizes: axe-core finds nothing, nothing is cut, nothing overlaps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .conftest import FRAMES, ROOT
+
+AXE = ROOT / "viewer" / "node_modules" / "axe-core" / "axe.min.js"
+PAGES = ("", "agreement", "monitoring", "calibration", "users", "log", "nowhere")
+FILMS = ("frontal-opacities", "lateral", "damaged", "waiting", "uncalibrated")
+SIZES = ((1366, 768), (2560, 1440))
+CUT = """() => {
+  const said = (each) => `${each.tagName} ${each.className}: ${each.textContent.slice(0, 40)}`;
+  const texts = "button, a, th, td, dt, dd, h1, h2, h3, p, .tag, label";
+  const cut = [...document.querySelectorAll(texts)]
+    .filter((each) => each.clientWidth && !each.closest(".unseen, .skip"))
+    .filter((each) => each.scrollWidth > each.clientWidth + 1)
+    .filter((each) => getComputedStyle(each).overflowX === "hidden")
+    .map(said);
+  const page = document.documentElement;
+  const wide = page.scrollWidth > innerWidth ? ["the page scrolls sideways"] : [];
+  const bar = [".bar > *", ".bar nav > *", ".bar-end > *"].map((which) =>
+    [...document.querySelectorAll(which)].map((each) => each.getBoundingClientRect()));
+  const over = bar.some((row) =>
+    row.some((one, place) => place && one.left < row[place - 1].right - 1));
+  return [...cut, ...wide, ...(over ? ["the bar overlaps"] : [])];
+}"""
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pages_are_whole_and_accessible(
+    stand_in: str, page: Any, theme: str, language: str
+) -> None:
+    start(page, stand_in, theme, language)
+    for where in [*(f"#/{name}" for name in PAGES), *films(page, stand_in)]:
+        page.goto("about:blank")
+        page.goto(f"{stand_in}/?cpu{where}")
+        page.locator("main h1").first.wait_for(state="attached")
+        if "/film/" in where:
+            page.locator(".headline").first.wait_for()
+        judge(page, where)
+
+
+def test_panels_and_dialogs_are_accessible(stand_in: str, page: Any) -> None:
+    start(page, stand_in, "dark", "en")
+    page.goto(f"{stand_in}/?cpu{films(page, stand_in)[0]}")
+    page.locator(".headline").first.wait_for()
+    page.get_by_role("tab", name="Report").click()
+    page.get_by_role("textbox", name="Findings").wait_for()
+    judge(page, "report")
+    page.get_by_role("tab", name="Film").click()
+    page.get_by_text("Size, pixels").wait_for()
+    judge(page, "film")
+    page.locator("body").evaluate("body => document.activeElement.blur()")
+    page.keyboard.press("?")
+    page.get_by_role("dialog").wait_for()
+    judge(page, "help")
+
+
+def test_sign_in_page_is_accessible(locked: str, page: Any) -> None:
+    for theme in ("light", "dark"):
+        start(page, locked, theme, "en")
+        page.get_by_role("button", name="Sign in").wait_for()
+        judge(page, f"sign-in {theme}")
+
+
+def test_every_control_of_the_room_can_be_reached_by_tab(stand_in: str, page: Any) -> None:
+    start(page, stand_in, "light", "en")
+    page.goto(f"{stand_in}/?cpu{films(page, stand_in)[0]}")
+    page.locator(".headline").first.wait_for()
+    page.evaluate(FRAMES)
+    reached = set()
+    for _ in range(90):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                "() => document.activeElement.ariaLabel || document.activeElement.textContent"
+            )
+        )
+    for name in ("Window", "Invert", "Length", "Verdict", "Opacity: Lungs"):
+        assert name in reached, sorted(str(each) for each in reached)
+
+
+def start(page: Any, address: str, theme: str, language: str) -> None:
+    page.goto(f"{address}/icon.svg")
+    page.evaluate(
+        "([theme, language]) => {localStorage['hilum-theme'] = theme;"
+        " localStorage['hilum-language'] = language;}",
+        [theme, language],
+    )
+    page.goto(f"{address}/")
+
+
+def films(page: Any, address: str) -> list[str]:
+    items = page.request.get(f"{address}/api/v1/studies").json()["items"]
+    by_name = {item["name"].split(".")[0]: item["film_id"] for item in items}
+    return [f"#/film/{by_name[name]}" for name in FILMS]
+
+
+def judge(page: Any, where: str) -> None:
+    """Nothing is cut at either size, and axe-core has nothing to say."""
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        page.evaluate(FRAMES)
+        assert not page.evaluate(CUT), (where, width)
+    if not AXE.is_file():
+        pytest.skip("no axe-core: run npm ci in viewer/")
+    page.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    said = [
+        (each["id"], [node["html"][:160] for node in each["nodes"]][:4])
+        for each in found["violations"]
+    ]
+    assert not said, (where, said)
