@@ -2,9 +2,10 @@
 import { effect } from "@preact/signals";
 import { render, type ComponentType } from "preact";
 import { lazy, Suspense } from "preact/compat";
+import { useErrorBoundary } from "preact/hooks";
 import { connect, disconnect } from "./core/events";
 import { t } from "./core/i18n";
-import { may, me, paint, route, signIn, startError, whoAmI } from "./core/store";
+import { asApiError, may, me, paint, route, signIn, startError, whoAmI } from "./core/store";
 import type { Role } from "./core/types";
 import { ErrorPage } from "./pages/error";
 import { LoginPage } from "./pages/login";
@@ -51,10 +52,23 @@ function Current() {
   const entry = PAGES[name];
   if (!entry) return <ErrorPage kind="not-found" />;
   if (!may(entry.needs)) return <ErrorPage kind="not-allowed" />;
-  const { page: Chosen } = entry;
+  return <Guarded key={name} page={entry.page} />;
+}
+
+/** A page that fails says so, and leaves the bar and the notice standing. */
+function Guarded({ page: Chosen }: { page: ComponentType }) {
+  const [failed, again] = useErrorBoundary();
+  if (failed) {
+    return (
+      <main class="page" id="main" tabIndex={-1}>
+        <h1>{t("error.title")}</h1>
+        <Trouble error={asApiError(failed)} again={again} />
+      </main>
+    );
+  }
   return (
     <Suspense fallback={<Loading />}>
-      <Chosen key={name} />
+      <Chosen />
     </Suspense>
   );
 }
