@@ -26,7 +26,7 @@ def to_coco(
     cases: pd.DataFrame,
     labels: Sequence[str] = (Label.LUNG_OPACITY.value,),
     *,
-    size_of: Callable[[Path], tuple[int, int]] = image_size,
+    size_of: Callable[[Path], tuple[int, int]] | None = None,
 ) -> Coco:
     """Return the boxes of some labels.
 
@@ -37,7 +37,7 @@ def to_coco(
     Args:
         cases: a cases table.
         labels: names of boxes; they become the categories, counted from 1.
-        size_of: from a file to (width, height) in pixels.
+        size_of: from a file to (width, height) in pixels; None reads the header.
 
     Raises:
         CohortError: no film has such a box, or a film cannot be opened.
@@ -47,7 +47,7 @@ def to_coco(
     for number, (case_id, path, boxes) in enumerate(
         zip(kept["case_id"], kept["path"], kept["boxes"], strict=True), start=1
     ):
-        width, height = size_of(Path(path))
+        width, height = (size_of or _size)(Path(path))
         image = {"id": number, "file_name": path, "case_id": case_id}
         images.append(image | {"width": width, "height": height})
         for box in (box for box in _boxes(boxes) if box["label"] in labels):
@@ -86,6 +86,43 @@ def from_coco(coco: Mapping[str, Any], where: str = "COCO") -> dict[str, list[di
         raise CohortError(
             f"{where}: not COCO detection JSON: {type(error).__name__} {error}",
             hint="expected images, categories, and annotations with image_id, category_id, bbox",
+        ) from None
+    return found
+
+
+def detections_of(
+    results: Sequence[Mapping[str, Any]], coco: Mapping[str, Any] | None, where: str = "COCO"
+) -> dict[str, tuple[list[list[float]], list[float]]]:
+    """Return what a detector found, by case.
+
+    Args:
+        results: COCO results: [{"image_id", "bbox", "score"}, ...].
+        coco: in whose images ``image_id`` counts; None: each result has a ``case_id``, or its
+            ``image_id`` is one.
+        where: what to call the results in an error.
+
+    Returns:
+        case_id -> (boxes x, y, width, height in pixels of the film; their scores).
+
+    Raises:
+        CohortError: a part is missing, or an image that ``coco`` does not have.
+    """
+    found: dict[str, tuple[list[list[float]], list[float]]] = {}
+    try:
+        names = coco and {
+            each["id"]: str(each.get("case_id", each["file_name"])) for each in coco["images"]
+        }
+        for each in results:
+            number = each["image_id"]
+            case = names[number] if names else str(each.get("case_id", number))
+            x, y, width, height = (float(side) for side in each["bbox"])
+            boxes, scores = found.setdefault(case, ([], []))
+            boxes.append([x, y, width, height])
+            scores.append(float(each["score"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CohortError(
+            f"{where}: not COCO results: {type(error).__name__} {error}",
+            hint="expected a list of objects with image_id, bbox and score",
         ) from None
     return found
 
@@ -177,6 +214,15 @@ def _annotation(
         "area": box["width"] * box["height"],
         "iscrowd": 0,
     }
+
+
+def _size(path: Path) -> tuple[int, int]:
+    if path.suffix.lower() not in (".dcm", ".dicom"):
+        return image_size(path)
+    import pydicom
+
+    header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
+    return int(header.Columns), int(header.Rows)
 
 
 def _boxes(text: str) -> list[dict[str, Any]]:
