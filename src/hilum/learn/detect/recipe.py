@@ -65,7 +65,7 @@ class DetectorFit(Config):
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
-    epochs: Count = 30
+    epochs: Count = 20
     batch_size: Count = 8
     learning_rate: Positive = 4e-4
     backbone_rate: Share = 0.25

@@ -20,11 +20,11 @@ import torch
 from hilum.core.errors import CohortError
 from hilum.core.estimate import Estimate
 from hilum.core.files import write_text
-from hilum.data.coco import Coco, boxes_in, to_coco, write_coco
+from hilum.data.coco import Coco, boxed, boxes_in, to_coco, write_coco
 from hilum.data.table import write_cases
 from hilum.judge.detection import FilmBoxes, estimate_detection
 from hilum.learn.detect.export import export_detector
-from hilum.learn.detect.films import Boxed, gather_boxed, open_boxed
+from hilum.learn.detect.films import Boxed, divide, gather_boxed, open_boxed
 from hilum.learn.detect.fit import Fitted, fit_detector, predict
 from hilum.learn.detect.recipe import DetectorRecipe
 from hilum.learn.environment import describe_environment
@@ -66,7 +66,7 @@ def train_detector(
         recipe: the whole run.
         out: the run folder.
         root: where the collections of the recipe lie.
-        cases: a cases table with ``fold`` to take instead of the collections.
+        cases: a cases table to take instead of the collections; without ``fold`` it is divided.
         weights: where each detector starts: a folder or a name on the hub; None for the network
             of the recipe.
         command: stored in ``scores.json``; must name no folder.
@@ -86,8 +86,10 @@ def train_detector(
             hint="name their folder with --data or HILUM_DATA",
         )
     claim(out, recipe, resume=resume)
-    if cases is None and root is not None:
-        cases = gather_boxed(recipe, root, progress=progress)
+    if cases is None:
+        cases = gather_boxed(recipe, Path(root or ""), progress=progress)
+    elif "fold" not in cases:
+        cases = divide(boxed(cases, recipe.data.label.value), recipe, progress=progress)
     coco = to_coco(cases, [recipe.data.label.value])
     write_coco(coco, out / COCO)
     films = open_boxed(cases, coco, recipe.preprocess, out, progress=progress)
@@ -154,10 +156,10 @@ def _score(found: dict[str, list[dict[str, Any]]], films: Boxed, label: str) -> 
 
 
 def _in_words(films: Boxed) -> str:
-    boxed = sum(len(each) > 0 for each in films.boxes)
+    drawn = sum(len(each) > 0 for each in films.boxes)
     count = sum(len(each) for each in films.boxes)
     folds = films.cases["fold"].nunique()
-    return f"{len(films.cases)} films, {boxed} of them with {count} boxes; {folds} folds"
+    return f"{len(films.cases)} films, {drawn} of them with {count} boxes; {folds} folds"
 
 
 def _losses(fitted: Fitted) -> str:
