@@ -18,6 +18,7 @@ from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Status
 from hilum.core.refusal import Refusal
 from hilum.image.lungs import Lungs
+from hilum.image.opacities import Opacities
 from hilum.image.open import open_radiograph
 from hilum.image.preprocess import Preprocess
 from hilum.serve.gate import admit
@@ -39,6 +40,7 @@ class Film:
         inputs: float32 (C, S, S) for the network; None unless ``status`` is ``read``.
         radiograph: the opened film, if it was asked for.
         lungs: of the film, where a lung network saw it.
+        opacities: in those lungs, where they were asked for.
         reason, hint: why it was not read, without the path; "" otherwise.
         refusal: of the gate; None if it let the film pass.
         forced: the network may see it although the gate refused it.
@@ -51,6 +53,7 @@ class Film:
     inputs: NDArray[np.float32] | None = None
     radiograph: Radiograph | None = None
     lungs: Lungs | None = None
+    opacities: Opacities | None = None
     reason: str = ""
     hint: str = ""
     refusal: Refusal | None = None

@@ -11,7 +11,7 @@ crash and never a probability. Research use only; not a medical device.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
@@ -30,6 +30,7 @@ from hilum.core.labels import Label
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Finding, Reading, Status
 from hilum.image.lungs import Lungs
+from hilum.image.opacities import Opacities
 from hilum.serve.attribution import in_lung_share
 from hilum.serve.details import Detailer
 from hilum.serve.film import Film, open_film
@@ -50,12 +51,14 @@ class Examined:
         radiograph: the film, if it was opened and asked for.
         evidence: float32 (L, h, w), the exact evidence maps, if the network has them.
         lungs: of the film, whether it was read or refused, if it got as far as the lung network.
+        opacities: in those lungs, if details were asked for and the bundle has a network for it.
     """
 
     reading: Reading
     radiograph: Radiograph | None = None
     evidence: Evidence | None = None
     lungs: Lungs | None = None
+    opacities: Opacities | None = None
 
 
 class _Asked(NamedTuple):
@@ -268,15 +271,23 @@ class Reader:
         return self.preprocess.to_film(evidence[place], shape, lungs)
 
     def _check(self, asked: _Asked) -> None:
-        """Raise ``ConfigError`` before the first film is opened, not after it."""
+        """Raise before the first film is opened, not after it; load what details need once."""
         choose_points(self.bundle.manifest, asked.operating_point)
         check_prevalence(self.bundle.manifest, asked.prevalence)
+        if asked.details:
+            _ = self.details
 
     def _open(self, path: str | Path, asked: _Asked) -> Film:
         keep = asked.keep or asked.details
-        return open_film(
+        film = open_film(
             path, self.preprocess, self.segmenter, self.gate, keep=keep, force=asked.force
         )
+        if not asked.details or film.inputs is None or film.radiograph is None:
+            return film
+        started = perf_counter()
+        found = self.details.opacities(film.radiograph, film.lungs)
+        elapsed_ms = film.elapsed_ms + (perf_counter() - started) * 1000
+        return replace(film, opacities=found, elapsed_ms=elapsed_ms)
 
     def _examine(self, films: list[Film], asked: _Asked) -> list[Examined]:
         """Judge opened films in one inference; keep their order."""
@@ -303,7 +314,7 @@ class Reader:
         reading = reading.model_copy(
             update={"details": details, "elapsed_ms": round(elapsed_ms, 2)}
         )
-        return Examined(reading, radiograph, answer.evidence, film.lungs)
+        return Examined(reading, radiograph, answer.evidence, film.lungs, film.opacities)
 
     def _reading(self, film: Film, answer: Answer, asked: _Asked) -> Reading:
         findings = findings_of(
