@@ -26,6 +26,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "split": ("split", ONE_MODEL),
     "train": ("train", ONE_MODEL),
     "train-opacities": ("train_opacities", ONE_MODEL),
+    "train-detector": ("train_detector", ONE_MODEL),
+    "boxes": ("boxes", ONE_MODEL),
     "compare": ("compare", ONE_MODEL),
     "evaluate": ("evaluate", ONE_MODEL),
     "calibrate": ("calibrate", ONE_MODEL),
