@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from hilum.bundle.manifest import MODEL
 from hilum.bundle.onnx import cores
 from hilum.bundle.opacities import OPACITIES, OpacitySegmenter
-from hilum.bundle.severity import SeverityModel, SeverityModels, shorten
+from hilum.bundle.severity import SeverityModel, shorten
 from hilum.core.details import Scale
 from hilum.core.files import sha256_of
 from hilum.image.severity import Numbers, severity_features
-from hilum.judge.severity import LinearMap
+from hilum.judge.ridge import LinearMap
 from hilum.serve.film import Film, open_film
 from hilum.serve.prefetch import prefetch
 from hilum.serve.reader import Reader
@@ -139,9 +139,3 @@ def networks_of(reader: Reader, opacities: OpacitySegmenter | None) -> dict[str,
     if opacities is not None:
         sums[OPACITIES] = opacities.checksum
     return sums
-
-
-def check_networks(models: SeverityModels, found: Mapping[str, str]) -> str:
-    """Return in words which network differs from those that the models were fitted for, or ""."""
-    wrong = [name for name, sha in models.made_for.items() if found.get(name, sha) != sha]
-    return f"made for another {', '.join(wrong)}" if wrong else ""

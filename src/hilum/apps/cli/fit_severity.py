@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from hilum.core.errors import BundleError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from hilum.bundle.opacities import OpacitySegmenter
     from hilum.bundle.severity import SeverityModels
     from hilum.judge.severity import SeveritySettings
-    from hilum.judge.severity_study import Films, Study
+    from hilum.judge.severity_study import Films, Step, Study
     from hilum.serve.reader import Reader
     from hilum.serve.severity import Gathered
 
@@ -41,6 +43,7 @@ def fit_severity(
     normals: Annotated[
         int, typer.Option(min=0, help="Normal films of each collection, at most.")
     ] = 100,
+    folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation by patient.")] = 10,
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of patients.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the tables as JSON.")] = False,
@@ -52,9 +55,9 @@ def fit_severity(
     extents of opacities, cross-validated by patient, beside how far two readers
     agree on the same films. Films without a finding stand for 0. Writes
     severity.json for the bundle, estimates.csv (one row a film, cross-fitted)
-    and four tables: severity.csv, severity-readers.csv, severity-normals.csv
-    and severity-elsewhere.csv. Needs scores of at least 20 patients for each
-    scale.
+    tables.md, and the tables severity.csv, severity-readers.csv, severity-normals.csv,
+    severity-zones.csv and severity-elsewhere.csv. Needs scores of at least 20
+    patients for each scale.
 
     [bold]Example:[/bold] hilum fit-severity default cases.csv -o out/severity
     """
@@ -65,10 +68,11 @@ def fit_severity(
     from hilum.data.table import read_cases
     from hilum.judge.severity import SeveritySettings
     from hilum.judge.severity_study import study
+    from hilum.judge.severity_tables import tables_of
     from hilum.serve.reader import load_bundle
     from hilum.serve.severity import gather_features
 
-    settings = SeveritySettings(bootstrap=bootstrap, seed=seed)
+    settings = SeveritySettings(folds=folds, bootstrap=bootstrap, seed=seed)
     reader = load_bundle(bundle, threads=1)
     segmenter = open_opacities(opacities or reader.bundle.root)
     chosen = _choose(read_cases(cases), normals, seed)
@@ -76,13 +80,14 @@ def fit_severity(
     gathered = gather_features(reader, paths, segmenter)
     films = _films(chosen, gathered, reader, segmenter)
     found = study(films, settings, _watched)
-    models = _pack(found, reader, segmenter, settings, gathered)
-    _write(out, models, found, films)
+    tables = tables_of(found, settings)
+    models = _pack(found, tables["figures"], reader, segmenter, settings, gathered)
+    _write(out, models, found, tables)
     if as_json:
-        tables = {name: _rows(table) for name, table in found.tables.items()}
-        typer.echo(json.dumps(tables | {"not_read": gathered.not_read}, indent=2, allow_nan=False))
+        said = {name: _rows(table) for name, table in tables.items()}
+        typer.echo(json.dumps(said | {"not_read": gathered.not_read}, indent=2, allow_nan=False))
     else:
-        _say(found, gathered, out)
+        _say(tables, gathered, out)
 
 
 def _choose(cases: pd.DataFrame, normals: int, seed: int) -> pd.DataFrame:
@@ -95,7 +100,7 @@ def _choose(cases: pd.DataFrame, normals: int, seed: int) -> pd.DataFrame:
     cases = cases.reindex(columns=[*cases.columns, *set(LABEL_COLUMNS) - set(cases.columns)])
     scored = (cases["scores"] != "").to_numpy()
     opaque = cases["lung-opacity"].astype("float64").where(~scored)
-    clear = (cases["no-finding"] == 1) & (cases["covid-19"] != 1) & opaque.isna() & ~scored
+    clear = (cases["no-finding"] == 1) & (cases["covid-19"] == 0) & opaque.isna() & ~scored
     picked = [
         part.sample(min(normals, len(part)), random_state=seed)
         for _, part in cases[clear.to_numpy()].groupby("cohort")
@@ -122,16 +127,22 @@ def _films(
     reader: Reader,
     segmenter: OpacitySegmenter | None,
 ) -> Films:
-    from hilum.judge.severity_study import SETS, Films, scores_of
+    from hilum.judge.severity_study import NEVER_TRAINED, SETS, Films, scores_of
 
-    names = list(SETS["all" if segmenter else "all but extents"])
-    ids, blocks = gathered.blocks(names)
+    names = SETS["all" if segmenter else "all but extents"]
+    had = set[str]().union(*gathered.features.values())
+    if lacking := [name for name in names if name not in had]:
+        raise BundleError(
+            f"{reader.bundle.identity}: no film has features of group '{lacking[0]}'",
+            hint="the network needs an output 'embedding', and films lungs; 'hilum doctor' tells",
+        )
+    ids, blocks = gathered.blocks(list(names))
     table = chosen.set_index("case_id", drop=False).loc[ids].reset_index(drop=True)
-    marks = {"classifier never trained on": ~table["case_id"].isin(_trained_on(reader))}
+    marks = {NEVER_TRAINED["classifier"]: ~table["case_id"].isin(_trained_on(reader))}
     if segmenter:
         learned = _learned_from(segmenter)
         unseen = ~table["case_id"].isin(learned) if learned else table["lesion_masks"] == ""
-        marks["opacity network never trained on"] = unseen
+        marks[NEVER_TRAINED["opacities"]] = unseen
     return Films(table.assign(**marks), scores_of(table), blocks)
 
 
@@ -154,6 +165,7 @@ def _learned_from(segmenter: OpacitySegmenter) -> set[str]:
 
 def _pack(
     found: Study,
+    figures: pd.DataFrame,
     reader: Reader,
     segmenter: OpacitySegmenter | None,
     settings: SeveritySettings,
@@ -185,7 +197,6 @@ def _pack(
                     fitted_on=f"{words}; {int(question.normal.sum())} normal films as 0",
                 )
                 models.append(model)
-    figures = found.tables["figures"]
     kept = figures[figures["score"].isin(list(Scale)) & (figures["films"] == "all")]
     return SeverityModels(
         models=tuple(models),
@@ -201,16 +212,20 @@ def _pack(
     )
 
 
-def _write(out: Path, models: SeverityModels, found: Study, films: Films) -> None:
+def _write(
+    out: Path, models: SeverityModels, found: Study, tables: dict[str, pd.DataFrame]
+) -> None:
     from hilum.bundle.severity import SEVERITY
-    from hilum.core.files import atomic_path
+    from hilum.core.files import atomic_path, write_text
+    from hilum.judge.severity_markdown import markdown_of
 
     models.write(out / SEVERITY)
+    write_text(out / "tables.md", markdown_of(tables))
     estimates = found.estimates.round(3)
-    estimates.insert(0, "case_id", films.table["case_id"])
-    named = {"figures": "severity.csv"}
-    tables = {named.get(name, f"severity-{name}.csv"): each for name, each in found.tables.items()}
-    for name, table in {**tables, "estimates.csv": estimates}.items():
+    estimates.insert(0, "case_id", found.films.table["case_id"])
+    names = {name: f"severity-{name}.csv" for name in tables} | {"figures": "severity.csv"}
+    files = {names[name]: table for name, table in tables.items() if not table.empty}
+    for name, table in {**files, "estimates.csv": estimates}.items():
         with atomic_path(out / name) as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n")
 
@@ -221,14 +236,15 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _watched(steps: Iterable[Any]) -> Iterable[Any]:
+def _watched(steps: Sequence[Step]) -> Iterable[Step]:
     from tqdm import tqdm
 
     every_s = 0.5 if sys.stderr.isatty() else 10
-    return iter(tqdm(steps, unit="fit", delay=2, mininterval=every_s))
+    watched: Iterable[Step] = tqdm(steps, unit="fit", delay=2, mininterval=every_s)
+    return watched
 
 
-def _say(found: Study, gathered: Gathered, out: Path) -> None:
+def _say(tables: dict[str, pd.DataFrame], gathered: Gathered, out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -236,15 +252,17 @@ def _say(found: Study, gathered: Gathered, out: Path) -> None:
     from hilum.core.reading import RESEARCH_USE
 
     console = Console(highlight=False)
-    figures = found.tables["figures"]
+    figures = tables["figures"]
     for scale in Scale:
         table = Table("features", "MAE", "Spearman", "Pearson", "coverage", "n", title=scale.value)
         for row in _rows(figures[(figures["score"] == scale) & (figures["films"] == "all")]):
             cells = [_cell(row, name) for name in ("mae", "spearman", "pearson", "coverage")]
             table.add_row(row["features"], *cells, str(row["n"]))
         console.print(table)
-    readers = found.tables["readers"]
-    for row in _rows(readers[(readers["score"] == "brixia") & (readers["films"] == "all")]):
+    readers = tables["readers"]
+    for row in [] if readers.empty else _rows(readers):
+        if row["score"] != "brixia" or row["films"] != "all":
+            continue
         console.print(f"Brixia, {row['between']}: MAE {_cell(row, 'mae')}, ICC {_cell(row, 'icc')}")
     console.print(f"{len(gathered.not_read)} films were not read. Written: {out}", soft_wrap=True)
     console.print(f"{RESEARCH_SCORE.capitalize()}s. {RESEARCH_USE}", style="dim")
