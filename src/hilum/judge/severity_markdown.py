@@ -8,17 +8,21 @@ from typing import Any
 import pandas as pd
 
 from hilum.core.details import Scale
+from hilum.judge.severity_study import SHIPPED
+from hilum.judge.severity_tables import CONSTANT
 
 _MEASURES = {"mae": "MAE", "spearman": "Spearman", "pearson": "Pearson", "coverage": "coverage"}
 _READERS = {"mae": "MAE", "bias": "bias", "spearman": "Spearman", "kappa": "kappa", "icc": "ICC"}
 
 
 def markdown_of(tables: dict[str, pd.DataFrame]) -> str:
-    """Return all tables, each under a comment with its name."""
+    """Return the tables, each under a comment with its name; the CSV files hold every row."""
     figures, readers = tables["figures"], tables["readers"]
     parts = {}
     for where in dict.fromkeys(figures["films"]):
         rows = figures[figures["score"].isin(list(Scale)) & (figures["films"] == where)]
+        if where != "all":
+            rows = rows[rows["features"].isin([CONSTANT, *SHIPPED])]
         rows = rows.sort_values(
             "score", key=lambda each: each.map(list(Scale).index), kind="stable"
         )
@@ -35,7 +39,8 @@ def markdown_of(tables: dict[str, pd.DataFrame]) -> str:
     if not tables["normals"].empty:
         keys = ("score", "cohort", "features", "fit", "n")
         more = {"median": "median", "percentile_90": "90th percentile"}
-        parts["normals"] = _table(tables["normals"], keys, {"mean": "mean"} | more)
+        rows = tables["normals"][tables["normals"]["score"] == _shown(tables["normals"])]
+        parts["normals"] = _table(rows, keys, {"mean": "mean"} | more)
     if not tables["elsewhere"].empty:
         asked = ("score", "features", "fit", "view", "n", "opaque")
         measures = {
@@ -44,8 +49,14 @@ def markdown_of(tables: dict[str, pd.DataFrame]) -> str:
             "mean_clear": "mean, none",
             "spearman_box_area": "Spearman with box area",
         }
-        parts["elsewhere"] = _table(tables["elsewhere"], asked, measures)
+        rows = tables["elsewhere"][tables["elsewhere"]["score"] == _shown(tables["elsewhere"])]
+        parts["elsewhere"] = _table(rows, asked, measures)
     return "\n".join(f"<!-- {name} -->\n\n{text}" for name, text in parts.items())
+
+
+def _shown(rows: pd.DataFrame) -> str:
+    """Return the scale that stands for the others, which are alike: the last."""
+    return str(rows["score"].iloc[-1])
 
 
 def _table(rows: pd.DataFrame, keys: tuple[str, ...], measures: dict[str, str]) -> str:
