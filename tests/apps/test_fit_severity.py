@@ -14,10 +14,11 @@ import pytest
 from hilum.apps.cli.main import run
 from hilum.bundle.severity import open_severity
 from hilum.core.details import Scale
+from hilum.core.errors import BundleError
 from hilum.serve.film import open_film
 from hilum.serve.reader import load_bundle
 from hilum.serve.samples import ROOT
-from hilum.serve.severity import film_features, gather_features
+from hilum.serve.severity import HeldOut, film_features, gather_features
 
 PATIENTS = 26
 
@@ -115,6 +116,24 @@ def test_a_film_that_is_not_read_is_a_row_with_a_reason(tmp_path):
     assert set(found.features) == {"b"}
     assert set(found.not_read) == {"a"}
     assert found.not_read["a"]
+
+
+def test_held_out_opacities_replace_those_of_the_network(tmp_path):
+    cv2.imwrite(str(tmp_path / "film.png"), blend(0.5, 1))
+    reader = load_bundle(threads=1)
+    assert reader.segmenter is not None
+    size = reader.segmenter.preprocess.size
+    scores = np.ones((1, 2, size, size), np.float16)
+    np.savez(tmp_path / "out-of-fold.npz", case_id=np.array(["a"]), scores=scores)
+    films = {"a": tmp_path / "film.png", "b": tmp_path / "film.png"}
+    held_out = HeldOut(tmp_path / "out-of-fold.npz", (0.5, 0.5))
+    assert dict(held_out).keys() == {"a"}
+    found = gather_features(reader, films, None, held_out, progress=False)
+    np.testing.assert_allclose(found.features["a"]["extents"], 1)
+    assert "extents" not in found.features["b"]
+    (tmp_path / "other.npz").write_text("no array")
+    with pytest.raises(BundleError, match=r"other\.npz: cannot be read"):
+        HeldOut(tmp_path / "other.npz", (0.5, 0.5))
 
 
 def test_too_few_scores_and_a_network_without_embedding_are_refused(

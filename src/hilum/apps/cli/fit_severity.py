@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,6 +40,13 @@ def fit_severity(
         Path | None,
         typer.Option(help="Folder with opacities.onnx and .json. Default: that of the bundle."),
     ] = None,
+    out_of_fold: Annotated[
+        Path | None,
+        typer.Option(
+            help="out-of-fold.npz of 'hilum train-opacities': films that the network learned from "
+            "are taken from there. Default: beside opacities.onnx, if it is there."
+        ),
+    ] = None,
     normals: Annotated[
         int, typer.Option(min=0, help="Normal films of each collection, at most.")
     ] = 100,
@@ -74,20 +81,36 @@ def fit_severity(
 
     settings = SeveritySettings(folds=folds, bootstrap=bootstrap, seed=seed)
     reader = load_bundle(bundle, threads=1)
-    segmenter = open_opacities(opacities or reader.bundle.root)
+    folder = opacities or reader.bundle.root
+    segmenter = open_opacities(folder)
+    held_out = _held_out(out_of_fold, folder, segmenter)
     chosen = _choose(read_cases(cases), normals, seed)
     paths = {case: Path(path) for case, path in zip(chosen["case_id"], chosen["path"], strict=True)}
-    gathered = gather_features(reader, paths, segmenter)
-    films = _films(chosen, gathered, reader, segmenter)
+    gathered = gather_features(reader, paths, segmenter, held_out)
+    films = _films(chosen, gathered, reader, segmenter, held_out)
     found = study(films, settings, _watched)
     tables = tables_of(found, settings)
-    models = _pack(found, tables["figures"], reader, segmenter, settings, gathered)
+    out_of_fold_films = len(set(held_out) & set(gathered.features))
+    models = _pack(
+        found, tables["figures"], reader, segmenter, settings, gathered, out_of_fold_films
+    )
     _write(out, models, found, tables)
     if as_json:
         said = {name: _rows(table) for name, table in tables.items()}
         typer.echo(json.dumps(said | {"not_read": gathered.not_read}, indent=2, allow_nan=False))
     else:
         _say(tables, gathered, out)
+
+
+def _held_out(
+    named: Path | None, folder: Path, segmenter: OpacitySegmenter | None
+) -> Mapping[str, Any]:
+    from hilum.serve.severity import HeldOut
+
+    path = named or folder / "out-of-fold.npz"
+    if segmenter is None or not (named or path.is_file()):
+        return {}
+    return HeldOut(path, segmenter.spec.limits)
 
 
 def _choose(cases: pd.DataFrame, normals: int, seed: int) -> pd.DataFrame:
@@ -126,6 +149,7 @@ def _films(
     gathered: Gathered,
     reader: Reader,
     segmenter: OpacitySegmenter | None,
+    held_out: Mapping[str, Any],
 ) -> Films:
     from hilum.judge.severity_study import NEVER_TRAINED, SETS, Films, scores_of
 
@@ -142,6 +166,7 @@ def _films(
     if segmenter:
         learned = _learned_from(segmenter)
         unseen = ~table["case_id"].isin(learned) if learned else table["lesion_masks"] == ""
+        unseen |= table["case_id"].isin(list(held_out))
         marks[NEVER_TRAINED["opacities"]] = unseen
     return Films(table.assign(**marks), scores_of(table), blocks)
 
@@ -159,7 +184,7 @@ def _trained_on(reader: Reader) -> set[str]:
 
 def _learned_from(segmenter: OpacitySegmenter) -> set[str]:
     """Return the case_ids that ``opacities.json`` says the network learned from, if it does."""
-    named = segmenter.spec.made.get("films")
+    named = segmenter.spec.made.get("trained_on")
     return set(named) if isinstance(named, list) else set()
 
 
@@ -170,6 +195,7 @@ def _pack(
     segmenter: OpacitySegmenter | None,
     settings: SeveritySettings,
     gathered: Gathered,
+    held_out_films: int,
 ) -> SeverityModels:
     from importlib.metadata import version
 
@@ -207,6 +233,7 @@ def _pack(
             "bundle": reader.bundle.identity,
             "settings": settings.model_dump(mode="json"),
             "films_not_read": len(gathered.not_read),
+            "extents_out_of_fold": held_out_films,
         },
         measured={"cross-validated by patient": _rows(kept)},
     )
