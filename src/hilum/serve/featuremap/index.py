@@ -88,16 +88,17 @@ def fit_spaces(embedding: NDArray[np.float32]) -> dict[str, Space]:
     """
     from sklearn.decomposition import PCA
 
-    most = min(*embedding.shape, max(AXES))
+    most = max(1, min(len(embedding) - 1, embedding.shape[1], max(AXES)))
     fitted = PCA(most, svd_solver="full").fit(embedding.astype(np.float64))
     spread = np.maximum(np.sqrt(fitted.explained_variance_), 1e-9)[:, None]
     mean = fitted.mean_.astype(np.float32)
-    # Axes are scaled to the first one's spread, for float16; a direction does not change by it.
-    even = fitted.components_ * (spread[0] / spread)
     spaces: dict[str, Space] = {}
     for count in sorted({min(axes, most) for axes in AXES}):
-        spaces[named(count)] = mean, fitted.components_[:count].astype(np.float16)
-        spaces[f"{named(count)} evened"] = mean, even[:count].astype(np.float16)
+        axes = fitted.components_[:count]
+        spaces[named(count)] = mean, axes.astype(np.float16)
+        # At most 1, for float16; what all axes share does not change a direction.
+        scale = spread[count - 1] / spread[:count]
+        spaces[f"{named(count)} evened"] = mean, (axes * scale).astype(np.float16)
     return spaces
 
 
