@@ -8,7 +8,15 @@ from hilum.core.errors import MissingExtraError
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "evaluate": ("sklearn", "scipy", "matplotlib"),
-    "train": ("torch", "lightning", "monai", "onnx", "onnxscript", "efficientnet_lite_pytorch"),
+    "train": (
+        "torch",
+        "lightning",
+        "monai",
+        "captum",
+        "onnx",
+        "onnxscript",
+        "efficientnet_lite_pytorch",
+    ),
     "mlflow": ("mlflow", "sqlalchemy", "alembic"),
 }
 """Extra -> the modules that must be importable for it."""
