@@ -15,6 +15,11 @@ FRONTAL = ROOT / "frontal.png"
 LATERAL = ROOT / "lateral.png"
 
 
+def _pixels(path: str | Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
 def _lines(text: str) -> list[dict]:
     return [json.loads(line) for line in text.splitlines()]
 
@@ -27,10 +32,10 @@ def test_one_film_by_the_default_method(tmp_path: Path, capsys: pytest.CaptureFi
     assert found["label"] == "covid-19"
     assert found["notice"].startswith("Research use only")
     assert 0 < found["in_lung_share"] <= 1
-    height, width = np.asarray(Image.open(FRONTAL)).shape[:2]
+    height, width = _pixels(FRONTAL).shape[:2]
     assert 0 < found["peak"][0] < width
     assert 0 < found["peak"][1] < height
-    assert Image.open(found["picture"]).mode == "RGB"
+    assert _pixels(found["picture"]).ndim == 3
     heat = np.load(found["values"])
     assert (heat.dtype, heat.shape) == (np.float16, (height, width))
     assert np.isnan(heat).any()  # beyond the lung field the network did not look

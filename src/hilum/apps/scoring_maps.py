@@ -64,10 +64,10 @@ class ScoreSettings(Config):
     """
 
     side: int = 256
-    max_films: int = 40
-    max_trained: int = 12
-    faithful_films: int = 10
-    random_films: int = 6
+    max_films: int = 30
+    max_trained: int = 6
+    faithful_films: int = 8
+    random_films: int = 4
     networks: int = 1
     steps: int = 8
     survives: float = 0.5
@@ -108,7 +108,8 @@ def choose_films(
         settings: how many of each.
 
     Returns:
-        Rows with ``targets`` (tuple) and ``held_out`` (bool), films in the table's order.
+        Rows with ``targets`` (tuple) and ``held_out`` (bool), in drawn order, so that the first few
+        are as good a sample as any.
     """
     found = annotated(cases)
     held_out = ~found["case_id"].isin(trained_on)
@@ -128,7 +129,8 @@ def choose_films(
     if not chosen:
         raise CohortError(f"no annotated film of split '{split}'", hint="--split all scores any")
     kept = found.loc[sorted(chosen)]
-    return kept.assign(targets=pd.Series({place: tuple(chosen[place]) for place in kept.index}))
+    names = pd.Series({place: tuple(chosen[place]) for place in kept.index}, dtype=object)
+    return kept.assign(targets=names).sample(frac=1, random_state=settings.seed)
 
 
 class MapScorer:

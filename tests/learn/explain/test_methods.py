@@ -106,7 +106,7 @@ def test_brightness_is_that_of_the_paper_after_layer_19(
     network, path = paper
     expected = brightness_map(network, torch.from_numpy(_film())[None])
     subject = Subject(OnnxModule(path), BLACK, "stride-8")
-    assert subject.explain("brightness", _film(), 0) == pytest.approx(expected, abs=1e-4)
+    assert subject.explain("brightness", _film(), 0) == pytest.approx(expected, rel=1e-5)
     smoothed = subject.explain("brightness-smoothed", _film(), 0)
     assert smoothed.shape == (SIZE, SIZE)
     assert np.ptp(smoothed) < 1.5 * np.ptp(expected)

@@ -51,7 +51,7 @@ def score_maps(
     ] = "val+test",
     max_films: Annotated[
         int, typer.Option(help="Held-out films a kind of annotation, drawn; 0 for all.", min=0)
-    ] = 40,
+    ] = 30,
     seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
     against: Annotated[
         str, typer.Option(help="Method that the others are compared with, film by film.")
