@@ -6,6 +6,7 @@ on films of another hospital, where radiologists said whether they see an opacit
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from hilum.judge.severity_study import (
     READERS,
     ZONES,
     Films,
+    Step,
     Study,
 )
 
@@ -31,14 +33,24 @@ CONSTANT = "constant (median)"
 Row = dict[str, Any]
 
 
-def tables_of(study: Study, settings: SeveritySettings) -> dict[str, pd.DataFrame]:
-    """Return the tables by name: figures, readers, zones, normals, elsewhere; some may be empty."""
+def tables_of(
+    study: Study,
+    settings: SeveritySettings,
+    watch: Callable[[Sequence[Step]], Iterable[Step]] = iter,
+) -> dict[str, pd.DataFrame]:
+    """Return the tables by name: figures, readers, zones, normals, elsewhere; some may be empty.
+
+    Args:
+        study: what was fitted.
+        settings: folds and seed of the bootstrap.
+        watch: wraps the steps, for a progress bar.
+    """
     films, rows = study.films, []
     for question in study.questions.values():
         nothing = CrossFit(constant(question, settings), np.full(question.targets.shape, np.nan))
         rows += _figures(films, question, CONSTANT, nothing, settings)
-    for (key, name), found in study.found.items():
-        rows += _figures(films, study.questions[key], name, found, settings)
+    for key, name, _ in watch([(key, name, settings) for key, name in study.found]):
+        rows += _figures(films, study.questions[key], name, study.found[key, name], settings)
     tables = {
         "figures": rows,
         "readers": _readers(study, settings),
@@ -53,7 +65,7 @@ def _parts(films: Films) -> dict[str, Bools]:
     """Name the films on which the same estimates are judged once more."""
     parts = {"all": np.ones(len(films.table), bool)}
     for name in NEVER_TRAINED.values():
-        if name in films.table:
+        if not films.flag(name).all():
             parts[name] = films.flag(name)
     return parts
 

@@ -61,10 +61,10 @@ def fit_severity(
     the embeddings of classifier and lung network, grey in six zones and the
     extents of opacities, cross-validated by patient, beside how far two readers
     agree on the same films. Films without a finding stand for 0. Writes
-    severity.json for the bundle, estimates.csv (one row a film, cross-fitted)
-    tables.md, and the tables severity.csv, severity-readers.csv, severity-normals.csv,
-    severity-zones.csv and severity-elsewhere.csv. Needs scores of at least 20
-    patients for each scale.
+    severity.json for the bundle, estimates.csv (one row a film, cross-fitted),
+    tables.md, and the tables severity.csv, severity-readers.csv,
+    severity-zones.csv, severity-normals.csv and severity-elsewhere.csv. Needs
+    scores of at least 20 patients for a scale; a scale with fewer is left out.
 
     [bold]Example:[/bold] hilum fit-severity default cases.csv -o out/severity
     """
@@ -89,7 +89,7 @@ def fit_severity(
     gathered = gather_features(reader, paths, segmenter, held_out)
     films = _films(chosen, gathered, reader, segmenter, held_out)
     found = study(films, settings, _watched)
-    tables = tables_of(found, settings)
+    tables = tables_of(found, settings, _watched)
     out_of_fold_films = len(set(held_out) & set(gathered.features))
     models = _pack(
         found, tables["figures"], reader, segmenter, settings, gathered, out_of_fold_films
@@ -267,7 +267,7 @@ def _watched(steps: Sequence[Step]) -> Iterable[Step]:
     from tqdm import tqdm
 
     every_s = 0.5 if sys.stderr.isatty() else 10
-    watched: Iterable[Step] = tqdm(steps, unit="fit", delay=2, mininterval=every_s)
+    watched: Iterable[Step] = tqdm(steps, unit="step", delay=2, mininterval=every_s)
     return watched
 
 
