@@ -67,7 +67,7 @@ def make_cases(folder: Path) -> pd.DataFrame:
                         "path": f"{stem}.png",
                         "cohort": "virtual",
                         "source": change,
-                        "patient_id": f"virtual/{stem}",
+                        "patient_id": "virtual/the one CT",
                         "view": "PA",
                         "finding": "opacities added" if np.isnan(truth) else "none added",
                         "covid-19": truth,

@@ -79,7 +79,7 @@ def test_umap_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr("hilum.judge.featuremap.find_spec", lambda name: None)
     monkeypatch.setattr("hilum.judge.featuremap.require", lambda extra: None)
     with pytest.raises(MissingExtraError) as caught:
-        project(np.ones((9, 3)), "umap")
+        project(np.random.default_rng(0).normal(size=(9, 3)), "umap")
     assert "pip install umap-learn" in caught.value.hint
 
 
