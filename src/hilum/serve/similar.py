@@ -100,7 +100,9 @@ def known_of(similar: Similar, labels: Sequence[Label]) -> list[str]:
     """
     asked = [label for label in labels if label in similar.labels]
     said = [f"{'' if similar.labels[label] else 'no '}{label}" for label in asked]
-    return said + [label for label, yes in similar.labels.items() if yes and label not in asked]
+    return said + [
+        label.value for label, yes in similar.labels.items() if yes and label not in asked
+    ]
 
 
 def draw_similar(
