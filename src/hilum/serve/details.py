@@ -6,6 +6,7 @@ from hilum.bundle.folder import Bundle
 from hilum.bundle.parts import open_parts
 from hilum.core.details import Details, Severity, Similar
 from hilum.core.radiograph import Radiograph
+from hilum.image.boxes import opacity_boxes
 from hilum.image.lungs import Lungs
 from hilum.image.opacities import Opacities
 from hilum.image.outlines import describe_lesions, describe_lungs
@@ -53,6 +54,7 @@ class Detailer:
             lungs=describe_lungs(lungs, shape),
             affected=found,
             lesions=() if opacities is None else describe_lesions(opacities, lungs, shape),
+            boxes=() if opacities is None else opacity_boxes(opacities, shape),
             severity=self._severity(film, answer),
             similar=self._similar(answer),
         )
