@@ -169,6 +169,9 @@ class MapScorer:
             if one.reading.status is not Status.READ or one.radiograph is None:
                 scores.not_read[row.case_id] = one.reading.reason or one.reading.status
                 continue
+            if any("degrees" in note for note in one.reading.notes):
+                scores.not_read[row.case_id] = "turned by the gate: its annotations do not fit"
+                continue
             scores.rows += list(self._film(row, one))
         return scores
 

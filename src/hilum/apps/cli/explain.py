@@ -181,10 +181,13 @@ def _print_table(reports: list[MapReport], films: int, not_read: int) -> None:
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("film", overflow="fold")
-    for heading in ("method", "label", "score", "in lungs", "peak x, y", "time"):
+    table.add_column("method", no_wrap=True)
+    for heading in ("label", "score", "in lungs", "peak x, y", "time"):
         table.add_column(heading)
+    shown = ""
     for report in reports:
-        table.add_row(escape(report.path), *map(escape, _cells(report)))
+        path, shown = ("" if report.path == shown else report.path), report.path
+        table.add_row(escape(path), *map(escape, _cells(report)))
     console = Console(highlight=False)
     console.print(table)
     written = sum(report.picture is not None for report in reports)
