@@ -164,28 +164,38 @@ def _moved(films: Films) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def severity(cases: pd.DataFrame, run: Path) -> Iterator[dict[str, object]]:
-    """Yield Spearman's correlation of the share of opaque lung with each score."""
+    """Yield Spearman's correlation of the share of opaque lung with each score.
+
+    Films without masks whose patient has another film with one are left out: the network learned
+    from that patient.
+    """
     scored = cases[cases["scores"].fillna("") != ""].reset_index(drop=True)
-    shares = _shares(scored, run)
+    used = cases["case_id"].isin(pd.read_csv(run / MEASURED)["case_id"])
+    shares = _shares(scored, set(cases.loc[used, "patient_id"]), run)
     for name, columns in SEVERITY.items():
         values = scored["scores"].map(lambda text, columns=columns: _mean_of(text, columns))
         both = shares.assign(truth=values).dropna(subset=["truth", "share"])
         parts = {
-            "all": both,
+            "all": both[both["drawn"] | ~both["learned"]],
             "with masks, out of fold": both[both["drawn"]],
-            "without masks": both[~both["drawn"]],
+            "without masks, patients never learned from": both[~both["learned"]],
         }
         for which, some in parts.items():
             yield {"score": name, "films": which} | _numbers(_spearman(some))
 
 
-def _shares(scored: pd.DataFrame, run: Path) -> pd.DataFrame:
+def _shares(scored: pd.DataFrame, patients: set[str], run: Path) -> pd.DataFrame:
     """Share of both lungs that is opaque: out of fold where a film was learned from."""
     measured = pd.read_csv(run / MEASURED).set_index("case_id")
     lungs_of, opacities_of = LungSegmenter(None, 1), OpacitySegmenter(run, 1)
     rows: list[dict[str, Any]] = []
     for case in tqdm(scored.to_dict("records"), disable=None):
-        row = {"group": case["group"] or case["patient_id"], "drawn": bool(case["lesion_masks"])}
+        patient = case["patient_id"]
+        row = {
+            "group": patient,
+            "drawn": bool(case["lesion_masks"]),
+            "learned": patient in patients,
+        }
         if case["case_id"] in measured.index:
             row["share"] = measured["share"][case["case_id"]]
         else:

@@ -25,13 +25,13 @@ MIXED = {"clear": 0.25, "synthetic": 0.25, "boxed": 0.25}
 
 
 def test_a_few_steps_learn_discs(tmp_path: Path, recipe_of: Recipe, films_of: Made) -> None:
-    recipe = recipe_of(fit={"steps": 150, "batch_size": 8, "learning_rate": 0.005})
+    recipe = recipe_of(fit={"steps": 70, "batch_size": 8, "learning_rate": 0.005})
     films = films_of(drawn=16, clear=0, boxed=0)
     fitted = fit_opacities(recipe, films, tmp_path, progress=False)
-    assert np.mean(fitted.losses[-10:]) < 0.6 * np.mean(fitted.losses[:10])
+    assert np.mean(fitted.losses[-10:]) < 0.7 * np.mean(fitted.losses[:10])
     scores = predict(fitted.network, films_of(drawn=8, clear=0, boxed=0, seed=1), recipe)[:, 0]
     truth = films_of(drawn=8, clear=0, boxed=0, seed=1).truth[:, 0]
-    assert scores[truth].mean() > scores[~truth].mean() + 0.3
+    assert scores[truth].mean() > scores[~truth].mean() + 0.2
 
 
 def test_a_batch_follows_from_seed_and_step(recipe_of: Recipe, films_of: Made) -> None:

@@ -84,6 +84,6 @@ def test_each_part_weighs_as_many_films_as_it_has() -> None:
     logits = torch.randn(4, 2, SIDE, SIDE, requires_grad=True)
     expected = 0.25 * drawn_loss(logits, both) + 0.75 * weak_loss(logits, both, 0.5)
     loss = loss_of(logits, both, 0.5)
-    assert float(loss) == pytest.approx(float(expected))
+    assert float(loss.detach()) == pytest.approx(float(expected.detach()))
     loss.backward()
     assert torch.isfinite(logits.grad).all()  # type: ignore[arg-type]

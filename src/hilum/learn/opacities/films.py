@@ -118,12 +118,12 @@ def open_all(cases: pd.DataFrame, preprocess: Preprocess, *, progress: bool = Tr
         if lungs.parts:
             kept.append(row)
             opened.append((*_open(film, lungs, case, preprocess), lungs))
-    squares, targets, truth, lungs = zip(*opened, strict=True)
+    squares, targets, truth, found = zip(*opened, strict=True)
     return Films(
         cases.iloc[kept].reset_index(drop=True),
         torch.from_numpy(np.stack(squares)[:, None]),
         torch.from_numpy(np.stack(targets)),
-        list(lungs),
+        list(found),
         np.stack(truth),
     )
 

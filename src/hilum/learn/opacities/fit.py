@@ -82,7 +82,7 @@ def _step(
     inputs = batch.films.contiguous(memory_format=torch.channels_last)
     loss = loss_of(network(inputs), batch, recipe.fit.box_share)
     optimizer.zero_grad()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(network.parameters(), 5.0)
     optimizer.step()
     return loss.item()
