@@ -184,12 +184,18 @@ def _print_table(reports: list[MapReport], films: int, not_read: int) -> None:
     table.add_column("method", no_wrap=True)
     for heading in ("label", "score", "in lungs", "peak x, y", "time"):
         table.add_column(heading)
-    shown = ""
+    shown, reasons = "", dict[str, str]()
     for report in reports:
-        path, shown = ("" if report.path == shown else report.path), report.path
-        table.add_row(escape(path), *map(escape, _cells(report)))
+        if report.score is None:
+            reasons[report.path] = f"{report.path}: {report.status}: {report.reason}"
+            continue
+        name, shown = ("" if report.path == shown else Path(report.path).name), report.path
+        table.add_row(escape(name), *map(escape, _cells(report)))
     console = Console(highlight=False)
-    console.print(table)
+    if len(reasons) < films:
+        console.print(table)
+    for reason in reasons.values():
+        console.print(reason, markup=False, soft_wrap=True)
     written = sum(report.picture is not None for report in reports)
     console.print(
         f"\n{films} film{'' if films == 1 else 's'}, {not_read} not explained; "
@@ -200,13 +206,11 @@ def _print_table(reports: list[MapReport], films: int, not_read: int) -> None:
 
 def _cells(report: MapReport) -> list[str]:
     method = report.method if report.layer is None else f"{report.method}@{report.layer}"
-    if report.score is None or report.elapsed_ms is None:
-        return [method, report.label, report.status, report.reason or "", "", ""]
     share = "-" if report.in_lung_share is None else f"{report.in_lung_share:.0%}"
     peak = "-" if report.peak is None else f"{report.peak[0]:.0f}, {report.peak[1]:.0f}"
     forced = " (forced)" if report.forced else ""
-    time = f"{report.elapsed_ms:.0f} ms"
-    return [method, report.label, f"{report.score:.2f}{forced}", share, peak, time]
+    time = f"{report.elapsed_ms or 0:.0f} ms"
+    return [method, report.label, f"{report.score or 0:.2f}{forced}", share, peak, time]
 
 
 def _watched(reports: Iterator[MapReport], total: int) -> Iterator[MapReport]:
