@@ -27,7 +27,7 @@ from hilum.serve.samples import ROOT, Sample, read_samples
 
 FILMS = ("frontal-opacities.png", "frontal.png")
 METHODS = ("evidence", "evidence-shifted", "occlusion", "layer-cam@stride-16", "smooth-grad")
-HEIGHT, CAPTION, GAP = 300, 24, 4
+HEIGHT, CAPTION, GAP = 240, 24, 4
 LUNGS, OPACITIES = (255, 255, 255), (255, 90, 200)
 
 
