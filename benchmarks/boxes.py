@@ -11,7 +11,8 @@ around the connected lesions of hand-drawn masks. How a map becomes boxes (``Box
 chosen for each map on two folds of RSNA's films and scored on the third, folds by patient; for the
 lesions, on all of RSNA's films. Prints the settings chosen on all. A film that the opacity network
 or the detector learned from is scored by the network of a fold that never saw its patient; of the
-films on which the bundle did not learn there is a block of its own.
+films on which the bundle did not learn there is a block of its own; while the detector's folds
+are not all done, also of those that are.
 """
 
 from __future__ import annotations
@@ -118,7 +119,10 @@ def _with_folds(cases: pd.DataFrame, detector: Path | None) -> pd.DataFrame:
     if detector is None:
         return make_split(cases, SplitSpec(kind="folds", folds=3, label=Label.LUNG_OPACITY))
     folds = read_cases(detector / "folds.csv").set_index("case_id")["fold"]
-    return cases.assign(fold=cases["case_id"].map(folds))
+    cases = cases.assign(fold=cases["case_id"].map(folds))
+    found = detections_of(read_coco(detector / "detections.json"), None)
+    done = cases.loc[cases["case_id"].isin(list(found)), "fold"].unique()
+    return cases.assign(done=cases["fold"].isin(done))
 
 
 def _drawn(cases: pd.DataFrame) -> pd.DataFrame:
@@ -247,15 +251,13 @@ def _detected(
 ) -> tuple[pd.DataFrame, list[FilmBoxes]]:
     """Return the films of the folds that are done, each with what its fold's detector found."""
     found = detections_of(read_coco(run / "detections.json"), None)
-    done = cases.loc[cases["case_id"].isin(list(found)), "fold"].unique()
-    kept = cases["fold"].isin(done).to_numpy()
-    pairs = zip(cases["case_id"], films, kept, strict=True)
+    pairs = zip(cases["case_id"], films, cases["done"], strict=True)
     boxes = [
         FilmBoxes.of(film.truth, *found.get(case_id, ([], [])))
         for case_id, film, wanted in pairs
         if wanted
     ]
-    return cases[kept].reset_index(drop=True), boxes
+    return cases[cases["done"]].reset_index(drop=True), boxes
 
 
 def _look(cases: pd.DataFrame, films: list[Film], run: Path) -> list[FilmBoxes]:
@@ -286,8 +288,11 @@ def _rows(
     found: list[FilmBoxes],
     name: str,
 ) -> Iterator[dict]:
-    unseen = (cases["split"] == "test").to_numpy()
-    for films, kept in (("all", np.ones(len(cases), bool)), ("unseen by the bundle", unseen)):
+    blocks = {"all": np.ones(len(cases), bool)}
+    blocks["unseen by the bundle"] = (cases["split"] == "test").to_numpy()
+    if "done" in cases and not cases["done"].all():
+        blocks["folds of the detector"] = cases["done"].to_numpy()
+    for films, kept in blocks.items():
         some = [each for each, wanted in zip(found, kept, strict=True) if wanted]
         scores = estimate_detection(some, cases["group"].to_numpy()[kept])
         row = {"target": target, "films": films, "boxes from": name, "n": len(some)}

@@ -43,7 +43,8 @@ def to_coco(
         CohortError: no film has such a box, or a film cannot be opened.
     """
     kept = cases[[_settled(case, labels) for case in cases.to_dict("records")]]
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, (case_id, path, boxes) in enumerate(
         zip(kept["case_id"], kept["path"], kept["boxes"], strict=True), start=1
     ):

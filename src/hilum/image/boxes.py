@@ -20,7 +20,7 @@ LONG_SIDE = 128
 class BoxSettings(Config):
     """How a map becomes boxes.
 
-    The defaults are those that benchmarks/boxes.py chose for the map that ships.
+    The defaults are those that benchmarks/boxes.py chose for the map of the opacity network.
 
     Attributes:
         threshold: a pixel belongs to a box from this score on, in [0, 1].
@@ -34,7 +34,7 @@ class BoxSettings(Config):
 
     threshold: float = Field(default=0.5, ge=0, le=1)
     minimum_area: float = Field(default=0.005, ge=0, le=1)
-    gap: float = Field(default=0.02, ge=0, le=1)
+    gap: float = Field(default=0.0, ge=0, le=1)
     score: Literal["mean", "max"] = "mean"
     grow: float = Field(default=1.0, gt=0, le=3)
     most: int = Field(default=6, ge=1)

@@ -68,7 +68,7 @@ def untrained() -> Any:
 
 
 def test_a_few_steps_lower_the_loss(tmp_path: Path) -> None:
-    recipe = recipe_of(epochs=8, learning_rate=2e-3)
+    recipe = recipe_of(epochs=10, learning_rate=5e-4)
     fitted = fit_detector(recipe, discs(12), range(12), tmp_path, progress=False)
     assert fitted.losses[-1] < 0.8 * fitted.losses[0]
     assert not fitted.model.training
@@ -214,7 +214,11 @@ def test_boxes_come_out_in_pixels_of_the_film(untrained: Any) -> None:
     assert placed.tolist() == [[20, 60, 10, 40]]
 
 
-def test_onnx_says_the_same(tmp_path: Path, untrained: Any) -> None:
+@pytest.mark.slow
+def test_onnx_says_the_same(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    every = SMALL.model_copy(update={"queries": 84})  # 8 x 8 + 4 x 4 + 2 x 2: none to choose
+    untrained = make_detector(every, "lung-opacity", SIDE).eval()
     parity = export_on(untrained, tmp_path / "detector.onnx", torch.rand(3, 3, SIDE, SIDE))
     assert parity.films == 3
     assert parity.scores <= 1e-4
@@ -284,9 +288,9 @@ def film_table(folder: Path, films: int = 12) -> pd.DataFrame:
 
 def test_a_run_scores_each_film_by_a_detector_that_never_saw_its_patient(tmp_path: Path) -> None:
     cases = film_table(tmp_path).assign(fold=lambda t: [float(i // 2 % 2 + 1) for i in t.index])
-    recipe = recipe_of(epochs=1, final=True)
+    recipe = recipe_of(epochs=1)
     trained = train_detector(recipe, tmp_path / "run", cases=cases, progress=False)
-    for name in ("recipe.toml", "coco.json", "scores.json", "detector.onnx", "model/config.json"):
+    for name in ("recipe.toml", "coco.json", "folds.csv", "scores.json", "fold-2/checkpoint.pt"):
         assert (tmp_path / "run" / name).is_file(), name
     assert trained.scores["map"].n == 12
     found = detections_of(read_coco(tmp_path / "run" / "detections.json"), None)

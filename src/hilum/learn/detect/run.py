@@ -26,6 +26,7 @@ from hilum.judge.detection import FilmBoxes, estimate_detection
 from hilum.learn.detect.export import export_detector
 from hilum.learn.detect.films import Boxed, divide, gather_boxed, open_boxed
 from hilum.learn.detect.fit import Fitted, fit_detector, predict
+from hilum.learn.detect.network import save_detector
 from hilum.learn.detect.recipe import DetectorRecipe
 from hilum.learn.environment import describe_environment
 from hilum.learn.fit import claim
@@ -96,9 +97,8 @@ def train_detector(
     write_cases(films.cases, out / FOLDS)
     tell(_in_words(films))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    started = {"weights": weights, "device": device, "progress": progress}
-    found = _cross_validate(recipe, films, out, started, tell)
-    write_coco(_results(found, coco), out / DETECTIONS)
+    started: dict[str, Any] = {"weights": weights, "device": device, "progress": progress}
+    found = _cross_validate(recipe, films, coco, out, started, tell)
     scores = _score(found, films, recipe.data.label.value)
     made = {"command": command, "weights": weights or "", "environment": describe_environment()}
     numbers = {name: json.loads(each.model_dump_json()) for name, each in scores.items()}
@@ -107,7 +107,7 @@ def train_detector(
         tell("training on every film")
         rows = list(range(len(films.cases)))
         fitted = fit_detector(recipe, films, rows, out, **started)
-        fitted.model.save_pretrained(out / MODEL)
+        save_detector(fitted.model, out / MODEL)
         export_detector(fitted.model, out / ONNX, films, recipe)
     return TrainedDetector(out, scores)
 
@@ -115,20 +115,23 @@ def train_detector(
 def _cross_validate(
     recipe: DetectorRecipe,
     films: Boxed,
+    coco: Coco,
     out: Path,
     started: dict[str, Any],
     tell: Callable[[str], None],
 ) -> dict[str, list[dict[str, Any]]]:
     """Return case_id -> what was found by the detector that never saw that patient."""
-    folds, found = films.cases["fold"].to_numpy(), {}
+    folds = films.cases["fold"].to_numpy()
+    found: dict[str, list[dict[str, Any]]] = {}
     for fold in sorted(set(folds)):
         held_out = np.flatnonzero(folds == fold)
         learned = np.flatnonzero(folds != fold).tolist()
         folder = out / f"fold-{fold:.0f}"
         fitted = fit_detector(recipe, films, learned, folder, **started)
-        fitted.model.save_pretrained(folder / MODEL)
+        save_detector(fitted.model, folder / MODEL)
         detected = predict(fitted.model, recipe, films, held_out, device=started["device"])
         found |= dict(zip(films.cases["case_id"].iloc[held_out], detected, strict=True))
+        write_coco(_results(found, coco), out / DETECTIONS)  # what is done is kept
         tell(f"fold {fold:.0f}: {_losses(fitted)}")
     return found
 
