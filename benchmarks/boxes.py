@@ -295,12 +295,12 @@ def _rows(
     for films, kept in blocks.items():
         some = [each for each, wanted in zip(found, kept, strict=True) if wanted]
         scores = estimate_detection(some, cases["group"].to_numpy()[kept])
-        row = {"target": target, "films": films, "boxes from": name, "n": len(some)}
-        row["with boxes"] = sum(len(each.truth) > 0 for each in some)
+        row = {"target": target, "films": films, "boxes_from": name, "n": len(some)}
+        row["with_boxes"] = sum(len(each.truth) > 0 for each in some)
         row["boxes"] = sum(len(each.truth) for each in some)
         for metric in ("map", "recall"):
             each = scores[metric]
-            row |= {metric: each.value, f"{metric} low": each.low, f"{metric} high": each.high}
+            row |= {metric: each.value, f"{metric}_low": each.low, f"{metric}_high": each.high}
         yield {key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()}
 
 
