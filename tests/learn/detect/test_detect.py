@@ -19,7 +19,7 @@ from hilum.learn.augment import Augmentation, augment, augment_with_boxes, augme
 from hilum.learn.detect import fit
 from hilum.learn.detect.backbone import Lite0Backbone, Lite0Config
 from hilum.learn.detect.export import export_on
-from hilum.learn.detect.films import Boxed, on_film, open_boxed
+from hilum.learn.detect.films import Boxed, divide, on_film, open_boxed
 from hilum.learn.detect.fit import CHECKPOINT, fit_detector, predict
 from hilum.learn.detect.network import found_boxes, load_detector, make_detector
 from hilum.learn.detect.recipe import DetectorNetwork, DetectorRecipe
@@ -301,6 +301,14 @@ def test_a_run_scores_each_film_by_a_detector_that_never_saw_its_patient(tmp_pat
     assert found["made/0"][1] == pytest.approx([box["score"] for box in expected], abs=2e-5)
     with pytest.raises(ConfigError, match="holds a run already"):
         train_detector(recipe, tmp_path / "run", cases=cases, progress=False)
+
+
+def test_folds_keep_patients_together(tmp_path: Path) -> None:
+    divided = divide(film_table(tmp_path, films=16), recipe_of(), progress=False)
+    assert set(divided["fold"]) == {1.0, 2.0}
+    one, two = (set(films["patient_id"]) for _, films in divided.groupby("fold"))
+    assert not one & two
+    assert (divided.groupby("fold")["lung-opacity"].sum() > 0).all()
 
 
 def test_without_films_there_is_no_run(tmp_path: Path) -> None:
