@@ -25,7 +25,9 @@ def _severity(folder: Path, **made_for: str) -> Path:
         patients=30,
         fitted_on="films of a test",
     )
-    measured = {"scales": {"geographic-extent": {"mae": {"value": 1.25, "n": 40}}}}
+    row = {"score": "geographic-extent", "features": "logits", "n": 40, "mae": 1.25}
+    row |= {"mae_low": 1.0, "mae_high": 1.5, "spearman": None, "coverage": None}
+    measured = {"cross-validated": [row]}
     folder.mkdir(exist_ok=True)
     models = SeverityModels(models=(model,), made_for=made_for, measured=measured)
     models.write(folder / SEVERITY)
@@ -43,7 +45,7 @@ def test_a_part_comes_in_and_the_card_says_so(full_bundle, tmp_path):
     assert opened.checksum != before.checksum
     assert open_parts(full_bundle).severity is not None
     card = (full_bundle / "MODEL_CARD.md").read_text()
-    assert "1.25 (n=40)" in card[card.index("## Severity") : card.index("## Audit")]
+    assert "1.25 [1.00, 1.50] (n=40)" in card[card.index("## Severity") : card.index("## Audit")]
     earlier = json.loads((full_bundle / "environment.json").read_text())["earlier_checksums"]
     assert before.checksum in earlier
 

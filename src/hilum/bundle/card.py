@@ -47,8 +47,6 @@ def model_card(facts: Facts) -> str:
         tripod=answers(TRIPOD, facts.said),
         lungs=measured_tables(facts.lungs.get("measured", {})),
         gate=measured_tables(facts.gate.get("measured", {})),
-        opacities=measured_tables(facts.opacities.get("measured", {})),
-        severity=measured_tables(facts.severity.get("measured", {})),
         table=table,
         cell=cell,
         notice=RESEARCH_USE,
