@@ -15,6 +15,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
         "captum",
         "onnx",
         "onnxscript",
+        "transformers",
         "efficientnet_lite_pytorch",
     ),
     "mlflow": ("mlflow", "sqlalchemy", "alembic"),
