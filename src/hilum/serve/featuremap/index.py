@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hilum.bundle.similar import UNKNOWN, Index, write_similar
-from hilum.core.case import LABEL_COLUMNS
 from hilum.core.errors import CohortError
 from hilum.core.extras import require
 from hilum.core.files import atomic_path, sha256_of
@@ -73,7 +72,7 @@ def fit_similar(
     spaces = fit_spaces(found.embedding[known])
     measured = _measured(spaces, found.embedding, rows, split, known, reader, label, folds, seed)
     chosen = choose_space(measured, list(spaces))
-    index = _index(spaces[chosen], found.embedding[known], kept, sha256_of(reader.bundle.model))
+    index = _index(spaces[chosen], found.embedding[known], kept, reader)
     write_similar(out, index)
     if table is not None:
         _write_table(measured, chosen, table)
@@ -157,15 +156,16 @@ def _measured(
     ]
 
 
-def _index(space: Space, embedding: NDArray[np.float32], rows: pd.DataFrame, model: str) -> Index:
+def _index(
+    space: Space, embedding: NDArray[np.float32], rows: pd.DataFrame, reader: Reader
+) -> Index:
+    """Take the labels that the bundle answers: the rest of a collection's table stays with it."""
     mean, axes = space
-    names = [
-        name for name in LABEL_COLUMNS if name in rows and pd.to_numeric(rows[name]).notna().any()
-    ]
+    names = [name for name in reader.labels if name in rows]
     labels = rows[names].apply(pd.to_numeric).fillna(UNKNOWN).to_numpy(np.int8)
     along = (embedding - mean) @ axes.T.astype(np.float32)
     return Index(
-        model=model,
+        model=sha256_of(reader.bundle.model),
         mean=mean,
         axes=axes,
         films=_directions(along).astype(np.float16),
