@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,12 @@ from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Status
 from hilum.core.refusal import Refusal
 from hilum.image.lungs import Lungs
-from hilum.image.opacities import Opacities
 from hilum.image.open import open_radiograph
 from hilum.image.preprocess import Preprocess
 from hilum.serve.gate import admit
+
+if TYPE_CHECKING:
+    from hilum.image.opacities import Opacities
 
 _REGIONS = {
     "lung-field": "cut to the box around the lungs",

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +30,15 @@ from hilum.core.labels import Label
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Finding, Reading, Status
 from hilum.image.lungs import Lungs
-from hilum.image.opacities import Opacities
 from hilum.serve.attribution import in_lung_share
-from hilum.serve.details import Detailer
 from hilum.serve.film import Film, open_film
 from hilum.serve.findings import check_prevalence, choose_points, findings_of
 from hilum.serve.prefetch import batches, prefetch
 from hilum.serve.session import Answer, Evidence, Logits, Session
+
+if TYPE_CHECKING:
+    from hilum.image.opacities import Opacities
+    from hilum.serve.details import Detailer
 
 BATCH = 16
 """Films in one inference; larger batches gain nothing on a CPU and cost memory."""
@@ -99,6 +101,8 @@ class Reader:
     @cached_property
     def details(self) -> Detailer:
         """What says more of a film than its findings; loaded when it is first asked for."""
+        from hilum.serve.details import Detailer
+
         return Detailer(self.bundle)
 
     @property
