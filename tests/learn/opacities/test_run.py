@@ -155,6 +155,19 @@ def test_a_study_has_a_row_for_each_arm_and_metric(table: Path, tmp_path: Path) 
     assert recipe.of(recipe.arms[1]).material.clear == 0.5
 
 
+def test_a_study_that_must_fail_fails_before_it_trains(table: Path) -> None:
+    drawn = {"name": "drawn", "network": "u-net"}
+    virtual = drawn | {"material": {"virtual": 0.25, "virtual_films": "any"}}
+    values = {"data": {"cases": str(table)}} | TABLES
+    with pytest.raises(ConfigError, match="the same network and name"):
+        StudyRecipe.parse(values | {"arms": [drawn, drawn]}, where="test")
+    with pytest.raises(ConfigError, match="virtual_films must name them"):
+        StudyRecipe.parse(values | {"arms": [virtual]}, where="test")
+    named = {"material": {"virtual_films": "virtual/cases.csv"}}
+    recipe = StudyRecipe.parse(values | named | {"arms": [virtual]}, where="test")
+    assert recipe.of(recipe.arms[0]).material.virtual_films == "virtual/cases.csv"
+
+
 def test_shares_must_leave_room_for_drawn_films(table: Path) -> None:
     with pytest.raises(ConfigError, match="leave no room"):
         recipe_for(table, material={"clear": 0.6, "boxed": 0.5})

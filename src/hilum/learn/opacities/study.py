@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hilum.core.config import Config
 from hilum.core.estimate import Estimate
@@ -41,6 +41,14 @@ class StudyRecipe(OpacityRecipe):
     """A recipe with several arms, each cross-validated on the same folds."""
 
     arms: Annotated[tuple[Arm, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        if len({(arm.network, arm.name) for arm in self.arms}) < len(self.arms):
+            raise ValueError("two arms have the same network and name")
+        if self.material.virtual_films is None and any(arm.material.virtual for arm in self.arms):
+            raise ValueError("an arm has virtual films; material.virtual_films must name them")
+        return self
 
     def of(self, arm: Arm) -> OpacityRecipe:
         """Return the recipe of one arm."""
