@@ -1,6 +1,5 @@
 """Boxes from everything that can make them, scored against those of readers.
 
-    hilum read ... is not needed: the built-in bundle is run here
     hilum train-detector --recipe recipes/detector.toml --data ../shared/data -o runs/detector
     python benchmarks/boxes.py CASES.csv --detector runs/detector --opacities FOLDER \
         -o docs/results/boxes.csv

@@ -143,7 +143,7 @@ def _learned_from() -> set[str]:
 
 
 def _moved(films: Films) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield masks against themselves: moved to the right, grown, shrunk."""
+    """Yield masks against themselves: moved to the right, and grown."""
     drawn = np.flatnonzero(films.cases["material"] == DRAWN)
     cases = films.cases.loc[drawn, ["case_id", "group", "cohort", "material", "fold"]]
     for part in MOVES:
