@@ -71,5 +71,12 @@ def test_films_of_the_same_patient_and_of_unknown_truth_are_left_out():
     ]
     assert row.label.n == 20
     assert row.patients == 20
-    same = {"copies": np.ones((40, 1))}
-    assert agreement(same, table, asked, ~asked, folds=0)
+
+
+def test_films_of_the_same_patient_are_not_among_the_neighbors():
+    groups, truth = ["p0", "p0", "p1", "p2", "p2", "p3"], [1.0, 1, 0, 0, 0, 1]
+    table = pd.DataFrame({"truth": truth, "cohort": "a", "group": groups})
+    asked = np.array([True, False, False] * 2)
+    rows = agreement({"all alike": np.ones((6, 1))}, table, asked, ~asked, folds=0)
+    # one of three strangers is of the same class; with their own patient it were two of four
+    assert _found(rows, "all alike", "anywhere").label.value == pytest.approx(1 / 3)
