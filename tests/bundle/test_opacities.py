@@ -129,3 +129,12 @@ def test_thresholds_are_in_the_order_of_the_maps(bundle: Path) -> None:
     limits = {Opacity.CONSOLIDATION: 0.7, Opacity.GROUND_GLASS: 0.2}
     write(bundle, OpacitySpec(preprocess=HOW, thresholds=limits))
     assert OpacitySegmenter(bundle).spec.limits == (0.2, 0.7)
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, 1.5, float("nan")])
+def test_a_threshold_that_the_outside_of_lungs_reaches_is_refused(bundle, limit):
+    values = json.loads((bundle / OPACITIES_SPEC).read_text())
+    values["thresholds"]["consolidation"] = limit
+    (bundle / OPACITIES_SPEC).write_text(json.dumps(values))
+    with pytest.raises(BundleError, match=r"thresholds\.consolidation: Input should be"):
+        open_opacities(bundle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from hilum.bundle.gate import Gate
 from hilum.bundle.lungs import LungSegmenter
+from hilum.core.details import Details
 from hilum.core.errors import ImageError, RejectedImageError
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Status
@@ -42,7 +44,8 @@ class Film:
         inputs: float32 (C, S, S) for the network; None unless ``status`` is ``read``.
         radiograph: the opened film, if it was asked for.
         lungs: of the film, where a lung network saw it.
-        opacities: in those lungs, where they were asked for.
+        opacities: in those lungs, where they were asked for; ``details`` what follows from both,
+            ``features`` of the film itself, for severity.
         reason, hint: why it was not read, without the path; "" otherwise.
         refusal: of the gate; None if it let the film pass.
         forced: the network may see it although the gate refused it.
@@ -56,6 +59,8 @@ class Film:
     radiograph: Radiograph | None = None
     lungs: Lungs | None = None
     opacities: Opacities | None = None
+    details: Details | None = None
+    features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     reason: str = ""
     hint: str = ""
     refusal: Refusal | None = None

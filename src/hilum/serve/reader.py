@@ -286,12 +286,13 @@ class Reader:
         film = open_film(
             path, self.preprocess, self.segmenter, self.gate, keep=keep, force=asked.force
         )
-        if not asked.details or film.inputs is None or film.radiograph is None:
+        if not asked.details:
             return film
         started = perf_counter()
-        found = self.details.opacities(film.radiograph, film.lungs)
+        film = self.details.look(film)
         elapsed_ms = film.elapsed_ms + (perf_counter() - started) * 1000
-        return replace(film, opacities=found, elapsed_ms=elapsed_ms)
+        radiograph = film.radiograph if asked.keep else None
+        return replace(film, radiograph=radiograph, elapsed_ms=elapsed_ms)
 
     def _examine(self, films: list[Film], asked: _Asked) -> list[Examined]:
         """Judge opened films in one inference; keep their order."""
@@ -307,7 +308,7 @@ class Reader:
 
     def _one(self, film: Film, answer: Answer | None, asked: _Asked, each_ms: float) -> Examined:
         started = perf_counter()
-        radiograph = film.radiograph if asked.keep else None
+        radiograph = film.radiograph
         if answer is None or not np.isfinite(answer.logits).all():
             if answer is not None:
                 film = film.failed(f"the network answered {answer.logits.tolist()}")
