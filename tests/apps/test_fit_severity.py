@@ -155,3 +155,15 @@ def test_help_has_an_example_and_loads_nothing_heavy():
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert "hilum fit-severity default cases.csv" in said.stdout
     assert said.stdout.rstrip().endswith("[]")
+
+
+def test_what_is_missing_is_named(scored_csv, tmp_path, capsys):
+    out = ["-o", str(tmp_path / "out")]
+    assert (
+        run(["fit-severity", "default", str(scored_csv), "--opacities", str(tmp_path), *out]) == 7
+    )
+    assert "no opacity network there" in capsys.readouterr().err
+    cases = pd.read_csv(scored_csv)
+    cases.assign(path="/gone/" + cases["path"]).to_csv(tmp_path / "gone.csv", index=False)
+    assert run(["fit-severity", "default", str(tmp_path / "gone.csv"), *out]) == 4
+    assert "films could be read; the first: made/0: no such file" in capsys.readouterr().err

@@ -50,3 +50,15 @@ def test_a_pdf_carries_details_without_being_asked(read, films, tmp_path, monkey
     )
     read(films / "a.png", "--pdf", tmp_path / "a.pdf")
     assert seen[0].details is not None
+
+
+@pytest.mark.parametrize("option", ["--pdf", "--html"])
+def test_a_place_that_cannot_be_written_is_refused_before_a_film_is_read(
+    read, films, tmp_path, option
+):
+    place = tmp_path / "there"
+    place.mkdir() if option == "--html" else place.touch()
+    code, said = read(films / "a.png", option, place)
+    assert code == 6
+    assert f"{option} {place}: is a" in said
+    assert "wrote" not in said

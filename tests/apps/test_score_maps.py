@@ -141,3 +141,10 @@ def test_random_weights_flag_a_map_that_does_not_see_them(
     assert found.loc[("edges", "random weights"), "flag"] == "survives random weights"
     assert found.loc[("evidence", "random weights"), "flag"] == ""
     assert found.loc[("edges", "energy"), "difference"] == pytest.approx(0.2)
+
+
+def test_a_method_that_nothing_is_compared_with_is_refused(
+    cases: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["score-maps", "default", str(cases), "-m", "evidence", "--against", "evidnce"]) == 6
+    assert "did you mean 'evidence'?" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hilum.core.errors import BundleError
+from hilum.core.errors import BundleError, CohortError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,6 +83,11 @@ def fit_severity(
     reader = load_bundle(bundle, threads=1)
     folder = opacities or reader.bundle.root
     segmenter = open_opacities(folder)
+    if opacities is not None and segmenter is None:
+        raise BundleError(
+            f"--opacities {opacities}: no opacity network there",
+            hint="'hilum train-opacities' makes one",
+        )
     held_out = _held_out(out_of_fold, folder, segmenter)
     chosen = _choose(read_cases(cases), normals, seed)
     paths = {case: Path(path) for case, path in zip(chosen["case_id"], chosen["path"], strict=True)}
@@ -153,6 +158,13 @@ def _films(
 ) -> Films:
     from hilum.judge.severity_study import NEVER_TRAINED, SETS, Films, scores_of
 
+    if not gathered.features:
+        first = next(iter(gathered.not_read.items()), ("", ""))
+        raise CohortError(
+            f"none of {len(chosen)} films could be read"
+            + (f"; the first: {first[0]}: {first[1]}" if first[0] else ""),
+            hint="column scores says which films count; check that the paths still hold",
+        )
     names = SETS["all" if segmenter else "all but extents"]
     had = set[str]().union(*gathered.features.values())
     if lacking := [name for name in names if name not in had]:

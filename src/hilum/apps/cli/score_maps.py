@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hilum.core.command import command_line
+from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError, ConfigError
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def _run(
     reader = load_bundle(bundle)
     explainer = Explainer(reader)
     choices = _choices(methods, explainer)
+    _check_against(against, choices)
     table = read_cases(cases)
     films = choose_films(table, _trained_on(reader.bundle.root, table), split, settings)
     random = [
@@ -135,6 +137,15 @@ def _choices(methods: list[str], explainer: Explainer) -> list[Choice]:
     preprocess = explainer.reader.preprocess
     side = preprocess.size
     return default_choices(explainer, np.zeros((preprocess.channels, side, side), np.float32))
+
+
+def _check_against(against: str, choices: list[Choice]) -> None:
+    from hilum.apps.scoring_maps import GREY, RANDOM, UNIFORM
+    from hilum.core.maps import METHODS
+
+    known = {*map(str, choices), *METHODS, UNIFORM, RANDOM, GREY}
+    if against not in known:
+        raise ConfigError(f"--against '{against}'", hint=did_you_mean(against, known))
 
 
 def _trained_on(root: Path, cases: pd.DataFrame) -> frozenset[str]:

@@ -84,12 +84,12 @@ class Sheets:
         """Add the page of one film, read or not."""
         from hilum.serve.pdf import write_pdf
 
-        self._written += 1
         if self._one is not None:
             self._one.add(examined)
-            return
-        stem = _unique(self._names, Path(examined.reading.path).stem)
-        write_pdf(self._path / f"{stem}.pdf", examined, self._reader, page=self._page)
+        else:
+            stem = _unique(self._names, Path(examined.reading.path).stem)
+            write_pdf(self._path / f"{stem}.pdf", examined, self._reader, page=self._page)
+        self._written += 1
 
     def close(self) -> None:
         """Write the one file; say what was written."""
