@@ -79,3 +79,18 @@ def test_what_is_wrong_is_said_in_one_line(
     assert "HILUM_DATA" in capsys.readouterr().err
     assert run(["train-detector", "--recipe", str(recipe), "--set", "fit.epoch=3", "-o", out]) == 6
     assert "did you mean 'epochs'" in capsys.readouterr().err
+
+
+def test_detections_on_other_films_are_no_score(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]
+    (table.parent / "found.json").write_text(json.dumps(found))
+    assert run(["boxes", "score", str(table.parent / "found.json"), str(table)]) == 4
+    assert "no detection is on a film of the table; the first names '1'" in capsys.readouterr().err
+
+
+def test_a_table_without_rows_has_no_box(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table.write_text(HEADER)
+    assert run(["boxes", "export", str(table), "-o", str(table.parent / "c.json")]) == 4
+    assert "no film has a box 'lung-opacity'" in capsys.readouterr().err

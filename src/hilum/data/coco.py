@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hilum.core.errors import CohortError
 from hilum.core.files import write_text
@@ -42,7 +44,7 @@ def to_coco(
     Raises:
         CohortError: no film has such a box, or a film cannot be opened.
     """
-    kept = cases[[_settled(case, labels) for case in cases.to_dict("records")]]
+    kept = cases[_all_settled(cases, labels)]
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, (case_id, path, boxes) in enumerate(
@@ -182,8 +184,7 @@ def write_coco(coco: Any, path: Path) -> None:
 
 def boxed(cases: pd.DataFrame, label: str) -> pd.DataFrame:
     """Return the films on which it is settled where ``label`` is: boxes drawn, or known absent."""
-    kept = [_settled(case, [label]) for case in cases.to_dict("records")]
-    return cases[kept].reset_index(drop=True)
+    return cases[_all_settled(cases, [label])].reset_index(drop=True)
 
 
 def boxes_in(case_boxes: str, label: str) -> list[tuple[float, float, float, float]]:
@@ -197,6 +198,10 @@ def boxes_in(case_boxes: str, label: str) -> list[tuple[float, float, float, flo
         for box in _boxes(case_boxes)
         if box["label"] == label
     ]
+
+
+def _all_settled(cases: pd.DataFrame, labels: Sequence[str]) -> NDArray[np.bool_]:
+    return np.array([_settled(case, labels) for case in cases.to_dict("records")], bool)
 
 
 def _settled(case: Mapping[Any, Any], labels: Sequence[str]) -> bool:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.core.errors import CohortError
+
 if TYPE_CHECKING:
     from hilum.core.estimate import Estimate
 
@@ -115,6 +117,12 @@ def score(
 
     table = boxed(read_cases(cases), label)
     found = detections_of(read_coco(detections), read_coco(coco) if coco else None, str(detections))
+    if found and not found.keys() & set(table["case_id"]):
+        raise CohortError(
+            f"{detections}: no detection is on a film of the table; the first names "
+            f"'{next(iter(found))}'",
+            hint="--coco FILE names the file that image_id counts in; else it is the case_id",
+        )
     films = [
         FilmBoxes.of(boxes_in(drawn, label), *found.get(case_id, ([], [])))
         for case_id, drawn in zip(table["case_id"], table["boxes"], strict=True)
