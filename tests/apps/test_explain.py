@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from hilum.apps.cli.main import run
+from hilum.apps.explaining import Explainer
 from hilum.core.maps import METHODS
 from hilum.serve.samples import ROOT
 
@@ -94,3 +95,15 @@ def test_usage(
 ) -> None:
     assert run(["explain", str(small_bundle), str(FRONTAL), "--force", *more]) == 6
     assert message in capsys.readouterr().err
+
+
+def test_a_layer_with_slashes_makes_no_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flat = np.ones((5, 5), np.float32)
+    monkeypatch.setattr(Explainer, "explain", lambda *_: (flat, 1.0))
+    call = ["explain", "default", str(FRONTAL), "-m", "layer-cam@/a/Conv_1", "-o", str(tmp_path)]
+    assert run(call) == 0
+    assert [each.name for each in tmp_path.iterdir()] == [
+        "frontal.covid-19.layer-cam@_a_Conv_1.png"
+    ]

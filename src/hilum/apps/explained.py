@@ -67,7 +67,7 @@ def explain_film(
     report = report.model_copy(update=known | numbers)
     if folder is None:
         return report
-    stem = f"{name}.{report.label}.{choice}"
+    stem = f"{name}.{report.label}.{choice}".replace("/", "_")  # values of a graph have slashes
     on_film = reader.preprocess.to_film(heat, film.shape, lungs)
     scale = scale_of(heat, signed=method.signed, unit=method.unit)
     lines = sentences_of(report, method.title)
