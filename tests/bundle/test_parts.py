@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_part_comes_in_and_the_card_says_so(full_bundle, tmp_path):
 def test_a_part_of_another_network_is_refused_and_nothing_changes(full_bundle, tmp_path):
     before = open_bundle(full_bundle).checksum
     part = _severity(tmp_path / "s", **{"model.onnx": "0" * 64})
-    with pytest.raises(BundleError, match=r"fitted with another model\.onnx"):
+    with pytest.raises(BundleError, match=r"with these parts: severity\.json: fitted with another"):
         attach_results(full_bundle, parts=[part])
     assert open_bundle(full_bundle).checksum == before
 
@@ -72,3 +73,13 @@ def test_half_an_opacity_network_is_refused(full_bundle, tmp_path):
     (tmp_path / "opacities.json").write_text("{}")
     with pytest.raises(BundleError, match=r"opacities\.json"):
         attach_results(full_bundle, parts=[tmp_path])
+
+
+def test_a_bundle_that_borrows_its_lungs_is_checked_against_them(small_bundle, tmp_path):
+    root = shutil.copytree(small_bundle, tmp_path / "bundle")
+    (root / "lungs.onnx").unlink(missing_ok=True)
+    _severity(root, **{"lungs.onnx": "0" * 64})
+    assert open_parts(root).severity is not None
+    assert open_parts(root, lungs="0" * 64).severity is not None
+    with pytest.raises(BundleError, match=r"fitted with another lungs\.onnx"):
+        open_parts(root, lungs="1" * 64)

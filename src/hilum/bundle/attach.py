@@ -68,7 +68,7 @@ def attach_results(
             table.write(staging / OUT_OF_SOURCE)
         for file in files:
             shutil.copyfile(file, staging / file.name)
-        open_parts(staging)
+        _check_parts(staging, root)
         _remember(staging / ENVIRONMENT, bundle.checksum)
         write_card(staging)
         seal(staging)
@@ -76,6 +76,14 @@ def attach_results(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return open_bundle(root)
+
+
+def _check_parts(staging: Path, root: Path) -> None:
+    try:
+        open_parts(staging)
+    except BundleError as error:
+        said = error.message.replace(f"{staging}/", "").removeprefix(f"{staging}: ")
+        raise BundleError(f"{root} with these parts: {said}", hint=error.hint) from None
 
 
 def _part_files(path: Path) -> list[Path]:

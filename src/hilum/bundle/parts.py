@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from hilum.bundle.lungs import LUNGS
 from hilum.bundle.opacities import OpacitySegmenter, open_opacities
 from hilum.bundle.severity import SEVERITY, SeverityModels, open_severity
 from hilum.bundle.similar import Neighbors, open_similar
@@ -20,15 +21,21 @@ class Parts(NamedTuple):
     similar: Neighbors | None
 
 
-def open_parts(root: Path) -> Parts:
+def open_parts(root: Path, *, lungs: str | None = None) -> Parts:
     """Open every part in the folder of a bundle, each network for one thread.
+
+    Args:
+        root: the folder.
+        lungs: SHA-256 of the lung network that looks for a bundle without its own.
 
     Raises:
         BundleError: a part does not load, or belongs to other networks.
     """
     severity = open_severity(root)
     for name, digest in severity.made_for.items() if severity else ():
-        if (root / name).is_file() and sha256_of(root / name) != digest:
+        other = lungs if name == LUNGS else None
+        found = sha256_of(root / name) if (root / name).is_file() else other
+        if found not in (None, digest):
             raise BundleError(
                 f"{root / SEVERITY}: fitted with another {name}",
                 hint="fit it again with this bundle: 'hilum fit-severity'",

@@ -26,13 +26,14 @@ class Detailer:
 
     Args:
         bundle: an opened bundle; a part that it does not carry leaves its details empty.
+        lungs: SHA-256 of the lung network that looks at films; None without one.
 
     Raises:
         BundleError: a part does not load, or belongs to other networks.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._parts = open_parts(bundle.root)
+    def __init__(self, bundle: Bundle, lungs: str | None = None) -> None:
+        self._parts = open_parts(bundle.root, lungs=lungs)
 
     def look(self, film: Film) -> Film:
         """Say what a film that may be read shows, before the network answers.

@@ -103,7 +103,7 @@ class Reader:
         """What says more of a film than its findings; loaded when it is first asked for."""
         from hilum.serve.details import Detailer
 
-        return Detailer(self.bundle)
+        return Detailer(self.bundle, self.segmenter.checksum if self.segmenter else None)
 
     @property
     def labels(self) -> tuple[Label, ...]:
