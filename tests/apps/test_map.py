@@ -156,3 +156,13 @@ def test_similar_refuses(capsys, arguments, code, said):
 def test_a_bundle_without_an_index_says_how_to_make_one(small_bundle, films, capsys):
     assert run(["similar", str(small_bundle), str(films / "a.png")]) == 7
     assert "--fit split.csv" in capsys.readouterr().err
+
+
+def test_one_film_is_no_index(virtual, tmp_path, capsys):
+    cases = pd.read_csv(virtual)
+    cases["path"] = [str(virtual.parent / name) for name in cases["path"]]
+    cases["split"] = ["train", *["test"] * (len(cases) - 1)]
+    cases.iloc[:4].to_csv(tmp_path / "cases.csv", index=False)
+    fit = ["--fit", str(tmp_path / "cases.csv"), "-o", str(tmp_path / "similar.npz")]
+    assert run(["similar", "default", *fit]) == 4
+    assert "1 films of split 'train' were read; an index needs" in capsys.readouterr().err

@@ -217,6 +217,6 @@ def test_the_table_says_how_much_how_severe_and_what_is_alike():
     assert lines == [
         "opaque: 25% of the lungs (right 40%, left 10%)",
         "research score: brixia 7.2 [4.1, 10.0] of 18",
-        "most similar: a/1 (pneumonia)",
+        "most similar: a/1 (not covid-19, pneumonia)",
     ]
     assert table._details(None) == table._details(Details()) == []

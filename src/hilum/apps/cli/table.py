@@ -10,10 +10,10 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from hilum.bundle.folder import Bundle
-from hilum.core.details import Details, Similar
-from hilum.core.labels import Label
+from hilum.core.details import Details
 from hilum.core.reading import RESEARCH_USE, Finding, Reading
 from hilum.serve.reader import Examined
+from hilum.serve.words import known_labels
 
 CORRECTED = "corrected: "
 """How the step of a film begins that the gate put right."""
@@ -159,17 +159,8 @@ def _details(details: Details | None) -> list[str]:
     ]
     if details.similar:
         nearest = details.similar[0]
-        known = ", ".join(f"{'' if yes else 'not '}{name}" for name, yes in _told(nearest))
-        lines.append(f"most similar: {nearest.case_id} ({known or 'unlabeled'})")
+        lines.append(f"most similar: {nearest.case_id} ({known_labels(nearest)})")
     return lines
-
-
-def _told(similar: Similar) -> list[tuple[Label, int]]:
-    """Return the labels that a film has, or that it has none of those that bundles answer."""
-    present = [(name, value) for name, value in similar.labels.items() if value]
-    return present or [
-        (name, value) for name, value in similar.labels.items() if name == Label.COVID_19
-    ]
 
 
 def _ending(path: str, width: int) -> str:

@@ -57,7 +57,7 @@ def fit_similar(
         progress: show a bar on stderr.
 
     Raises:
-        CohortError: no film of split "train" could be read.
+        CohortError: fewer than two films of split "train" could be read.
         BundleError: the network gives no embedding, or the index would be too large.
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
@@ -66,8 +66,11 @@ def fit_similar(
     rows = found.cases
     split = rows["split"].to_numpy(dtype=str) if "split" in rows else np.full(len(rows), TRAIN)
     kept = choose_films(rows[split == TRAIN], max_films, seed)
-    if kept.empty:
-        raise CohortError(f"no film of split '{TRAIN}' was read; an index is made of these")
+    if len(kept) < 2:
+        raise CohortError(
+            f"{len(kept)} films of split '{TRAIN}' were read; an index needs at least 2",
+            hint="'hilum split' makes that column; a table without it goes in whole",
+        )
     known = np.asarray(rows.index.isin(kept.index))
     spaces = fit_spaces(found.embedding[known])
     measured = _measured(spaces, found.embedding, rows, split, known, reader, label, folds, seed)
