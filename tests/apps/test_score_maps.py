@@ -148,3 +148,14 @@ def test_a_method_that_nothing_is_compared_with_is_refused(
 ) -> None:
     assert run(["score-maps", "default", str(cases), "-m", "evidence", "--against", "evidnce"]) == 6
     assert "did you mean 'evidence'?" in capsys.readouterr().err
+
+
+def test_a_split_needs_its_column(
+    cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pd.read_csv(cases).drop(columns="split")
+    table["path"] = [str(cases.parent / each) for each in table["path"]]
+    table.to_csv(tmp_path / "cases.csv", index=False)
+    call = ["score-maps", "default", str(tmp_path / "cases.csv"), "-m", "evidence"]
+    assert run([*call, "--split", "test"]) == 4
+    assert "no column 'split'" in capsys.readouterr().err

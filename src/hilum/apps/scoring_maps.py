@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hilum.apps.annotated import TARGETS, annotated, label_of, target_mask
 from hilum.apps.explaining import Choice, Explainer
+from hilum.apps.unseen import seen_patients
 from hilum.core.config import Config
 from hilum.core.errors import CohortError
 from hilum.core.reading import Status
@@ -31,8 +32,6 @@ Map = NDArray[np.float32]
 
 HELD_OUT, ALL = "held out", "all annotated"
 UNIFORM, RANDOM, GREY = "uniform in lungs", "random blocks", "grey levels in lungs"
-REFERENCES = (UNIFORM, RANDOM, GREY)
-"""Rows of the table that are no method."""
 
 METRICS: dict[str, str] = {
     "in-lung share": "share of what speaks for the label inside the lungs",
@@ -103,7 +102,7 @@ def choose_films(
 
     Args:
         cases: any cases table with annotations.
-        trained_on: case_ids of the bundle's training.
+        trained_on: case_ids of the bundle's training; no other film of their patients is held out.
         split: "test", "val", "val+test" or "all", which adds films of the training, marked.
         settings: how many of each.
 
@@ -111,10 +110,13 @@ def choose_films(
         Rows with ``targets`` (tuple) and ``held_out`` (bool), in drawn order, so that the first few
         are as good a sample as any.
     """
-    found = annotated(cases)
-    held_out = ~found["case_id"].isin(trained_on)
-    found = found.assign(held_out=held_out)
+    found = annotated(cases.assign(held_out=~seen_patients(cases, trained_on)))
     if split not in ("all", "val+test"):
+        if "split" not in found:
+            raise CohortError(
+                f"no column 'split' in the cases table; expected one, to find '{split}'",
+                hint="'hilum split' makes one; --split val+test takes all that is held out",
+            )
         found = found[found["split"] == split]
     chosen: dict[int, list[str]] = {}
     for name in TARGETS:
