@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 
 from hilum.apps.cli.main import run
+from hilum.bundle.folder import DEFAULT_BUNDLE
 from hilum.bundle.severity import open_severity
 from hilum.core.details import Scale
 from hilum.core.errors import BundleError
@@ -58,14 +60,51 @@ def scored_csv(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def fitted(scored_csv, tmp_path_factory):
+def opacities(tmp_path_factory):
+    """The opacity network of the built-in bundle, as if it had learned from three of the films."""
+    folder = tmp_path_factory.mktemp("opacities")
+    shutil.copy(DEFAULT_BUNDLE / "opacities.onnx", folder)
+    spec = json.loads((DEFAULT_BUNDLE / "opacities.json").read_text())
+    spec["made"]["trained_on"] = ["made/0", "made/1", "made/2"]
+    (folder / "opacities.json").write_text(json.dumps(spec))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fitted(scored_csv, opacities, tmp_path_factory):
     out = tmp_path_factory.mktemp("fitted") / "out"
     call = ["fit-severity", "default", str(scored_csv), "-o", str(out), "--json"]
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
+    said, told = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(told):
+        call += ["--opacities", str(opacities)]
         assert run([*call, "--bootstrap", "20", "--folds", "3"]) == 0
     (out / "said.json").write_text(said.getvalue())
+    (out / "told.txt").write_text(told.getvalue())
     return out
+
+
+def test_films_that_the_opacity_network_learned_from_are_told(fitted):
+    told = (fitted / "told.txt").read_text()
+    assert "warning: the opacity network learned from 3 of the scored films" in told
+    assert "hint: --opacities RUN" in told
+    made = open_severity(fitted).made
+    assert (made["extents_in_sample"], made["extents_out_of_fold"]) == (3, 0)
+
+
+def test_with_scores_out_of_fold_there_is_nothing_to_warn_of(
+    scored_csv, opacities, tmp_path, capsys
+):
+    few = scored_csv.with_name("three.csv")
+    pd.read_csv(scored_csv).head(3).to_csv(few, index=False)
+    call = ["fit-severity", "default", str(few), "-o", str(tmp_path / "x")]
+    assert run([*call, "--opacities", str(opacities)]) == 4
+    assert "learned from 3 of the scored films" in capsys.readouterr().err
+    size = load_bundle(threads=1).segmenter.preprocess.size
+    kept = tmp_path / "kept.npz"
+    names, scores = [f"made/{i}" for i in range(3)], np.zeros((3, 2, size, size), np.float16)
+    np.savez(kept, case_id=np.array(names), scores=scores)
+    assert run([*call, "--opacities", str(opacities), "--out-of-fold", str(kept)]) == 4
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_a_score_that_is_on_the_film_is_learned(fitted):
@@ -153,7 +192,7 @@ def test_help_has_an_example_and_loads_nothing_heavy():
         "print([m for m in ('pandas', 'sklearn', 'onnxruntime', 'cv2') if m in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert "hilum fit-severity default cases.csv" in said.stdout
+    assert "hilum fit-severity default cases.csv --opacities runs/opacities" in said.stdout
     assert said.stdout.rstrip().endswith("[]")
 
 

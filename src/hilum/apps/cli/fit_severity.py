@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,11 +66,17 @@ def fit_severity(
     severity-zones.csv, severity-normals.csv and severity-elsewhere.csv. Needs
     scores of at least 20 patients for a scale; a scale with fewer is left out.
 
-    [bold]Example:[/bold] hilum fit-severity default cases.csv -o out/severity
+    Name with --opacities the run that made the bundle's opacity network: its
+    out-of-fold.npz, which no bundle carries, has extents of the films that the
+    network learned from as a new film would get them. Without it those extents
+    are flattered, which is said on stderr and in severity.json.
+
+    [bold]Example:[/bold] hilum fit-severity default cases.csv --opacities runs/opacities -o out
     """
     from hilum.core.extras import require
 
     require("evaluate")
+    from hilum.apps.unseen import in_sample, unseen_marks
     from hilum.bundle.opacities import open_opacities
     from hilum.data.table import read_cases
     from hilum.judge.severity import SeveritySettings
@@ -89,16 +95,22 @@ def fit_severity(
             hint="'hilum train-opacities' makes one",
         )
     held_out = _held_out(out_of_fold, folder, segmenter)
-    chosen = _choose(read_cases(cases), normals, seed)
+    table, spec = read_cases(cases), segmenter.spec if segmenter else None
+    marks = unseen_marks(table, reader.bundle.root, spec, held_out)
+    chosen = _choose(table.assign(**marks), normals, seed)
+    flattered = in_sample(chosen[chosen["scores"] != ""], spec, held_out)
+    _warn(flattered)
     paths = {case: Path(path) for case, path in zip(chosen["case_id"], chosen["path"], strict=True)}
     gathered = gather_features(reader, paths, segmenter, held_out)
-    films = _films(chosen, gathered, reader, segmenter, held_out)
+    films = _films(chosen, gathered, reader, segmenter)
     found = study(films, settings, _watched)
     tables = tables_of(found, settings, _watched)
-    out_of_fold_films = len(set(held_out) & set(gathered.features))
-    models = _pack(
-        found, tables["figures"], reader, segmenter, settings, gathered, out_of_fold_films
-    )
+    counts = {
+        "films_not_read": len(gathered.not_read),
+        "extents_out_of_fold": len(set(held_out) & set(gathered.features)),
+        "extents_in_sample": len(flattered & set(gathered.features)),
+    }
+    models = _pack(found, tables["figures"], reader, segmenter, settings, counts)
     _write(out, models, found, tables)
     if as_json:
         said = {name: _rows(table) for name, table in tables.items()}
@@ -154,9 +166,8 @@ def _films(
     gathered: Gathered,
     reader: Reader,
     segmenter: OpacitySegmenter | None,
-    held_out: Mapping[str, Any],
 ) -> Films:
-    from hilum.judge.severity_study import NEVER_TRAINED, SETS, Films, scores_of
+    from hilum.judge.severity_study import SETS, Films, scores_of
 
     if not gathered.features:
         first = next(iter(gathered.not_read.items()), ("", ""))
@@ -174,30 +185,19 @@ def _films(
         )
     ids, blocks = gathered.blocks(list(names))
     table = chosen.set_index("case_id", drop=False).loc[ids].reset_index(drop=True)
-    marks = {NEVER_TRAINED["classifier"]: ~table["case_id"].isin(_trained_on(reader))}
-    if segmenter:
-        learned = _learned_from(segmenter)
-        unseen = ~table["case_id"].isin(learned) if learned else table["lesion_masks"] == ""
-        unseen |= table["case_id"].isin(list(held_out))
-        marks[NEVER_TRAINED["opacities"]] = unseen
-    return Films(table.assign(**marks), scores_of(table), blocks)
+    return Films(table, scores_of(table), blocks)
 
 
-def _trained_on(reader: Reader) -> set[str]:
-    """Return the case_ids that the classifier was fitted on; none where the bundle is silent."""
-    import pandas as pd
-
-    path = reader.bundle.root / "splits.csv"
-    if not path.is_file():
-        return set()
-    splits = pd.read_csv(path, dtype=str)
-    return set(splits["case_id"][splits["split"] == "train"])
-
-
-def _learned_from(segmenter: OpacitySegmenter) -> set[str]:
-    """Return the case_ids that ``opacities.json`` says the network learned from, if it does."""
-    named = segmenter.spec.made.get("trained_on")
-    return set(named) if isinstance(named, list) else set()
+def _warn(flattered: Set[str]) -> None:
+    if flattered:
+        message = (
+            f"warning: the opacity network learned from {len(flattered)} of the scored films, and "
+            "no scores out of fold of those are there: their extents are better than those of new "
+            "films will be, and so is every number that rests on them"
+        )
+        typer.secho(message, fg="yellow", err=True)
+        hint = "  hint: --opacities RUN, a run folder of 'hilum train-opacities'; a bundle has none"
+        typer.secho(hint, err=True)
 
 
 def _pack(
@@ -206,8 +206,7 @@ def _pack(
     reader: Reader,
     segmenter: OpacitySegmenter | None,
     settings: SeveritySettings,
-    gathered: Gathered,
-    held_out_films: int,
+    counts: dict[str, int],
 ) -> SeverityModels:
     from importlib.metadata import version
 
@@ -244,9 +243,8 @@ def _pack(
             "hilum": version("hilum"),
             "bundle": reader.bundle.identity,
             "settings": settings.model_dump(mode="json"),
-            "films_not_read": len(gathered.not_read),
-            "extents_out_of_fold": held_out_films,
-        },
+        }
+        | counts,
         measured={"cross-validated by patient": _rows(kept)},
     )
 

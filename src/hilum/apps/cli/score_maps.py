@@ -150,12 +150,10 @@ def _check_against(against: str, choices: list[Choice]) -> None:
 
 def _trained_on(root: Path, cases: pd.DataFrame) -> frozenset[str]:
     """Name the films of the bundle's training: by its splits.csv, else by the table's split."""
-    import pandas as pd
+    from hilum.apps.unseen import classifier_films
 
-    path = root / "splits.csv"
-    if path.is_file():
-        known = pd.read_csv(path, dtype=str)
-        return frozenset(known["case_id"][known["split"] == "train"])
+    if (films := classifier_films(root)) is not None:
+        return films
     if "split" not in cases:
         raise CohortError(
             f"{root}: no splits.csv, and the cases table has no column split",
