@@ -9,9 +9,10 @@ boxes, with the films that RSNA's radiologists called clear of opacity as negati
 around the connected lesions of hand-drawn masks. How a map becomes boxes (``BoxSettings``) is
 chosen for each map on two folds of RSNA's films and scored on the third, folds by patient; for the
 lesions, on all of RSNA's films. Prints the settings chosen on all. A film that the opacity network
-or the detector learned from is scored by the network of a fold that never saw its patient; of the
-films on which the bundle did not learn there is a block of its own; while the detector's folds
-are not all done, also of those that are.
+or the detector learned from is scored by the network of a fold that never saw its patient; one of
+whose patient the opacity network learned from another film, so that no network is without that
+patient, is left out. Of the test split of the bundle, which divides by patient, there is a block of
+its own.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from hilum.apps.unseen import opacity_films, seen_patients
 from hilum.bundle.opacities import OpacitySegmenter
 from hilum.core.details import Opacity
 from hilum.core.labels import Label
@@ -86,7 +88,9 @@ def main() -> None:
     parser.add_argument("--out", "-o", type=Path, required=True)
     options = parser.parse_args()
     cases = read_cases(options.cases)
-    rsna, lesions = _with_folds(boxed(cases, LABEL), options.detector), _drawn(cases)
+    rsna = _strangers(boxed(cases, LABEL), cases, options.opacities)
+    rsna = _with_folds(rsna, options.detector)
+    lesions = _strangers(_drawn(cases), cases, options.opacities)
     rsna_films = _films(rsna, options.opacities, "RSNA")
     lesion_films = _films(lesions, options.opacities, "lesions")
     rows, chosen = [], {}
@@ -101,8 +105,8 @@ def main() -> None:
         found = _trivial(name, lesion_films, rsna_films, None)
         rows += _rows("lesion masks", lesions, found, name)
     if options.detector:
-        some, found = _detected(rsna, rsna_films, options.detector)
-        rows += _rows("RSNA opacity boxes", some, found, "detector")
+        found = _detected(rsna, rsna_films, options.detector)
+        rows += _rows("RSNA opacity boxes", rsna, found, "detector")
         found = _look(lesions, lesion_films, options.detector)
         rows += _rows("lesion masks", lesions, found, "detector")
     order = ["target", "films", "map"]
@@ -118,10 +122,29 @@ def _with_folds(cases: pd.DataFrame, detector: Path | None) -> pd.DataFrame:
     if detector is None:
         return make_split(cases, SplitSpec(kind="folds", folds=3, label=Label.LUNG_OPACITY))
     folds = read_cases(detector / "folds.csv").set_index("case_id")["fold"]
-    cases = cases.assign(fold=cases["case_id"].map(folds))
-    found = detections_of(read_coco(detector / "detections.json"), None)
-    done = cases.loc[cases["case_id"].isin(list(found)), "fold"].unique()
-    return cases.assign(done=cases["fold"].isin(done))
+    return cases.assign(fold=cases["case_id"].map(folds))
+
+
+def _strangers(some: pd.DataFrame, cases: pd.DataFrame, opacities: Path | None) -> pd.DataFrame:
+    """Leave out films that only a network could score that learned from their patient."""
+    if opacities is None:
+        return some
+    held_out = _held_out(opacities)
+    learned = opacity_films(OpacitySegmenter(opacities).spec, held_out) or ()
+    known = cases["case_id"][seen_patients(cases, learned)]
+    flattered = some["case_id"].isin(known) & ~some["case_id"].isin(list(held_out))
+    print(f"{flattered.sum()} of {len(some)} films left out: the network learned from the patient")
+    return some[~flattered].reset_index(drop=True)
+
+
+def _held_out(opacities: Path) -> dict[str, np.ndarray]:
+    """Return the scores of the films of a run, each by the network of its fold; by case_id."""
+    stored = opacities / OUT_OF_FOLD
+    if not stored.is_file():
+        return {}
+    with np.load(stored, allow_pickle=False) as kept:
+        pairs = zip(kept["case_id"], kept["scores"], strict=True)
+        return {str(case_id): scores for case_id, scores in pairs}
 
 
 def _drawn(cases: pd.DataFrame) -> pd.DataFrame:
@@ -159,16 +182,11 @@ def _films(cases: pd.DataFrame, opacities: Path | None, what: str) -> list[Film]
 
 def _segmenter(folder: Path) -> Callable[[str, Radiograph, Lungs], Opacities]:
     """Return the opacity network; a film that it learned from gets the scores of its fold."""
-    network = OpacitySegmenter(folder)
-    kept, stored = {}, folder / OUT_OF_FOLD
-    if stored.is_file():
-        with np.load(stored, allow_pickle=False) as held_out:
-            pairs = zip(held_out["case_id"], held_out["scores"], strict=True)
-            kept = {str(case_id): scores.astype(np.float32) for case_id, scores in pairs}
+    network, kept = OpacitySegmenter(folder), _held_out(folder)
 
     def segment(case_id: str, radiograph: Radiograph, lungs: Lungs) -> Opacities:
         if case_id in kept:
-            return Opacities(kept[case_id], network.spec.limits)
+            return Opacities(kept[case_id].astype(np.float32), network.spec.limits)
         return network.segment(radiograph, lungs)
 
     return segment
@@ -245,18 +263,11 @@ def _within(lung: np.ndarray, place: np.ndarray) -> np.ndarray:
     return place * [width, height, width, height] + [left, top, 0, 0]
 
 
-def _detected(
-    cases: pd.DataFrame, films: list[Film], run: Path
-) -> tuple[pd.DataFrame, list[FilmBoxes]]:
-    """Return the films of the folds that are done, each with what its fold's detector found."""
+def _detected(cases: pd.DataFrame, films: list[Film], run: Path) -> list[FilmBoxes]:
+    """Return what the detector of each film's fold found on it."""
     found = detections_of(read_coco(run / "detections.json"), None)
-    pairs = zip(cases["case_id"], films, cases["done"], strict=True)
-    boxes = [
-        FilmBoxes.of(film.truth, *found.get(case_id, ([], [])))
-        for case_id, film, wanted in pairs
-        if wanted
-    ]
-    return cases[cases["done"]].reset_index(drop=True), boxes
+    pairs = zip(cases["case_id"], films, strict=True)
+    return [FilmBoxes.of(film.truth, *found.get(case_id, ([], []))) for case_id, film in pairs]
 
 
 def _look(cases: pd.DataFrame, films: list[Film], run: Path) -> list[FilmBoxes]:
@@ -289,8 +300,6 @@ def _rows(
 ) -> Iterator[dict]:
     blocks = {"all": np.ones(len(cases), bool)}
     blocks["unseen by the bundle"] = (cases["split"] == "test").to_numpy()
-    if "done" in cases and not cases["done"].all():
-        blocks["folds of the detector"] = cases["done"].to_numpy()
     for films, kept in blocks.items():
         some = [each for each, wanted in zip(found, kept, strict=True) if wanted]
         scores = estimate_detection(some, cases["group"].to_numpy()[kept])

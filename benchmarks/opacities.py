@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from hilum.apps.unseen import classifier_films, seen_patients
 from hilum.bundle.folder import DEFAULT_BUNDLE
 from hilum.bundle.lungs import LungSegmenter
 from hilum.bundle.opacities import OpacitySegmenter
@@ -60,7 +61,7 @@ def main() -> None:
     recipe = OpacityRecipe.load(options.run / "recipe.toml")
     cases, _, _ = choose_films(recipe.data, options.data, seed=recipe.split.seed)
     films, scores = reopen(cases, options.run)
-    table = pd.DataFrame(list(compare(films, scores)))
+    table = pd.DataFrame(list(compare(films, scores, cases)))
     print(table.to_string())
     table.to_csv(options.out / "opacities.csv", index=False, float_format="%.4f")
     table = pd.DataFrame(list(severity(cases, options.run)))
@@ -88,14 +89,15 @@ def reopen(cases: pd.DataFrame, run: Path) -> tuple[Films, np.ndarray]:
     return Films(table, torch.empty(0), torch.empty(0), lungs, truth), scores
 
 
-def compare(films: Films, scores: np.ndarray) -> Iterator[dict[str, object]]:
+def compare(films: Films, scores: np.ndarray, cases: pd.DataFrame) -> Iterator[dict[str, object]]:
     """Yield a row for each method, set of films and metric."""
     methods = {"network, out of fold": scores, "whole lung": _whole(films)}
     methods |= {f"evidence, {name}": maps for name, maps in _evidence(films).items()}
-    learned = _learned_from()
+    learned = classifier_films(DEFAULT_BUNDLE) or ()
+    known = cases["case_id"][seen_patients(cases, learned)]
     for name, maps in methods.items():
         measured = measure_films(films, maps)
-        unseen = measured[~measured["case_id"].isin(learned)]
+        unseen = measured[~measured["case_id"].isin(known)]
         for which, some in (("all", measured), ("the bundle never learned from", unseen)):
             for metric, each in summarize(some).items():
                 yield _row(name, which, metric, each)
@@ -136,12 +138,6 @@ def _two(maps: np.ndarray) -> np.ndarray:
     return np.repeat(maps[:, None], len(KINDS), axis=1)
 
 
-def _learned_from() -> set[str]:
-    """case_id of the films that the default bundle was trained on."""
-    split = pd.read_csv(DEFAULT_BUNDLE / "splits.csv")
-    return set(split.loc[split["split"] == "train", "case_id"])
-
-
 def _moved(films: Films) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield masks against themselves: moved to the right, and grown."""
     drawn = np.flatnonzero(films.cases["material"] == DRAWN)
@@ -170,8 +166,8 @@ def severity(cases: pd.DataFrame, run: Path) -> Iterator[dict[str, object]]:
     from that patient.
     """
     scored = cases[cases["scores"].fillna("") != ""].reset_index(drop=True)
-    used = cases["case_id"].isin(pd.read_csv(run / MEASURED)["case_id"])
-    shares = _shares(scored, set(cases.loc[used, "patient_id"]), run)
+    learned = seen_patients(cases, pd.read_csv(run / MEASURED)["case_id"])
+    shares = _shares(scored, set(cases["case_id"][learned]), run)
     for name, columns in SEVERITY.items():
         values = scored["scores"].map(lambda text, columns=columns: _mean_of(text, columns))
         both = shares.assign(truth=values).dropna(subset=["truth", "share"])
@@ -184,17 +180,16 @@ def severity(cases: pd.DataFrame, run: Path) -> Iterator[dict[str, object]]:
             yield {"score": name, "films": which} | _numbers(_spearman(some))
 
 
-def _shares(scored: pd.DataFrame, patients: set[str], run: Path) -> pd.DataFrame:
+def _shares(scored: pd.DataFrame, learned: set[str], run: Path) -> pd.DataFrame:
     """Share of both lungs that is opaque: out of fold where a film was learned from."""
     measured = pd.read_csv(run / MEASURED).set_index("case_id")
     lungs_of, opacities_of = LungSegmenter(None, 1), OpacitySegmenter(run, 1)
     rows: list[dict[str, Any]] = []
     for case in tqdm(scored.to_dict("records"), disable=None):
-        patient = case["patient_id"]
         row = {
-            "group": patient,
+            "group": case["patient_id"],
             "drawn": bool(case["lesion_masks"]),
-            "learned": patient in patients,
+            "learned": case["case_id"] in learned,
         }
         if case["case_id"] in measured.index:
             row["share"] = measured["share"][case["case_id"]]
