@@ -8,10 +8,12 @@ import torch
 from monai.metrics.meandice import compute_dice
 from sklearn.metrics import roc_auc_score
 
+from hilum.core.errors import CohortError
 from hilum.learn.opacities.films import Films
 from hilum.learn.opacities.measure import (
     GRID,
     best_threshold,
+    compare,
     count,
     dice_of,
     measure_films,
@@ -91,3 +93,42 @@ def test_without_clear_films_detection_is_undefined(films_of: Callable[..., Film
     assert np.isnan(numbers["auroc"].value)
     assert np.isnan(numbers["auroc boxes"].value)
     assert numbers["auroc boxes"].n == 0
+
+
+def test_false_opacity_is_told_for_each_collection(films_of: Callable[..., Films]) -> None:
+    films = films_of(clear=6)
+    clear = np.flatnonzero(films.cases["material"] == "clear")
+    films.cases.loc[clear[:2], "cohort"] = "elsewhere"
+    measured = measure_films(films, noisy(films))
+    numbers = summarize(measured, folds=50)
+    there = numbers["share on clear films, elsewhere"]
+    assert there.n == 2
+    assert there.value == pytest.approx(measured["share"].iloc[clear[:2]].mean())
+    assert numbers["share on clear films, made"].n == 4
+    assert numbers["share on clear films"].n == 6
+
+
+def test_differences_are_paired_by_patient(films_of: Callable[..., Films]) -> None:
+    films = films_of(drawn=12, clear=12, boxed=6)
+    one, other = (measure_films(films, noisy(films, seed)) for seed in (0, 1))
+    random = np.random.default_rng(7)
+    one["share"], other["share"] = random.random((2, len(one)))
+    found, ours, theirs = compare(one, other), summarize(one), summarize(other)
+    assert found.keys() == ours.keys()
+    for name, each in found.items():
+        if np.isnan(ours[name].value):
+            assert np.isnan(each.value)
+            continue
+        assert each.value == pytest.approx(ours[name].value - theirs[name].value)
+        assert each.n == ours[name].n
+    # by hand: the same patients are drawn for both
+    clear = one["material"] == "clear"
+    gaps = (one["share"] - other["share"])[clear].to_numpy()
+    drawn = np.random.default_rng(0).integers(0, len(gaps), (4000, len(gaps)))
+    low, high = np.percentile(gaps[drawn].mean(1), [2.5, 97.5])
+    each = found["share on clear films"]
+    assert (each.low, each.high) == pytest.approx((low, high), abs=0.15 * (high - low))
+    same = compare(one, one)["auroc"]
+    assert (same.value, np.isnan(same.low)) == (0, True)
+    with pytest.raises(CohortError, match="different films"):
+        compare(one, other[::-1])

@@ -81,6 +81,7 @@ def test_from_a_table_to_a_network_that_a_bundle_opens(table: Path, tmp_path: Pa
     assert segmenter.spec == trained.spec
     assert trained.spec.made["films"] == {"drawn": 4, "clear": 4, "boxed": 2}
     assert trained.spec.measured["metrics"]["auroc"]["n"] == 8
+    assert trained.spec.measured["metrics"]["share on clear films, made"]["n"] == 4
     assert len(pd.read_csv(out / MEASURED)) == 10
     with np.load(out / OUT_OF_FOLD, allow_pickle=False) as kept:
         assert kept["scores"].shape[:2] == (10, 2)
@@ -150,8 +151,14 @@ def test_a_study_has_a_row_for_each_arm_and_metric(table: Path, tmp_path: Path) 
     recipe = StudyRecipe.parse(values, where="test")
     rows = study(recipe, tmp_path / "study", root=None, progress=False)
     assert set(rows["material"]) == {"drawn", "+ clear"}
-    assert (rows.groupby("material")["metric"].nunique() == 10).all()
-    assert len(pd.read_csv(tmp_path / "study" / STUDY)) == 20
+    assert (rows.groupby("material")["metric"].nunique() == 11).all()
+    written = pd.read_csv(tmp_path / "study" / STUDY)
+    assert len(written) == 22
+    gaps = written.set_index(["material", "metric"])["difference"]
+    assert gaps["drawn"].isna().all()
+    values = written.set_index(["material", "metric"])["value"]
+    expected = values["+ clear"] - values["drawn"]
+    np.testing.assert_allclose(gaps["+ clear"], expected, atol=2e-4)
     assert recipe.of(recipe.arms[1]).material.clear == 0.5
 
 
