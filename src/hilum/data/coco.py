@@ -7,7 +7,7 @@ with ``bbox`` = [x, y, width, height] in pixels of the file. An image carries it
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,11 @@ def from_coco(coco: Mapping[str, Any], where: str = "COCO") -> dict[str, list[di
     return found
 
 
+def labels_of(coco: Mapping[str, Any]) -> list[str]:
+    """Return the names of the categories of what ``from_coco`` has read."""
+    return [str(each["name"]) for each in coco["categories"]]
+
+
 def detections_of(
     results: Sequence[Mapping[str, Any]], coco: Mapping[str, Any] | None, where: str = "COCO"
 ) -> dict[str, tuple[list[list[float]], list[float]]]:
@@ -131,11 +136,20 @@ def detections_of(
 
 
 def with_boxes(
-    cases: pd.DataFrame, boxes: Mapping[str, Sequence[Mapping[str, Any]]]
+    cases: pd.DataFrame,
+    boxes: Mapping[str, Sequence[Mapping[str, Any]]],
+    labels: Iterable[str] = (),
 ) -> pd.DataFrame:
     """Return a copy of a cases table in which the films of ``boxes`` carry those boxes.
 
-    Boxes of other labels are kept; those of a label that ``boxes`` knows are replaced.
+    Args:
+        cases: a cases table.
+        boxes: case_id -> its boxes.
+        labels: whose boxes were looked for on these films, so that none means that there is none.
+
+    Returns:
+        The table; on the films of ``boxes``, boxes of ``labels`` and of labels that ``boxes`` has
+        are replaced, others are kept.
 
     Raises:
         CohortError: a case that the table does not have.
@@ -145,10 +159,10 @@ def with_boxes(
             f"case_id '{strange[0]}' is not in the table ({len(strange)} such)",
             hint="images are joined by case_id",
         )
-    labels = {box["label"] for each in boxes.values() for box in each}
+    known = {box["label"] for each in boxes.values() for box in each}.union(labels)
 
     def joined(case_id: str, old: str) -> str:
-        kept = [box for box in _boxes(old) if case_id not in boxes or box["label"] not in labels]
+        kept = [box for box in _boxes(old) if case_id not in boxes or box["label"] not in known]
         together = [*kept, *(dict(box) for box in boxes.get(case_id, ()))]
         return json.dumps(together) if together else ""
 

@@ -303,6 +303,28 @@ def test_a_run_scores_each_film_by_a_detector_that_never_saw_its_patient(tmp_pat
         train_detector(recipe, tmp_path / "run", cases=cases, progress=False)
 
 
+def test_a_run_goes_on_only_from_the_weights_that_it_started_from(tmp_path: Path) -> None:
+    from hilum.learn.detect.run import claim_weights
+
+    claim_weights(tmp_path, "one", resume=False)
+    claim_weights(tmp_path, "one", resume=True)
+    for other, found in (("other", "other"), (None, "none")):
+        with pytest.raises(ConfigError, match=f"started from weights one; found {found}"):
+            claim_weights(tmp_path, other, resume=True)
+    claim_weights(tmp_path / "fresh", None, resume=False)
+    with pytest.raises(ConfigError, match="started from weights none; found one"):
+        claim_weights(tmp_path / "fresh", "one", resume=True)
+
+
+def test_a_run_remembers_its_weights(tmp_path: Path) -> None:
+    cases = film_table(tmp_path, films=8).assign(fold=lambda t: [i // 2 % 2 + 1.0 for i in t.index])
+    out, recipe = tmp_path / "run", recipe_of(epochs=1)
+    train_detector(recipe, out, cases=cases, progress=False)
+    weights = str(out / "fold-1" / "model")
+    with pytest.raises(ConfigError, match="cannot resume, it started from weights none"):
+        train_detector(recipe, out, cases=cases, weights=weights, resume=True, progress=False)
+
+
 def test_folds_keep_patients_together(tmp_path: Path) -> None:
     divided = divide(film_table(tmp_path, films=16), recipe_of(), progress=False)
     assert set(divided["fold"]) == {1.0, 2.0}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hilum.core.errors import BundleError
+from hilum.core.errors import BundleError, TrainingError
 from hilum.learn.module import standardise
 from hilum.learn.opacities import export, fit
 from hilum.learn.opacities.batches import make_batch
@@ -76,6 +76,27 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(
         resumed.network.state_dict().values(), whole.network.state_dict().values(), strict=True
     ):
         assert torch.equal(one, other)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_is_not_kept(
+    tmp_path: Path, recipe_of: Recipe, films_of: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, films = recipe_of(), films_of()
+    monkeypatch.setattr(fit, "_EVERY", 2)
+    real = fit.loss_of
+    left = iter(range(6))
+
+    def broken(*arguments: Any) -> torch.Tensor:
+        return real(*arguments) * (float("nan") if next(left) == 3 else 1.0)
+
+    monkeypatch.setattr(fit, "loss_of", broken)
+    with pytest.raises(TrainingError, match="step 4: the loss is nan") as caught:
+        fit_opacities(recipe, films, tmp_path, progress=False)
+    assert "learning_rate" in caught.value.hint
+    monkeypatch.setattr(fit, "loss_of", real)
+    state = torch.load(tmp_path / fit.CHECKPOINT, weights_only=True)
+    assert len(state["losses"]) == 2
+    assert all(weights.isfinite().all() for weights in state["network"].values())
 
 
 def test_nobody_is_scored_by_a_network_that_saw_them(

@@ -66,16 +66,17 @@ def import_boxes(
 ) -> None:
     """Put the boxes of a COCO file into a cases table, joined by case_id.
 
-    Boxes of the file's labels are replaced on its films; others are kept. An
-    image without case_id goes by its file_name.
+    Boxes of the file's categories are replaced on its images, also by none where
+    all were deleted; others are kept. An image without case_id goes by its file_name.
 
     [bold]Example:[/bold] hilum boxes import coco.json cases.csv -o with-boxes.csv
     """
-    from hilum.data.coco import from_coco, read_coco, with_boxes
+    from hilum.data.coco import from_coco, labels_of, read_coco, with_boxes
     from hilum.data.table import read_cases, write_cases
 
-    found = from_coco(read_coco(coco), str(coco))
-    write_cases(with_boxes(read_cases(cases), found), out)
+    read = read_coco(coco)
+    found = from_coco(read, str(coco))
+    write_cases(with_boxes(read_cases(cases), found, labels_of(read)), out)
     count = sum(len(each) for each in found.values())
     if as_json:
         typer.echo(json.dumps({"out": str(out), "films": len(found), "boxes": count}))

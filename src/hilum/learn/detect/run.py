@@ -1,8 +1,9 @@
 """From collections with boxes to a detector, cross-validated by patient, in one go.
 
-The run folder holds recipe.toml, coco.json (the boxes), folds.csv, detections.json (COCO results,
-each film's by the detector that never saw its patient), scores.json, fold-K/ (checkpoint, and the
-detector in ``model/``) and, with ``fit.final``, model/ and detector.onnx of one trained on all.
+The run folder holds recipe.toml, weights.txt (where the detectors started), coco.json (the boxes),
+folds.csv, detections.json (COCO results, each film's by the detector that never saw its patient),
+scores.json, fold-K/ (checkpoint, and the detector in ``model/``) and, with ``fit.final``, model/ and
+detector.onnx of one trained on all.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hilum.core.errors import CohortError
+from hilum.core.errors import CohortError, ConfigError
 from hilum.core.estimate import Estimate
 from hilum.core.files import write_text
 from hilum.data.coco import Coco, boxed, boxes_in, to_coco, write_coco
@@ -32,7 +33,7 @@ from hilum.learn.environment import describe_environment
 from hilum.learn.fit import claim
 
 COCO, FOLDS, DETECTIONS, SCORES = "coco.json", "folds.csv", "detections.json", "scores.json"
-MODEL, ONNX = "model", "detector.onnx"
+MODEL, ONNX, WEIGHTS = "model", "detector.onnx", "weights.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ def train_detector(
         progress: show bars on a terminal.
 
     Raises:
-        ConfigError: ``out`` holds another run, or ``weights`` is no detector.
+        ConfigError: ``out`` holds another run or one from other weights, or ``weights`` is no
+            detector.
         CohortError: no collections, or no boxes in them.
         TrainingError: a loss that is not a number.
         BundleError: ONNX differs from torch.
@@ -87,6 +89,7 @@ def train_detector(
             hint="name their folder with --data or HILUM_DATA",
         )
     claim(out, recipe, resume=resume)
+    claim_weights(out, weights, resume=resume)
     if cases is None:
         cases = gather_boxed(recipe, Path(root or ""), progress=progress)
     elif "fold" not in cases:
@@ -110,6 +113,18 @@ def train_detector(
         save_detector(fitted.model, out / MODEL)
         export_detector(fitted.model, out / ONNX, films, recipe)
     return TrainedDetector(out, scores)
+
+
+def claim_weights(out: Path, weights: str | None, *, resume: bool) -> None:
+    """Remember where a run starts, or raise ``ConfigError`` when it started elsewhere."""
+    stored, given = out / WEIGHTS, weights or "none"
+    before = stored.read_text(encoding="utf-8").strip() if stored.is_file() else given
+    if resume and before != given:
+        raise ConfigError(
+            f"{out}: cannot resume, it started from weights {before}; found {given}",
+            hint="give --weights as before, or train into another folder with --out",
+        )
+    write_text(stored, given + "\n")
 
 
 def _cross_validate(
