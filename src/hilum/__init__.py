@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hilum.serve.evaluate import evaluate
     from hilum.serve.reader import load_bundle
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 _WHERE = {
     "open_radiograph": "hilum.image.open",

@@ -10,7 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
+from hilum.apps.cli import table
 from hilum.apps.cli.main import run
+from hilum.core.details import Affected, Details, Scale, Severity, Side, Similar, Zone
+from hilum.core.labels import Label
 
 KEYS = {"path", "status", "reason", "findings", "bundle", "elapsed_ms"}
 
@@ -187,3 +190,33 @@ def test_a_prevalence_is_refused_where_nothing_was_calibrated(small_bundle, film
     assert code == 6
     assert "no calibration was fitted" in said
     assert "hilum calibrate" in said
+
+
+def test_the_table_says_how_much_how_severe_and_what_is_alike():
+    lines = table._details(
+        Details(
+            affected=(
+                Affected(side=None, zone=None, share=0.25, kinds={}),
+                Affected(side=Side.RIGHT, zone=None, share=0.4, kinds={}),
+                Affected(side=Side.LEFT, zone=None, share=0.1, kinds={}),
+                Affected(side=Side.LEFT, zone=Zone.LOWER, share=0.3, kinds={}),
+            ),
+            severity=(
+                Severity(scale=Scale.BRIXIA, value=7.2, low=4.1, high=10, coverage=0.9, maximum=18),
+            ),
+            similar=(
+                Similar(
+                    case_id="a/1",
+                    cohort="a",
+                    distance=0.1,
+                    labels={Label.COVID_19: 0, Label.PNEUMONIA: 1},
+                ),
+            ),
+        )
+    )
+    assert lines == [
+        "opaque: 25% of the lungs (right 40%, left 10%)",
+        "research score: brixia 7.2 [4.1, 10.0] of 18",
+        "most similar: a/1 (not covid-19, pneumonia)",
+    ]
+    assert table._details(None) == table._details(Details()) == []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hilum.core.config import Config, set_dotted
 from hilum.core.errors import ConfigError
@@ -57,6 +58,34 @@ def test_says_where_and_what(tmp_path: Path, text: str, message: str, hint: str)
         Recipe.load(path)
     assert str(path) in caught.value.message
     assert hint in caught.value.hint
+
+
+class Window(Config):
+    """Two settings that must fit."""
+
+    low: int = 0
+    high: int = 1
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.high < self.low:
+            raise ValueError("high lies below low")
+        return self
+
+
+class Windows(Config):
+    """One inside another."""
+
+    window: Window = Window()
+
+
+def test_what_is_wrong_with_a_whole_table_is_said_without_the_table() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Window.parse({"low": 3}, where="w.toml")
+    assert caught.value.message == "w.toml: high lies below low"
+    with pytest.raises(ConfigError) as caught:
+        Windows.parse({"window": {"low": 3}}, where="w.toml")
+    assert caught.value.message == "w.toml: window: high lies below low"
 
 
 def test_a_missing_file_is_a_config_error(tmp_path: Path) -> None:

@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hilum.core.errors import CohortError
-from hilum.data.coco import boxed, boxes_in, from_coco, read_coco, to_coco, with_boxes, write_coco
+from hilum.data.coco import (
+    boxed,
+    boxes_in,
+    from_coco,
+    labels_of,
+    read_coco,
+    to_coco,
+    with_boxes,
+    write_coco,
+)
 from hilum.data.table import arrange
 
 LABELS = ("lung-opacity", "nodule")
@@ -99,6 +108,19 @@ def test_import_replaces_boxes_of_its_labels_and_keeps_the_others() -> None:
     assert boxes_in(merged["boxes"][0], "lung-opacity") == [(9.0, 2.0, 30.0, 40.0)]
     with pytest.raises(CohortError, match="'made/7' is not in the table"):
         with_boxes(cases, {"made/7": []})
+
+
+def test_import_clears_a_film_whose_boxes_were_all_deleted() -> None:
+    cases = table([[OPACITY, NODULE], [OPACITY]], **{"lung-opacity": [1.0, 1.0]})
+    coco = export(cases)
+    emptied = coco | {"annotations": coco["annotations"][1:]}  # of made/0
+    merged = with_boxes(cases, from_coco(emptied), labels_of(emptied))
+    assert json.loads(merged["boxes"][0]) == [NODULE]
+    assert json.loads(merged["boxes"][1]) == [OPACITY]
+    emptied = coco | {"annotations": []}  # of every film
+    merged = with_boxes(cases, from_coco(emptied), labels_of(emptied))
+    assert json.loads(merged["boxes"][0]) == [NODULE]
+    assert merged["boxes"][1] == ""
 
 
 def test_images_of_other_tools_go_by_file_name() -> None:

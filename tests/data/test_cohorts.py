@@ -185,6 +185,25 @@ def bimcv(root):
     )
 
 
+def siim(root):
+    text(
+        root / "train_image_level.csv",
+        "id,boxes,label,StudyInstanceUID",
+        "i1_image,\"[{'x': 100.5, 'y': 200.0, 'width': 50.0, 'height': 60.0}]\","
+        "opacity 1 100.5 200 150.5 260,s1",
+        "i2_image,,none 1 0 0 1 1,s1",
+        "i3_image,,none 1 0 0 1 1,s2",
+    )
+    text(
+        root / "train_study_level.csv",
+        "id,Negative for Pneumonia,Typical Appearance,Indeterminate Appearance,Atypical Appearance",
+        "s1_study,0,1,0,0",
+        "s2_study,1,0,0,0",
+    )
+    for study, image in (("s1", "i1"), ("s1", "i2"), ("s2", "i3")):
+        dicom(root / "train" / study / "series" / f"{image}.dcm", f"p-{study}")
+
+
 def own_csv(root):
     text(root / "mine.csv", "path,patient_id,covid-19", "a.png,1,yes", "b.png,2,")
     film(root / "a.png")
@@ -208,6 +227,7 @@ TREES = {
     "kermany": kermany,
     "covidx": covidx,
     "bimcv-covid19": bimcv,
+    "siim-covid19": siim,
     "csv": own_csv,
     "folders": own_folders,
 }
@@ -470,3 +490,12 @@ def test_bimcv_leaves_ct_and_bad_reports_out(tmp_path):
     cohort = read_cohort("bimcv-covid19", root, days=0)
     assert len(cohort.report.skipped) == 1
     assert cohort.films == 2
+
+
+def test_siim_takes_person_and_size_from_dicom_and_pneumonia_from_the_study(tmp_path):
+    cohort = read("siim-covid19", tmp_path)
+    assert cohort.patients == 2
+    first = row(cohort, "/i1")
+    assert first["patient_id"] == "siim-covid19/p-s1"
+    assert (first["pneumonia"], row(cohort, "/i3")["pneumonia"]) == (1, 0)
+    assert '"x": 100.5' in first["boxes"]

@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from hilum.core.errors import ConfigError
-from hilum.image.boxes import BoxSettings, boxes_of
+from hilum.image.boxes import BoxSettings, boxes_of, opacity_boxes
+from hilum.image.opacities import KINDS, Opacities
 
 PLAIN = BoxSettings(threshold=0.5, minimum_area=0, gap=0, most=1000)
 
@@ -88,3 +89,16 @@ def test_pieces_are_those_of_another_library(scores: np.ndarray) -> None:
     assert len(found) == count
     assert {box.box for box in found} == expected
     assert [box.score for box in found] == sorted((box.score for box in found), reverse=True)
+
+
+def test_boxes_of_opacities_lie_on_the_film_whatever_its_shape_and_the_kind() -> None:
+    scores = np.zeros((len(KINDS), 224, 224), np.float32)
+    scores[0, 56:112, 28:84] = 0.9
+    scores[1, 140:196, 140:196] = 0.7
+    first, second = opacity_boxes(Opacities(scores, (0.5, 0.5)), (2000, 1000), PLAIN)
+    assert first.box == pytest.approx((125, 500, 250, 500), abs=17)
+    assert second.box == pytest.approx((625, 1250, 250, 500), abs=17)
+    assert first.score > second.score
+    left, top, width, height = second.box
+    assert left + width <= 1000
+    assert top + height <= 2000

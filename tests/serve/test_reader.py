@@ -12,6 +12,7 @@ import hilum
 from hilum.core.errors import BundleError, ConfigError
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import RESEARCH_USE, Reading, Status
+from hilum.serve.details import Detailer
 from hilum.serve.inputs import find_films
 from hilum.serve.reader import Reader, load_bundle
 from hilum.serve.session import Answer
@@ -208,3 +209,19 @@ def test_real_films_are_read(reader, data_root):
     assert len(dicom) == 3
     assert {r.status for r in dicom} == {Status.READ}
     assert all(r.film["format"].startswith("DICOM") for r in dicom)
+
+
+def test_films_wait_for_the_network_without_their_pixels(reader, films, monkeypatch):
+    seen = []
+    describe = Detailer.describe
+
+    def watched(self, film, answer):
+        seen.append(film)
+        return describe(self, film, answer)
+
+    monkeypatch.setattr(Detailer, "describe", watched)
+    (reading,) = reader.read_many([films / "a.png"], details=True)
+    assert [film.radiograph for film in seen] == [None]
+    assert reading.details == reader.read(films / "a.png", details=True).details
+    (kept,) = reader.examine([films / "a.png"], details=True, keep=True)
+    assert kept.radiograph is not None

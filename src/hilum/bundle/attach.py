@@ -1,6 +1,6 @@
-"""Attach: results that came later go into a bundle, and its card is written anew.
+"""Attach: results and parts that came later go into a bundle, and its card is written anew.
 
-Readings do not change: weights, thresholds and limits stay, byte for byte. The checksum does, so
+Findings do not change: weights, thresholds and limits stay, byte for byte. The checksum does, so
 ``environment.json`` keeps those that the bundle had before; an audit of one of them is one of it.
 """
 
@@ -15,12 +15,19 @@ from hilum.bundle.card import write_card
 from hilum.bundle.facts import AUDIT, load_audit
 from hilum.bundle.folder import Bundle, open_bundle, seal
 from hilum.bundle.manifest import CHECKSUMS, ENVIRONMENT
+from hilum.bundle.opacities import OPACITIES, OPACITIES_SPEC
 from hilum.bundle.outofsource import OUT_OF_SOURCE, from_comparison
+from hilum.bundle.parts import open_parts
+from hilum.bundle.severity import SEVERITY
+from hilum.bundle.similar import SIMILAR
 from hilum.core.errors import BundleError
 from hilum.core.files import write_text
 from hilum.judge.audit.schema import Audit
 
 EARLIER = "earlier_checksums"
+
+PARTS = (OPACITIES, OPACITIES_SPEC, SEVERITY, SIMILAR)
+"""Files that say more of a film than its findings."""
 
 
 def attach_results(
@@ -29,17 +36,20 @@ def attach_results(
     audits: Sequence[Path] = (),
     out_of_source: Path | None = None,
     variant: str | None = None,
+    parts: Sequence[Path] = (),
 ) -> Bundle:
-    """Copy results into a bundle, write its card and seal it; all of it, or nothing.
+    """Copy results and parts into a bundle, write its card and seal it; all of it, or nothing.
 
     Args:
         root: of the bundle, verified first.
         audits: ``audit.json`` of audits of this bundle, one a label.
         out_of_source: ``table.json`` of a comparison that holds the recipe of this bundle.
         variant: of that comparison, where it has several.
+        parts: files of ``PARTS``, or folders that hold some; they replace those in the bundle.
 
     Raises:
-        BundleError: no bundle, a byte of it changed, or an audit of something else.
+        BundleError: no bundle, a byte of it changed, an audit of something else, or a part that
+            does not load or belongs to other networks.
         CohortError: not the table of a comparison, or no such variant.
     """
     bundle = open_bundle(root)
@@ -47,6 +57,7 @@ def attach_results(
     for audit, path in found:
         _check(audit, path, bundle)
     table = from_comparison(out_of_source, variant) if out_of_source else None
+    files = [file for path in parts for file in _part_files(path)]
     staging = root.with_name(f".{root.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)
     try:
@@ -55,6 +66,9 @@ def attach_results(
             audit.write(staging / _name(audit, bundle))
         if table:
             table.write(staging / OUT_OF_SOURCE)
+        for file in files:
+            shutil.copyfile(file, staging / file.name)
+        _check_parts(staging, root)
         _remember(staging / ENVIRONMENT, bundle.checksum)
         write_card(staging)
         seal(staging)
@@ -62,6 +76,25 @@ def attach_results(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return open_bundle(root)
+
+
+def _check_parts(staging: Path, root: Path) -> None:
+    try:
+        open_parts(staging)
+    except BundleError as error:
+        said = error.message.replace(f"{staging}/", "").removeprefix(f"{staging}: ")
+        raise BundleError(f"{root} with these parts: {said}", hint=error.hint) from None
+
+
+def _part_files(path: Path) -> list[Path]:
+    found = [path / name for name in PARTS] if path.is_dir() else [path]
+    found = [file for file in found if file.is_file() and file.name in PARTS]
+    if not found:
+        raise BundleError(
+            f"{path}: no part of a bundle; expected {', '.join(PARTS)}, or a folder with some",
+            hint="'hilum train-opacities', 'hilum fit-severity', 'hilum similar --fit' make them",
+        )
+    return found
 
 
 def _name(audit: Audit, bundle: Bundle) -> str:

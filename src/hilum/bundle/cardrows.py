@@ -12,6 +12,7 @@ from hilum.bundle.facts import Facts
 from hilum.bundle.manifest import Manifest
 from hilum.bundle.markdown import Table
 from hilum.bundle.outofsource import LeftOut, OutOfSource
+from hilum.core.estimate import Estimate
 from hilum.core.labels import ReferenceStandard
 from hilum.judge.audit.schema import Audit
 from hilum.judge.audit.words import limit, remark
@@ -234,6 +235,32 @@ def failure_rows(label: LabelEvaluation) -> list[list[object]]:
         [f"`{film.case_id}`", film.source, ("absent", "present")[film.truth], f"{film.score:.4f}"]
         for film in label.failures
     ]
+
+
+def opacity_rows(opacities: dict[str, Any]) -> list[list[object]]:
+    """Return one row a figure of the opacity network."""
+    metrics = opacities.get("measured", {}).get("metrics", {})
+    return [[name, Estimate.model_validate(each)] for name, each in metrics.items()]
+
+
+def severity_rows(severity: dict[str, Any]) -> list[list[object]]:
+    """Return the cross-validated figures: score, from which features, how far from readers."""
+    tables = severity.get("measured", {}).values()
+    rows = [row for table in tables if isinstance(table, list) for row in table]
+    return [
+        [row["score"], row["features"], *(_estimate(row, name) for name in _OF_SEVERITY)]
+        for row in sorted(rows, key=lambda row: str(row["score"]))
+    ]
+
+
+_OF_SEVERITY = ("mae", "spearman", "coverage")
+
+
+def _estimate(row: dict[str, Any], name: str) -> Estimate | None:
+    value = row.get(name)
+    if value is None:
+        return None
+    return Estimate(value=value, low=row[f"{name}_low"], high=row[f"{name}_high"], n=row["n"])
 
 
 def energy_words(facts: Facts) -> str:

@@ -18,6 +18,7 @@ from hilum.bundle.datasheet import DATA, Datasheet
 from hilum.bundle.energy import Energy, energy_of
 from hilum.bundle.manifest import ENVIRONMENT, EVALUATION, MANIFEST, Manifest
 from hilum.bundle.outofsource import OUT_OF_SOURCE, OutOfSource
+from hilum.bundle.similar import SIMILAR, read_similar
 from hilum.core.errors import BundleError
 from hilum.judge.audit.schema import Audit
 from hilum.judge.schema import Evaluation
@@ -25,6 +26,7 @@ from hilum.judge.schema import Evaluation
 AUDIT = "audit.json"
 RECIPE = "recipe.toml"
 _LUNGS, _GATE = "lungs.json", "gate.json"
+_OPACITIES, _SEVERITY = "opacities.json", "severity.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,9 @@ class Facts:
         audits: one a label.
         out_of_source: of networks of the same recipe.
         data: the datasheet.
-        lungs, gate: what ``lungs.json`` and ``gate.json`` measured and how they were made.
+        lungs, gate, opacities, severity: what the files of that name measured and how they were
+            made.
+        similar: films of training whose embeddings the bundle carries.
     """
 
     manifest: Manifest
@@ -51,6 +55,9 @@ class Facts:
     data: Datasheet | None = None
     lungs: dict[str, Any] = field(default_factory=dict)
     gate: dict[str, Any] = field(default_factory=dict)
+    opacities: dict[str, Any] = field(default_factory=dict)
+    severity: dict[str, Any] = field(default_factory=dict)
+    similar: int = 0
 
     @classmethod
     def read(cls, root: Path) -> Self:
@@ -70,6 +77,9 @@ class Facts:
             data=Datasheet.read(there) if (there := root / DATA).is_file() else None,
             lungs=_json(root / _LUNGS),
             gate=_json(root / _GATE),
+            opacities=_json(root / _OPACITIES),
+            severity=_json(root / _SEVERITY),
+            similar=len(read_similar(there).case_id) if (there := root / SIMILAR).is_file() else 0,
         )
 
     @property
@@ -93,6 +103,8 @@ class Facts:
             "sources-left-out-of-training": self.out_of_source,
             "refusals": evaluation or self.gate.get("measured"),
             "lungs": self.lungs.get("measured"),
+            "opacities": self.opacities.get("measured"),
+            "severity": self.severity.get("measured"),
             "audit": self.audits,
             "site-calibration": self.manifest.adaptations,
             "known-failures": evaluation and any(label.failures for label in evaluation.labels),

@@ -6,9 +6,8 @@ NAME/opacities.json   its preprocessing and thresholds, and how it was made and 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +33,15 @@ class OpacitySpec(Config):
     Attributes:
         schema_version: of this format.
         preprocess: from a film and its lungs to the input of the network.
-        thresholds: kind -> the score from which on a pixel belongs to it.
+        thresholds: kind -> the score from which on a pixel belongs to it, in (0, 1]: outside the
+            lungs every score is 0.
         made: recipe, environment, command and data fingerprint of the training run.
         measured: Dice and detection on patients that the scored networks never saw.
     """
 
     schema_version: Literal["1"] = "1"
     preprocess: Preprocess
-    thresholds: dict[Opacity, float]
+    thresholds: dict[Opacity, Annotated[float, Field(gt=0, le=1)]]
     made: dict[str, Any] = Field(default_factory=dict)
     measured: dict[str, Any] = Field(default_factory=dict)
 
@@ -132,8 +132,10 @@ def _spec(path: Path) -> OpacitySpec:
             hint="'hilum train-opacities' makes one",
         )
     try:
-        return OpacitySpec.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, ValidationError) as error:
+        return OpacitySpec.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
         raise BundleError(
-            f"{path}: {str(error).splitlines()[0]}", hint="the file was changed; make it again"
+            f"{path}: {where}: {first['msg']}", hint="the file was changed; make it again"
         ) from None

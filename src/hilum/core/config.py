@@ -99,7 +99,9 @@ def _explain(cls: type[BaseModel], error: ValidationError, where: str) -> Config
     if first["type"] == "missing":
         return ConfigError(f"{where}: key '{key}' is missing", hint="add it to the recipe")
     message = first["msg"].removeprefix("Value error, ")
-    return ConfigError(f"{where}: {key}: {message}; found {first['input']!r}")
+    of_table = first["type"] == "value_error" and isinstance(first["input"], Mapping | BaseModel)
+    found = "" if of_table else f"; found {first['input']!r}"
+    return ConfigError(": ".join(part for part in (where, key, message) if part) + found)
 
 
 def _table_at(cls: type[BaseModel], location: list[str]) -> type[BaseModel] | None:

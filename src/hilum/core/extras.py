@@ -8,7 +8,16 @@ from hilum.core.errors import MissingExtraError
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "evaluate": ("sklearn", "scipy", "matplotlib"),
-    "train": ("torch", "lightning", "monai", "onnx", "onnxscript", "efficientnet_lite_pytorch"),
+    "train": (
+        "torch",
+        "lightning",
+        "monai",
+        "captum",
+        "onnx",
+        "onnxscript",
+        "transformers",
+        "efficientnet_lite_pytorch",
+    ),
     "web": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "argon2", "authlib", "multipart"),
     "postgresql": ("psycopg",),
     "mlflow": ("mlflow", "sqlalchemy", "alembic"),

@@ -220,6 +220,18 @@ _ENTRIES = (
         how="accept the research use agreement at the address, download the .tar.gz parts and "
         "unpack them into one folder",
     ),
+    Entry(
+        name="siim-covid19",
+        what="films of BIMCV and RICORD with opacity boxes and four appearances (challenge 2021)",
+        films=6334,
+        size="120 GB as DICOM",
+        licence="BIMCV and MIDRC-RICORD terms, CC BY-NC 4.0: non-commercial research",
+        citation="Lakhani et al., Journal of Digital Imaging 2023;36:365, "
+        "doi:10.1007/s10278-022-00706-8",
+        address="https://www.kaggle.com/c/siim-covid19-detection",
+        how="log in at the address, accept the rules, download and unpack the archive, with "
+        "train_image_level.csv and train_study_level.csv",
+    ),
 )
 
 CATALOG: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}

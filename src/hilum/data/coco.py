@@ -7,11 +7,13 @@ with ``bbox`` = [x, y, width, height] in pixels of the file. An image carries it
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hilum.core.errors import CohortError
 from hilum.core.files import write_text
@@ -26,7 +28,7 @@ def to_coco(
     cases: pd.DataFrame,
     labels: Sequence[str] = (Label.LUNG_OPACITY.value,),
     *,
-    size_of: Callable[[Path], tuple[int, int]] = image_size,
+    size_of: Callable[[Path], tuple[int, int]] | None = None,
 ) -> Coco:
     """Return the boxes of some labels.
 
@@ -37,17 +39,18 @@ def to_coco(
     Args:
         cases: a cases table.
         labels: names of boxes; they become the categories, counted from 1.
-        size_of: from a file to (width, height) in pixels.
+        size_of: from a file to (width, height) in pixels; None reads the header.
 
     Raises:
         CohortError: no film has such a box, or a film cannot be opened.
     """
-    kept = cases[[_settled(case, labels) for case in cases.to_dict("records")]]
-    images, annotations = [], []
+    kept = cases[_all_settled(cases, labels)]
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, (case_id, path, boxes) in enumerate(
         zip(kept["case_id"], kept["path"], kept["boxes"], strict=True), start=1
     ):
-        width, height = size_of(Path(path))
+        width, height = (size_of or _size)(Path(path))
         image = {"id": number, "file_name": path, "case_id": case_id}
         images.append(image | {"width": width, "height": height})
         for box in (box for box in _boxes(boxes) if box["label"] in labels):
@@ -90,12 +93,63 @@ def from_coco(coco: Mapping[str, Any], where: str = "COCO") -> dict[str, list[di
     return found
 
 
+def labels_of(coco: Mapping[str, Any]) -> list[str]:
+    """Return the names of the categories of what ``from_coco`` has read."""
+    return [str(each["name"]) for each in coco["categories"]]
+
+
+def detections_of(
+    results: Sequence[Mapping[str, Any]], coco: Mapping[str, Any] | None, where: str = "COCO"
+) -> dict[str, tuple[list[list[float]], list[float]]]:
+    """Return what a detector found, by case.
+
+    Args:
+        results: COCO results: [{"image_id", "bbox", "score"}, ...].
+        coco: in whose images ``image_id`` counts; None: each result has a ``case_id``, or its
+            ``image_id`` is one.
+        where: what to call the results in an error.
+
+    Returns:
+        case_id -> (boxes x, y, width, height in pixels of the film; their scores).
+
+    Raises:
+        CohortError: a part is missing, or an image that ``coco`` does not have.
+    """
+    found: dict[str, tuple[list[list[float]], list[float]]] = {}
+    try:
+        names = coco and {
+            each["id"]: str(each.get("case_id", each["file_name"])) for each in coco["images"]
+        }
+        for each in results:
+            number = each["image_id"]
+            case = names[number] if names else str(each.get("case_id", number))
+            x, y, width, height = (float(side) for side in each["bbox"])
+            boxes, scores = found.setdefault(case, ([], []))
+            boxes.append([x, y, width, height])
+            scores.append(float(each["score"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CohortError(
+            f"{where}: not COCO results: {type(error).__name__} {error}",
+            hint="expected a list of objects with image_id, bbox and score",
+        ) from None
+    return found
+
+
 def with_boxes(
-    cases: pd.DataFrame, boxes: Mapping[str, Sequence[Mapping[str, Any]]]
+    cases: pd.DataFrame,
+    boxes: Mapping[str, Sequence[Mapping[str, Any]]],
+    labels: Iterable[str] = (),
 ) -> pd.DataFrame:
     """Return a copy of a cases table in which the films of ``boxes`` carry those boxes.
 
-    Boxes of other labels are kept; those of a label that ``boxes`` knows are replaced.
+    Args:
+        cases: a cases table.
+        boxes: case_id -> its boxes.
+        labels: whose boxes were looked for on these films, so that none means that there is none.
+
+    Returns:
+        The table; on the films of ``boxes``, boxes of ``labels`` and of labels that ``boxes`` has
+        are replaced, others are kept.
 
     Raises:
         CohortError: a case that the table does not have.
@@ -105,10 +159,10 @@ def with_boxes(
             f"case_id '{strange[0]}' is not in the table ({len(strange)} such)",
             hint="images are joined by case_id",
         )
-    labels = {box["label"] for each in boxes.values() for box in each}
+    known = {box["label"] for each in boxes.values() for box in each}.union(labels)
 
     def joined(case_id: str, old: str) -> str:
-        kept = [box for box in _boxes(old) if case_id not in boxes or box["label"] not in labels]
+        kept = [box for box in _boxes(old) if case_id not in boxes or box["label"] not in known]
         together = [*kept, *(dict(box) for box in boxes.get(case_id, ()))]
         return json.dumps(together) if together else ""
 
@@ -144,8 +198,7 @@ def write_coco(coco: Any, path: Path) -> None:
 
 def boxed(cases: pd.DataFrame, label: str) -> pd.DataFrame:
     """Return the films on which it is settled where ``label`` is: boxes drawn, or known absent."""
-    kept = [_settled(case, [label]) for case in cases.to_dict("records")]
-    return cases[kept].reset_index(drop=True)
+    return cases[_all_settled(cases, [label])].reset_index(drop=True)
 
 
 def boxes_in(case_boxes: str, label: str) -> list[tuple[float, float, float, float]]:
@@ -159,6 +212,10 @@ def boxes_in(case_boxes: str, label: str) -> list[tuple[float, float, float, flo
         for box in _boxes(case_boxes)
         if box["label"] == label
     ]
+
+
+def _all_settled(cases: pd.DataFrame, labels: Sequence[str]) -> NDArray[np.bool_]:
+    return np.array([_settled(case, labels) for case in cases.to_dict("records")], bool)
 
 
 def _settled(case: Mapping[Any, Any], labels: Sequence[str]) -> bool:
@@ -177,6 +234,15 @@ def _annotation(
         "area": box["width"] * box["height"],
         "iscrowd": 0,
     }
+
+
+def _size(path: Path) -> tuple[int, int]:
+    if path.suffix.lower() not in (".dcm", ".dicom"):
+        return image_size(path)
+    import pydicom
+
+    header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
+    return int(header.Columns), int(header.Rows)
 
 
 def _boxes(text: str) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from hilum.data.adapters.kermany import read_kermany
 from hilum.data.adapters.nih import read_nih_chestxray14
 from hilum.data.adapters.openist import read_openist
 from hilum.data.adapters.rsna import read_rsna_pneumonia
+from hilum.data.adapters.siim import read_siim_covid19
 from hilum.data.adapters.tuberculosis import read_montgomery, read_shenzhen
 from hilum.data.cohort import Adapter, Cohort
 
@@ -34,6 +35,7 @@ COHORTS: dict[str, Adapter] = {
     "kermany": read_kermany,
     "covidx": read_covidx,
     "bimcv-covid19": read_bimcv_covid19,
+    "siim-covid19": read_siim_covid19,
     "csv": read_csv_cohort,
     "folders": read_folders,
 }

@@ -11,12 +11,16 @@ from pydantic import Field
 
 from hilum.core.config import Config
 from hilum.core.details import OpacityBox, PixelBox
+from hilum.image.opacities import KINDS, Opacities
+
+LONG_SIDE = 128
+"""Of the map from which the boxes of opacities are taken, in pixels, however large the film."""
 
 
 class BoxSettings(Config):
     """How a map becomes boxes.
 
-    The defaults are those that benchmarks/boxes.py chose for the map that ships.
+    The defaults are those that benchmarks/boxes.py chose for the map of the opacity network.
 
     Attributes:
         threshold: a pixel belongs to a box from this score on, in [0, 1].
@@ -30,7 +34,7 @@ class BoxSettings(Config):
 
     threshold: float = Field(default=0.5, ge=0, le=1)
     minimum_area: float = Field(default=0.005, ge=0, le=1)
-    gap: float = Field(default=0.02, ge=0, le=1)
+    gap: float = Field(default=0.0, ge=0, le=1)
     score: Literal["mean", "max"] = "mean"
     grow: float = Field(default=1.0, gt=0, le=3)
     most: int = Field(default=6, ge=1)
@@ -62,6 +66,37 @@ def boxes_of(
             found.append(_box(piece, known[piece], settings))
     found.sort(key=lambda each: -each.score)
     return tuple(found[: settings.most])
+
+
+def opacity_boxes(
+    opacities: Opacities, shape: tuple[int, int], settings: BoxSettings | None = None
+) -> tuple[OpacityBox, ...]:
+    """Return boxes around the opacities of one film, of whatever kind.
+
+    Args:
+        opacities: of the film.
+        shape: (height, width) of the film, in pixels.
+        settings: None for the defaults.
+
+    Returns:
+        Highest score first, in pixels of the film.
+    """
+    scale = LONG_SIDE / max(shape)
+    small = max(round(shape[0] * scale), 1), max(round(shape[1] * scale), 1)
+    scores = np.maximum.reduce([opacities.scores_on_film(small, kind) for kind in KINDS])
+    down, across = shape[0] / small[0], shape[1] / small[1]
+    return tuple(
+        OpacityBox(box=_stretched(each.box, across, down, shape), score=each.score)
+        for each in boxes_of(scores, settings)
+    )
+
+
+def _stretched(box: PixelBox, across: float, down: float, shape: tuple[int, int]) -> PixelBox:
+    left, top, width, height = box
+    low_x, low_y = round(left * across), round(top * down)
+    high_x = min(round((left + width) * across), shape[1])
+    high_y = min(round((top + height) * down), shape[0])
+    return low_x, low_y, max(high_x - low_x, 1), max(high_y - low_y, 1)
 
 
 def _bridged(bright: NDArray[np.bool_], gap: float) -> NDArray[np.uint8]:

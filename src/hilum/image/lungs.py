@@ -69,9 +69,10 @@ class Lungs:
     def _found(self) -> list[tuple[Part, NDArray[np.bool_]]]:
         count, marks, stats, centers = cv2.connectedComponentsWithStats(self.mask.astype(np.uint8))
         side = self.mask.shape[0]
-        found = [(_part(stats[i], centers[i], side), marks == i) for i in range(1, count)]
+        found = [(_part(stats[i], centers[i], side), i) for i in range(1, count)]
         found.sort(key=lambda each: -each[0].area)
-        return [each for each in found if each[0].area >= _SPECK * found[0][0].area]
+        kept = [each for each in found if each[0].area >= _SPECK * found[0][0].area]
+        return [(part, marks == i) for part, i in kept]  # specks, of noise thousands, get no mask
 
     def box(self, margin: float = 0.0) -> Box:
         """Return the box around the lungs.

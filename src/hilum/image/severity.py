@@ -6,6 +6,9 @@ Fitting and reading call the same function, so that they cannot differ. A group 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +38,8 @@ GROUPS: dict[str, str] = {
 }
 """Group -> what it holds."""
 
+_REGIONS = 9  # both lungs; the right one, its three zones; the left one, its three
+_ZONES = (2, 3, 4, 6, 7, 8)
 _EDGE = 0.5  # percentile of grey that becomes 0; its counterpart becomes 1
 
 
@@ -58,12 +63,29 @@ def severity_features(
         Group of ``GROUPS`` -> float32 (F,), all finite. Without lungs only what the classifier
         says is there.
     """
-    groups = {CLASSIFIER: embedding, LOGITS: logits}
-    if lungs is not None and lungs.parts:
-        regions = lung_regions(lungs)
-        groups |= {LUNGS: lungs.embedding, SHAPE: _shape(lungs), GREY: _grey(radiograph, regions)}
-        if opacities is not None:
-            groups[EXTENTS] = _extents(opacities, regions)
+    said = classifier_features(embedding, logits)
+    return said | lung_features(lungs, opacities, radiograph)
+
+
+def classifier_features(embedding: Numbers | None, logits: Numbers | None) -> dict[str, Numbers]:
+    """Return those of ``severity_features`` that the classifier says."""
+    return _finite({CLASSIFIER: embedding, LOGITS: logits})
+
+
+def lung_features(
+    lungs: Lungs | None, opacities: Opacities | None, radiograph: Radiograph
+) -> dict[str, Numbers]:
+    """Return those of ``severity_features`` that the film itself tells; none without lungs."""
+    if lungs is None or not lungs.parts:
+        return {}
+    regions = lung_regions(lungs)
+    groups = {LUNGS: lungs.embedding, SHAPE: _shape(lungs), GREY: _grey(radiograph, regions)}
+    if opacities is not None:
+        groups[EXTENTS] = _extents(opacities, regions)
+    return _finite(groups)
+
+
+def _finite(groups: Mapping[str, Numbers | None]) -> dict[str, Numbers]:
     return {
         name: np.asarray(values, np.float32)
         for name, values in groups.items()
@@ -87,6 +109,11 @@ def lung_regions(lungs: Lungs) -> dict[tuple[Side | None, Zone | None], Mask]:
         regions[side, None] = lung
         regions |= {(side, zone): part for zone, part in zones.items()}
     return regions
+
+
+def zone_shares(extents: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Take the opaque share of zones A to F, (N, 6), from the group "extents" of N films."""
+    return np.asarray(extents.reshape(len(extents), _REGIONS, -1)[:, _ZONES, 0])
 
 
 def _shape(lungs: Lungs) -> Numbers:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from hilum.core.errors import UnsupportedImageError
 from hilum.core.files import atomic_path
@@ -25,9 +25,11 @@ def write_png(path: Path, pixels: NDArray[Any], *, bits: Literal[8, 16] = 8) -> 
     Raises:
         UnsupportedImageError: another shape, another type, or NaN.
     """
-    image = Image.fromarray(_samples(path, np.asarray(pixels), bits))
+    samples = _samples(path, np.asarray(pixels), bits)
+    ordered = samples if samples.ndim == 2 else samples[..., ::-1]  # OpenCV has blue first
     with atomic_path(Path(path)) as temporary:
-        image.save(temporary, "PNG", compress_level=3)  # 3 x faster than 6, 5 % larger
+        _, encoded = cv2.imencode(".png", ordered, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        temporary.write_bytes(encoded.tobytes())
 
 
 def _samples(path: Path, pixels: NDArray[Any], bits: int) -> NDArray[np.integer[Any]]:

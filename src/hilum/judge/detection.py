@@ -81,7 +81,7 @@ def iou(one: Floats, other: Floats) -> Floats:
     high = np.minimum((one[:, :2] + one[:, 2:])[:, None], (other[:, :2] + other[:, 2:])[None])
     shared = np.clip(high - low, 0, None).prod(axis=2)
     both = one[:, 2:].prod(axis=1)[:, None] + other[:, 2:].prod(axis=1)[None] - shared
-    return np.divide(shared, both, out=np.zeros(both.shape), where=both > 0)
+    return np.asarray(np.divide(shared, both, out=np.zeros(both.shape), where=both > 0))
 
 
 def hits(film: FilmBoxes, overlap: float = OVERLAP) -> NDArray[np.bool_]:

@@ -82,6 +82,8 @@ def project(embedding: NDArray[np.floating[Any]], method: str, *, seed: int = 0)
         raise ConfigError(f"method '{method}' of a map", hint=did_you_mean(method, METHODS))
     if len(embedding) < FEWEST:
         raise CohortError(f"{len(embedding)} films; a map needs at least {FEWEST}")
+    if not np.ptp(embedding, axis=0).any():
+        return np.zeros((len(embedding), 2))  # the same film again and again
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # of scikit-learn
 
     with threadpool_limits(1):  # sums over several threads differ in the last bit, and so maps do

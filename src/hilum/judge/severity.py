@@ -1,10 +1,7 @@
 """Severity: readers' scores regressed on features of a film, cross-fitted by patient.
 
-One model is a ridge regression (Hoerl and Kennard, Technometrics 1970) on several blocks of
-features. Every feature is standardized and every block divided by the root of its size, so that
-2,560 numbers of an embedding do not drown nineteen of grey (the weighting of multiple factor
-analysis: Escofier and Pages, Computational Statistics & Data Analysis 1994). What was fitted is one
-linear map of the features.
+One model is a ridge regression on several blocks of features (``hilum.judge.ridge``): one linear
+map. Its penalty is chosen, and its interval measured, on patients that it was not fitted on.
 
 Two additions to the films that readers scored, both measured in docs/explanation/severity.md:
 
@@ -18,7 +15,6 @@ Neither is ever judged: every figure is of readers' own scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,10 +25,10 @@ from hilum.core.config import Config
 from hilum.core.errors import CohortError
 from hilum.core.extras import require
 from hilum.judge.metrics import Floats
+from hilum.judge.ridge import Blocks, LinearMap, ridge_path
 
 Bools = NDArray[np.bool_]
 Rows = NDArray[np.intp]
-Blocks = Mapping[str, Floats]
 
 FEWEST = 20
 """Patients with a score that a model needs."""
@@ -72,6 +68,8 @@ class Question:
         helper: (N,) a score on another scale, NaN where unknown.
         normal: (N,) bool, films that stand for 0.
         owners: (N,) the patient of each film, with those linked by a duplicate film.
+        clean: (N,) bool, films that no network learned from what the score rests on; the width of
+            intervals comes from these, as long as there are enough patients.
     """
 
     names: tuple[str, ...]
@@ -80,6 +78,7 @@ class Question:
     helper: Floats
     normal: Bools
     owners: NDArray[np.str_]
+    clean: Bools
 
     @property
     def scored(self) -> Bools:
@@ -104,26 +103,6 @@ class Question:
             targets[normal] = 0.0
             weights[normal] = settings.normals * scored.sum() / normal.sum()
         return targets, weights
-
-
-@dataclass(frozen=True, eq=False)
-class LinearMap:
-    """Scores as a linear map of features: ``intercepts + sum over blocks of x @ coefficients``.
-
-    Attributes:
-        coefficients: block -> (F, T).
-        intercepts: (T,).
-        penalties: (T,) that cross-validation chose.
-    """
-
-    coefficients: dict[str, Floats]
-    intercepts: Floats
-    penalties: Floats
-
-    def __call__(self, blocks: Blocks) -> Floats:
-        """Return (N, T), not clipped."""
-        parts = [blocks[name] @ weights for name, weights in self.coefficients.items()]
-        return np.asarray(self.intercepts + sum(parts), np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,12 +154,17 @@ def crossfit(question: Question, blocks: Blocks, settings: SeveritySettings) -> 
         best = _best(errors)
         model = _fit_rows(question, blocks, rows, best, settings)
         estimates[rest] = np.clip(model(_take(blocks, rest)), 0, question.maxima)
-        owners = question.owners[rows][question.scored[rows]]
-        for place, chosen in enumerate(best):
-            half_widths[rest, place] = conformal_half_width(
-                errors[chosen, :, place], owners, settings.coverage
-            )
+        residuals = np.stack([errors[chosen, :, place] for place, chosen in enumerate(best)], 1)
+        asked = rows[question.scored[rows]]
+        half_widths[rest] = _half_widths(question, asked, residuals, settings)
     return CrossFit(estimates, half_widths)
+
+
+def half_widths_of(question: Question, found: CrossFit, settings: SeveritySettings) -> Floats:
+    """Return the half width (T,) of intervals for new films, from all cross-fitted residuals."""
+    asked = np.flatnonzero(question.scored)
+    residuals = np.abs(found.estimates[asked] - question.targets[asked])
+    return _half_widths(question, asked, residuals, settings)
 
 
 def estimate_without(
@@ -225,6 +209,16 @@ def conformal_half_width(residuals: Floats, owners: NDArray[np.str_], coverage: 
     return float(residuals[order][enough.argmax()]) if enough.any() else np.inf
 
 
+def _half_widths(
+    question: Question, asked: Rows, residuals: Floats, settings: SeveritySettings
+) -> Floats:
+    owners, clean = question.owners[asked], question.clean[asked]
+    if np.unique(owners[clean]).size >= FEWEST:
+        owners, residuals = owners[clean], residuals[clean]
+    widths = [conformal_half_width(each, owners, settings.coverage) for each in residuals.T]
+    return np.minimum(widths, question.maxima)
+
+
 def check(question: Question) -> None:
     """Raise ``CohortError`` where too few patients have a score."""
     require("evaluate")
@@ -251,8 +245,8 @@ def _inner_errors(
     errors = np.full((len(settings.penalties), scored[rows].sum(), len(question.names)), np.nan)
     for known, held_out in _folds(question, rows, folds, settings.seed + 1):
         asked = held_out[scored[held_out]]
-        scaled, fresh = _scaled(question, blocks, known, settings), _take(blocks, asked)
-        for number, model in enumerate(scaled.path(settings.penalties)):
+        fresh = _take(blocks, asked)
+        for number, model in enumerate(_path(question, blocks, known, settings)):
             found = np.clip(model(fresh), 0, question.maxima)
             errors[number, place[asked]] = np.abs(found - question.targets[asked])
     return errors
@@ -265,7 +259,7 @@ def _fit_rows(
     best: NDArray[np.intp],
     settings: SeveritySettings,
 ) -> LinearMap:
-    path = list(_scaled(question, blocks, rows, settings).path(settings.penalties))
+    path = _path(question, blocks, rows, settings)
     return LinearMap(
         {
             name: np.stack([path[a].coefficients[name][:, t] for t, a in enumerate(best)], 1)
@@ -295,55 +289,10 @@ def _take(blocks: Blocks, rows: Rows) -> dict[str, Floats]:
     return {name: values[rows] for name, values in blocks.items()}
 
 
-@dataclass(frozen=True, eq=False)
-class _Scaled:
-    """Training films, standardized and decomposed once for every penalty."""
-
-    means: dict[str, Floats]
-    scales: dict[str, Floats]
-    rows: Floats  # (M, F) scaled, weighted
-    vectors: Floats  # of the Gram matrix
-    values: Floats
-    turned: Floats  # vectors.T @ weighted targets
-    target_means: Floats
-
-    def path(self, penalties: tuple[float, ...]) -> list[LinearMap]:
-        """Return the map of each penalty, in the units of the features.
-
-        Ridge in its dual form: the weights of features are ``rows.T (K + penalty)^-1 y``.
-        """
-        return [self._map(penalty) for penalty in penalties]
-
-    def _map(self, penalty: float) -> LinearMap:
-        dual = self.vectors @ (self.turned / (self.values[:, None] + penalty))
-        weights = self.rows.T @ dual
-        coefficients, start, intercepts = {}, 0, self.target_means.copy()
-        for name, scale in self.scales.items():
-            coefficients[name] = weights[start : start + scale.size] / scale[:, None]
-            intercepts -= self.means[name] @ coefficients[name]
-            start += scale.size
-        return LinearMap(coefficients, intercepts, np.full(intercepts.size, penalty))
-
-
-def _scaled(question: Question, blocks: Blocks, rows: Rows, settings: SeveritySettings) -> _Scaled:
+def _path(
+    question: Question, blocks: Blocks, rows: Rows, settings: SeveritySettings
+) -> list[LinearMap]:
     targets, weights = question.training(rows, settings)
     used = weights > 0
-    rows, targets, weights = rows[used], targets[used], weights[used]
-    films = _take(blocks, rows)
-    means = {name: np.average(values, axis=0, weights=weights) for name, values in films.items()}
-    scales = {name: _scale(values) for name, values in films.items()}
-    root = np.sqrt(weights / weights.mean())[:, None]
-    parts = [(values - means[name]) / scales[name] for name, values in films.items()]
-    scaled = np.concatenate(parts, 1) * root
-    target_means = np.average(targets, axis=0, weights=weights)
-    values, vectors = np.linalg.eigh(scaled @ scaled.T)
-    turned = vectors.T @ ((targets - target_means) * root)
-    return _Scaled(means, scales, scaled, vectors, np.maximum(values, 0), turned, target_means)
-
-
-def _scale(values: Floats) -> Floats:
-    """Standard deviation times the root of the block's size; infinite for a constant feature."""
-    spread = values.std(0)
-    varies = spread > 1e-6
-    root = np.sqrt(max(int(varies.sum()), 1))
-    return np.where(varies, spread * root, np.inf)
+    films = _take(blocks, rows[used])
+    return ridge_path(films, targets[used], weights[used], settings.penalties)

@@ -19,6 +19,7 @@ PACKAGES = (
     "torch",
     "lightning",
     "monai",
+    "transformers",
     "onnx",
     "onnxscript",
     "onnxruntime",

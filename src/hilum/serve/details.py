@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hilum.bundle.folder import Bundle
-from hilum.core.details import Details
-from hilum.image.outlines import describe_lungs
+from hilum.bundle.parts import open_parts
+from hilum.core.details import Details, Severity, Similar
+from hilum.core.radiograph import Radiograph
+from hilum.image.boxes import opacity_boxes
+from hilum.image.lungs import Lungs
+from hilum.image.opacities import Opacities
+from hilum.image.outlines import describe_lesions, describe_lungs
+from hilum.image.severity import classifier_features, lung_features
+from hilum.image.zones import affected
 from hilum.serve.film import Film
 from hilum.serve.session import Answer
+
+NEIGHBORS = 5
+"""Similar films in a reading."""
 
 
 class Detailer:
@@ -14,21 +26,72 @@ class Detailer:
 
     Args:
         bundle: an opened bundle; a part that it does not carry leaves its details empty.
+        lungs: SHA-256 of the lung network that looks at films; None without one.
 
     Raises:
-        BundleError: a part does not load.
+        BundleError: a part does not load, or belongs to other networks.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
+    def __init__(self, bundle: Bundle, lungs: str | None = None) -> None:
+        self._parts = open_parts(bundle.root, lungs=lungs)
+
+    def look(self, film: Film) -> Film:
+        """Say what a film that may be read shows, before the network answers.
+
+        Afterwards its pixels are needed no more: films wait for the network in a queue, without
+        them.
+
+        Args:
+            film: with its radiograph.
+        """
+        lungs, radiograph = film.lungs, film.radiograph
+        if film.inputs is None or radiograph is None:
+            return film
+        opacities = self._opacities(radiograph, lungs)
+        return replace(
+            film,
+            opacities=opacities,
+            details=_places(lungs, opacities, radiograph.shape),
+            features=lung_features(lungs, opacities, radiograph) if self._parts.severity else {},
+        )
 
     def describe(self, film: Film, answer: Answer) -> Details:
         """Say what is known of one film that was read.
 
         Args:
-            film: with its radiograph.
+            film: from ``look``.
             answer: of the network.
         """
-        if film.radiograph is None or film.lungs is None:
-            return Details()
-        return Details(lungs=describe_lungs(film.lungs, film.radiograph.shape))
+        found = film.details or Details()
+        said = {"severity": self._severity(film, answer), "similar": self._similar(answer)}
+        return found.model_copy(update=said)
+
+    def _opacities(self, radiograph: Radiograph, lungs: Lungs | None) -> Opacities | None:
+        if self._parts.opacities is None or lungs is None or not lungs.parts:
+            return None
+        return self._parts.opacities.segment(radiograph, lungs)
+
+    def _severity(self, film: Film, answer: Answer) -> tuple[Severity, ...]:
+        if self._parts.severity is None:
+            return ()
+        said = classifier_features(answer.embedding, answer.logits)
+        return self._parts.severity.estimate({**said, **film.features})
+
+    def _similar(self, answer: Answer) -> tuple[Similar, ...]:
+        if self._parts.similar is None or answer.embedding is None:
+            return ()
+        return self._parts.similar.nearest(answer.embedding, NEIGHBORS)
+
+
+def _places(lungs: Lungs | None, opacities: Opacities | None, shape: tuple[int, int]) -> Details:
+    """Return where lungs and opacities lie on a film of ``shape``, and how much is opaque."""
+    if lungs is None:
+        return Details()
+    if opacities is None:
+        return Details(lungs=describe_lungs(lungs, shape))
+    return Details(
+        lungs=describe_lungs(lungs, shape),
+        affected=affected(opacities, lungs),
+        lesions=describe_lesions(opacities, lungs, shape),
+        boxes=opacity_boxes(opacities, shape),
+    )

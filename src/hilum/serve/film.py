@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilum.bundle.gate import Gate
 from hilum.bundle.lungs import LungSegmenter
+from hilum.core.details import Details
 from hilum.core.errors import ImageError, RejectedImageError
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Status
@@ -21,6 +23,9 @@ from hilum.image.lungs import Lungs
 from hilum.image.open import open_radiograph
 from hilum.image.preprocess import Preprocess
 from hilum.serve.gate import admit
+
+if TYPE_CHECKING:
+    from hilum.image.opacities import Opacities
 
 _REGIONS = {
     "lung-field": "cut to the box around the lungs",
@@ -39,6 +44,8 @@ class Film:
         inputs: float32 (C, S, S) for the network; None unless ``status`` is ``read``.
         radiograph: the opened film, if it was asked for.
         lungs: of the film, where a lung network saw it.
+        opacities: in those lungs, where they were asked for; ``details`` what follows from both,
+            ``features`` of the film itself, for severity.
         reason, hint: why it was not read, without the path; "" otherwise.
         refusal: of the gate; None if it let the film pass.
         forced: the network may see it although the gate refused it.
@@ -51,6 +58,9 @@ class Film:
     inputs: NDArray[np.float32] | None = None
     radiograph: Radiograph | None = None
     lungs: Lungs | None = None
+    opacities: Opacities | None = None
+    details: Details | None = None
+    features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     reason: str = ""
     hint: str = ""
     refusal: Refusal | None = None

@@ -11,11 +11,11 @@ crash and never a probability. Research use only; not a medical device.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +31,14 @@ from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Finding, Reading, Status
 from hilum.image.lungs import Lungs
 from hilum.serve.attribution import in_lung_share
-from hilum.serve.details import Detailer
 from hilum.serve.film import Film, open_film
 from hilum.serve.findings import check_prevalence, choose_points, findings_of
 from hilum.serve.prefetch import batches, prefetch
 from hilum.serve.session import Answer, Evidence, Logits, Session
+
+if TYPE_CHECKING:
+    from hilum.image.opacities import Opacities
+    from hilum.serve.details import Detailer
 
 BATCH = 16
 """Films in one inference; larger batches gain nothing on a CPU and cost memory."""
@@ -50,12 +53,14 @@ class Examined:
         radiograph: the film, if it was opened and asked for.
         evidence: float32 (L, h, w), the exact evidence maps, if the network has them.
         lungs: of the film, whether it was read or refused, if it got as far as the lung network.
+        opacities: in those lungs, if details were asked for and the bundle has a network for it.
     """
 
     reading: Reading
     radiograph: Radiograph | None = None
     evidence: Evidence | None = None
     lungs: Lungs | None = None
+    opacities: Opacities | None = None
 
 
 class _Asked(NamedTuple):
@@ -96,7 +101,9 @@ class Reader:
     @cached_property
     def details(self) -> Detailer:
         """What says more of a film than its findings; loaded when it is first asked for."""
-        return Detailer(self.bundle)
+        from hilum.serve.details import Detailer
+
+        return Detailer(self.bundle, self.segmenter.checksum if self.segmenter else None)
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -268,15 +275,24 @@ class Reader:
         return self.preprocess.to_film(evidence[place], shape, lungs)
 
     def _check(self, asked: _Asked) -> None:
-        """Raise ``ConfigError`` before the first film is opened, not after it."""
+        """Raise before the first film is opened, not after it; load what details need once."""
         choose_points(self.bundle.manifest, asked.operating_point)
         check_prevalence(self.bundle.manifest, asked.prevalence)
+        if asked.details:
+            _ = self.details
 
     def _open(self, path: str | Path, asked: _Asked) -> Film:
         keep = asked.keep or asked.details
-        return open_film(
+        film = open_film(
             path, self.preprocess, self.segmenter, self.gate, keep=keep, force=asked.force
         )
+        if not asked.details:
+            return film
+        started = perf_counter()
+        film = self.details.look(film)
+        elapsed_ms = film.elapsed_ms + (perf_counter() - started) * 1000
+        radiograph = film.radiograph if asked.keep else None
+        return replace(film, radiograph=radiograph, elapsed_ms=elapsed_ms)
 
     def _examine(self, films: list[Film], asked: _Asked) -> list[Examined]:
         """Judge opened films in one inference; keep their order."""
@@ -292,7 +308,7 @@ class Reader:
 
     def _one(self, film: Film, answer: Answer | None, asked: _Asked, each_ms: float) -> Examined:
         started = perf_counter()
-        radiograph = film.radiograph if asked.keep else None
+        radiograph = film.radiograph
         if answer is None or not np.isfinite(answer.logits).all():
             if answer is not None:
                 film = film.failed(f"the network answered {answer.logits.tolist()}")
@@ -303,7 +319,7 @@ class Reader:
         reading = reading.model_copy(
             update={"details": details, "elapsed_ms": round(elapsed_ms, 2)}
         )
-        return Examined(reading, radiograph, answer.evidence, film.lungs)
+        return Examined(reading, radiograph, answer.evidence, film.lungs, film.opacities)
 
     def _reading(self, film: Film, answer: Answer, asked: _Asked) -> Reading:
         findings = findings_of(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 from hilum.bundle.manifest import MODEL
 from hilum.bundle.onnx import cores
 from hilum.bundle.opacities import OPACITIES, OpacitySegmenter
-from hilum.bundle.severity import SeverityModel, SeverityModels, shorten
+from hilum.bundle.severity import SeverityModel, shorten
 from hilum.core.details import Scale
+from hilum.core.errors import BundleError
 from hilum.core.files import sha256_of
+from hilum.image.opacities import Opacities
 from hilum.image.severity import Numbers, severity_features
-from hilum.judge.severity import LinearMap
+from hilum.judge.ridge import LinearMap
 from hilum.serve.film import Film, open_film
 from hilum.serve.prefetch import prefetch
 from hilum.serve.reader import Reader
@@ -49,14 +52,26 @@ class Gathered:
 
 
 def film_features(
-    reader: Reader, film: Film, opacities: OpacitySegmenter | None
+    reader: Reader,
+    film: Film,
+    opacities: OpacitySegmenter | None,
+    held_out: Opacities | None = None,
 ) -> dict[str, Numbers]:
-    """Return the feature groups of a film that was opened with ``keep=True`` and not refused."""
+    """Return the feature groups of a film that was opened with ``keep=True`` and not refused.
+
+    Args:
+        reader: of the bundle.
+        film: the film.
+        opacities: opacity network; None leaves that group out.
+        held_out: what a network says of the film that did not learn from it; taken instead.
+    """
     if film.inputs is None or film.radiograph is None:
         return {}
     inputs = film.inputs[None]
     logits, embedding = reader.run(inputs)[0], reader.embed(inputs)
-    found = opacities.segment(film.radiograph, film.lungs) if opacities and film.lungs else None
+    found = held_out
+    if found is None and opacities is not None and film.lungs is not None:
+        found = opacities.segment(film.radiograph, film.lungs)
     return severity_features(
         None if embedding is None else embedding[0],
         logits[0],
@@ -70,6 +85,7 @@ def gather_features(
     reader: Reader,
     films: Mapping[str, Path],
     opacities: OpacitySegmenter | None = None,
+    held_out: Mapping[str, Opacities] | None = None,
     *,
     progress: bool = True,
 ) -> Gathered:
@@ -79,16 +95,20 @@ def gather_features(
         reader: of the bundle.
         films: case_id -> file.
         opacities: opacity network; None leaves that group out.
+        held_out: case_id -> what a network says that did not learn from the film.
         progress: show a bar on stderr.
     """
     from tqdm import tqdm
 
-    def look(path: Path) -> tuple[dict[str, Numbers], str]:
+    known = held_out or {}
+
+    def look(item: tuple[str, Path]) -> tuple[dict[str, Numbers], str]:
+        case_id, path = item
         film = open_film(path, reader.preprocess, reader.segmenter, reader.gate, keep=True)
-        return film_features(reader, film, opacities), film.reason
+        return film_features(reader, film, opacities, known.get(case_id)), film.reason
 
     gathered = Gathered()
-    results = prefetch(look, films.values(), workers=cores(), ahead=2 * cores())
+    results = prefetch(look, films.items(), workers=cores(), ahead=2 * cores())
     every_s = 0.5 if sys.stderr.isatty() else 10
     watched = tqdm(
         zip(films, results, strict=True),
@@ -104,6 +124,42 @@ def gather_features(
         else:
             gathered.not_read[case_id] = reason
     return gathered
+
+
+class HeldOut(Mapping[str, Opacities]):
+    """Opacities of the films of ``out-of-fold.npz``, each by a network that did not see it.
+
+    Args:
+        path: written by ``hilum train-opacities``: case_id (n,), scores (n, K, S, S).
+        thresholds: of each kind.
+
+    Raises:
+        BundleError: not such a file.
+    """
+
+    def __init__(self, path: Path, thresholds: tuple[float, ...]) -> None:
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                self._scores: NDArray[np.floating[Any]] = kept["scores"]
+                self._rows = {str(name): row for row, name in enumerate(kept["case_id"])}
+        except (OSError, ValueError, KeyError) as error:
+            raise BundleError(
+                f"{path}: cannot be read: {error}", hint="'hilum train-opacities' writes it"
+            ) from None
+        self._thresholds = thresholds
+
+    def __getitem__(self, case_id: str) -> Opacities:
+        """Return the opacities of one film."""
+        scores = np.asarray(self._scores[self._rows[case_id]], np.float32)
+        return Opacities(scores, self._thresholds)
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the case_ids."""
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        """Count the films."""
+        return len(self._rows)
 
 
 def pack_model(
@@ -139,9 +195,3 @@ def networks_of(reader: Reader, opacities: OpacitySegmenter | None) -> dict[str,
     if opacities is not None:
         sums[OPACITIES] = opacities.checksum
     return sums
-
-
-def check_networks(models: SeverityModels, found: Mapping[str, str]) -> str:
-    """Return in words which network differs from those that the models were fitted for, or ""."""
-    wrong = [name for name, sha in models.made_for.items() if found.get(name, sha) != sha]
-    return f"made for another {', '.join(wrong)}" if wrong else ""

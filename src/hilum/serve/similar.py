@@ -26,6 +26,7 @@ from hilum.serve.reader import Reader
 SIDE = 300
 """Long side of a film in the picture, in pixels."""
 _GAP, _LINE, _SIZE = 12, 18, 13
+_LABELS = 3  # lines of a tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,9 @@ def known_of(similar: Similar, labels: Sequence[Label]) -> list[str]:
     """
     asked = [label for label in labels if label in similar.labels]
     said = [f"{'' if similar.labels[label] else 'no '}{label}" for label in asked]
-    return said + [label for label, yes in similar.labels.items() if yes and label not in asked]
+    return said + [
+        label.value for label, yes in similar.labels.items() if yes and label not in asked
+    ]
 
 
 def draw_similar(
@@ -120,7 +123,10 @@ def draw_similar(
     tiles = [_tile(_pixels(path), ["this film"])]
     for one in similar:
         known = known_of(one, labels)
-        words = [one.case_id, f"distance {one.distance:.3f}", *(known[:3] or ["no label known"])]
+        if len(known) > _LABELS:
+            more = len(known) - _LABELS
+            known = [*known[: _LABELS - 1], f"{known[_LABELS - 1]}, {more} more"]
+        words = [one.case_id, f"distance {one.distance:.3f}", *(known or ["no label known"])]
         tiles.append(_tile(_pixels(paths.get(one.case_id)), words))
     width = len(tiles) * (SIDE + _GAP) + _GAP
     sheet = Image.new("RGB", (width, max(tile.height for tile in tiles) + 2 * _LINE), "black")

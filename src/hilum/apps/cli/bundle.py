@@ -1,4 +1,4 @@
-"""``hilum bundle``: look at a bundle, and check that not a byte of it changed."""
+"""``hilum bundle``: look at a bundle, check that not a byte of it changed, add parts."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ Folder = Annotated[Path | None, typer.Argument(metavar="[BUNDLE]", help="Default
 
 def register(app: typer.Typer, panel: str) -> None:
     """Add the verb to the command line."""
-    verbs = typer.Typer(no_args_is_help=True, help="Look at a bundle; check its checksums.")
+    verbs = typer.Typer(no_args_is_help=True, help="Look at a bundle; check it; add parts.")
     verbs.command("show")(show)
     verbs.command("verify")(verify)
     verbs.command("card")(card)
+    verbs.command("add")(add)
     app.add_typer(verbs, name="bundle", rich_help_panel=panel)
 
 
@@ -112,6 +113,30 @@ def card(
         bundle, audits=audit or (), out_of_source=out_of_source, variant=variant
     )
     typer.echo(f"{opened.root / MODEL_CARD}: the card of {opened.identity}")
+
+
+def add(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle; it is changed.")],
+    parts: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PART...",
+            help="opacities.onnx and .json, severity.json, similar.npz, or a folder of them.",
+        ),
+    ],
+) -> None:
+    """Add parts that say more of a film than its findings: opacities, severity, similar films.
+
+    Parts are made by 'hilum train-opacities', 'hilum fit-severity' and 'hilum
+    similar --fit'. Those in the bundle are replaced; it gets a new checksum and a
+    new model card. Findings stay as they are. It is done whole or not at all.
+
+    [bold]Example:[/bold] hilum bundle add runs/default/bundle runs/opacities
+    """
+    from hilum.bundle.attach import attach_results
+
+    opened = attach_results(bundle, parts=parts)
+    typer.echo(f"{opened.root}: {opened.identity}")
 
 
 def _facts(bundle: Bundle, console: Console) -> None:

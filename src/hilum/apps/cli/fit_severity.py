@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from hilum.core.errors import BundleError, CohortError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from hilum.bundle.opacities import OpacitySegmenter
     from hilum.bundle.severity import SeverityModels
     from hilum.judge.severity import SeveritySettings
-    from hilum.judge.severity_study import Films, Study
+    from hilum.judge.severity_study import Films, Step, Study
     from hilum.serve.reader import Reader
     from hilum.serve.severity import Gathered
 
@@ -38,9 +40,17 @@ def fit_severity(
         Path | None,
         typer.Option(help="Folder with opacities.onnx and .json. Default: that of the bundle."),
     ] = None,
+    out_of_fold: Annotated[
+        Path | None,
+        typer.Option(
+            help="out-of-fold.npz of 'hilum train-opacities': films that the network learned from "
+            "are taken from there. Default: beside opacities.onnx, if it is there."
+        ),
+    ] = None,
     normals: Annotated[
         int, typer.Option(min=0, help="Normal films of each collection, at most.")
     ] = 100,
+    folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation by patient.")] = 10,
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of patients.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the tables as JSON.")] = False,
@@ -51,38 +61,73 @@ def fit_severity(
     the embeddings of classifier and lung network, grey in six zones and the
     extents of opacities, cross-validated by patient, beside how far two readers
     agree on the same films. Films without a finding stand for 0. Writes
-    severity.json for the bundle, estimates.csv (one row a film, cross-fitted)
-    and four tables: severity.csv, severity-readers.csv, severity-normals.csv
-    and severity-elsewhere.csv. Needs scores of at least 20 patients for each
-    scale.
+    severity.json for the bundle, estimates.csv (one row a film, cross-fitted),
+    tables.md, and the tables severity.csv, severity-readers.csv,
+    severity-zones.csv, severity-normals.csv and severity-elsewhere.csv. Needs
+    scores of at least 20 patients for a scale; a scale with fewer is left out.
 
-    [bold]Example:[/bold] hilum fit-severity default cases.csv -o out/severity
+    Name with --opacities the run that made the bundle's opacity network: its
+    out-of-fold.npz, which no bundle carries, has extents of the films that the
+    network learned from as a new film would get them. Without it those extents
+    are flattered, which is said on stderr and in severity.json.
+
+    [bold]Example:[/bold] hilum fit-severity default cases.csv --opacities runs/opacities -o out
     """
     from hilum.core.extras import require
 
     require("evaluate")
+    from hilum.apps.unseen import in_sample, unseen_marks
     from hilum.bundle.opacities import open_opacities
     from hilum.data.table import read_cases
     from hilum.judge.severity import SeveritySettings
     from hilum.judge.severity_study import study
+    from hilum.judge.severity_tables import tables_of
     from hilum.serve.reader import load_bundle
     from hilum.serve.severity import gather_features
 
-    settings = SeveritySettings(bootstrap=bootstrap, seed=seed)
+    settings = SeveritySettings(folds=folds, bootstrap=bootstrap, seed=seed)
     reader = load_bundle(bundle, threads=1)
-    segmenter = open_opacities(opacities or reader.bundle.root)
-    chosen = _choose(read_cases(cases), normals, seed)
+    folder = opacities or reader.bundle.root
+    segmenter = open_opacities(folder)
+    if opacities is not None and segmenter is None:
+        raise BundleError(
+            f"--opacities {opacities}: no opacity network there",
+            hint="'hilum train-opacities' makes one",
+        )
+    held_out = _held_out(out_of_fold, folder, segmenter)
+    table, spec = read_cases(cases), segmenter.spec if segmenter else None
+    marks = unseen_marks(table, reader.bundle.root, spec, held_out)
+    chosen = _choose(table.assign(**marks), normals, seed)
+    flattered = in_sample(chosen[chosen["scores"] != ""], spec, held_out)
+    _warn(flattered)
     paths = {case: Path(path) for case, path in zip(chosen["case_id"], chosen["path"], strict=True)}
-    gathered = gather_features(reader, paths, segmenter)
+    gathered = gather_features(reader, paths, segmenter, held_out)
     films = _films(chosen, gathered, reader, segmenter)
     found = study(films, settings, _watched)
-    models = _pack(found, reader, segmenter, settings, gathered)
-    _write(out, models, found, films)
+    tables = tables_of(found, settings, _watched)
+    counts = {
+        "films_not_read": len(gathered.not_read),
+        "extents_out_of_fold": len(set(held_out) & set(gathered.features)),
+        "extents_in_sample": len(flattered & set(gathered.features)),
+    }
+    models = _pack(found, tables["figures"], reader, segmenter, settings, counts)
+    _write(out, models, found, tables)
     if as_json:
-        tables = {name: _rows(table) for name, table in found.tables.items()}
-        typer.echo(json.dumps(tables | {"not_read": gathered.not_read}, indent=2, allow_nan=False))
+        said = {name: _rows(table) for name, table in tables.items()}
+        typer.echo(json.dumps(said | {"not_read": gathered.not_read}, indent=2, allow_nan=False))
     else:
-        _say(found, gathered, out)
+        _say(tables, gathered, out)
+
+
+def _held_out(
+    named: Path | None, folder: Path, segmenter: OpacitySegmenter | None
+) -> Mapping[str, Any]:
+    from hilum.serve.severity import HeldOut
+
+    path = named or folder / "out-of-fold.npz"
+    if segmenter is None or not (named or path.is_file()):
+        return {}
+    return HeldOut(path, segmenter.spec.limits)
 
 
 def _choose(cases: pd.DataFrame, normals: int, seed: int) -> pd.DataFrame:
@@ -95,7 +140,7 @@ def _choose(cases: pd.DataFrame, normals: int, seed: int) -> pd.DataFrame:
     cases = cases.reindex(columns=[*cases.columns, *set(LABEL_COLUMNS) - set(cases.columns)])
     scored = (cases["scores"] != "").to_numpy()
     opaque = cases["lung-opacity"].astype("float64").where(~scored)
-    clear = (cases["no-finding"] == 1) & (cases["covid-19"] != 1) & opaque.isna() & ~scored
+    clear = (cases["no-finding"] == 1) & (cases["covid-19"] == 0) & opaque.isna() & ~scored
     picked = [
         part.sample(min(normals, len(part)), random_state=seed)
         for _, part in cases[clear.to_numpy()].groupby("cohort")
@@ -124,40 +169,44 @@ def _films(
 ) -> Films:
     from hilum.judge.severity_study import SETS, Films, scores_of
 
-    names = list(SETS["all" if segmenter else "all but extents"])
-    ids, blocks = gathered.blocks(names)
+    if not gathered.features:
+        first = next(iter(gathered.not_read.items()), ("", ""))
+        raise CohortError(
+            f"none of {len(chosen)} films could be read"
+            + (f"; the first: {first[0]}: {first[1]}" if first[0] else ""),
+            hint="column scores says which films count; check that the paths still hold",
+        )
+    names = SETS["all" if segmenter else "all but extents"]
+    had = set[str]().union(*gathered.features.values())
+    if lacking := [name for name in names if name not in had]:
+        raise BundleError(
+            f"{reader.bundle.identity}: no film has features of group '{lacking[0]}'",
+            hint="the network needs an output 'embedding', and films lungs; 'hilum doctor' tells",
+        )
+    ids, blocks = gathered.blocks(list(names))
     table = chosen.set_index("case_id", drop=False).loc[ids].reset_index(drop=True)
-    marks = {"classifier never trained on": ~table["case_id"].isin(_trained_on(reader))}
-    if segmenter:
-        learned = _learned_from(segmenter)
-        unseen = ~table["case_id"].isin(learned) if learned else table["lesion_masks"] == ""
-        marks["opacity network never trained on"] = unseen
-    return Films(table.assign(**marks), scores_of(table), blocks)
+    return Films(table, scores_of(table), blocks)
 
 
-def _trained_on(reader: Reader) -> set[str]:
-    """Return the case_ids that the classifier was fitted on; none where the bundle is silent."""
-    import pandas as pd
-
-    path = reader.bundle.root / "splits.csv"
-    if not path.is_file():
-        return set()
-    splits = pd.read_csv(path, dtype=str)
-    return set(splits["case_id"][splits["split"] == "train"])
-
-
-def _learned_from(segmenter: OpacitySegmenter) -> set[str]:
-    """Return the case_ids that ``opacities.json`` says the network learned from, if it does."""
-    named = segmenter.spec.made.get("films")
-    return set(named) if isinstance(named, list) else set()
+def _warn(flattered: Set[str]) -> None:
+    if flattered:
+        message = (
+            f"warning: the opacity network learned from {len(flattered)} of the scored films, and "
+            "no scores out of fold of those are there: their extents are better than those of new "
+            "films will be, and so is every number that rests on them"
+        )
+        typer.secho(message, fg="yellow", err=True)
+        hint = "  hint: --opacities RUN, a run folder of 'hilum train-opacities'; a bundle has none"
+        typer.secho(hint, err=True)
 
 
 def _pack(
     found: Study,
+    figures: pd.DataFrame,
     reader: Reader,
     segmenter: OpacitySegmenter | None,
     settings: SeveritySettings,
-    gathered: Gathered,
+    counts: dict[str, int],
 ) -> SeverityModels:
     from importlib.metadata import version
 
@@ -185,7 +234,6 @@ def _pack(
                     fitted_on=f"{words}; {int(question.normal.sum())} normal films as 0",
                 )
                 models.append(model)
-    figures = found.tables["figures"]
     kept = figures[figures["score"].isin(list(Scale)) & (figures["films"] == "all")]
     return SeverityModels(
         models=tuple(models),
@@ -195,22 +243,26 @@ def _pack(
             "hilum": version("hilum"),
             "bundle": reader.bundle.identity,
             "settings": settings.model_dump(mode="json"),
-            "films_not_read": len(gathered.not_read),
-        },
+        }
+        | counts,
         measured={"cross-validated by patient": _rows(kept)},
     )
 
 
-def _write(out: Path, models: SeverityModels, found: Study, films: Films) -> None:
+def _write(
+    out: Path, models: SeverityModels, found: Study, tables: dict[str, pd.DataFrame]
+) -> None:
     from hilum.bundle.severity import SEVERITY
-    from hilum.core.files import atomic_path
+    from hilum.core.files import atomic_path, write_text
+    from hilum.judge.severity_markdown import markdown_of
 
     models.write(out / SEVERITY)
+    write_text(out / "tables.md", markdown_of(tables))
     estimates = found.estimates.round(3)
-    estimates.insert(0, "case_id", films.table["case_id"])
-    named = {"figures": "severity.csv"}
-    tables = {named.get(name, f"severity-{name}.csv"): each for name, each in found.tables.items()}
-    for name, table in {**tables, "estimates.csv": estimates}.items():
+    estimates.insert(0, "case_id", found.films.table["case_id"])
+    names = {name: f"severity-{name}.csv" for name in tables} | {"figures": "severity.csv"}
+    files = {names[name]: table for name, table in tables.items() if not table.empty}
+    for name, table in {**files, "estimates.csv": estimates}.items():
         with atomic_path(out / name) as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n")
 
@@ -221,14 +273,15 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _watched(steps: Iterable[Any]) -> Iterable[Any]:
+def _watched(steps: Sequence[Step]) -> Iterable[Step]:
     from tqdm import tqdm
 
     every_s = 0.5 if sys.stderr.isatty() else 10
-    return iter(tqdm(steps, unit="fit", delay=2, mininterval=every_s))
+    watched: Iterable[Step] = tqdm(steps, unit="step", delay=2, mininterval=every_s)
+    return watched
 
 
-def _say(found: Study, gathered: Gathered, out: Path) -> None:
+def _say(tables: dict[str, pd.DataFrame], gathered: Gathered, out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -236,15 +289,17 @@ def _say(found: Study, gathered: Gathered, out: Path) -> None:
     from hilum.core.reading import RESEARCH_USE
 
     console = Console(highlight=False)
-    figures = found.tables["figures"]
+    figures = tables["figures"]
     for scale in Scale:
         table = Table("features", "MAE", "Spearman", "Pearson", "coverage", "n", title=scale.value)
         for row in _rows(figures[(figures["score"] == scale) & (figures["films"] == "all")]):
             cells = [_cell(row, name) for name in ("mae", "spearman", "pearson", "coverage")]
             table.add_row(row["features"], *cells, str(row["n"]))
         console.print(table)
-    readers = found.tables["readers"]
-    for row in _rows(readers[(readers["score"] == "brixia") & (readers["films"] == "all")]):
+    readers = tables["readers"]
+    for row in [] if readers.empty else _rows(readers):
+        if row["score"] != "brixia" or row["films"] != "all":
+            continue
         console.print(f"Brixia, {row['between']}: MAE {_cell(row, 'mae')}, ICC {_cell(row, 'icc')}")
     console.print(f"{len(gathered.not_read)} films were not read. Written: {out}", soft_wrap=True)
     console.print(f"{RESEARCH_SCORE.capitalize()}s. {RESEARCH_USE}", style="dim")

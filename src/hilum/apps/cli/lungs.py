@@ -108,10 +108,10 @@ def _targets(films: list[Path], named: Path | None, option: str, kind: str) -> l
             f"{option} {named}: expected a name ending in .png, or a folder",
             hint=f"e.g. {option} {named.stem}.png",
         )
-    return [named / f"{stem}.{kind}.png" for stem in _unique(film.stem for film in films)]
+    return [named / f"{stem}.{kind}.png" for stem in unique_names(film.stem for film in films)]
 
 
-def _unique(stems: Iterable[str]) -> Iterator[str]:
+def unique_names(stems: Iterable[str]) -> Iterator[str]:
     """Number films of one name from different folders: film, film-2, film-3."""
     taken: set[str] = set()
     for stem in stems:

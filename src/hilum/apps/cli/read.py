@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hilum.core.errors import EXIT_SOME_NOT_READ
+from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
 
 if TYPE_CHECKING:
     from hilum.apps.cli.sinks import Paper, Sink
@@ -94,6 +94,7 @@ def read(
     from hilum.serve.inputs import find_films
     from hilum.serve.reader import BATCH, load_bundle
 
+    _check_places(html, pdf)
     films = find_films(paths)
     reader = load_bundle(bundle)
     keep = any(each is not None for each in (html, pdf, heatmap))
@@ -109,6 +110,16 @@ def read(
     counts = _pour(examined, len(films), _sinks(reader, as_json, html, pdf, paper, heatmap))
     if counts["read"] < len(films):
         raise typer.Exit(EXIT_SOME_NOT_READ)
+
+
+def _check_places(html: Path | None, pdf: Path | None) -> None:
+    """Raise before thousands of films are read, not after."""
+    if html is not None and html.is_dir():
+        raise ConfigError(f"--html {html}: is a folder; expected a file", hint="e.g. report.html")
+    if pdf is not None and pdf.is_file() and pdf.suffix.lower() != ".pdf":
+        raise ConfigError(
+            f"--pdf {pdf}: is a file; expected NAME.pdf or a folder", hint="e.g. --pdf ward.pdf"
+        )
 
 
 def _sinks(

@@ -161,8 +161,10 @@ def _relatives(film: Path, rows: DataFrame | None) -> list[str]:
         return []
     from hilum.serve.featuremap.gather import owners
 
-    owner = owners(rows)
-    return list(rows.loc[owner.isin(owner[rows["path"] == str(film.resolve())]), "case_id"])
+    owner, here = owners(rows), rows["path"] == str(film.resolve())
+    if not here.any():
+        typer.echo(f"{film}: not in the table, so its own patient may be among the films", err=True)
+    return list(rows.loc[owner.isin(owner[here]), "case_id"])
 
 
 def _draw(reader: Reader, film: Path, found: Alike, rows: DataFrame | None, out: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections import Counter, deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import typer
 
+from hilum.bundle.onnx import cores
 from hilum.core.reading import Finding
 from hilum.serve.reader import Examined, Reader
 
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from hilum.serve.pdf import PdfReport
 
 Paper = Literal["A4", "Letter"]
+
+
+_AHEAD = 8
+"""Overlays that may wait to be written; each holds its film."""
 
 
 class Sink(Protocol):
@@ -78,12 +84,12 @@ class Sheets:
         """Add the page of one film, read or not."""
         from hilum.serve.pdf import write_pdf
 
-        self._written += 1
         if self._one is not None:
             self._one.add(examined)
-            return
-        stem = _unique(self._names, Path(examined.reading.path).stem)
-        write_pdf(self._path / f"{stem}.pdf", examined, self._reader, page=self._page)
+        else:
+            stem = _unique(self._names, Path(examined.reading.path).stem)
+            write_pdf(self._path / f"{stem}.pdf", examined, self._reader, page=self._page)
+        self._written += 1
 
     def close(self) -> None:
         """Write the one file; say what was written."""
@@ -102,6 +108,8 @@ class Overlays:
         self._folder = folder
         self._names: Counter[str] = Counter()
         self._written = 0
+        self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="hilum-overlay")
+        self._waiting: deque[Future[None]] = deque()
         folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, examined: Examined) -> None:
@@ -110,13 +118,23 @@ class Overlays:
             return
         stem = _unique(self._names, Path(examined.reading.path).stem)
         for finding in examined.reading.findings:
-            self._write(examined, finding, self._folder / f"{stem}.{finding.label}.png")
+            path = self._folder / f"{stem}.{finding.label}.png"
+            self._waiting.append(self._pool.submit(self._write, examined, finding, path))
+            self._written += 1
+        self._settle(_AHEAD)
 
     def close(self) -> None:
-        """Say how many were written."""
+        """Finish those that are being written; say how many there are."""
+        self._settle(0)
+        self._pool.shutdown()
         typer.echo(f"wrote {self._written} overlays to {self._folder}", err=True)
         if not self._reader.bundle.manifest.evidence:
             typer.echo("  this network has no evidence maps, so there is none to draw", err=True)
+
+    def _settle(self, ahead: int) -> None:
+        """Wait until at most ``ahead`` are left; raise what went wrong with one of them."""
+        while len(self._waiting) > ahead:
+            self._waiting.popleft().result()
 
     def _write(self, examined: Examined, finding: Finding, path: Path) -> None:
         from hilum.image.write import write_png
@@ -129,7 +147,6 @@ class Overlays:
         limit = limit_of(heatmap)
         title = f"{finding.label}: evidence in logits, mean + bias = {finding.logit:.2f}"
         write_png(path, with_legend(overlay(film.pixels, heatmap, limit), title, limit))
-        self._written += 1
 
 
 def _unique(names: Counter[str], stem: str) -> str:

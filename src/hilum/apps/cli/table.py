@@ -10,8 +10,10 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from hilum.bundle.folder import Bundle
+from hilum.core.details import Details
 from hilum.core.reading import RESEARCH_USE, Finding, Reading
 from hilum.serve.reader import Examined
+from hilum.serve.words import known_labels
 
 CORRECTED = "corrected: "
 """How the step of a film begins that the gate put right."""
@@ -110,6 +112,7 @@ def _cells(reading: Reading, width: int) -> tuple[Text, ...]:
     said = [
         Text(in_words(finding), style="bold" if finding.present else "") for finding in findings
     ]
+    said += [Text(line) for line in _details(reading.details)]
     said += [Text(step, style="yellow") for step in reading.history if step.startswith(CORRECTED)]
     if reading.forced:
         said.append(Text(f"refused as {_reason(reading)}", style=color))
@@ -138,6 +141,26 @@ def in_words(finding: Finding) -> str:
     if finding.prediction_set is None:
         return called
     return f"{called}; set: {finding.prediction_set.in_words(finding.label)}"
+
+
+def _details(details: Details | None) -> list[str]:
+    """Say how much of the lungs is opaque, how severe, and what resembles the film."""
+    if details is None:
+        return []
+    lines = []
+    if details.affected:
+        whole, *parts = [row for row in details.affected if row.zone is None]
+        sides = ", ".join(f"{row.side} {row.share:.0%}" for row in parts)
+        lines.append(f"opaque: {whole.share:.0%} of the lungs ({sides})")
+    lines += [
+        f"{each.notice}: {each.scale} {each.value:.1f} [{each.low:.1f}, {each.high:.1f}] "
+        f"of {each.maximum:g}"
+        for each in details.severity
+    ]
+    if details.similar:
+        nearest = details.similar[0]
+        lines.append(f"most similar: {nearest.case_id} ({known_labels(nearest)})")
+    return lines
 
 
 def _ending(path: str, width: int) -> str:

@@ -24,7 +24,7 @@ STAGES = {"stem": (None, 32), "stage1": (2, 24), "stage2": (4, 40), "stage3": (1
 """Stage -> (last block of it, channels), at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side."""
 
 
-class Lite0Config(BackboneConfigMixin, PreTrainedConfig):  # type: ignore[misc]
+class Lite0Config(BackboneConfigMixin, PreTrainedConfig):  # type: ignore[no-untyped-call]
     """Settings of the backbone.
 
     Attributes:
@@ -44,10 +44,10 @@ class Lite0Config(BackboneConfigMixin, PreTrainedConfig):  # type: ignore[misc]
             out_indices=options.pop("out_indices", None),
             out_features=options.pop("out_features", None),
         )
-        super().__post_init__(**options)
+        super().__post_init__(**options)  # type: ignore[no-untyped-call]
 
 
-class Lite0Backbone(BackboneMixin, PreTrainedModel):  # type: ignore[misc]
+class Lite0Backbone(BackboneMixin, PreTrainedModel):  # type: ignore[no-untyped-call]
     """The package's network without its head: (N, 3, S, S) to feature maps of some stages."""
 
     config_class = Lite0Config
@@ -61,12 +61,12 @@ class Lite0Backbone(BackboneMixin, PreTrainedModel):  # type: ignore[misc]
         network = lite0(config.image_size, pretrained=False)
         self.stem = nn.Sequential(network._conv_stem, network._bn0, nn.ReLU6())
         self.blocks = nn.ModuleList(network._blocks)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:
         """Keep what the layers start with: ``load_imagenet`` or a checkpoint replaces it."""
 
-    def forward(self, pixel_values: Tensor, **_: Any) -> BackboneOutput:
+    def forward(self, pixel_values: Tensor, *_: Any, **__: Any) -> BackboneOutput:
         """Return the feature maps of ``out_features``, shallow to deep."""
         found = {"stem": self.stem(pixel_values)}
         features = found["stem"]

@@ -74,7 +74,7 @@ def open_boxed(
         cases: a cases table with ``fold``.
         coco: boxes, of one category, by ``case_id``; other films of ``cases`` are left out.
         preprocess: from a film to the square; its lung field is found by the default bundle.
-        out: folder for the squares; those that lie there are taken again.
+        out: folder for the squares.
 
     Raises:
         ImageError: a film cannot be opened.

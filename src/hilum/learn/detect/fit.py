@@ -14,13 +14,12 @@ from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 from tqdm import tqdm
-from transformers import PreTrainedModel
 
 from hilum.core.errors import CohortError, TrainingError
 from hilum.core.files import atomic_path
 from hilum.learn.augment import augment_with_boxes
 from hilum.learn.detect.films import Boxed, on_film
-from hilum.learn.detect.network import found_boxes, freeze, load_detector, make_detector
+from hilum.learn.detect.network import Detector, found_boxes, freeze, load_detector, make_detector
 from hilum.learn.detect.recipe import DetectorRecipe
 from hilum.learn.module import standardise
 from hilum.learn.seeds import AUGMENTATION, DROPOUT, ORDER, WEIGHTS, derive_seed, generator
@@ -28,6 +27,9 @@ from hilum.learn.seeds import AUGMENTATION, DROPOUT, ORDER, WEIGHTS, derive_seed
 CHECKPOINT = "checkpoint.pt"
 AT_LEAST = 0.001
 """Boxes below this score are not written down."""
+
+
+Rows = Sequence[int] | NDArray[np.intp]
 
 
 class Fitted(NamedTuple):
@@ -38,12 +40,12 @@ class Fitted(NamedTuple):
         losses: mean loss of each epoch.
     """
 
-    model: PreTrainedModel
+    model: Detector
     losses: list[float]
 
 
 class _State(NamedTuple):
-    model: PreTrainedModel
+    model: Detector
     optimizer: AdamW
     schedule: OneCycleLR
     losses: list[float]
@@ -52,7 +54,7 @@ class _State(NamedTuple):
 def fit_detector(
     recipe: DetectorRecipe,
     films: Boxed,
-    rows: Sequence[int],
+    rows: Rows,
     out: Path,
     *,
     weights: str | None = None,
@@ -81,10 +83,10 @@ def fit_detector(
 
 
 def predict(
-    model: PreTrainedModel,
+    model: Detector,
     recipe: DetectorRecipe,
     films: Boxed,
-    rows: Sequence[int],
+    rows: Rows,
     *,
     device: str = "cpu",
 ) -> list[list[dict[str, Any]]]:
@@ -110,7 +112,7 @@ def predict(
 def _start(
     recipe: DetectorRecipe,
     films: Boxed,
-    rows: Sequence[int],
+    rows: Rows,
     out: Path,
     weights: str | None,
     device: str,
@@ -138,7 +140,7 @@ def _epoch(
     state: _State,
     recipe: DetectorRecipe,
     films: Boxed,
-    rows: Sequence[int],
+    rows: Rows,
     epoch: int,
     device: str,
     progress: bool,
@@ -171,7 +173,7 @@ def _epoch(
     return total / len(order)
 
 
-def _loss(model: PreTrainedModel, inputs: Tensor, boxes: list[Tensor], device: str) -> Tensor:
+def _loss(model: Detector, inputs: Tensor, boxes: list[Tensor], device: str) -> Tensor:
     labels = []
     for each in boxes:
         sides = each[:, 2:] - each[:, :2]
@@ -183,7 +185,7 @@ def _loss(model: PreTrainedModel, inputs: Tensor, boxes: list[Tensor], device: s
     return loss
 
 
-def _order(recipe: DetectorRecipe, films: Boxed, rows: Sequence[int], epoch: int) -> Tensor:
+def _order(recipe: DetectorRecipe, films: Boxed, rows: Rows, epoch: int) -> Tensor:
     """Return the films of one epoch: all with a box, and as many without as the recipe says."""
     random = generator(recipe.fit.seed, ORDER, epoch)
     positive = torch.tensor([row for row in rows if len(films.boxes[row])], dtype=torch.int64)
@@ -196,7 +198,7 @@ def _order(recipe: DetectorRecipe, films: Boxed, rows: Sequence[int], epoch: int
     return together[torch.randperm(len(together), generator=random)]
 
 
-def _rates(model: PreTrainedModel, recipe: DetectorRecipe) -> list[dict[str, Any]]:
+def _rates(model: Detector, recipe: DetectorRecipe) -> list[dict[str, Any]]:
     """Split what learns into the backbone, at a lower rate, and the rest."""
     learned = [(name, each) for name, each in model.named_parameters() if each.requires_grad]
     inside = [each for name, each in learned if "backbone" in name]

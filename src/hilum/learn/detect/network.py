@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import (
     AutoModelForObjectDetection,
-    PreTrainedModel,
     RTDetrV2Config,
     RTDetrV2ForObjectDetection,
 )
@@ -19,12 +21,15 @@ from hilum.core.errors import ConfigError
 from hilum.learn.detect.backbone import STAGES, Lite0Backbone, Lite0Config
 from hilum.learn.detect.recipe import DetectorNetwork
 
+Detector = Any
+"""A ``transformers.PreTrainedModel`` for object detection; the library's own types are partial."""
+
 _TAKEN = ["stage2", "stage3", "stage4"]
 _PRIOR = 0.01
 """Score of an untrained detector; the library's own, 1 / (labels + 1), is 0.5 for one label."""
 
 
-def make_detector(spec: DetectorNetwork, label: str, size: int) -> PreTrainedModel:
+def make_detector(spec: DetectorNetwork, label: str, size: int) -> Detector:
     """Build an untrained RT-DETRv2 on EfficientNet-Lite0.
 
     Args:
@@ -39,7 +44,7 @@ def make_detector(spec: DetectorNetwork, label: str, size: int) -> PreTrainedMod
         raise ConfigError(f"preprocess.size {size}: expected a multiple of 32")
     wide = 2 * spec.width
     config = RTDetrV2Config(
-        backbone_config=Lite0Config(image_size=size, out_features=_TAKEN),
+        backbone_config=Lite0Config(image_size=size, out_features=_TAKEN),  # type: ignore[call-arg]
         freeze_backbone_batch_norms=False,
         encoder_in_channels=[STAGES[stage][1] for stage in _TAKEN],
         encoder_hidden_dim=spec.width,
@@ -63,7 +68,7 @@ def make_detector(spec: DetectorNetwork, label: str, size: int) -> PreTrainedMod
     return model
 
 
-def load_detector(weights: str, label: str) -> PreTrainedModel:
+def load_detector(weights: str, label: str) -> Detector:
     """Load a detector for fine-tuning on one category; heads for other categories start anew.
 
     Args:
@@ -74,12 +79,9 @@ def load_detector(weights: str, label: str) -> PreTrainedModel:
     Raises:
         ConfigError: nothing there that is a detector.
     """
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # it lists every weight of the heads that start anew
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model: PreTrainedModel = AutoModelForObjectDetection.from_pretrained(
+        with _quiet():
+            model: Detector = AutoModelForObjectDetection.from_pretrained(
                 weights,
                 id2label={0: label},
                 label2id={label: 0},
@@ -90,12 +92,16 @@ def load_detector(weights: str, label: str) -> PreTrainedModel:
             f"--weights {weights}: {str(error).strip().splitlines()[0]}",
             hint="a folder made by save_pretrained, or the name of a detector on the hub",
         ) from None
-    finally:
-        logging.set_verbosity(verbosity)
     return model
 
 
-def freeze(model: PreTrainedModel, blocks: int) -> None:
+def save_detector(model: Detector, folder: Path) -> None:
+    """Write a detector as a folder that ``load_detector`` and transformers read."""
+    with _quiet():
+        model.save_pretrained(folder)
+
+
+def freeze(model: Detector, blocks: int) -> None:
     """Stop the first blocks of our own backbone; other backbones are trained whole."""
     found = [part for part in model.modules() if isinstance(part, Lite0Backbone)]
     for backbone in found:
@@ -118,6 +124,23 @@ def found_boxes(logits: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     scores = logits[..., 0].sigmoid() if alone else logits.softmax(-1)[..., 0]
     center, half = boxes[..., :2], boxes[..., 2:] / 2
     return scores, torch.cat([center - half, center + half], dim=-1).clamp(0, 1)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide the library's bars, and its list of weights of the heads that start anew."""
+    library: Any = logging  # untyped
+    verbosity, bars = library.get_verbosity(), library.is_progress_bar_enabled()
+    library.set_verbosity_error()
+    library.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        library.set_verbosity(verbosity)
+        if bars:
+            library.enable_progress_bar()
 
 
 def _backbone(model: Any) -> Lite0Backbone:

@@ -32,7 +32,7 @@ class DetectorNetwork(Config):
     Attributes:
         width: of encoder and decoder.
         heads: of their attention.
-        layers: of the decoder.
+        layers: of the decoder; the library ties the later ones' heads, so there are two at least.
         queries: boxes that are proposed for one film.
         denoising: noisy copies of the true boxes that the decoder learns to mend in training.
         imagenet: start the backbone from the ImageNet weights of the package, else from noise.
@@ -41,7 +41,7 @@ class DetectorNetwork(Config):
 
     width: Count = 128
     heads: Count = 4
-    layers: Count = 2
+    layers: Annotated[int, Field(ge=2)] = 2
     queries: Count = 30
     denoising: Annotated[int, Field(ge=0)] = 30
     imagenet: bool = True
@@ -65,7 +65,7 @@ class DetectorFit(Config):
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
-    epochs: Count = 30
+    epochs: Count = 20
     batch_size: Count = 8
     learning_rate: Positive = 4e-4
     backbone_rate: Share = 0.25

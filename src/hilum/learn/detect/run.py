@@ -1,8 +1,9 @@
 """From collections with boxes to a detector, cross-validated by patient, in one go.
 
-The run folder holds recipe.toml, coco.json (the boxes), folds.csv, detections.json (COCO results,
-each film's by the detector that never saw its patient), scores.json, fold-K/ (checkpoint, and the
-detector in ``model/``) and, with ``fit.final``, model/ and detector.onnx of one trained on all.
+The run folder holds recipe.toml, weights.txt (where the detectors started), coco.json (the boxes),
+folds.csv, detections.json (COCO results, each film's by the detector that never saw its patient),
+scores.json, fold-K/ (checkpoint, and the detector in ``model/``) and, with ``fit.final``, model/ and
+detector.onnx of one trained on all.
 """
 
 from __future__ import annotations
@@ -17,21 +18,22 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hilum.core.errors import CohortError
+from hilum.core.errors import CohortError, ConfigError
 from hilum.core.estimate import Estimate
 from hilum.core.files import write_text
-from hilum.data.coco import Coco, boxes_in, to_coco, write_coco
+from hilum.data.coco import Coco, boxed, boxes_in, to_coco, write_coco
 from hilum.data.table import write_cases
 from hilum.judge.detection import FilmBoxes, estimate_detection
 from hilum.learn.detect.export import export_detector
-from hilum.learn.detect.films import Boxed, gather_boxed, open_boxed
+from hilum.learn.detect.films import Boxed, divide, gather_boxed, open_boxed
 from hilum.learn.detect.fit import Fitted, fit_detector, predict
+from hilum.learn.detect.network import save_detector
 from hilum.learn.detect.recipe import DetectorRecipe
 from hilum.learn.environment import describe_environment
 from hilum.learn.fit import claim
 
 COCO, FOLDS, DETECTIONS, SCORES = "coco.json", "folds.csv", "detections.json", "scores.json"
-MODEL, ONNX = "model", "detector.onnx"
+MODEL, ONNX, WEIGHTS = "model", "detector.onnx", "weights.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def train_detector(
         recipe: the whole run.
         out: the run folder.
         root: where the collections of the recipe lie.
-        cases: a cases table with ``fold`` to take instead of the collections.
+        cases: a cases table to take instead of the collections; without ``fold`` it is divided.
         weights: where each detector starts: a folder or a name on the hub; None for the network
             of the recipe.
         command: stored in ``scores.json``; must name no folder.
@@ -75,7 +77,8 @@ def train_detector(
         progress: show bars on a terminal.
 
     Raises:
-        ConfigError: ``out`` holds another run, or ``weights`` is no detector.
+        ConfigError: ``out`` holds another run or one from other weights, or ``weights`` is no
+            detector.
         CohortError: no collections, or no boxes in them.
         TrainingError: a loss that is not a number.
         BundleError: ONNX differs from torch.
@@ -86,17 +89,19 @@ def train_detector(
             hint="name their folder with --data or HILUM_DATA",
         )
     claim(out, recipe, resume=resume)
-    if cases is None and root is not None:
-        cases = gather_boxed(recipe, root, progress=progress)
+    claim_weights(out, weights, resume=resume)
+    if cases is None:
+        cases = gather_boxed(recipe, Path(root or ""), progress=progress)
+    elif "fold" not in cases:
+        cases = divide(boxed(cases, recipe.data.label.value), recipe, progress=progress)
     coco = to_coco(cases, [recipe.data.label.value])
     write_coco(coco, out / COCO)
     films = open_boxed(cases, coco, recipe.preprocess, out, progress=progress)
     write_cases(films.cases, out / FOLDS)
     tell(_in_words(films))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    started = {"weights": weights, "device": device, "progress": progress}
-    found = _cross_validate(recipe, films, out, started, tell)
-    write_coco(_results(found, coco), out / DETECTIONS)
+    started: dict[str, Any] = {"weights": weights, "device": device, "progress": progress}
+    found = _cross_validate(recipe, films, coco, out, started, tell)
     scores = _score(found, films, recipe.data.label.value)
     made = {"command": command, "weights": weights or "", "environment": describe_environment()}
     numbers = {name: json.loads(each.model_dump_json()) for name, each in scores.items()}
@@ -105,28 +110,43 @@ def train_detector(
         tell("training on every film")
         rows = list(range(len(films.cases)))
         fitted = fit_detector(recipe, films, rows, out, **started)
-        fitted.model.save_pretrained(out / MODEL)
+        save_detector(fitted.model, out / MODEL)
         export_detector(fitted.model, out / ONNX, films, recipe)
     return TrainedDetector(out, scores)
+
+
+def claim_weights(out: Path, weights: str | None, *, resume: bool) -> None:
+    """Remember where a run starts, or raise ``ConfigError`` when it started elsewhere."""
+    stored, given = out / WEIGHTS, weights or "none"
+    before = stored.read_text(encoding="utf-8").strip() if stored.is_file() else given
+    if resume and before != given:
+        raise ConfigError(
+            f"{out}: cannot resume, it started from weights {before}; found {given}",
+            hint="give --weights as before, or train into another folder with --out",
+        )
+    write_text(stored, given + "\n")
 
 
 def _cross_validate(
     recipe: DetectorRecipe,
     films: Boxed,
+    coco: Coco,
     out: Path,
     started: dict[str, Any],
     tell: Callable[[str], None],
 ) -> dict[str, list[dict[str, Any]]]:
     """Return case_id -> what was found by the detector that never saw that patient."""
-    folds, found = films.cases["fold"].to_numpy(), {}
+    folds = films.cases["fold"].to_numpy()
+    found: dict[str, list[dict[str, Any]]] = {}
     for fold in sorted(set(folds)):
         held_out = np.flatnonzero(folds == fold)
         learned = np.flatnonzero(folds != fold).tolist()
         folder = out / f"fold-{fold:.0f}"
         fitted = fit_detector(recipe, films, learned, folder, **started)
-        fitted.model.save_pretrained(folder / MODEL)
+        save_detector(fitted.model, folder / MODEL)
         detected = predict(fitted.model, recipe, films, held_out, device=started["device"])
         found |= dict(zip(films.cases["case_id"].iloc[held_out], detected, strict=True))
+        write_coco(_results(found, coco), out / DETECTIONS)  # what is done is kept
         tell(f"fold {fold:.0f}: {_losses(fitted)}")
     return found
 
@@ -154,10 +174,10 @@ def _score(found: dict[str, list[dict[str, Any]]], films: Boxed, label: str) -> 
 
 
 def _in_words(films: Boxed) -> str:
-    boxed = sum(len(each) > 0 for each in films.boxes)
+    drawn = sum(len(each) > 0 for each in films.boxes)
     count = sum(len(each) for each in films.boxes)
     folds = films.cases["fold"].nunique()
-    return f"{len(films.cases)} films, {boxed} of them with {count} boxes; {folds} folds"
+    return f"{len(films.cases)} films, {drawn} of them with {count} boxes; {folds} folds"
 
 
 def _losses(fitted: Fitted) -> str:

@@ -9,9 +9,11 @@ films without consolidation show none that is as dense as those that were outlin
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import torch
@@ -116,12 +118,12 @@ def open_all(cases: pd.DataFrame, preprocess: Preprocess, *, progress: bool = Tr
         if lungs.parts:
             kept.append(row)
             opened.append((*_open(film, lungs, case, preprocess), lungs))
-    squares, targets, truth, lungs = zip(*opened, strict=True)
+    squares, targets, truth, found = zip(*opened, strict=True)
     return Films(
         cases.iloc[kept].reset_index(drop=True),
         torch.from_numpy(np.stack(squares)[:, None]),
         torch.from_numpy(np.stack(targets)),
-        list(lungs),
+        list(found),
         np.stack(truth),
     )
 
@@ -138,9 +140,16 @@ def _open(
     for target, layer in zip(targets, layers, strict=False):
         shown = replace(film, pixels=layer.astype(np.float32))
         target[:] = as_is.square(shown, lungs) > 0.5
-    whole = Preprocess(size=lungs.mask.shape[0], low_percentile=None, high_percentile=None)
-    truth = [whole.square(replace(film, pixels=each.astype(np.float32))) > 0.5 for each in drawn]
-    return preprocess.square(film, lungs), targets, np.stack(truth)
+    return preprocess.square(film, lungs), targets, on_square(drawn, lungs.mask.shape[0])
+
+
+def on_square(masks: Sequence[NDArray[np.bool_]], size: int) -> NDArray[np.bool_]:
+    """Stretch masks at film size, bool (H, W), to the square of ``Lungs``: bool (K, s, s)."""
+    sizes = (size, size)
+    soft = [
+        cv2.resize(each.astype(np.float32), sizes, interpolation=cv2.INTER_AREA) for each in masks
+    ]
+    return np.asarray(np.stack(soft) > 0.5)
 
 
 def read_kinds(text: str, shape: tuple[int, int]) -> list[NDArray[np.bool_]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 from tqdm import tqdm
 
+from hilum.core.errors import TrainingError
 from hilum.core.files import atomic_path
 from hilum.learn.opacities.batches import make_batch
 from hilum.learn.opacities.films import Films
@@ -53,6 +55,9 @@ def fit_opacities(
         out: folder of the checkpoint; a run in it is continued.
         progress: show a bar on a terminal.
         name: that the bar shows.
+
+    Raises:
+        TrainingError: the loss is not a number; the last checkpoint before it is kept.
     """
     fit = recipe.fit
     with torch.random.fork_rng():
@@ -69,6 +74,11 @@ def fit_opacities(
     steps = range(len(losses), fit.steps)
     for step in tqdm(steps, desc=name, unit="batch", disable=None if progress else True):
         losses.append(_step(network, optimizer, films, recipe, step))
+        if not math.isfinite(losses[-1]):
+            raise TrainingError(
+                f"{name}, step {step + 1}: the loss is {losses[-1]}",
+                hint="lower fit.learning_rate; the last checkpoint is kept",
+            )
         schedule.step()
         if (step + 1) % _EVERY == 0 or step + 1 == fit.steps:
             _keep(out / CHECKPOINT, parts, losses, before + perf_counter() - started)
@@ -82,7 +92,7 @@ def _step(
     inputs = batch.films.contiguous(memory_format=torch.channels_last)
     loss = loss_of(network(inputs), batch, recipe.fit.box_share)
     optimizer.zero_grad()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(network.parameters(), 5.0)
     optimizer.step()
     return loss.item()

@@ -36,7 +36,7 @@ def drawn_loss(logits: Tensor, batch: Batch) -> Tensor:
     inside, truth = batch.lungs[batch.drawn], batch.kinds[batch.drawn]
     known = logits[batch.drawn]
     scores, truth = known.sigmoid() * inside, truth * inside
-    dice = _DICE(_with_union(scores), _with_union(truth))
+    dice: Tensor = _DICE(_with_union(scores), _with_union(truth))
     entropy = functional.binary_cross_entropy_with_logits(known, truth, reduction="none")
     return dice + (entropy * inside).sum() / (inside.sum() * logits.shape[1]).clamp(min=1)
 

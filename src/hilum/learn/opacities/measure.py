@@ -7,17 +7,18 @@ Thresholds are chosen on the other folds, so no film has a say in its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hilum.core.errors import CohortError
 from hilum.core.estimate import Estimate
 from hilum.image.opacities import KINDS
-from hilum.judge.bootstrap import Support, bootstrap, bootstrap_all, why_undefined
-from hilum.judge.metrics import auroc
+from hilum.judge.bootstrap import Support, bootstrap_all, why_undefined
+from hilum.judge.metrics import Floats, Weights, auroc
 from hilum.learn.opacities.films import BOXED, CLEAR, DRAWN, Films
 
 GRID = tuple(np.linspace(0.05, 0.95, 37).round(4).tolist())
@@ -127,6 +128,20 @@ def dice_of(films: pd.DataFrame, part: str) -> pd.Series[float]:
     return (2 * films[f"common {part}"] / total).where(films[f"drawn {part}"] > 0)
 
 
+class Metric(NamedTuple):
+    """A number of some films, of which a bootstrap can draw patients.
+
+    Attributes:
+        films: that it rests on.
+        of: from weights (B, n), how often each of them counts, to its values (B,).
+        missing: why it is undefined; empty where it is not.
+    """
+
+    films: pd.DataFrame
+    of: Callable[[Weights], Floats]
+    missing: str
+
+
 def summarize(films: pd.DataFrame, *, folds: int = 1000, seed: int = 0) -> dict[str, Estimate]:
     """Return every metric with its interval over patients.
 
@@ -138,54 +153,87 @@ def summarize(films: pd.DataFrame, *, folds: int = 1000, seed: int = 0) -> dict[
         "dice PART" (mean over the films where that part was drawn), "pooled dice PART" (all drawn
         films together), "auroc" (drawn against clear films), "auroc same collection" (the clear
         films of the collection of the drawn ones), "auroc boxes" (films with boxes against clear
-        films of their collection), "share on clear films" (of the lungs, falsely found).
+        films of their collection), "share on clear films" (of the lungs, falsely found) and, for
+        each collection that has some, "share on clear films, COHORT".
     """
+    return {
+        name: _estimate(metric, metric.of, folds, seed) for name, metric in _metrics(films).items()
+    }
+
+
+def compare(
+    films: pd.DataFrame, base: pd.DataFrame, *, folds: int = 1000, seed: int = 0
+) -> dict[str, Estimate]:
+    """Return how much each metric of ``summarize`` is larger than on ``base``, paired.
+
+    Args:
+        films: of ``measure_films``.
+        base: the same films by another network.
+        folds, seed: of the bootstrap, which draws the same patients for both.
+
+    Raises:
+        CohortError: not the same films.
+    """
+    if films["case_id"].tolist() != base["case_id"].tolist():
+        raise CohortError("two networks are compared on different films", hint="score the same")
+    pairs = zip(_metrics(films).items(), _metrics(base).values(), strict=True)
+    return {name: _estimate(one, _minus(one, other), folds, seed) for (name, one), other in pairs}
+
+
+def _minus(one: Metric, other: Metric) -> Callable[[Weights], Floats]:
+    return lambda weights: one.of(weights) - other.of(weights)
+
+
+def _metrics(films: pd.DataFrame) -> dict[str, Metric]:
     drawn, clear = (films[films["material"] == name] for name in (DRAWN, CLEAR))
     boxed = films[films["material"] == BOXED]
-    found: dict[str, Estimate] = {}
+    found: dict[str, Metric] = {}
     for part in PARTS:
         each = drawn.assign(value=dice_of(drawn, part)).dropna(subset="value")
-        found[f"dice {part}"] = _mean(each, "value", folds, seed)
-        found[f"pooled dice {part}"] = _pooled(drawn, part, folds, seed)
-    found["auroc"] = _detection(drawn, clear, folds, seed)
-    alike = clear[clear["cohort"].isin(drawn["cohort"])]
-    found["auroc same collection"] = _detection(drawn, alike, folds, seed)
-    alike = clear[clear["cohort"].isin(boxed["cohort"])]
-    found["auroc boxes"] = _detection(boxed, alike, folds, seed)
-    found["share on clear films"] = _mean(clear, "share", folds, seed)
+        found[f"dice {part}"] = _mean(each, "value")
+        found[f"pooled dice {part}"] = _pooled(drawn, part)
+    found["auroc"] = _detection(drawn, clear)
+    found["auroc same collection"] = _detection(drawn, clear[clear["cohort"].isin(drawn["cohort"])])
+    found["auroc boxes"] = _detection(boxed, clear[clear["cohort"].isin(boxed["cohort"])])
+    found["share on clear films"] = _mean(clear, "share")
+    for cohort, some in clear.groupby("cohort"):
+        found[f"share on clear films, {cohort}"] = _mean(some, "share")
     return found
 
 
-def _mean(films: pd.DataFrame, column: str, folds: int, seed: int) -> Estimate:
+def _estimate(metric: Metric, of: Callable[[Weights], Floats], folds: int, seed: int) -> Estimate:
+    groups = metric.films["group"].to_numpy()
+    if metric.missing:
+        return Estimate.undefined(len(groups), metric.missing)
+    support = {"value": Support(len(groups), metric.films["group"].nunique())}
+    return bootstrap_all(
+        lambda weights: {"value": of(weights)}, groups, support, folds=folds, seed=seed
+    )["value"]
+
+
+def _mean(films: pd.DataFrame, column: str) -> Metric:
     values = films[column].to_numpy(np.float64)
-    if not values.size:
-        return Estimate.undefined(0, "no film")
 
-    def mean(weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        return {"mean": (weights @ values) / weights.sum(axis=1)}
+    def mean(weights: Weights) -> Floats:
+        return np.asarray((weights @ values) / weights.sum(axis=1), np.float64)
 
-    support = {"mean": Support(values.size, films["group"].nunique())}
-    return bootstrap_all(mean, films["group"].to_numpy(), support, folds=folds, seed=seed)["mean"]
+    return Metric(films, mean, "" if values.size else "no film")
 
 
-def _pooled(films: pd.DataFrame, part: str, folds: int, seed: int) -> Estimate:
-    if not len(films):
-        return Estimate.undefined(0, "no film")
+def _pooled(films: pd.DataFrame, part: str) -> Metric:
     common = 2 * films[f"common {part}"].to_numpy(np.float64)
     total = (films[f"found {part}"] + films[f"drawn {part}"]).to_numpy(np.float64)
 
-    def dice(weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    def dice(weights: Weights) -> Floats:
         below = weights @ total
         ratio = np.divide(weights @ common, below, out=np.full_like(below, np.nan), where=below > 0)
-        return {"dice": ratio}
+        return np.asarray(ratio, np.float64)
 
-    support = {"dice": Support(len(films), films["group"].nunique())}
-    return bootstrap_all(dice, films["group"].to_numpy(), support, folds=folds, seed=seed)["dice"]
+    return Metric(films, dice, "" if len(films) else "no film")
 
 
-def _detection(present: pd.DataFrame, absent: pd.DataFrame, folds: int, seed: int) -> Estimate:
+def _detection(present: pd.DataFrame, absent: pd.DataFrame) -> Metric:
     both = pd.concat([present, absent])
-    truth = np.repeat([1.0, 0.0], [len(present), len(absent)])
-    if not len(present) or not len(absent):
-        return Estimate.undefined(len(both), why_undefined(truth == 1))
-    return bootstrap(auroc, truth, both["score"], both["group"], folds=folds, seed=seed)
+    truth, scores = np.repeat([1.0, 0.0], [len(present), len(absent)]), both["score"].to_numpy()
+    missing = "" if len(present) and len(absent) else why_undefined(truth == 1)
+    return Metric(both, lambda weights: auroc(truth, scores, weights), missing)

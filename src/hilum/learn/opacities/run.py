@@ -25,7 +25,7 @@ from hilum.learn.opacities.films import DRAWN, Films, gather_opacities, open_all
 from hilum.learn.opacities.fit import Fitted, fit_opacities
 from hilum.learn.opacities.measure import measure_films, summarize, thresholds_of
 from hilum.learn.opacities.recipe import OpacityRecipe
-from hilum.learn.opacities.validate import cross_validate
+from hilum.learn.opacities.validate import Scores, cross_validate
 
 PARITY_FILMS = 32
 MEASURED = "films.csv"
@@ -107,7 +107,7 @@ def in_words(cases: pd.DataFrame) -> str:
     )
 
 
-def _keep(path: Path, films: Films, scores: np.ndarray) -> None:  # type: ignore[type-arg]
+def _keep(path: Path, films: Films, scores: Scores) -> None:
     """Keep what severity scores and boxes are measured on: scores of films held out."""
     kept = np.flatnonzero(films.cases["fold"] > 0)
     with atomic_path(path) as temporary, temporary.open("wb") as file:

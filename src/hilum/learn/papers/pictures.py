@@ -17,6 +17,7 @@ from hilum.core.files import write_text
 from hilum.core.radiograph import Pixels
 from hilum.image.write import write_png
 from hilum.judge.plots import BLUE, ORANGE, save
+from hilum.learn.explain.smoothing import smooth
 from hilum.learn.papers.training import Epoch
 from hilum.page.render import data_uri
 
@@ -60,23 +61,6 @@ def write_film(pixels: Pixels, path: Path) -> Path:
         )
     write_png(path, pixels)
     return path
-
-
-def smooth(brightness: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Bring a map to the size of its film, and smooth it.
-
-    Args:
-        brightness: float32 (h, w) over the whole film.
-        shape: (height, width) of the film in pixels.
-
-    Returns:
-        float32 (height, width): bicubic, then a Gaussian of half a cell of the map.
-    """
-    height, width = shape
-    large = cv2.resize(brightness, (width, height), interpolation=cv2.INTER_CUBIC)
-    cell_y, cell_x = height / brightness.shape[0], width / brightness.shape[1]
-    blurred = cv2.GaussianBlur(large, (0, 0), sigmaX=cell_x / 2, sigmaY=cell_y / 2)
-    return np.asarray(blurred, np.float32)
 
 
 def draw_map(film: Pixels, brightness: NDArray[np.float32]) -> Figure:

@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hilum.bundle.similar import UNKNOWN, Index, write_similar
-from hilum.core.case import LABEL_COLUMNS
 from hilum.core.errors import CohortError
 from hilum.core.extras import require
 from hilum.core.files import atomic_path, sha256_of
@@ -58,7 +57,7 @@ def fit_similar(
         progress: show a bar on stderr.
 
     Raises:
-        CohortError: no film of split "train" could be read.
+        CohortError: fewer than two films of split "train" could be read.
         BundleError: the network gives no embedding, or the index would be too large.
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
@@ -67,13 +66,16 @@ def fit_similar(
     rows = found.cases
     split = rows["split"].to_numpy(dtype=str) if "split" in rows else np.full(len(rows), TRAIN)
     kept = choose_films(rows[split == TRAIN], max_films, seed)
-    if kept.empty:
-        raise CohortError(f"no film of split '{TRAIN}' was read; an index is made of these")
+    if len(kept) < 2:
+        raise CohortError(
+            f"{len(kept)} films of split '{TRAIN}' were read; an index needs at least 2",
+            hint="'hilum split' makes that column; a table without it goes in whole",
+        )
     known = np.asarray(rows.index.isin(kept.index))
     spaces = fit_spaces(found.embedding[known])
     measured = _measured(spaces, found.embedding, rows, split, known, reader, label, folds, seed)
     chosen = choose_space(measured, list(spaces))
-    index = _index(spaces[chosen], found.embedding[known], kept, sha256_of(reader.bundle.model))
+    index = _index(spaces[chosen], found.embedding[known], kept, reader)
     write_similar(out, index)
     if table is not None:
         _write_table(measured, chosen, table)
@@ -88,16 +90,17 @@ def fit_spaces(embedding: NDArray[np.float32]) -> dict[str, Space]:
     """
     from sklearn.decomposition import PCA
 
-    most = min(*embedding.shape, max(AXES))
+    most = max(1, min(len(embedding) - 1, embedding.shape[1], max(AXES)))
     fitted = PCA(most, svd_solver="full").fit(embedding.astype(np.float64))
     spread = np.maximum(np.sqrt(fitted.explained_variance_), 1e-9)[:, None]
     mean = fitted.mean_.astype(np.float32)
-    # Axes are scaled to the first one's spread, for float16; a direction does not change by it.
-    even = fitted.components_ * (spread[0] / spread)
     spaces: dict[str, Space] = {}
     for count in sorted({min(axes, most) for axes in AXES}):
-        spaces[named(count)] = mean, fitted.components_[:count].astype(np.float16)
-        spaces[f"{named(count)} evened"] = mean, even[:count].astype(np.float16)
+        axes = fitted.components_[:count]
+        spaces[named(count)] = mean, axes.astype(np.float16)
+        # At most 1, for float16; what all axes share does not change a direction.
+        scale = spread[count - 1] / spread[:count]
+        spaces[f"{named(count)} evened"] = mean, (axes * scale).astype(np.float16)
     return spaces
 
 
@@ -156,15 +159,16 @@ def _measured(
     ]
 
 
-def _index(space: Space, embedding: NDArray[np.float32], rows: pd.DataFrame, model: str) -> Index:
+def _index(
+    space: Space, embedding: NDArray[np.float32], rows: pd.DataFrame, reader: Reader
+) -> Index:
+    """Take the labels that the bundle answers: the rest of a collection's table stays with it."""
     mean, axes = space
-    names = [
-        name for name in LABEL_COLUMNS if name in rows and pd.to_numeric(rows[name]).notna().any()
-    ]
+    names = [name for name in reader.labels if name in rows]
     labels = rows[names].apply(pd.to_numeric).fillna(UNKNOWN).to_numpy(np.int8)
     along = (embedding - mean) @ axes.T.astype(np.float32)
     return Index(
-        model=model,
+        model=sha256_of(reader.bundle.model),
         mean=mean,
         axes=axes,
         films=_directions(along).astype(np.float16),

@@ -8,10 +8,15 @@
   const view = { x: 0, y: 0, zoom: 1 };
   const hidden = data.colorings.map(() => new Set());
   let coloring = 0, current = -1, pinned = [], matches = null, sprites = [], waiting = false;
-  let dark = matchMedia("(prefers-color-scheme: dark)");
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const lighter = { "#0072B2": "#4ba3e3", "#009E73": "#25c795", "#D55E00": "#ff8a3d" };
+  const visible = (color) => (dark.matches && lighter[color]) || color;
 
   // Where films lie on the screen.
-  const unit = () => 0.47 * Math.min(canvas.clientWidth, canvas.clientHeight) * view.zoom;
+  const half = (values) => Math.max(0.02, ...values.map(Math.abs)); // the map is centered
+  const halfX = half(data.x), halfY = half(data.y);
+  const fitted = () => Math.min(canvas.clientWidth / halfX, canvas.clientHeight / halfY);
+  const unit = () => 0.46 * fitted() * view.zoom;
   const toX = (i) => canvas.clientWidth / 2 + (data.x[i] - view.x) * unit();
   const toY = (i) => canvas.clientHeight / 2 - (data.y[i] - view.y) * unit();
   const group = (i) => data.colorings[coloring].of[i];
@@ -47,7 +52,7 @@
     small.width = small.height = side * scale;
     const to = small.getContext("2d");
     to.scale(scale, scale);
-    mark(to, one.mark, side / 2, side / 2, radius(), one.color);
+    mark(to, one.mark, side / 2, side / 2, radius(), visible(one.color));
     return { small, side };
   }
 
@@ -166,7 +171,7 @@
     return best;
   }
 
-  // The nearest film within 45 degrees of a direction; along counts less than aside.
+  // The nearest film in a direction; what lies aside counts double.
   function step(dx, dy) {
     if (current < 0) return nearest(canvas.clientWidth / 2, canvas.clientHeight / 2, 1e9);
     let best = current, least = Infinity;
@@ -174,7 +179,7 @@
       if (i === current || !shown(i)) continue;
       const x = toX(i) - toX(current), y = toY(i) - toY(current);
       const along = x * dx + y * dy, aside = Math.abs(x * dy - y * dx);
-      if (along > 0.5 && aside <= along && along + 2 * aside < least) {
+      if (along > 0.5 && along + 2 * aside < least) {
         least = along + 2 * aside; best = i;
       }
     }
@@ -227,7 +232,7 @@
       const scale = devicePixelRatio || 1;
       icon.width = icon.height = 18 * scale;
       icon.getContext("2d").scale(scale, scale);
-      mark(icon.getContext("2d"), one.mark, 9, 9, 6, one.color);
+      mark(icon.getContext("2d"), one.mark, 9, 9, 6, visible(one.color));
       const count = document.createElement("span");
       count.textContent = one.films.toLocaleString("en");
       const name = document.createElement("span");
@@ -350,6 +355,6 @@
   element("whole").addEventListener("click", whole);
   dark.addEventListener("change", legend);
   addEventListener("hashchange", recall);
-  new ResizeObserver(follow).observe(canvas);
+  new ResizeObserver(() => { draw(); follow(); }).observe(canvas);
   recall();
 })();

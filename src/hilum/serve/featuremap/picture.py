@@ -21,7 +21,7 @@ DRAWN = ("standard", "right", "cohort", "view")
 _MARKS: dict[str, dict[str, Any]] = {
     "circle": {"marker": "o"},
     "ring": {"marker": "o", "hollow": True},
-    "dot": {"marker": "."},
+    "dot": {"marker": "o", "small": True},
     "triangle": {"marker": "^"},
     "down": {"marker": "v"},
     "square": {"marker": "s"},
@@ -64,7 +64,7 @@ def _panel(axes: Axes, found: FeatureMap, coloring: Coloring) -> None:
         group = coloring.groups[place]
         points = found.points[of == place]
         mark = dict(_MARKS[group.mark])
-        hollow = mark.pop("hollow", False)
+        hollow, small = mark.pop("hollow", False), mark.pop("small", False)
         lined = hollow or mark["marker"] in "x+"
         color: dict[str, Any] = {"c": group.color}
         if hollow:
@@ -72,7 +72,7 @@ def _panel(axes: Axes, found: FeatureMap, coloring: Coloring) -> None:
         axes.scatter(
             points[:, 0],
             points[:, 1],
-            s=size,
+            s=size / 3 if small else size,
             **color,
             linewidths=0.9 if lined else 0,
             alpha=0.85,

@@ -14,8 +14,6 @@ from hilum.serve.words import SCALES, holds_for, known_labels, likelihood, regio
 
 SIZE, SMALL = 7.5, 6.5
 """Of letters, in points."""
-MOST_FINDINGS = 6
-MOST_NOTE_LINES = 8
 
 _COLUMNS = (
     ("label", 0.0),
@@ -25,6 +23,7 @@ _COLUMNS = (
     ("evidence in lungs", 0.85),
 )
 _SHORT = {Opacity.GROUND_GLASS: "ground-glass", Opacity.CONSOLIDATION: "consolidated"}
+_OF = ("of what speaks for it", "nothing speaks for it")
 _BLUE = (11, 110, 153)
 
 
@@ -60,8 +59,10 @@ def _refusal(pen: Pen, x: float, top: float, width: float, reading: Reading) -> 
     return top
 
 
-def findings(pen: Pen, x: float, top: float, width: float, found: Sequence[Finding]) -> float:
-    """Draw the table of findings; nothing without any."""
+def findings(
+    pen: Pen, x: float, top: float, width: float, found: Sequence[Finding], most: int
+) -> float:
+    """Draw the table of findings, at most ``most`` rows; nothing without any."""
     if not found:
         return top
     top = heading(pen, x, top, width, "Findings")
@@ -70,14 +71,14 @@ def findings(pen: Pen, x: float, top: float, width: float, found: Sequence[Findi
     for (words, _), (left, room) in zip(_COLUMNS, places, strict=True):
         pen.text(left, top + SMALL, words, SMALL, color=SOFT, width=room)
     top += 10
-    for finding in found[:MOST_FINDINGS]:
+    for finding in found[:most]:
         for (left, room), (first, second) in zip(places, _cells(finding), strict=True):
             pen.text(left, top + SIZE, first, SIZE, bold=True, width=room)
             pen.text(left, top + SIZE + 9, second, SMALL, color=SOFT, width=room)
         top += 20.5
         pen.rule(x, top - 1.5, width)
-    if len(found) > MOST_FINDINGS:
-        left_out = f"and {len(found) - MOST_FINDINGS} more labels: see the JSON"
+    if len(found) > most:
+        left_out = f"and {len(found) - most} more labels: see the JSON"
         top = pen.lines(x, top + 1, width, left_out, SMALL)
     return top + 3
 
@@ -144,12 +145,12 @@ def similar(pen: Pen, x: float, top: float, width: float, films: Sequence[Simila
     return top
 
 
-def notes(pen: Pen, x: float, top: float, width: float, said: Sequence[str]) -> float:
-    """List what to know of the film's quality and what was corrected."""
+def notes(pen: Pen, x: float, top: float, width: float, said: Sequence[str], most: int) -> float:
+    """List what to know of the film's quality and what was corrected, in at most ``most`` lines."""
     if not said:
         return top
     top = heading(pen, x, top, width, "Quality notes")
-    left = MOST_NOTE_LINES
+    left = most
     for place, note in enumerate(said):
         rest = len(said) - place
         if left == 1 and rest > 1:
@@ -183,7 +184,7 @@ def _cells(finding: Finding) -> tuple[tuple[str, str], ...]:
             finding.prediction_set.in_words(finding.label) if finding.prediction_set else "-",
             f"at {100 * finding.coverage:.0f} % coverage" if finding.coverage else "",
         ),
-        ("-" if inside is None else f"{100 * inside:.0f} %", "of what speaks for it"),
+        ("-" if inside is None else f"{100 * inside:.0f} %", _OF[inside is None]),
     )
 
 

@@ -24,6 +24,10 @@ PAGES: dict[Page, tuple[float, float]] = {"A4": (595.28, 841.89), "Letter": (612
 """Width and height in points."""
 MARGIN = 34.0
 GAP = 6.0
+ROOM = 190.0
+"""Points of height that the pictures should have."""
+ROWS_AND_LINES = ((6, 10), (5, 5), (3, 3))
+"""Most findings and most lines of notes; fewer where the pictures would grow too small."""
 
 Block = Callable[[Pen, float, float, float], float]
 """(pen, left, top, width) -> where it ends."""
@@ -91,8 +95,11 @@ class PdfReport:
         bottom = self._height - MARGIN + 8 - self._tall(foot, width)
         top = self._head(pen, left, MARGIN - 14, width, sheet)
         top = blocks.refusal(pen, left, top, width, sheet.reading) + GAP
-        below = self._below(sheet)
-        room = bottom - top - sum(self._tall(each, width) + GAP for each in below)
+        for rows, lines in ROWS_AND_LINES:
+            below = self._below(sheet, rows, lines)
+            room = bottom - top - sum(self._tall(each, width) + GAP for each in below)
+            if room > ROOM:
+                break
         if sheet.film is not None:
             top = film.pictures(pen, left, top, width, room - GAP, sheet) + GAP
         for block in below:
@@ -118,12 +125,12 @@ class PdfReport:
         pen.text(left + 24, top + 37, f"{status}{_opened(sheet)}", 7.5, color=SOFT, width=width)
         return top + 43
 
-    def _below(self, sheet: Sheet) -> list[Block]:
+    def _below(self, sheet: Sheet, rows: int, lines: int) -> list[Block]:
         reading = sheet.reading
         details = reading.details
 
         def findings(pen: Pen, left: float, top: float, width: float) -> float:
-            return blocks.findings(pen, left, top, width, reading.findings)
+            return blocks.findings(pen, left, top, width, reading.findings, rows)
 
         def thirds(pen: Pen, left: float, top: float, width: float) -> float:
             if not details or not (details.affected or details.severity or details.similar):
@@ -137,7 +144,7 @@ class PdfReport:
             )
 
         def notes(pen: Pen, left: float, top: float, width: float) -> float:
-            return blocks.notes(pen, left, top, width, reading.notes)
+            return blocks.notes(pen, left, top, width, reading.notes, lines)
 
         return [findings, thirds, notes]
 

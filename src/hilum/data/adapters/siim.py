@@ -1,0 +1,165 @@
+"""SIIM-FISABIO-RSNA COVID-19 detection challenge 2021 (Lakhani et al., J Digit Imaging 2023).
+
+Films of BIMCV-COVID19 and MIDRC-RICORD with boxes around opacities, and for each study one of four
+appearances (Litmanovich et al., J Thorac Imaging 2020). Whether a patient had COVID-19 was not
+published. Boxes are in pixels of the DICOM files; beside pictures that were made smaller lies a
+``meta.csv`` (image_id, dim0 = height, dim1 = width of the original).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+from hilum.core.errors import CohortError
+from hilum.core.labels import Label, ReferenceStandard
+from hilum.data import values
+from hilum.data.adapters.boxes import Box, boxes_json
+from hilum.data.cohort import Cohort
+from hilum.data.folder import Folder, Record, image_size, number_in, read_table, rows_of
+
+_IMAGES, _STUDIES, _META = "train_image_level.csv", "train_study_level.csv", "meta.csv"
+_LICENCE = "BIMCV and MIDRC-RICORD terms (CC BY-NC 4.0): non-commercial research"
+_TAGS = ["PatientID", "PatientSex", "Rows", "Columns"]
+_DICOM = (".dcm", ".dicom")
+_OPACITY, _NONE = "opacity", "none"
+_FIELDS = 6
+
+APPEARANCES: dict[str, float] = {
+    "Negative for Pneumonia": 0.0,
+    "Typical Appearance": 1.0,
+    "Indeterminate Appearance": 1.0,
+    "Atypical Appearance": 1.0,
+}
+"""Column of the study table -> pneumonia."""
+
+
+class _Header(NamedTuple):
+    patient: str
+    sex: str
+    size: tuple[float, float]
+
+
+def read_siim_covid19(root: Path, *, name: str = "siim-covid19") -> Cohort:
+    """Read the image table, the study table where it is there, and the films.
+
+    The person is the PatientID of the DICOM file; of a picture without one, the study. A film on
+    which nothing was drawn has lung-opacity 0, unless another film of its study has boxes: readers
+    marked one film a study.
+
+    Raises:
+        CohortError: no image table, a row that cannot be read, or boxes that leave the picture.
+    """
+    path = root / _IMAGES
+    table = read_table(path, ("id", "label", "StudyInstanceUID"))
+    folder, appearances, sizes = Folder(root), _appearances(root), _sizes(root)
+    drawn = {row["id"]: _drawn(row["label"], where) for where, row in rows_of(table, path)}
+    marked = {row["StudyInstanceUID"] for _, row in rows_of(table, path) if drawn[row["id"]]}
+    records = []
+    for where, row in rows_of(table, path):
+        image = folder.find(row["id"].removesuffix("_image"), where)
+        if image is None:
+            continue
+        study = row["StudyInstanceUID"]
+        opacity = 1.0 if drawn[row["id"]] else math.nan if study in marked else 0.0
+        labels = {Label.LUNG_OPACITY.value: opacity} | appearances.get(study, {})
+        header = _header(image, study)
+        records.append(
+            _record(image, study, header, name)
+            | {"boxes": _boxes_json(drawn[row["id"]], header, sizes.get(image.stem), where)}
+            | labels
+        )
+    folder.skipped += [f"{file.name}: no row in {_IMAGES}" for file in folder.left()]
+    return folder.cohort(name, records, rows=len(table))
+
+
+def _drawn(label: str, where: str) -> list[tuple[float, float, float, float]]:
+    """Read "opacity 1 x1 y1 x2 y2 opacity 1 ..." as (x, y, width, height)."""
+    words, found = label.split(), []
+    if not words or len(words) % _FIELDS:
+        raise CohortError(f"{where}, column label: {label!r}; expected six words for each box")
+    for place in range(0, len(words), _FIELDS):
+        kind, _, *corners = words[place : place + _FIELDS]
+        if kind not in (_OPACITY, _NONE):
+            raise CohortError(f"{where}, column label: {kind!r}; expected opacity or none")
+        sides = dict(zip(("x1", "y1", "x2", "y2"), corners, strict=True))
+        left, top, right, bottom = (number_in(sides, side, where) for side in sides)
+        if kind == _OPACITY:
+            found.append((left, top, right - left, bottom - top))
+    return found
+
+
+def _boxes_json(
+    drawn: list[tuple[float, float, float, float]],
+    header: _Header,
+    original: tuple[float, float] | None,
+    where: str,
+) -> str:
+    size = original or header.size
+    for x, y, width, height in drawn:
+        if x + width > size[0] + 1 or y + height > size[1] + 1:
+            raise CohortError(
+                f"{where}: a box reaches {x + width:.0f}, {y + height:.0f} on a film of "
+                f"{size[0]:.0f} x {size[1]:.0f}",
+                hint=f"pictures that were made smaller need {_META}: image_id, dim0, dim1",
+            )
+    boxes = [Box(Label.LUNG_OPACITY.value, *each, size) for each in drawn]
+    return boxes_json(boxes, header.size)
+
+
+def _appearances(root: Path) -> dict[str, dict[str, float]]:
+    """Return StudyInstanceUID -> labels; {} without a study table."""
+    path = root / _STUDIES
+    if not path.is_file():
+        return {}
+    found = {}
+    for where, row in rows_of(read_table(path, ("id", *APPEARANCES)), path):
+        said = [word for word in APPEARANCES if row[word] == "1"]
+        if len(said) != 1:
+            raise CohortError(f"{where}: {len(said)} appearances; expected one of them to be 1")
+        labels = {Label.PNEUMONIA.value: APPEARANCES[said[0]]}
+        found[row["id"].removesuffix("_study")] = labels
+    return found
+
+
+def _sizes(root: Path) -> dict[str, tuple[float, float]]:
+    """Return image -> (width, height) of the original; {} without ``meta.csv``."""
+    path = root / _META
+    if not path.is_file():
+        return {}
+    rows = rows_of(read_table(path, ("image_id", "dim0", "dim1")), path)
+    return {
+        row["image_id"]: (number_in(row, "dim1", where), number_in(row, "dim0", where))
+        for where, row in rows
+    }
+
+
+def _record(image: Path, study: str, header: _Header, name: str) -> Record:
+    return {
+        "case_id": f"{name}/{image.stem}",
+        "path": str(image),
+        "cohort": name,
+        "source": name,
+        "patient_id": f"{name}/{header.patient}",
+        "modality": "X-ray",
+        "sex": values.sex_of(header.sex),
+        "reference_standard": ReferenceStandard.RADIOLOGIST.value,
+        "licence": _LICENCE,
+        "note": f"study {study}",
+    }
+
+
+def _header(image: Path, study: str) -> _Header:
+    if image.suffix.lower() not in _DICOM:
+        width, height = image_size(image)
+        return _Header(study, "", (width, height))
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        header = pydicom.dcmread(image, stop_before_pixels=True, specific_tags=_TAGS)
+        size = float(header.Columns), float(header.Rows)
+    except (InvalidDicomError, OSError, EOFError, AttributeError) as error:
+        raise CohortError(f"{image}: header cannot be read: {error}") from None
+    return _Header(str(header.get("PatientID") or study), str(header.get("PatientSex", "")), size)

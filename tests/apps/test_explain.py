@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hilum.apps.cli.main import run
+from hilum.apps.explaining import Explainer
+from hilum.core.maps import METHODS
+from hilum.serve.samples import ROOT
+
+FRONTAL = ROOT / "frontal.png"
+LATERAL = ROOT / "lateral.png"
+
+
+def _pixels(path: str | Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+def _lines(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_one_film_by_the_default_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "maps"
+    assert run(["explain", "default", str(FRONTAL), "-o", str(out), "--values", "--json"]) == 0
+    (found,) = _lines(capsys.readouterr().out)
+    assert found["status"] == "read"
+    assert found["label"] == "covid-19"
+    assert found["notice"].startswith("Research use only")
+    assert 0 < found["in_lung_share"] <= 1
+    height, width = _pixels(FRONTAL).shape[:2]
+    assert 0 < found["peak"][0] < width
+    assert 0 < found["peak"][1] < height
+    assert _pixels(found["picture"]).ndim == 3
+    heat = np.load(found["values"])
+    assert (heat.dtype, heat.shape) == (np.float16, (height, width))
+    assert np.isnan(heat).any()  # beyond the lung field the network did not look
+    assert float(np.nanmax(heat)) == pytest.approx(found["high"], abs=0.1)
+
+
+def test_every_method_on_a_small_bundle(
+    small_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["explain", str(small_bundle), str(FRONTAL), "-m", "all", "-o", str(tmp_path)]
+    assert run([*arguments, "--label", "pneumonia", "--json", "--force"]) == 0
+    found = _lines(capsys.readouterr().out)
+    assert [each["method"] for each in found] == list(METHODS)
+    assert all(each["label"] == "pneumonia" for each in found)
+    assert len(list(tmp_path.glob("frontal.pneumonia.*.png"))) == len(METHODS)
+
+
+def test_a_refused_film_has_no_map_unless_forced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["explain", "default", str(LATERAL), "-m", "evidence", "-o", str(tmp_path)]
+    assert run([*arguments, "--json"]) == 3
+    (found,) = _lines(capsys.readouterr().out)
+    assert found["status"] == "refused"
+    assert found["reason"]
+    assert found["picture"] is None
+    assert not list(tmp_path.iterdir())
+    assert run([*arguments, "--json", "--force"]) == 0
+    (found,) = _lines(capsys.readouterr().out)
+    assert found["forced"]
+    assert Path(found["picture"]).is_file()
+
+
+def test_a_text_file_is_a_row_with_a_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.txt").write_text("no film")
+    assert run(["explain", "default", str(tmp_path / "a.txt"), "-m", "evidence"]) == 3
+    printed = capsys.readouterr().out
+    assert "error" in printed
+    assert "1 film, 1 not explained" in printed
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["-m", "grad-cm"], "did you mean 'grad-cam'?"),
+        (["-m", "evidence@last"], "evidence reads no layer"),
+        (["--label", "covid"], "did you mean 'covid-19'?"),
+        (["--values"], "add -o FOLDER"),
+        (["-m", "layer-cam", "--layer", "stride-7"], "layer 'stride-7'"),
+    ],
+)
+def test_usage(
+    more: list[str], message: str, small_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["explain", str(small_bundle), str(FRONTAL), "--force", *more]) == 6
+    assert message in capsys.readouterr().err
+
+
+def test_a_layer_with_slashes_makes_no_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flat = np.ones((5, 5), np.float32)
+    monkeypatch.setattr(Explainer, "explain", lambda *_: (flat, 1.0))
+    call = ["explain", "default", str(FRONTAL), "-m", "layer-cam@/a/Conv_1", "-o", str(tmp_path)]
+    assert run(call) == 0
+    assert [each.name for each in tmp_path.iterdir()] == [
+        "frontal.covid-19.layer-cam@_a_Conv_1.png"
+    ]

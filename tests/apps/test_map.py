@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import hilum
+from hilum.apps.cli.main import run
+from hilum.image.write import write_png
+from hilum.serve.samples import ROOT
+
+
+@pytest.fixture(scope="module")
+def virtual(tmp_path_factory) -> Path:
+    """A cases table of 14 virtual films of 7 patients, darker and lighter, and one that is none."""
+    folder = tmp_path_factory.mktemp("virtual")
+    rows = []
+    for i in range(14):
+        film = hilum.open_radiograph(ROOT / ("frontal.png", "frontal-opacities.png")[i % 2])
+        write_png(folder / f"{i}.png", film.pixels[::3, ::3] ** np.float32(0.7 + i / 20))
+        rows.append(
+            {
+                "case_id": f"virtual/{i}",
+                "path": f"{i}.png",
+                "cohort": "virtual",
+                "source": ("east", "west")[i // 2 % 2],
+                "patient_id": f"virtual/p{i // 2}",
+                "view": "PA",
+                "covid-19": i % 2,
+                "split": "train" if i < 8 else ("val" if i < 11 else "test"),
+            }
+        )
+    (folder / "none.png").write_text("no film\n")
+    rows.append(rows[0] | {"case_id": "virtual/none", "path": "none.png"})
+    pd.DataFrame(rows).to_csv(folder / "cases.csv", index=False)
+    return folder / "cases.csv"
+
+
+@pytest.fixture(scope="module")
+def index(virtual, tmp_path_factory):
+    """An index of the train films, and the table of what was measured."""
+    out = tmp_path_factory.mktemp("index")
+    code = run(
+        ["similar", "default", "--fit", str(virtual), "-o", str(out / "similar.npz"),
+         "--table", str(out / "similar.csv"), "--bootstrap", "20"]
+    )  # fmt: skip
+    assert code == 0
+    return out / "similar.npz"
+
+
+def test_map_writes_page_picture_numbers_and_json(virtual, tmp_path, capsys):
+    out, png, numbers = (tmp_path / name for name in ("map.html", "map.png", "map.csv"))
+    arguments = ["map", "default", str(virtual), "--split", "all", "--method", "pca", "--json"]
+    files = ["-o", str(out), "--png", str(png), "--numbers", str(numbers), "--bootstrap", "20"]
+    assert run([*arguments, *files]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=lambda token: pytest.fail(token))
+    assert found["films"] == 14
+    assert found["patients"] == 7
+    assert found["method"] == "PCA"
+    assert found["trained"] == 0
+    assert [film["case_id"] for film in found["not_read"]] == ["virtual/none"]
+    assert found["notice"].startswith("Research use only")
+    assert png.read_bytes()[:4] == b"\x89PNG"
+    table = pd.read_csv(numbers)
+    assert {"trustworthiness", "continuity"} <= set(table["what"])
+    page = out.read_text(encoding="utf-8")
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    assert len(data["pictures"]) == len(data["case_id"]) == 14
+    assert str(virtual.parent) not in page  # a page is passed on: it names no folder
+
+
+def test_map_without_pictures_of_a_split(virtual, tmp_path, capsys):
+    out = tmp_path / "map.html"
+    arguments = ["map", "default", str(virtual), "--split", "train", "-o", str(out)]
+    assert run([*arguments, "--no-thumbnails", "--bootstrap", "0", "--max-films", "6"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "6 films" in said or "5 films" in said  # the one that is no film may be drawn
+    assert "trustworthiness" in said
+    assert "image/jpeg;base64,/" not in out.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        ([], 2, "nothing to write"),
+        (["--json", "--method", "som"], 6, "method 'som'"),
+        (["--json", "--label", "cough"], 6, "label 'cough'"),
+        (["--json", "--split", "nowhere"], 4, "no case in split 'nowhere'"),
+        (["--json", "--operating-point", "keen"], 6, "operating point 'keen'"),
+        (["--json", "--split", "test"], 4, "a map needs at least 5"),
+    ],
+)
+def test_map_refuses(virtual, capsys, more, code, said):
+    assert run(["map", "default", str(virtual), *more]) == code
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_network_without_embedding_has_no_map(small_bundle, split_csv, capsys):
+    assert run(["map", str(small_bundle), str(split_csv), "--json"]) == 7
+    assert "no output 'embedding'" in capsys.readouterr().err
+
+
+def test_an_index_knows_its_own_films(index, virtual, tmp_path, capsys):
+    film, picture = virtual.parent / "2.png", tmp_path / "alike.png"
+    arguments = ["similar", "default", str(film), "--index", str(index), "--json"]
+    assert run([*arguments, "-k", "3"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["status"] == "read"
+    assert len(found["similar"]) == 3
+    assert found["similar"][0]["case_id"] == "virtual/2"
+    assert found["similar"][0]["distance"] < 0.002
+    assert found["similar"][0]["labels"] == {"covid-19": 0}
+    assert run([*arguments, "--cases", str(virtual), "-o", str(picture)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    names = {one["case_id"] for one in found["similar"]}
+    assert not names & {"virtual/2", "virtual/3"}  # the film's own patient
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_an_index_holds_train_films_only_and_its_measurements_say_for_whom(index):
+    from hilum.bundle.similar import read_similar
+
+    found = read_similar(index)
+    assert found.case_id.tolist() == [f"virtual/{i}" for i in range(8)]
+    table = pd.read_csv(index.with_name("similar.csv"))
+    assert set(table["films_of"]) == {"val", "test"}
+    assert len(set(table.loc[table["chosen"] == "yes", "distance"])) == 1
+
+
+def test_a_film_that_is_refused_has_no_neighbors(index, capsys):
+    film = str(ROOT / "lateral.png")
+    arguments = ["similar", "default", film, "--index", str(index)]
+    assert run([*arguments, "--json"]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert (found["status"], found["similar"]) == ("refused", [])
+    assert run([*arguments, "--force"]) == 0
+    assert "placed all the same" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["default"], 2, "expected a FILE, or --fit"),
+        (["default", "--fit", "x.csv"], 2, "--fit needs -o"),
+        (["default", "film.png", "--index", "nowhere.npz"], 7, "nowhere.npz: cannot be read"),
+    ],
+)
+def test_similar_refuses(capsys, arguments, code, said):
+    assert run(["similar", *arguments]) == code
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_bundle_without_an_index_says_how_to_make_one(small_bundle, films, capsys):
+    assert run(["similar", str(small_bundle), str(films / "a.png")]) == 7
+    assert "--fit split.csv" in capsys.readouterr().err
+
+
+def test_one_film_is_no_index(virtual, tmp_path, capsys):
+    cases = pd.read_csv(virtual)
+    cases["path"] = [str(virtual.parent / name) for name in cases["path"]]
+    cases["split"] = ["train", *["test"] * (len(cases) - 1)]
+    cases.iloc[:4].to_csv(tmp_path / "cases.csv", index=False)
+    fit = ["--fit", str(tmp_path / "cases.csv"), "-o", str(tmp_path / "similar.npz")]
+    assert run(["similar", "default", *fit]) == 4
+    assert "1 films of split 'train' were read; an index needs" in capsys.readouterr().err

@@ -1,0 +1,88 @@
+"""Unseen means: nobody of whom the network learned from a film."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hilum.apps.scoring_maps import ScoreSettings, choose_films
+from hilum.apps.unseen import (
+    classifier_films,
+    in_sample,
+    opacity_films,
+    patients_of,
+    seen_patients,
+    unseen_marks,
+)
+from hilum.bundle.folder import DEFAULT_BUNDLE
+from hilum.bundle.opacities import OpacitySegmenter, OpacitySpec
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """Two films of one patient, one of a patient linked with it, one of nobody known, another."""
+    return pd.DataFrame(
+        {
+            "case_id": ["a", "b", "c", "d", "e"],
+            "patient_id": ["p", "p", "q", "", "r"],
+            "group": ["p", "p", "p", "", ""],
+        }
+    )
+
+
+def test_films_of_the_same_patient_are_seen(table: pd.DataFrame) -> None:
+    assert seen_patients(table, {"a"}).tolist() == [True, True, True, False, False]
+    assert seen_patients(table, ["d", "not here"]).tolist() == [False, False, False, True, False]
+    assert not seen_patients(table, ()).any()
+    assert patients_of(table.drop(columns="group")).tolist() == ["p", "p", "q", "d", "r"]
+
+
+def test_films_without_a_patient_are_not_one_patient(table: pd.DataFrame) -> None:
+    nobody = table.assign(patient_id="", group=float("nan"))
+    assert seen_patients(nobody, {"a"}).tolist() == [True, False, False, False, False]
+
+
+def test_what_a_bundle_says_of_its_training(tmp_path: Path) -> None:
+    films = classifier_films(DEFAULT_BUNDLE)
+    assert films is not None
+    splits = pd.read_csv(DEFAULT_BUNDLE / "splits.csv")
+    assert len(films) == (splits["split"] == "train").sum()
+    assert classifier_films(tmp_path) is None
+
+
+def test_an_opacity_network_learned_from_every_film_held_out_in_its_folds() -> None:
+    spec = OpacitySegmenter(DEFAULT_BUNDLE).spec
+    named = set(spec.made["trained_on"])
+    assert opacity_films(spec) == named
+    assert opacity_films(spec, ["x"]) == named | {"x"}
+    silent = OpacitySpec(preprocess=spec.preprocess, thresholds=spec.thresholds)
+    assert opacity_films(silent) is None
+
+
+def test_a_film_is_unseen_by_patient_or_by_the_network_of_a_fold(table: pd.DataFrame) -> None:
+    spec = OpacitySegmenter(DEFAULT_BUNDLE).spec
+    spec = spec.model_copy(update={"made": {"trained_on": ["a"]}})
+    marks = unseen_marks(table, DEFAULT_BUNDLE, spec, {})
+    assert [part.tolist() for part in marks.values()] == [
+        [True] * 5,
+        [False, False, False, True, True],
+    ]
+    _, opacities = unseen_marks(table, DEFAULT_BUNDLE, spec, {"a": 0, "e": 0}).values()
+    assert opacities.tolist() == [True, False, False, True, True]
+    assert in_sample(table, spec, {}) == {"a"}
+    assert in_sample(table, spec, {"a": 0}) == set()
+    silent = spec.model_copy(update={"made": {}})
+    masked = table.assign(lesion_masks=["", "", "", "{}", ""])
+    assert in_sample(masked, silent, {}) == {"d"}
+
+
+def test_maps_are_not_held_out_where_the_patient_was_learned_from(table: pd.DataFrame) -> None:
+    boxes = '[{"label": "lung-opacity", "x": 1, "y": 2, "width": 3, "height": 4}]'
+    cases = table.assign(boxes=boxes, lesion_masks="", split="val")
+    found = choose_films(cases, frozenset({"a"}), "val+test", ScoreSettings())
+    assert sorted(found["case_id"]) == ["d", "e"]
+    everything = choose_films(cases, frozenset({"a"}), "all", ScoreSettings(max_trained=9))
+    held_out = everything.set_index("case_id")["held_out"]
+    assert held_out.sort_index().tolist() == [False, False, False, True, True]
