@@ -1,104 +1,123 @@
-"""Agreement: of two readers with each other, and of each with the reference standard.
+"""Agreement of two sets of scores on the same films: of a model with readers, of two readers.
 
-Cohen's kappa (Educational and Psychological Measurement 1960) and shares, with 95 % intervals by
-drawing patients with replacement, as everywhere in Hilum.
+Each statistic takes ``x`` and ``y`` (N,) and weights (B, N), how often each film was drawn, and
+returns (B,), so that intervals come from ``hilum.judge.bootstrap``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hilum.core.estimate import Estimate
 from hilum.judge.bootstrap import Support, bootstrap_all
 from hilum.judge.metrics import Floats, Weights
 
 
-def kappa(
-    first: ArrayLike, second: ArrayLike, groups: ArrayLike, *, folds: int = 1000, seed: int = 0
+def mean_absolute_error(x: Floats, y: Floats, weights: Weights) -> Floats:
+    """Mean of ``|x - y|``, in points of the scale.
+
+    >>> mean_absolute_error(np.array([1.0, 2.0]), np.array([2.0, 4.0]), np.ones((1, 2)))
+    array([1.5])
+    """
+    return _mean(np.abs(x - y), weights)
+
+
+def bias(x: Floats, y: Floats, weights: Weights) -> Floats:
+    """Mean of ``x - y``, in points of the scale."""
+    return _mean(x - y, weights)
+
+
+def pearson(x: Floats, y: Floats, weights: Weights) -> Floats:
+    """Pearson's correlation, in [-1, 1]; NaN where one side is constant."""
+    return _correlation(x[None], y[None], weights)
+
+
+def spearman(x: Floats, y: Floats, weights: Weights) -> Floats:
+    """Spearman's rank correlation, ties at their mean rank; NaN where one side is constant."""
+    return _correlation(_ranks(x, weights), _ranks(y, weights), weights)
+
+
+def quadratic_kappa(x: Floats, y: Floats, weights: Weights) -> Floats:
+    """Cohen's kappa with quadratic weights (Cohen, Psychological Bulletin 1968).
+
+    On numbers it is Lin's concordance correlation (Biometrics 1989): 2 cov / (var + var + bias^2).
+    """
+    mean_x, mean_y = _mean(x, weights), _mean(y, weights)
+    spread = _mean(x**2, weights) - mean_x**2 + _mean(y**2, weights) - mean_y**2
+    whole = spread + (mean_x - mean_y) ** 2
+    return _ratio(2 * (_mean(x * y, weights) - mean_x * mean_y), whole)
+
+
+def icc(x: Floats, y: Floats, weights: Weights) -> Floats:
+    """ICC(2,1): two-way random effects, absolute agreement, a single reader of two.
+
+    Shrout and Fleiss, Psychological Bulletin 1979.
+    """
+    n = weights.sum(1)
+    middle, grand = (x + y) / 2, _mean((x + y) / 2, weights)
+    films = 2 * (_mean(middle**2, weights) - grand**2) * n / (n - 1)
+    readers = n * _mean(x - y, weights) ** 2 / 2
+    rest = (_mean((x - y) ** 2, weights) - _mean(x - y, weights) ** 2) / 2 * n / (n - 1)
+    return _ratio(films - rest, films + rest + 2 * (readers - rest) / n)
+
+
+STATISTICS: dict[str, Callable[[Floats, Floats, Weights], Floats]] = {
+    "mae": mean_absolute_error,
+    "bias": bias,
+    "pearson": pearson,
+    "spearman": spearman,
+    "kappa": quadratic_kappa,
+    "icc": icc,
+}
+
+
+def agreement(
+    x: ArrayLike, y: ArrayLike, groups: ArrayLike, *, folds: int = 1000, seed: int = 0
 ) -> dict[str, Estimate]:
-    """Measure how two readers agree on the same films.
+    """Estimate every one of ``STATISTICS`` on films that both sides scored.
 
     Args:
-        first, second: (N,) 1 or 0; NaN (unsure, not asked) leaves the film out.
+        x, y: (N,) scores; NaN where a side has none.
         groups: (N,) patient of each film.
         folds, seed: of the bootstrap.
-
-    Returns:
-        ``kappa``, in [-1, 1], and ``agreement``, the share of films called alike.
-
-    >>> found = kappa([1, 1, 0, 0], [1, 0, 0, 0], [1, 2, 3, 4], folds=0)
-    >>> found["kappa"].value, found["agreement"].value
-    (0.5, 0.75)
     """
-    one, two = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    both = ~(np.isnan(one) | np.isnan(two))
-    one, two, owners = one[both] == 1, two[both] == 1, np.asarray(groups)[both]
-    patients = np.unique(owners).size
-
-    def statistics(weights: Weights) -> dict[str, Floats]:
-        total = weights.sum(axis=-1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            alike = (weights * (one == two)).sum(axis=-1) / total
-            p, q = ((weights * each).sum(axis=-1) / total for each in (one, two))
-            chance = p * q + (1 - p) * (1 - q)
-            return {"kappa": (alike - chance) / (1 - chance), "agreement": alike}
-
-    missing = "no films" if not one.size else "one answer only: chance explains all of it"
-    support = {
-        "kappa": Support(one.size, patients, missing),
-        "agreement": Support(one.size, patients, missing, proportion=True),
-    }
-    if not one.size:
-        return {name: Estimate.undefined(0, missing) for name in support}
-    return bootstrap_all(statistics, owners, support, folds=folds, seed=seed)
-
-
-def against_reference(
-    called: ArrayLike, truth: ArrayLike, groups: ArrayLike, *, folds: int = 1000, seed: int = 0
-) -> dict[str, Estimate]:
-    """Measure a reader against the reference standard.
-
-    Args:
-        called: (N,) 1 or 0; NaN (unsure) leaves the film out.
-        truth: (N,) 1 or 0; NaN where it is not known.
-        groups: (N,) patient of each film.
-
-    Returns:
-        ``sensitivity`` and ``specificity``.
-    """
-    said, true = np.asarray(called, np.float64), np.asarray(truth, np.float64)
-    known = ~(np.isnan(said) | np.isnan(true))
-    said, true, owners = said[known] == 1, true[known] == 1, np.asarray(groups)[known]
-    return {
-        "sensitivity": _share(said, true, owners, "no positives", folds, seed),
-        "specificity": _share(~said, ~true, owners, "no negatives", folds, seed),
-    }
-
-
-def share(happened: ArrayLike, groups: ArrayLike, *, folds: int = 1000, seed: int = 0) -> Estimate:
-    """Return the share of films of which something is true; ``happened`` is (N,) bool."""
-    found = np.asarray(happened, bool)
-    every = np.ones(found.size, bool)
-    return _share(found, every, np.asarray(groups), "no films", folds, seed)
-
-
-def _share(
-    happened: NDArray[np.bool_],
-    among: NDArray[np.bool_],
-    owners: NDArray[np.generic],
-    missing: str,
-    folds: int,
-    seed: int,
-) -> Estimate:
-    happened, owners = happened[among], owners[among]
-    if not happened.size:
-        return Estimate.undefined(0, missing)
-    support = Support(happened.size, np.unique(owners).size, missing, proportion=True)
+    left, right = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    known = ~np.isnan(left) & ~np.isnan(right)
+    left, right, owners = left[known], right[known], np.asarray(groups)[known]
+    missing = "too few films" if known.sum() < 3 else "one side is constant"
+    support = Support(int(known.sum()), np.unique(owners).size, missing)
+    if known.sum() < 3:
+        return {name: Estimate.undefined(support.n, missing) for name in STATISTICS}
     return bootstrap_all(
-        lambda weights: {"share": (weights * happened).sum(axis=-1) / weights.sum(axis=-1)},
+        lambda weights: {name: each(left, right, weights) for name, each in STATISTICS.items()},
         owners,
-        {"share": support},
+        dict.fromkeys(STATISTICS, support),
         folds=folds,
         seed=seed,
-    )["share"]
+    )
+
+
+def _mean(values: Floats, weights: Weights) -> Floats:
+    """Weighted mean over the last axis; values (N,) or (B, N)."""
+    return np.asarray((weights * values).sum(1) / weights.sum(1))
+
+
+def _correlation(x: Floats, y: Floats, weights: Weights) -> Floats:
+    x, y = x - _mean(x, weights)[:, None], y - _mean(y, weights)[:, None]
+    spread = np.sqrt(_mean(x**2, weights) * _mean(y**2, weights))
+    return _ratio(_mean(x * y, weights), spread)
+
+
+def _ranks(values: Floats, weights: Weights) -> Floats:
+    """Ranks (B, N) in each resample: what lies below, and half of what is equal."""
+    below = values[:, None] < values[None]
+    equal = values[:, None] == values[None]
+    return np.asarray(weights @ (below + 0.5 * equal))
+
+
+def _ratio(top: Floats, bottom: Floats) -> Floats:
+    defined = bottom > 1e-12
+    return np.where(defined, top / np.where(defined, bottom, 1.0), np.nan)

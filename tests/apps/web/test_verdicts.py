@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from hilum.judge.agreement import against_reference, kappa
+from hilum.judge.reader_study import against_reference, kappa
 
 API = "/api/v1"
 FINDING = "covid-19"

@@ -21,7 +21,7 @@ from hilum.apps.web.service import Served
 from hilum.apps.web.studies import day_ms
 from hilum.core.estimate import Estimate
 from hilum.core.labels import Label
-from hilum.judge.agreement import against_reference, kappa, share
+from hilum.judge.reader_study import against_reference, kappa, share
 
 router = APIRouter(prefix=API, tags=["agreement"])
 _Reader = Annotated[Visitor, needs(Role.READER)]
