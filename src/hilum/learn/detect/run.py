@@ -2,8 +2,8 @@
 
 The run folder holds recipe.toml, weights.txt (where the detectors started), coco.json (the boxes),
 folds.csv, detections.json (COCO results, each film's by the detector that never saw its patient),
-scores.json, fold-K/ (checkpoint, and the detector in ``model/``) and, with ``fit.final``, model/ and
-detector.onnx of one trained on all.
+scores.json, fold-K/ (checkpoint, and the detector in ``model/``) and, with ``fit.final``, model/
+and detector.onnx of one trained on all.
 """
 
 from __future__ import annotations
