@@ -14,12 +14,10 @@ from hilum.judge.detection import (
     FilmBoxes,
     average_precision,
     estimate_detection,
-    froc,
     hits,
     iou,
     match,
     recall_at,
-    threshold_at,
 )
 
 SQUARE = [10, 10, 20, 20]
@@ -99,7 +97,6 @@ def test_a_perfect_detector_and_a_silent_one() -> None:
     assert recall_at(match([perfect]))[0] == 1
     assert average_precision(match([silent]))[0] == 0
     assert recall_at(match([silent]))[0] == 0
-    assert threshold_at(match([silent])) == np.inf
 
 
 def test_without_a_box_of_a_reader_nothing_is_defined() -> None:
@@ -133,10 +130,6 @@ def test_recall_at_a_quarter_by_hand() -> None:
     assert recall_at(matches)[0] == pytest.approx(2 / 3)
     assert recall_at(matches, false_boxes=0.5)[0] == 1
     assert recall_at(matches, false_boxes=0.0)[0] == pytest.approx(1 / 3)
-    assert threshold_at(matches) == 0.5
-    wrong, right = froc(matches)
-    assert wrong.tolist() == [0, 0.25, 0.25, 0.5, 0.5]
-    assert right == pytest.approx([1 / 3, 1 / 3, 2 / 3, 2 / 3, 1])
 
 
 def test_films_without_a_box_count_in_the_false_boxes_of_a_film() -> None:

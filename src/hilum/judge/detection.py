@@ -5,8 +5,8 @@ Pure functions on rectangles (x, y, width, height) in any one unit per film.
 Matching and average precision are those of COCO (Lin et al., ECCV 2014; pycocotools): from the
 highest score down, a box takes the reader's box that it overlaps most among those not yet taken,
 if the overlap reaches the threshold; precision is made monotone and read at 101 recalls, 0 to 1.
-The FROC curve (Bunch et al., 1977; Chakraborty, 1989) sets recall against false boxes a film, all
-films counted, those without any box of a reader too.
+Recall at so many false boxes a film is a point of the FROC curve (Bunch et al., 1977; Chakraborty,
+1989): all films count, those without any box of a reader too.
 """
 
 from __future__ import annotations
@@ -150,25 +150,6 @@ def recall_at(
         allowed = _last_of_score(matches.scores) & (wrong <= false_boxes * row.sum() + 1e-9)
         found.append(right[allowed].max(initial=0.0) / total)
     return np.array(found)
-
-
-def threshold_at(matches: Matches, *, false_boxes: float = FALSE_BOXES) -> float:
-    """Return the score from which on there are at most so many false boxes a film.
-
-    Infinity where even the best box is one too many.
-    """
-    row = np.ones(len(matches.truths))
-    _, wrong, _ = _curve(matches, row)
-    allowed = _last_of_score(matches.scores) & (wrong <= false_boxes * row.sum() + 1e-9)
-    return float(matches.scores[allowed].min(initial=np.inf))
-
-
-def froc(matches: Matches) -> tuple[Floats, Floats]:
-    """Return the FROC curve: false boxes a film, and recall, each (K,), from the highest score."""
-    right, wrong, total = _curve(matches, np.ones(len(matches.truths)))
-    kept = _last_of_score(matches.scores)
-    films = max(len(matches.truths), 1)
-    return wrong[kept] / films, right[kept] / total if total else np.full(kept.sum(), np.nan)
 
 
 def estimate_detection(
