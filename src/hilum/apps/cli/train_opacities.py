@@ -119,6 +119,8 @@ def _print_study(table: pd.DataFrame, *, as_json: bool) -> None:
     if as_json:
         typer.echo(table.to_json(orient="records", indent=2))
         return
+    # per collection the table would be wider than a screen; study.csv has it
+    table = table[~table["metric"].str.contains(", ", regex=False)]
     wide = table.pivot_table(
         values="value", index=["network", "material"], columns="metric", sort=False, dropna=False
     )
