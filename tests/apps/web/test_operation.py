@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_a_deleted_study_is_gone_with_its_films_and_stays_in_the_log(station, ma
 def test_events_come_in_order_and_go_on_after_the_last_one(station, make_film):
     station.film(make_film(1))
 
-    async def collect(last, count):
+    async def collected(last, count):
         found = []
         async for each in stream._after(station.service, last):
             found.append(each)
@@ -81,13 +82,18 @@ def test_events_come_in_order_and_go_on_after_the_last_one(station, make_film):
                 return found
         return found
 
-    events = asyncio.run(collect(0, 3))
+    def collect(last, count):
+        """In a thread of its own: Playwright keeps a loop running in that of the tests."""
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: asyncio.run(collected(last, count))).result()
+
+    events = collect(0, 3)
     assert [each["event"] for each in events] == ["accepted", "reading", "read"]
     assert set(json.loads(events[2]["data"])) == {"film_id", "study_id", "status", "at"}
-    (last,) = asyncio.run(collect(int(events[1]["id"]), 1))
+    (last,) = collect(int(events[1]["id"]), 1)
     assert last == events[2]
     station.service.stopping.set()
-    assert asyncio.run(collect(0, 1)) == []
+    assert collect(0, 1) == []
 
 
 def test_monitoring(station, make_film, tmp_path):
