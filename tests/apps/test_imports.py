@@ -47,5 +47,15 @@ def test_reading_loads_no_training_and_no_tables(small_bundle, films):
     assert not loaded & {"torch", "pandas", "matplotlib", "sklearn", "scipy", "pydicom"}
 
 
+def test_a_verb_loads_no_other_verb(small_bundle, films):
+    arguments = ["read", "--json", "--bundle", str(small_bundle), str(films / "a.png")]
+    loaded = _loaded_after(f"from hilum.apps.cli.main import run; run({arguments!r})")
+    assert not {name for name in loaded if name.startswith("hilum.apps.cli.")} - {
+        "hilum.apps.cli.main",
+        "hilum.apps.cli.read",
+        "hilum.apps.cli.sinks",
+    }
+
+
 def test_torchvision_is_absent():
     assert find_spec("torchvision") is None

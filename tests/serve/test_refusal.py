@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from hilum.apps.cli.main import app
+from hilum.apps.cli.main import app, register
 from hilum.bundle.folder import DEFAULT_BUNDLE, seal
 from hilum.bundle.gate import GATE, Distance, GateSpec, Head, Limit, Rule
 from hilum.bundle.lungs import LUNGS, LUNGS_SPEC
@@ -147,6 +147,7 @@ def test_no_reading_can_carry_both_a_refusal_and_findings_unforced(gated, ward):
 
 
 def _read(*arguments):
+    register(["read"])
     return CliRunner().invoke(app, ["read", *map(str, arguments)])
 
 

@@ -84,8 +84,16 @@ def hilum_command(
         raise typer.Exit(errors.EXIT_USAGE)
 
 
-for _file, _panel in dict.fromkeys(VERBS.values()):
-    import_module(f"hilum.apps.cli.{_file}").register(app, _panel)
+_registered: set[str] = set()
+
+
+def register(arguments: list[str]) -> None:
+    """Import the verb that the first argument names, or every verb: for help, and for typos."""
+    asked = {VERBS[arguments[0]]} if arguments and arguments[0] in VERBS else VERBS.values()
+    for file, panel in dict.fromkeys(asked):
+        if file not in _registered:
+            _registered.add(file)
+            import_module(f"hilum.apps.cli.{file}").register(app, panel)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -95,6 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code; print errors as one line and a hint."""
+    register(sys.argv[1:] if arguments is None else arguments)
     try:
         result: Any = app(args=arguments, prog_name="hilum", standalone_mode=False)
         sys.stdout.flush()
