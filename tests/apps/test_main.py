@@ -14,7 +14,7 @@ def _raising(error, monkeypatch):
     def app(**_):
         raise error
 
-    monkeypatch.setattr(main, "app", app)
+    monkeypatch.setattr(main, "command_line", lambda _: app)
     return main.run([])
 
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from hilum.apps.cli.main import app, register
+from hilum.apps.cli.main import command_line
 from hilum.bundle.folder import DEFAULT_BUNDLE, seal
 from hilum.bundle.gate import GATE, Distance, GateSpec, Head, Limit, Rule
 from hilum.bundle.lungs import LUNGS, LUNGS_SPEC
@@ -147,8 +147,7 @@ def test_no_reading_can_carry_both_a_refusal_and_findings_unforced(gated, ward):
 
 
 def _read(*arguments):
-    register(["read"])
-    return CliRunner().invoke(app, ["read", *map(str, arguments)])
+    return CliRunner().invoke(command_line(["read"]), ["read", *map(str, arguments)])
 
 
 def test_the_table_names_codes_and_counts_them(gated, ward):

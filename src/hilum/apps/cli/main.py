@@ -46,22 +46,15 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 """Verb -> (file in this folder, its group in ``hilum --help``); each has ``register``."""
 
+EXIT_CODES = (
+    "Exit codes: 0 done, 2 usage, 3 some films not read, 4 cohort, 5 leakage, 6 configuration, "
+    "7 bundle, 8 missing extra, 9 training, 10 audit failed, 11 store, 130 interrupted."
+)
+
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """``UsageError`` of the click that typer uses: an own copy since typer 0.26, the package before."""
 
-app = typer.Typer(
-    name="hilum",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=f"{RESEARCH_USE}  Exit codes: 0 done, 2 usage, 3 some films not read, 4 cohort, "
-    "5 leakage, 6 configuration, 7 bundle, 8 missing extra, 9 training, 10 audit failed, "
-    "11 store, 130 interrupted.",
-)
 
-
-@app.callback(invoke_without_command=True)
 def hilum_command(
     context: typer.Context,
     version: Annotated[
@@ -84,16 +77,24 @@ def hilum_command(
         raise typer.Exit(errors.EXIT_USAGE)
 
 
-_registered: set[str] = set()
+def command_line(arguments: list[str]) -> typer.Typer:
+    """Return the command line with the verb that the first argument names.
 
-
-def register(arguments: list[str]) -> None:
-    """Import the verb that the first argument names, or every verb: for help, and for typos."""
+    With every verb where it names none: for help, and for typos.
+    """
+    app = typer.Typer(
+        name="hilum",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog=f"{RESEARCH_USE}  {EXIT_CODES}",
+    )
+    app.callback(invoke_without_command=True)(hilum_command)
     asked = {VERBS[arguments[0]]} if arguments and arguments[0] in VERBS else VERBS.values()
     for file, panel in dict.fromkeys(asked):
-        if file not in _registered:
-            _registered.add(file)
-            import_module(f"hilum.apps.cli.{file}").register(app, panel)
+        import_module(f"hilum.apps.cli.{file}").register(app, panel)
+    return app
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -103,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code; print errors as one line and a hint."""
-    register(sys.argv[1:] if arguments is None else arguments)
+    app = command_line(sys.argv[1:] if arguments is None else arguments)
     try:
         result: Any = app(args=arguments, prog_name="hilum", standalone_mode=False)
         sys.stdout.flush()
