@@ -1,5 +1,5 @@
 /** Worklist: every study, newest or most urgent first; live, searchable, by keyboard. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { api, type StudyQuery } from "../core/api";
 import { listen } from "../core/events";
 import { t } from "../core/i18n";
@@ -32,7 +32,8 @@ export function WorklistPage() {
     setCursors([]);
   };
   const items = page.value?.items ?? [];
-  useEffect(() => {
+  useLayoutEffect(() => {
+    // before the rows are painted: a key pressed at their sight must find them
     if (!page.value) return;
     remember(page.value.items);
     if (!order.value.includes(selected.value ?? "")) selected.value = order.value[0] ?? null;

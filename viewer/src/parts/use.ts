@@ -1,5 +1,5 @@
 /** Hooks: something fetched, keys of the keyboard, something that fits the screen. */
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { asApiError } from "../core/store";
 import type { ApiError } from "../core/api";
 
@@ -48,7 +48,7 @@ export const isTyping = (event: KeyboardEvent): boolean =>
 export function useKeys(keys: Record<string, (event: KeyboardEvent) => void>): void {
   const latest = useRef(keys);
   latest.current = keys;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return;
       const onControl = event.target instanceof Element && event.target.closest("button, a, input");

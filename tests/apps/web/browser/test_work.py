@@ -169,9 +169,7 @@ def test_search_filter_and_keys_of_the_worklist(stand_in: str, page: Any) -> Non
     page.locator(".studies tbody tr").first.wait_for()
     assert NOTICE in page.locator("footer").inner_text()
     page.keyboard.press("j")
-    assert page.locator("tr.chosen").get_attribute("data-film") == page.locator(
-        ".studies tbody tr"
-    ).nth(1).get_attribute("data-film")
+    expect(page.locator(".studies tbody tr").nth(1)).to_have_class("chosen", timeout=PATIENCE_MS)
     page.keyboard.press("/")
     page.keyboard.type("P-18")
     expect(page.locator(".studies tbody tr")).to_have_count(1, timeout=PATIENCE_MS)
@@ -184,6 +182,23 @@ def test_search_filter_and_keys_of_the_worklist(stand_in: str, page: Any) -> Non
     page.locator("body").evaluate("body => document.activeElement.blur()")
     page.keyboard.press("Enter")
     page.get_by_text("Not read: refused").wait_for()
+
+
+def test_a_key_pressed_at_the_sight_of_the_rows_counts(stand_in: str, page: Any) -> None:
+    page.add_init_script(J_AT_SIGHT)
+    page.goto(f"{stand_in}/?cpu")
+    expect(page.locator(".studies tbody tr").nth(1)).to_have_class("chosen", timeout=PATIENCE_MS)
+
+
+J_AT_SIGHT = """addEventListener("DOMContentLoaded", () => {
+  const watch = new MutationObserver(() => {
+    if (!document.querySelector(".studies tbody tr")) return;
+    watch.disconnect();
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "j", bubbles: true }));
+  });
+  watch.observe(document.body, { childList: true, subtree: true });
+});"""
+"""Presses j in the moment in which the first rows are there, before they are painted."""
 
 
 def test_dropped_files_have_progress_and_reasons(stand_in: str, page: Any, tmp_path: Path) -> None:
