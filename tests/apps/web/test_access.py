@@ -51,6 +51,7 @@ MATRIX = {
     ("GET", "/oidc/callback"): ANY,
     ("GET", "/oidc/login"): ANY,
     ("GET", "/openapi.json"): ANY,
+    ("GET", "/readings/{reading_id}/similar/{place}.jpg"): READER,
     ("GET", "/ready"): ANY,
     ("GET", "/reports/{report_id}.html"): READER,
     ("GET", "/reports/{report_id}.pdf"): READER,
@@ -89,9 +90,10 @@ def _nothing() -> None:
 
 
 def _filled(path):
-    for name in ("film_id", "study_id", "report_id", "token_id", "user_id"):
+    for name in ("film_id", "study_id", "report_id", "reading_id", "token_id", "user_id"):
         path = path.replace("{" + name + "}", "0" * 16)
     path = path.replace("{label}", "covid-19").replace("{kind}", "ground-glass")
+    path = path.replace("{place}", "0")
     return API + path
 
 

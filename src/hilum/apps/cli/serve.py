@@ -31,6 +31,10 @@ def serve(
     bundle: Annotated[
         Path | None, typer.Option("--bundle", "-b", help="Bundle folder; default: the built-in.")
     ] = None,
+    collection: Annotated[
+        Path | None,
+        typer.Option(metavar="CASES.csv", help="Show similar films of the training as pictures."),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8337,
     demo: Annotated[
@@ -44,6 +48,10 @@ def serve(
     from other machines it needs people who can sign in ('hilum user add') and
     should stand behind a proxy that speaks https (https = true in
     DATA/hilum.toml). Limits, alarm, and an OpenID provider are set there too.
+
+    With --collection, the cases table that the bundle was trained with, the
+    similar films of a reading are shown with small pictures; without it, with
+    what is known of them.
 
     Every film that is accepted is on disk before the answer, and is read
     exactly once, whatever is killed meanwhile.
@@ -59,7 +67,15 @@ def serve(
 
     typer.echo(RESEARCH_USE)
     place = Place.of(data, store, demo=demo)
-    run(place, bundle=bundle, host=host, port=port, demo=demo, say=_say)
+    run(
+        place,
+        bundle=bundle,
+        collection=collection,
+        host=host,
+        port=port,
+        demo=demo,
+        say=_say,
+    )
 
 
 def _say(line: str) -> None:

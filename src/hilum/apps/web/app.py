@@ -28,6 +28,7 @@ from hilum.apps.web import (
     readings,
     reports,
     signin,
+    similar,
     static_files,
     stream,
     studies,
@@ -47,6 +48,7 @@ _NOTE_HEAD_S = 5.0
 _ROUTERS = (
     films,
     readings,
+    similar,
     studies,
     verdicts,
     agreement,

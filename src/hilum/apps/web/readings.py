@@ -15,6 +15,7 @@ from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Model, Read, iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.collection import picture_addresses
 from hilum.apps.web.evidence import Evidence, fill, outlines, unpack
 from hilum.apps.web.films import find_film
 from hilum.apps.web.problems import Problem, not_found
@@ -91,6 +92,7 @@ def reading(
         "bundle_checksum": model.checksum,
         "site": model.site,
         "reading": said,
+        "similar_pictures": picture_addresses(service.collection, read.id, said),
     }
 
 
@@ -218,7 +220,7 @@ def restate(
 
 _NOTHING: dict[str, Any] = dict.fromkeys(
     ("reading_id", "read_at", "bundle", "bundle_checksum", "site", "reading")
-)
+) | {"similar_pictures": []}
 
 
 def _lungs(found: Shown, details: dict[str, Any]) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from hilum.apps.store.people import any_person
 from hilum.apps.store.store import Store, open_store, sqlite_url
 from hilum.apps.web.app import LOOPBACK, create_app
 from hilum.apps.web.bundles import Bundles
+from hilum.apps.web.collection import open_collection
 from hilum.apps.web.link import Link
 from hilum.apps.web.meter import Meter
 from hilum.apps.web.service import Service
@@ -121,6 +122,7 @@ def serve(
     place: Place,
     *,
     bundle: Path | None = None,
+    collection: Path | None = None,
     host: str = "127.0.0.1",
     port: int = PORT,
     demo: bool = False,
@@ -131,12 +133,15 @@ def serve(
     Args:
         place: where films and store lie.
         bundle: that reads; None for that inside the package.
+        collection: cases table of the films that the bundle was trained on, for their pictures.
         host, port: to listen on; port 0 takes a free one.
         demo: put the built-in films into the worklist.
         say: shows a line to who started it.
 
     Raises:
-        ConfigError: the port is taken, or nobody could sign in.
+        ConfigError: the port is taken, or nobody could sign in; or no film of the collection is
+            there.
+        CohortError: the collection is no cases table, or one of other films.
         StoreError, BundleError: they cannot be opened.
     """
     with alone(place.data), _listening(host, port) as listener:
@@ -145,7 +150,10 @@ def serve(
         base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         link = Link(base, lambda new: say(f"for another browser: {new}")) if local else None
         service = make_service(place, bundle=bundle, link=link, port=port)
-        service.bundles.open()
+        opened = service.bundles.open()
+        if collection is not None:
+            service.collection, about = open_collection(collection, opened)
+            say(about)
         if not local:
             _check_people(service)
         if demo:

@@ -13,6 +13,7 @@ from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store
 from hilum.apps.web.bundles import Bundles
+from hilum.apps.web.collection import Collection
 from hilum.apps.web.link import Link
 from hilum.apps.web.meter import Meter
 from hilum.apps.web.settings import Settings
@@ -33,6 +34,7 @@ class Service:
         ticker: tells event streams that there is something new.
         link: the one-time link; None when the server listens beyond loopback.
         supervisor: of the worker; None where none was asked for.
+        collection: pictures of training films; None where none was named.
         cookie: name of the session's cookie; ports share cookies, so it names the port.
         stopping: set when the server ends, so that event streams end.
     """
@@ -47,6 +49,7 @@ class Service:
     ticker: Ticker
     link: Link | None = None
     supervisor: Supervisor | None = None
+    collection: Collection | None = None
     cookie: str = "hilum_session"
     stopping: threading.Event = field(default_factory=threading.Event)
 
