@@ -2,10 +2,11 @@
 
     python benchmarks/serve.py                     every part
     python benchmarks/serve.py --parts start one   some parts
-    python benchmarks/serve.py --films 200         more films in the part "memory"
+    python benchmarks/serve.py --parts memory --films 2000 --from FOLDER   your films, so many
 
 Films are DICOM files of 8 MB, made from a built-in virtual radiograph by enlarging it; each is
-given noise and a SOP Instance UID of its own. Nothing leaves loopback, and everything is deleted.
+given noise and a SOP Instance UID of its own. With --from, "memory" sends the files of a folder
+instead. Nothing leaves loopback, and everything is deleted.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--films", type=int, default=100, help="of the part 'memory'")
+    parser.add_argument(
+        "--from", dest="source", type=Path, help="folder of films for 'memory'; default: made ones"
+    )
     parser.add_argument("--each", type=int, default=20, help="films of 'one', and of 'ten' in all")
     parser.add_argument("--studies", type=int, default=100_000, help="of the part 'worklist'")
     options = parser.parse_args()
@@ -147,18 +151,36 @@ def worklist(folder, options):
 
 
 def memory(folder, options):
-    """Resident memory of server and worker as films pass."""
+    """Resident memory of server and worker as films pass and are looked at."""
+    bodies = _bodies(options)
     with Running(folder) as served, served.client(served.token) as client:
         _warm(client)
         sizes = []
-        for number in range(options.films):
-            film_id = _upload(client, 5000 + number)
+        for body in bodies:
+            film_id = _send(client, body)
             _wait(client, film_id)
-            client.get(f"/films/{film_id}/pixels")
-            if number % max(1, options.films // 10) == 0 or number == options.films - 1:
-                sizes.append((number + 1, _resident(served.process.pid), _resident(served.worker)))
-    said = "; ".join(f"{films}: {server:.0f}, {worker:.0f}" for films, server, worker in sizes)
-    yield f"films: MB of server, of worker ({options.films} films)", said, "flat"
+            for what in ("pixels", "thumbnail.jpg", "overlays", "heatmaps/covid-19.png"):
+                client.get(f"/films/{film_id}/{what}")
+            sizes.append((_resident(served.process.pid), _resident(served.worker)))
+    shown = sorted({*range(0, len(sizes), max(1, len(sizes) // 10)), len(sizes) - 1})
+    for place, who in enumerate(("server", "worker")):
+        found = np.array([each[place] for each in sizes])
+        said = ", ".join(f"{number + 1}: {found[number]:.0f}" for number in shown)
+        yield f"MB of the {who} after so many films", said, "flat"
+        last = found[len(found) // 2 :]
+        slope = np.polyfit(np.arange(len(last)), last, 1)[0] * 1000 if len(last) > 1 else np.nan
+        yield f"MB of the {who} per 1,000 films, second half", f"{slope:+.1f}", "flat"
+
+
+def _bodies(options):
+    """Yield the films of the part "memory", as bytes."""
+    if options.source is None:
+        yield from (_film(5000 + number) for number in range(options.films))
+        return
+    paths = sorted(path for path in options.source.rglob("*") if path.is_file())
+    if len(paths) < options.films:
+        raise SystemExit(f"{options.source}: {len(paths)} files; --films asks for {options.films}")
+    yield from (path.read_bytes() for path in paths[: options.films])
 
 
 RUN = {"start": start, "one": one, "ten": ten, "worklist": worklist, "memory": memory}
@@ -201,10 +223,6 @@ def _film(number):
     return out.getvalue()
 
 
-def _upload(client, number):
-    return _send(client, _film(number))
-
-
 def _send(client, body):
     answer = client.post("/films", files={"files": ("film.dcm", body)}).raise_for_status()
     return answer.json()["accepted"][0]["film_id"]
@@ -224,7 +242,7 @@ def _wait(client, film_id):
 
 def _warm(client):
     """Let the worker load its bundle, which is done once a start."""
-    _wait(client, _upload(client, 999_999))
+    _wait(client, _send(client, _film(999_999)))
 
 
 def _timed(client, path):
