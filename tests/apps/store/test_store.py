@@ -156,9 +156,16 @@ def test_a_lease_ends_by_itself_unless_renewed(place, monkeypatch):
     place.add(b"x")
     monkeypatch.setattr(queue, "LEASE_MS", -1)
     queue.claim(place.store, "slow")
+    claimed = queue.claim(place.store, "other")
+    assert claimed is not None
+    monkeypatch.setattr(queue, "LEASE_MS", 60_000)
+    queue.renew(place.store, "slow", claimed.job_id)  # lost: renews nothing
+    assert queue.claim(place.store, "other") is not None
+    monkeypatch.setattr(queue, "LEASE_MS", -1)
+    queue.renew(place.store, "other", claimed.job_id)
     assert queue.claim(place.store, "other") is not None
     monkeypatch.setattr(queue, "LEASE_MS", 60_000)
-    queue.renew(place.store, "other")
+    queue.renew(place.store, "other", claimed.job_id)
     assert queue.claim(place.store, "third") is None
 
 
@@ -210,17 +217,25 @@ def test_a_transaction_that_fails_leaves_no_row(place, monkeypatch):
         assert place.all(table) == []
 
 
-def test_an_sqlite_store_that_stays_locked_says_so(tmp_path, monkeypatch):
+def test_a_store_that_stays_locked_says_so(store_url, monkeypatch):
+    """A writer that stands still, because its machine does, must not stop all others for ever."""
     monkeypatch.setattr("hilum.apps.store.store.BUSY_MS", 100)
-    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    other = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    store, other = open_store(store_url), open_store(store_url)
     with other.write() as session:
         session.add(Setting(key="x", value=1))
         session.flush()
-        with pytest.raises(StoreBusyError, match="locked"), store.write():
+        with pytest.raises(StoreBusyError, match=r"locked|timeout"), store.write():
             pass
     store.close()
     other.close()
+
+
+def test_a_damaged_sqlite_store_says_so(tmp_path):
+    path = tmp_path / "store.db"
+    path.write_bytes(b"not a database" * 1000)
+    with pytest.raises(StoreError, match="damaged") as caught:
+        open_store(f"sqlite:///{path}")
+    assert "backup" in caught.value.hint
 
 
 def test_a_full_sqlite_store_says_so(tmp_path):

@@ -87,10 +87,10 @@ def claim(store: Store, worker: str) -> Claim | None:
         )
 
 
-def renew(store: Store, worker: str) -> None:
-    """Hold what a worker has claimed for another lease."""
+def renew(store: Store, worker: str, job_id: int) -> None:
+    """Hold a film that a worker has claimed for another lease."""
     with store.write() as session:
-        mine = and_(Job.state == "claimed", Job.worker == worker)
+        mine = and_(Job.id == job_id, Job.state == "claimed", Job.worker == worker)
         session.execute(update(Job).where(mine).values(lease_ms=now_ms() + LEASE_MS))
 
 
@@ -99,6 +99,15 @@ def release(store: Store, worker: str) -> None:
     with store.write() as session:
         mine = and_(Job.state == "claimed", Job.worker == worker)
         session.execute(update(Job).where(mine).values(lease_ms=0))
+
+
+def release_all(store: Store) -> None:
+    """Give back every claim: a server that starts knows that no worker of its own runs yet.
+
+    Should one of a killed server still finish its film, that is written once all the same.
+    """
+    with store.write() as session:
+        session.execute(update(Job).where(Job.state == "claimed").values(lease_ms=0))
 
 
 def finish(store: Store, log: Log, claimed: Claim, worker: str, answer: Answer) -> bool:

@@ -23,7 +23,13 @@ from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.orm import Session, sessionmaker
 
 from hilum.core.errors import (
@@ -36,7 +42,8 @@ from hilum.core.errors import (
 )
 
 BUSY_MS = 10_000
-"""How long a write waits for the lock of SQLite before it gives up."""
+"""How long a write waits for its turn before it gives up."""
+_CONNECT_S = 10
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _WRITER = 0x48494C55  # any number that no one else uses: "HILU"
 
@@ -75,6 +82,7 @@ class Store:
         with _explained(), self._writing.begin() as session:
             session.connection()  # begins now, and so takes SQLite's lock
             if not self.sqlite:
+                session.execute(text(f"SET LOCAL lock_timeout = {BUSY_MS}"))
                 session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER})
             yield session
 
@@ -124,8 +132,10 @@ def explain(error: SQLAlchemyError | OSError) -> StoreError:
         return StoreFullError(f"the store cannot grow: {said}", hint="make space, then try again")
     if "locked" in said or "timeout" in said or getattr(error, "connection_invalidated", False):
         return StoreBusyError(f"the store is busy: {said}", hint="try again in a few seconds")
-    if isinstance(error, DBAPIError) and type(origin).__name__ == "OperationalError":
-        return StoreError(
+    if "not a database" in said or "malformed" in said:
+        return StoreError(f"the store is damaged: {said}", hint="restore it from a backup")
+    if isinstance(error, (OperationalError, InterfaceError)):
+        return StoreBusyError(
             f"the store does not answer: {said}",
             hint="check that its database runs, and its rights",
         )
@@ -151,7 +161,11 @@ def _engine(url: str) -> Engine:
             return _sqlite(address)
         if address.get_backend_name() == "postgresql":
             return create_engine(
-                address, pool_pre_ping=True, pool_size=10, max_overflow=40, hide_parameters=True
+                address.update_query_dict({"connect_timeout": str(_CONNECT_S)} | address.query),
+                pool_pre_ping=True,
+                pool_size=10,
+                max_overflow=40,
+                hide_parameters=True,
             )
     except ModuleNotFoundError as error:
         raise MissingExtraError.of("postgresql", str(error.name)) from None

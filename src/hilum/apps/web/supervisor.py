@@ -67,7 +67,10 @@ class Supervisor:
         while not self._stop.is_set():
             name = f"worker-{secrets.token_hex(4)}"
             began = time.monotonic()
-            code = self._once(name)
+            try:
+                code: int | str = self._once(name)
+            except OSError as error:  # no memory, no process to be had
+                code = str(error)
             if self._stop.is_set():
                 return
             _LOG.warning("the worker ended with code %s; starting it again", code)

@@ -25,7 +25,13 @@ from hilum.apps.store.tables import Setting, now_ms
 from hilum.apps.web.bundles import Bundles, Choice
 from hilum.apps.web.evidence import corrections, pack
 from hilum.apps.web.orders import Orders
-from hilum.core.errors import BundleError, HilumError, StoreError
+from hilum.core.errors import (
+    BundleError,
+    HilumError,
+    StoreBusyError,
+    StoreError,
+    StoreFullError,
+)
 from hilum.core.reading import Reading, Status
 from hilum.serve.reader import Reader, load_bundle
 
@@ -33,6 +39,7 @@ STATE = "worker"
 """The setting in which a worker says how it is: {"bundle": identity or None, "error", "at_ms"}."""
 POLL_S = 0.1
 RENEW_S = queue.LEASE_MS / 1000 / 3
+RETRY_S = 1.0
 FILM_LIMIT_S = 300.0
 """A film that takes longer has caught its decoder: the process ends, the film is tried again."""
 _NICE = 10
@@ -58,6 +65,7 @@ class Worker:
         self._choice: Choice | None = None
         self._said: str | None = ""
         self._began: float | None = None
+        self._claimed: queue.Claim | None = None
 
     def run(self) -> None:
         """Work until told to stop."""
@@ -83,10 +91,13 @@ class Worker:
         claimed = queue.claim(self._store, self._name)
         if claimed is None:
             return False
-        self._began = time.monotonic()
-        answer = self._read(reader, claimed)
-        self._began = None
-        queue.finish(self._store, self._log, claimed, self._name, answer)
+        self._claimed, self._began = claimed, time.monotonic()
+        try:
+            answer = self._read(reader, claimed)
+            self._began = None
+            self._keep(claimed, answer)
+        finally:  # a film that is not held is free again when its lease ends
+            self._claimed = self._began = None
         return True
 
     def _ready(self) -> Reader | None:
@@ -117,15 +128,27 @@ class Worker:
         reading = examined.reading.model_copy(update={"path": claimed.name})
         return queue.Answer(reading, checksum, pack(examined), corrections(reading.history))
 
+    def _keep(self, claimed: queue.Claim, answer: queue.Answer) -> None:
+        """Write what was found; while the store does not answer, or is full, try again."""
+        while True:
+            try:
+                queue.finish(self._store, self._log, claimed, self._name, answer)
+                return
+            except (StoreBusyError, StoreFullError) as error:
+                _LOG.warning("%s; the reading is held until it can be written", error.message)
+                if self._stop.wait(RETRY_S):
+                    return
+
     def _hold(self) -> None:
-        """Renew the lease while a film is being read; end the process if one never ends."""
+        """Renew the lease of the film at hand; end the process if one never ends."""
         while not self._stop.wait(RENEW_S):
             began = self._began
             if began is not None and time.monotonic() - began > FILM_LIMIT_S:
                 _LOG.error("a film took longer than %g s", FILM_LIMIT_S)
                 os._exit(1)
-            with contextlib.suppress(StoreError):
-                queue.renew(self._store, self._name)
+            if (claimed := self._claimed) is not None:
+                with contextlib.suppress(StoreError):
+                    queue.renew(self._store, self._name, claimed.job_id)
 
     def _say(self, identity: str | None, error: str | None) -> None:
         if self._said == (error or identity):
