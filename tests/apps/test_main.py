@@ -54,6 +54,8 @@ def test_nothing_to_do_shows_the_help(arguments, capsys):
         (["read"], "Missing argument"),
         (["read", "--zzz", "x"], "No such option"),
         (["bundle", "nosuch"], "No such command"),
+        (["read", "x.png", "--heatmap", "--pdf", "y.pdf"], "'--heatmap' needs a value"),
+        (["cohort", "read", "nih-chestxray14", "d", "-o", "--json"], "'-o' needs a value"),
     ],
 )
 def test_wrong_usage_is_exit_2_and_one_message(arguments, words, capsys):

@@ -151,13 +151,13 @@ class MissingExtraError(HilumError):
     http_status = 501
 
     @classmethod
-    def of(cls, extra: str, package: str) -> MissingExtraError:
-        """Say which extra brings ``package``.
+    def of(cls, extra: str, *packages: str) -> MissingExtraError:
+        """Say which extra brings ``packages``.
 
         >>> print(MissingExtraError.of("train", "torch").hint)
         pip install 'hilum[train]'
         """
         return cls(
-            f"this command needs {package}, which is not installed",
+            f"this command needs {', '.join(packages)}: not installed",
             hint=f"pip install 'hilum[{extra}]'",
         )

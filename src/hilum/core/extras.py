@@ -33,4 +33,4 @@ def missing(extra: str) -> list[str]:
 def require(extra: str) -> None:
     """Raise ``MissingExtraError`` unless every module of ``extra`` is installed."""
     if absent := missing(extra):
-        raise MissingExtraError.of(extra, ", ".join(absent))
+        raise MissingExtraError.of(extra, *absent)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from hilum.core import errors
 from hilum.core.reading import RESEARCH_USE
@@ -55,6 +57,34 @@ USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """``UsageError`` of the click that typer uses: an own copy since typer 0.26, the package before."""
 
 
+class Verbs(TyperGroup):
+    """The verbs; an option's name is never taken for the value that another option lacks.
+
+    >>> run(["read", "film.png", "--heatmap", "--pdf", "film.pdf"])  # no folder named "--pdf"
+    2
+    """
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        """Return the verb's name, the verb and its arguments; raise where a value is missing."""
+        name, verb, rest = super().resolve_command(ctx, args)
+        command: Any = verb
+        given = rest
+        while given and given[0] in getattr(command, "commands", {}):
+            command, given = command.commands[given[0]], given[1:]
+        if command is not None:
+            _demand_values(ctx, command, given)
+        return name, verb, rest
+
+
+def _demand_values(context: Any, command: Any, arguments: list[str]) -> None:
+    options = [each for each in command.params if each.param_type_name == "option"]
+    names = {name for each in options for name in (*each.opts, *each.secondary_opts)}
+    hungry = {name for each in options if not (each.is_flag or each.count) for name in each.opts}
+    for option, value in pairwise(arguments):
+        if option in hungry and value in names:
+            context.fail(f"Option '{option}' needs a value, not the option '{value}'.")
+
+
 def hilum_command(
     context: typer.Context,
     version: Annotated[
@@ -84,6 +114,7 @@ def command_line(arguments: list[str]) -> typer.Typer:
     """
     app = typer.Typer(
         name="hilum",
+        cls=Verbs,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
