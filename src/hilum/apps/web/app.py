@@ -35,6 +35,7 @@ from hilum.apps.web import (
     verdicts,
 )
 from hilum.apps.web.access import public, role_of
+from hilum.apps.web.described import describe
 from hilum.apps.web.guard import Guard
 from hilum.apps.web.meter import Timed
 from hilum.apps.web.pictures import Pictures
@@ -94,7 +95,7 @@ def create_app(service: Service, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
         app.router.routes.extend(router.routes)  # include_router would hide what it includes
     for route in routes(app):
         role_of(route)
-    _describe_security(app)
+    describe(app, routes(app))
     app.add_middleware(Timed, meter=service.meter)
     app.add_middleware(
         Guard,
@@ -128,41 +129,6 @@ def _description(app: FastAPI) -> APIRouter:
         return app.openapi()
 
     return router
-
-
-def _describe_security(app: FastAPI) -> None:
-    """Say in the OpenAPI how to sign in; which role a route needs stands in its description."""
-    schema = app.openapi()
-    schema["components"]["securitySchemes"] = {
-        "token": {"type": "http", "scheme": "bearer"},
-        "session": {"type": "apiKey", "in": "cookie", "name": "hilum_session"},
-    }
-    problem = {"description": "Refused", "content": {problems.MEDIA_TYPE: {"schema": _PROBLEM}}}
-    for route in routes(app):
-        if not route.include_in_schema:
-            continue
-        role = role_of(route)
-        for method in route.methods or ():
-            described = schema["paths"][route.path][method.lower()]
-            described["security"] = [{"token": []}, {"session": []}] if role else []
-            described["description"] += f"\n\nRole: {role or 'none'}."
-            described["responses"]["default"] = problem
-            described["responses"].pop("422", None)
-
-
-_PROBLEM = {
-    "type": "object",
-    "required": ["type", "title", "status", "code"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "code": {"type": "string", "enum": sorted(problems.TITLES)},
-        "detail": {"type": "string"},
-        "hint": {"type": ["string", "null"]},
-    },
-    "example": problems.describe(404, "not-found", "there is no such film", "..."),
-}
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""Schemas: what requests may carry, and examples of what answers do."""
+"""Schemas: what requests may carry; what answers do is in ``answers.py``."""
 
 from __future__ import annotations
 
@@ -141,12 +141,6 @@ class AskApply(Body):
     """Which candidate is to be used."""
 
     candidate_id: Annotated[str, Field(pattern=_ID)]
-
-
-def shows(example: Any, status: int = 200, description: str = "Done") -> dict[int | str, Any]:
-    """Return the ``responses`` of a route that answers like this example."""
-    content = {"application/json": {"example": example}}
-    return {status: {"description": description, "content": content}}
 
 
 def gives(media_type: str, description: str) -> dict[int | str, Any]:

@@ -1,0 +1,142 @@
+"""The OpenAPI document: examples are true to their types, and so are real answers."""
+
+from __future__ import annotations
+
+import copy
+
+import jsonschema_rs
+import pytest
+
+from hilum.apps.web.examples import ANSWERS, BODIES, TEXTS
+from hilum.serve.samples import ROOT
+
+API = "/api/v1"
+
+
+def _document(station):
+    return station.client().get(f"{API}/openapi.json").json()
+
+
+def _operations(document):
+    return [
+        (method.upper(), path, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def _errors(document, schema, value):
+    whole = {**schema, "components": document["components"]}
+    return [
+        f"{e.instance_path}: {e.message}"
+        for e in jsonschema_rs.Draft202012Validator(whole).iter_errors(value)
+    ]
+
+
+def _closed(document):
+    """Return the document with no room for a key that it does not name."""
+    closed = copy.deepcopy(document)
+    for schema in closed["components"]["schemas"].values():
+        if "properties" in schema:
+            schema["additionalProperties"] = False
+    return closed
+
+
+def _examples(document):
+    for method, path, operation in _operations(document):
+        described = list(operation["responses"].items())
+        if "requestBody" in operation:
+            described.append(("body", operation["requestBody"]))
+        for status, each in described:
+            for media_type, content in each.get("content", {}).items():
+                yield f"{method} {path} {status}", media_type, content
+
+
+def test_every_answer_and_body_in_words_has_an_example(station):
+    document = _document(station)
+    listed = list(_examples(document))
+    assert len(listed) > 100
+    lacking = [
+        where
+        for where, media_type, content in listed
+        if media_type in ("application/json", "text/csv", "text/plain", "text/event-stream")
+        and "example" not in content
+    ]
+    assert not lacking
+    assert "example" in document["components"]["schemas"]["Problem"]
+
+
+def test_every_example_is_true_to_its_schema(station):
+    document = _closed(_document(station))
+    count = 0
+    for where, _, content in _examples(document):
+        if "example" in content:
+            assert not _errors(document, content["schema"], content["example"]), where
+            count += 1
+    assert count == len(ANSWERS) + 1 + len(TEXTS) + len(BODIES)  # /ready answers 503 as well
+    problem = document["components"]["schemas"]["Problem"]
+    assert not _errors(document, problem, problem["example"])
+
+
+def test_the_schemas_say_something(station):
+    """Each example, emptied or with a wrong key, is no longer true to its schema."""
+    document = _closed(_document(station))
+    for where, media_type, content in _examples(document):
+        if media_type != "application/json" or "schema/reading" in where:
+            continue
+        assert _errors(document, content["schema"], content["example"] | {"wrong": 1}), where
+        if "body" not in where:
+            assert _errors(document, content["schema"], {}), where
+
+
+@pytest.fixture
+def answered(station, calibrated_bundle):
+    """Real answers by method and path: a workstation with a film, a verdict, a report, people."""
+    reviewer, admin = station.client("reviewer"), station.client("administrator")
+    found = {}
+
+    def ask(client, method, path, values=None, **sent):
+        answer = client.request(method, API + path.format(**values or {}), **sent)
+        assert answer.status_code in (200, 201, 202, 503), (method, path, answer.text)
+        found.setdefault((method, API + path), []).append(answer.json())
+        return answer.json()
+
+    sent = station.send(ROOT / "frontal.dcm", ROOT / "frontal.png", ("notes.txt", b"words"))
+    found["POST", f"{API}/films"] = [sent.json()]
+    for accepted in sent.json()["accepted"]:
+        ids = {key: accepted[key] for key in ("film_id", "study_id")}
+        ask(reviewer, "GET", "/films/{film_id}/reading", ids)
+        station.read()
+        for what in ("", "/image", "/reading", "/overlays", "/reports/draft"):
+            ask(reviewer, "GET", "/films/{film_id}" + what, ids)
+        for verdict in (BODIES["NewVerdict"], {"finding": "covid-19", "verdict": "unsure"}):
+            ask(reviewer, "POST", "/films/{film_id}/verdicts", ids, json=verdict)
+        ask(reviewer, "PUT", "/films/{film_id}/reference", ids, json=BODIES["NewReference"])
+        ask(reviewer, "POST", "/films/{film_id}/reports", ids, json=BODIES["ReportText"])
+        for what in ("verdicts", "reference", "reports"):
+            ask(reviewer, "GET", "/films/{film_id}/" + what, ids)
+        ask(reviewer, "GET", "/studies/{study_id}", ids)
+        ask(reviewer, "POST", "/films/{film_id}/read", ids, json=BODIES["Again"])
+    ask(reviewer, "GET", "/studies")
+    for path in ("/agreement", "/monitoring", "/me", "/health", "/ready", "/schema/reading.json"):
+        ask(reviewer, "GET", path)
+    person = ask(admin, "POST", "/users", json=BODIES["NewPerson"])
+    ids = {"user_id": person["user_id"]}
+    ask(admin, "PATCH", "/users/{user_id}", ids, json=BODIES["ChangedPerson"])
+    ask(admin, "POST", "/tokens", json=BODIES["NewToken"] | ids)
+    ask(station.client(), "POST", "/login", json=BODIES["Login"])
+    ask(reviewer, "PUT", "/me/blind", json=BODIES["Blind"])
+    for path in ("/users", "/tokens", "/log", "/log/verify", "/calibration"):
+        ask(admin, "GET", path)
+    return found
+
+
+def test_real_answers_are_as_described(station, answered):
+    document = _closed(_document(station))
+    for (method, path), each in answered.items():
+        operation = document["paths"][path][method.lower()]
+        content = next(iter(operation["responses"].values()))["content"]["application/json"]
+        for answer in each:
+            assert not _errors(document, content["schema"], answer), (method, path)
+    without = {path for method, path in ANSWERS.keys() - answered.keys()}
+    assert without == {f"{API}/calibration/{each}" for each in ("preview", "apply", "undo")}
