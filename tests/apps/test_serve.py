@@ -107,3 +107,66 @@ def test_a_damaged_bundle_is_said_before_anything_is_served(data, make_bundle, t
     code = run(["serve", "--port", "0", "--bundle", str(bundle), *data])
     assert code == errors.BundleError.exit_code
     assert "LICENSE" in capsys.readouterr().err
+
+
+def test_a_command_with_another_folder_of_data_is_refused(data, tmp_path, capsys):
+    """Else it would seal its line with a key of its own, and the log would be broken."""
+    run(["user", "add", "script", "--token", *data])
+    store = ["--store", f"sqlite:///{_folder(data) / 'store.db'}"]
+    elsewhere = ["--data", str(tmp_path / "elsewhere")]
+    assert run(["user", "add", "anna", "--token", *store, *elsewhere]) == 6
+    assert "another folder of data" in capsys.readouterr().err
+    assert run(["serve", "--port", "0", *store, *elsewhere]) == 6
+    assert run(["log", "verify", *data]) == 0
+
+
+@pytest.mark.parametrize("verb", [["log", "verify"], ["log", "show"], ["user", "list"]])
+def test_a_folder_that_holds_no_workstation_is_not_made_one(verb, tmp_path, capsys):
+    assert run([*verb, "--data", str(tmp_path / "typo")]) == 6
+    assert "no workstation here" in capsys.readouterr().err
+    assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize("name", ["local", "Local", "hilum", "HILUM"])
+def test_names_that_the_log_uses_are_taken(data, name, capsys):
+    """A person 'hilum' could sign what a machine did; 'local' is who comes by the link."""
+    assert run(["user", "add", name, "--token", *data]) == 6
+    assert "choose another name" in capsys.readouterr().err
+
+
+def test_a_forgotten_password_is_replaced_and_a_person_is_shut_out(data, capsys, monkeypatch):
+    from hilum.apps.store.people import begin_visit, check_password, find_person, find_visit
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("a long enough password\n"))
+    run(["user", "add", "anna", *data])
+    store = open_store(f"sqlite:///{_folder(data) / 'store.db'}")
+    with store.write() as session:
+        _, cookie = begin_visit(session, find_person(session, "anna"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("another long password\n"))
+    assert run(["user", "change", "anna", "--password", "--role", "administrator", *data]) == 0
+    with store.read() as session:
+        assert check_password(session, "anna", "a long enough password") is None
+        assert check_password(session, "anna", "another long password").role == "administrator"
+        assert find_visit(session, cookie) is None
+    assert run(["user", "change", "anna", "--disable", *data]) == 0
+    with store.read() as session:
+        assert check_password(session, "anna", "another long password") is None
+    store.close()
+    assert run(["user", "change", "anna", "--enable", *data]) == 0
+    capsys.readouterr()
+    assert run(["user", "change", "bert", "--disable", *data]) == 6
+    assert "no 'bert'" in capsys.readouterr().err
+    assert run(["user", "change", "anna", *data]) == 6
+    assert "nothing to change" in capsys.readouterr().err
+    run(["log", "show", *data])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["action"] for line in lines] == ["user-added", *3 * ["user-changed"]]
+    assert lines[1]["data"]["changed"] == ["password", "role"]
+
+
+def test_what_is_kept_is_its_owners_alone_even_in_an_open_folder(data):
+    folder = _folder(data)
+    folder.mkdir(mode=0o755)
+    run(["user", "add", "script", "--token", *data])
+    for path in folder.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path

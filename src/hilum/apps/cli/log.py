@@ -32,7 +32,7 @@ def verify(store: Address = None, data: Data = None) -> None:
     from hilum.apps.web.serve import Place, open_place
     from hilum.core.errors import StoreError
 
-    opened, log = open_place(Place.of(data, store))
+    opened, log = open_place(Place.of(data, store), make=False)
     found = log.verify()
     opened.close()
     if not found.ok:
@@ -59,7 +59,7 @@ def show(
 
     from hilum.apps.web.serve import Place, open_place
 
-    opened, log = open_place(Place.of(data, store))
+    opened, log = open_place(Place.of(data, store), make=False)
     for line in reversed(log.lines(limit=lines)):
         said = {
             "seq": line.seq,

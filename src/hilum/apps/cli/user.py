@@ -13,6 +13,7 @@ def register(app: typer.Typer, panel: str) -> None:
     """Add the verb to the command line."""
     users = typer.Typer(no_args_is_help=True, help="Who may sign in to the workstation.")
     users.command("add")(add)
+    users.command("change")(change)
     users.command("list")(list_)
     app.add_typer(users, name="user", rich_help_panel=panel)
 
@@ -40,11 +41,8 @@ def add(
     require("web")
     from hilum.apps.store.people import Role, add_person, add_token, find_person
     from hilum.apps.web.serve import Place, open_place
-    from hilum.core.config import did_you_mean
-    from hilum.core.errors import ConfigError
 
-    if role not in list(Role):
-        raise ConfigError(f"role '{role}' is not known", hint=did_you_mean(role, list(Role)))
+    _check_role(role)
     password = None if token else _ask_password()
     opened, log = open_place(Place.of(data, store))
     with opened.write() as session:
@@ -64,6 +62,52 @@ def add(
         typer.echo(f"'{name}' may sign in as {person.role}")
 
 
+def change(
+    name: Annotated[str, typer.Argument(help="Of a person who is there.")],
+    role: Annotated[str | None, typer.Option(help="reader, reviewer or administrator.")] = None,
+    password: Annotated[bool, typer.Option("--password", help="Ask for a new password.")] = False,
+    disable: Annotated[
+        bool | None,
+        typer.Option("--disable/--enable", help="Shut the person out, tokens and all; or not."),
+    ] = None,
+    store: Address = None,
+    data: Data = None,
+) -> None:
+    """Change a person's password or role, or shut a person out.
+
+    For who has forgotten a password, and for who leaves. Open sessions of that
+    person end; the server need not be stopped.
+
+    [bold]Example:[/bold] hilum user change anna --password
+    """
+    from hilum.core.extras import require
+
+    require("web")
+    from hilum.apps.store.people import LOCAL, Role, end_visits, find_person, hash_password
+    from hilum.apps.web.serve import Place, open_place
+    from hilum.core.errors import ConfigError
+
+    if role is not None:
+        _check_role(role)
+    asked = {"disabled": disable is not None, "password": password, "role": role is not None}
+    changed = sorted(key for key, wanted in asked.items() if wanted)
+    if not changed:
+        raise ConfigError("nothing to change", hint="--password, --role, --disable or --enable")
+    opened, log = open_place(Place.of(data, store), make=False)
+    hashed = hash_password(_ask_password()) if password else None
+    with opened.write() as session:
+        person = find_person(session, name)
+        if person is None or name == LOCAL:
+            raise ConfigError(f"there is no '{name}' to change", hint="hilum user list")
+        person.role = Role(role) if role is not None else person.role
+        person.disabled = disable if disable is not None else person.disabled
+        person.password = hashed or person.password
+        end_visits(session, person_id=person.id)
+        log.add(session, "command line", "user-changed", user=person.id, changed=changed)
+    opened.close()
+    typer.echo(f"'{name}' was changed: {', '.join(changed)}")
+
+
 def list_(store: Address = None, data: Data = None) -> None:
     """List who may sign in.
 
@@ -77,12 +121,21 @@ def list_(store: Address = None, data: Data = None) -> None:
     from hilum.apps.store.tables import Person
     from hilum.apps.web.serve import Place, open_place
 
-    opened, _ = open_place(Place.of(data, store))
+    opened, _ = open_place(Place.of(data, store), make=False)
     with opened.read() as session:
         for person in session.scalars(select(Person).order_by(Person.name)):
             shut_out = ", disabled" if person.disabled else ""
             typer.echo(f"{person.name}  {person.role}{shut_out}")
     opened.close()
+
+
+def _check_role(role: str) -> None:
+    from hilum.apps.store.people import Role
+    from hilum.core.config import did_you_mean
+    from hilum.core.errors import ConfigError
+
+    if role not in list(Role):
+        raise ConfigError(f"role '{role}' is not known", hint=did_you_mean(role, list(Role)))
 
 
 def _ask_password() -> str:

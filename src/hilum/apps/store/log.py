@@ -3,16 +3,20 @@
 Each line carries HMAC-SHA256(key, hash of the line before + the line as JSON). The key lies in the
 folder of data, not in the database: whoever changes, removes or inserts a line there cannot make
 the hashes fit again. What was the last line is also noted beside the key now and then, so that
-lines missing at the end are found as well.
+lines missing at the end are found as well. The store remembers a mark of its key: a command that
+names another folder of data by mistake is refused, instead of sealing lines that fit nowhere.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +24,16 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from hilum.apps.store.folder import sync_folder
 from hilum.apps.store.store import Store
-from hilum.apps.store.tables import Line, iso, now_ms
-from hilum.core.errors import StoreError
+from hilum.apps.store.tables import Line, Setting, iso, now_ms
+from hilum.core.errors import ConfigError, StoreError
 from hilum.core.files import write_text
 
 KEY = "log.key"
 HEAD = "log.head"
+SEALED_BY = "log-key"
+"""The setting with the mark of the key that seals this store's log."""
 _START = "0" * 64
 _PAGE = 1000
 
@@ -44,8 +51,33 @@ class Verified:
         return self.problem is None
 
 
+def open_log(store: Store, data: Path) -> Log:
+    """Open the log of a store; the first key to come is its own from then on.
+
+    Args:
+        store: that holds the lines.
+        data: folder with the key; it is made where the store has none yet.
+
+    Raises:
+        ConfigError: another folder of data belongs to this store.
+        StoreError: the key is damaged.
+    """
+    with store.read() as session:
+        known, first = session.get(Setting, SEALED_BY), session.get(Line, 1)
+    if (known is not None or first is not None) and not (data / KEY).exists():
+        raise _elsewhere(data)
+    log = Log(store, data)
+    if known is None and (first is None or log.sealed_first(first)):
+        with store.write() as session:
+            known = session.get(Setting, SEALED_BY) or Setting(key=SEALED_BY, value=log.mark)
+            session.add(known)
+    if known is None or known.value != log.mark:
+        raise _elsewhere(data)
+    return log
+
+
 class Log:
-    """The log of a store.
+    """The log of a store; see ``open_log``.
 
     Args:
         store: that holds the lines.
@@ -56,6 +88,15 @@ class Log:
         self._store = store
         self._head = data / HEAD
         self._key = _key(data / KEY)
+
+    @property
+    def mark(self) -> str:
+        """What the store knows of the key: enough to tell it from another, and no more."""
+        return hmac.new(self._key, b"the key of a log", hashlib.sha256).hexdigest()
+
+    def sealed_first(self, line: Line) -> bool:
+        """Say whether the first line of a store was sealed with this key."""
+        return hmac.compare_digest(self._hash(_START, line), line.hash)
 
     def add(
         self,
@@ -98,6 +139,9 @@ class Log:
         noted = self._noted()
         with self._store.read() as session:
             before, count = _START, 0
+            first = session.scalar(select(func.min(Line.seq)))
+            if first is not None and first < 1:
+                return Verified(0, "a line before the first is not Hilum's")
             while lines := self._page(session, count):
                 for line in lines:
                     count += 1
@@ -113,11 +157,17 @@ class Log:
         return Verified(count)
 
     def note_head(self) -> None:
-        """Write down which line is the last one, beside the key."""
+        """Write down which line is the last one, beside the key.
+
+        A note that no longer fits stays: it is what tells that lines are missing.
+        """
+        noted = self._noted()
         with self._store.read() as session:
             last = session.scalars(select(Line).order_by(Line.seq.desc()).limit(1)).first()
-        noted = self._noted()
-        if last is not None and (noted is None or noted["seq"] < last.seq):
+            then = session.get(Line, noted["seq"]) if noted else None
+        if last is None or (noted and (then is None or then.hash != noted["hash"])):
+            return
+        if noted is None or noted["seq"] < last.seq:
             write_text(self._head, json.dumps({"seq": last.seq, "hash": last.hash}) + "\n")
 
     def lines(self, *, limit: int, before: int | None = None) -> list[Line]:
@@ -155,22 +205,44 @@ class Log:
         except FileNotFoundError:
             return None
         except ValueError:
-            raise StoreError(
-                f"{self._head}: not what Hilum wrote", hint="restore it from a backup"
-            ) from None
+            raise _damaged(self._head) from None
+        if not isinstance(noted, dict) or set(noted) != {"seq", "hash"}:
+            raise _damaged(self._head)
         return noted
 
 
 def _key(path: Path) -> bytes:
-    """Read the key; make it where there is none, without ever replacing one."""
+    """Read the key; make it where there is none, whole, and without ever replacing one."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        _make_key(path)
+    text = path.read_text(encoding="ascii", errors="replace").strip()
+    if not re.fullmatch("[0-9a-f]{64}", text):
+        raise _damaged(path)
+    return bytes.fromhex(text)
+
+
+def _make_key(path: Path) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent)  # readable by its owner alone
+    temporary = Path(name)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    else:
         with os.fdopen(handle, "w") as stream:
             stream.write(secrets.token_hex(32))
             stream.flush()
             os.fsync(stream.fileno())
-    return bytes.fromhex(path.read_text(encoding="ascii"))
+        with contextlib.suppress(FileExistsError):  # another process was first: its key is the key
+            path.hardlink_to(temporary)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _damaged(path: Path) -> StoreError:
+    return StoreError(f"{path}: not what Hilum wrote", hint="restore it from a backup")
+
+
+def _elsewhere(data: Path) -> ConfigError:
+    return ConfigError(
+        f"{data}: another folder of data belongs to this store",
+        hint=f"name it by --data; where it is lost, restore its {KEY} from a backup",
+    )

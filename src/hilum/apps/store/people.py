@@ -22,6 +22,8 @@ from hilum.core.errors import ConfigError
 
 LOCAL = "local"
 """Who comes by the link that ``hilum serve`` prints on loopback."""
+_RESERVED = (LOCAL, "hilum")
+"""Names under which the log writes what no person of that name did."""
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 1024
 VISIT_MS = 12 * 3_600_000
@@ -61,8 +63,19 @@ def add_person(
             "a name is 1 to 64 letters, digits and . _ @ -, beginning with a letter or digit",
             hint="choose another name",
         )
-    if find_person(session, name) is not None:
+    if not is_free(session, name):
         raise ConfigError(f"'{name}' is there already", hint="choose another name")
+    return _add(session, name, role, password, subject)
+
+
+def is_free(session: Session, name: str) -> bool:
+    """Say whether a new person may have this name."""
+    return name.lower() not in _RESERVED and find_person(session, name) is None
+
+
+def _add(
+    session: Session, name: str, role: Role, password: str | None = None, subject: str = ""
+) -> Person:
     hashed = hash_password(password) if password is not None else None
     person = Person(name=name, role=role, password=hashed, subject=subject or None)
     session.add(person)
@@ -84,7 +97,7 @@ def any_person(session: Session) -> bool:
 def local_person(session: Session) -> Person:
     """Return the administrator who comes by the printed link; add it the first time."""
     found = find_person(session, LOCAL)
-    return found or add_person(session, LOCAL, Role.ADMINISTRATOR)
+    return found or _add(session, LOCAL, Role.ADMINISTRATOR)
 
 
 def hash_password(password: str) -> str:

@@ -182,7 +182,9 @@ def _sqlite(address: Any) -> Engine:
         raise ConfigError(
             "a store in memory would forget its films", hint="name a file: sqlite:///store.db"
         )
-    Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    path = Path(address.database)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(0o600)  # it names patients: for its owner alone, in whatever folder it lies
     engine = create_engine(
         address,
         connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False},

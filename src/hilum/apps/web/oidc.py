@@ -19,7 +19,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 
-from hilum.apps.store.people import Role, add_person, begin_visit, digest, find_person
+from hilum.apps.store.people import Role, add_person, begin_visit, digest, is_free
 from hilum.apps.store.tables import Person
 from hilum.apps.web.access import public
 from hilum.apps.web.problems import Problem, not_found
@@ -184,7 +184,7 @@ def _enter(service: Service, provider: Provider, claims: dict[str, Any], role: R
         person = session.scalars(select(Person).where(Person.subject == subject)).first()
         if person is None:
             name = _name(str(claims.get(provider.settings.name_claim) or "person"))
-            if find_person(session, name) is not None:
+            if not is_free(session, name):
                 name = f"{name[:55]}-{subject[:6]}"
             person = add_person(session, name, role, subject=subject)
             service.log.add(session, person.name, "user-added", user=person.id, role=role)

@@ -15,8 +15,9 @@ from types import FrameType
 import uvicorn
 from platformdirs import user_data_path
 
+from hilum.apps.store import queue
 from hilum.apps.store.folder import FilmFolder
-from hilum.apps.store.log import Log
+from hilum.apps.store.log import KEY, Log, open_log
 from hilum.apps.store.people import any_person
 from hilum.apps.store.store import Store, open_store, sqlite_url
 from hilum.apps.web.app import LOOPBACK, create_app
@@ -28,10 +29,11 @@ from hilum.apps.web.service import Service
 from hilum.apps.web.settings import Settings, load_settings
 from hilum.apps.web.supervisor import Supervisor
 from hilum.apps.web.ticker import Ticker
-from hilum.core.errors import ConfigError
+from hilum.core.errors import ConfigError, HilumError
 
 PORT = 8337
 _LOCK = "server.lock"
+_STORE = "store.db"
 _GRACE_S = 3
 
 
@@ -52,14 +54,29 @@ class Place:
         """Take the user's own folder of data, and SQLite in it, unless told otherwise."""
         root = data or user_data_path("hilum") / ("demo" if demo else "workstation")
         root = root.resolve()
-        return cls(root, store or sqlite_url(root / "store.db"))
+        return cls(root, store or sqlite_url(root / _STORE))
 
 
-def open_place(place: Place) -> tuple[Store, Log]:
-    """Open the store and the log of a place, and make them where there are none."""
+def open_place(place: Place, *, make: bool = True) -> tuple[Store, Log]:
+    """Open the store and the log of a place.
+
+    Args:
+        place: where they lie.
+        make: make them where there are none.
+
+    Raises:
+        ConfigError: there are none, or the folder of data is not that of the store.
+        StoreError: they cannot be opened.
+    """
+    if not make and not any((place.data / each).is_file() for each in (KEY, _STORE)):
+        raise ConfigError(f"{place.data}: no workstation here", hint="name its folder by --data")
     place.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     store = open_store(place.url)
-    return store, Log(store, place.data)
+    try:
+        return store, open_log(store, place.data)
+    except HilumError:
+        store.close()
+        raise
 
 
 @contextlib.contextmanager
@@ -95,8 +112,7 @@ def make_service(
     worker: bool = True,
 ) -> Service:
     """Open everything that routes work with; ``worker`` False starts none."""
-    place.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    store = open_store(place.url)
+    store, log = open_place(place)
     folder = FilmFolder(place.data)
     folder.sweep()
     supervisor = None
@@ -106,7 +122,7 @@ def make_service(
     return Service(
         store=store,
         folder=folder,
-        log=Log(store, place.data),
+        log=log,
         data=place.data,
         settings=settings or load_settings(place.data),
         bundles=Bundles(store, bundle, place.data),
@@ -156,6 +172,7 @@ def serve(
             say(about)
         if not local:
             _check_people(service)
+        queue.release_all(service.store)
         if demo:
             add_samples(service)
         hosts = (*LOOPBACK, host) if local else (host, *(service.settings.hosts or ("*",)))

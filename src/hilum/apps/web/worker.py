@@ -19,7 +19,7 @@ from pathlib import Path
 
 from hilum.apps.store import queue
 from hilum.apps.store.folder import FilmFolder
-from hilum.apps.store.log import Log
+from hilum.apps.store.log import open_log
 from hilum.apps.store.store import Store, open_store
 from hilum.apps.store.tables import Setting, now_ms
 from hilum.apps.web.bundles import Bundles, Choice
@@ -58,7 +58,7 @@ class Worker:
     def __init__(self, orders: Orders, store: Store, stop: threading.Event) -> None:
         data = Path(orders.data)
         self._name, self._store, self._stop = orders.name, store, stop
-        self._folder, self._log = FilmFolder(data), Log(store, data)
+        self._folder, self._log = FilmFolder(data), open_log(store, data)
         base = Path(orders.bundle) if orders.bundle else None
         self._bundles = Bundles(store, base, data)
         self._reader: Reader | None = None

@@ -1,0 +1,101 @@
+"""The log's key and head: what they find, and that one store has one key."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+from sqlalchemy import text
+
+from hilum.apps.store.log import HEAD, KEY, Log, open_log
+from hilum.apps.store.store import open_store
+from hilum.core.errors import ConfigError, StoreError
+
+
+@pytest.fixture
+def store(store_url):
+    made = open_store(store_url)
+    yield made
+    made.close()
+
+
+def _add(store, log, lines):
+    for _ in range(lines):
+        with store.write() as session:
+            log.add(session, "anna", "accepted")
+
+
+def _tamper(store, *statements):
+    drop = (
+        ["DROP TRIGGER log_never_update", "DROP TRIGGER log_never_delete"]
+        if store.sqlite
+        else ["DROP TRIGGER log_only_appends ON log"]
+    )
+    with store.write() as session:
+        for statement in (*drop, *statements):
+            session.execute(text(statement))
+
+
+def test_lines_cut_off_the_end_stay_found_when_the_log_has_grown_again(store, tmp_path):
+    log = open_log(store, tmp_path)
+    _add(store, log, 5)
+    log.note_head()
+    _tamper(store, "DELETE FROM log WHERE seq >= 3")
+    _add(store, log, 8)
+    log.note_head()  # as the server does every few seconds
+    found = log.verify()
+    assert not found.ok
+    assert "line 5" in found.problem
+
+
+def test_a_line_before_the_first_is_found(store, tmp_path):
+    log = open_log(store, tmp_path)
+    _add(store, log, 2)
+    _tamper(
+        store,
+        "INSERT INTO log (seq, at, who, action, data, hash) VALUES (0, '', 'eve', 'x', '{}', '')",
+    )
+    assert "not Hilum's" in log.verify().problem
+
+
+def test_a_store_has_one_key(store, tmp_path):
+    """A command with another --data would seal its lines with a key that does not belong here."""
+    log = open_log(store, tmp_path / "data")
+    _add(store, log, 1)
+    with pytest.raises(ConfigError, match="another folder of data") as caught:
+        open_log(store, tmp_path / "other")
+    assert "--data" in caught.value.hint
+    assert not (tmp_path / "other" / KEY).exists()
+    (tmp_path / "third").mkdir()
+    (tmp_path / "third" / KEY).write_text("ab" * 32)
+    with pytest.raises(ConfigError, match="another folder of data"):
+        open_log(store, tmp_path / "third")
+    assert open_log(store, tmp_path / "data").verify().ok
+
+
+def test_a_store_from_before_keys_were_noted_is_known_by_its_first_line(store, tmp_path):
+    _add(store, Log(store, tmp_path / "data"), 2)
+    with pytest.raises(ConfigError, match="another folder of data"):
+        open_log(store, tmp_path / "other")
+    assert open_log(store, tmp_path / "data").verify().ok
+
+
+@pytest.mark.parametrize("content", ["", "zz", "ab", "\N{SNOWMAN}" * 64])
+def test_a_damaged_key_is_one_error(store, tmp_path, content):
+    (tmp_path / KEY).write_text(content, encoding="utf-8")
+    with pytest.raises(StoreError, match="not what Hilum wrote"):
+        open_log(store, tmp_path)
+
+
+def test_a_damaged_head_is_one_error(store, tmp_path):
+    log = open_log(store, tmp_path)
+    _add(store, log, 1)
+    for content in ("", "[]", '{"seq": 1}'):
+        (tmp_path / HEAD).write_text(content)
+        with pytest.raises(StoreError, match="not what Hilum wrote"):
+            log.verify()
+
+
+def test_the_key_is_its_owners_alone(store, tmp_path):
+    open_log(store, tmp_path)
+    assert stat.S_IMODE((tmp_path / KEY).stat().st_mode) == 0o600
