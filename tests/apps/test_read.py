@@ -92,6 +92,15 @@ def test_overlays_are_in_film_coordinates(read, films, tmp_path):
     assert picture.ndim == 3
 
 
+@pytest.mark.parametrize(("more", "width"), [((), 1024), (("--heatmap-side", "0"), 1200)])
+def test_an_overlay_is_no_larger_than_asked_for(read, films, tmp_path, more, width):
+    film = cv2.imread(str(films / "a.png"), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(tmp_path / "large.png"), cv2.resize(film, (1200, 1200)))
+    assert read("--heatmap", tmp_path / "maps", *more, tmp_path / "large.png")[0] == 0
+    picture = cv2.imread(str(tmp_path / "maps" / "large.covid-19.png"))
+    assert picture.shape[1] == width
+
+
 def test_films_of_one_name_keep_their_own_overlay(read, films, tmp_path):
     for ward in ("1", "2"):
         (tmp_path / ward).mkdir()

@@ -44,6 +44,7 @@ def test_clips_and_writes_rgb(tmp_path):
         np.zeros((2, 2), int),
         np.zeros((2, 2, 2)),
         np.zeros((0, 3)),
+        np.zeros((0, 4, 3), np.uint8),
         np.array([[np.nan]]),
         np.zeros(3),
     ],

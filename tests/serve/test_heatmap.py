@@ -63,6 +63,17 @@ def test_the_legend_lies_beneath_and_moves_nothing(width):
     assert (whole[100:] > 128).any()
 
 
+def test_the_notice_stands_in_every_legend(monkeypatch):
+    picture = np.zeros((10, 400, 3), np.uint8)
+    strip = with_legend(picture, "covid-19", 2.0)[10:]
+    monkeypatch.setattr("hilum.serve.heatmap.RESEARCH_USE", " ")
+    without = with_legend(picture, "covid-19", 2.0)[10:]
+    changed = (strip != without).any((1, 2)).nonzero()[0]
+    assert changed.min() > len(strip) / 2
+    assert changed.max() < len(strip) - 1  # nothing is cut
+    assert (strip[changed] > 100).any()
+
+
 @pytest.mark.parametrize(
     ("shape", "expected"),
     [((2000, 1000), (512, 256)), ((300, 512), (300, 512)), ((5000, 2), (512, 1))],

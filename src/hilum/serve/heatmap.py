@@ -8,6 +8,7 @@ apart when printed in grey over a film because the strength is an opacity, not a
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from hilum.core.radiograph import Pixels
+from hilum.core.reading import RESEARCH_USE
 
 RGB = NDArray[np.uint8]
 
@@ -26,6 +28,11 @@ OPACITY = 0.7
 """Of the strongest evidence; the film shows through everywhere."""
 MIN_LIMIT = 0.5
 """Logits; a weaker map is drawn as weak, not stretched until it looks like a finding."""
+
+_DIM = (170, 170, 170)
+_TRIAL = 32
+_STEPS = 255
+"""Strengths of each hue; finer ones would not change a channel of 8 bits."""
 
 
 def limit_of(heatmap: NDArray[np.float32]) -> float:
@@ -53,18 +60,30 @@ def overlay(pixels: Pixels, heatmap: NDArray[np.float32], limit: float) -> RGB:
     Returns:
         uint8 (H, W, 3), RGB.
     """
-    strength = np.clip(np.nan_to_num(heatmap) / np.float32(limit), -1, 1)
-    opacity = OPACITY * np.abs(strength)
-    grey = 255 * pixels
-    picture = np.empty((*pixels.shape, 3), np.uint8)
-    for channel, (toward, against) in enumerate(zip(FOR, AGAINST, strict=True)):
-        color = np.where(strength > 0, np.float32(toward), np.float32(against))
-        picture[..., channel] = np.rint(grey + opacity * (color - grey))
-    return picture
+    grey = np.asarray(cv2.convertScaleAbs(pixels, alpha=255), np.uint8)
+    strength = cv2.patchNaNs(heatmap * np.float32(_STEPS / limit), 0.0)
+    np.clip(strength, -_STEPS, _STEPS, out=strength)
+    place = (np.rint(strength, out=strength).astype(np.intp) + _STEPS) * 256 + grey
+    blended = _blends().take(place).view(np.uint8).reshape(*grey.shape, 4)
+    return np.asarray(cv2.cvtColor(blended, cv2.COLOR_RGBA2RGB), np.uint8)
+
+
+@cache
+def _blends() -> NDArray[np.uint32]:
+    """Return the color of every strength over every grey, four bytes each: R, G, B, 0.
+
+    To look colors up takes a third of the time of blending each channel of each pixel.
+    """
+    strength = np.linspace(-1, 1, 2 * _STEPS + 1)[:, None, None]
+    color = np.where(strength > 0, np.array(FOR, float), np.array(AGAINST, float))
+    grey = np.arange(256.0)[None, :, None]
+    table = np.zeros((2 * _STEPS + 1, 256, 4), np.uint8)
+    table[..., :3] = np.rint(grey + OPACITY * np.abs(strength) * (color - grey))
+    return table.view(np.uint32).ravel()
 
 
 def with_legend(picture: RGB, title: str, limit: float) -> RGB:
-    """Put a legend beneath a picture; the film keeps its coordinates.
+    """Put a legend and the research-use notice beneath a picture; the film keeps its coordinates.
 
     Args:
         picture: uint8 (H, W, 3), from ``overlay``.
@@ -76,9 +95,9 @@ def with_legend(picture: RGB, title: str, limit: float) -> RGB:
     """
     width = picture.shape[1]
     low, high = f"-{limit:g} against", f"for +{limit:g}"
-    font = _fitting(f"{low}   0   {high}", title, width)
+    font = _fitting((f"{low}   0   {high}", title, RESEARCH_USE), width)
     line = math.ceil(1.5 * font.size)
-    strip = Image.new("RGB", (width, 3 * line + line // 2), "black")
+    strip = Image.new("RGB", (width, 4 * line + line // 2), "black")
     draw = ImageDraw.Draw(strip)
     margin = line // 3
     draw.text((margin, margin // 2), title, "white", font)
@@ -90,6 +109,7 @@ def with_legend(picture: RGB, title: str, limit: float) -> RGB:
         (width - margin, high, "ra"),
     ):
         draw.text((x, 2 * line), text, "white", font, anchor=anchor)
+    draw.text((margin, 3 * line + margin // 2), RESEARCH_USE, _DIM, font)
     return np.vstack([picture, np.asarray(strip, np.uint8)])
 
 
@@ -109,17 +129,13 @@ def _bar(width: int, height: int, limit: float) -> RGB:
     return overlay(np.full(ramp.shape, 0.25, np.float32), ramp, limit)
 
 
-def _fitting(labels: str, title: str, width: int) -> ImageFont.FreeTypeFont:
-    """Find the largest font in which both lines fit, from 40 down to 7 pixels."""
-    font = _font(7)
-    for size in range(8, min(40, max(12, width // 30)) + 1):
-        larger = _font(size)
-        if max(larger.getlength(labels), larger.getlength(title)) > width - size:
-            break
-        font = larger
-    return font
+def _fitting(lines: tuple[str, ...], width: int) -> ImageFont.FreeTypeFont:
+    """Return a font in which every line fits, of 7 to 40 pixels; lines grow as the font does."""
+    longest = max(map(_font(_TRIAL).getlength, lines)) / _TRIAL
+    return _font(max(7, min(40, max(12, width // 30), int(width / (longest + 1)))))
 
 
+@cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size)
     if not isinstance(font, ImageFont.FreeTypeFont):

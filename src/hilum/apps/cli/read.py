@@ -50,6 +50,10 @@ def read(
     heatmap: Annotated[
         Path | None, typer.Option("--heatmap", help="Write an overlay PNG a label to this folder.")
     ] = None,
+    heatmap_side: Annotated[
+        int,
+        typer.Option(help="Longest side of a film in its overlay, in pixels; 0: its own.", min=0),
+    ] = 1024,
     details: Annotated[
         bool,
         typer.Option(
@@ -107,7 +111,8 @@ def read(
         keep=keep,
         batch_size=4 if keep else BATCH,
     )
-    counts = _pour(examined, len(films), _sinks(reader, as_json, html, pdf, paper, heatmap))
+    sinks = _sinks(reader, as_json, html, pdf, paper, heatmap, heatmap_side)
+    counts = _pour(examined, len(films), sinks)
     if counts["read"] < len(films):
         raise typer.Exit(EXIT_SOME_NOT_READ)
 
@@ -129,6 +134,7 @@ def _sinks(
     pdf: Path | None,
     paper: Paper,
     heatmap: Path | None,
+    heatmap_side: int,
 ) -> list[Sink]:
     from hilum.apps.cli import sinks
 
@@ -138,7 +144,7 @@ def _sinks(
     if pdf is not None:
         chosen.append(sinks.Sheets(reader, pdf, paper))
     if heatmap is not None:
-        chosen.append(sinks.Overlays(reader, heatmap))
+        chosen.append(sinks.Overlays(reader, heatmap, heatmap_side))
     return chosen
 
 

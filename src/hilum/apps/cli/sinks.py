@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -15,7 +17,13 @@ from hilum.core.reading import Finding
 from hilum.serve.reader import Examined, Reader
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hilum.core.radiograph import Pixels
     from hilum.serve.pdf import PdfReport
+
+    Heatmap = NDArray[np.float32]
 
 Paper = Literal["A4", "Letter"]
 
@@ -101,11 +109,18 @@ class Sheets:
 
 
 class Overlays:
-    """A PNG for each film and label: the film with the evidence over it."""
+    """A PNG for each film and label: the film with the evidence over it.
 
-    def __init__(self, reader: Reader, folder: Path) -> None:
+    Args:
+        reader: that made the readings.
+        folder: where the pictures go; made if need be.
+        side: longest side of a film in its picture, in pixels; 0 for its own.
+    """
+
+    def __init__(self, reader: Reader, folder: Path, side: int) -> None:
         self._reader = reader
         self._folder = folder
+        self._side = side
         self._names: Counter[str] = Counter()
         self._written = 0
         self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="hilum-overlay")
@@ -114,12 +129,23 @@ class Overlays:
 
     def add(self, examined: Examined) -> None:
         """Write the overlays of one film."""
+        from hilum.serve.heatmap import thumbnail
+
         if examined.radiograph is None or examined.evidence is None:
             return
         stem = _unique(self._names, Path(examined.reading.path).stem)
+        pixels = examined.radiograph.pixels
+        film = thumbnail(pixels, self._side) if self._side else pixels
         for finding in examined.reading.findings:
             path = self._folder / f"{stem}.{finding.label}.png"
-            self._waiting.append(self._pool.submit(self._write, examined, finding, path))
+            heatmap = partial(
+                self._reader.on_film,
+                examined.evidence,
+                finding.label,
+                film.shape,
+                examined.lungs,
+            )
+            self._waiting.append(self._pool.submit(_draw, film, heatmap, finding, path))
             self._written += 1
         self._settle(_AHEAD)
 
@@ -136,17 +162,15 @@ class Overlays:
         while len(self._waiting) > ahead:
             self._waiting.popleft().result()
 
-    def _write(self, examined: Examined, finding: Finding, path: Path) -> None:
-        from hilum.image.write import write_png
-        from hilum.serve.heatmap import limit_of, overlay, with_legend
 
-        film, evidence = examined.radiograph, examined.evidence
-        if film is None or evidence is None:
-            return
-        heatmap = self._reader.on_film(evidence, finding.label, film.shape, examined.lungs)
-        limit = limit_of(heatmap)
-        title = f"{finding.label}: evidence in logits, mean + bias = {finding.logit:.2f}"
-        write_png(path, with_legend(overlay(film.pixels, heatmap, limit), title, limit))
+def _draw(film: Pixels, heatmap: Callable[[], Heatmap], finding: Finding, path: Path) -> None:
+    from hilum.image.write import write_png
+    from hilum.serve.heatmap import limit_of, overlay, with_legend
+
+    laid = heatmap()
+    limit = limit_of(laid)
+    title = f"{finding.label}: evidence in logits, mean + bias = {finding.logit:.2f}"
+    write_png(path, with_legend(overlay(film, laid, limit), title, limit))
 
 
 def _unique(names: Counter[str], stem: str) -> str:
