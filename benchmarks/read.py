@@ -44,6 +44,7 @@ def main() -> None:
             _child(
                 "stream", films=films, count=options.counts[0], bundle=options.bundle, details=True
             )
+            _overlays(films, options, folder)
         _starts(next(iter(sets.values()))[0], options)
 
 
@@ -175,26 +176,34 @@ def _stream(films: list[str], count: int, bundle: str | None, details: bool) -> 
     )
 
 
+def _overlays(films: list[str], options: argparse.Namespace, folder: str) -> None:
+    """Print films a second of a whole process that writes two overlays a film, details and all."""
+    paths = list(itertools.islice(itertools.cycle(films), options.counts[0]))
+    wall, cpu, peak = _process(
+        _read(options, "--json", "--details", "--heatmap", f"{folder}/overlays", *paths)
+    )
+    print(
+        f"  {len(paths):5} as a process with details and overlays: "
+        f"{len(paths) / wall:6.1f} films/s, peak {peak:.0f} MB"
+        f"   (CPU {1000 * cpu / len(paths):.1f} ms/film, {cpu / wall:.2f} cores used)"
+    )
+
+
+def _read(options: argparse.Namespace, *arguments: str) -> list[str]:
+    bundle = ["--bundle", options.bundle] if options.bundle else []
+    return [sys.executable, "-m", "hilum", "read", *bundle, *arguments]
+
+
 def _starts(film: str, options: argparse.Namespace) -> None:
     """Print the median wall time and the peak memory of whole processes."""
     python = sys.executable
-    bundle = ["--bundle", options.bundle] if options.bundle else []
     commands = {
         "python -c pass": [python, "-c", "pass"],
         "import hilum": [python, "-c", "import hilum"],
         "hilum --help": [python, "-m", "hilum", "--help"],
-        "hilum read one film": [python, "-m", "hilum", "read", *bundle, film],
-        "... --json": [python, "-m", "hilum", "read", "--json", *bundle, film],
-        "... --json --details": [
-            python,
-            "-m",
-            "hilum",
-            "read",
-            "--json",
-            "--details",
-            *bundle,
-            film,
-        ],
+        "hilum read one film": _read(options, film),
+        "... --json": _read(options, "--json", film),
+        "... --json --details": _read(options, "--json", "--details", film),
     }
     print(f"\nwhole processes, median of {options.repeats}")
     for name, command in commands.items():
