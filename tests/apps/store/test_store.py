@@ -8,14 +8,20 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import select, text
 
-from hilum.apps.store import queue
+from hilum.apps.store import deletion, queue
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.intake import Arrival, accept
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import open_store
 from hilum.apps.store.tables import Event, Film, Job, Line, Read, Setting, Study, Table
 from hilum.apps.store.worklist import Asked, page, prior
-from hilum.core.errors import ConfigError, StoreBusyError, StoreError, StoreFullError
+from hilum.core.errors import (
+    ConfigError,
+    RejectedImageError,
+    StoreBusyError,
+    StoreError,
+    StoreFullError,
+)
 from hilum.core.radiograph import Metadata
 from hilum.core.reading import Finding, Reading, Status
 
@@ -104,6 +110,46 @@ def test_the_same_instance_is_one_film_and_one_study_holds_several(place):
     assert c.study_id == a.study_id
     assert c.film_id != a.film_id
     assert [study.films for study in place.all(Study)] == [2]
+
+
+def test_a_uid_that_two_patients_share_mixes_up_neither(place):
+    """Devices that repeat UIDs exist; a film must never stand under another patient's name."""
+    a = place.add(b"a", study_uid="1.2", instance_uid="1.2.3", patient_id="P")
+    b = place.add(b"b", study_uid="1.2", instance_uid="1.2.4", patient_id="Q")
+    assert b.study_id != a.study_id
+    assert {study.patient_id for study in place.all(Study)} == {"P", "Q"}
+    c = place.add(b"c", study_uid="1.2", instance_uid="1.2.5", patient_id="P")
+    assert c.study_id == a.study_id
+    with pytest.raises(RejectedImageError, match="another patient"):
+        place.add(b"d", study_uid="1.3", instance_uid="1.2.3", patient_id="Q")
+    with pytest.raises(RejectedImageError, match="another patient"):
+        place.add(b"a", patient_id="Q")
+    assert len(place.all(Film)) == 3
+
+
+def test_no_file_stays_of_what_was_not_accepted(place):
+    place.add(b"a", instance_uid="1.2.3", patient_id="P")
+    assert place.add(b"sent again with another header", instance_uid="1.2.3").duplicate
+    with pytest.raises(RejectedImageError):
+        place.add(b"of another patient", instance_uid="1.2.3", patient_id="Q")
+    files = [each for each in place.folder.root.rglob("*") if each.is_file()]
+    assert [each.read_bytes() for each in files] == [b"a"]
+
+
+def test_a_deletion_that_was_cut_short_is_finished_at_the_next_start(place, monkeypatch):
+    gone, kept = place.add(b"gone"), place.add(b"kept")
+    unknown = place.folder.keep(io.BytesIO(b"of a store that was lost"))
+    monkeypatch.setattr(place.folder, "remove", lambda _: None)  # killed between the two
+    deletion.delete_study(place.store, place.folder, place.log, gone.study_id, "anna")
+    monkeypatch.undo()
+    assert len([each for each in place.folder.root.rglob("*") if each.is_file()]) == 3
+    assert deletion.finish(place.store, place.folder) == 1
+    left = {each.read_bytes() for each in place.folder.root.rglob("*") if each.is_file()}
+    assert left == {b"kept", b"of a store that was lost"}
+    again = place.add(b"gone")
+    assert deletion.finish(place.store, place.folder) == 0
+    assert place.folder.path(unknown.sha256).exists()
+    assert {each.id for each in place.all(Film)} == {kept.film_id, again.film_id}
 
 
 def test_many_senders_of_the_same_film_make_one(place):

@@ -1,13 +1,14 @@
 """Intake: a film that lies in the folder becomes a row, a study and a place in the queue, or none.
 
-Same film twice is one film: by its content, or by its SOP Instance UID.
+Same film twice is one film: by its content, or by its SOP Instance UID. UIDs are unique by the
+standard and not always in life: what two patients share by mistake joins nothing of theirs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hilum.apps.store import events
@@ -15,7 +16,7 @@ from hilum.apps.store.folder import FilmFolder, Kept
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store
 from hilum.apps.store.tables import Film, Job, Study, search_text
-from hilum.core.errors import StoreBusyError
+from hilum.core.errors import RejectedImageError, StoreBusyError
 from hilum.core.radiograph import Metadata
 
 
@@ -49,10 +50,16 @@ def accept(store: Store, folder: FilmFolder, log: Log, arrival: Arrival, who: st
     """Write film, study, job, event and log line in one transaction.
 
     Raises:
+        RejectedImageError: a film of another patient is known under its UID, or by its content.
         StoreError: nothing was written.
     """
     with store.write() as session:
         if (film := _known(session, arrival)) is not None:
+            if film.sha256 != arrival.kept.sha256:
+                folder.remove(
+                    [arrival.kept.sha256]
+                )  # no film's, and none's while this has the lock
+            _check_patient(session, film, arrival)
             return Accepted(film.id, film.study_id, duplicate=True)
         if not folder.path(arrival.kept.sha256).exists():
             raise StoreBusyError("the film was being deleted meanwhile", hint="send it again")
@@ -70,21 +77,36 @@ def accept(store: Store, folder: FilmFolder, log: Log, arrival: Arrival, who: st
 
 
 def _known(session: Session, arrival: Arrival) -> Film | None:
-    same = [Film.sha256 == arrival.kept.sha256]
-    if arrival.metadata.instance_uid:
-        same.append(Film.instance_uid == arrival.metadata.instance_uid)
-    return session.scalars(select(Film).where(or_(*same)).limit(1)).first()
+    same = select(Film).where(Film.sha256 == arrival.kept.sha256)
+    found = session.scalars(same).first()
+    if found is None and (uid := arrival.metadata.instance_uid):
+        found = session.scalars(select(Film).where(Film.instance_uid == uid)).first()
+    return found
+
+
+def _check_patient(session: Session, film: Film, arrival: Arrival) -> None:
+    if _differ(session.get_one(Study, film.study_id).patient_id, arrival.metadata.patient_id):
+        raise RejectedImageError(
+            f"{arrival.name}: this film, or its SOP Instance UID, is known as another patient's",
+            hint="if that is the mistake, delete the other study first; else give it its own UID",
+        )
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one != other
 
 
 def _study(session: Session, arrival: Arrival) -> Study:
     """Find the study by its UID; a picture without one is a study of its own."""
     facts = arrival.metadata
-    if facts.study_uid:
-        found = session.scalars(select(Study).where(Study.uid == facts.study_uid)).first()
-        if found is not None:
+    uid = facts.study_uid
+    if uid:
+        found = session.scalars(select(Study).where(Study.uid == uid)).first()
+        if found is not None and not _differ(found.patient_id, facts.patient_id):
             return found
+        uid = uid if found is None else None  # another patient's: a study of its own
     study = Study(
-        uid=facts.study_uid,
+        uid=uid,
         patient_id=facts.patient_id,
         sex=facts.sex,
         age_years=facts.age_years,

@@ -15,7 +15,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 
-from hilum.apps.store import events
+from hilum.apps.store import deletion, events
 from hilum.apps.web import (
     agreement,
     calibration,
@@ -153,7 +153,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _keep_house(service: Service) -> None:
-    """Note the log's last line now and then; forget old events."""
+    """Finish deletions that a kill cut short; note the log's last line; forget old events."""
+    with contextlib.suppress(StoreError, OSError):
+        await run_in_threadpool(deletion.finish, service.store, service.folder)
     while True:
         await asyncio.sleep(_NOTE_HEAD_S)
         with contextlib.suppress(StoreError, OSError):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import events
+from hilum.apps.store import deletion
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Report, Study, Verdict, iso
 from hilum.apps.store.worklist import Asked, page, prior
@@ -104,17 +104,10 @@ def study(study_id: StudyId, visitor: _Reader, service: Served) -> dict[str, Any
 @router.delete("/studies/{study_id}", status_code=204, summary="Delete a study")
 def delete_study(study_id: StudyId, visitor: _Administrator, service: Served) -> None:
     """Delete films, readings, verdicts and reports of a study; the log keeps its lines."""
-    with service.store.write() as session:
-        found = session.get(Study, study_id)
-        if found is None:
-            raise not_found("study")
-        checksums = list(session.scalars(select(Film.sha256).where(Film.study_id == study_id)))
-        session.delete(found)
-        events.tell(session, "deleted", None, study_id)
-        service.log.add(session, visitor.name, "deleted", study_id=study_id, films=checksums)
-    with service.store.write() as session:  # no film is accepted while this holds the lock
-        kept = set(session.scalars(select(Film.sha256).where(Film.sha256.in_(checksums))))
-        service.folder.remove(set(checksums) - kept)
+    if not deletion.delete_study(
+        service.store, service.folder, service.log, study_id, visitor.name
+    ):
+        raise not_found("study")
 
 
 def show_studies(session: Session, studies: list[Study], visitor: Visitor) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from hilum.apps.store.intake import Arrival, accept
 from hilum.apps.web.problems import Problem, problem_of
 from hilum.apps.web.service import Service
 from hilum.apps.web.settings import Limits
-from hilum.core.errors import HilumError, StoreError
+from hilum.core.errors import HilumError, ImageError, StoreError
 from hilum.core.radiograph import Metadata
 from hilum.image.raster import check_raster
 from hilum.image.sniff import SNIFFED_BYTES, Kind, describe, encryption, sniff
@@ -90,7 +90,11 @@ class Intake:
             return
         service = self._service
         arrival = Arrival(service.folder.keep(io.BytesIO(data)), name, format_, metadata)
-        accepted = accept(service.store, service.folder, service.log, arrival, self._who)
+        try:
+            accepted = accept(service.store, service.folder, service.log, arrival, self._who)
+        except ImageError as error:
+            self._reject(name, error)
+            return
         (service.meter.duplicates if accepted.duplicate else service.meter.accepted).inc()
         ids = {"film_id": accepted.film_id, "study_id": accepted.study_id}
         self.outcome.accepted.append({**ids, "name": name, "duplicate": accepted.duplicate})
