@@ -30,8 +30,16 @@ def test_two_lungs_are_told_apart_by_the_patients_side():
 
 
 def test_lungs_that_grew_together_are_cut_in_the_middle():
-    sides = split_sides(_lungs((12, 10, 84, 86)))
-    assert sides[Side.RIGHT].sum() == sides[Side.LEFT].sum() == 72 * 38
+    sides = split_sides(_lungs(RIGHT, LEFT, (30, 40, 60, 56)))
+    assert sides[Side.RIGHT].sum() == sides[Side.LEFT].sum() == 72 * 30 + 30 * 8
+
+
+def test_one_lung_that_fills_a_narrow_film_is_not_cut():
+    down, across = (np.mgrid[0:SIZE, 0:SIZE] + 0.5) / SIZE
+    lung = np.hypot((across - 0.45) / 0.42, (down - 0.5) / 0.47) < 1  # stretched: as wide as high
+    sides = split_sides(Lungs(lung, np.zeros(0, np.float32)))
+    assert sides[Side.RIGHT].sum() == lung.sum()
+    assert not sides[Side.LEFT].any()
 
 
 @pytest.mark.parametrize(("box", "side"), [(RIGHT, Side.RIGHT), (LEFT, Side.LEFT)])

@@ -17,7 +17,11 @@ from hilum.image.opacities import KINDS, Opacities
 Mask = NDArray[np.bool_]
 
 _BOTH = 0.8
-"""One region that is wider than this share of its height is both lungs, grown together."""
+"""One region may be both lungs, grown together, if it is wider than this share of its height."""
+
+_WAIST = 0.9
+"""And it is, if its middle is lower than this share of both sides: a lung alone has no waist,
+however wide a narrow film is stretched."""
 
 
 def split_sides(lungs: Lungs) -> dict[Side, Mask]:
@@ -34,7 +38,7 @@ def split_sides(lungs: Lungs) -> dict[Side, Mask]:
     sides = {each: np.zeros((size, size), bool) for each in Side}
     if len(lungs.parts) == 1:
         top, left, bottom, right = lungs.box()
-        if right - left > _BOTH * (bottom - top):
+        if right - left > _BOTH * (bottom - top) and _has_waist(lungs.regions[0]):
             on_left = np.arange(size) < round((left + right) / 2 * size)
             return {
                 Side.RIGHT: lungs.regions[0] & on_left,
@@ -47,6 +51,12 @@ def split_sides(lungs: Lungs) -> dict[Side, Mask]:
     for part, region in zip(lungs.parts, lungs.regions, strict=True):
         sides[Side.RIGHT if part.center[0] < middle else Side.LEFT] |= region
     return sides
+
+
+def _has_waist(region: Mask) -> bool:
+    heights = region.sum(0)[region.any(0)]
+    first, middle, last = np.array_split(heights, 3)
+    return bool(middle.min() < _WAIST * min(first.max(), last.max()))
 
 
 def split_zones(lung: Mask) -> dict[Zone, Mask]:
