@@ -6,6 +6,7 @@ standard and not always in life: what two patients share by mistake joins nothin
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
@@ -16,7 +17,7 @@ from hilum.apps.store.folder import FilmFolder, Kept
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store
 from hilum.apps.store.tables import Film, Job, Study, search_text
-from hilum.core.errors import RejectedImageError, StoreBusyError
+from hilum.core.errors import RejectedImageError, StoreBusyError, StoreError
 from hilum.core.radiograph import Metadata
 
 
@@ -74,6 +75,16 @@ def accept(store: Store, folder: FilmFolder, log: Log, arrival: Arrival, who: st
         events.tell(session, "accepted", film.id, study.id, status="queued")
         log.add(session, who, "accepted", film_id=film.id, study_id=study.id, sha256=film.sha256)
         return Accepted(film.id, study.id, duplicate=False)
+
+
+def drop(store: Store, folder: FilmFolder, kept: Kept) -> None:
+    """Remove the file of a film that was not accepted, unless a film that was is the same."""
+    with (
+        contextlib.suppress(StoreError),  # then it lies there until it is sent again
+        store.write() as session,  # no film is accepted while this holds the lock
+    ):
+        if session.scalars(select(Film.id).where(Film.sha256 == kept.sha256)).first() is None:
+            folder.remove([kept.sha256])
 
 
 def _known(session: Session, arrival: Arrival) -> Film | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +123,11 @@ def sqlite_url(path: Path) -> str:
 def explain(error: SQLAlchemyError | OSError) -> StoreError:
     """Say in Hilum's words why the database or the disk refused."""
     if isinstance(error, OSError):
-        return StoreFullError(
-            f"{error.strerror or error}; nothing was kept of this",
-            hint="make space where the films and the store lie, then send it again",
-        )
+        why = f"{error.strerror or error}; nothing was kept of this"
+        if is_full(error):
+            hint = "make space where the films and the store lie, then send it again"
+            return StoreFullError(why, hint=hint)
+        return StoreError(why, hint="check the folder of data, its disk and its rights")
     origin = getattr(error, "orig", None)
     said = " ".join(str(origin or error).split())[:200]
     if "disk is full" in said or "No space left" in said or "disk I/O error" in said:
@@ -140,6 +142,11 @@ def explain(error: SQLAlchemyError | OSError) -> StoreError:
             hint="check that its database runs, and its rights",
         )
     return StoreError(f"the store refused: {said}", hint="please report it")
+
+
+def is_full(error: BaseException) -> bool:
+    """Say whether the disk, a quota or a limit lets no file grow further."""
+    return isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EFBIG)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from hilum.apps.web.problems import Problem, answer, not_found
 from hilum.apps.web.schemas import API, Again, FilmId, gives
 from hilum.apps.web.service import Served, Service
 from hilum.apps.web.upload import Intake, Outcome, Part
+from hilum.core.errors import StoreError
 
 router = APIRouter(prefix=API, tags=["films"])
 UPLOAD = "/films"
@@ -173,8 +174,12 @@ def _good_patient_id(value: Any) -> bool:
 
 def _take(service: Service, who: str, patient_id: str | None, parts: list[Part]) -> Outcome:
     intake = Intake(service, who, patient_id)
-    for part in parts:
-        intake.take(part)
+    for number, part in enumerate(parts):
+        try:
+            intake.take(part)
+        except StoreError as error:
+            intake.give_up(parts[number:], error)
+            break
     return intake.outcome
 
 

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from hilum.apps.store.store import is_full
 from hilum.core.errors import (
     BundleError,
     HilumError,
@@ -151,14 +152,9 @@ async def _on_http(_: Request, error: Exception) -> Response:
 
 async def _on_os(request: Request, error: Exception) -> Response:
     """A disk that is full while a body is spooled; anything else of the kind is a bug."""
-    from errno import EDQUOT, ENOSPC
-
-    if getattr(error, "errno", None) in (ENOSPC, EDQUOT):
-        return answer(
-            describe(
-                507, "disk-full", "no space left on the disk", "make space, then send it again"
-            )
-        )
+    if is_full(error):
+        hint = "make space, then send it again"
+        return answer(describe(507, "disk-full", "no space left on the disk", hint))
     return await _on_anything(request, error)
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
-from hilum.apps.store.intake import Arrival, accept
+from hilum.apps.store.intake import Arrival, accept, drop
 from hilum.apps.web.problems import Problem, problem_of
 from hilum.apps.web.service import Service
 from hilum.apps.web.settings import Limits
@@ -81,6 +81,11 @@ class Intake:
         except (HilumError, Problem) as error:
             self._reject(name, error)
 
+    def give_up(self, parts: Iterable[Part], error: StoreError) -> None:
+        """Write down that these files were not taken, because nothing more can be kept."""
+        for part in parts:
+            self._reject(short_name(part.name), error)
+
     def _film(self, name: str, data: bytes) -> None:
         try:
             self._count(len(data))
@@ -95,6 +100,9 @@ class Intake:
         except ImageError as error:
             self._reject(name, error)
             return
+        except StoreError:
+            drop(service.store, service.folder, arrival.kept)
+            raise
         (service.meter.duplicates if accepted.duplicate else service.meter.accepted).inc()
         ids = {"film_id": accepted.film_id, "study_id": accepted.study_id}
         self.outcome.accepted.append({**ids, "name": name, "duplicate": accepted.duplicate})
