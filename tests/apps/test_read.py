@@ -207,7 +207,7 @@ def test_the_table_says_how_much_how_severe_and_what_is_alike():
             affected=(
                 Affected(side=None, zone=None, share=0.25, kinds={}),
                 Affected(side=Side.RIGHT, zone=None, share=0.4, kinds={}),
-                Affected(side=Side.LEFT, zone=None, share=0.1, kinds={}),
+                Affected(side=Side.LEFT, zone=None, share=0.004, kinds={}),
                 Affected(side=Side.LEFT, zone=Zone.LOWER, share=0.3, kinds={}),
             ),
             severity=(
@@ -217,15 +217,16 @@ def test_the_table_says_how_much_how_severe_and_what_is_alike():
                 Similar(
                     case_id="a/1",
                     cohort="a",
-                    distance=0.1,
+                    distance=0.0,
                     labels={Label.COVID_19: 0, Label.PNEUMONIA: 1},
                 ),
             ),
         )
     )
     assert lines == [
-        "opaque: 25% of the lungs (right 40%, left 10%)",
+        "opaque: 25 % of the lungs (right 40 %, left < 1 %)",
         "research score: brixia 7.2 [4.1, 10.0] of 18",
         "most similar: a/1 (not covid-19, pneumonia)",
+        "The model was trained on this film or a copy of it: this reading says little.",
     ]
     assert table._details(None) == table._details(Details()) == []

@@ -122,7 +122,7 @@ def test_the_page_is_written_whole(small_bundle, films, tmp_path):
     assert "<h1>Ward 7</h1>" in (tmp_path / "sub" / "report.html").read_text()
 
 
-def _detailed(small_bundle, films):
+def _detailed(small_bundle, films, distance=0.5):
     from hilum.core.details import (
         Affected,
         Details,
@@ -146,7 +146,9 @@ def _detailed(small_bundle, films):
         ),
         boxes=(OpacityBox(box=(20, 30, 10, 10), score=0.61),),
         severity=(Severity(scale=Scale.BRIXIA, value=9, low=6, high=20, coverage=0.8, maximum=18),),
-        similar=(Similar(case_id="far/<1>", cohort="far", distance=0.5, labels={"covid-19": 1}),),
+        similar=(
+            Similar(case_id="far/<1>", cohort="far", distance=distance, labels={"covid-19": 1}),
+        ),
     )
     reader = load_bundle(small_bundle)
     (examined,) = reader.examine([films / "a.png"], keep=True)
@@ -179,7 +181,12 @@ def test_details_are_in_words_too(small_bundle, films):
     assert "both lungs 27 % 20 % 10 %" in text
     assert "Severity (research score) Brixia 9.0 80 % interval 6.0 to 20.0, scale 0 to 18" in text
     assert "far/&lt;1&gt; distance 0.5; covid-19" in text
+    assert "trained on this film" not in text
     assert "width: 66.7%" in html  # of 0 to 18, from 6 to no further than 18
+
+
+def test_a_film_of_the_training_is_named_as_one(small_bundle, films):
+    assert "The model was trained on this film" in _detailed(small_bundle, films, distance=0)
 
 
 def test_every_picture_has_words(small_bundle, films):

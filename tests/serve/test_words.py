@@ -6,7 +6,14 @@ from hilum.bundle.facts import Facts
 from hilum.bundle.folder import DEFAULT_BUNDLE
 from hilum.core.details import Similar
 from hilum.core.reading import Finding
-from hilum.serve.words import audit_line, holds_for, honest_line, known_labels, likelihood
+from hilum.serve.words import (
+    audit_line,
+    holds_for,
+    honest_line,
+    known_labels,
+    likelihood,
+    trained_on_it,
+)
 
 
 def _finding(probability, prevalence=0.4):
@@ -43,6 +50,16 @@ def test_what_is_not_calibrated_is_not_put_into_words():
     assert likelihood(_finding(0.99, None)) == "not calibrated: a rank, no frequency"
     assert holds_for(_finding(0.99, None)) == "equals the score"
     assert holds_for(_finding(0.99)) == "where 40.0 % have it (platt)"
+
+
+@pytest.mark.parametrize(("distance", "warned"), [(0.0, True), (0.009, True), (0.0167, False)])
+def test_a_film_of_the_training_is_named_as_one(distance, warned):
+    similar = Similar(case_id="a", cohort="b", distance=distance, labels={})
+    assert ("trained on this film" in trained_on_it((similar,))) is warned
+
+
+def test_without_similar_films_nothing_is_said_of_the_training():
+    assert trained_on_it(()) == ""
 
 
 def test_labels_of_a_similar_film():

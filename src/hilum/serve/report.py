@@ -23,7 +23,7 @@ from hilum.serve.heatmap import AGAINST, FOR, OPACITY, limit_of, overlay, thumbn
 from hilum.serve.marks import STYLES, layers_of, marks_of, share
 from hilum.serve.reader import Examined, Reader
 from hilum.serve.sketch import HEIGHT, WIDTH, zone_shapes
-from hilum.serve.words import SCALES, known_labels, region
+from hilum.serve.words import SCALES, known_labels, region, trained_on_it
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 SIDE = 512
@@ -108,6 +108,7 @@ class Report:
             share=share,
             region=region,
             known_labels=known_labels,
+            trained_on_it=trained_on_it,
         )
 
     def write(self, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hilum.bundle.facts import Facts
 from hilum.bundle.honest import POOLED, Honest, honest_numbers
 from hilum.core.details import Affected, Scale, Similar
@@ -29,6 +31,9 @@ SCALES: dict[Scale, str] = {
     Scale.BRIXIA: "Brixia",
 }
 """Names of the severity scores."""
+SAME_FILM = 0.01
+"""Distance below which two films are one film. In the default bundle no two of its 1,895 training
+films that show different patients are nearer than 0.016; 24 copies in two collections have 0."""
 
 
 def likelihood(finding: Finding) -> str:
@@ -63,6 +68,20 @@ def known_labels(similar: Similar) -> str:
     """
     said = [name if value else f"not {name}" for name, value in similar.labels.items()]
     return ", ".join(said) or "no label known"
+
+
+def trained_on_it(similar: Sequence[Similar]) -> str:
+    """Warn where a film, or a copy of it, was in the training: its reading proves nothing.
+
+    Args:
+        similar: nearest first.
+
+    Returns:
+        The warning, or "".
+    """
+    if not similar or similar[0].distance >= SAME_FILM:
+        return ""
+    return "The model was trained on this film or a copy of it: this reading says little."
 
 
 def audit_line(facts: Facts) -> str:

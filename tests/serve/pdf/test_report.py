@@ -117,7 +117,9 @@ def test_extremes_stay_on_one_page(tmp_path, film, reader, with_details, details
         update={"label": label, "operating_point": 60 * "p", "calibration": 80 * "c"}
     )
     films_like_it = tuple(
-        each.model_copy(update={"case_id": 200 * "i", "labels": {label: 1, label + "b": 0}})
+        each.model_copy(
+            update={"case_id": 200 * "i", "distance": 0, "labels": {label: 1, label + "b": 0}}
+        )
         for each in details.similar
     )
     examined = with_details(
@@ -135,6 +137,7 @@ def test_extremes_stay_on_one_page(tmp_path, film, reader, with_details, details
     assert text.count("\u2026") > 10
     assert "and 11 more labels: see the JSON" in text
     assert "more notes" in text
+    assert "The model was trained on this film" in " ".join(text.split())
     assert text.count(RESEARCH_USE) == 2
     assert "signature" in text
     picture = _smallest_picture(path)

@@ -12,8 +12,9 @@ from rich.text import Text
 from hilum.bundle.folder import Bundle
 from hilum.core.details import Details
 from hilum.core.reading import RESEARCH_USE, Finding, Reading
+from hilum.serve.marks import share
 from hilum.serve.reader import Examined
-from hilum.serve.words import known_labels
+from hilum.serve.words import known_labels, trained_on_it
 
 CORRECTED = "corrected: "
 """How the step of a film begins that the gate put right."""
@@ -150,8 +151,8 @@ def _details(details: Details | None) -> list[str]:
     lines = []
     if details.affected:
         whole, *parts = [row for row in details.affected if row.zone is None]
-        sides = ", ".join(f"{row.side} {row.share:.0%}" for row in parts)
-        lines.append(f"opaque: {whole.share:.0%} of the lungs ({sides})")
+        sides = ", ".join(f"{row.side} {share(row.share)}" for row in parts)
+        lines.append(f"opaque: {share(whole.share)} of the lungs ({sides})")
     lines += [
         f"{each.notice}: {each.scale} {each.value:.1f} [{each.low:.1f}, {each.high:.1f}] "
         f"of {each.maximum:g}"
@@ -160,6 +161,7 @@ def _details(details: Details | None) -> list[str]:
     if details.similar:
         nearest = details.similar[0]
         lines.append(f"most similar: {nearest.case_id} ({known_labels(nearest)})")
+        lines += filter(None, [trained_on_it(details.similar)])
     return lines
 
 

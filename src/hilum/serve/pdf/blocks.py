@@ -10,7 +10,7 @@ from hilum.core.reading import Finding, Reading, Status
 from hilum.serve.marks import share
 from hilum.serve.pdf.pen import INK, SOFT, WARN, WARN_BACK, Pen
 from hilum.serve.sketch import HEIGHT, WIDTH, zone_shapes
-from hilum.serve.words import SCALES, holds_for, known_labels, likelihood, region
+from hilum.serve.words import SCALES, holds_for, known_labels, likelihood, region, trained_on_it
 
 SIZE, SMALL = 7.5, 6.5
 """Of letters, in points."""
@@ -137,6 +137,8 @@ def similar(pen: Pen, x: float, top: float, width: float, films: Sequence[Simila
         return pen.lines(
             x, top + 2, width, "Not looked for: not part of this bundle.", SIZE, color=SOFT
         )
+    if warning := trained_on_it(films):
+        top = pen.lines(x, top + 1, width, warning, SMALL, most=3, bold=True, color=WARN) + 2
     for place, each in enumerate(films[:5], start=1):
         named = each.case_id if each.cohort in each.case_id else f"{each.cohort}: {each.case_id}"
         pen.text(x, top + SMALL, f"{place}. {named}", SMALL, bold=True, width=width)
