@@ -89,10 +89,10 @@ def identify(request: Request, service: Service) -> Visitor | None:
     with service.store.read() as session:
         if kind.lower() == "bearer":
             person = person_of_token(session, secret.strip())
-            return None if person is None else _visitor(person, None)
+            return None if person is None else visitor_of(person, None)
         cookie = request.cookies.get(service.cookie)
         found = find_visit(session, cookie) if cookie else None
-        return None if found is None else _visitor(found[1], found[0].csrf)
+        return None if found is None else visitor_of(found[1], found[0].csrf)
 
 
 def not_signed_in(service: Service, detail: str = "nobody is signed in") -> Problem:
@@ -122,8 +122,11 @@ def check_origin(request: Request) -> None:
         raise Problem(403, "csrf", "another site's page sent this", hint="use Hilum's own page")
 
 
-def _visitor(person: Person, csrf: str | None) -> Visitor:
-    return Visitor(person.id, person.name, Role(person.role), person.blind, csrf)
+def visitor_of(person: Person, csrf: str | None) -> Visitor:
+    """Return a person as who asks; only who may give verdicts reads blind."""
+    role = Role(person.role)
+    blind = person.blind and role.covers(Role.REVIEWER)
+    return Visitor(person.id, person.name, role, blind, csrf)
 
 
 def _all(dependant: Dependant) -> list[Dependant]:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from hilum.apps.store.people import Role
 from hilum.apps.store.reviewed import Reviewed, reviewed
 from hilum.apps.store.tables import iso
+from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.problems import Problem
 from hilum.apps.web.schemas import API, Day, gives
 from hilum.apps.web.service import Served
 from hilum.apps.web.studies import day_ms
@@ -59,7 +59,7 @@ def agreement(
     to: Day = None,
 ) -> dict[str, Any]:
     """Give kappa, and sensitivity and specificity of each, with 95 % intervals over patients."""
-    _check(visitor)
+    blind.check_off(visitor)
     with service.store.read() as session:
         found = list(reviewed(session, label, day_ms(from_), day_ms(to, days=1)))
     return {"label": label, **measure(found)}
@@ -73,7 +73,7 @@ def agreement(
 )
 def agreement_csv(visitor: _Reader, service: Served) -> Response:
     """Give every reviewed film; patients are numbered by a hash that is not their id."""
-    _check(visitor)
+    blind.check_off(visitor)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -134,16 +134,16 @@ def _floats(values: Sequence[int | None]) -> NDArray[np.float64]:
 
 
 def _row(each: Reviewed, patient: str) -> list[Any]:
-    blind, verdict = each.blind_verdict, each.verdict
+    unseen, verdict = each.blind_verdict, each.verdict
     return [
         each.film_id,
         each.study_id,
         patient,
         each.finding,
         safe(each.person),
-        blind.verdict if blind else "",
+        unseen.verdict if unseen else "",
         _blank(each.blind_call),
-        iso(blind.at_ms) if blind else "",
+        iso(unseen.at_ms) if unseen else "",
         verdict.verdict if verdict else "",
         _blank(each.call),
         iso(verdict.at_ms) if verdict else "",
@@ -169,14 +169,3 @@ def safe(text: str) -> str:
     ("'=1+1", 'anna')
     """
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t") else text
-
-
-def _check(visitor: Visitor) -> None:
-    """Raise the 409: who still reads blind must not learn the machine's answers here."""
-    if visitor.blind:
-        raise Problem(
-            409,
-            "blind-read-pending",
-            "these numbers would tell the machine's answers",
-            hint="switch blind reading off first",
-        )

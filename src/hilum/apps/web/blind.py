@@ -1,39 +1,39 @@
-"""Blind first read: a person's own verdict before the machine's answer is shown to that person."""
+"""Blind first read: a person's own verdict before the machine's answer is shown to that person.
+
+A film is pending for who reads blind from its first answer until that person has given a blind
+verdict of it, or was shown the answer before the switch was on. Wherever an answer is shown, that
+is written down (``show``): who has seen it reads that film blind no more.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import exists, select
+import contextlib
+from collections.abc import Iterable
+
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hilum.apps.store.people import Role
-from hilum.apps.store.tables import Film, Seen, Verdict
+from hilum.apps.store.tables import Film, Read, Seen, Verdict
 from hilum.apps.web.access import Visitor
 from hilum.apps.web.problems import Problem
+from hilum.apps.web.service import Service
+from hilum.core.errors import StoreError
 
 
 def is_pending(session: Session, visitor: Visitor, film: Film) -> bool:
     """Say whether this person still owes a blind verdict of this film."""
-    if not visitor.blind or not visitor.role.covers(Role.REVIEWER) or film.status != "read":
-        return False
-    seen = exists().where(Seen.film_id == film.id, Seen.person_id == visitor.person_id)
-    given = exists().where(
-        Verdict.film_id == film.id, Verdict.person_id == visitor.person_id, Verdict.blind
-    )
-    return not session.scalar(select(seen | given))
+    return bool(pending_of(session, visitor, [film.id]))
 
 
 def pending_of(session: Session, visitor: Visitor, film_ids: list[str]) -> set[str]:
     """Return those of many films that this person still has to read blind."""
-    if not visitor.blind or not visitor.role.covers(Role.REVIEWER) or not film_ids:
+    if not visitor.blind or not film_ids:
         return set()
-    mine = Seen.person_id == visitor.person_id, Seen.film_id.in_(film_ids)
-    done = set(session.scalars(select(Seen.film_id).where(*mine)))
     given = select(Verdict.film_id).where(
         Verdict.person_id == visitor.person_id, Verdict.film_id.in_(film_ids), Verdict.blind
     )
-    done |= set(session.scalars(given))
-    read = select(Film.id).where(Film.id.in_(film_ids), Film.status == "read")
-    return set(session.scalars(read)) - done
+    return _unseen(session, visitor, film_ids) - set(session.scalars(given))
 
 
 def check(session: Session, visitor: Visitor, film: Film) -> None:
@@ -47,12 +47,51 @@ def check(session: Session, visitor: Visitor, film: Film) -> None:
         )
 
 
+def check_off(visitor: Visitor) -> None:
+    """Raise the 409 for who reads blind: what is asked would tell of many films at once."""
+    if visitor.blind:
+        raise Problem(
+            409,
+            "blind-read-pending",
+            "this would tell the machine's answers",
+            hint="switch blind reading off first",
+        )
+
+
 def has_seen(session: Session, visitor: Visitor, film_id: str) -> bool:
     """Say whether this person has been shown the machine's answer."""
     return session.get(Seen, (film_id, visitor.person_id)) is not None
 
 
-def now_seen(session: Session, visitor: Visitor, film_id: str) -> None:
-    """Write down that this person is shown the machine's answer; in a writing session."""
-    if not has_seen(session, visitor, film_id):
-        session.add(Seen(film_id=film_id, person_id=visitor.person_id))
+def show(service: Service, visitor: Visitor, film_ids: Iterable[str | None]) -> None:
+    """Write down that this person is shown the answers to films; call it before they are.
+
+    Raises:
+        StoreError: it could not be written: the answers must not be shown.
+    """
+    ids = [each for each in film_ids if each is not None]
+    if not ids or not visitor.role.covers(Role.REVIEWER):
+        return
+    with service.store.read() as session:
+        new = _unseen(session, visitor, ids)
+    if new:
+        with service.store.write() as session:
+            for film_id in _unseen(session, visitor, sorted(new)):
+                session.add(Seen(film_id=film_id, person_id=visitor.person_id))
+
+
+def show_list(service: Service, visitor: Visitor, film_ids: Iterable[str | None]) -> None:
+    """Do what ``show`` does, if it can: a list comes though the disk is full or the store busy."""
+    with contextlib.suppress(StoreError):
+        show(service, visitor, film_ids)
+
+
+def _unseen(session: Session, visitor: Visitor, film_ids: list[str]) -> set[str]:
+    """Return the films with an answer that this person was not shown yet.
+
+    A film that waits to be read again has one from before; a refusal is none.
+    """
+    answered = select(Film.id).join(Read, Read.id == Film.reading_id)
+    answered = answered.where(Film.id.in_(film_ids), Read.status == "read")
+    mine = Seen.person_id == visitor.person_id, Seen.film_id.in_(film_ids)
+    return set(session.scalars(answered)) - set(session.scalars(select(Seen.film_id).where(*mine)))

@@ -15,6 +15,7 @@ from hilum.apps.store import queue
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Job, Line, Setting, now_ms
 from hilum.apps.store.worklist import STATUSES
+from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs, public
 from hilum.apps.web.schemas import API, gives
 from hilum.apps.web.service import Served, Service
@@ -69,12 +70,13 @@ def metrics(_: _Reader, service: Served) -> Response:
 
 @router.get("/log", summary="The log")
 def log(
-    _: _Administrator,
+    visitor: _Administrator,
     service: Served,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
 ) -> dict[str, Any]:
     """Give lines, newest first; ``next`` goes into ``before`` for the ones before them."""
+    blind.check_off(visitor)
     lines = service.log.lines(limit=limit, before=before)
     more = lines[-1].seq if len(lines) == limit and lines[-1].seq > 1 else None
     return {"items": [_show(line) for line in lines], "next": more}

@@ -75,10 +75,7 @@ def reading(
             ahead = queue.ahead_of(session, film_id)
             return {"film_id": film_id, "status": film.status, "queue_ahead": ahead} | _NOTHING
         model = session.get_one(Model, read.checksum)
-        unseen = not blind.has_seen(session, visitor, film_id)
-    if unseen and visitor.role.covers(Role.REVIEWER):
-        with service.store.write() as session:
-            blind.now_seen(session, visitor, film_id)
+    blind.show(service, visitor, [film_id])
     said = read.reading
     if prevalence is not None or operating_point is not None:
         said = restate(said, model.manifest, operating_point, prevalence)
@@ -184,10 +181,7 @@ def find(service: Service, film_id: str, visitor: Visitor) -> Shown:
         if read is None:
             raise Problem(409, "not-read", "the film was not read yet", hint="see GET /events")
         model = session.get_one(Model, read.checksum)
-        unseen = not blind.has_seen(session, visitor, film_id)
-    if unseen and visitor.role.covers(Role.REVIEWER):
-        with service.store.write() as session:
-            blind.now_seen(session, visitor, film_id)
+    blind.show(service, visitor, [film_id])
     manifest = Manifest.model_validate(model.manifest)
     return Shown(film, read, manifest, unpack(read.evidence))
 

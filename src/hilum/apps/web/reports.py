@@ -47,10 +47,7 @@ def report_draft(
         blind.check(session, visitor, film)
         read = session.get(Read, film.reading_id) if film.reading_id else None
         earlier = prior(session, session.get_one(Study, film.study_id), limit=3)
-        unseen = not blind.has_seen(session, visitor, film_id)
-    if read is not None and unseen and visitor.role.covers(Role.REVIEWER):
-        with service.store.write() as session:
-            blind.now_seen(session, visitor, film_id)
+    blind.show(service, visitor, [film_id])
     reading = None if read is None else Reading.model_validate(read.reading)
     technique = ", ".join(each for each in (film.format, film.view) if each)
     dates = ", ".join(each.study_date for each in earlier if each.study_date)
@@ -64,7 +61,10 @@ def reports(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, Any
         film = find_film(session, film_id)
         blind.check(session, visitor, film)
         query = select(Report).where(Report.film_id == film_id).order_by(Report.version.desc())
-        return {"items": [show_report(session, each) for each in session.scalars(query)]}
+        items = [show_report(session, each) for each in session.scalars(query)]
+    if items:
+        blind.show(service, visitor, [film_id])
+    return {"items": items}
 
 
 @router.post("/films/{film_id}/reports", status_code=201, summary="Write a report")
@@ -150,6 +150,7 @@ def _sheet(request: Request, service: Served, report_id: str, visitor: Visitor, 
         read = session.get(Read, report.reading_id) if report.reading_id else None
         model = session.get(Model, read.checksum) if read is not None else None
         author = session.get_one(Person, report.person_id).name
+    blind.show(service, visitor, [film.id])
     with service.store.write() as session:
         service.log.add(
             session,

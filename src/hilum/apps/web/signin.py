@@ -20,7 +20,15 @@ from hilum.apps.store.people import (
     local_person,
 )
 from hilum.apps.store.tables import Person
-from hilum.apps.web.access import Visitor, check_origin, identify, needs, not_signed_in, public
+from hilum.apps.web.access import (
+    Visitor,
+    check_origin,
+    identify,
+    needs,
+    not_signed_in,
+    public,
+    visitor_of,
+)
 from hilum.apps.web.problems import Problem
 from hilum.apps.web.schemas import API, Blind, Login
 from hilum.apps.web.service import Served, Service
@@ -200,7 +208,7 @@ def _enter(session: Any, service: Service, response: Response, person: Person) -
     visit, secret = begin_visit(session, person)
     service.log.add(session, person.name, "login")
     set_cookie(service, response, secret)
-    return Visitor(person.id, person.name, Role(person.role), person.blind, visit.csrf)
+    return visitor_of(person, visit.csrf)
 
 
 def set_cookie(service: Service, response: Response, secret: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, BackgroundTasks, Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -34,6 +34,7 @@ _Status = Literal["queued", "reading", "read", "refused", "error"]
 def studies(
     visitor: _Reader,
     service: Served,
+    afterwards: BackgroundTasks,
     status: Annotated[list[_Status], Query(max_length=5)] = [],  # noqa: B006
     q: Choice = None,
     label: Label | None = None,
@@ -68,6 +69,7 @@ def studies(
     with service.store.read() as session:
         found = page(session, asked)
         items = show_studies(session, found.items, visitor)
+    afterwards.add_task(blind.show_list, service, visitor, _answered(items))
     return {"items": items, "total": found.total, "next": found.next, "counts": found.counts}
 
 
@@ -92,13 +94,16 @@ def study(study_id: StudyId, visitor: _Reader, service: Served) -> dict[str, Any
         reports = session.scalars(
             select(Report).where(Report.film_id.in_(open_ids)).order_by(Report.at_ms.desc())
         )
-        return {
-            **show_studies(session, [found], visitor)[0],
+        shown = show_studies(session, [found, *prior(session, found)], visitor)
+        said = {
+            **shown[0],
             "films": [show_film(session, each, visitor) for each in films],
-            "prior": show_studies(session, prior(session, found), visitor),
+            "prior": shown[1:],
             "verdicts": [show_verdict(session, each) for each in verdicts],
             "reports": [show_report(session, each) for each in reports],
         }
+    blind.show(service, visitor, [*open_ids, *_answered(shown)])
+    return said
 
 
 @router.delete("/studies/{study_id}", status_code=204, summary="Delete a study")
@@ -115,6 +120,11 @@ def show_studies(session: Session, studies: list[Study], visitor: Visitor) -> li
     ids = [each.film_id for each in studies if each.film_id]
     hidden = blind.pending_of(session, visitor, ids)
     return [_show(each, pending=each.film_id in hidden) for each in studies]
+
+
+def _answered(items: list[dict[str, Any]]) -> list[str]:
+    """Return the films whose answers stand in studies as the API says them."""
+    return [each["film_id"] for each in items if each["findings"]]
 
 
 def _show(study: Study, *, pending: bool) -> dict[str, Any]:

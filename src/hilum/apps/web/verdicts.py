@@ -30,9 +30,14 @@ def verdicts(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, An
     with service.store.read() as session:
         film = find_film(session, film_id)
         query = select(Verdict).where(Verdict.film_id == film_id).order_by(Verdict.at_ms.desc())
-        if blind.is_pending(session, visitor, film):  # others' opinions would tell, too
+        pending = blind.is_pending(session, visitor, film)
+        if pending:  # others' opinions would tell, too
             query = query.where(Verdict.person_id == visitor.person_id)
-        return {"items": [show_verdict(session, each) for each in session.scalars(query)]}
+        found = list(session.scalars(query))
+        items = [show_verdict(session, each) for each in found]
+    if not pending and any(each.person_id != visitor.person_id for each in found):
+        blind.show(service, visitor, [film_id])
+    return {"items": items}
 
 
 @router.post("/films/{film_id}/verdicts", status_code=201, summary="Give a verdict")
@@ -58,7 +63,8 @@ def give_verdict(
         session.add(verdict)
         session.flush()
         session.get_one(Study, film.study_id).verdicts += 1
-        events.tell(session, "verdict", film_id, film.study_id)
+        # a page that is still saving blind verdicts of other findings must not look at the answer
+        events.tell(session, "verdict", None if body.blind else film_id, film.study_id)
         service.log.add(
             session,
             visitor.name,
@@ -74,11 +80,10 @@ def give_verdict(
 
 
 @router.get("/films/{film_id}/reference", summary="The reference standard")
-def reference(film_id: FilmId, _: _Reader, service: Served) -> dict[str, Any]:
-    """Give what the reference standard says of a film, where it is known."""
+def reference(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, Any]:
+    """Give what the reference standard says of a film; who reads it blind sees what is his own."""
     with service.store.read() as session:
-        find_film(session, film_id)
-        return _references(session, film_id)
+        return _references(session, find_film(session, film_id), visitor)
 
 
 @router.put("/films/{film_id}/reference", summary="Enter the reference standard")
@@ -110,7 +115,7 @@ def set_reference(
             value=body.value,
             standard=body.standard,
         )
-        return _references(session, film_id)
+        return _references(session, film, visitor)
 
 
 def show_verdict(session: Session, verdict: Verdict) -> dict[str, Any]:
@@ -164,6 +169,13 @@ def _blind_call(session: Session, film: Film, body: NewVerdict, visitor: Visitor
             "a blind verdict agrees with nobody",
             hint="say 'present', 'absent' or 'unsure'",
         )
+    if not visitor.blind:
+        raise Problem(
+            409,
+            "conflict",
+            "a blind verdict is given while one reads blind",
+            hint="PUT /api/v1/me/blind with on = true, or leave 'blind' out",
+        )
     if blind.has_seen(session, visitor, film.id):
         raise Problem(
             409, "already-seen", "you have seen the machine's answer", hint="leave 'blind' out"
@@ -171,14 +183,13 @@ def _blind_call(session: Session, film: Film, body: NewVerdict, visitor: Visitor
     return _OF_THE_FINDING[body.verdict]
 
 
-def _references(session: Session, film_id: str) -> dict[str, Any]:
+def _references(session: Session, film: Film, visitor: Visitor) -> dict[str, Any]:
     session.flush()
-    rows = session.execute(
-        select(Reference, Person.name)
-        .join(Person, Person.id == Reference.person_id)
-        .where(Reference.film_id == film_id)
-        .order_by(Reference.finding)
-    )
+    query = select(Reference, Person.name).join(Person, Person.id == Reference.person_id)
+    query = query.where(Reference.film_id == film.id).order_by(Reference.finding)
+    if blind.is_pending(session, visitor, film):
+        query = query.where(Reference.person_id == visitor.person_id)
+    rows = session.execute(query)
     items = [
         {
             "finding": row[0].finding,
