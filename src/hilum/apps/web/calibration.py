@@ -5,6 +5,7 @@ The base is always the bundle that the server was started with, so that calibrat
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 from pathlib import Path
@@ -24,6 +25,7 @@ from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.schemas import API, AskApply, AskPreview
 from hilum.apps.web.service import Served, Service
 from hilum.bundle.folder import Bundle, open_bundle
+from hilum.core.errors import BundleError
 from hilum.judge.adaptation import Adaptation
 
 router = APIRouter(prefix=API, tags=["calibration"])
@@ -40,16 +42,16 @@ _LEAK_CHECK = (
 def calibration(_: _Administrator, service: Served) -> dict[str, Any]:
     """Say which bundle is active, which candidates there are, and how many cases were reviewed."""
     active = service.bundles.open()
-    setting = service.bundles.setting() or {}
-    before = setting.get("before")
+    base = open_bundle(service.bundles.base)
+    setting = _setting(service, base)
     with service.store.read() as session:
         available = {
             source: _available(session, service, source) for source in ("reference", "verdicts")
         }
     return {
         "active": _show(service, active, active.root),
-        "previous": None if not setting else {"base": before is None, "candidate_id": before},
-        "candidates": [_candidate(service, root) for root in _candidates(service)],
+        "previous": _previous(setting),
+        "candidates": _offered(service, base),
         "available": available,
     }
 
@@ -94,9 +96,15 @@ def apply(body: AskApply, visitor: _Administrator, service: Served) -> dict[str,
     root = service.bundles.calibrated / body.candidate_id
     if not root.is_dir():
         raise not_found("candidate")
-    open_bundle(root)
     base = open_bundle(service.bundles.base)
-    now = _active_folder(service, base)
+    if not _is_of(open_bundle(root), base):
+        raise Problem(
+            409,
+            "conflict",
+            "this candidate was fitted to another bundle than the one that reads here",
+            hint="fit a new one",
+        )
+    now = _setting(service, base).get("folder")
     _choose(service, visitor, base, body.candidate_id, before=now, action="calibration-applied")
     return calibration(visitor, service)
 
@@ -104,10 +112,10 @@ def apply(body: AskApply, visitor: _Administrator, service: Served) -> dict[str,
 @router.post("/calibration/undo", summary="Take the last calibration back")
 def undo(visitor: _Administrator, service: Served) -> dict[str, Any]:
     """Use the bundle again that was active before."""
-    setting = service.bundles.setting()
-    if setting is None or not setting.get("can_undo"):
-        raise Problem(409, "conflict", "there is nothing to undo")
     base = open_bundle(service.bundles.base)
+    setting = _setting(service, base)
+    if not setting.get("can_undo"):
+        raise Problem(409, "conflict", "there is nothing to undo")
     _choose(
         service,
         visitor,
@@ -142,9 +150,33 @@ def _choose(
         )
 
 
-def _active_folder(service: Service, base: Bundle) -> str | None:
+def _setting(service: Service, base: Bundle) -> dict[str, Any]:
+    """Return what an administrator chose for this base; nothing where that was for another."""
     setting = service.bundles.setting()
-    return setting["folder"] if setting and setting["base"] == base.checksum else None
+    return setting if setting and setting["base"] == base.checksum else {}
+
+
+def _previous(setting: dict[str, Any]) -> dict[str, Any] | None:
+    """Say what an undo would bring back; None if there is nothing to undo."""
+    if not setting.get("can_undo"):
+        return None
+    return {"base": setting["before"] is None, "candidate_id": setting["before"]}
+
+
+def _is_of(candidate: Bundle, base: Bundle) -> bool:
+    adaptations = candidate.manifest.adaptations
+    return bool(adaptations) and adaptations[-1].bundle == base.identity
+
+
+def _offered(service: Service, base: Bundle) -> list[dict[str, Any]]:
+    """Return the candidates of this base, newest first; a damaged one helps nobody."""
+    offered = []
+    for root in _candidates(service):
+        with contextlib.suppress(BundleError):
+            found = open_bundle(root)
+            if _is_of(found, base):
+                offered.append({"candidate_id": root.name, **_show(service, found, root)})
+    return offered
 
 
 def _rows(session: Session, base: Bundle, source: _Source) -> tuple[list[dict[str, Any]], int]:

@@ -1,0 +1,74 @@
+"""Calibration to the site when bundles change, break or are taken back."""
+
+from __future__ import annotations
+
+import pytest
+
+from hilum.bundle.folder import DEFAULT_BUNDLE
+from hilum.judge import site
+
+API = "/api/v1"
+FINDING = "covid-19"
+
+
+@pytest.fixture
+def admin(station):
+    return station.client("administrator")
+
+
+@pytest.fixture
+def candidate(station, admin, make_film, monkeypatch):
+    """A candidate that was fitted to ten patients; its id."""
+    monkeypatch.setattr(site, "LEAST_PATIENTS", 4)
+    for i in range(10):
+        film_id = station.film(make_film(i, level=20 * i), patient_id=f"P{i}")
+        value = int(i >= 5) if i not in (4, 5) else int(i == 4)
+        admin.put(f"{API}/films/{film_id}/reference", json={"finding": FINDING, "value": value})
+    made = admin.post(f"{API}/calibration/preview", json={"site": "St. Anna"})
+    assert made.status_code == 201, made.text
+    return made.json()["candidate_id"]
+
+
+def test_a_candidate_of_another_bundle_is_not_offered_and_not_applied(station, admin, candidate):
+    """After an upgrade of the bundle it would bring the old network back."""
+    station.service.bundles.base = DEFAULT_BUNDLE
+    assert admin.get(f"{API}/calibration").json()["candidates"] == []
+    answer = admin.post(f"{API}/calibration/apply", json={"candidate_id": candidate})
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert station.service.bundles.open().root == DEFAULT_BUNDLE
+
+
+def test_undo_does_not_bring_another_bundle_back(station, admin, candidate):
+    apply = {"candidate_id": candidate}
+    assert admin.post(f"{API}/calibration/apply", json=apply).status_code == 200
+    before = station.service.bundles.base
+    station.service.bundles.base = DEFAULT_BUNDLE
+    assert admin.get(f"{API}/calibration").json()["previous"] is None
+    assert admin.post(f"{API}/calibration/undo").status_code == 409
+    station.service.bundles.base = before
+    assert admin.post(f"{API}/calibration/undo").status_code == 200
+
+
+def test_what_was_undone_has_nothing_before_it(admin, candidate):
+    admin.post(f"{API}/calibration/apply", json={"candidate_id": candidate})
+    assert admin.get(f"{API}/calibration").json()["previous"] == {
+        "base": True,
+        "candidate_id": None,
+    }
+    assert admin.post(f"{API}/calibration/undo").json()["previous"] is None
+
+
+def test_a_damaged_candidate_is_left_out_and_not_applied(station, admin, candidate):
+    (station.service.bundles.calibrated / candidate / "bundle.json").write_text("{}")
+    answer = admin.get(f"{API}/calibration")
+    assert (answer.status_code, answer.json()["candidates"]) == (200, [])
+    answer = admin.post(f"{API}/calibration/apply", json={"candidate_id": candidate})
+    assert (answer.status_code, answer.json()["code"]) == (503, "bundle")
+
+
+def test_a_damaged_calibration_that_reads_can_be_undone(station, admin, candidate):
+    admin.post(f"{API}/calibration/apply", json={"candidate_id": candidate})
+    (station.service.bundles.calibrated / candidate / "bundle.json").write_text("{}")
+    (station.service.bundles.calibrated / candidate / "checksums.json").write_text("{}")
+    assert admin.post(f"{API}/calibration/undo").status_code == 200
+    assert station.service.bundles.open().root == station.service.bundles.base
