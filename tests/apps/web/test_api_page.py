@@ -13,6 +13,8 @@ from pathlib import Path
 import cv2
 import pytest
 
+from hilum.apps.web.problems import TITLES
+from hilum.core.errors import StoreBusyError
 from hilum.core.reading import Reading
 from hilum.serve.samples import ROOT
 
@@ -78,3 +80,34 @@ def test_the_session_of_python(served, serving, tmp_path):
 def _lines(done):
     """Put each answer on a line of its own; curl ends none."""
     return done.stdout.replace("}{", "}\n{")
+
+
+def test_every_call_is_on_the_page_and_every_call_of_the_page_is_there(station):
+    text = PAGE.read_text(encoding="utf-8")
+    described = station.client().get("/api/v1/openapi.json").json()["paths"]
+    there = {
+        (method.upper(), path.removeprefix("/api/v1"))
+        for path, methods in described.items()
+        for method in methods
+    }
+    named = set(re.findall(r"`?(GET|POST|PUT|PATCH|DELETE)\s+(/[\w{}/.-]*)", text))
+    named -= {("GET", "/open"), ("POST", "/api/v1/films/.../verdicts")}
+    assert named == there, named ^ there
+
+
+def test_every_code_is_on_the_page():
+    text = PAGE.read_text(encoding="utf-8")
+    assert [code for code in TITLES if f"`{code}`" not in text] == []
+
+
+def test_a_busy_store_says_when_to_ask_again(station, make_film, monkeypatch):
+    def busy():
+        raise StoreBusyError("the store is busy: locked", hint="try again")
+
+    monkeypatch.setattr(station.service.store, "write", busy)
+    for answer in (
+        station.send(make_film(1)),
+        station.client("reviewer").put("/api/v1/me/blind", json={"on": True}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (503, "store-busy")
+        assert int(answer.headers["retry-after"]) > 0

@@ -24,6 +24,8 @@ from hilum.core.errors import (
 MEDIA_TYPE = "application/problem+json"
 _BASE = "https://hilum.invalid/problems/"
 _LOG = logging.getLogger("hilum.web")
+RETRY_S = "5"
+"""Seconds after which a store that was busy may be asked again."""
 
 TITLES: dict[str, str] = {
     "not-signed-in": "Not signed in",
@@ -112,6 +114,8 @@ def not_found(what: str) -> Problem:
 
 def answer(problem: dict[str, Any], headers: dict[str, str] | None = None) -> JSONResponse:
     """Return a problem as a response."""
+    if problem["code"] == "store-busy":
+        headers = {"Retry-After": RETRY_S} | (headers or {})
     return JSONResponse(problem, problem["status"], headers=headers, media_type=MEDIA_TYPE)
 
 

@@ -34,10 +34,9 @@ async def stream(
     last_event_id: Annotated[str | None, Header(max_length=20, pattern=r"^\d*$")] = None,
 ) -> EventSourceResponse:
     """Stream events; with ``Last-Event-ID`` those that were missed come first."""
-    if last_event_id:
-        last = min(int(last_event_id), 2**62)
-    else:
-        last = await run_in_threadpool(events.newest, service.store)
+    last = await run_in_threadpool(events.newest, service.store)
+    if last_event_id:  # an id beyond the newest is of another store: nothing here was heard
+        last = min(int(last_event_id), last)
     return EventSourceResponse(_after(service, last), ping=PING_S)
 
 
