@@ -90,7 +90,15 @@ def reading(film: dict[str, Any], picture: Picture, prevalence: float | None) ->
         "bundle_checksum": "38fc1977",
         "site": None,
         "reading": said,
+        "similar_pictures": _pictures(film["reading_id"], said),
     }
+
+
+def _pictures(reading_id: str | None, said: dict[str, Any] | None) -> list[str | None]:
+    """Where the pictures of similar films are: of the first one alone."""
+    similar = ((said or {}).get("details") or {}).get("similar", [])
+    address = f"/api/v1/readings/{reading_id}/similar/0.jpg"
+    return [None if place else address for place in range(len(similar))]
 
 
 def _said(film: dict[str, Any], picture: Picture, prevalence: float | None) -> dict[str, Any]:

@@ -109,8 +109,10 @@ def _session(app: FastAPI, world: World) -> None:
 
     @app.get(f"{BASE}/events")
     async def events() -> Response:
+        before = len(world.events)  # as the server does: what happened until now is not told
+
         async def lines() -> Any:
-            sent = len(world.events)
+            sent = before
             while True:
                 for event in world.events[sent:]:
                     yield f"id: {sent}\nevent: {event['name']}\ndata: {json.dumps(event)}\n\n"
@@ -153,6 +155,11 @@ def _films(app: FastAPI, world: World) -> None:
     async def reading(film_id: str, prevalence: float | None = None) -> Any:
         world.check_blind(film_id)
         return answers.reading(world.film(film_id), world.picture(film_id), prevalence)
+
+    @app.get(f"{BASE}/readings/{{reading_id}}/similar/{{place}}.jpg")
+    async def similar(reading_id: str, place: int) -> Response:
+        picture = next(each for each in world.pictures.values() if not each.phantom)
+        return Response(films.thumbnail(picture), media_type="image/jpeg")
 
     @app.get(f"{BASE}/films/{{film_id}}/overlays")
     async def overlays(film_id: str) -> Any:

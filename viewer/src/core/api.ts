@@ -56,7 +56,7 @@ async function send(path: string, init: RequestInit = {}): Promise<Response> {
     const detail = error instanceof Error ? error.message : String(error);
     throw new ApiError({ type: "about:blank", title: "", status: 0, detail, code: "unreachable" });
   }
-  if (answer.ok) return answer;
+  if (answer.ok || answer.type === "opaqueredirect") return answer;
   const problem = problemOf(answer.status, await answer.text());
   // a wrong password is no lost session: the sign-in page says it itself
   if (problem.code === "not-signed-in" && path !== "login") session.lost(problem);
@@ -113,6 +113,8 @@ export const api = {
   me: () => remember(get<Me>("me")),
   login: (name: string, password: string) =>
     remember(change<Me>("POST", "login", { name, password })),
+  /** Ask an address that redirects elsewhere, without going there. */
+  probe: (address: string) => send(address, { redirect: "manual" }),
   logout: () => change<void>("POST", "logout"),
   setBlind: (on: boolean) => remember(change<Me>("PUT", "me/blind", { on })),
 

@@ -1,4 +1,9 @@
-/** Live updates: one line to the server for the whole page, opened anew when it breaks. */
+/**
+ * Live updates: one line to the server for the whole page, opened anew when it breaks.
+ *
+ * The server tells what happens from the moment in which the line is open, so that is an event, too,
+ * named "open": what a page fetched before it may be old.
+ */
 import { BASE } from "./api";
 
 export interface ServerEvent {
@@ -17,15 +22,19 @@ export function listen(listener: Listener): () => void {
   return () => listeners.delete(listener);
 }
 
+function tell(event: ServerEvent): void {
+  for (const listener of listeners) listener(event);
+}
+
 export function connect(): void {
   if (source && source.readyState !== EventSource.CLOSED) return;
   source = new EventSource(`${BASE}/events`);
+  source.addEventListener("open", () => tell({ name: "open" }));
   for (const name of NAMES) {
     source.addEventListener(name, (event) => {
       // the browser's own "error" event of a broken line has no data
       if (!(event instanceof MessageEvent)) return;
-      const said = { ...(JSON.parse(event.data as string) as object), name };
-      for (const listener of listeners) listener(said);
+      tell({ ...(JSON.parse(event.data as string) as object), name });
     });
   }
 }

@@ -53,11 +53,11 @@ export function number(value: number | null | undefined, digits = 2): string {
   });
 }
 
-/** A share in [0, 1] as a percentage. */
+/** A share in [0, 1] as a percentage, which no end of a line parts from its sign. */
 export function percent(share: number | null | undefined, digits = 0): string {
   return share === null || share === undefined || !Number.isFinite(share)
     ? "–"
-    : `${number(100 * share, digits)} %`;
+    : `${number(100 * share, digits)}\u00a0%`;
 }
 
 export function date(iso: string | null | undefined): string {

@@ -2,6 +2,7 @@
 import { computed, signal } from "@preact/signals";
 import { api, ApiError, session } from "./api";
 import { t } from "./i18n";
+import { told } from "./sentences";
 import type { Me, Role, SignIn } from "./types";
 
 export const me = signal<Me | null>(null);
@@ -91,6 +92,6 @@ export function asApiError(error: unknown): ApiError {
 export function complain(error: unknown): void {
   const problem = asApiError(error);
   if (problem.code === "not-signed-in") return;
-  const text = problem.code === "unreachable" ? t("error.unreachable") : problem.message;
-  say("bad", text, problem.hint);
+  const text = problem.code === "unreachable" ? t("error.unreachable") : told(problem.message);
+  say("bad", text, told(problem.hint));
 }

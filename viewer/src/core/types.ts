@@ -161,6 +161,8 @@ export interface Answer {
   bundle: string | null;
   site: string | null;
   reading: Reading | null;
+  /** Where the picture of each of `reading.details.similar` is, in their order; null where there is none. */
+  similar_pictures?: (string | null)[];
 }
 
 export interface HeatmapInfo {

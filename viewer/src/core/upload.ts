@@ -2,6 +2,7 @@
 import { computed, signal } from "@preact/signals";
 import { BASE, csrfToken, problemOf } from "./api";
 import { t } from "./i18n";
+import { told } from "./sentences";
 import { me } from "./store";
 import type { Uploaded } from "./types";
 
@@ -99,7 +100,7 @@ function outcome(request: XMLHttpRequest): Partial<Sent> {
     const counts = many
       ? `${t("upload.of", { good: accepted.length, all: accepted.length + rejected.length })} `
       : "";
-    const detail = counts + (worst.detail || worst.title);
+    const detail = counts + told(worst.detail || worst.title);
     return { state: filmId ? "accepted" : "rejected", detail, hint: worst.hint ?? "", filmId };
   }
   const known = accepted.length > 0 && accepted.every((each) => each.duplicate);

@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { api } from "../core/api";
 import { knows, named, t } from "../core/i18n";
+import { told } from "../core/sentences";
 import { complain, say, whoAmI } from "../core/store";
 import type { Calibration, Candidate, LabelAdaptation, Source } from "../core/types";
 import { BeforeAfter } from "../parts/charts";
@@ -156,14 +157,14 @@ function Proposed(props: { candidate: Candidate; active: boolean; apply: () => v
       </h2>
       <p class="soft">
         {t("calibration.from", { films: adaptation.films, patients: adaptation.patients })},{" "}
-        {adaptation.created}. {adaptation.leak_check}
+        {adaptation.created}. {told(adaptation.leak_check)}
       </p>
       {adaptation.labels.map((label) => (
         <Measures key={label.label} of={label} />
       ))}
       {Object.entries(adaptation.kept).map(([label, why]) => (
         <p key={label} class="warn-line">
-          {t("calibration.kept", { label: labelName(label), why })}
+          {t("calibration.kept", { label: labelName(label), why: told(why) })}
         </p>
       ))}
       {!active && (

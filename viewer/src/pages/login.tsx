@@ -2,9 +2,14 @@
 import { useState } from "preact/hooks";
 import { api, ApiError } from "../core/api";
 import { t } from "../core/i18n";
+import { told } from "../core/sentences";
 import { asApiError, me, signIn } from "../core/store";
 import { LookAndLanguage } from "../parts/shell";
 import { Field } from "../parts/ui";
+
+/** How a sign-in at the hospital ended, where it did not succeed: the server says it in the address. */
+const outcome = new URLSearchParams(location.search).get("sign-in");
+if (outcome) history.replaceState(null, "", location.pathname + location.hash);
 
 export function LoginPage() {
   const [error, setError] = useState<ApiError | null>(null);
@@ -50,11 +55,7 @@ export function LoginPage() {
             </button>
           </form>
         )}
-        {offers?.oidc && (
-          <a class="button" href={offers.oidc}>
-            {t("login.oidc")}
-          </a>
-        )}
+        {offers?.oidc && <Hospital address={offers.oidc} />}
         {offers?.link && <p class="soft">{t("login.link")}</p>}
         <p class="look">
           <LookAndLanguage />
@@ -64,8 +65,35 @@ export function LoginPage() {
   );
 }
 
+/** The way to the hospital's own sign-in, and how it ended if we are back from there. */
+function Hospital({ address }: { address: string }) {
+  const [error, setError] = useState<ApiError | null>(null);
+  const follow = async (event: Event) => {
+    event.preventDefault();
+    try {
+      await api.probe(address); // a provider that does not answer is said here, on our own page
+      location.assign(address);
+    } catch (problem) {
+      setError(asApiError(problem));
+    }
+  };
+  const text = error ? told(error.message) : outcome && t(outcome === "not-allowed" ? "login.not-allowed" : "login.failed");
+  return (
+    <>
+      {text && (
+        <p class="bad" role="alert">
+          {text}
+        </p>
+      )}
+      <a class="button" href={address} onClick={(event) => void follow(event)}>
+        {t("login.oidc")}
+      </a>
+    </>
+  );
+}
+
 function said(error: ApiError): string {
   if (error.status === 429) return t("login.too-many");
   if (error.status === 401) return t("login.wrong");
-  return error.code === "unreachable" ? t("error.unreachable") : error.message;
+  return error.code === "unreachable" ? t("error.unreachable") : told(error.message);
 }

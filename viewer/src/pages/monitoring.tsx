@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { api } from "../core/api";
 import { named, number, percent, t } from "../core/i18n";
+import { told } from "../core/sentences";
 import { me } from "../core/store";
 import type { Monitoring } from "../core/types";
 import { Bars, Distributions, Lines, Stacked } from "../parts/charts";
@@ -109,7 +110,7 @@ function Drift({ scores }: { scores: Monitoring["scores"] }) {
       <h2>{t("monitoring.drift")}</h2>
       <p class={scores.alarm ? "bad" : undefined} role={scores.alarm ? "alert" : undefined}>
         {scores.psi === null
-          ? scores.note || t("nothing-yet")
+          ? (scores.note ? told(scores.note) : t("nothing-yet"))
           : t(scores.alarm ? "monitoring.psi.alarm" : "monitoring.psi", {
               psi: number(scores.psi, 3),
               limit: number(scores.limit, 2),

@@ -1,5 +1,5 @@
 /** Reading room: the film, what was said of it, and what the human says. */
-import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { t } from "../core/i18n";
 import { complain, go, me, route, say } from "../core/store";
@@ -62,8 +62,13 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
     if (view) act(view, action);
     if (second && action !== "screen") act(second, action);
   };
+  const work = useRef<HTMLDivElement>(null);
+  const open = (chosen: Tab) => {
+    setTab(chosen);
+    work.current?.scrollIntoView({ block: "start" }); // it may lie below the edge of the window
+  };
   const choose = (place: number) => {
-    setTab("verdict");
+    open("verdict");
     chooseByKey(filmId, place);
   };
   useRoomKeys({ filmId, view, each, setTool, choose });
@@ -137,6 +142,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
           study={data.study}
           filmId={filmId}
           similar={data.answer?.reading?.details?.similar ?? []}
+          pictures={data.answer?.similar_pictures ?? []}
           beside={beside}
           compare={compare}
         />
@@ -169,9 +175,9 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
             ["facts", t("facts")],
           ]}
           chosen={tab}
-          choose={setTab}
+          choose={open}
         />
-        <div id={`panel-${tab}`} role="tabpanel" aria-labelledby={`tab-${tab}`} class="panel">
+        <div ref={work} id={`panel-${tab}`} role="tabpanel" aria-labelledby={`tab-${tab}`} class="panel">
           {tab === "verdict" &&
             (labels.length || data.blind ? (
               <VerdictPanel
@@ -229,7 +235,7 @@ function useImageOfReading(filmId: string, readingId: string | null): void {
 
 /** What one view shows, the other one follows. */
 function useLinked(first: FilmView | null, second: FilmView | null, on: boolean): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!first || !second || !on) return;
     let following = false;
     const link = (from: FilmView, to: FilmView) =>

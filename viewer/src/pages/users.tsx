@@ -18,11 +18,14 @@ export function UsersPage() {
     try {
       await work();
       say("good", text);
+      return true;
     } catch (error) {
       complain(error);
+      return false;
+    } finally {
+      users.reload();
+      tokens.reload();
     }
-    users.reload();
-    tokens.reload();
   };
   if (users.error) return <Page title="nav.users"><Trouble error={users.error} again={users.reload} /></Page>;
   if (!users.value) return <Page title="nav.users"><Loading /></Page>;
@@ -95,7 +98,8 @@ export function UsersPage() {
   );
 }
 
-type Run = (work: () => Promise<unknown>, text: string) => Promise<void>;
+/** True where it succeeded. */
+type Run = (work: () => Promise<unknown>, text: string) => Promise<boolean>;
 
 function UserButtons({ user, run, made }: { user: User; run: Run; made: (token: Token) => void }) {
   const disabled = !user.disabled;
@@ -121,7 +125,8 @@ function NewUser({ run }: { run: Run }) {
   const [role, setRole] = useState<Role>("reader");
   const submit = (event: Event) => {
     event.preventDefault();
-    void run(() => api.addUser(name, role, password), t("users.added")).then(() => {
+    void run(() => api.addUser(name, role, password), t("users.added")).then((done) => {
+      if (!done) return;
       setName("");
       setPassword("");
     });
@@ -138,6 +143,7 @@ function NewUser({ run }: { run: Run }) {
             required
             type="password"
             autocomplete="new-password"
+            minLength={10}
             value={password}
             onInput={(e) => setPassword(e.currentTarget.value)}
           />

@@ -1,5 +1,5 @@
 /** Worklist: every study, newest or most urgent first; live, searchable, by keyboard. */
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { api, type StudyQuery } from "../core/api";
 import { listen } from "../core/events";
 import { t } from "../core/i18n";
@@ -122,7 +122,7 @@ const isFiltered = (query: StudyQuery): boolean =>
 
 /** Events come in bursts; the list is fetched at most twice a second. */
 function useReloads(reload: () => void) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     let timer = 0;
     const stop = listen(() => {
       timer ||= window.setTimeout(() => {

@@ -1,8 +1,9 @@
 /** Small pieces that every page is made of. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { ApiError } from "../core/api";
 import { number, percent, t, named, knows, type Key } from "../core/i18n";
+import { told } from "../core/sentences";
 import type { Estimate, Status } from "../core/types";
 
 export function Loading() {
@@ -15,12 +16,12 @@ export function Loading() {
 
 /** What went wrong, and what to do about it. */
 export function Trouble({ error, again }: { error: ApiError; again?: () => void }) {
-  const text = error.code === "unreachable" ? t("error.unreachable") : error.message;
+  const text = error.code === "unreachable" ? t("error.unreachable") : told(error.message);
   return (
     <div class="trouble" role="alert">
       <strong>{knows("problem", error.code) ? named("problem", error.code) : t("error.title")}</strong>
       <p>{text}</p>
-      {error.hint && <p class="soft">{t("hint", { hint: error.hint })}</p>}
+      {error.hint && <p class="soft">{t("hint", { hint: told(error.hint) })}</p>}
       {again && <button onClick={again}>{t("again")}</button>}
     </div>
   );
@@ -98,7 +99,7 @@ export function Choice<T extends string>(props: {
 /** A modal dialog of the browser itself: it keeps the focus and closes by Escape. */
 export function Dialog(props: { title: string; close: () => void; children: ComponentChildren }) {
   const ref = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = ref.current;
     dialog?.showModal();
     return () => dialog?.close();
@@ -155,12 +156,12 @@ export function Tabs<T extends string>(props: {
 /** "0.71 [0.60, 0.80], n = 120", or why it cannot be said. */
 export function Interval({ of, share = false }: { of: Estimate | null | undefined; share?: boolean }) {
   if (!of || of.value === null || of.value === undefined) {
-    return <span class="soft">{of?.note ? `– (${of.note})` : "–"}</span>;
+    return <span class="soft">{of?.note ? `– (${told(of.note)})` : "–"}</span>;
   }
   const show = (value: number | null) => (share ? percent(value) : number(value));
   const range = of.low === null || of.high === null ? "" : ` [${show(of.low)}; ${show(of.high)}]`;
   return (
-    <span class="interval" title={of.note || undefined}>
+    <span class="interval" title={of.note ? told(of.note) : undefined}>
       <b>{show(of.value)}</b>
       {range} <span class="soft">n = {of.n}</span>
     </span>

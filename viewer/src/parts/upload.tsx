@@ -1,13 +1,14 @@
 /** Drop films anywhere; a small panel shows what becomes of each. */
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { t, percent } from "../core/i18n";
+import { told } from "../core/sentences";
 import { may, say } from "../core/store";
 import { busy, clearUploads, dropped, send, uploads, type Sent } from "../core/upload";
 
 /** Take drops anywhere on the page. */
 export function DropAnywhere() {
   const [over, setOver] = useState(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const hasFiles = (event: DragEvent) => event.dataTransfer?.types.includes("Files") ?? false;
     const drag = (event: DragEvent) => {
       if (!hasFiles(event)) return;
@@ -95,7 +96,7 @@ function Line({ sent }: { sent: Sent }) {
       </span>
       <progress value={sent.share} max={1} aria-label={sent.name} />
       {sent.detail && <small>{sent.detail}</small>}
-      {sent.hint && <small class="soft">{t("hint", { hint: sent.hint })}</small>}
+      {sent.hint && <small class="soft">{t("hint", { hint: told(sent.hint) })}</small>}
     </li>
   );
 }

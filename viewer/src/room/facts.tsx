@@ -1,6 +1,7 @@
 /** Facts: what the file says of the film, and every step from stored values to the network. */
 import { api } from "../core/api";
 import { date, knows, named, number, t } from "../core/i18n";
+import { told } from "../core/sentences";
 import { complain, go, may } from "../core/store";
 import type { Answer, Film } from "../core/types";
 import { Trouble } from "../parts/ui";
@@ -44,7 +45,7 @@ export function FilmFacts(props: { filmId: string; film: Film | null; answer: An
       </dl>
       {[...(about?.corrected ?? []), ...(about?.notes ?? [])].map((note) => (
         <p key={note} class="warn-line">
-          {note}
+          {told(note)}
         </p>
       ))}
       {reading && reading.history.length > 0 && (

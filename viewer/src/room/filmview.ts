@@ -48,6 +48,9 @@ export class FilmView {
   private readonly listeners = new Set<() => void>();
   private readonly resizer: ResizeObserver;
   private closed = false;
+  /** CSS pixels that the film was last fitted into, and what it showed there. */
+  private room = { width: 0, height: 0 };
+  private aim: Aim | null = null;
 
   private constructor(
     readonly element: HTMLDivElement,
@@ -283,7 +286,11 @@ export class FilmView {
 
   private resize(): void {
     if (this.closed || !engine || this.element.clientWidth === 0) return;
+    const { aim } = this;
     engine.resize(true, true);
+    // what was in the middle stays there, as large beside its fit as it was, in either renderer
+    if (aim) this.follow(aim);
+    this.room = { width: this.element.clientWidth, height: this.element.clientHeight };
     this.draw();
   }
 
@@ -297,6 +304,8 @@ export class FilmView {
       this.canvas.height = height;
     }
     drawLayers(this.canvas, this.layers, this.map(), this.film, ratio);
+    const { width: before, height: high } = this.room;
+    if (before === this.element.clientWidth && high === this.element.clientHeight) this.aim = this.camera();
     this.changed();
   };
 

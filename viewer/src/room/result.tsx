@@ -6,6 +6,7 @@
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { knows, named, number, percent, t } from "../core/i18n";
+import { told } from "../core/sentences";
 import { may, me } from "../core/store";
 import type { Answer, BundleLabel, Finding, Reading } from "../core/types";
 import { answer, likelihood, tone } from "../core/words";
@@ -68,16 +69,16 @@ function Headline(props: { tone: string; title: string; children: ComponentChild
 /** The reason as a few words, then what was measured against its limit. */
 function why(reading: Reading): string {
   const { refusal } = reading;
-  if (!refusal) return reading.reason ?? "";
+  if (!refusal) return told(reading.reason ?? "");
   const words = named("refusal", refusal.code);
-  return words === refusal.code ? (reading.reason ?? refusal.code) : words;
+  return words === refusal.code ? told(reading.reason ?? refusal.code) : words;
 }
 
 function NotRead({ reading, again }: { reading: Reading; again: (force: boolean) => void }) {
   const { refusal, status } = reading;
   const hint = refusal && knows("refusal-hint", refusal.code)
     ? named("refusal-hint", refusal.code)
-    : reading.hint;
+    : told(reading.hint ?? "");
   return (
     <Headline tone="refused" title={t(status === "refused" ? "reading.refused" : "reading.error")}>
       <p class="why">{why(reading)}</p>
@@ -86,14 +87,16 @@ function NotRead({ reading, again }: { reading: Reading; again: (force: boolean)
           <div>
             <dt>{t("refusal.measured")}</dt>
             <dd>
-              {refusal.measured}
-              {refusal.value !== null && <b> {number(refusal.value, 2)}</b>}
+              {told(refusal.measured)}
+              {refusal.value !== null && <b>{` ${number(refusal.value, 2)}`}</b>}
             </dd>
           </div>
           {refusal.limit !== null && (
             <div>
               <dt>{t("refusal.limit")}</dt>
-              <dd>{number(refusal.limit, 2)}</dd>
+              <dd>
+                <b>{number(refusal.limit, 2)}</b>
+              </dd>
             </div>
           )}
         </dl>
@@ -221,7 +224,7 @@ function Doubts({ reading, given }: { reading: Reading; given: Answer }) {
         ))}
         {reading.notes.map((note) => (
           <li key={note} class="warn">
-            {note}
+            {told(note)}
           </li>
         ))}
         {reading.notes.length === 0 && <li class="good">{t("quality.no-notes")}</li>}

@@ -1,5 +1,5 @@
 /** Stage: one film on the screen, with what is known of it in the corners. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { number, t } from "../core/i18n";
 import { asApiError } from "../core/store";
 import type { ApiError } from "../core/api";
@@ -49,8 +49,9 @@ export function Stage({ filmId, title, tool, layers, heat, ready }: StageProps) 
     };
   }, [filmId, round]);
 
-  useEffect(() => view?.show(layers), [view, layers]);
-  useEffect(() => view?.use(tool), [view, tool]);
+  // before the next event: the mouse must have the tool that the toolbar shows
+  useLayoutEffect(() => view?.show(layers), [view, layers]);
+  useLayoutEffect(() => view?.use(tool), [view, tool]);
 
   return (
     <section class="stage" aria-label={title}>
@@ -76,7 +77,7 @@ function Corners(props: { view: FilmView; heat: Heat | null; title: string; host
   const { view, heat, host } = props;
   const [state, setState] = useState<ViewState>(view.state());
   const [under, setUnder] = useState("");
-  useEffect(() => {
+  useLayoutEffect(() => {
     let asked = 0;
     return view.onChange(() => {
       asked ||= requestAnimationFrame(() => {

@@ -8,6 +8,7 @@ export function Strips(props: {
   study: Study | null;
   filmId: string;
   similar: readonly Similar[];
+  pictures: readonly (string | null)[];
   beside: string | null;
   compare: (filmId: string | null) => void;
 }) {
@@ -16,7 +17,7 @@ export function Strips(props: {
   const prior = study?.prior ?? [];
   if (others.length + prior.length + props.similar.length === 0) return null;
   return (
-    <div class="strips" tabIndex={0} role="region" aria-label={t("strips")}>
+    <div class="strips" role="region" aria-label={t("strips")}>
       {others.length > 0 && (
         <Strip title={t("strip.study")}>
           {others.map((film) => (
@@ -33,8 +34,12 @@ export function Strips(props: {
       )}
       {props.similar.length > 0 && (
         <Strip title={t("strip.similar")}>
-          {props.similar.map((each) => (
-            <Alike key={`${each.cohort}/${each.case_id}`} similar={each} />
+          {props.similar.map((each, place) => (
+            <Alike
+              key={`${each.cohort}/${each.case_id}`}
+              similar={each}
+              picture={props.pictures[place] ?? null}
+            />
           ))}
         </Strip>
       )}
@@ -46,7 +51,9 @@ function Strip({ title, children }: { title: string; children: preact.ComponentC
   return (
     <section class="strip" aria-label={title}>
       <h3>{title}</h3>
-      <ul>{children}</ul>
+      <ul tabIndex={0} aria-label={title}>
+        {children}
+      </ul>
     </section>
   );
 }
@@ -77,18 +84,21 @@ function Other(props: {
   );
 }
 
-/** A film of the training collections: it is not here, so its facts stand for it. */
-function Alike({ similar }: { similar: Similar }) {
+/** A film of the training collections: its facts, and its picture where the site has the collection. */
+function Alike({ similar, picture }: { similar: Similar; picture: string | null }) {
   const known = Object.entries(similar.labels).map(([label, value]) =>
     value ? labelName(label) : t("answer.not", { label: labelName(label) }),
   );
   return (
-    <li class="alike">
-      <b>{known.join(", ") || t("similar.unknown")}</b>
-      <small>
-        {similar.cohort} · {t("similar.distance")} {number(similar.distance, 2)}
-      </small>
-      <small class="soft">{similar.case_id}</small>
+    <li class="alike" title={similar.case_id}>
+      {picture && <img src={picture} alt="" width="56" height="56" loading="lazy" />}
+      <span>
+        <b>{known.join(", ") || t("similar.unknown")}</b>
+        <small>{similar.cohort}</small>
+        <small class="soft">
+          {t("similar.distance")} {number(similar.distance, 2)}
+        </small>
+      </span>
     </li>
   );
 }

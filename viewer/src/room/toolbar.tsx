@@ -1,5 +1,5 @@
 /** Toolbar: what the mouse does, how the film lies, its window. */
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { knows, named, t, type Key } from "../core/i18n";
 import { Choice, Field } from "../parts/ui";
 import type { FilmView } from "./filmview";
@@ -124,7 +124,7 @@ function presetName(name: string): string {
 
 function WindowControl({ view }: { view: FilmView }) {
   const [state, setState] = useState(view.state());
-  useEffect(() => view.onChange(() => setState(view.state())), [view]);
+  useLayoutEffect(() => view.onChange(() => setState(view.state())), [view]);
   const { presets } = view.film;
   const near = presets.find(
     (each) => Math.abs(each.center - state.center) < 1 && Math.abs(each.width - state.width) < 1,

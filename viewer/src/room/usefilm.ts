@@ -1,5 +1,5 @@
 /** Everything that the server says of one film, kept up to date. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { listen } from "../core/events";
 import { asApiError, complain, me } from "../core/store";
@@ -57,10 +57,10 @@ export function useFilm(filmId: string): FilmData {
     overlays.reload();
     verdicts.reload();
   };
-  useEffect(
+  useLayoutEffect(
     () =>
       listen((event) => {
-        if (event.film_id === filmId) reload();
+        if (event.name === "open" || event.film_id === filmId) reload();
       }),
     [filmId],
   );

@@ -7,24 +7,28 @@ against `hilum serve --demo` itself. Only loopback is ever asked: any other addr
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import shutil
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 import pytest
 
+T = TypeVar("T")
+
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the extra 'web' is not installed")
 
-ROOT = Path(__file__).parents[4]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[3]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGS = [
     "--no-sandbox",
@@ -38,6 +42,7 @@ ARGS = [
 ]
 PATIENCE_MS = 45_000
 """A busy machine with two cores draws slowly; a browser that hangs still ends the test."""
+playwright.expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +62,16 @@ def mock() -> Iterator[ModuleType]:
     sys.path.insert(0, folder)
     yield importlib.import_module("server")
     sys.path.remove(folder)
+
+
+def beside(name: str) -> ModuleType:
+    """A test module of the folder above, for what it has of its own."""
+    spec = importlib.util.spec_from_file_location(name.removesuffix(".py"), HERE.parent / name)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Served:
@@ -120,7 +135,8 @@ def _is_wrong(said: Any) -> bool:
 
 
 def _is_foreign(address: str) -> bool:
-    return not address.startswith(("http://127.0.0.1:", "blob:", "data:"))
+    loopback = ("http://127.0.0.1:", "http://localhost:")
+    return not address.startswith((*loopback, "blob:", "data:"))
 
 
 def open_film(page: Any, address: str, name: str, query: str = "", search: str = "") -> None:
@@ -134,8 +150,12 @@ def open_film(page: Any, address: str, name: str, query: str = "", search: str =
 
 def look(page: Any, selector: str = ".film") -> np.ndarray[Any, np.dtype[np.uint8]]:
     """What the screen shows of an element: uint8 (H, W, 3), BGR."""
-    shot = page.locator(selector).first.screenshot()
-    picture = cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR)
+    return decoded(page.locator(selector).first.screenshot())
+
+
+def decoded(content: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A picture's file as uint8 (H, W, 3), BGR."""
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
     return np.asarray(picture, np.uint8)
 
@@ -144,6 +164,18 @@ def settled(page: Any, selector: str = ".film") -> np.ndarray[Any, np.dtype[np.u
     """What an element shows after everything that was asked for is drawn."""
     page.evaluate(FRAMES)
     return look(page, selector)
+
+
+def eventually(read: Callable[[], T], right: Callable[[T], bool]) -> T:
+    """Read until it is right, and return that; what a page does takes the time that it takes.
+
+    For what Playwright's own ``expect`` has no word for; the last thing read is in the error.
+    """
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while not right(found := read()):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+    return found
 
 
 FRAMES = """() => new Promise((done) => {

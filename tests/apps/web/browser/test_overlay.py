@@ -38,6 +38,7 @@ def test_heatmap_and_box_lie_on_their_squares(stand_in: str, page: Any, renderer
     open_film(page, stand_in, "phantom", search=renderer)
     for name, on in (("Lungs", False), ("Opacities", False), ("Heatmap", True), ("Boxes", True)):
         page.get_by_role("switch", name=name, exact=True).set_checked(on)
+    page.locator(".legend").wait_for()  # the heatmap is fetched when it is switched on
     page.locator("body").evaluate("body => document.activeElement.blur()")
     places = {}
     for pose, keys in POSES.items():

@@ -8,10 +8,12 @@ import pytest
 
 from .conftest import FRAMES, ROOT
 
+expect = pytest.importorskip("playwright.sync_api").expect
+
 AXE = ROOT / "viewer" / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = ("", "agreement", "monitoring", "calibration", "users", "log", "nowhere")
 FILMS = ("frontal-opacities", "lateral", "damaged", "waiting", "uncalibrated")
-SIZES = ((1366, 768), (2560, 1440))
+SIZES = ((1024, 700), (1366, 768), (2560, 1440))
 CUT = """() => {
   const said = (each) => `${each.tagName} ${each.className}: ${each.textContent.slice(0, 40)}`;
   const texts = "button, a, th, td, dt, dd, h1, h2, h3, p, .tag, label";
@@ -25,7 +27,8 @@ CUT = """() => {
   const bar = [".bar > *", ".bar nav > *", ".bar-end > *"].map((which) =>
     [...document.querySelectorAll(which)].map((each) => each.getBoundingClientRect()));
   const over = bar.some((row) =>
-    row.some((one, place) => place && one.left < row[place - 1].right - 1));
+    row.some((one, place) => place && one.left < row[place - 1].right - 1
+      && one.top < row[place - 1].bottom - 1));
   return [...cut, ...wide, ...(over ? ["the bar overlaps"] : [])];
 }"""
 
@@ -42,6 +45,7 @@ def test_pages_are_whole_and_accessible(
         page.locator("main h1").first.wait_for(state="attached")
         if "/film/" in where:
             page.locator(".headline").first.wait_for()
+        expect(page.locator(".loading")).to_have_count(0)
         judge(page, where)
 
 

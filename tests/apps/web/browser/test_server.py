@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +20,26 @@ import pytest
 
 from hilum.serve.samples import ROOT as SAMPLES
 
-from .conftest import PATIENCE_MS, settled
+from .conftest import beside, eventually, settled
 
 pytest.importorskip("fastapi", reason="the extra 'web' is not installed")
 expect = pytest.importorskip("playwright.sync_api").expect
+oidc = beside("test_oidc.py")
 
 
 @pytest.fixture
 def link(tmp_path: Path) -> Iterator[str]:
     """The link of a server of its own that works once, its store empty."""
-    log = tmp_path / "serve.log"
-    command = [
-        sys.executable,
-        "-m",
-        "hilum",
-        "serve",
-        "--data",
-        str(tmp_path / "data"),
-        "--port",
-        "0",
-    ]
+    with served(tmp_path, 0) as found:
+        yield found
+
+
+@contextmanager
+def served(folder: Path, port: int) -> Iterator[str]:
+    """Run ``hilum serve`` on a folder's ``data``; gives its link."""
+    log = folder / "serve.log"
+    data = str(folder / "data")
+    command = [sys.executable, "-m", "hilum", "serve", "--data", data, "--port", str(port)]
     with log.open("wb") as out:
         server = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
     try:
@@ -56,10 +60,10 @@ def test_from_upload_to_report(link: str, page: Any) -> None:
     page.locator("input[type=file]").set_input_files(
         [str(SAMPLES / name) for name in ("frontal.dcm", "frontal-opacities.png", "lateral.png")]
     )
-    expect(page.locator(".upload-accepted")).to_have_count(3, timeout=PATIENCE_MS)
+    expect(page.locator(".upload-accepted")).to_have_count(3)
     # what the worker does appears by itself
-    expect(page.locator(".studies .status-read")).to_have_count(2, timeout=PATIENCE_MS)
-    expect(page.locator(".studies .status-refused")).to_have_count(1, timeout=PATIENCE_MS)
+    expect(page.locator(".studies .status-read")).to_have_count(2)
+    expect(page.locator(".studies .status-refused")).to_have_count(1)
 
     page.get_by_role("link", name="lateral.png").last.click()
     page.get_by_text("Not read: refused").wait_for()
@@ -72,7 +76,7 @@ def test_from_upload_to_report(link: str, page: Any) -> None:
     before = settled(page)
     page.get_by_role("switch", name="Heatmap").check()
     page.locator(".legend").wait_for()
-    assert (settled(page) != before).any()
+    eventually(lambda: settled(page), lambda film: bool((film != before).any()))
 
     page.locator("body").evaluate("body => document.activeElement.blur()")
     page.keyboard.press("1")
@@ -111,3 +115,140 @@ def test_blind_first_read_and_the_link_that_works_once(link: str, page: Any) -> 
     page.get_by_text("'hilum serve' shows").wait_for()
     page.goto(link)  # what was used once opens no second session
     page.get_by_text("'hilum serve' shows").wait_for()
+
+
+def test_a_folder_dropped_anywhere_is_walked(link: str, page: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "from the archive"
+    (folder / "deeper" / "still").mkdir(parents=True)
+    (folder / ".hidden").write_text("passed over")
+    shutil.copy(SAMPLES / "frontal.dcm", folder / "one.dcm")
+    shutil.copy(SAMPLES / "lateral.png", folder / "deeper" / "still" / "two.png")
+    (folder / "deeper" / "notes.txt").write_text("no film")
+    page.goto(link)
+    page.get_by_role("link", name="Log").click()
+    page.get_by_role("button", name="Verify the chain").wait_for()
+    drop(page, [folder])
+    panel = page.locator(".uploads")
+    panel.get_by_text("Films sent 3 / 3").wait_for()
+    expect(panel.locator(".upload-accepted")).to_have_count(2)
+    expect(panel.locator(".upload-rejected")).to_contain_text("expected a film")
+    expect(page.locator(".drop-hint")).to_have_count(0)
+    page.get_by_role("link", name="Worklist").click()
+    page.locator(".studies").get_by_role("link", name="two.png").wait_for()
+
+
+def drop(page: Any, paths: list[Path]) -> None:
+    """Drag files and folders over the page and let go, as from the file manager."""
+    client = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver"):
+        client.send("Input.dispatchDragEvent", {"type": kind, "x": 400, "y": 300, "data": data})
+    page.get_by_text("Drop films, folders or ZIP files").wait_for(state="attached")
+    client.send("Input.dispatchDragEvent", {"type": "drop", "x": 400, "y": 300, "data": data})
+
+
+def test_the_administrators_pages_and_the_reference_standard(link: str, page: Any) -> None:
+    page.goto(link)
+    page.locator("input[type=file]").set_input_files(str(SAMPLES / "frontal.png"))
+    page.locator(".studies .status-read").wait_for()
+    page.locator(".studies").get_by_role("link", name="frontal.png").click()
+    page.locator("summary", has_text="Reference standard").click()
+    known = page.locator(".reference")
+    known.get_by_label("Known from").select_option("radiologist")
+    known.get_by_label("COVID-19").select_option("1")
+    film = page.url.split("/film/")[1]
+    stated = f"{link.split('/open')[0]}/api/v1/films/{film}/reference"
+    eventually(
+        lambda: page.request.get(stated).json()["items"],
+        lambda items: [(each["value"], each["standard"]) for each in items] == [(1, "radiologist")],
+    )
+    page.locator(".calls").first.get_by_role("radio", name="Agree", exact=True).check()
+    page.get_by_role("button", name="Save the verdict").click()
+    page.get_by_text("Verdict saved.").wait_for()
+
+    page.get_by_role("link", name="Agreement").click()
+    page.get_by_text("Films: 1").first.wait_for()
+    with page.expect_download() as downloaded:
+        page.get_by_role("link", name="Reader study").click()
+    table = Path(downloaded.value.path()).read_text(encoding="utf-8").splitlines()
+    assert downloaded.value.suggested_filename == "reader-study.csv"
+    assert len(table) == 2
+    assert "covid-19" in table[1]
+
+    page.get_by_role("link", name="Users").click()
+    new = page.locator("form", has=page.get_by_label("Password"))
+    new.get_by_label("Name").fill("local")  # there is one
+    new.get_by_label("Password").fill("correct horse battery")
+    new.get_by_role("button", name="Add").click()
+    page.locator(".note.bad").wait_for()
+    expect(new.get_by_label("Password")).to_have_value("correct horse battery")  # still there
+    new.get_by_label("Name").fill("bo")
+    new.get_by_role("button", name="Add").click()
+    bo = page.locator("tr", has=page.get_by_role("rowheader", name="bo"))
+    bo.get_by_role("combobox").select_option("reviewer")
+    bo.get_by_role("button", name="New token").click()
+    token = page.locator("code.token").inner_text()
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    mine = {"Authorization": f"Bearer {token}"}
+    me = f"{link.split('/open')[0]}/api/v1/me"
+    outside = page.context.browser.new_context()
+    assert outside.request.get(me, headers=mine).json()["role"] == "reviewer"
+    page.locator(".versions").get_by_role("button", name="Delete").click()
+    page.get_by_text("Token deleted.").wait_for()
+    assert outside.request.get(me, headers=mine).status == 401
+    outside.close()
+    bo.get_by_role("button", name="Block").click()
+    bo.get_by_text("blocked").wait_for()
+
+    page.get_by_role("link", name="Log").click()
+    page.get_by_role("button", name="Verify the chain").click()
+    page.get_by_text("whole:").wait_for()
+    expect(page.locator("table.log")).to_contain_text("verdict")
+
+
+def test_sign_in_at_the_hospital(tmp_path: Path, page: Any) -> None:
+    """The issuer is at "localhost", another site than 127.0.0.1: cookies are as in a hospital."""
+    issuer = oidc.Issuer()
+    issuer.RequestHandlerClass = Redirecting
+    issuer.address = issuer.address.replace("127.0.0.1", "localhost")
+    threading.Thread(target=issuer.serve_forever, daemon=True).start()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "hilum.toml").write_text(
+        f'[oidc]\nissuer = "{issuer.address}"\nclient_id = "{oidc.CLIENT}"\n'
+        f'client_secret = "{oidc.SECRET}"\nredirect_url = "{address}/api/v1/oidc/callback"\n'
+        'roles = {radiology = "reviewer"}\n'
+    )
+    try:
+        with served(tmp_path, port):
+            page.goto(address)
+            issuer.claims = {"groups": ["kitchen"]}
+            page.get_by_role("link", name="Sign in with the hospital's account").click()
+            page.get_by_text("Your account has no role here.").wait_for()
+            assert page.url == f"{address}/"
+            issuer.claims = {}
+            page.get_by_role("link", name="Sign in with the hospital's account").click()
+            page.get_by_text("No films yet").wait_for()
+            expect(page.locator(".who")).to_have_text("anna")
+            assert not page.get_by_role("link", name="Users").count()
+            page.get_by_role("button", name="Sign out").click()
+            page.get_by_role("link", name="Sign in with the hospital's account").wait_for()
+    finally:
+        issuer.shutdown()
+        issuer.server_close()
+
+
+class Redirecting(oidc._Answers):
+    """The issuer's page, where the person is signed in already."""
+
+    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+        if not self.path.startswith("/authorize"):
+            super().do_GET()
+            return
+        state, code = self.server.authorize(self.path)
+        back = self.server.asked[-1]["redirect_uri"]
+        self.send_response(302)
+        self.send_header("Location", f"{back}?state={state}&code={code}")
+        self.end_headers()
