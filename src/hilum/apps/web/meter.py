@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10, 30)
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+"""A method may be any word, and each series stays in memory."""
 
 
 class Meter:
@@ -68,5 +70,6 @@ class Timed:
             await self._app(scope, receive, sending)
         finally:
             route = getattr(scope.get("route"), "path", "none")
-            labels = (scope["method"], route, str(status))
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            labels = (method, route, str(status))
             self._meter.requests.labels(*labels).observe(time.perf_counter() - began)
