@@ -158,7 +158,7 @@ def memory(folder, options):
         sizes = []
         for body in bodies:
             film_id = _send(client, body)
-            _wait(client, film_id)
+            _wait(client, film_id, every_s=0.25)
             for what in ("pixels", "thumbnail.jpg", "overlays", "heatmaps/covid-19.png"):
                 client.get(f"/films/{film_id}/{what}")
             sizes.append((_resident(served.process.pid), _resident(served.worker)))
@@ -235,9 +235,9 @@ def _upload_and_wait(client, number):
     return time.perf_counter() - began
 
 
-def _wait(client, film_id):
+def _wait(client, film_id, every_s=0.02):
     while client.get(f"/films/{film_id}/reading").json()["reading"] is None:
-        time.sleep(0.02)
+        time.sleep(every_s)
 
 
 def _warm(client):
