@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import csv
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from hilum.apps.web.agreement import measure
 from hilum.judge.reader_study import against_reference, kappa
 
 API = "/api/v1"
@@ -126,6 +128,24 @@ def test_agreement_and_the_reader_study(station, make_film):
     assert {row["reference_standard"] for row in rows} == {"RT-PCR"}
     assert len({row["patient"] for row in rows}) == 5
     assert "P1" not in {row["patient"] for row in rows}
+
+
+def test_the_machine_is_measured_once_a_film_however_many_people_looked():
+    """Films that the machine got right drew two reviewers here; its share must not grow by that."""
+    machine = [1, 0, 0, 1, 0]
+    rows = [
+        SimpleNamespace(
+            film_id=f"f{i}", patient=f"p{i}", person=person, machine=said, reference=1, call=1,
+            blind_call=None, verdict=None,
+        )
+        for i, said in enumerate(machine)
+        for person in (("anna", "bert") if said else ("anna",))
+    ]  # fmt: skip
+    found = measure(rows, folds=50)
+    assert found["films"] == 5
+    assert found["machine"]["sensitivity"]["value"] == pytest.approx(0.4)
+    assert found["machine"]["sensitivity"]["n"] == 5
+    assert found["human"]["sensitivity"]["n"] == 7
 
 
 def test_the_reference_standard_can_be_taken_back(station, make_film):

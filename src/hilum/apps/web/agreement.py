@@ -96,15 +96,17 @@ def measure(found: Sequence[Reviewed], folds: int = FOLDS) -> dict[str, Any]:
     both = kappa(human, machine, groups, folds=folds)
     changed = ~(np.isnan(human) | np.isnan(unseen))
     changed &= np.array([each.verdict is not None for each in found], dtype=bool)
+    films = np.array([each.film_id for each in found], dtype=str)
+    once = np.unique(films, return_index=True)[1]  # the machine says the same to every reviewer
     moved = share(human[changed] != unseen[changed], groups[changed], folds=folds)
     return {
-        "films": len({each.film_id for each in found}),
+        "films": once.size,
         "reviewers": len({each.person for each in found}),
         "kappa": shown(both["kappa"]),
         "agreement": shown(both["agreement"]),
         "blind_kappa": shown(kappa(unseen, machine, groups, folds=folds)["kappa"]),
         "changed_after_reading": shown(moved),
-        "machine": _against(machine, truth, groups, folds),
+        "machine": _against(machine[once], truth[once], groups[once], folds),
         "human": _against(human, truth, groups, folds),
         "blind_human": _against(unseen, truth, groups, folds),
         "counts": {

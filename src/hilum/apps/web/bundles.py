@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from hilum.apps.store.store import Store
-from hilum.apps.store.tables import Setting
+from hilum.apps.store.tables import Model, Setting
 from hilum.bundle.folder import DEFAULT_BUNDLE, Bundle, open_bundle
 from hilum.bundle.manifest import CHECKSUMS
 from hilum.core.errors import BundleError
@@ -43,6 +46,7 @@ class Bundles:
         self.calibrated = data / FOLDER
         self._lock = threading.Lock()
         self._opened: tuple[Choice, Bundle] | None = None
+        self._base: tuple[Choice, Bundle] | None = None
 
     def choose(self) -> Choice:
         """Return which bundle is active; a calibration of another bundle is left alone.
@@ -67,11 +71,33 @@ class Bundles:
                 self._opened = (choice, open_bundle(choice.root))
             return self._opened[1]
 
+    def open_base(self) -> Bundle:
+        """Open the bundle that the server was started with, verified once for each checksum.
+
+        Raises:
+            BundleError: damaged, or not there.
+        """
+        choice = Choice(self.base, _checksum(self.base))
+        with self._lock:
+            if self._base is None or self._base[0] != choice:
+                self._base = (choice, open_bundle(choice.root))
+            return self._base[1]
+
     def setting(self) -> dict[str, Any] | None:
         """Return what an administrator chose."""
         with self._store.read() as session:
             found = session.get(Setting, KEY)
             return found.value if found is not None else None
+
+
+def of_this_network(session: Session, base: Bundle) -> set[str]:
+    """Return the checksums of a base and of its calibrations: one network, the same scores."""
+    found = {base.checksum}
+    for model in session.scalars(select(Model)):
+        adaptations = model.manifest.get("adaptations") or []
+        if adaptations and adaptations[-1]["bundle"] == base.identity:
+            found.add(model.checksum)
+    return found
 
 
 def _checksum(root: Path) -> str:

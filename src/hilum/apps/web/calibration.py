@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hilum.apps.store import events
 from hilum.apps.store.people import Role
 from hilum.apps.store.reviewed import films_with_truth, films_with_verdicts
-from hilum.apps.store.tables import Film, Model, Read, Setting, new_id
+from hilum.apps.store.tables import Film, Read, Setting, new_id
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.bundles import KEY
+from hilum.apps.web.bundles import KEY, of_this_network
 from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.schemas import API, AskApply, AskPreview
 from hilum.apps.web.service import Served, Service
@@ -42,7 +41,7 @@ _LEAK_CHECK = (
 def calibration(_: _Administrator, service: Served) -> dict[str, Any]:
     """Say which bundle is active, which candidates there are, and how many cases were reviewed."""
     active = service.bundles.open()
-    base = open_bundle(service.bundles.base)
+    base = service.bundles.open_base()
     setting = _setting(service, base)
     with service.store.read() as session:
         available = {
@@ -61,7 +60,7 @@ def preview(body: AskPreview, visitor: _Administrator, service: Served) -> dict[
     """Fit calibration, operating points and sets; nothing changes until it is applied."""
     from hilum.serve.calibrate import adapt
 
-    base = open_bundle(service.bundles.base)
+    base = service.bundles.open_base()
     with service.store.read() as session:
         rows, left_out = _rows(session, base, body.source)
     if not rows:
@@ -96,7 +95,7 @@ def apply(body: AskApply, visitor: _Administrator, service: Served) -> dict[str,
     root = service.bundles.calibrated / body.candidate_id
     if not root.is_dir():
         raise not_found("candidate")
-    base = open_bundle(service.bundles.base)
+    base = service.bundles.open_base()
     if not _is_of(open_bundle(root), base):
         raise Problem(
             409,
@@ -112,7 +111,7 @@ def apply(body: AskApply, visitor: _Administrator, service: Served) -> dict[str,
 @router.post("/calibration/undo", summary="Take the last calibration back")
 def undo(visitor: _Administrator, service: Served) -> dict[str, Any]:
     """Use the bundle again that was active before."""
-    base = open_bundle(service.bundles.base)
+    base = service.bundles.open_base()
     setting = _setting(service, base)
     if not setting.get("can_undo"):
         raise Problem(409, "conflict", "there is nothing to undo")
@@ -182,7 +181,7 @@ def _offered(service: Service, base: Bundle) -> list[dict[str, Any]]:
 def _rows(session: Session, base: Bundle, source: _Source) -> tuple[list[dict[str, Any]], int]:
     """Return predictions of reviewed films by this network, and how many had none."""
     films = films_with_truth(session) if source == "reference" else films_with_verdicts(session)
-    mine = _of_this_network(session, base)
+    mine = of_this_network(session, base)
     rows, left_out = [], 0
     for row in films:
         film = session.get_one(Film, row["film_id"])
@@ -204,21 +203,11 @@ def _rows(session: Session, base: Bundle, source: _Source) -> tuple[list[dict[st
     return rows, left_out
 
 
-def _of_this_network(session: Session, base: Bundle) -> set[str]:
-    """Return the checksums of the base and of its calibrations: one network, the same scores."""
-    found = {base.checksum}
-    for model in session.scalars(select(Model)):
-        adaptations = model.manifest.get("adaptations") or []
-        if adaptations and adaptations[-1]["bundle"] == base.identity:
-            found.add(model.checksum)
-    return found
-
-
 def _available(session: Session, service: Service, source: _Source) -> dict[str, Any]:
     """Count the patients of each class that a calibration could use."""
     from hilum.judge.site import LEAST_PATIENTS
 
-    rows, _ = _rows(session, open_bundle(service.bundles.base), source)
+    rows, _ = _rows(session, service.bundles.open_base(), source)
     counts: dict[str, Any] = {}
     for output in service.bundles.open().manifest.labels:
         groups: dict[int, set[str]] = {0: set(), 1: set()}

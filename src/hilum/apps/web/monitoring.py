@@ -20,14 +20,19 @@ from hilum.apps.store.tables import Read, now_ms
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.agreement import measure
+from hilum.apps.web.bundles import of_this_network
 from hilum.apps.web.schemas import API
 from hilum.apps.web.service import Served, Service
+from hilum.bundle.folder import Bundle
 from hilum.bundle.manifest import EVALUATION
+from hilum.core.errors import BundleError
 from hilum.core.labels import Label
 
 router = APIRouter(prefix=API, tags=["monitoring"])
 DAY_MS = 86_400_000
 BINS = 10
+_CHANCE = 0.99
+_DRAWS = 1000
 _Reader = Annotated[Visitor, needs(Role.READER)]
 
 
@@ -41,8 +46,13 @@ def monitoring(
     """Give films a day, refusals by reason, drift of the scores, agreement by week, latency."""
     blind.check_off(visitor)
     since = now_ms() // DAY_MS * DAY_MS - (days - 1) * DAY_MS
+    try:
+        base: Bundle | None = service.bundles.open_base()
+    except BundleError:  # the page says so; what was read before is there all the same
+        base = None
     with service.store.read() as session:
-        reads = _reads(session, since, label)
+        mine = of_this_network(session, base) if base is not None else set()
+        reads = _reads(session, since, label, mine)
         weeks = _weeks(session, since, label)
     count = Counter(each["status"] for each in reads)
     return {
@@ -50,9 +60,7 @@ def monitoring(
         "films": len(reads),
         "refusals": dict(Counter(each["refusal"] for each in reads if each["refusal"])),
         "refusal_rate": count["refused"] / len(reads) if reads else None,
-        "scores": drift(
-            service, label, [e["probability"] for e in reads if e["probability"] is not None]
-        ),
+        "scores": drift(service, label, _stated(base, label, reads)),
         "agreement": weeks,
     }
 
@@ -70,8 +78,22 @@ def psi(site: Iterable[float], validation: Iterable[float]) -> float:
     return float(((s - v) * np.log(s / v)).sum())
 
 
+def by_chance(validation: list[float], films: int) -> float:
+    """Return the index that one in a hundred collections without any drift exceeds.
+
+    Films are drawn from the validation's own shares, as many as the site has: with few of them the
+    index is large by chance alone (for 50 films in ten bins it is above 0.25 one time in three).
+    """
+    shares = np.asarray(validation, np.float64)
+    draws = np.random.default_rng(0).multinomial(films, shares / shares.sum(), _DRAWS) / films
+    return float(np.quantile([psi(each, shares) for each in draws], _CHANCE))
+
+
 def drift(service: Service, label: Label, probabilities: list[float]) -> dict[str, Any]:
-    """Compare the site's probabilities with those of the bundle's evaluation."""
+    """Compare the site's probabilities with those of the bundle's evaluation.
+
+    There is an alarm where the index is above the limit, and above what chance explains.
+    """
     settings = service.settings.monitoring
     counts, edges = np.histogram(probabilities, bins=BINS, range=(0, 1))
     found: dict[str, Any] = {
@@ -81,6 +103,7 @@ def drift(service: Service, label: Label, probabilities: list[float]) -> dict[st
         "site": (counts / max(len(probabilities), 1)).tolist(),
         "validation": None,
         "psi": None,
+        "chance": None,
         "limit": settings.psi_limit,
         "alarm": False,
         "note": "",
@@ -91,8 +114,9 @@ def drift(service: Service, label: Label, probabilities: list[float]) -> dict[st
     found["validation"] = validation
     if len(probabilities) < settings.least_films:
         return found | {"note": f"fewer than {settings.least_films} films were read"}
-    index = psi(found["site"], validation)
-    return found | {"psi": index, "alarm": index > settings.psi_limit}
+    index, chance = psi(found["site"], validation), by_chance(validation, len(probabilities))
+    alarm = index > max(settings.psi_limit, chance)
+    return found | {"psi": index, "chance": chance, "alarm": alarm}
 
 
 def validation_shares(root: Path, label: Label) -> list[float] | None:
@@ -109,10 +133,13 @@ def validation_shares(root: Path, label: Label) -> list[float] | None:
     return (counts / counts.sum()).tolist() if counts.sum() else None
 
 
-def _reads(session: Session, since: int, label: Label) -> list[dict[str, Any]]:
-    query = select(Read).where(Read.created_ms >= since).execution_options(yield_per=500)
+def _reads(session: Session, since: int, label: Label, mine: set[str]) -> list[dict[str, Any]]:
+    """Return the readings of a time; ``score`` of those by this network that were not forced."""
+    columns = Read.status, Read.created_ms, Read.waited_ms, Read.checksum, Read.forced, Read.reading
+    query = select(*columns).where(Read.created_ms >= since).execution_options(yield_per=500)
     found = []
-    for read in session.scalars(query):
+    for read in session.execute(query):
+        counts = read.checksum in mine and not read.forced
         answers = {each["label"]: each for each in read.reading["findings"]}
         found.append(
             {
@@ -120,10 +147,21 @@ def _reads(session: Session, since: int, label: Label) -> list[dict[str, Any]]:
                 "day": (read.created_ms - since) // DAY_MS,
                 "waited_ms": read.waited_ms,
                 "refusal": (read.reading.get("refusal") or {}).get("code"),
-                "probability": answers[label]["probability"] if label in answers else None,
+                "score": answers[label]["score"] if counts and label in answers else None,
             }
         )
     return found
+
+
+def _stated(base: Bundle | None, label: Label, reads: list[dict[str, Any]]) -> list[float]:
+    """Return the probabilities that the base states, whatever calibration stated them then."""
+    scores = [each["score"] for each in reads if each["score"] is not None]
+    if base is None or not scores:
+        return []
+    output = next((each for each in base.manifest.labels if each.label == label), None)
+    if output is None:
+        return []
+    return [float(each) for each in output.calibration(scores)]
 
 
 def _days(reads: list[dict[str, Any]], since: int, days: int) -> list[dict[str, Any]]:
