@@ -45,6 +45,8 @@ from hilum.core.errors import (
 BUSY_MS = 10_000
 """How long a write waits for its turn before it gives up."""
 _CONNECT_S = 10
+_MOMENT = "REPEATABLE READ"
+"""How PostgreSQL calls that all statements of a session see the same rows, as SQLite's do."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _WRITER = 0x48494C55  # any number that no one else uses: "HILU"
 
@@ -59,7 +61,8 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.sqlite = engine.dialect.name == "sqlite"
-        self._reading = sessionmaker(engine, expire_on_commit=False)
+        moment = engine if self.sqlite else engine.execution_options(isolation_level=_MOMENT)
+        self._reading = sessionmaker(moment, expire_on_commit=False)
         writing = engine.execution_options(writes=True)
         self._writing = sessionmaker(writing, expire_on_commit=False)
 
