@@ -14,9 +14,11 @@ import pytest
 
 from hilum.apps.cli.main import run
 from hilum.bundle.folder import DEFAULT_BUNDLE
+from hilum.bundle.opacities import OpacitySpec
 from hilum.bundle.severity import open_severity
-from hilum.core.details import Scale
+from hilum.core.details import Opacity, Scale
 from hilum.core.errors import BundleError
+from hilum.image.opacities import Regions
 from hilum.serve.film import open_film
 from hilum.serve.reader import load_bundle
 from hilum.serve.samples import ROOT
@@ -102,7 +104,8 @@ def test_with_scores_out_of_fold_there_is_nothing_to_warn_of(
     size = load_bundle(threads=1).segmenter.preprocess.size
     kept = tmp_path / "kept.npz"
     names, scores = [f"made/{i}" for i in range(3)], np.zeros((3, 2, size, size), np.float16)
-    np.savez(kept, case_id=np.array(names), scores=scores)
+    lungs = np.ones((3, size, size), bool)
+    np.savez(kept, case_id=np.array(names), scores=scores, lungs=lungs)
     assert run([*call, "--opacities", str(opacities), "--out-of-fold", str(kept)]) == 4
     assert "warning" not in capsys.readouterr().err
 
@@ -163,16 +166,24 @@ def test_held_out_opacities_replace_those_of_the_network(tmp_path):
     assert reader.segmenter is not None
     size = reader.segmenter.preprocess.size
     scores = np.ones((1, 2, size, size), np.float16)
-    np.savez(tmp_path / "out-of-fold.npz", case_id=np.array(["a"]), scores=scores)
+    lungs = np.ones((1, size, size), bool)
+    np.savez(tmp_path / "out-of-fold.npz", case_id=np.array(["a"]), scores=scores, lungs=lungs)
     films = {"a": tmp_path / "film.png", "b": tmp_path / "film.png"}
-    held_out = HeldOut(tmp_path / "out-of-fold.npz", (0.5, 0.5))
+    spec = OpacitySpec(
+        preprocess=reader.segmenter.preprocess, thresholds=dict.fromkeys(Opacity, 0.5)
+    )
+    held_out = HeldOut(tmp_path / "out-of-fold.npz", spec)
     assert dict(held_out).keys() == {"a"}
     found = gather_features(reader, films, None, held_out, progress=False)
     np.testing.assert_allclose(found.features["a"]["extents"], 1)
     assert "extents" not in found.features["b"]
     (tmp_path / "other.npz").write_text("no array")
     with pytest.raises(BundleError, match=r"other\.npz: cannot be read"):
-        HeldOut(tmp_path / "other.npz", (0.5, 0.5))
+        HeldOut(tmp_path / "other.npz", spec)
+    rule = Regions(reach=0.5, core=0.9)
+    np.savez(tmp_path / "faint.npz", case_id=np.array(["a"]), scores=0.7 * scores, lungs=lungs)
+    faint = HeldOut(tmp_path / "faint.npz", spec.model_copy(update={"regions": rule}))
+    assert not faint["a"].mask().any()
 
 
 def test_too_few_scores_and_a_network_without_embedding_are_refused(

@@ -20,6 +20,7 @@ from hilum.core.details import Opacity
 from hilum.core.errors import BundleError
 from hilum.core.radiograph import Radiograph
 from hilum.image.lungs import Lungs
+from hilum.image.opacities import Regions, find_regions
 from hilum.image.preprocess import Preprocess
 
 SIDE = 32
@@ -83,6 +84,33 @@ def test_what_is_light_inside_the_lungs_is_found_where_it_is(bundle: Path) -> No
     assert (found.scores[:, ~lungs.mask] == 0).all()
 
 
+def test_the_rule_of_the_description_is_applied(bundle: Path) -> None:
+    pixels = np.full((64, 64), 0.55, np.float32)  # a score of 0.73 in all of both lungs
+    pixels[:, 32:] = 0.9
+    film = Radiograph(pixels, "made", "PNG", 8)
+    lungs = Lungs(lungs_in(16, 8, 48, 28).mask | lungs_in(16, 36, 48, 56).mask, np.zeros(0))
+    limits = dict.fromkeys(Opacity, 0.5)
+    before = OpacitySegmenter(bundle).segment(film, lungs)
+    assert before.mask()[:, :32].any()
+    rule = Regions(reach=0.6, core=0.9, least=0.1)
+    write(bundle, OpacitySpec(preprocess=HOW, thresholds=limits, regions=rule))
+    after = OpacitySegmenter(bundle).segment(film, lungs)
+    assert np.array_equal(after.regions, find_regions(before.scores, lungs.mask, rule))
+    assert np.array_equal(after.scores, before.scores)
+    assert not after.mask()[:, :28].any()
+    assert np.array_equal(after.mask()[:, 40:], before.mask()[:, 40:])
+
+
+def test_a_description_of_the_first_version_is_read_as_it_was(bundle: Path) -> None:
+    values = json.loads((bundle / OPACITIES_SPEC).read_text())
+    del values["regions"]
+    (bundle / OPACITIES_SPEC).write_text(json.dumps(values | {"schema_version": "1"}))
+    segmenter = OpacitySegmenter(bundle)
+    assert segmenter.spec.regions is None
+    faint = np.full((2, 64, 64), 0.5, np.float32)
+    assert segmenter.spec.opacities(faint, np.ones((64, 64), bool)).mask().all()
+
+
 def test_without_lungs_nothing_is_opaque(bundle: Path) -> None:
     film = Radiograph(np.ones((50, 50), np.float32), "made", "PNG", 8)
     empty = Lungs(np.zeros((64, 64), bool), np.zeros(0, np.float32))
@@ -116,6 +144,7 @@ def test_half_a_network_is_an_error(bundle: Path, gone: str) -> None:
         ({"thresholds": {"ground-glass": 0.5}}, "opacities.json"),
         ({"preprocess": {"fit": "pad"}}, "opacities.json"),
         ({"unknown": 1}, "opacities.json"),
+        ({"regions": {"reach": 0, "core": 0.5}}, r"regions\.reach"),
     ],
 )
 def test_a_spec_that_was_changed_is_refused(bundle: Path, change: dict, said: str) -> None:

@@ -20,7 +20,7 @@ from hilum.core.errors import BundleError
 from hilum.core.files import sha256_of
 from hilum.core.radiograph import Radiograph
 from hilum.image.lungs import Lungs
-from hilum.image.opacities import KINDS, Opacities
+from hilum.image.opacities import KINDS, Opacities, Regions, find_regions
 from hilum.image.preprocess import Preprocess
 
 OPACITIES = "opacities.onnx"
@@ -31,17 +31,19 @@ class OpacitySpec(Config):
     """What ``opacities.json`` holds.
 
     Attributes:
-        schema_version: of this format.
+        schema_version: of this format. "1" had no ``regions``.
         preprocess: from a film and its lungs to the input of the network.
         thresholds: kind -> the score from which on a pixel belongs to it, in (0, 1]: outside the
             lungs every score is 0.
+        regions: which regions are opacities at all; None: every pixel from its threshold on.
         made: recipe, environment, command and data fingerprint of the training run.
         measured: Dice and detection on patients that the scored networks never saw.
     """
 
-    schema_version: Literal["1"] = "1"
+    schema_version: Literal["1", "2"] = "2"
     preprocess: Preprocess
     thresholds: dict[Opacity, Annotated[float, Field(gt=0, le=1)]]
+    regions: Regions | None = None
     made: dict[str, Any] = Field(default_factory=dict)
     measured: dict[str, Any] = Field(default_factory=dict)
 
@@ -57,6 +59,17 @@ class OpacitySpec(Config):
     def limits(self) -> tuple[float, ...]:
         """The thresholds in the order of ``KINDS``."""
         return tuple(self.thresholds[kind] for kind in KINDS)
+
+    def opacities(self, scores: NDArray[np.float32], lungs: NDArray[np.bool_]) -> Opacities:
+        """Say what is opaque, by ``thresholds`` and ``regions``.
+
+        Args:
+            scores: float32 (K, S, S), of ``place``.
+            lungs: bool (S, S).
+        """
+        rule = self.regions
+        found = None if rule is None else find_regions(scores, lungs, rule)
+        return Opacities(scores, self.limits, found)
 
 
 class OpacitySegmenter:
@@ -90,7 +103,7 @@ class OpacitySegmenter:
             empty = np.zeros((len(KINDS), *lungs.mask.shape), np.float32)
             return Opacities(empty, self.spec.limits)
         logits = self.run(self.spec.preprocess(radiograph, lungs)[None])[0]
-        return Opacities(place(logits, self.spec.preprocess, lungs), self.spec.limits)
+        return self.spec.opacities(place(logits, self.spec.preprocess, lungs), lungs.mask)
 
     def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network alone: (N, C, S, S) through ``preprocess`` to logits (N, K, S, S)."""

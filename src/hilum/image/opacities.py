@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from hilum.core.config import Config
 from hilum.core.details import Opacity
 
 KINDS = tuple(Opacity)
 """In the order of the maps."""
+
+
+class Regions(Config):
+    """Which regions of a map are opacities; what lies elsewhere is doubt, and is not shown.
+
+    Two limits, as Canny (IEEE PAMI 1986) follows edges: a region reaches as far as the lower one,
+    and stays only if enough of it passes the higher one.
+
+    Attributes:
+        reach: a region is connected pixels whose larger score of both kinds is at least this.
+        core: the higher limit.
+        least: so much of the lungs, at least, must be above ``core`` in one region; with 0 one
+            pixel is enough.
+    """
+
+    reach: float = Field(gt=0, le=1)
+    core: float = Field(gt=0, le=1)
+    least: float = Field(default=0.0, ge=0, le=1)
+
+
+def find_regions(
+    scores: NDArray[np.float32], lungs: NDArray[np.bool_], rule: Regions
+) -> NDArray[np.bool_]:
+    """Return the regions that ``rule`` keeps, bool (S, S).
+
+    Args:
+        scores: float32 (K, S, S) in [0, 1], 0 outside the lungs.
+        lungs: bool (S, S).
+        rule: which regions to keep.
+    """
+    union = scores.max(0)
+    _, marks = cv2.connectedComponents((union >= rule.reach).astype(np.uint8), connectivity=8)
+    cores = np.bincount(marks.ravel(), (union >= rule.core).ravel())
+    kept = (cores > 0) & (cores >= rule.least * lungs.sum())
+    kept[0] = False  # all that is in no region
+    return np.asarray(kept[marks])
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,15 +60,22 @@ class Opacities:
         scores: float32 (K, S, S) in [0, 1], one map a kind in the order of ``KINDS``: the whole
             film stretched to a square, as ``Lungs.mask`` is; 0 outside the lungs.
         thresholds: of each kind; a pixel belongs to an opacity from there on.
+        regions: bool (S, S), outside of which nothing is shown as opaque, see ``find_regions``;
+            None: everywhere.
     """
 
     scores: NDArray[np.float32]
     thresholds: tuple[float, ...]
+    regions: NDArray[np.bool_] | None = None
+
+    def with_doubtful(self) -> Opacities:
+        """Return the same without ``regions``: with what is too faint or small to be shown."""
+        return replace(self, regions=None)
 
     def mask(self, kind: Opacity | None = None) -> NDArray[np.bool_]:
         """Return bool (S, S): the opacities of one kind, or of any."""
         limits = np.asarray(self.thresholds, np.float32)[:, None, None]
-        masks = self.scores >= limits
+        masks = self._shown() >= limits
         return np.asarray(masks.any(0) if kind is None else masks[KINDS.index(kind)])
 
     def on_film(self, shape: tuple[int, int], kind: Opacity | None = None) -> NDArray[np.bool_]:
@@ -42,8 +87,14 @@ class Opacities:
         return np.asarray(soft > 0.5)
 
     def scores_on_film(self, shape: tuple[int, int], kind: Opacity) -> NDArray[np.float32]:
-        """Return the scores of one kind at film size, float32 (H, W) in [0, 1]."""
+        """Return the scores of one kind at film size, float32 (H, W) in [0, 1].
+
+        They are 0 outside the regions.
+        """
         height, width = shape
-        scores = self.scores[KINDS.index(kind)]
+        scores = self._shown()[KINDS.index(kind)]
         resized = cv2.resize(scores, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(resized, np.float32)
+
+    def _shown(self) -> NDArray[np.float32]:
+        return self.scores if self.regions is None else self.scores * self.regions

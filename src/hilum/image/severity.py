@@ -154,10 +154,11 @@ def _grey(radiograph: Radiograph, regions: dict[tuple[Side | None, Zone | None],
 def _extents(opacities: Opacities, regions: dict[tuple[Side | None, Zone | None], Mask]) -> Numbers:
     """Share that is opaque (of any kind, of each) and mean score of each kind, in each region.
 
-    The shares are those of ``hilum.image.zones.affected``; the means keep what lies below the
-    thresholds.
+    Of every pixel from its threshold on, also where it is too little to be shown; the means keep
+    what lies below the thresholds, too. To a score faint signs are worth more than none.
     """
-    masks = [opacities.mask(), *(opacities.mask(kind) for kind in KINDS)]
+    every = opacities.with_doubtful()
+    masks = [every.mask(), *(every.mask(kind) for kind in KINDS)]
     values = []
     for region in regions.values():
         values += [float(mask[region].mean()) for mask in masks]

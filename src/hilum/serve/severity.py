@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hilum.bundle.manifest import MODEL
 from hilum.bundle.onnx import cores
-from hilum.bundle.opacities import OPACITIES, OpacitySegmenter
+from hilum.bundle.opacities import OPACITIES, OpacitySegmenter, OpacitySpec
 from hilum.bundle.severity import SeverityModel, shorten
 from hilum.core.details import Scale
 from hilum.core.errors import BundleError
@@ -130,28 +130,30 @@ class HeldOut(Mapping[str, Opacities]):
     """Opacities of the films of ``out-of-fold.npz``, each by a network that did not see it.
 
     Args:
-        path: written by ``hilum train-opacities``: case_id (n,), scores (n, K, S, S).
-        thresholds: of each kind.
+        path: written by ``hilum train-opacities``: case_id (n,), scores (n, K, S, S), lungs
+            (n, S, S).
+        spec: of the network, which says what of its scores is opaque.
 
     Raises:
         BundleError: not such a file.
     """
 
-    def __init__(self, path: Path, thresholds: tuple[float, ...]) -> None:
+    def __init__(self, path: Path, spec: OpacitySpec) -> None:
         try:
             with np.load(path, allow_pickle=False) as kept:
                 self._scores: NDArray[np.floating[Any]] = kept["scores"]
+                self._lungs: NDArray[np.bool_] = kept["lungs"]
                 self._rows = {str(name): row for row, name in enumerate(kept["case_id"])}
         except (OSError, ValueError, KeyError) as error:
             raise BundleError(
                 f"{path}: cannot be read: {error}", hint="'hilum train-opacities' writes it"
             ) from None
-        self._thresholds = thresholds
+        self._spec = spec
 
     def __getitem__(self, case_id: str) -> Opacities:
         """Return the opacities of one film."""
-        scores = np.asarray(self._scores[self._rows[case_id]], np.float32)
-        return Opacities(scores, self._thresholds)
+        row = self._rows[case_id]
+        return self._spec.opacities(np.asarray(self._scores[row], np.float32), self._lungs[row])
 
     def __iter__(self) -> Iterator[str]:
         """Go through the case_ids."""

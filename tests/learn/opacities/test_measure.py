@@ -31,7 +31,7 @@ def noisy(films: Films, seed: int = 0) -> np.ndarray:
 def test_dice_is_that_of_monai(films_of: Callable[..., Films]) -> None:
     films = films_of()
     scores = noisy(films)
-    measured = measure_films(films, scores)
+    measured = measure_films(films, scores, rules=())
     for row in range(8):
         limit = thresholds_of(films, scores, films.cases["fold"][row])[0]
         found = torch.from_numpy(scores[row, 0] >= limit).float()[None, None]
@@ -106,6 +106,20 @@ def test_false_opacity_is_told_for_each_collection(films_of: Callable[..., Films
     assert there.value == pytest.approx(measured["share"].iloc[clear[:2]].mean())
     assert numbers["share on clear films, made"].n == 4
     assert numbers["share on clear films"].n == 6
+    wide = (measured["share"].iloc[clear] > 0.1).mean()
+    assert numbers["over a tenth on clear films"].value == pytest.approx(wide)
+    assert numbers["over a tenth on clear films, elsewhere"].n == 2
+
+
+def test_the_share_of_drawn_films_is_judged_with_its_sign(films_of: Callable[..., Films]) -> None:
+    films = films_of()
+    measured = measure_films(films, noisy(films), rules=())
+    numbers = summarize(measured, folds=50)
+    drawn = measured[measured["material"] == "drawn"]
+    more = (drawn["share"] - drawn["share_drawn"]).to_numpy()
+    assert numbers["share bias"].value == pytest.approx(more.mean())
+    assert numbers["share error"].value == pytest.approx(np.abs(more).mean())
+    assert numbers["share error"].n == 8
 
 
 def test_differences_are_paired_by_patient(films_of: Callable[..., Films]) -> None:

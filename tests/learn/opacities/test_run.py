@@ -94,6 +94,8 @@ def test_from_a_table_to_a_network_that_a_bundle_opens(table: Path, tmp_path: Pa
         train_opacities(recipe, out, root=None, command="hilum x", progress=False)
     again = train_opacities(recipe, out, root=None, command="hilum x", resume=True, progress=False)
     assert again.spec.thresholds == trained.spec.thresholds
+    assert again.spec.regions == trained.spec.regions
+    assert trained.spec.regions is not None
 
 
 def test_masks_and_boxes_lie_where_they_were_drawn(table: Path) -> None:
@@ -151,9 +153,9 @@ def test_a_study_has_a_row_for_each_arm_and_metric(table: Path, tmp_path: Path) 
     recipe = StudyRecipe.parse(values, where="test")
     rows = study(recipe, tmp_path / "study", root=None, progress=False)
     assert set(rows["material"]) == {"drawn", "+ clear"}
-    assert (rows.groupby("material")["metric"].nunique() == 11).all()
+    assert (rows.groupby("material")["metric"].nunique() == 16).all()
     written = pd.read_csv(tmp_path / "study" / STUDY)
-    assert len(written) == 22
+    assert len(written) == 32
     gaps = written.set_index(["material", "metric"])["difference"]
     assert gaps["drawn"].isna().all()
     values = written.set_index(["material", "metric"])["value"]

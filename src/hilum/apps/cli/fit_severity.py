@@ -127,7 +127,7 @@ def _held_out(
     path = named or folder / "out-of-fold.npz"
     if segmenter is None or not (named or path.is_file()):
         return {}
-    return HeldOut(path, segmenter.spec.limits)
+    return HeldOut(path, segmenter.spec)
 
 
 def _choose(cases: pd.DataFrame, normals: int, seed: int) -> pd.DataFrame:

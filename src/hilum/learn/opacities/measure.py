@@ -2,7 +2,7 @@
 
 Everything is counted on the square that the lungs lie on, for scores of films whose patient the
 scoring network never saw. What was drawn outside the lungs that were found counts as missed.
-Thresholds are chosen on the other folds, so no film has a say in its own.
+Thresholds and the rule of regions are chosen on the other folds, so no film has a say in its own.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from numpy.typing import NDArray
 
 from hilum.core.errors import CohortError
 from hilum.core.estimate import Estimate
-from hilum.image.opacities import KINDS
+from hilum.image.opacities import KINDS, Regions, find_regions
 from hilum.judge.bootstrap import Support, bootstrap_all, why_undefined
 from hilum.judge.metrics import Floats, Weights, auroc
 from hilum.learn.opacities.films import BOXED, CLEAR, DRAWN, Films
+from hilum.learn.opacities.regions import RULES, Ruled, choose_regions, rule_films
 
 GRID = tuple(np.linspace(0.05, 0.95, 37).round(4).tolist())
 """Thresholds that are tried."""
+
+WIDE = 0.1
+"""A clear film with more of its lungs called opaque is plainly wrong."""
 
 UNION = "union"
 PARTS = (*map(str, KINDS), UNION)
@@ -75,12 +79,26 @@ def thresholds_of(films: Films, scores: NDArray[np.floating], skip: float = 0.0)
     ]
 
 
-def measure_films(films: Films, scores: NDArray[np.floating]) -> pd.DataFrame:
+def limits_of(
+    films: Films, scores: NDArray[np.floating], ruled: Ruled, skip: float = 0.0
+) -> tuple[list[float], Regions]:
+    """Return thresholds and the rule of regions, chosen on the films outside of fold ``skip``.
+
+    No threshold is above the reach of a region, so that each of its pixels has a kind.
+    """
+    rule = choose_regions(ruled, skip)
+    return [min(limit, rule.reach) for limit in thresholds_of(films, scores, skip)], rule
+
+
+def measure_films(
+    films: Films, scores: NDArray[np.floating], *, rules: Sequence[Regions] = RULES
+) -> pd.DataFrame:
     """Compare scores with what was drawn, film by film.
 
     Args:
         films: with ``fold``.
         scores: (n, K, s, s), out of fold; a film of fold 0 is left out.
+        rules: of which one is chosen; none: every pixel from its threshold on is found.
 
     Returns:
         One row a film: case_id, group, cohort, material, fold, ``score`` (mean over the lungs of
@@ -88,16 +106,33 @@ def measure_films(films: Films, scores: NDArray[np.floating]) -> pd.DataFrame:
         ``PARTS`` its areas ``common``, ``found``, ``drawn`` as "common union" and so on.
     """
     held_out = np.flatnonzero(films.cases["fold"] > 0)
-    limits = {
-        fold: np.array(thresholds_of(films, scores, fold))[:, None, None]
-        for fold in films.cases["fold"].unique()
-    }
+    ruled = rule_films(films, scores, rules) if rules else None
+    finders = {fold: _finder(films, scores, fold, ruled) for fold in films.cases["fold"].unique()}
     rows = []
     for row in held_out:
-        found = scores[row] >= limits[films.cases["fold"][row]]
-        rows.append(measure_film(scores[row], found, films.truth[row], films.lungs[row].mask))
+        lungs = films.lungs[row].mask
+        found = finders[films.cases["fold"][row]](scores[row], lungs)
+        rows.append(measure_film(scores[row], found, films.truth[row], lungs))
     kept = films.cases.loc[held_out, ["case_id", "group", "cohort", "material", "fold"]]
     return pd.concat([kept.reset_index(drop=True), pd.DataFrame(rows)], axis=1)
+
+
+Finder = Callable[[NDArray[np.floating], NDArray[np.bool_]], NDArray[np.bool_]]
+
+
+def _finder(films: Films, scores: NDArray[np.floating], fold: float, ruled: Ruled | None) -> Finder:
+    """Return what tells opacities, bool (K, s, s), from the scores and the lungs of one film."""
+    if ruled is None:
+        limits, rule = thresholds_of(films, scores, fold), None
+    else:
+        limits, rule = limits_of(films, scores, ruled, fold)
+    least = np.array(limits, np.float32)[:, None, None]
+
+    def find(film: NDArray[np.floating], lungs: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        kept = True if rule is None else find_regions(film.astype(np.float32), lungs, rule)
+        return np.asarray((film >= least) & kept)
+
+    return find
 
 
 def measure_film(
@@ -153,8 +188,10 @@ def summarize(films: pd.DataFrame, *, folds: int = 1000, seed: int = 0) -> dict[
         "dice PART" (mean over the films where that part was drawn), "pooled dice PART" (all drawn
         films together), "auroc" (drawn against clear films), "auroc same collection" (the clear
         films of the collection of the drawn ones), "auroc boxes" (films with boxes against clear
-        films of their collection), "share on clear films" (of the lungs, falsely found) and, for
-        each collection that has some, "share on clear films, COHORT".
+        films of their collection); of the drawn films "share error" and "share bias" (share of the
+        lungs found less that drawn, its size and with its sign) and "nothing found"; "share on
+        clear films" (of the lungs, falsely found), "over a tenth on clear films" (films with more
+        than that) and, for each collection that has some, both with ", COHORT".
     """
     return {
         name: _estimate(metric, metric.of, folds, seed) for name, metric in _metrics(films).items()
@@ -195,9 +232,16 @@ def _metrics(films: pd.DataFrame) -> dict[str, Metric]:
     found["auroc"] = _detection(drawn, clear)
     found["auroc same collection"] = _detection(drawn, clear[clear["cohort"].isin(drawn["cohort"])])
     found["auroc boxes"] = _detection(boxed, clear[clear["cohort"].isin(boxed["cohort"])])
-    found["share on clear films"] = _mean(clear, "share")
-    for cohort, some in clear.groupby("cohort"):
-        found[f"share on clear films, {cohort}"] = _mean(some, "share")
+    outlined = drawn[drawn["drawn union"] > 0]
+    bias = outlined["share"] - outlined["share_drawn"]
+    found["share error"] = _mean(outlined.assign(value=bias.abs()), "value")
+    found["share bias"] = _mean(outlined.assign(value=bias), "value")
+    found["nothing found"] = _mean(outlined.assign(value=outlined["found union"] == 0), "value")
+    wide = clear.assign(wide=clear["share"] > WIDE)
+    parts = [("", wide), *((f", {cohort}", some) for cohort, some in wide.groupby("cohort"))]
+    for which, some in parts:
+        found[f"share on clear films{which}"] = _mean(some, "share")
+        found[f"over a tenth on clear films{which}"] = _mean(some, "wide")
     return found
 
 

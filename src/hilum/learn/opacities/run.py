@@ -23,8 +23,9 @@ from hilum.learn.module import standardise
 from hilum.learn.opacities.export import OpacityParity, export_opacities
 from hilum.learn.opacities.films import DRAWN, Films, gather_opacities, open_all
 from hilum.learn.opacities.fit import Fitted, fit_opacities
-from hilum.learn.opacities.measure import measure_films, summarize, thresholds_of
+from hilum.learn.opacities.measure import limits_of, measure_films, summarize
 from hilum.learn.opacities.recipe import OpacityRecipe
+from hilum.learn.opacities.regions import rule_films
 from hilum.learn.opacities.validate import Scores, cross_validate
 
 PARITY_FILMS = 32
@@ -86,10 +87,11 @@ def train_opacities(
     tell("training on all films")
     fitted = fit_opacities(recipe, films, out / "all", progress=progress, name="all films")
     parity = export_opacities(fitted.network, out / OPACITIES, _some(films, recipe))
-    limits = dict(zip(KINDS, thresholds_of(films, scores), strict=True))
+    limits, rule = limits_of(films, scores, rule_films(films, scores))
     spec = OpacitySpec(
         preprocess=recipe.preprocess,
-        thresholds=limits,
+        thresholds=dict(zip(KINDS, limits, strict=True)),
+        regions=rule,
         made=_made(recipe, films.cases, fitted, parity, command),
         measured=_measured(recipe, summarize(measured)),
     )
@@ -156,8 +158,8 @@ def _checksums(text: str) -> str:
 def _measured(recipe: OpacityRecipe, numbers: dict[str, Estimate]) -> dict[str, Any]:
     folds = recipe.split.folds
     return {
-        "what": f"{folds}-fold cross-validation by patient and duplicate group, networks and "
-        "thresholds of the other folds; 95 % intervals by bootstrap over patients; Dice over the "
-        "films on which a kind was drawn, pooled over all drawn films",
+        "what": f"{folds}-fold cross-validation by patient and duplicate group, networks, "
+        "thresholds and rule of regions of the other folds; 95 % intervals by bootstrap over "
+        "patients; Dice over the films on which a kind was drawn, pooled over all drawn films",
         "metrics": {name: json.loads(each.model_dump_json()) for name, each in numbers.items()},
     }
