@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +11,7 @@ from PIL import Image
 
 from hilum.core.errors import UnsupportedImageError
 from hilum.image.open import open_radiograph
-from hilum.image.write import write_png
+from hilum.image.write import jpeg, write_png
 
 
 @settings(
@@ -53,3 +55,15 @@ def test_refuses(tmp_path, pixels):
     with pytest.raises(UnsupportedImageError):
         write_png(tmp_path / "a.png", pixels)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_jpeg_keeps_colors_in_their_order():
+    rgb = np.zeros((16, 16, 3), np.uint8)
+    rgb[:] = (200, 100, 20)
+    shown = np.asarray(Image.open(io.BytesIO(jpeg(rgb, 95))))
+    assert abs(shown.astype(int) - (200, 100, 20)).max() <= 4
+    grey = Image.open(io.BytesIO(jpeg(np.full((16, 8), 0.5, np.float32), 95)))
+    assert (grey.mode, grey.size) == ("L", (8, 16))
+    assert abs(np.asarray(grey).astype(int) - 128).max() <= 2
+    with pytest.raises(UnsupportedImageError):
+        jpeg(np.full((4, 4), np.nan), 95)

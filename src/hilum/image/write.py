@@ -1,4 +1,4 @@
-"""Write: a picture as PNG, whole or not at all.
+"""Write: a picture as PNG, in a file that is whole or not there, or as JPEG, for a page.
 
 PNG is made here and not by OpenCV, which took longer to pack an overlay than the film took to read.
 """
@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,9 +33,25 @@ def write_png(path: Path, pixels: NDArray[Any], *, bits: Literal[8, 16] = 8) -> 
     Raises:
         UnsupportedImageError: another shape, another type, or NaN.
     """
-    samples = _samples(path, np.asarray(pixels), bits)
+    samples = _samples(f"{path}: as PNG", np.asarray(pixels), bits)
     with atomic_path(Path(path)) as temporary:
         temporary.write_bytes(_png(samples))
+
+
+def jpeg(pixels: NDArray[Any], quality: int) -> bytes:
+    """Return a picture as JPEG.
+
+    Args:
+        pixels: as for ``write_png``, grey of 8 bits.
+        quality: 0 to 100, as libjpeg counts.
+
+    Raises:
+        UnsupportedImageError: another shape, another type, or NaN.
+    """
+    samples = _samples("JPEG", np.asarray(pixels), 8)
+    ordered = samples if samples.ndim == 2 else cv2.cvtColor(samples, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", ordered, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return encoded.tobytes()
 
 
 def _png(samples: NDArray[np.integer[Any]]) -> bytes:
@@ -66,17 +83,17 @@ def _chunk(kind: bytes, data: bytes | bytearray) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
 
 
-def _samples(path: Path, pixels: NDArray[Any], bits: int) -> NDArray[np.integer[Any]]:
+def _samples(what: str, pixels: NDArray[Any], bits: int) -> NDArray[np.integer[Any]]:
     if pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype == np.uint8 and pixels.size:
         return np.ascontiguousarray(pixels)
     if pixels.ndim != 2 or not np.issubdtype(pixels.dtype, np.floating) or not pixels.size:
         raise UnsupportedImageError(
-            f"{path}: cannot write {pixels.dtype} {pixels.shape} as PNG",
+            f"{what}: cannot write {pixels.dtype} {pixels.shape}",
             hint="give floats (H, W) in [0, 1] or uint8 (H, W, 3)",
         )
     if not np.isfinite(pixels).all():
         raise UnsupportedImageError(
-            f"{path}: cannot write NaN or infinite pixels as PNG", hint="fill them first"
+            f"{what}: cannot write NaN or infinite pixels", hint="fill them first"
         )
     scaled = np.rint(np.clip(pixels, 0, 1).astype(np.float64) * (2**bits - 1))
     return np.asarray(scaled, np.uint8 if bits == 8 else np.uint16)

@@ -7,8 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from numpy.typing import NDArray
 
 from hilum.bundle.cardpage import card_html
@@ -18,6 +16,7 @@ from hilum.bundle.honest import honest_numbers
 from hilum.bundle.markdown import cell
 from hilum.core.files import write_text
 from hilum.core.reading import Status
+from hilum.image.write import jpeg
 from hilum.page.render import data_uri, render
 from hilum.serve.heatmap import AGAINST, FOR, OPACITY, limit_of, overlay, thumbnail
 from hilum.serve.marks import STYLES, layers_of, marks_of, share
@@ -28,6 +27,8 @@ from hilum.serve.words import SCALES, known_labels, region, trained_on_it
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 SIDE = 512
 """Long side of a picture in the page, in pixels."""
+QUALITY = 85
+"""Of its JPEG."""
 MAX_PICTURED = 200
 """Films with pictures in one page; the films after them have their numbers only."""
 NOT_SHOWN = frozenset(
@@ -122,7 +123,7 @@ class Report:
         if examined.radiograph is None:
             return None
         small = thumbnail(examined.radiograph.pixels, SIDE)
-        return _jpeg(np.asarray(np.round(255 * small), np.uint8))
+        return _address(small)
 
     def _heatmaps(self, examined: Examined) -> list[Picture]:
         if examined.radiograph is None or examined.evidence is None:
@@ -132,16 +133,13 @@ class Report:
         for label in self._reader.labels:
             heatmap = self._reader.on_film(examined.evidence, label, small.shape, examined.lungs)
             limit = limit_of(heatmap)
-            address = _jpeg(overlay(small, heatmap, limit)[..., ::-1])
+            address = _address(overlay(small, heatmap, limit))
             pictures.append(Picture(label, address, limit))
         return pictures
 
 
-def _jpeg(picture: NDArray[np.uint8]) -> str:
-    done, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
-    if not done:
-        raise ValueError("OpenCV could not encode a picture as JPEG")
-    return data_uri(encoded.tobytes(), "image/jpeg")
+def _address(picture: NDArray[Any]) -> str:
+    return data_uri(jpeg(picture, QUALITY), "image/jpeg")
 
 
 def _points(bundle: Bundle) -> list[dict[str, Any]]:

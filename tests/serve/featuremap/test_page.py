@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hilum.image.write import jpeg
 from hilum.judge.featuremap import Measured
 from hilum.judge.schema import NotRead
-from hilum.serve.featuremap.gather import jpeg
 from hilum.serve.featuremap.groups import MARKS, OTHER, colorings
 from hilum.serve.featuremap.page import data_of, page, write_page
 from hilum.serve.featuremap.picture import write_picture
@@ -39,7 +39,7 @@ def make_map(films=40, pictures=True):
     )
     table.loc[3, "case_id"] = "made/</script><b>&3"
     table["present"] = table["score"] > 0.5
-    small = jpeg(np.full((90, 70), 0.5, np.float32), 32)
+    small = jpeg(np.full((32, 25), 0.5, np.float32), 70)
     estimate = {"value": 0.9, "low": 0.8, "high": 0.95, "n": films}
     facts = MapFacts(
         label="covid-19",

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from hilum.core.radiograph import Radiograph
 from hilum.image.lungs import Lungs
 from hilum.image.perturb import PERTURBATIONS
+from hilum.image.write import jpeg
 from hilum.judge.audit.report import Example, Picture
 from hilum.serve.heatmap import limit_of, overlay, thumbnail
 
 SIDE = 220
+QUALITY = 88
+"""Of a picture's JPEG."""
 _CONTOUR = (0, 158, 115)  # RGB: bluish green of the palette of Okabe and Ito
 
 
@@ -64,18 +67,12 @@ def _overlaid(film: Radiograph, lungs: Lungs | None, heatmap: NDArray[np.float32
     if heatmap is not None:
         shrunk = cv2.resize(heatmap, (width, height), interpolation=cv2.INTER_LINEAR)
         drawn = overlay(small, np.asarray(shrunk, np.float32), limit_of(heatmap))
-    picture = np.ascontiguousarray(drawn[..., ::-1])
     if lungs is not None:
         mask = lungs.on_film((height, width)).astype(np.uint8)
         outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        cv2.drawContours(picture, outlines, -1, _CONTOUR[::-1], 1, cv2.LINE_AA)
-    return _encoded(picture)
+        cv2.drawContours(drawn, outlines, -1, _CONTOUR, 1, cv2.LINE_AA)
+    return jpeg(drawn, QUALITY)
 
 
 def _jpeg(film: Radiograph) -> bytes:
-    return _encoded(np.rint(np.clip(thumbnail(film.pixels, SIDE), 0, 1) * 255).astype(np.uint8))
-
-
-def _encoded(picture: NDArray[np.uint8]) -> bytes:
-    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
-    return bytes(data.tobytes())
+    return jpeg(thumbnail(film.pixels, SIDE), QUALITY)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from hilum.bundle.onnx import cores
 from hilum.core.errors import BundleError, CohortError
 from hilum.core.reading import Finding
+from hilum.image.write import jpeg
 from hilum.judge.schema import NotRead
 from hilum.serve.audit.sample import allot
 from hilum.serve.film import Film, open_film
@@ -176,17 +176,9 @@ def watched(films: Iterator[T], total: int, what: str, progress: bool) -> Iterat
     )
 
 
-def jpeg(pixels: NDArray[np.float32], side: int) -> bytes:
-    """Return a film (H, W) in [0, 1] as a small grey JPEG, its long side at most ``side``."""
-    grey = np.asarray(np.round(255 * thumbnail(pixels, side)), np.uint8)
-    done, encoded = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    if not done:
-        raise ValueError("OpenCV could not encode a picture as JPEG")
-    return encoded.tobytes()
-
-
 def _open(reader: Reader, path: str, side: int) -> tuple[Film, bytes]:
     film = open_film(path, reader.preprocess, reader.segmenter, reader.gate, keep=side > 0)
     if film.inputs is None or film.radiograph is None:
         return film, b""
-    return replace(film, radiograph=None), jpeg(film.radiograph.pixels, side)
+    small = thumbnail(film.radiograph.pixels, side)
+    return replace(film, radiograph=None), jpeg(small, QUALITY)

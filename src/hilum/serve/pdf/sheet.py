@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from hilum.core.labels import Label
 from hilum.core.reading import Reading
+from hilum.image.write import jpeg
 from hilum.serve.heatmap import limit_of, overlay, thumbnail
 from hilum.serve.marks import Mark, marks_of
 from hilum.serve.reader import Examined, Reader
 
 SIDE = 800
 """Long side of a picture in pixels: 200 dots an inch or more on paper."""
-_QUALITY = 80
-"""Of the JPEGs, in OpenCV's units."""
+QUALITY = 80
+"""Of the JPEGs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +47,12 @@ class Sheet:
         if radiograph is None:
             return cls(reading, name)
         small = thumbnail(radiograph.pixels, SIDE)
-        film = _jpeg(np.asarray(np.round(255 * small), np.uint8))
+        film = jpeg(small, QUALITY)
         marks = marks_of(reading.details)
         if examined.evidence is None or not reading.findings:
             return cls(reading, name, radiograph.shape, film, marks=marks)
         label = reading.findings[0].label
         heatmap = reader.on_film(examined.evidence, label, small.shape, examined.lungs)
         limit = limit_of(heatmap)
-        colored = _jpeg(overlay(small, heatmap, limit)[..., ::-1])
+        colored = jpeg(overlay(small, heatmap, limit), QUALITY)
         return cls(reading, name, radiograph.shape, film, colored, label, limit, marks)
-
-
-def _jpeg(picture: NDArray[np.uint8]) -> bytes:
-    done, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    if not done:
-        raise ValueError("OpenCV could not encode a picture as JPEG")
-    return encoded.tobytes()
