@@ -153,12 +153,15 @@ export class FilmView {
 
   rotate(degrees: number): void {
     const { rotation = 0 } = this.viewport.getViewPresentation();
-    this.viewport.setViewPresentation({ rotation: (rotation + degrees + 360) % 360 });
+    this.viewport.setViewPresentation({ rotation: (((rotation + degrees) % 360) + 360) % 360 });
     this.render();
   }
 
+  /** Mirror what the screen shows. */
   flip(axis: "x" | "y"): void {
     const { flippedX, flippedY } = this.state();
+    // the processor's renderer flips the film before it turns it: a mirrored turn goes the other way
+    if (getShouldUseCPURendering()) this.rotate(-2 * this.state().rotation);
     this.setFlips(axis === "x" ? !flippedX : flippedX, axis === "y" ? !flippedY : flippedY);
     this.render();
   }

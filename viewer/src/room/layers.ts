@@ -40,6 +40,14 @@ export const COLORS = {
 } as const;
 const STRONGEST = 0.7;
 
+/** Dashes, in CSS pixels: whoever sees no hue tells the lines apart by them. */
+export const DASHES: Record<"lungs" | "ground-glass" | "consolidation" | "box", number[]> = {
+  lungs: [2, 4],
+  "ground-glass": [],
+  consolidation: [12, 4],
+  box: [6, 4],
+};
+
 export interface Heat {
   info: HeatmapInfo;
   picture: HTMLCanvasElement;
@@ -101,18 +109,18 @@ export function layersOf(overlays: Overlays | null, heat: Heat | null, marks: re
     layers.push({ id, kind: "shape", path, color, opacity, fill, dash });
   if (lungs.on) {
     overlays?.lungs.forEach(({ side, outline }, place) =>
-      shape(`lung-${place}`, polygon(outline), COLORS[side ?? (place ? "left" : "right")], lungs.opacity),
+      shape(`lung-${place}`, polygon(outline), COLORS[side ?? (place ? "left" : "right")], lungs.opacity, 0, DASHES.lungs),
     );
   }
   if (lesions.on) {
     overlays?.lesions.forEach(({ kind, outline }, place) => {
-      const color = kind === "consolidation" ? COLORS.consolidation : COLORS["ground-glass"];
-      shape(`lesion-${place}`, polygon(outline), color, lesions.opacity, 0.18);
+      const known = kind === "consolidation" ? kind : "ground-glass";
+      shape(`lesion-${place}`, polygon(outline), COLORS[known], lesions.opacity, 0.18, DASHES[known]);
     });
   }
   if (boxes.on) {
     overlays?.boxes.forEach((each, place) =>
-      shape(`box-${place}`, box(each.box), COLORS.box, boxes.opacity, 0, [6, 4]),
+      shape(`box-${place}`, box(each.box), COLORS.box, boxes.opacity, 0, DASHES.box),
     );
   }
   if (drawn.on) {

@@ -1,7 +1,7 @@
 /** A switch and an opacity for every overlay that the film has; the legend of the heatmap. */
 import { number, t } from "../core/i18n";
 import { Choice, labelName, Switch } from "../parts/ui";
-import { COLORS, hidden, OVERLAYS, show, shown, type Heat, type OverlayName } from "./layers";
+import { COLORS, DASHES, hidden, OVERLAYS, show, shown, type Heat, type OverlayName } from "./layers";
 
 export function OverlayPanel(props: {
   offered: Record<OverlayName, boolean>;
@@ -72,8 +72,9 @@ function Kinds() {
     <ul class="kinds">
       {(["ground-glass", "consolidation"] as const).map((kind) => (
         <li key={kind}>
-          <svg width="14" height="14" aria-hidden="true">
-            <rect width="14" height="14" rx="3" fill={COLORS[kind]} />
+          <svg width="30" height="14" aria-hidden="true">
+            <rect width="30" height="14" rx="3" fill={COLORS[kind]} fill-opacity="0.3" />
+            <line x1="1" x2="29" y1="7" y2="7" stroke={COLORS[kind]} stroke-width="3" stroke-dasharray={DASHES[kind].join()} />
           </svg>{" "}
           {t(`opacity.${kind}`)}
         </li>

@@ -24,6 +24,7 @@ POSES = {
     "as opened": [],
     "zoomed and moved": ["+", "+", "+", "ArrowRight", "ArrowDown"],
     "turned": ["r"],
+    "turned, then flipped": ["r", "x"],
     "upside down": ["r", "r", "-"],
     "flipped left-right": ["x"],
     "flipped up-down, zoomed": ["y", "+", "+"],
@@ -56,9 +57,13 @@ def test_heatmap_and_box_lie_on_their_squares(stand_in: str, page: Any, renderer
         top, bottom, left, right = extent(line)
         middle = (top + 0.9, bottom - 0.9, left + 0.9, right - 0.9)
         assert distance(middle, extent(second), film.shape) <= 1 + HALF_PIXEL, (pose, middle)
-    top, bottom, left, right = places["as opened"]
-    mirrored = (top, bottom, film.shape[1] - right, film.shape[1] - left)
-    assert distance(places["flipped left-right"], mirrored, film.shape) <= 1
+    for before, after in (
+        ("as opened", "flipped left-right"),
+        ("turned", "turned, then flipped"),
+    ):
+        top, bottom, left, right = places[before]
+        mirrored = (top, bottom, film.shape[1] - right, film.shape[1] - left)
+        assert distance(places[after], mirrored, film.shape) <= 1, after
     assert len(set(places.values())) == len(POSES), places
 
 
