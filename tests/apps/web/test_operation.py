@@ -76,7 +76,7 @@ def test_events_come_in_order_and_go_on_after_the_last_one(station, make_film):
 
     async def collected(last, count):
         found = []
-        async for each in stream._after(station.service, last):
+        async for each in stream._after(station.service, last, lambda: True):
             found.append(each)
             if len(found) == count:
                 return found

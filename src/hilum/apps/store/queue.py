@@ -174,6 +174,14 @@ def ahead_of(session: Session, film_id: str) -> int:
     return session.scalar(query) or 0
 
 
+def is_dangerous(session: Session, film: Film) -> bool:
+    """Say whether a film was begun more than once and not read since: its decoder may crash."""
+    if film.status in ("read", "refused"):
+        return False
+    last = select(Job.attempts).where(Job.film_id == film.id).order_by(Job.id.desc()).limit(1)
+    return (session.scalar(last) or 0) > 1
+
+
 def waiting(store: Store) -> int:
     """Count the films that are not yet read."""
     with store.read() as session:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from hilum.apps.store import deletion, events
 from hilum.apps.web import (
@@ -36,7 +38,7 @@ from hilum.apps.web import (
 )
 from hilum.apps.web.access import public, role_of
 from hilum.apps.web.described import describe
-from hilum.apps.web.guard import Guard
+from hilum.apps.web.guard import Guard, headers_of
 from hilum.apps.web.meter import Timed
 from hilum.apps.web.pictures import Pictures
 from hilum.apps.web.schemas import API
@@ -89,7 +91,7 @@ def create_app(service: Service, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
     app.state.pictures = Pictures(service.folder, service.settings.limits.megapixels)
     settings = service.settings.oidc
     app.state.provider = oidc.Provider(settings) if settings is not None else None
-    problems.install(app)
+    problems.install(app, partial(headers_of, https=service.settings.https))
     routers = [each.router for each in _ROUTERS]
     for router in (*routers, _description(app), signin.page, static_files.router):
         app.router.routes.extend(router.routes)  # include_router would hide what it includes
@@ -104,6 +106,8 @@ def create_app(service: Service, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
         https=service.settings.https,
         upload=API + films.UPLOAD,
     )
+    if proxies := service.settings.proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(proxies))
     return app
 
 

@@ -194,9 +194,20 @@ def _answer(outcome: Outcome) -> Response:
 
 
 def _file_of(service: Service, film_id: str) -> tuple[str, tuple[str, ...]]:
-    """Return a film's checksum, and how its reading put it right."""
+    """Return a film's checksum, and how its reading put it right.
+
+    Raises:
+        Problem: no such film, or one that ends the process that opens it: not this one's, too.
+    """
     with service.store.read() as session:
         film = find_film(session, film_id)
+        if queue.is_dangerous(session, film):
+            raise Problem(
+                409,
+                "not-read",
+                "reading this film ended the worker; it is not opened here",
+                hint="look at it with another program; have it read again if it was not the film",
+            )
         read = session.get(Read, film.reading_id) if film.reading_id else None
         return film.sha256, tuple(read.corrected) if read is not None else ()
 

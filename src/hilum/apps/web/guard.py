@@ -33,6 +33,16 @@ HEADERS: dict[str, str] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+
+
+def headers_of(path: str, *, https: bool) -> dict[str, str]:
+    """Return the headers of every answer under a path, unless its route says otherwise."""
+    more = {"Strict-Transport-Security": "max-age=31536000"} if https else {}
+    if path.startswith("/api/"):
+        more["Cache-Control"] = "no-store"
+    return HEADERS | more
+
+
 _SMALL_BODY = 4_000_000
 """Bytes of a request that carries no film."""
 
@@ -83,12 +93,8 @@ class Guard:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in headers_of(scope["path"], https=self._https).items():
                     headers.setdefault(name, value)
-                if self._https:
-                    headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-                if scope["path"].startswith("/api/"):
-                    headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         return sending

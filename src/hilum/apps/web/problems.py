@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -119,14 +120,26 @@ def answer(problem: dict[str, Any], headers: dict[str, str] | None = None) -> JS
     return JSONResponse(problem, problem["status"], headers=headers, media_type=MEDIA_TYPE)
 
 
-def install(app: FastAPI) -> None:
-    """Let every error of this app leave as a problem."""
+def install(app: FastAPI, headers_of: Callable[[str], dict[str, str]]) -> None:
+    """Let every error of this app leave as a problem.
+
+    Args:
+        app: whose errors.
+        headers_of: the safe headers under a path: a mistake of the server is answered outside of
+            the middleware that adds them to all other answers.
+    """
+
+    async def on_anything(request: Request, error: Exception) -> Response:
+        response = await _on_anything(request, error)
+        response.headers.update(headers_of(request.url.path))
+        return response
+
     app.add_exception_handler(HilumError, _on_hilum)
     app.add_exception_handler(Problem, _on_hilum)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(OSError, _on_os)
-    app.add_exception_handler(Exception, _on_anything)
+    app.add_exception_handler(Exception, on_anything)
 
 
 async def _on_hilum(_: Request, error: Exception) -> Response:

@@ -79,6 +79,9 @@ class Settings(Config):
 
     Attributes:
         hosts: names by which browsers may address this server, beside the one it listens on.
+        proxies: addresses or networks of the proxies in front ("10.0.0.5", "10.1.0.0/16"): only
+            what these say in X-Forwarded-For is believed. Without it all who come through a proxy
+            are one address, and the wrong passwords of one keep the others out.
         https: it is reached through https (a proxy in front): cookies are ``Secure``.
     """
 
@@ -86,6 +89,7 @@ class Settings(Config):
     monitoring: Monitoring = Monitoring()
     oidc: OpenId | None = None
     hosts: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
     https: bool = False
 
 

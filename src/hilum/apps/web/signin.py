@@ -54,6 +54,8 @@ class Failures:
     def __init__(self, limits: Limits) -> None:
         self._most = limits.login_failures
         self._seconds = limits.login_minutes * 60
+        self.turn = threading.Lock()
+        """One password is checked at a time: those that wait are counted before they are tried."""
         self._lock = threading.Lock()
         self._times: defaultdict[str, deque[float]] = defaultdict(deque)
 
@@ -102,10 +104,13 @@ def login(body: Login, request: Request, response: Response, service: Served) ->
     keys = (f"name:{body.name.lower()}", f"address:{address}")
     failures: Failures = request.app.state.failures
     failures.check(*keys)
-    with service.store.read() as session:
-        person = check_password(session, body.name, body.password)
+    with failures.turn:
+        failures.check(*keys)
+        with service.store.read() as session:
+            person = check_password(session, body.name, body.password)
+        if person is None:
+            failures.add(*keys)
     if person is None:
-        failures.add(*keys)
         with service.store.write() as session:
             service.log.add(session, "hilum", "login-failed")
         raise not_signed_in(service, "wrong name or password")

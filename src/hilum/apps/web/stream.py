@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from sse_starlette.sse import EventSourceResponse
 
 from hilum.apps.store import events
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Event
-from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.access import Visitor, identify, needs
 from hilum.apps.web.schemas import API, gives
 from hilum.apps.web.service import Served, Service
+from hilum.core.errors import StoreError
 
 router = APIRouter(prefix=API, tags=["events"])
 PING_S = 15
+CHECK_S = 15.0
+"""A page that stays open is asked that often whether its person may still listen."""
+_AGAIN_S = 1.0
 _Reader = Annotated[Visitor, needs(Role.READER)]
 
 
@@ -29,6 +36,7 @@ _Reader = Annotated[Visitor, needs(Role.READER)]
     responses=gives("text/event-stream", "server-sent events"),
 )
 async def stream(
+    request: Request,
     _: _Reader,
     service: Served,
     last_event_id: Annotated[str | None, Header(max_length=20, pattern=r"^\d*$")] = None,
@@ -37,12 +45,28 @@ async def stream(
     last = await run_in_threadpool(events.newest, service.store)
     if last_event_id:  # an id beyond the newest is of another store: nothing here was heard
         last = min(int(last_event_id), last)
-    return EventSourceResponse(_after(service, last), ping=PING_S)
+    allowed = partial(_may_listen, request, service)
+    return EventSourceResponse(_after(service, last, allowed), ping=PING_S)
 
 
-async def _after(service: Service, last: int) -> AsyncIterator[dict[str, Any]]:
+def _may_listen(request: Request, service: Service) -> bool:
+    return identify(request, service) is not None
+
+
+async def _after(
+    service: Service, last: int, allowed: Callable[[], bool]
+) -> AsyncIterator[dict[str, Any]]:
+    checked = time.monotonic()
     while not service.stopping.is_set():
-        found: list[Event] = await run_in_threadpool(events.after, service.store, last)
+        try:
+            if time.monotonic() - checked > CHECK_S:
+                if not await run_in_threadpool(allowed):
+                    return
+                checked = time.monotonic()
+            found: list[Event] = await run_in_threadpool(events.after, service.store, last)
+        except StoreError:  # it comes back; the page need not know
+            await asyncio.sleep(_AGAIN_S)
+            continue
         for each in found:
             last = each.id
             yield {"id": str(each.id), "event": each.kind, "data": json.dumps(each.data)}

@@ -7,6 +7,7 @@ says too much is unpacked; what unpacks to more than it said is stopped there.
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -25,7 +26,11 @@ from hilum.image.sniff import SNIFFED_BYTES, Kind, describe, encryption, sniff
 
 _ZIP = b"PK\x03\x04"
 _EMPTY_ZIP = b"PK\x05\x06"
+_ZIP64 = b"PK\x06\x07"
 _ENCRYPTED_FLAG = 0x1
+_LONGEST_TAIL = 65_535 + 22 + 20
+_LARGEST_TABLE = 4_000_000
+"""Bytes of a ZIP's table of contents; the 500 films of a request need 50,000."""
 _NAME_LENGTH = 255
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
 
@@ -159,6 +164,7 @@ def members(stream: BinaryIO, name: str, limits: Limits) -> Iterator[tuple[str, 
     Raises:
         Problem: broken, encrypted, a bomb, or a name that leads out of its folder.
     """
+    _check_table(stream, limits)
     try:
         with zipfile.ZipFile(stream) as archive:
             chosen = [info for info in archive.infolist() if not _passed_over(info.filename)]
@@ -173,6 +179,22 @@ def members(stream: BinaryIO, name: str, limits: Limits) -> Iterator[tuple[str, 
         ) from None
 
 
+def _check_table(stream: BinaryIO, limits: Limits) -> None:
+    """Judge a ZIP's table of contents by its size, before it is read into memory.
+
+    APPNOTE 4.3.16: the record at the end, before a comment of up to 65535 bytes, has the size of
+    the table at byte 12. A ZIP64, whose locator goes before it, is for more than one may send.
+    """
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(max(0, size - _LONGEST_TAIL))
+    tail = stream.read(_LONGEST_TAIL)
+    stream.seek(0)
+    for found in re.finditer(re.escape(_EMPTY_ZIP), tail):
+        table = int.from_bytes(tail[found.start() + 12 : found.start() + 16], "little")
+        if table > _LARGEST_TABLE or tail[: found.start()][-20:].startswith(_ZIP64):
+            raise too_large(f"the ZIP lists more than its {limits.files} films")
+
+
 def _check_zip(infos: list[zipfile.ZipInfo], name: str, limits: Limits) -> None:
     """Judge a ZIP by its table of contents."""
     for info in infos:
@@ -183,6 +205,13 @@ def _check_zip(infos: list[zipfile.ZipInfo], name: str, limits: Limits) -> None:
             )
         if info.flag_bits & _ENCRYPTED_FLAG:
             raise Problem(422, "unreadable", "the ZIP is encrypted", hint="decrypt it first")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise Problem(
+                422,
+                "unreadable",
+                "the ZIP is packed in a way that is not read here",
+                hint="make it with the method 'deflate'",
+            )
         if info.file_size > limits.file_mb * 1e6:
             raise too_large(f"a film in the ZIP is larger than {limits.file_mb:g} MB")
         if info.file_size > limits.zip_ratio * max(info.compress_size, 1) + 100_000:
