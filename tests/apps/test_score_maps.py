@@ -93,6 +93,18 @@ def test_chance_is_the_share_of_the_lungs_that_is_marked(
     assert set(rows["block"]) == {"held out"}
 
 
+def test_the_costly_numbers_are_of_as_many_films_as_asked_for(
+    cases: Path, small_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ["--faithful-films", "1", "--random-films", "2", "--networks", "2", "--json"]
+    assert run(["score-maps", str(small_bundle), str(cases), "-m", "evidence", *few]) == 0
+    found = json.loads(capsys.readouterr().out)
+    rows = pd.DataFrame(found["rows"]).query("method == 'evidence'")
+    counts = rows[rows["label"] == "covid-19"].set_index("metric")["n"]
+    assert (counts["deletion"], counts["insertion"], counts["random weights"]) == (1, 1, 2)
+    assert found["settings"]["networks"] == 2
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -123,7 +135,8 @@ def test_a_table_without_annotations(
 def test_random_weights_flag_a_map_that_does_not_see_them(
     make_bundle: Callable[..., Path],
 ) -> None:
-    from hilum.apps.scoring_maps import ScoreSettings, summarise
+    from hilum.apps.map_scores.settings import ScoreSettings
+    from hilum.apps.map_scores.table import summarise
 
     rows = pd.DataFrame(
         {

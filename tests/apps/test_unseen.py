@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hilum.apps.scoring_maps import ScoreSettings, choose_films
+from hilum.apps.map_scores.films import choose_films
+from hilum.apps.map_scores.settings import ScoreSettings
 from hilum.apps.unseen import (
     classifier_films,
     in_sample,

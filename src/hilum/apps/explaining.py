@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -153,3 +154,16 @@ def all_choices(evidence: bool) -> list[Choice]:
     """Return every method at its default layer; those that need evidence only where there is."""
     needs = ("evidence", "evidence-shifted")
     return [Choice(name) for name in METHODS if evidence or name not in needs]
+
+
+def default_choices(explainer: Explainer, film: Map) -> list[Choice]:
+    """Return every method at the last layer, and those of layers at one finer layer too.
+
+    The finer layer is the last whose cells are half as large.
+    """
+    choices = all_choices(explainer.reader.bundle.manifest.evidence)
+    strides = explainer.strides(film)
+    finer = [one for one, next_one in pairwise(strides) if next_one == strides[-1]]
+    for name in ("grad-cam", "hirescam", "layer-cam", "brightness") if finer else ():
+        choices.append(Choice(name, f"stride-{finer[-1]}"))
+    return choices

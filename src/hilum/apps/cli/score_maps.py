@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hilum.apps.explaining import Choice, Explainer
-    from hilum.apps.scoring_maps import Scores, ScoreSettings
+    from hilum.apps.map_scores.scorer import Scores
+    from hilum.apps.map_scores.settings import ScoreSettings
 
 _SPLITS = ("test", "val", "val+test", "all")
 
@@ -53,6 +54,13 @@ def score_maps(
     max_films: Annotated[
         int, typer.Option(help="Held-out films a kind of annotation, drawn; 0 for all.", min=0)
     ] = 30,
+    faithful_films: Annotated[
+        int, typer.Option(help="Held-out films a label for deletion and insertion.", min=0)
+    ] = 8,
+    random_films: Annotated[
+        int, typer.Option(help="Held-out films a label for random weights.", min=0)
+    ] = 4,
+    networks: Annotated[int, typer.Option(help="Networks with random weights.", min=1)] = 1,
     seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
     against: Annotated[
         str, typer.Option(help="Method that the others are compared with, film by film.")
@@ -76,8 +84,18 @@ def score_maps(
     from hilum.core.extras import require
 
     require("train")
+    from hilum.apps.map_scores.settings import ScoreSettings
+
     _check(out, split)
-    table, about, scores = _run(bundle, cases, methods or [], split, max_films, seed, against)
+    given = {
+        "max_films": max_films,
+        "faithful_films": faithful_films,
+        "random_films": random_films,
+        "networks": networks,
+        "seed": seed,
+    }
+    settings = ScoreSettings.parse(given, where="hilum score-maps")
+    table, about, scores = _run(bundle, cases, methods or [], split, settings, against)
     values = about | {"rows": _records(table), "not_read": scores.not_read}
     if out is not None:
         _write(table, values, out)
@@ -99,18 +117,17 @@ def _run(
     cases: Path,
     methods: list[str],
     split: str,
-    max_films: int,
-    seed: int,
+    settings: ScoreSettings,
     against: str,
 ) -> tuple[pd.DataFrame, dict[str, Any], Scores]:
     from hilum.apps.explaining import Explainer
-    from hilum.apps.scoring_maps import MapScorer, ScoreSettings, choose_films, summarise
+    from hilum.apps.map_scores.films import choose_films
+    from hilum.apps.map_scores.scorer import MapScorer
+    from hilum.apps.map_scores.table import summarise
     from hilum.data.table import read_cases
     from hilum.learn.explain.randomise import randomised
     from hilum.serve.reader import load_bundle
 
-    given = {"max_films": max_films, "seed": seed}
-    settings = ScoreSettings.parse(given, where="hilum score-maps")
     reader = load_bundle(bundle)
     explainer = Explainer(reader)
     choices = _choices(methods, explainer)
@@ -118,7 +135,7 @@ def _run(
     table = read_cases(cases)
     films = choose_films(table, _trained_on(reader.bundle.root, table), split, settings)
     random = [
-        Explainer(reader, randomised(explainer.module, seed + number))
+        Explainer(reader, randomised(explainer.module, settings.seed + number))
         for number in range(settings.networks)
     ]
     scores = MapScorer(explainer, choices, settings, random).score(films, _watch)
@@ -129,8 +146,7 @@ def _run(
 def _choices(methods: list[str], explainer: Explainer) -> list[Choice]:
     import numpy as np
 
-    from hilum.apps.explaining import Choice
-    from hilum.apps.scoring_maps import default_choices
+    from hilum.apps.explaining import Choice, default_choices
 
     if methods:
         return list(dict.fromkeys(Choice.parse(text) for text in methods))
@@ -140,7 +156,7 @@ def _choices(methods: list[str], explainer: Explainer) -> list[Choice]:
 
 
 def _check_against(against: str, choices: list[Choice]) -> None:
-    from hilum.apps.scoring_maps import GREY, RANDOM, UNIFORM
+    from hilum.apps.map_scores.settings import GREY, RANDOM, UNIFORM
     from hilum.core.maps import METHODS
 
     known = {*map(str, choices), *METHODS, UNIFORM, RANDOM, GREY}
@@ -164,7 +180,7 @@ def _trained_on(root: Path, cases: pd.DataFrame) -> frozenset[str]:
 
 def _about(identity: str, settings: ScoreSettings, choices: list[Choice]) -> dict[str, Any]:
     from hilum.apps.annotated import TARGETS
-    from hilum.apps.scoring_maps import METRICS
+    from hilum.apps.map_scores.settings import METRICS
     from hilum.core.reading import RESEARCH_USE
 
     return {
@@ -215,7 +231,7 @@ def _print(table: pd.DataFrame, not_read: int, out: Path | None) -> None:
 def _rich_table(part: pd.DataFrame, title: str) -> Any:
     from rich.table import Table
 
-    from hilum.apps.scoring_maps import METRICS
+    from hilum.apps.map_scores.settings import METRICS
 
     shown = [metric for metric in METRICS if metric in set(part["metric"])]
     counts = part[part["metric"] == "energy"]

@@ -1,0 +1,1 @@
+"""Scores of maps: every method against what people marked, in one table."""
