@@ -16,8 +16,10 @@ from pydantic import ValidationError
 
 from hilum.bundle.datasheet import DATA, Datasheet
 from hilum.bundle.energy import Energy, energy_of
+from hilum.bundle.gate import GATE
 from hilum.bundle.manifest import ENVIRONMENT, EVALUATION, MANIFEST, Manifest
 from hilum.bundle.outofsource import OUT_OF_SOURCE, OutOfSource
+from hilum.bundle.severity import SEVERITY
 from hilum.bundle.similar import SIMILAR, read_similar
 from hilum.core.errors import BundleError
 from hilum.judge.audit.schema import Audit
@@ -25,8 +27,8 @@ from hilum.judge.schema import Evaluation
 
 AUDIT = "audit.json"
 RECIPE = "recipe.toml"
-_LUNGS, _GATE = "lungs.json", "gate.json"
-_OPACITIES, _SEVERITY = "opacities.json", "severity.json"
+_LUNGS, _OPACITIES = "lungs.json", "opacities.json"
+"""As ``LUNGS_SPEC`` and ``OPACITIES_SPEC``, whose files load ONNX Runtime; facts need none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,9 @@ class Facts:
             out_of_source=OutOfSource.load(t) if (t := root / OUT_OF_SOURCE).is_file() else None,
             data=Datasheet.read(there) if (there := root / DATA).is_file() else None,
             lungs=_json(root / _LUNGS),
-            gate=_json(root / _GATE),
+            gate=_json(root / GATE),
             opacities=_json(root / _OPACITIES),
-            severity=_json(root / _SEVERITY),
+            severity=_json(root / SEVERITY),
             similar=len(read_similar(there).case_id) if (there := root / SIMILAR).is_file() else 0,
         )
 
