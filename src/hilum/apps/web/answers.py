@@ -431,7 +431,7 @@ class DayAnswer(TypedDict):
 
 
 class ScoresAnswer(TypedDict):
-    """The site's probabilities beside those of the bundle's evaluation."""
+    """The site's probabilities beside those of the bundle's evaluation; ``chance``: of ``psi``."""
 
     label: Label
     edges: list[float]
@@ -439,6 +439,7 @@ class ScoresAnswer(TypedDict):
     site: list[float]
     validation: list[float] | None
     psi: float | None
+    chance: float | None
     limit: float
     alarm: bool
     note: str

@@ -288,6 +288,7 @@ _MONITORING = {
         "site": [0.7, 0.3],
         "validation": [0.6, 0.4],
         "psi": None,
+        "chance": None,
         "limit": 0.25,
         "alarm": False,
         "note": "fewer than 50 films were read",
