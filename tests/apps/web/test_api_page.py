@@ -111,3 +111,34 @@ def test_a_busy_store_says_when_to_ask_again(station, make_film, monkeypatch):
     ):
         assert (answer.status_code, answer.json()["code"]) == (503, "store-busy")
         assert int(answer.headers["retry-after"]) > 0
+
+
+def test_every_json_of_the_page_has_the_keys_of_its_type(station):
+    schemas = station.client().get("/api/v1/openapi.json").json()["components"]["schemas"]
+    blocks = re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) > 10
+    for block in blocks:
+        value = json.loads(block)
+        found = [
+            each for each in schemas.values() if each.get("properties", {}).keys() == value.keys()
+        ]
+        assert found, f"no type has the keys {list(value)}"
+        wrong = [_wrong_keys(schemas, each, value) for each in found]
+        assert "" in wrong, wrong[0]
+
+
+def _wrong_keys(schemas, schema, value):
+    """Say where a value has other keys than its type; {} and [] stand for anything."""
+    if "$ref" in schema:
+        return _wrong_keys(schemas, schemas[schema["$ref"].rpartition("/")[2]], value)
+    if "anyOf" in schema:
+        found = [_wrong_keys(schemas, each, value) for each in schema["anyOf"]]
+        return min(found, key=len)
+    if isinstance(value, list) and "items" in schema:
+        return "".join(_wrong_keys(schemas, schema["items"], each) for each in value)
+    if not isinstance(value, dict) or "properties" not in schema or not value:
+        return ""
+    if other := value.keys() ^ schema["properties"].keys():
+        return f"{sorted(other)} of {schema.get('title')}"
+    inner = schema["properties"]
+    return "".join(_wrong_keys(schemas, inner[key], each) for key, each in value.items())
