@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,15 @@ def test_every_method_on_a_small_bundle(
     assert [each["method"] for each in found] == list(METHODS)
     assert all(each["label"] == "pneumonia" for each in found)
     assert len(list(tmp_path.glob("frontal.pneumonia.*.png"))) == len(METHODS)
+
+
+def test_a_network_without_evidence_is_explained_by_occlusion(
+    make_bundle: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = make_bundle(tmp_path / "bundle", evidence=False)
+    assert run(["explain", str(bundle), str(FRONTAL), "--json", "--force"]) == 0
+    (found,) = _lines(capsys.readouterr().out)
+    assert (found["status"], found["method"]) == ("read", "occlusion")
 
 
 def test_a_refused_film_has_no_map_unless_forced(

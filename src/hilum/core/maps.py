@@ -115,3 +115,5 @@ METHODS: dict[str, MapMethod] = {
 
 DEFAULT_METHOD = "evidence"
 """Of ``hilum explain``; docs/explanation/maps.md says why, with the table that it rests on."""
+WITHOUT_EVIDENCE = "occlusion"
+"""Instead of it for a network without evidence: it needs nothing but answers."""

@@ -12,7 +12,7 @@ import typer
 
 from hilum.core.config import did_you_mean
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
-from hilum.core.maps import DEFAULT_METHOD
+from hilum.core.maps import DEFAULT_METHOD, WITHOUT_EVIDENCE
 
 if TYPE_CHECKING:
     from hilum.apps.explaining import Choice, Explainer
@@ -40,7 +40,7 @@ def explain(
             "--method",
             "-m",
             help=f"How: a name below, METHOD@LAYER, or 'all'; repeat for more. "
-            f"Default: {DEFAULT_METHOD}.",
+            f"Default: {DEFAULT_METHOD}; {WITHOUT_EVIDENCE} for a network that has none.",
         ),
     ] = None,
     label: Annotated[
@@ -93,7 +93,8 @@ def explain(
     _check(out, values)
     films = find_films(paths)
     reader = load_bundle(bundle)
-    choices = _choices(method or [DEFAULT_METHOD], layer, reader)
+    default = DEFAULT_METHOD if reader.bundle.manifest.evidence else WITHOUT_EVIDENCE
+    choices = _choices(method or [default], layer, reader)
     place = _place(reader, label)
     examined = reader.examine(films, keep=True, force=force, batch_size=1)
     explainer = Explainer(reader)
@@ -181,9 +182,8 @@ def _print_table(reports: list[MapReport], films: int, not_read: int) -> None:
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("film", overflow="fold")
-    table.add_column("method", no_wrap=True)
-    for heading in ("label", "score", "in lungs", "peak x, y", "time"):
-        table.add_column(heading)
+    for heading in ("method", "label", "score", "in lungs", "peak x, y", "time"):
+        table.add_column(heading, no_wrap=True)
     shown, reasons = "", dict[str, str]()
     for report in reports:
         if report.score is None:
