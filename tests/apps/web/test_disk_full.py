@@ -272,3 +272,26 @@ def test_the_log_is_whole_after_all_that(disk, serving):
     found = Log(store, disk.root / "data").verify()
     store.close()
     assert found.ok, found.problem
+
+
+def test_a_calibration_that_does_not_fit_leaves_nothing(station, make_film, monkeypatch):
+    from hilum.judge import site
+
+    monkeypatch.setattr(site, "LEAST_PATIENTS", 4)
+    admin = station.client("administrator")
+    for i in range(10):
+        film_id = station.film(make_film(i, level=20 * i), patient_id=f"P{i}")
+        body = {"finding": "covid-19", "value": int(i >= 5) if i not in (4, 5) else int(i == 4)}
+        admin.put(f"/api/v1/films/{film_id}/reference", json=body)
+    journal = station.service.data / "store.db-wal"
+    for size in (1000, journal.stat().st_size):  # the copy does not fit; the log's line does not
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            assert _is_full(admin.post("/api/v1/calibration/preview", json={"site": "St. Anna"}))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert admin.get("/api/v1/calibration").json()["candidates"] == []
+        assert list(station.service.bundles.calibrated.glob("*")) == []
+    made = admin.post("/api/v1/calibration/preview", json={"site": "St. Anna"})
+    assert made.status_code == 201, made.text

@@ -12,6 +12,8 @@ same, so that both behave alike: one writer at a time, and no write that has to 
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +47,7 @@ from hilum.core.errors import (
 BUSY_MS = 10_000
 """How long a write waits for its turn before it gives up."""
 _CONNECT_S = 10
+_FULL = (ENOSPC, EDQUOT, EFBIG)
 _MOMENT = "REPEATABLE READ"
 """How PostgreSQL calls that all statements of a session see the same rows, as SQLite's do."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -149,7 +152,11 @@ def explain(error: SQLAlchemyError | OSError) -> StoreError:
 
 def is_full(error: BaseException) -> bool:
     """Say whether the disk, a quota or a limit lets no file grow further."""
-    return isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EFBIG)
+    if isinstance(
+        error, shutil.Error
+    ):  # of a folder that is copied: the reasons stand in its words
+        return any(os.strerror(code) in str(error) for code in _FULL)
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 @contextmanager

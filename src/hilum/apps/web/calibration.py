@@ -24,7 +24,7 @@ from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.schemas import API, AskApply, AskPreview
 from hilum.apps.web.service import Served, Service
 from hilum.bundle.folder import Bundle, open_bundle
-from hilum.core.errors import BundleError
+from hilum.core.errors import BundleError, StoreError
 from hilum.judge.adaptation import Adaptation
 
 router = APIRouter(prefix=API, tags=["calibration"])
@@ -82,10 +82,13 @@ def preview(body: AskPreview, visitor: _Administrator, service: Served) -> dict[
         _forget_old(service)
     finally:
         _ONE_AT_A_TIME.release()
-    with service.store.write() as session:
-        service.log.add(
-            session, visitor.name, "calibration-preview", candidate=candidate_id, source=body.source
-        )
+    told = {"candidate": candidate_id, "source": body.source}
+    try:
+        with service.store.write() as session:
+            service.log.add(session, visitor.name, "calibration-preview", **told)
+    except StoreError:  # there is no candidate that the log does not know
+        shutil.rmtree(root, ignore_errors=True)
+        raise
     return _candidate(service, root)
 
 
