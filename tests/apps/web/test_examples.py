@@ -8,6 +8,7 @@ import jsonschema_rs
 import pytest
 
 from hilum.apps.web.examples import ANSWERS, BODIES, TEXTS
+from hilum.judge import site
 from hilum.serve.samples import ROOT
 
 API = "/api/v1"
@@ -138,5 +139,35 @@ def test_real_answers_are_as_described(station, answered):
         content = next(iter(operation["responses"].values()))["content"]["application/json"]
         for answer in each:
             assert not _errors(document, content["schema"], answer), (method, path)
+    later = {f"{API}/calibration/{each}" for each in ("preview", "apply", "undo")}
     without = {path for method, path in ANSWERS.keys() - answered.keys()}
-    assert without == {f"{API}/calibration/{each}" for each in ("preview", "apply", "undo")}
+    assert without == later
+
+
+def test_real_calibrations_are_as_described(station, make_film, monkeypatch):
+    monkeypatch.setattr(site, "LEAST_PATIENTS", 4)
+    admin = station.client("administrator")
+    for i in range(10):
+        film_id = station.film(make_film(i, level=20 * i), patient_id=f"P{i}")
+        value = int(i >= 5) if i not in (4, 5) else int(i == 4)
+        body = {"finding": "covid-19", "value": value}
+        assert admin.put(f"{API}/films/{film_id}/reference", json=body).status_code == 200
+    document = _closed(_document(station))
+    answers, candidate = [], None
+    for method, what, body in (
+        ("POST", "/preview", {"site": "St. Anna"}),
+        ("GET", "", None),
+        ("POST", "/apply", None),
+        ("POST", "/undo", {}),
+    ):
+        body = {"candidate_id": candidate} if what == "/apply" else body
+        path = f"{API}/calibration{what}"
+        answer = admin.request(method, path, json=body)
+        assert answer.status_code in (200, 201), answer.text
+        candidate = candidate or answer.json()["candidate_id"]
+        operation = document["paths"][path][method.lower()]
+        content = next(iter(operation["responses"].values()))["content"]["application/json"]
+        assert not _errors(document, content["schema"], answer.json()), what
+        answers.append(answer.json())
+    assert answers[2]["active"]["adaptation"]["site"] == "St. Anna"
+    assert answers[3]["previous"] is None
