@@ -78,7 +78,7 @@ def test_the_opacities_that_were_put_into_the_film_are_among_those_found(examine
     put = cv2.imread(str(ROOT / "frontal-opacities.lesions.png"), cv2.IMREAD_GRAYSCALE) > 127
     lungs = examined.lungs.on_film(put.shape)
     found = examined.opacities.on_film(put.shape)
-    assert found[put & lungs].mean() > 0.9
+    assert found[put & lungs].mean() > 0.85
     assert found[put & lungs].mean() > found[lungs & ~put].mean() + 0.2
 
 
