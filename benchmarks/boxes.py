@@ -186,7 +186,7 @@ def _segmenter(folder: Path) -> Callable[[str, Radiograph, Lungs], Opacities]:
 
     def segment(case_id: str, radiograph: Radiograph, lungs: Lungs) -> Opacities:
         if case_id in kept:
-            return Opacities(kept[case_id].astype(np.float32), network.spec.limits)
+            return network.spec.opacities(kept[case_id].astype(np.float32), lungs.mask)
         return network.segment(radiograph, lungs)
 
     return segment

@@ -102,3 +102,12 @@ def test_boxes_of_opacities_lie_on_the_film_whatever_its_shape_and_the_kind() ->
     left, top, width, height = second.box
     assert left + width <= 1000
     assert top + height <= 2000
+
+
+def test_there_is_no_box_where_nothing_is_shown() -> None:
+    scores = np.zeros((len(KINDS), 224, 224), np.float32)
+    scores[0, 56:112, 28:84], scores[0, 140:196, 140:196] = 0.9, 0.9
+    regions = np.zeros((224, 224), bool)
+    regions[140:196, 140:196] = True
+    (box,) = opacity_boxes(Opacities(scores, (0.5, 0.5), regions), (2000, 1000), PLAIN)
+    assert box.box == pytest.approx((625, 1250, 250, 500), abs=17)
