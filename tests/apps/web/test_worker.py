@@ -112,3 +112,21 @@ def test_a_worker_that_cannot_be_started_now_is_started_later(station, monkeypat
         time.sleep(0.01)
     watched.stop()
     assert len(started) == 2
+
+
+def test_a_bundle_that_could_not_be_noted_is_noted_later(station, make_film, monkeypatch):
+    """A store that was away when a worker began had every reading refused from then on."""
+    film_id = station.send(make_film(1)).json()["accepted"][0]["film_id"]
+    real, calls = queue.know_model, []
+
+    def know_model(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise StoreBusyError("the store does not answer")
+        real(*arguments)
+
+    monkeypatch.setattr(queue, "know_model", know_model)
+    with pytest.raises(StoreBusyError):
+        station.read()
+    station.read()
+    assert _status(station, film_id) == "read"

@@ -105,12 +105,12 @@ class Worker:
         try:
             choice = self._bundles.choose()
             if self._reader is None or choice != self._choice:
-                self._reader = None
-                self._reader = load_bundle(choice.root)
-                self._choice = choice
-                bundle = self._reader.bundle
+                self._reader = self._choice = None
+                reader = load_bundle(choice.root)
+                bundle = reader.bundle
                 manifest = bundle.manifest.model_dump(mode="json")
                 queue.know_model(self._store, bundle.checksum, bundle.identity, manifest)
+                self._reader, self._choice = reader, choice  # now that the store knows it
         except BundleError as error:
             self._say(None, error.message)
             return None
