@@ -31,6 +31,8 @@ MIN_LIMIT = 0.5
 
 _DIM = (170, 170, 170)
 _TRIAL = 32
+_BAND = 64
+"""Rows that are blended at a time: they stay in the processor's cache."""
 _STEPS = 255
 """Strengths of each hue; finer ones would not change a channel of 8 bits."""
 
@@ -43,8 +45,7 @@ def limit_of(heatmap: NDArray[np.float32]) -> float:
     >>> limit_of(np.zeros((2, 2), np.float32))
     0.5
     """
-    finite = np.abs(heatmap[np.isfinite(heatmap)])
-    strongest = max(float(finite.max(initial=0.0)), MIN_LIMIT)
+    strongest = max(float(np.fmax.reduce(np.abs(heatmap), axis=None, initial=0.0)), MIN_LIMIT)
     power = 10.0 ** math.floor(math.log10(strongest))
     return next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power >= strongest * (1 - 1e-6))
 
@@ -60,6 +61,14 @@ def overlay(pixels: Pixels, heatmap: NDArray[np.float32], limit: float) -> RGB:
     Returns:
         uint8 (H, W, 3), RGB.
     """
+    picture = np.empty((*pixels.shape, 3), np.uint8)
+    for top in range(0, len(pixels), _BAND):
+        band = slice(top, top + _BAND)
+        picture[band] = _blended(pixels[band], heatmap[band], limit)
+    return picture
+
+
+def _blended(pixels: Pixels, heatmap: NDArray[np.float32], limit: float) -> RGB:
     grey = np.asarray(cv2.convertScaleAbs(pixels, alpha=255), np.uint8)
     strength = cv2.patchNaNs(heatmap * np.float32(_STEPS / limit), 0.0)
     np.clip(strength, -_STEPS, _STEPS, out=strength)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from functools import cache
 
 import cv2
 import numpy as np
@@ -87,26 +88,24 @@ def _line(picture: RGB, points: Polyline, style: Style, width: int, *, closed: b
     whole = np.vstack([points, points[:1]]) if closed else points
     dash = [width * each for each in style.dash]
     for color, thickness, pattern in ((CASING, width + 2, []), (style.color, width, dash)):
-        for piece in _dashed(whole, pattern):
-            grid = np.rint(piece * 2**_FINE).astype(np.int32)
-            cv2.polylines(picture, [grid], False, color, thickness, cv2.LINE_AA, _FINE)
+        grid = [np.rint(piece * 2**_FINE).astype(np.int32) for piece in _dashed(whole, pattern)]
+        cv2.polylines(picture, grid, False, color, thickness, cv2.LINE_AA, _FINE)
 
 
-def _dashed(points: Polyline, dash: list[float]) -> Iterator[Polyline]:
+def _dashed(points: Polyline, dash: list[float]) -> list[Polyline]:
     """Cut a line into its dashes; one piece where there is no dash."""
     steps = np.hypot(*np.diff(points, axis=0).T)
     at = np.concatenate([[0.0], np.cumsum(steps)])
     if not dash or at[-1] == 0:
-        yield points
-        return
-    start, turn = 0.0, 0
-    while start < at[-1]:
-        end = min(start + dash[turn % len(dash)], at[-1])
-        if turn % 2 == 0:
-            stops = np.concatenate([[start], at[(at > start) & (at < end)], [end]])
-            x, y = (np.interp(stops, at, points[:, axis]) for axis in (0, 1))
-            yield np.stack([x, y], axis=1).astype(np.float32)
-        start, turn = end, turn + 1
+        return [points]
+    turns = np.arange(math.ceil(at[-1] / sum(dash)))[:, None] * sum(dash)
+    cuts = (turns + np.concatenate([[0.0], np.cumsum(dash[:-1])])).ravel()
+    cuts = np.append(cuts[cuts < at[-1]], at[-1])
+    stops = np.union1d(cuts, at)
+    line = np.stack([np.interp(stops, at, points[:, axis]) for axis in (0, 1)], axis=1)
+    place = np.searchsorted(stops, cuts)
+    pairs = zip(place[:-1:2], place[1::2], strict=False)
+    return [line[start : end + 1].astype(np.float32) for start, end in pairs]
 
 
 def _tagged(
@@ -135,6 +134,7 @@ def _tagged(
     return np.asarray(image, np.uint8)
 
 
+@cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size)
     if not isinstance(font, ImageFont.FreeTypeFont):
