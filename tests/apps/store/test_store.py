@@ -13,8 +13,10 @@ from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.intake import Arrival, accept
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import open_store
-from hilum.apps.store.tables import Event, Film, Job, Line, Read, Setting, Study, Table
+from hilum.apps.store.tables import Event, Film, Job, Line, Model, Read, Setting, Study, Table
 from hilum.apps.store.worklist import Asked, page, prior
+from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle
+from hilum.bundle.manifest import Manifest
 from hilum.core.errors import (
     ConfigError,
     RejectedImageError,
@@ -181,6 +183,19 @@ def test_two_workers_share_a_queue_without_overlap(place):
         thread.join()
     assert sorted(done) == sorted(wanted)
     assert len(place.all(Read)) == 12
+
+
+def test_numbers_that_are_none_are_null_in_every_store(place):
+    """PostgreSQL takes no NaN in JSON; the bundle of the package has such a number."""
+    bundle = open_bundle(DEFAULT_BUNDLE)
+    manifest = bundle.manifest.model_dump(mode="json")
+    queue.know_model(place.store, bundle.checksum, bundle.identity, manifest)
+    queue.know_model(place.store, "d" * 64, "x 1", {"a": [float("nan"), {"b": float("inf")}, 1.5]})
+    with place.store.read() as session:
+        kept = session.get(Model, bundle.checksum).manifest
+        assert session.get(Model, "d" * 64).manifest == {"a": [None, {"b": None}, 1.5]}
+    known = Manifest.model_validate(kept)
+    assert known.model_dump_json() == bundle.manifest.model_dump_json()
 
 
 def test_a_lost_claim_is_taken_over_and_its_first_worker_writes_nothing(place):

@@ -12,6 +12,8 @@ same, so that both behave alike: one writer at a time, and no write that has to 
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import shutil
 import sqlite3
@@ -169,6 +171,24 @@ def _explained() -> Iterator[None]:
         raise explain(error) from error
 
 
+def _json(value: Any) -> str:
+    """Write JSON as the standard has it: PostgreSQL takes no NaN, and what reads it wants null."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(_without_nan(value), allow_nan=False)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(each) for each in value]
+    return value
+
+
 def _engine(url: str) -> Engine:
     try:
         address = make_url(url)
@@ -183,6 +203,7 @@ def _engine(url: str) -> Engine:
                 pool_size=10,
                 max_overflow=40,
                 hide_parameters=True,
+                json_serializer=_json,
             )
     except ModuleNotFoundError as error:
         raise MissingExtraError.of("postgresql", str(error.name)) from None
@@ -208,6 +229,7 @@ def _sqlite(address: Any) -> Engine:
         pool_size=10,
         max_overflow=40,
         hide_parameters=True,  # an error in a log must not name a patient
+        json_serializer=_json,
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)

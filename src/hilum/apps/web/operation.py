@@ -127,6 +127,8 @@ def _worker(service: Service) -> str:
 def _bundle(service: Service) -> str:
     try:
         service.bundles.open()
+    except StoreError:
+        return "not known while the store does not answer"
     except HilumError:
         return "the bundle is damaged or not there; the server's log says more"
     return "ok"
