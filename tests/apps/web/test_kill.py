@@ -105,7 +105,7 @@ def test_every_accepted_film_is_read_exactly_once(
     store.close()
 
 
-def test_a_server_starts_serves_the_demo_and_ends(tmp_path, serving):
+def test_a_server_starts_serves_the_demo_and_ends(tmp_path, serving, capfd):
     served = serving.Served(tmp_path / "data", None, None, "--demo")
     served.start()
     try:
@@ -118,6 +118,7 @@ def test_a_server_starts_serves_the_demo_and_ends(tmp_path, serving):
                 assert served.stop() == 0  # an open stream does not hold it up
     finally:
         served.stop()
+    assert "ERROR" not in capfd.readouterr().err
     store = open_store(f"sqlite:///{tmp_path / 'data' / 'store.db'}")
     with store.read() as session:
         assert session.scalar(select(func.count()).select_from(Film)) == 5

@@ -26,6 +26,8 @@ PING_S = 15
 CHECK_S = 15.0
 """A page that stays open is asked that often whether its person may still listen."""
 _AGAIN_S = 1.0
+_GRACE_S = 2.0
+"""Streams end by themselves when the server does, in half that time; cut off, they are an error."""
 _Reader = Annotated[Visitor, needs(Role.READER)]
 
 
@@ -46,7 +48,9 @@ async def stream(
     if last_event_id:  # an id beyond the newest is of another store: nothing here was heard
         last = min(int(last_event_id), last)
     allowed = partial(_may_listen, request, service)
-    return EventSourceResponse(_after(service, last, allowed), ping=PING_S)
+    return EventSourceResponse(
+        _after(service, last, allowed), ping=PING_S, shutdown_grace_period=_GRACE_S
+    )
 
 
 def _may_listen(request: Request, service: Service) -> bool:
