@@ -200,3 +200,22 @@ def test_a_provider_that_does_not_answer_is_one_problem(make_oidc):
 
 def test_without_a_provider_there_is_none(station):
     assert station.client().get(f"{API}/oidc/login").status_code == 404
+
+
+@pytest.mark.parametrize("claimed", ["local", "Hilum"])
+def test_nobody_takes_a_name_under_which_the_log_writes(make_oidc, issuer, claimed):
+    """Who were named 'local' would be let in by the printed link, and could not be shut out."""
+    issuer.claims = {"preferred_username": claimed}
+    client, _ = _sign_in(make_oidc(), issuer)
+    me = client.get(f"{API}/me").json()
+    assert me["name"].startswith(f"{claimed}-")
+    assert me["local"] is False
+
+
+def test_sign_ins_that_are_only_begun_do_not_fill_the_memory(make_oidc, issuer, monkeypatch):
+    monkeypatch.setattr("hilum.apps.web.oidc._MOST_BEGUN", 3)
+    station = make_oidc()
+    for _ in range(6):
+        assert station.client().get(f"{API}/oidc/login").status_code == 303
+    assert len(station.app.state.provider._begun) == 4
+    assert _sign_in(station, issuer)[1].headers["location"] == "/"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from hilum.apps.store.tables import Film, Person, Read, Reference, Study, Verdict
 
@@ -141,6 +141,7 @@ def _films(session: Session, ids: set[str]) -> dict[str, tuple[Film, Study, Read
     for start in range(0, len(ordered), 500):  # SQLite takes a limited number of parameters
         query = (
             select(Film, Study, Read)
+            .options(defer(Read.evidence, raiseload=True))  # most of a row, and nobody here asks
             .join(Study, Study.id == Film.study_id)
             .join(Read, Read.id == Film.reading_id)
             .where(Film.id.in_(ordered[start : start + 500]), Film.status == "read")

@@ -31,6 +31,8 @@ from hilum.apps.web.signin import set_cookie
 router = APIRouter(prefix=API, tags=["sign-in"])
 COOKIE = "hilum_oidc"
 _MINUTES = 10
+_MOST_BEGUN = 10_000
+"""Sign-ins that are begun at once; anybody may begin one, and they must not fill the memory."""
 _TIMEOUT_S = 10.0
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 _LOG = logging.getLogger("hilum.web")
@@ -77,7 +79,8 @@ class Provider:
             )
         now = time.monotonic()
         with self._lock:
-            self._begun = {k: v for k, v in self._begun.items() if v.until > now}
+            kept = [(k, v) for k, v in self._begun.items() if v.until > now]
+            self._begun = dict(kept[-_MOST_BEGUN:])
             self._begun[state] = Begun(nonce, verifier, now + 60 * _MINUTES)
         return address, state
 
