@@ -72,3 +72,20 @@ def test_a_damaged_calibration_that_reads_can_be_undone(station, admin, candidat
     (station.service.bundles.calibrated / candidate / "checksums.json").write_text("{}")
     assert admin.post(f"{API}/calibration/undo").status_code == 200
     assert station.service.bundles.open().root == station.service.bundles.base
+
+
+def test_a_verdict_that_was_given_blind_is_the_truth_of_a_calibration(station, make_film):
+    """What was said after the machine's answer leans towards it: the machine would be its judge."""
+    from hilum.apps.store.reviewed import films_with_verdicts
+
+    film_id = station.film(make_film(1))
+    client = station.client("reviewer")
+    client.put(f"{API}/me/blind", json={"on": True})
+    said = {"finding": FINDING, "verdict": "present", "blind": True}
+    assert client.post(f"{API}/films/{film_id}/verdicts", json=said).status_code == 201
+    client.put(f"{API}/me/blind", json={"on": False})
+    later = {"finding": FINDING, "verdict": "absent"}
+    assert client.post(f"{API}/films/{film_id}/verdicts", json=later).status_code == 201
+    with station.service.store.read() as session:
+        (row,) = films_with_verdicts(session)
+    assert row["truth"] == {FINDING: 1}

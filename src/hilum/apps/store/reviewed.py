@@ -114,13 +114,15 @@ def films_with_truth(session: Session) -> list[dict[str, Any]]:
 def films_with_verdicts(session: Session) -> list[dict[str, Any]]:
     """Return films with a reference standard or a verdict; the standard goes first.
 
-    Several people count by majority; where they are even, the finding stays unknown.
+    Several people count by majority; where they are even, the finding stays unknown. Of who gave a
+    blind verdict that one counts: what is said after the machine's answer leans towards it.
     """
     rows = {row["film_id"]: row for row in films_with_truth(session)}
     votes: dict[tuple[str, str], list[int]] = {}
     for each in reviewed(session):
-        if each.call is not None:
-            votes.setdefault((each.film_id, each.finding), []).append(each.call)
+        call = each.call if each.blind_call is None else each.blind_call
+        if call is not None:
+            votes.setdefault((each.film_id, each.finding), []).append(call)
     for film_id, (film, study, _) in _films(session, {key[0] for key in votes}).items():
         rows.setdefault(film_id, _truth_row(film, study))
     for (film_id, finding), calls in votes.items():
