@@ -92,6 +92,15 @@ function App() {
   );
 }
 
+/** The room is what is opened next: fetch it while nothing else is to be done. */
+function fetchRoom(): void {
+  const whenIdle = window.requestIdleCallback ?? ((work: () => void) => setTimeout(work, 1000));
+  whenIdle(() => {
+    // what cannot be had now is fetched, or complained of, when it is opened
+    Promise.all([import("./pages/room"), import("./room/filmview")]).catch(() => undefined);
+  });
+}
+
 paint();
 effect(() => {
   if (me.value) connect();
@@ -99,4 +108,4 @@ effect(() => {
 });
 const root = document.getElementById("app");
 if (root) render(<App />, root);
-void whoAmI();
+void whoAmI().then(fetchRoom);

@@ -11,7 +11,7 @@ import { annotation, Enums as ToolEnums, ToolGroupManager } from "@cornerstonejs
 import type { FilmImage } from "../core/types";
 import { defaultWindow, filmImage, forget, imageIdOf, spacingOf } from "./loader";
 import { affineThrough, drawLayers, scaleOf, toFilm, type Affine, type Layer } from "./overlay";
-import { bindMouse, MARK, newToolGroup, startCornerstone, type ToolName } from "./tools";
+import { bindMouse, MARK, newToolGroup, sizeLens, startCornerstone, type ToolName } from "./tools";
 
 /** What the screen shows of a film. */
 export interface ViewState {
@@ -162,14 +162,11 @@ export class FilmView {
     const { flippedX, flippedY } = this.state();
     // the processor's renderer flips the film before it turns it: a mirrored turn goes the other way
     if (getShouldUseCPURendering()) this.rotate(-2 * this.state().rotation);
-    this.setFlips(axis === "x" ? !flippedX : flippedX, axis === "y" ? !flippedY : flippedY);
+    this.viewport.setViewPresentation({
+      flipHorizontal: axis === "x" ? !flippedX : flippedX,
+      flipVertical: axis === "y" ? !flippedY : flippedY,
+    });
     this.render();
-  }
-
-  /** The processor's renderer takes flips by the camera alone. */
-  private setFlips(flipHorizontal: boolean, flipVertical: boolean): void {
-    if (getShouldUseCPURendering()) this.viewport.setCamera({ flipHorizontal, flipVertical });
-    else this.viewport.setViewPresentation({ flipHorizontal, flipVertical });
   }
 
   fit(): void {
@@ -200,8 +197,7 @@ export class FilmView {
 
   /** As it was when it was opened: window, zoom, rotation, flips; measurements stay. */
   reset(): void {
-    this.setFlips(false, false);
-    this.viewport.setViewPresentation({ rotation: 0 });
+    this.viewport.setViewPresentation({ rotation: 0, flipHorizontal: false, flipVertical: false });
     this.viewport.resetCamera();
     const { center, width } = defaultWindow(this.film);
     const half = Math.max(width, 1) / 2;
@@ -293,6 +289,7 @@ export class FilmView {
     engine.resize(true, true);
     // what was in the middle stays there, as large beside its fit as it was, in either renderer
     if (aim) this.follow(aim);
+    sizeLens(this.id, this.element.clientHeight);
     this.room = { width: this.element.clientWidth, height: this.element.clientHeight };
     this.draw();
   }

@@ -1,5 +1,5 @@
 /** Tools: which cornerstone tools the mouse has, and how cornerstone is started. */
-import { init as initCore } from "@cornerstonejs/core";
+import { getRenderingCapabilities, init as initCore } from "@cornerstonejs/core";
 import {
   addTool,
   annotation,
@@ -16,6 +16,7 @@ import {
 } from "@cornerstonejs/tools";
 import { number, t } from "../core/i18n";
 import { registerFilms } from "./loader";
+import { mendViewports } from "./processor";
 
 export const MARK = "Mark";
 export type ToolName = "window" | "pan" | "zoom" | "magnify" | "length" | "region" | "mark";
@@ -37,18 +38,26 @@ const NAMES: Record<ToolName, string> = {
 
 let started: Promise<void> | null = null;
 
-/** Start cornerstone, once; on a computer without WebGL it draws on the processor. */
+/**
+ * Start cornerstone, once.
+ *
+ * It draws on the processor where there is no WebGL, or where WebGL runs on the processor itself
+ * (a virtual desktop): that takes longer to start and draws no faster. `?cpu` and `?webgl` choose.
+ */
 export function startCornerstone(): Promise<void> {
   started ??= start();
   return started;
 }
 
 async function start(): Promise<void> {
-  const onProcessor = new URLSearchParams(location.search).has("cpu");
+  const asked = new URLSearchParams(location.search);
+  const { webgl2, softwareRasterizer } = getRenderingCapabilities();
+  const useCPURendering = asked.has("cpu") || !webgl2 || (softwareRasterizer && !asked.has("webgl"));
   initCore({
-    rendering: { useCPURendering: onProcessor || !hasWebGL(), webGlContextCount: 2 },
+    rendering: { useCPURendering, webGlContextCount: 2 },
     debug: {},
   });
+  if (useCPURendering) mendViewports();
   initTools();
   registerFilms();
   for (const tool of [
@@ -74,12 +83,6 @@ async function start(): Promise<void> {
   });
 }
 
-function hasWebGL(): boolean {
-  const context = document.createElement("canvas").getContext("webgl2");
-  context?.getExtension("WEBGL_lose_context")?.loseContext();
-  return context !== null;
-}
-
 /** A tool group of its own for each view, so that two films side by side keep their tools. */
 export function newToolGroup(id: string) {
   const group = ToolGroupManager.createToolGroup(id);
@@ -88,11 +91,19 @@ export function newToolGroup(id: string) {
     if (name === EllipticalROITool.toolName) group.addTool(name, { getTextLines: regionLines });
     else if (name === LengthTool.toolName) group.addTool(name, { getTextLines: lengthLines });
     else if (name === MARK) group.addTool(name, { getTextLines: () => [], calculateStats: false });
-    else if (name === MagnifyTool.toolName) group.addTool(name, { magnifySize: 3 });
     else group.addTool(name);
   }
   bindMouse(id, "window");
   return group;
+}
+
+const MAGNIFIED = 2.5;
+const LENS = 250;
+
+/** cornerstone measures its lens by the height of the film's element, in CSS pixels: tell it. */
+export function sizeLens(id: string, height: number): void {
+  const lens = { magnifyWidth: LENS, magnifyHeight: LENS, magnifySize: (MAGNIFIED * height) / LENS };
+  ToolGroupManager.getToolGroup(id)?.setToolConfiguration(MagnifyTool.toolName, lens);
 }
 
 /** The left button is the chosen tool; the middle one pans, the right one and the wheel zoom. */

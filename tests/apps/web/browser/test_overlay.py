@@ -34,7 +34,7 @@ HALF_PIXEL = 0.6
 """Of the screen: a smoothed edge is found at its half, which may fall on either of two pixels."""
 
 
-@pytest.mark.parametrize("renderer", ["", "?cpu"], ids=["webgl", "processor"])
+@pytest.mark.parametrize("renderer", ["?webgl", "?cpu"], ids=["webgl", "processor"])
 def test_heatmap_and_box_lie_on_their_squares(stand_in: str, page: Any, renderer: str) -> None:
     open_film(page, stand_in, "phantom", search=renderer)
     for name, on in (("Lungs", False), ("Opacities", False), ("Heatmap", True), ("Boxes", True)):

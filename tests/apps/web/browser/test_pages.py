@@ -33,8 +33,7 @@ CUT = """() => {
 }"""
 
 
-@pytest.mark.parametrize("language", ["en", "ru"])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "language"), [("light", "en"), ("dark", "ru")])
 def test_pages_are_whole_and_accessible(
     stand_in: str, page: Any, theme: str, language: str
 ) -> None:

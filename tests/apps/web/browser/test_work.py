@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from hilum.serve.samples import ROOT as SAMPLES
 
@@ -78,6 +80,30 @@ def lengths(page: Any) -> list[float]:
     """What is measured on the film, in mm."""
     said = page.locator(".svg-layer text").all_text_contents()
     return [float(each.removesuffix(" mm")) for each in said if each]
+
+
+@pytest.mark.parametrize("renderer", ["?webgl", "?cpu"], ids=["webgl", "processor"])
+def test_the_magnifier_magnifies_what_is_under_it(stand_in: str, page: Any, renderer: str) -> None:
+    """The lens, over a film that is flipped, shows what was there, 2.5 times as large."""
+    open_film(page, stand_in, "frontal-opacities", search=renderer)
+    page.keyboard.press("o")
+    page.keyboard.press("x")
+    page.keyboard.press("m")
+    film, (x, y) = settled(page), (250, 200)
+    under = cv2.resize(film[y - 50 : y + 50, x - 50 : x + 50], (250, 250))
+    box = page.locator(".film").bounding_box()
+    page.mouse.move(box["x"] + x, box["y"] + y)
+    page.mouse.down()
+    lens = page.locator(".magnifyTool")
+    lens.wait_for()
+    eventually(lambda: alike(decoded(lens.screenshot()), under), lambda value: value > 0.97)
+    page.mouse.up()
+
+
+def alike(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Correlation of the middles of two pictures of (about) one size, wherever it is largest."""
+    middle = other[20:-20, 20:-20]
+    return float(cv2.matchTemplate(one, middle, cv2.TM_CCOEFF_NORMED).max())
 
 
 def test_a_newcomer_sees_the_reading(stand_in: str, page: Any) -> None:
