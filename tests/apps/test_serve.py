@@ -170,3 +170,17 @@ def test_what_is_kept_is_its_owners_alone_even_in_an_open_folder(data):
     run(["user", "add", "script", "--token", *data])
     for path in folder.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_who_serves_beyond_this_machine_without_https_is_warned(data, capsys, monkeypatch):
+    folder = _folder(data)
+    monkeypatch.setattr("sys.stdin", io.StringIO("a long enough password\n"))
+    run(["user", "add", "anna", *data])
+    monkeypatch.setattr("hilum.apps.web.serve._Server.run", lambda *_, **__: None)
+    beyond = ["serve", "--host", "0.0.0.0", "--port", "0", *data]
+    assert run(beyond) == 0
+    assert "https = true" in capsys.readouterr().out
+    (folder / "hilum.toml").write_text("https = true\n")
+    assert run(beyond) == 0
+    assert run(["serve", "--port", "0", *data]) == 0
+    assert "https = true" not in capsys.readouterr().out

@@ -172,6 +172,8 @@ def serve(
             say(about)
         if not local:
             _check_people(service)
+            if not service.settings.https:
+                say("passwords travel readable: use a proxy with https, and set https = true")
         queue.release_all(service.store)
         if demo:
             add_samples(service)
