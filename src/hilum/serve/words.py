@@ -33,7 +33,7 @@ SCALES: dict[Scale, str] = {
 """Names of the severity scores."""
 SAME_FILM = 0.01
 """Distance below which two films are one film. In the default bundle no two of its 1,895 training
-films that show different patients are nearer than 0.016; 24 copies in two collections have 0."""
+films that show different patients are nearer than 0.016; 24 of them have a copy, at 0."""
 
 
 def likelihood(finding: Finding) -> str:
