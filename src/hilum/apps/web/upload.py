@@ -7,7 +7,6 @@ says too much is unpacked; what unpacks to more than it said is stopped there.
 from __future__ import annotations
 
 import io
-import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -189,9 +188,12 @@ def _check_table(stream: BinaryIO, limits: Limits) -> None:
     stream.seek(max(0, size - _LONGEST_TAIL))
     tail = stream.read(_LONGEST_TAIL)
     stream.seek(0)
-    for found in re.finditer(re.escape(_EMPTY_ZIP), tail):
-        table = int.from_bytes(tail[found.start() + 12 : found.start() + 16], "little")
-        if table > _LARGEST_TABLE or tail[: found.start()][-20:].startswith(_ZIP64):
+    bare = len(tail) - 22  # zipfile takes a record without a comment there, else the last one
+    plain = tail[bare : bare + 4] == _EMPTY_ZIP and tail.endswith(b"\0\0")
+    place = bare if plain else tail.rfind(_EMPTY_ZIP)
+    if place >= 0:
+        table = int.from_bytes(tail[place + 12 : place + 16], "little")
+        if table > _LARGEST_TABLE or tail[:place][-20:].startswith(_ZIP64):
             raise too_large(f"the ZIP lists more than its {limits.files} films")
 
 
