@@ -42,6 +42,13 @@ def test_one_lung_that_fills_a_narrow_film_is_not_cut():
     assert not sides[Side.LEFT].any()
 
 
+@pytest.mark.parametrize("side", [1, 2, 3])
+def test_a_lung_of_a_few_pixels_is_one_lung(side):
+    sides = split_sides(_lungs((10, 10, 10 + side, 10 + side)))
+    assert sides[Side.RIGHT].sum() == side**2
+    assert not sides[Side.LEFT].any()
+
+
 @pytest.mark.parametrize(("box", "side"), [(RIGHT, Side.RIGHT), (LEFT, Side.LEFT)])
 def test_a_single_lung_goes_to_its_side_of_the_film(box, side):
     sides = split_sides(_lungs(box))

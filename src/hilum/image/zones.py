@@ -55,6 +55,8 @@ def split_sides(lungs: Lungs) -> dict[Side, Mask]:
 
 def _has_waist(region: Mask) -> bool:
     heights = region.sum(0)[region.any(0)]
+    if heights.size < 3:
+        return False  # a few pixels have no middle
     first, middle, last = np.array_split(heights, 3)
     return bool(middle.min() < _WAIST * min(first.max(), last.max()))
 
