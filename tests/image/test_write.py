@@ -32,6 +32,15 @@ def test_round_trip(tmp_path, pixels, bits):
     assert abs(opened.pixels - pixels).max() <= 0.5 / (2**bits - 1) + 1e-6
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_the_order_of_pixels_in_memory_does_not_matter(tmp_path, bits):
+    pixels = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    for turned in (pixels.T, pixels[::-1, ::-1]):
+        write_png(tmp_path / "a.png", turned, bits=bits)
+        opened = open_radiograph(tmp_path / "a.png")
+        assert abs(opened.pixels - turned).max() <= 0.5 / (2**bits - 1) + 1e-6
+
+
 def test_clips_and_writes_rgb(tmp_path):
     write_png(tmp_path / "x" / "a.png", np.array([[-1.0, 2.0]]))
     assert np.asarray(Image.open(tmp_path / "x" / "a.png")).tolist() == [[0, 255]]

@@ -63,7 +63,7 @@ def _png(samples: NDArray[np.integer[Any]]) -> bytes:
     from imagecodecs import deflate_encode
 
     height, width = samples.shape[:2]
-    high_first = samples.astype(samples.dtype.newbyteorder(">"))
+    high_first = samples.astype(samples.dtype.newbyteorder(">"), order="C")
     rows = high_first.view(np.uint8).reshape(height, -1)
     filtered = np.full((height, 1 + rows.shape[1]), _UP, np.uint8)
     filtered[0, 1:] = rows[0]
