@@ -55,6 +55,7 @@ def test_nothing_to_do_shows_the_help(arguments, capsys):
         (["read", "--zzz", "x"], "No such option"),
         (["bundle", "nosuch"], "No such command"),
         (["read", "x.png", "--heatmap", "--pdf", "y.pdf"], "'--heatmap' needs a value"),
+        (["read", "x.png", "--heatmap", "--help"], "'--heatmap' needs a value"),
         (["cohort", "read", "nih-chestxray14", "d", "-o", "--json"], "'-o' needs a value"),
     ],
 )
@@ -64,6 +65,13 @@ def test_wrong_usage_is_exit_2_and_one_message(arguments, words, capsys):
     assert captured.out == ""
     assert words in captured.err
     assert "hilum" in captured.err
+
+
+def test_after_two_dashes_there_are_only_files(capsys):
+    assert main.run(["read", "--", "--heatmap", "--pdf"]) == errors.EXIT_SOME_NOT_READ
+    out = capsys.readouterr().out
+    assert "--heatmap" in out
+    assert "--pdf" in out
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Annotated, Any
 
 import typer
@@ -77,10 +77,12 @@ class Verbs(TyperGroup):
 
 
 def _demand_values(context: Any, command: Any, arguments: list[str]) -> None:
-    options = [each for each in command.params if each.param_type_name == "option"]
+    parameters = command.get_params(context)  # --help is among them, not in command.params
+    options = [each for each in parameters if each.param_type_name == "option"]
     names = {name for each in options for name in (*each.opts, *each.secondary_opts)}
     hungry = {name for each in options if not (each.is_flag or each.count) for name in each.opts}
-    for option, value in pairwise(arguments):
+    before_files = takewhile(lambda argument: argument != "--", arguments)
+    for option, value in pairwise(before_files):
         if option in hungry and value in names:
             context.fail(f"Option '{option}' needs a value, not the option '{value}'.")
 
