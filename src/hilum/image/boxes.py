@@ -20,7 +20,8 @@ LONG_SIDE = 128
 class BoxSettings(Config):
     """How a map becomes boxes.
 
-    The defaults are those that benchmarks/boxes.py chose for the map of the opacity network.
+    The defaults are those that benchmarks/boxes.py chose for the whole map of the opacity network,
+    before only its regions were shown; docs/explanation/boxes.md says why they stayed.
 
     Attributes:
         threshold: a pixel belongs to a box from this score on, in [0, 1].
