@@ -189,6 +189,19 @@ def test_a_film_of_the_training_is_named_as_one(small_bundle, films):
     assert "The model was trained on this film" in _detailed(small_bundle, films, distance=0)
 
 
+def test_letters_outside_of_pictures_change_with_the_dark_page(page):
+    """A color of its own, on no background of its own, cannot be read on one of both pages."""
+    style, _, dark = page.partition("prefers-color-scheme: dark")
+    rules = re.findall(r"([^{}]+){([^{}]*)}", style.partition("<style>")[2])
+    assert any("var(--warn)" in rule for _, rule in rules)
+    fixed = [
+        name.strip()
+        for name, rule in rules
+        if re.search(r"(?<![-\w])color: #", rule) and "background" not in rule
+    ]
+    assert [name for name in fixed if name not in dark] == []
+
+
 def test_every_picture_has_words(small_bundle, films):
     html = _detailed(small_bundle, films)
     pictures = re.findall(r"<img [^>]*>", re.sub(r'src="data:[^"]*"', "", html))
