@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hilum.core.reading import RESEARCH_USE
 from hilum.serve.heatmap import (
     AGAINST,
     FOR,
@@ -72,6 +73,34 @@ def test_the_notice_stands_in_every_legend(monkeypatch):
     assert changed.min() > len(strip) / 2
     assert changed.max() < len(strip) - 1  # nothing is cut
     assert (strip[changed] > 100).any()
+
+
+@pytest.mark.parametrize("width", [64, 100, 130, 400])
+def test_a_narrow_legend_says_title_and_notice_to_the_end(width, monkeypatch):
+    picture = np.zeros((10, width, 3), np.uint8)
+    strip = with_legend(picture, "covid-19: evidence in logits, mean + bias = -1.23", 2.0)
+    other = with_legend(picture, "covid-19: evidence in logits, mean + bias = -1.28", 2.0)
+    assert strip.shape[1] == width
+    assert (strip != other).any()
+    monkeypatch.setattr("hilum.serve.heatmap.RESEARCH_USE", RESEARCH_USE.replace("ice.", "ize."))
+    other = with_legend(picture, "covid-19: evidence in logits, mean + bias = -1.23", 2.0)
+    assert (strip != other).any()
+
+
+def test_a_map_is_drawn_whatever_its_order_in_memory():
+    random = np.random.default_rng(0)
+    film = random.random((70, 30), np.float32)
+    heat = random.normal(size=(70, 30)).astype(np.float32)
+    expected = overlay(film, heat, 2.0).transpose(1, 0, 2)
+    np.testing.assert_array_equal(overlay(film.T, heat.T, 2.0), expected)
+
+
+def test_numbers_without_end_do_not_end_the_run():
+    heat = np.array([[np.inf, -1.7, np.nan]], np.float32)
+    assert limit_of(heat) == 2.0
+    assert limit_of(np.full((2, 2), -np.inf, np.float32)) == MIN_LIMIT
+    picture = overlay(np.zeros((1, 3), np.float32), heat, 2.0)[0]
+    np.testing.assert_allclose(picture[0], np.array(FOR) * OPACITY, atol=0.5)
 
 
 @pytest.mark.parametrize(

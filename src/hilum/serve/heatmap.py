@@ -45,7 +45,10 @@ def limit_of(heatmap: NDArray[np.float32]) -> float:
     >>> limit_of(np.zeros((2, 2), np.float32))
     0.5
     """
-    strongest = max(float(np.fmax.reduce(np.abs(heatmap), axis=None, initial=0.0)), MIN_LIMIT)
+    strongest = float(np.fmax.reduce(np.abs(heatmap), axis=None, initial=0.0))
+    if math.isinf(strongest):
+        strongest = float(np.abs(heatmap[np.isfinite(heatmap)]).max(initial=0.0))
+    strongest = max(strongest, MIN_LIMIT)
     power = 10.0 ** math.floor(math.log10(strongest))
     return next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power >= strongest * (1 - 1e-6))
 
@@ -70,7 +73,8 @@ def overlay(pixels: Pixels, heatmap: NDArray[np.float32], limit: float) -> RGB:
 
 def _blended(pixels: Pixels, heatmap: NDArray[np.float32], limit: float) -> RGB:
     grey = np.asarray(cv2.convertScaleAbs(pixels, alpha=255), np.uint8)
-    strength = cv2.patchNaNs(heatmap * np.float32(_STEPS / limit), 0.0)
+    scaled = np.multiply(heatmap, np.float32(_STEPS / limit), order="C")
+    strength = cv2.patchNaNs(scaled, 0.0)
     np.clip(strength, -_STEPS, _STEPS, out=strength)
     place = (np.rint(strength, out=strength).astype(np.intp) + _STEPS) * 256 + grey
     blended = _blends().take(place).view(np.uint8).reshape(*grey.shape, 4)
@@ -96,7 +100,7 @@ def with_legend(picture: RGB, title: str, limit: float) -> RGB:
 
     Args:
         picture: uint8 (H, W, 3), from ``overlay``.
-        title: one line, such as "covid-19: logit -0.32 = mean evidence + bias".
+        title: such as "covid-19: logit -0.32 = mean evidence + bias"; one line, more if narrow.
         limit: as in ``overlay``.
 
     Returns:
@@ -106,19 +110,23 @@ def with_legend(picture: RGB, title: str, limit: float) -> RGB:
     low, high = f"-{limit:g} against", f"for +{limit:g}"
     font = _fitting((f"{low}   0   {high}", title, RESEARCH_USE), width)
     line = math.ceil(1.5 * font.size)
-    strip = Image.new("RGB", (width, 4 * line + line // 2), "black")
-    draw = ImageDraw.Draw(strip)
     margin = line // 3
-    draw.text((margin, margin // 2), title, "white", font)
+    above, beneath = (_wrapped(each, font, width - margin) for each in (title, RESEARCH_USE))
+    top = line * len(above)
+    strip = Image.new("RGB", (width, top + (2 + len(beneath)) * line + line // 2), "black")
+    draw = ImageDraw.Draw(strip)
+    for place, text in enumerate(above):
+        draw.text((margin, place * line + margin // 2), text, "white", font)
     bar = _bar(width - 2 * margin, line // 2, limit)
-    strip.paste(Image.fromarray(bar), (margin, line + line // 3))
+    strip.paste(Image.fromarray(bar), (margin, top + line // 3))
     for x, text, anchor in (
         (margin, low, "la"),
         (width // 2, "0", "ma"),
         (width - margin, high, "ra"),
     ):
-        draw.text((x, 2 * line), text, "white", font, anchor=anchor)
-    draw.text((margin, 3 * line + margin // 2), RESEARCH_USE, _DIM, font)
+        draw.text((x, top + line), text, "white", font, anchor=anchor)
+    for place, text in enumerate(beneath, start=2):
+        draw.text((margin, top + place * line + margin // 2), text, _DIM, font)
     return np.vstack([picture, np.asarray(strip, np.uint8)])
 
 
@@ -138,8 +146,23 @@ def _bar(width: int, height: int, limit: float) -> RGB:
     return overlay(np.full(ramp.shape, 0.25, np.float32), ramp, limit)
 
 
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Break a text between words, so that no line is wider than ``width`` pixels if it can be."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
 def _fitting(lines: tuple[str, ...], width: int) -> ImageFont.FreeTypeFont:
-    """Return a font in which every line fits, of 7 to 40 pixels; lines grow as the font does."""
+    """Return a font in which every line fits, if one of 7 to 40 pixels does.
+
+    Lines grow as the font does.
+    """
     longest = max(map(_font(_TRIAL).getlength, lines)) / _TRIAL
     return _font(max(7, min(40, max(12, width // 30), int(width / (longest + 1)))))
 
