@@ -1,7 +1,7 @@
 """The opacity network of a bundle: from a film and its lungs to what is opaque in them.
 
 NAME/opacities.onnx   "image" (N, C, S, S) -> "opacities" (N, K, S, S), logits; float32
-NAME/opacities.json   its preprocessing and thresholds, and how it was made and measured
+NAME/opacities.json   its preprocessing, thresholds and regions, and how it was made and measured
 """
 
 from __future__ import annotations
