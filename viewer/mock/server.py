@@ -19,6 +19,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from starlette.datastructures import QueryParams
 
 sys.path.insert(0, str(Path(__file__).parent))
 import answers
@@ -179,6 +180,12 @@ def _films(app: FastAPI, world: World) -> None:
     @app.get(f"{BASE}/studies")
     async def studies(request: Request) -> Any:
         return world.studies(request.query_params)
+
+    @app.post(f"{BASE}/studies/search")
+    async def search(request: Request) -> Any:
+        asked = await request.json()
+        flat = [(k, v) for k, v in asked.items() if k != "status"]
+        return world.studies(QueryParams(flat + [("status", each) for each in asked["status"]]))
 
     @app.get(f"{BASE}/studies/{{study_id}}")
     async def study(study_id: str) -> Any:

@@ -57,6 +57,7 @@ MATRIX = {
     ("GET", "/reports/{report_id}.pdf"): READER,
     ("GET", "/schema/reading.json"): READER,
     ("GET", "/studies"): READER,
+    ("POST", "/studies/search"): READER,
     ("GET", "/studies/{study_id}"): READER,
     ("DELETE", "/studies/{study_id}"): ADMIN,
     ("GET", "/tokens"): ADMIN,

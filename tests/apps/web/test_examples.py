@@ -119,6 +119,7 @@ def answered(station, calibrated_bundle):
         ask(reviewer, "GET", "/studies/{study_id}", ids)
         ask(reviewer, "POST", "/films/{film_id}/read", ids, json=BODIES["Again"])
     ask(reviewer, "GET", "/studies")
+    ask(reviewer, "POST", "/studies/search", json={"q": "frontal"})
     for path in ("/agreement", "/monitoring", "/me", "/health", "/ready", "/schema/reading.json"):
         ask(reviewer, "GET", path)
     person = ask(admin, "POST", "/users", json=BODIES["NewPerson"])

@@ -52,6 +52,21 @@ def test_the_same_film_twice_is_one_study(station, make_film):
     assert station.client("reader").get(f"{API}/studies").json()["total"] == 1
 
 
+def test_a_patient_is_searched_for_in_a_body(station, make_film):
+    station.send(DICOM)
+    station.send(make_film(1))
+    client = station.client("reader")
+    patient = open_radiograph(DICOM).metadata.patient_id
+    asked = {"q": patient, "status": ["queued"], "sort": "priority", "reviewed": False}
+    found = client.post(f"{API}/studies/search", json=asked).json()
+    assert [each["patient"]["id"] for each in found["items"]] == [patient]
+    assert found == client.get(f"{API}/studies", params=asked).json()
+    whole = client.post(f"{API}/studies/search", json={"limit": 1}).json()
+    assert (whole["total"], len(whole["items"])) == (2, 1)
+    for wrong in ({"status": ["lost"]}, {"limit": 0}, {"patient": "x"}, {"from": "yesterday"}):
+        assert client.post(f"{API}/studies/search", json=wrong).status_code == 422, wrong
+
+
 def test_many_and_what_is_no_film_is_named(station, make_film):
     answer = station.send(make_film(1), ("notes.txt", b"words"), make_film(2), ("empty", b""))
     assert answer.status_code == 201

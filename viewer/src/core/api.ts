@@ -89,6 +89,10 @@ export function queryOf(query: Record<string, unknown>): string {
   return text ? `?${text}` : "";
 }
 
+/** The same without empty values. */
+const given = (query: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(query).filter(([, value]) => value !== null && value !== ""));
+
 async function remember(me: Promise<Me>): Promise<Me> {
   const known = await me;
   csrf = known.csrf;
@@ -118,7 +122,9 @@ export const api = {
   logout: () => change<void>("POST", "logout"),
   setBlind: (on: boolean) => remember(change<Me>("PUT", "me/blind", { on })),
 
-  studies: (query: StudyQuery) => get<StudyPage>("studies", { ...query }),
+  /** In a body: what is searched for may be a patient's id, and addresses are kept in logs. */
+  studies: ({ status, ...rest }: StudyQuery) =>
+    change<StudyPage>("POST", "studies/search", given({ ...rest, status: status ? [status] : [] })),
   study: (id: string) => get<Study>(`studies/${encodeURIComponent(id)}`),
   deleteStudy: (id: string) => change<void>("DELETE", `studies/${encodeURIComponent(id)}`),
 

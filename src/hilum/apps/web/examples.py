@@ -370,6 +370,7 @@ ANSWERS: dict[tuple[str, str], tuple[Any, Any]] = {
     ("GET", f"{_ONE}/reading"): (answers.ReadingAnswer, _READ),
     ("GET", f"{_ONE}/overlays"): (answers.OverlaysAnswer, _OVERLAYS),
     ("GET", f"{API}/studies"): (answers.StudiesAnswer, _STUDIES),
+    ("POST", f"{API}/studies/search"): (answers.StudiesAnswer, _STUDIES),
     ("GET", f"{API}/studies/{{study_id}}"): (
         answers.StudyAnswer,
         _STUDY_FACTS
@@ -436,5 +437,6 @@ BODIES: dict[str, Any] = {
     "NewToken": {"user_id": "aabbccddeeff0011", "name": "archive"},
     "NewVerdict": _NEW_VERDICT,
     "ReportText": _TEXT,
+    "StudyQuery": {"q": "P123", "status": ["read"], "sort": "priority", "limit": 20},
 }
 """Name of a body's schema -> an example of it."""

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from hilum.apps.store.people import LONGEST_PASSWORD, SHORTEST_PASSWORD, Role
 from hilum.core.labels import Label, ReferenceStandard
+from hilum.core.refusal import Reason
 
 API = "/api/v1"
 """Every call of the API begins with this."""
@@ -32,7 +33,7 @@ ShortWords = Annotated[str, Field(max_length=200), AfterValidator(_plain)]
 FilmId = Annotated[str, Path(pattern=_ID, description="of a film", examples=["9f2c4e0d1a3b5c7d"])]
 StudyId = Annotated[str, Path(pattern=_ID, description="of a study", examples=["0a1b2c3d4e5f6071"])]
 AnyId = Annotated[str, Path(pattern=_ID, examples=["5566778899aabbcc"])]
-Day = Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}-\d{2}$", description="ISO 8601 date, UTC")]
+Day = Annotated[str | None, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="ISO 8601 date, UTC")]
 Choice = Annotated[str | None, Query(max_length=64), AfterValidator(lambda v: v and _plain(v))]
 
 
@@ -80,6 +81,28 @@ class NewToken(Body):
 
     person_id: Annotated[str, Field(pattern=_ID, alias="user_id")]
     name: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)]
+
+
+Status = Literal["queued", "reading", "read", "refused", "error"]
+
+
+class StudyQuery(Body):
+    """Which studies a page of the worklist should hold."""
+
+    status: Annotated[list[Status], Field(max_length=5)] = []
+    q: Annotated[
+        str | None,
+        Field(max_length=64, description="part of a patient id or a file name, or a study id"),
+        AfterValidator(lambda text: text and _plain(text)),
+    ] = None
+    label: Label | None = None
+    refusal: Reason | None = None
+    reviewed: bool | None = None
+    from_: Annotated[Day, Field(alias="from")] = None
+    to: Day = None
+    sort: Literal["newest", "priority"] = "newest"
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str | None, Field(max_length=200, pattern="^[A-Za-z0-9_-]*$")] = None
 
 
 class Again(Body):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Query
 from sqlalchemy import select
@@ -18,36 +18,38 @@ from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.films import show_film
 from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.reports import show_report
-from hilum.apps.web.schemas import API, Choice, Day, StudyId
-from hilum.apps.web.service import Served
+from hilum.apps.web.schemas import API, StudyId, StudyQuery
+from hilum.apps.web.service import Served, Service
 from hilum.apps.web.verdicts import show_verdict
-from hilum.core.labels import Label
-from hilum.core.refusal import Reason
 
 router = APIRouter(prefix=API, tags=["studies"])
 _Reader = Annotated[Visitor, needs(Role.READER)]
 _Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
-_Status = Literal["queued", "reading", "read", "refused", "error"]
 
 
 @router.get("/studies", summary="The worklist")
 def studies(
+    asked: Annotated[StudyQuery, Query()],
     visitor: _Reader,
     service: Served,
     afterwards: BackgroundTasks,
-    status: Annotated[list[_Status], Query(max_length=5)] = [],  # noqa: B006
-    q: Choice = None,
-    label: Label | None = None,
-    refusal: Reason | None = None,
-    reviewed: bool | None = None,
-    from_: Annotated[Day, Query(alias="from")] = None,
-    to: Day = None,
-    sort: Literal["newest", "priority"] = "newest",
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(max_length=200, pattern="^[A-Za-z0-9_-]*$")] = None,
 ) -> dict[str, Any]:
     """Give a page of studies; ``next`` is the cursor of the page after it."""
-    if visitor.blind and label is not None:
+    return _page(asked, visitor, service, afterwards)
+
+
+@router.post("/studies/search", summary="The worklist, asked for in a body")
+def search(
+    asked: StudyQuery, visitor: _Reader, service: Served, afterwards: BackgroundTasks
+) -> dict[str, Any]:
+    """Give what ``GET /studies`` gives: a patient's id that is searched for is in no address."""
+    return _page(asked, visitor, service, afterwards)
+
+
+def _page(
+    query: StudyQuery, visitor: Visitor, service: Service, afterwards: BackgroundTasks
+) -> dict[str, Any]:
+    if visitor.blind and query.label is not None:
         raise Problem(
             409,
             "blind-read-pending",
@@ -55,16 +57,16 @@ def studies(
             hint="switch blind reading off, or leave the filter out",
         )
     asked = Asked(
-        statuses=tuple(dict.fromkeys(status)),
-        text=q or "",
-        label=label,
-        refusal=refusal,
-        reviewed=reviewed,
-        from_ms=day_ms(from_),
-        to_ms=day_ms(to, days=1),
-        by_priority=sort == "priority" and not visitor.blind,
-        limit=limit,
-        cursor=cursor or None,
+        statuses=tuple(dict.fromkeys(query.status)),
+        text=query.q or "",
+        label=query.label,
+        refusal=query.refusal,
+        reviewed=query.reviewed,
+        from_ms=day_ms(query.from_),
+        to_ms=day_ms(query.to, days=1),
+        by_priority=query.sort == "priority" and not visitor.blind,
+        limit=query.limit,
+        cursor=query.cursor or None,
     )
     with service.store.read() as session:
         found = page(session, asked)

@@ -203,9 +203,13 @@ def test_search_filter_and_keys_of_the_worklist(stand_in: str, page: Any) -> Non
     assert NOTICE in page.locator("footer").inner_text()
     page.keyboard.press("j")
     expect(page.locator(".studies tbody tr").nth(1)).to_have_class("chosen")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     page.keyboard.press("/")
     page.keyboard.type("P-18")
     expect(page.locator(".studies tbody tr")).to_have_count(1)
+    assert asked, "the search asks the server"
+    assert not any("P-18" in address for address in asked), "no patient's id in an address"
     page.get_by_role("searchbox").fill("")
     page.get_by_role("button", name="Refused").click()
     expect(page.locator(".studies .status-refused")).to_have_count(1)
