@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.core.details import Affected, Side, Zone
+from hilum.core.details import Affected, Opacity, Side, Zone
 from hilum.image.lungs import Lungs
 from hilum.image.opacities import KINDS, Opacities
 
@@ -84,22 +84,26 @@ def affected(opacities: Opacities, lungs: Lungs) -> tuple[Affected, ...]:
     if not sides:
         return ()
     both = np.logical_or.reduce(list(sides.values()))
-    rows = [_row(opacities, both, None, None)]
-    rows += [_row(opacities, mask, side, None) for side, mask in sides.items()]
+    opaque = opacities.mask()
+    kinds = {kind: opacities.mask(kind) for kind in KINDS}
+    rows = [_row(opaque, kinds, both, None, None)]
+    rows += [_row(opaque, kinds, mask, side, None) for side, mask in sides.items()]
     rows += [
-        _row(opacities, region, side, zone)
+        _row(opaque, kinds, region, side, zone)
         for side, mask in sides.items()
         for zone, region in split_zones(mask).items()
     ]
     return tuple(rows)
 
 
-def _row(opacities: Opacities, region: Mask, side: Side | None, zone: Zone | None) -> Affected:
+def _row(
+    opaque: Mask, kinds: dict[Opacity, Mask], region: Mask, side: Side | None, zone: Zone | None
+) -> Affected:
     return Affected(
         side=side,
         zone=zone,
-        share=_share(opacities.mask(), region),
-        kinds={kind: _share(opacities.mask(kind), region) for kind in KINDS},
+        share=_share(opaque, region),
+        kinds={kind: _share(mask, region) for kind, mask in kinds.items()},
     )
 
 
