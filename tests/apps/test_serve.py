@@ -184,3 +184,22 @@ def test_who_serves_beyond_this_machine_without_https_is_warned(data, capsys, mo
     assert run(beyond) == 0
     assert run(["serve", "--port", "0", *data]) == 0
     assert "https = true" not in capsys.readouterr().out
+
+
+def test_a_calibration_that_an_upgrade_left_behind_is_not_left_out_silently(
+    data, capsys, monkeypatch
+):
+    """Probabilities are others from then on, and nobody would know why."""
+    from hilum.apps.store.tables import Setting
+    from hilum.apps.web.bundles import KEY
+
+    monkeypatch.setattr("hilum.apps.web.serve._Server.run", lambda *_, **__: None)
+    assert run(["serve", "--port", "0", *data]) == 0
+    assert "calibration" not in capsys.readouterr().out
+    store = open_store(f"sqlite:///{_folder(data) / 'store.db'}")
+    with store.write() as session:
+        value = {"base": "0" * 64, "folder": "0a1b2c3d4e5f6071", "before": None, "can_undo": True}
+        session.add(Setting(key=KEY, value=value))
+    store.close()
+    assert run(["serve", "--port", "0", *data]) == 0
+    assert "fitted to another bundle" in capsys.readouterr().out

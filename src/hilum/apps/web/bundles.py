@@ -59,6 +59,15 @@ class Bundles:
             root = self.calibrated / chosen["folder"]
         return Choice(root, _checksum(root))
 
+    def left_alone(self) -> bool:
+        """Say whether a calibration is chosen that was fitted to another bundle than the base.
+
+        Raises:
+            BundleError: the base is not there.
+        """
+        chosen = self.setting()
+        return bool(chosen and chosen["folder"] and chosen["base"] != _checksum(self.base))
+
     def open(self) -> Bundle:
         """Open the active bundle, verified once for each checksum.
 

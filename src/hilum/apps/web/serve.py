@@ -167,6 +167,9 @@ def serve(
         link = Link(base, lambda new: say(f"for another browser: {new}")) if local else None
         service = make_service(place, bundle=bundle, link=link, port=port)
         opened = service.bundles.open()
+        if service.bundles.left_alone():
+            say(f"calibration to this site: fitted to another bundle, not to {opened.identity}")
+            say("it is not used; fit a new one, or name its bundle by --bundle")
         if collection is not None:
             service.collection, about = open_collection(collection, opened)
             say(about)
