@@ -108,9 +108,11 @@ def disk(request, tmp_path_factory, serving, calibrated_bundle):
             _read(client, _send(client, _film(0)))
         yield made
     finally:
-        if made.served is not None:
-            made.served.stop()
-        made.close()
+        try:
+            if made.served is not None:
+                made.served.stop()
+        finally:  # a server that does not end must leave no file system mounted
+            made.close()
 
 
 @pytest.fixture
