@@ -60,7 +60,7 @@ def test_a_film_whose_reading_is_refused_by_the_store_is_tried_again_and_given_u
     station, queued, monkeypatch
 ):
     """A worker that goes on must not hold it for ever."""
-    monkeypatch.setattr(queue, "LEASE_MS", 50)
+    monkeypatch.setattr(queue, "LEASE_MS", 500)
     monkeypatch.setattr("hilum.apps.web.worker.RENEW_S", 0.01)
     holding = threading.Thread(target=station.worker._hold, daemon=True)
     holding.start()
