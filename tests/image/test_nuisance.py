@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hilum.core.radiograph import Radiograph
@@ -55,6 +55,7 @@ def test_what_lies_between_border_and_middle_moves_only_the_overall_numbers():
     assert one["mean"] != two["mean"]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 5))
 def test_finite_on_every_shape(height, width, seed):
     pixels = np.random.default_rng(seed).random((height, width))
@@ -62,6 +63,7 @@ def test_finite_on_every_shape(height, width, seed):
     assert all(math.isfinite(value) for value in found.values())
 
 
+@settings(deadline=None)
 @given(st.integers(2, 40), st.integers(2, 40))
 def test_a_mirrored_film_has_the_same_numbers(height, width):
     pixels = np.random.default_rng(height * 41 + width).random((height, width))
