@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# a busy machine is no fault of the code: neither 200 ms an example nor slow data end a test
+settings.register_profile("hilum", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hilum")
 
 
 @pytest.fixture(scope="session")
