@@ -45,7 +45,7 @@ def me(who: dict[str, Any] | None, blind: bool) -> dict[str, Any]:
     ]
     return {
         **(who or {}),
-        "local": True,
+        "local": (who or {}).get("name") == "local",
         "blind": blind,
         "csrf": "mock-csrf",
         "notice": NOTICE,

@@ -103,6 +103,12 @@ def _session(app: FastAPI, world: World) -> None:
         world.me = None
         return Response(status_code=204)
 
+    @app.put(f"{BASE}/me/password")
+    async def password(request: Request) -> Any:
+        if (await request.json())["old"] != PASSWORD:
+            return problem(422, "invalid", "the current password is wrong")
+        return answers.me(world.me, world.blind)
+
     @app.put(f"{BASE}/me/blind")
     async def blind(request: Request) -> Any:
         world.blind = bool((await request.json())["on"])

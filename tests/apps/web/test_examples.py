@@ -126,7 +126,9 @@ def answered(station, calibrated_bundle):
     ids = {"user_id": person["user_id"]}
     ask(admin, "PATCH", "/users/{user_id}", ids, json=BODIES["ChangedPerson"])
     ask(admin, "POST", "/tokens", json=BODIES["NewToken"] | ids)
-    ask(station.client(), "POST", "/login", json=BODIES["Login"])
+    browser = station.client()
+    own = {"X-CSRF-Token": ask(browser, "POST", "/login", json=BODIES["Login"])["csrf"]}
+    ask(browser, "PUT", "/me/password", json=BODIES["NewPassword"], headers=own)
     ask(reviewer, "PUT", "/me/blind", json=BODIES["Blind"])
     for path in ("/users", "/tokens", "/log", "/log/verify", "/calibration"):
         ask(admin, "GET", path)

@@ -59,6 +59,38 @@ def test_changes_by_cookie_need_the_csrf_token(anna):
     assert client.put(path, json={"on": True}, headers=own).json()["blind"] is True
 
 
+def test_who_changes_the_own_password_ends_every_other_session(anna):
+    here, elsewhere = anna.client(), anna.client()
+    csrf = _login(here).json()["csrf"]
+    _login(elsewhere)
+    path, new = f"{API}/me/password", "another long password"
+    own = {"X-CSRF-Token": csrf}
+    body = {"old": PASSWORD, "new": new}
+    assert here.put(path, json=body).json()["code"] == "csrf"
+    assert here.put(path, json=body | {"new": "short"}, headers=own).status_code == 422
+    wrong = here.put(path, json=body | {"old": "wrong password"}, headers=own)
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid")
+    changed = here.put(path, json=body, headers=own)
+    assert changed.status_code == 200
+    assert changed.json()["csrf"] != csrf
+    assert here.get(f"{API}/me").json()["csrf"] == changed.json()["csrf"]
+    assert elsewhere.get(f"{API}/me").status_code == 401
+    assert _login(anna.client()).status_code == 401
+    assert _login(anna.client(), new).status_code == 200
+    assert PASSWORD not in changed.text
+    assert new not in changed.text
+
+
+def test_guesses_of_the_own_password_are_counted_and_scripts_cannot_change_it(anna):
+    client = anna.client()
+    own = {"X-CSRF-Token": _login(client).json()["csrf"]}
+    body = {"old": "wrong password", "new": "another long password"}
+    codes = [client.put(f"{API}/me/password", json=body, headers=own).status_code for _ in range(6)]
+    assert codes == [422] * 5 + [429]
+    script = anna.client("reader").put(f"{API}/me/password", json=body)
+    assert (script.status_code, script.json()["code"]) == (409, "conflict")
+
+
 def test_another_sites_page_cannot_sign_in(anna):
     assert _login(anna.client(), Origin="http://evil.example").status_code == 403
 

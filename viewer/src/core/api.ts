@@ -120,6 +120,8 @@ export const api = {
   /** Ask an address that redirects elsewhere, without going there. */
   probe: (address: string) => send(address, { redirect: "manual" }),
   logout: () => change<void>("POST", "logout"),
+  changePassword: (old: string, fresh: string) =>
+    remember(change<Me>("PUT", "me/password", { old, new: fresh })),
   setBlind: (on: boolean) => remember(change<Me>("PUT", "me/blind", { on })),
 
   /** In a body: what is searched for may be a patient's id, and addresses are kept in logs. */

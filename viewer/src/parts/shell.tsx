@@ -10,6 +10,7 @@ import {
 import { listen } from "../core/events";
 import type { Role } from "../core/types";
 import { Help } from "./help";
+import { Who } from "./password";
 import { Choice, Switch } from "./ui";
 import { DropAnywhere, UploadPanel } from "./upload";
 import { useKeys } from "./use";
@@ -84,9 +85,7 @@ function Header() {
         <button class="quiet" onClick={() => (helpOpen.value = true)} aria-label={t("help.title")}>
           ?
         </button>
-        <span class="who" title={me.value ? t(`role.${me.value.role}`) : ""}>
-          {me.value?.name}
-        </span>
+        <Who />
         <button class="quiet" onClick={() => void leave()}>
           {t("sign-out")}
         </button>

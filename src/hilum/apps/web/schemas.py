@@ -76,6 +76,13 @@ class ChangedPerson(Body):
     ] = None
 
 
+class NewPassword(Body):
+    """One's own password: of now, and from now on."""
+
+    old: str = Field(min_length=1, max_length=LONGEST_PASSWORD)
+    new: str = Field(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)
+
+
 class NewToken(Body):
     """A token to make."""
 

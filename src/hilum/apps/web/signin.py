@@ -17,6 +17,7 @@ from hilum.apps.store.people import (
     begin_visit,
     check_password,
     end_visits,
+    hash_password,
     local_person,
 )
 from hilum.apps.store.tables import Person
@@ -30,7 +31,7 @@ from hilum.apps.web.access import (
     visitor_of,
 )
 from hilum.apps.web.problems import Problem
-from hilum.apps.web.schemas import API, Blind, Login
+from hilum.apps.web.schemas import API, Blind, Login, NewPassword
 from hilum.apps.web.service import Served, Service
 from hilum.apps.web.settings import Limits
 from hilum.bundle.folder import Bundle
@@ -100,16 +101,7 @@ def me(visitor: _Reader, service: Served) -> dict[str, Any]:
 def login(body: Login, request: Request, response: Response, service: Served) -> dict[str, Any]:
     """Begin a session: the cookie is in the answer."""
     check_origin(request)
-    address = request.client.host if request.client else "?"
-    keys = (f"name:{body.name.lower()}", f"address:{address}")
-    failures: Failures = request.app.state.failures
-    failures.check(*keys)
-    with failures.turn:
-        failures.check(*keys)
-        with service.store.read() as session:
-            person = check_password(session, body.name, body.password)
-        if person is None:
-            failures.add(*keys)
+    person = _whose(request, service, body.name, body.password)
     if person is None:
         with service.store.write() as session:
             service.log.add(session, "hilum", "login-failed")
@@ -127,6 +119,33 @@ def logout(request: Request, response: Response, visitor: _Reader, service: Serv
             end_visits(session, secret=secret)
             service.log.add(session, visitor.name, "logout")
     response.delete_cookie(service.cookie)
+
+
+@router.put("/me/password", summary="Change my own password")
+def change_password(
+    body: NewPassword, request: Request, response: Response, visitor: _Reader, service: Served
+) -> dict[str, Any]:
+    """Change the password; every session of mine ends, and this browser gets a new one."""
+    with service.store.read() as session:
+        has_one = session.get_one(Person, visitor.person_id).password is not None
+    if visitor.csrf is None or not has_one:
+        raise Problem(
+            409,
+            "conflict",
+            "only who signed in with a password may change it",
+            hint="an administrator can give you one: hilum user change",
+        )
+    if _whose(request, service, visitor.name, body.old) is None:
+        raise Problem(422, "invalid", "the current password is wrong", hint="type it again")
+    with service.store.write() as session:
+        person = session.get_one(Person, visitor.person_id)
+        person.password = hash_password(body.new)
+        end_visits(session, person_id=person.id)
+        visit, secret = begin_visit(session, person)
+        service.log.add(session, person.name, "password-changed")
+        set_cookie(service, response, secret)
+        visitor = visitor_of(person, visit.csrf)
+    return describe(visitor, service)
 
 
 @router.put("/me/blind", summary="Switch blind first read on or off")
@@ -206,6 +225,21 @@ def describe_bundle(bundle: Bundle) -> dict[str, Any]:
         "intended_use": manifest.intended_use,
         "labels": labels,
     }
+
+
+def _whose(request: Request, service: Service, name: str, password: str) -> Person | None:
+    """Return the person with this name and password; who was wrong too often must wait."""
+    address = request.client.host if request.client else "?"
+    keys = (f"name:{name.lower()}", f"address:{address}")
+    failures: Failures = request.app.state.failures
+    failures.check(*keys)
+    with failures.turn:
+        failures.check(*keys)
+        with service.store.read() as session:
+            person = check_password(session, name, password)
+        if person is None:
+            failures.add(*keys)
+    return person
 
 
 def _enter(session: Any, service: Service, response: Response, person: Person) -> Visitor:

@@ -309,8 +309,22 @@ def test_sign_in_roles_and_error_pages(locked: str, page: Any) -> None:
     page.get_by_text("There is no such page").wait_for()
     page.goto(f"{locked}/#/film/0000000000000000")
     page.get_by_text("no such film").wait_for()
+    _change_password(page)
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("button", name="Sign in").wait_for()
+
+
+def _change_password(page: Any) -> None:
+    page.get_by_role("button", name="rita").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("New password").fill("staple correct horse")
+    for old, said in (("wrong", "the current password is wrong"), ("correct horse", None)):
+        dialog.get_by_label("Current password").fill(old)
+        dialog.get_by_role("button", name="Change").click()
+        if said:
+            expect(dialog.get_by_role("alert")).to_have_text(said)
+    page.get_by_text("The password is changed.").wait_for()
+    expect(dialog).to_have_count(0)
 
 
 def test_everything_is_said_in_russian(stand_in: str, page: Any) -> None:
