@@ -13,15 +13,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
-from hilum.apps.web.pictures import THUMBNAIL
+from hilum.apps.web.pictures import QUALITY, THUMBNAIL
 from hilum.apps.web.schemas import API
 from hilum.bundle.folder import Bundle
 from hilum.bundle.similar import open_similar
 from hilum.core.errors import CohortError, ConfigError, ImageError
 from hilum.image.open import open_radiograph
+from hilum.image.write import jpeg
 from hilum.serve.heatmap import thumbnail
 
 _LOG = logging.getLogger("hilum.web")
@@ -67,9 +65,7 @@ class Collection:
             row = self._rows[case_id]
             _LOG.warning("%s row %d: the film cannot be opened", self._table, row)
             raise
-        grey = np.rint(255 * np.clip(pixels, 0, 1)).astype(np.uint8)
-        _, encoded = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 85])
-        return encoded.tobytes()
+        return jpeg(pixels, QUALITY)
 
 
 def open_collection(table: Path, bundle: Bundle) -> tuple[Collection, str]:

@@ -8,18 +8,20 @@ from collections import OrderedDict
 from dataclasses import asdict
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.web.evidence import put_right
 from hilum.image.stored import Stored, Window, open_stored, shown, windows_of
+from hilum.image.write import jpeg
 from hilum.serve.gate import CORRECTIONS
 from hilum.serve.heatmap import thumbnail
 
 MEMORY_BYTES = 96_000_000
 THUMBNAIL = 256
+QUALITY = 85
+"""Of JPEGs."""
 _SHOWN = (
     "modality",
     "view",
@@ -123,9 +125,8 @@ class Pictures:
 
     def _small(self, key: tuple[str, str, Kinds]) -> tuple[bytes, int]:
         _, sha256, kinds = key
-        picture = np.rint(255 * self.window(sha256, kinds, THUMBNAIL)).astype(np.uint8)
-        _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
-        return encoded.tobytes(), encoded.size
+        encoded = jpeg(self.window(sha256, kinds, THUMBNAIL), QUALITY)
+        return encoded, len(encoded)
 
 
 def first_window(stored: Stored, values: NDArray[np.uint16]) -> Window:

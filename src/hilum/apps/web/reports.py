@@ -21,7 +21,7 @@ from hilum.apps.web.pictures import Pictures
 from hilum.apps.web.problems import not_found
 from hilum.apps.web.schemas import API, AnyId, FilmId, ReportText, gives
 from hilum.apps.web.service import Served
-from hilum.apps.web.sheet import Picture, Sheet, colored, picture
+from hilum.apps.web.sheet import Picture, Sheet, picture
 from hilum.bundle.manifest import Manifest
 from hilum.core.reading import Reading
 from hilum.serve.heatmap import limit_of, overlay
@@ -190,4 +190,4 @@ def _pictures(
     heatmap = evidence.heatmap(Manifest.model_validate(model.manifest), label, (height, width))
     limit = limit_of(heatmap)
     laid = overlay(small, heatmap, limit)
-    return (*shown, colored(laid, f"{label}: -{limit:g} … +{limit:g} (logit)"))
+    return (*shown, picture(laid, f"{label}: -{limit:g} … +{limit:g} (logit)"))

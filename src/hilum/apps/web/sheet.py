@@ -7,12 +7,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from numpy.typing import NDArray
 
 from hilum.apps.web.draft import WORDS, Language
+from hilum.apps.web.pictures import QUALITY
 from hilum.core.reading import RESEARCH_USE
+from hilum.image.write import jpeg
 from hilum.page.render import data_uri, render
 from hilum.serve.pdf.letters import wrap
 from hilum.serve.pdf.pen import LEADING, SOFT, WARN, WARN_BACK, Pen
@@ -128,18 +128,10 @@ class Sheet:
             top += 0.6 * size
 
 
-def picture(grey: NDArray[np.float32], caption: str) -> Picture:
-    """Make a picture of a film, float32 (h, w) in [0, 1]."""
-    return colored(np.repeat(np.rint(255 * grey).astype(np.uint8)[..., None], 3, axis=2), caption)
-
-
-def colored(rgb: NDArray[np.uint8], caption: str) -> Picture:
-    """Make a picture of uint8 (h, w, 3), RGB."""
-    done, encoded = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
-    if not done:
-        raise ValueError("OpenCV could not encode a picture as JPEG")
-    height, width = rgb.shape[:2]
-    return Picture(encoded.tobytes(), caption, width, height)
+def picture(pixels: NDArray[Any], caption: str) -> Picture:
+    """Make a picture of a film, float32 (h, w) in [0, 1], or of uint8 (h, w, 3), RGB."""
+    height, width = pixels.shape[:2]
+    return Picture(jpeg(pixels, QUALITY), caption, width, height)
 
 
 def _notice(pen: Pen, top: float, width: float, words: str) -> float:
