@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+import hilum  # noqa: F401 - before any test imports ONNX Runtime: see hilum.core.silence
+
 # a busy machine is no fault of the code: neither 200 ms an example nor slow data end a test
 settings.register_profile("hilum", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hilum")

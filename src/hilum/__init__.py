@@ -16,6 +16,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hilum.core.silence import keep_silent
+
 if TYPE_CHECKING:
     from hilum.data.cohorts import read_cohort
     from hilum.image.open import open_radiograph
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from hilum.serve.reader import load_bundle
 
 __version__ = "0.3.0"
+
+keep_silent()
 
 _WHERE = {
     "open_radiograph": "hilum.image.open",

@@ -21,6 +21,7 @@ _FAILURES = (
     raised.NotImplemented,
     raised.RuntimeException,
 )
+onnxruntime.disable_telemetry_events()  # events of Windows; elsewhere see hilum.core.silence
 AGAIN = "pack the bundle again with 'hilum train'"
 
 
