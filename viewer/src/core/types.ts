@@ -310,10 +310,14 @@ export interface Accepted {
   study_id: string;
   name: string;
   duplicate: boolean;
+  /** How a film that is kept differs from what came again under its UID. */
+  differs: "header" | null;
+  /** What was kept before could not be opened. */
+  replaced: boolean;
 }
 export interface Uploaded {
   accepted: Accepted[];
-  rejected: (Problem & { name: string })[];
+  rejected: (Problem & { name: string; film_id: string | null })[];
 }
 
 export interface Agreement {

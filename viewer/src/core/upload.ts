@@ -101,10 +101,16 @@ function outcome(request: XMLHttpRequest): Partial<Sent> {
       ? `${t("upload.of", { good: accepted.length, all: accepted.length + rejected.length })} `
       : "";
     const detail = counts + told(worst.detail || worst.title);
-    return { state: filmId ? "accepted" : "rejected", detail, hint: worst.hint ?? "", filmId };
+    const state = filmId ? "accepted" : "rejected";
+    return { state, detail, hint: worst.hint ?? "", filmId: filmId ?? rejected[0]?.film_id ?? null };
   }
   const known = accepted.length > 0 && accepted.every((each) => each.duplicate);
-  const detail = accepted.length > 1 ? t("upload.films", { count: accepted.length }) : "";
+  const said = [
+    accepted.length > 1 && t("upload.films", { count: accepted.length }),
+    accepted.some((each) => each.replaced) && t("upload.replaced"),
+    accepted.some((each) => each.differs) && t("upload.other-header"),
+  ];
+  const detail = said.filter(Boolean).join("; ");
   return { state: known ? "duplicate" : "accepted", detail, filmId };
 }
 

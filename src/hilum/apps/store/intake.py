@@ -1,7 +1,8 @@
 """Intake: a film that lies in the folder becomes a row, a study and a place in the queue, or none.
 
 Same film twice is one film: by its content, or by its SOP Instance UID. UIDs are unique by the
-standard and not always in life: what two patients share by mistake joins nothing of theirs.
+standard and not always in life: what two patients share by mistake joins nothing of theirs, and of
+two films under one UID the first is kept, unless only the second can be opened.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import events
+from hilum.apps.store import deletion, events, queue
 from hilum.apps.store.folder import FilmFolder, Kept
 from hilum.apps.store.log import Log
+from hilum.apps.store.resent import Resent, compare
 from hilum.apps.store.store import Store
 from hilum.apps.store.tables import Film, Job, Study, search_text
 from hilum.core.errors import RejectedImageError, StoreBusyError, StoreError
 from hilum.core.radiograph import Metadata
+from hilum.core.reading import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,21 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The ids of a film; ``duplicate`` where it was there before."""
+    """What became of a film.
+
+    Attributes:
+        film_id, study_id: of the film that is kept now.
+        duplicate: it was there before; ``differs`` where the file that came differs from the one
+            that is kept: ``Resent.HEADER`` or ``Resent.PIXELS``; None where it does not, or where
+            neither can be opened.
+        replaced: what was there before could not be opened, and is this file now.
+    """
 
     film_id: str
     study_id: str
     duplicate: bool
+    differs: Resent | None = None
+    replaced: bool = False
 
 
 def accept(store: Store, folder: FilmFolder, log: Log, arrival: Arrival, who: str) -> Accepted:
@@ -54,16 +67,53 @@ def accept(store: Store, folder: FilmFolder, log: Log, arrival: Arrival, who: st
         RejectedImageError: a film of another patient is known under its UID, or by its content.
         StoreError: nothing was written.
     """
+    weighed = _weigh(store, folder, arrival)
     with store.write() as session:
-        if (film := _known(session, arrival)) is not None:
-            if film.sha256 != arrival.kept.sha256:
-                folder.remove(
-                    [arrival.kept.sha256]
-                )  # no film's, and none's while this has the lock
-            _check_patient(session, film, arrival)
-            return Accepted(film.id, film.study_id, duplicate=True)
-        if not folder.path(arrival.kept.sha256).exists():
-            raise StoreBusyError("the film was being deleted meanwhile", hint="send it again")
+        taking = _Taking(session, folder, log, arrival, who)
+        film = _known(session, arrival)
+        if film is None:
+            return taking.new()
+        before = film.sha256
+        accepted = taking.again(film, weighed)
+    if accepted.replaced:
+        deletion.remove(store, folder, [before])
+    elif before == arrival.kept.sha256 and weighed == (before, Resent.REPAIR):
+        queue.ask_again(store, log, film.id, who, force=False)  # it was an error, and opens now
+    return accepted
+
+
+def _weigh(store: Store, folder: FilmFolder, arrival: Arrival) -> tuple[str, Resent] | None:
+    """Compare a film with the one that is kept under its UID, before anything is locked.
+
+    Returns:
+        Checksum of the one that is kept, and what was found; None with nothing to compare.
+    """
+    sent = arrival.kept.sha256
+    with store.read() as session:
+        film = _known(session, arrival)
+        if film is None or (film.sha256 == sent and film.status != Status.ERROR):
+            return None
+        risky = queue.is_dangerous(session, film)
+    if risky and film.sha256 == sent:  # it ended its reader, and would again
+        return sent, Resent.BROKEN
+    kept = None if risky or film.sha256 == sent else folder.path(film.sha256)
+    return film.sha256, compare(kept, folder.path(sent))
+
+
+@dataclass(frozen=True, slots=True)
+class _Taking:
+    """One film in the transaction that takes it."""
+
+    session: Session
+    folder: FilmFolder
+    log: Log
+    arrival: Arrival
+    who: str
+
+    def new(self) -> Accepted:
+        """Take a film that nobody knows."""
+        self._check_file()
+        session, arrival = self.session, self.arrival
         study = _study(session, arrival)
         film = _film(arrival, study)
         session.add(film)
@@ -72,9 +122,59 @@ def accept(store: Store, folder: FilmFolder, log: Log, arrival: Arrival, who: st
         study.status = "queued"
         study.film_id = study.film_id or film.id
         session.add(Job(film_id=film.id))
-        events.tell(session, "accepted", film.id, study.id, status="queued")
-        log.add(session, who, "accepted", film_id=film.id, study_id=study.id, sha256=film.sha256)
+        ids = {"film_id": film.id, "study_id": study.id}
+        events.tell(session, "accepted", **ids, status="queued")
+        self.log.add(session, self.who, "accepted", **ids, sha256=film.sha256)
         return Accepted(film.id, study.id, duplicate=False)
+
+    def again(self, film: Film, weighed: tuple[str, Resent] | None) -> Accepted:
+        """Answer for a film that is known: keep the first file, or take this one in its place."""
+        ids = {"film_id": film.id, "study_id": film.study_id}
+        if film.sha256 == self.arrival.kept.sha256:
+            self._check_patient(film)
+            return Accepted(film.id, film.study_id, duplicate=True)
+        what = weighed[1] if weighed and weighed[0] == film.sha256 else None
+        if what is Resent.REPAIR:
+            return self._replace(film)
+        # no film's, and none's while this has the lock
+        self.folder.remove([self.arrival.kept.sha256])
+        self._check_patient(film)
+        if what is None:
+            raise StoreBusyError("another film came under its UID meanwhile", hint="send it again")
+        if what is Resent.BROKEN:
+            return Accepted(film.id, film.study_id, duplicate=True)
+        more = {"sha256": film.sha256, "left_out": self.arrival.kept.sha256, "differs": what.value}
+        self.log.add(self.session, self.who, "kept-first", **ids, **more)
+        return Accepted(film.id, film.study_id, duplicate=True, differs=what)
+
+    def _replace(self, film: Film) -> Accepted:
+        """Put this file in the place of one that cannot be opened; it is read as if it were new."""
+        self._check_patient(film)
+        self._check_file()
+        session, kept, before = self.session, self.arrival.kept, film.sha256
+        film.sha256, film.size, film.name = kept.sha256, kept.size, self.arrival.name
+        film.format, film.view = self.arrival.format, self.arrival.metadata.view
+        queue.begin_anew(session, film)
+        ids = {"film_id": film.id, "study_id": film.study_id}
+        events.tell(session, "accepted", **ids, status="queued", replaced="broken")
+        self.log.add(
+            session, self.who, deletion.REPLACED, **ids, sha256=kept.sha256, films=[before]
+        )
+        return Accepted(film.id, film.study_id, duplicate=False, replaced=True)
+
+    def _check_file(self) -> None:
+        if not self.folder.path(self.arrival.kept.sha256).exists():
+            raise StoreBusyError("the film was being deleted meanwhile", hint="send it again")
+
+    def _check_patient(self, film: Film) -> None:
+        patient_id = self.session.get_one(Study, film.study_id).patient_id
+        if _differ(patient_id, self.arrival.metadata.patient_id):
+            raise RejectedImageError(
+                f"{self.arrival.name}: this film, or its SOP Instance UID, is known as another "
+                "patient's",
+                hint="if that is the mistake, delete the other study first; "
+                "else give it its own UID",
+            )
 
 
 def drop(store: Store, folder: FilmFolder, kept: Kept) -> None:
@@ -87,20 +187,16 @@ def drop(store: Store, folder: FilmFolder, kept: Kept) -> None:
             folder.remove([kept.sha256])
 
 
+def _deleted_meanwhile() -> StoreBusyError:
+    return StoreBusyError("the film was being deleted meanwhile", hint="send it again")
+
+
 def _known(session: Session, arrival: Arrival) -> Film | None:
     same = select(Film).where(Film.sha256 == arrival.kept.sha256)
     found = session.scalars(same).first()
     if found is None and (uid := arrival.metadata.instance_uid):
         found = session.scalars(select(Film).where(Film.instance_uid == uid)).first()
     return found
-
-
-def _check_patient(session: Session, film: Film, arrival: Arrival) -> None:
-    if _differ(session.get_one(Study, film.study_id).patient_id, arrival.metadata.patient_id):
-        raise RejectedImageError(
-            f"{arrival.name}: this film, or its SOP Instance UID, is known as another patient's",
-            hint="if that is the mistake, delete the other study first; else give it its own UID",
-        )
 
 
 def _differ(one: str | None, other: str | None) -> bool:

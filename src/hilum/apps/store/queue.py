@@ -11,13 +11,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from hilum.apps.store import events
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store
-from hilum.apps.store.tables import Film, Job, Model, Read, Study, new_id, now_ms, search_text
+from hilum.apps.store.tables import (
+    Film,
+    Job,
+    Model,
+    Read,
+    Seen,
+    Study,
+    new_id,
+    now_ms,
+    search_text,
+)
 from hilum.core.reading import Reading, Status
 
 LEASE_MS = 15_000
@@ -156,6 +166,15 @@ def ask_again(store: Store, log: Log, film_id: str, who: str, *, force: bool) ->
             _show(session, film)
             events.tell(session, "accepted", film_id, film.study_id, status="queued")
             log.add(session, who, "read-again", film_id=film_id, force=force)
+
+
+def begin_anew(session: Session, film: Film) -> None:
+    """Queue a film that has other content now; what was read of the old content is forgotten."""
+    for table in (Job, Read, Seen):
+        session.execute(delete(table).where(table.film_id == film.id))
+    film.status, film.reading_id, film.read_ms = "queued", None, None
+    session.add(Job(film_id=film.id))
+    _show(session, film)
 
 
 def know_model(store: Store, checksum: str, identity: str, manifest: dict[str, Any]) -> None:

@@ -41,18 +41,26 @@ class ProblemAnswer(TypedDict):
 
 
 class AcceptedFilm(TypedDict):
-    """A film that is on disk and in the store."""
+    """A film that is on disk and in the store.
+
+    ``differs`` is "header" where the film that is kept has the same pixels and another header;
+    ``replaced`` where what was kept before could not be opened.
+    """
 
     film_id: str
     study_id: str
     name: str
     duplicate: bool
+    differs: str | None
+    replaced: bool
 
 
 class RejectedFilm(ProblemAnswer):
-    """A file that was not taken, and why."""
+    """A file that was not taken, and why; ``other-pixels`` names the film that is kept instead."""
 
     name: str
+    film_id: str | None
+    study_id: str | None
 
 
 class Uploaded(TypedDict):

@@ -15,7 +15,16 @@ _MEASURED = {"value": 0.8, "low": 0.7, "high": 0.88, "n": 120, "note": ""}
 _UNDEFINED = {"value": None, "low": None, "high": None, "n": 0, "note": "no case"}
 
 _UPLOADED = {
-    "accepted": [{"film_id": _FILM, "study_id": _STUDY, "name": "film.dcm", "duplicate": False}],
+    "accepted": [
+        {
+            "film_id": _FILM,
+            "study_id": _STUDY,
+            "name": "film.dcm",
+            "duplicate": False,
+            "differs": None,
+            "replaced": False,
+        }
+    ],
     "rejected": [
         {
             "name": "notes.txt",
@@ -25,6 +34,8 @@ _UPLOADED = {
             "code": "not-a-film",
             "detail": "text; expected a film",
             "hint": "name an image: DICOM, PNG, JPEG, TIFF, WEBP or BMP",
+            "film_id": None,
+            "study_id": None,
         }
     ],
 }

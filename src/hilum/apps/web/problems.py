@@ -39,6 +39,7 @@ TITLES: dict[str, str] = {
     "blind-read-pending": "Blind read pending",
     "already-seen": "Already seen",
     "not-read": "Not read yet",
+    "other-pixels": "Another film has this UID",
     "too-large": "Too large",
     "not-a-film": "Not a film",
     "invalid": "Invalid",

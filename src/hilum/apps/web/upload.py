@@ -10,11 +10,12 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
-from hilum.apps.store.intake import Arrival, accept, drop
+from hilum.apps.store.intake import Accepted, Arrival, accept, drop
+from hilum.apps.store.resent import Resent
 from hilum.apps.web.problems import Problem, problem_of
 from hilum.apps.web.service import Service
 from hilum.apps.web.settings import Limits
@@ -107,9 +108,11 @@ class Intake:
         except StoreError:
             drop(service.store, service.folder, arrival.kept)
             raise
+        if accepted.differs is Resent.PIXELS:
+            self._reject(name, _other_pixels(accepted))
+            return
         (service.meter.duplicates if accepted.duplicate else service.meter.accepted).inc()
-        ids = {"film_id": accepted.film_id, "study_id": accepted.study_id}
-        self.outcome.accepted.append({**ids, "name": name, "duplicate": accepted.duplicate})
+        self.outcome.accepted.append({"name": name, **asdict(accepted)})
 
     def _judge(self, name: str, data: bytes) -> tuple[str, Metadata]:
         kind = kind_of(data, name)
@@ -136,7 +139,8 @@ class Intake:
         problem = problem_of(error)
         detail = str(problem["detail"]).removeprefix(f"{name}: ")
         self._service.meter.rejected.labels(problem["code"]).inc()
-        self.outcome.rejected.append({"name": name, **problem, "detail": detail})
+        ids = {"film_id": None, "study_id": None}
+        self.outcome.rejected.append({"name": name, **ids, **problem, "detail": detail})
 
 
 def kind_of(data: bytes, name: str) -> Kind:
@@ -239,6 +243,19 @@ def _read(stream: BinaryIO, name: str, file_mb: float) -> bytes:
     if len(data) > most:
         raise too_large(f"{name}: larger than {file_mb:g} MB")
     return data
+
+
+def _other_pixels(kept: Accepted) -> Problem:
+    """Return the 409 of a film whose UID is another film's."""
+    return Problem(
+        409,
+        "other-pixels",
+        "a film with other pixels is kept under this SOP Instance UID; this one was left out",
+        hint="look at the one that is kept; if this is the right one, delete that study first, "
+        "else give it its own UID",
+        film_id=kept.film_id,
+        study_id=kept.study_id,
+    )
 
 
 def too_large(detail: str) -> Problem:
