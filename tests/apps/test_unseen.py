@@ -13,7 +13,6 @@ from hilum.apps.unseen import (
     classifier_films,
     in_sample,
     opacity_films,
-    patients_of,
     seen_patients,
     unseen_marks,
 )
@@ -37,7 +36,6 @@ def test_films_of_the_same_patient_are_seen(table: pd.DataFrame) -> None:
     assert seen_patients(table, {"a"}).tolist() == [True, True, True, False, False]
     assert seen_patients(table, ["d", "not here"]).tolist() == [False, False, False, True, False]
     assert not seen_patients(table, ()).any()
-    assert patients_of(table.drop(columns="group")).tolist() == ["p", "p", "q", "d", "r"]
 
 
 def test_films_without_a_patient_are_not_one_patient(table: pd.DataFrame) -> None:

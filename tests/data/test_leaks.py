@@ -99,3 +99,19 @@ def test_covidx_7b_has_a_patient_on_both_sides_and_8b_has_none(data_root: Path) 
     assert [(leak.kind, leak.key.endswith("/ANON191")) for leak in leaks] == [("patient", True)]
     assert {leaks[0].side_a, leaks[0].side_b} == {"train", "test"}
     assert check_leaks(read_cohort("covidx", root, version="8B").cases) == []
+
+
+def test_a_group_without_patients_leaks_too() -> None:
+    linked = cases(patient_id=["", ""], group=["g", "g"], split=["train", "test"])
+    assert [(leak.kind, leak.key) for leak in check_leaks(linked)] == [("group", "g")]
+
+
+def test_equal_ids_of_two_hospitals_are_no_leak() -> None:
+    two = cases(patient_id=["1", "1"], cohort=["a", "b"], split=["train", "test"])
+    assert check_leaks(two) == []
+    assert len(check_leaks(two.assign(cohort="a"))) == 1
+
+
+def test_a_patient_whose_group_is_blank_in_one_row_leaks() -> None:
+    half = cases(patient_id=["x", "x", "y"], group=["g", "", "g"], split=["val", "val", "test"])
+    assert [(leak.kind, leak.key) for leak in check_leaks(half)] == [("group", "g")]

@@ -148,7 +148,7 @@ def test_leave_one_out_makes_a_fold_of_each_and_leaves_films_of_two_sources_out(
 
 def test_the_held_out_one_is_test_and_its_patients_are_nowhere_else() -> None:
     cases = made(120)
-    cases.loc[[0, 2], "patient_id"] = "spans"  # north and west
+    cases.loc[[0, 2], "patient_id"] = "one/spans"  # north and west
     spec = SplitSpec(kind="leave-one-out", by="source", held_out="west", fractions=(0.8, 0.2, 0))
     split = make_split(cases, spec)
     assert (split[split["source"] == "west"]["split"] == "test").all()

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from hilum.core.errors import CohortError
+from hilum.judge.bootstrap import resample
+from hilum.judge.evaluation import evaluate_predictions
 from hilum.judge.predictions import check_predictions, read_predictions, scored
 
 GOOD = {"case_id": ["a", "b"], "label": "covid-19", "truth": [1, 0], "score": [0.9, 0.1]}
@@ -61,3 +63,22 @@ def test_numbers_come_back_from_csv_bit_by_bit(predictions, tmp_path):
 def test_a_score_at_the_threshold_is_called():
     cases = scored(check_predictions(pd.DataFrame(GOOD)), 0.9)
     assert cases.called.tolist() == [True, False]
+
+
+def test_six_unrelated_films_are_six_patients_and_the_bootstrap_draws_six():
+    ids = ["p", "q", "", np.nan, None, "  "]
+    six = pd.DataFrame({"case_id": list("abcdef"), "truth": [1, 0] * 3, "score": 0.5})
+    found = evaluate_predictions(six.assign(label="covid-19", patient_id=ids))
+    assert found["covid-19"].patients == found.flow[0].patients == 6
+    table = check_predictions(six.assign(label="covid-19", patient_id=ids))
+    drawn = next(resample(table["group"], folds=200, seed=0))
+    assert (drawn.sum(axis=1) == 6).all()
+    assert len(np.unique(drawn, axis=1).T) == 6  # no two films are always drawn together
+
+
+def test_ids_of_a_file_stay_as_they_are_written(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text(
+        "case_id,label,truth,score,patient_id\na,x,1,0.9,001\nb,x,0,0.1,1\nc,x,0,0.2,\n"
+    )
+    assert read_predictions(path)["group"].tolist() == ["001", "1", "c"]

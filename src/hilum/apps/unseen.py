@@ -1,8 +1,7 @@
 """Unseen: whom a network learned from, counted in patients, and which films are of others.
 
 A film that a network did not learn from says little about strangers while another film of the same
-patient was learned from. So every comparison asks for the patient: the column ``group`` (patients
-linked by a duplicate film), else ``patient_id``, else the film itself.
+patient was learned from. So every comparison asks for the owner: ``hilum.core.case.owner_of``.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hilum.bundle.opacities import OpacitySpec
+from hilum.core.case import owner_of
 from hilum.judge.severity_study import NEVER_TRAINED
 from hilum.serve.calibrate import SPLITS
 
@@ -57,19 +57,9 @@ def seen_patients(cases: pd.DataFrame, learned: Iterable[str]) -> NDArray[np.boo
     >>> seen_patients(table, {"a"}).tolist()
     [True, True, False]
     """
-    owners = patients_of(cases)
+    owners = owner_of(cases)
     trained = cases["case_id"].isin(list(learned))
     return np.asarray(owners.isin(set(owners[trained])), bool)
-
-
-def patients_of(cases: pd.DataFrame) -> pd.Series[str]:
-    """Return whose film each is: ``group``, else ``patient_id``, else ``case_id``."""
-    owners = cases["case_id"].astype(str)
-    for column in ("patient_id", "group"):
-        if column in cases:
-            known = cases[column].astype(object).fillna("").astype(str)
-            owners = owners.mask(known != "", known)
-    return owners
 
 
 def unseen_marks(

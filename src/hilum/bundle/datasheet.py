@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from pydantic import ValidationError, model_validator
 
+from hilum.core.case import owner_of
 from hilum.core.config import Config
 from hilum.core.errors import BundleError
 from hilum.core.files import write_text
@@ -239,7 +240,7 @@ def _known(cases: pd.DataFrame) -> pd.DataFrame:
     ages = table["age_years"] if "age_years" in table else pd.Series(float("nan"), table.index)
     table["age"] = pd.to_numeric(ages).map(age_band)
     table["source"] = table["source"].where(table["source"] != "", table["cohort"])
-    table["owner"] = table["group"].where(table["group"] != "", table["patient_id"])
+    table["owner"] = owner_of(cases).to_numpy()
     for name in ("sex", "view", "age"):
         table[name] = table[name].where(table[name] != "", UNKNOWN)
     return table

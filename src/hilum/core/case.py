@@ -6,14 +6,19 @@ Label columns carry the names of ``hilum.core.labels.Label`` and hold 1, 0 or bl
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hilum.core.labels import Label
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS: dict[str, str] = {
     "case_id": "unique name of the film: COHORT/stem or COHORT/relative path",
     "path": "the image; relative to the folder of the CSV, or absolute",
     "cohort": "name of the adapter that read it",
     "source": "site inside the cohort where known, else the cohort",
-    "patient_id": "one person; unique across cohorts: COHORT/id",
+    "patient_id": "one person: COHORT/id; an id without a slash is of its own cohort",
     "group": "patients linked by a duplicate film share it; splits never divide it",
     "modality": "X-ray, CT or blank",
     "view": "PA, AP, AP supine, lateral or blank",
@@ -34,3 +39,58 @@ COLUMNS: dict[str, str] = {
 
 LABEL_COLUMNS: tuple[str, ...] = tuple(label.value for label in Label)
 REQUIRED_COLUMNS: tuple[str, ...] = ("case_id", "path", "cohort", "source", "patient_id")
+
+
+def owner_of(cases: pd.DataFrame) -> pd.Series[str]:
+    """Return whose film each row is: the person who is counted, kept on one side and resampled.
+
+    The group where it is known, else the patient, else the film itself: a film without patient is
+    a person of its own, never one with others that lack one. NaN and white space are unknown.
+    Groups join the patients whom a duplicate film links, and a patient with films in two groups
+    joins those. A bootstrap therefore draws groups, which are patients unless a duplicate links
+    some: two exposures that may be one person's are never drawn apart.
+
+    A patient id that names its cohort ("COHORT/id") is one person everywhere; one that does not
+    is another person in every cohort, since hospitals count from 1.
+
+    Args:
+        cases: with ``case_id``; ``patient_id``, ``group`` and ``cohort`` where known. Several rows
+            of one film are allowed.
+
+    Returns:
+        The owner's name, never blank, on the index of ``cases``.
+
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"case_id": ["a", "b", "c", "d"], "patient_id": ["p", "p", "", None]})
+    >>> owner_of(table).tolist()
+    ['p', 'p', 'c', 'd']
+    """
+    film, patient, group = _known(cases, "case_id"), _patient(cases), _known(cases, "group")
+    named = (set(patient) | set(group)) - {""}
+    film = film.mask(film.isin(named), "film " + film)  # a film called like somebody's id
+    owner = group.where(group != "", patient.where(patient != "", film))
+    while True:
+        joined = owner.where(patient == "", owner.groupby(patient).transform("min"))
+        joined = joined.groupby(owner).transform("min")
+        if (joined == owner).all():
+            return owner
+        owner = joined
+
+
+def _patient(cases: pd.DataFrame) -> pd.Series[str]:
+    """Return the patient of each row as COHORT/id where the cohort is known; "" if unknown."""
+    patient, cohort = _known(cases, "patient_id"), _known(cases, "cohort")
+    bare = (patient != "") & (cohort != "") & ~patient.str.contains("/", regex=False)
+    return patient.mask(bare, cohort + "/" + patient)
+
+
+def _known(cases: pd.DataFrame, column: str) -> pd.Series[str]:
+    """Return a column as text without white space around it; "" where it is unknown."""
+    values = cases.get(column, cases["case_id"].map(lambda _: ""))
+    return values.astype(object).where(values.notna(), "").map(_text).astype(str)
+
+
+def _text(value: object) -> str:
+    """Write an id; blanks among whole numbers make pandas hold 17 as 17.0, which is still 17."""
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value)) if whole else str(value).strip()  # type: ignore[call-overload]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from hilum.core.case import LABEL_COLUMNS
+from hilum.core.case import LABEL_COLUMNS, owner_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Cohort:
     @property
     def patients(self) -> int:
         """How many people they show, as far as the collection says."""
-        return int(self.cases["patient_id"].nunique())
+        return owner_of(self.cases).nunique()
 
     def label_counts(self) -> dict[str, tuple[int, int, int]]:
         """Count the films of each label of the collection as (1, 0, unknown)."""

@@ -11,6 +11,7 @@ from functools import partial
 import pandas as pd
 from tqdm import tqdm
 
+from hilum.core.case import owner_of
 from hilum.core.errors import CohortError, ImageError
 from hilum.data.candidates import candidate_pairs
 from hilum.data.fingerprint import Fingerprint, fingerprint
@@ -71,7 +72,7 @@ def link_groups(cases: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     """
     check_pairs(cases, pairs)
     case_ids = cases["case_id"].astype(str)
-    own = people(cases)
+    own = owner_of(cases.drop(columns="group", errors="ignore"))
     roots: dict[str, str] = {}
     for one, other in zip(case_ids, own, strict=True):
         _join(roots, f"case {one}", f"person {other}")
@@ -83,12 +84,6 @@ def link_groups(cases: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
         _join(roots, f"case {one}", f"case {other}")
     root = pd.Series([_root(roots, f"case {one}") for one in case_ids], index=cases.index)
     return cases.assign(group=own.groupby(root).transform("min"))
-
-
-def people(cases: pd.DataFrame) -> pd.Series[str]:
-    """Return who each film shows: the patient, or for an unknown patient the film's own id."""
-    patients = cases["patient_id"].fillna("").astype(str).str.strip()
-    return patients.where(patients != "", cases["case_id"].astype(str))
 
 
 def check_pairs(cases: pd.DataFrame, pairs: pd.DataFrame) -> None:

@@ -8,6 +8,7 @@ from itertools import combinations
 
 import pandas as pd
 
+from hilum.core.case import owner_of
 from hilum.core.errors import CohortError, LeakageError
 from hilum.data.duplicates import check_pairs
 
@@ -91,26 +92,22 @@ def _in_column(cases: pd.DataFrame, pairs: pd.DataFrame | None, column: str) -> 
     placed = pd.DataFrame(
         {
             "case_id": cases["case_id"].astype(str),
-            "patient": cases["patient_id"].fillna("").astype(str).str.strip(),
+            "patient": owner_of(cases.drop(columns="group", errors="ignore")),
+            "group": owner_of(cases),
             "side": sides(cases, column),
         }
     )
-    if "group" in cases:
-        placed["group"] = cases["group"].fillna("").astype(str).str.strip()
     placed = placed[placed["side"] != ""].sort_values("case_id")
     yield from _divided(placed, "patient", column)
-    if "group" in placed:
-        mixed = placed.groupby("group")["patient"].transform("nunique") > 1
-        explained = {leak.case_a for leak in _divided(placed, "patient", column)}
-        told = placed[placed["case_id"].isin(explained)]["group"]
-        yield from _divided(placed[mixed & ~placed["group"].isin(told)], "group", column)
+    explained = {leak.case_a for leak in _divided(placed, "patient", column)}
+    told = placed[placed["case_id"].isin(explained)]["group"]
+    yield from _divided(placed[~placed["group"].isin(told)], "group", column)
     if pairs is not None:
         yield from _duplicates(placed, pairs, column)
 
 
 def _divided(placed: pd.DataFrame, kind: str, column: str) -> Iterator[Leak]:
-    known = placed[placed[kind] != ""]
-    first = known.drop_duplicates([kind, "side"])
+    first = placed.drop_duplicates([kind, "side"])
     divided = first[first.duplicated(kind, keep=False)]
     for key, rows in divided.groupby(kind):
         stands = zip(rows["case_id"], rows["side"], strict=True)

@@ -1,8 +1,9 @@
 """Bootstrap: 95 % intervals by drawing patients, not films, with replacement.
 
 Films of one patient are alike, so a resample draws whole groups (patients, with those linked by a
-duplicate film). The interval is the percentile interval: the 2.5th and 97.5th percentile of the
-metric over the resamples (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13).
+duplicate film: ``hilum.core.case.owner_of``). The interval is the percentile interval: the 2.5th
+and 97.5th percentile of the metric over the resamples (Efron and Tibshirani, An Introduction to
+the Bootstrap, 1993, ch. 13).
 A resample is never copied out: it is a row of weights, how often each case was drawn.
 """
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hilum.core.case import owner_of
 from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError
 from hilum.core.reading import PredictionSet
@@ -37,7 +38,7 @@ def read_predictions(path: Path, *, split: str | None = None) -> pd.DataFrame:
         CohortError: no such file, not a table, or a fault in it.
     """
     try:
-        table = pd.read_csv(path, dtype={"case_id": str})
+        table = pd.read_csv(path, dtype=dict.fromkeys(("case_id", *TEXT), str))
     except (OSError, ValueError) as error:
         raise CohortError(f"{path}: {error}", hint="expected a CSV with a header") from None
     if split is not None and "split" in table:
@@ -49,13 +50,14 @@ def check_predictions(predictions: pd.DataFrame, *, where: str = "predictions") 
     """Validate a table of predictions and fill what may be left out.
 
     Required: ``case_id``, ``label``, ``truth`` (1, 0 or blank), ``score`` in [0, 1], higher =
-    more likely present. Optional: ``probability`` (else the score), ``group`` (else
-    ``patient_id``, else each film is a patient of its own), ``cohort``, ``source``, ``view``,
-    ``sex``, ``age_years``, ``reference_standard``, ``prediction_set`` (of a reading),
+    more likely present. Optional: ``probability`` (else the score), ``group`` and
+    ``patient_id`` (whose film it is: ``hilum.core.case.owner_of``), ``cohort``, ``source``,
+    ``view``, ``sex``, ``age_years``, ``reference_standard``, ``prediction_set`` (of a reading),
     ``nuisance_*``.
 
     Returns:
-        A copy with every optional column but ``nuisance_*``; unknown text is "".
+        A copy with every optional column but ``nuisance_*``; unknown text is "", and ``group`` is
+        the owner of the film.
 
     Raises:
         CohortError: a column is missing, a film stands twice, a score or truth is out of range,
@@ -78,8 +80,7 @@ def check_predictions(predictions: pd.DataFrame, *, where: str = "predictions") 
         "prediction_set",
         ", ".join(PredictionSet),
     )
-    owner = table["patient_id"].where(table["patient_id"] != "", table["case_id"])
-    table["group"] = table["group"].where(table["group"] != "", owner)
+    table["group"] = owner_of(table)
     return table.reset_index(drop=True)
 
 

@@ -19,6 +19,7 @@ from hilum.bundle.folder import DEFAULT_BUNDLE, seal
 from hilum.bundle.gate import GATE
 from hilum.bundle.lungs import LUNGS, LUNGS_SPEC
 from hilum.bundle.manifest import ENVIRONMENT, MANIFEST, MODEL, LabelOutput, Manifest
+from hilum.core.case import owner_of
 from hilum.core.files import write_text
 from hilum.core.labels import CODES, Label
 from hilum.judge.decisions import Decisions, fit_decisions
@@ -186,14 +187,14 @@ def _decide(
     decisions = fit_decisions(
         val[label.value].to_numpy(),
         scores,
-        owners(val).to_numpy(),
+        owner_of(val).to_numpy(),
         label=label,
         fitted_on=f"val: {describe_films(val[val[label.value].notna()])}",
         sources=val["cohort"].to_numpy(),
     )
     if foreign is None or not len(rows := foreign[foreign["label"] == label.value]):
         return decisions
-    known = rows[rows["truth"].notna()].assign(patient_id=rows["group"])
+    known = rows[rows["truth"].notna()]
     outside = fit_decisions(
         known["truth"].to_numpy(),
         known["score"].to_numpy(),
@@ -231,22 +232,13 @@ def _foreign(predictions: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
 def describe_films(cases: pd.DataFrame) -> str:
     """Name the cohorts with their films, and count patients, in one line.
 
-    >>> cases = pd.DataFrame({"cohort": ["a", "a", "b"], "patient_id": ["1", "1", "2"]})
-    >>> describe_films(cases)
+    >>> cases = pd.DataFrame({"case_id": ["a/x", "a/y", "b/z"], "cohort": ["a", "a", "b"]})
+    >>> describe_films(cases.assign(patient_id=["1", "1", "2"]))
     '3 films of 2 patients (a 2, b 1)'
     """
     counts = cases["cohort"].value_counts().sort_index()
     cohorts = ", ".join(f"{name} {count}" for name, count in counts.items())
-    return f"{len(cases)} films of {owners(cases).nunique()} patients ({cohorts})"
-
-
-def owners(cases: pd.DataFrame) -> pd.Series[str]:
-    """Return who each film belongs to: its group where it has one, else its patient."""
-    patients = cases["patient_id"].astype(str)
-    if "group" not in cases.columns:
-        return patients
-    groups = cases["group"].fillna("").astype(str)
-    return groups.where(groups != "", patients)
+    return f"{len(cases)} films of {owner_of(cases).nunique()} patients ({cohorts})"
 
 
 def _facts(

@@ -15,6 +15,7 @@ import pandas as pd
 
 from hilum.bundle.folder import Bundle
 from hilum.bundle.manifest import LabelOutput
+from hilum.core.case import owner_of
 from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError
 from hilum.core.extras import require
@@ -283,21 +284,22 @@ def _settings(settings: EvaluationSettings | None, prevalence: float | None) -> 
 def _flow(
     cases: pd.DataFrame, chosen: pd.DataFrame, split: str | None, found: Predictions
 ) -> list[FlowStep]:
+    owner = owner_of(cases)
     read = chosen[chosen["case_id"].isin(set(found.table["case_id"]))]
     refused = sum(film.status == Status.REFUSED for film in found.not_read)
     failed = len(found.not_read) - refused
     return [
-        FlowStep(step="Films in the table", films=len(cases), patients=_patients(cases)),
+        FlowStep(step="Films in the table", films=len(cases), patients=owner.nunique()),
         FlowStep(
             step=f"In split '{split}'" if split else "Chosen: all",
             films=len(chosen),
-            patients=_patients(chosen),
+            patients=owner[chosen.index].nunique(),
             detail=_unusual(chosen),
         ),
         FlowStep(
             step="Read",
             films=len(read),
-            patients=_patients(read),
+            patients=owner[read.index].nunique(),
             detail=f"{refused} refused, {failed} in error; the reasons are below"
             if found.not_read
             else "none refused, none in error",
@@ -313,14 +315,6 @@ def _unusual(chosen: pd.DataFrame) -> str:
     }
     named = [f"{films} {what}" for what, films in count.items() if films]
     return f"by the table, among them {' and '.join(named)}" if named else ""
-
-
-def _patients(cases: pd.DataFrame) -> int | None:
-    for column in ("group", "patient_id"):
-        if column in cases and (_text(cases[column]) != "").any():
-            named = _text(cases[column])
-            return int(named.where(named != "", cases["case_id"]).nunique())
-    return None
 
 
 def _about(bundle: Bundle, name: str, split: str | None, command: str) -> About:

@@ -112,6 +112,7 @@ def score(
     from hilum.core.extras import require
 
     require("evaluate")
+    from hilum.core.case import owner_of
     from hilum.data.coco import boxed, boxes_in, detections_of, read_coco
     from hilum.data.table import read_cases
     from hilum.judge.detection import FilmBoxes, estimate_detection
@@ -128,8 +129,9 @@ def score(
         FilmBoxes.of(boxes_in(drawn, label), *found.get(case_id, ([], [])))
         for case_id, drawn in zip(table["case_id"], table["boxes"], strict=True)
     ]
-    groups = table["group"].where(table["group"] != "", table["patient_id"])
-    scores = estimate_detection(films, groups.to_numpy(), overlap=overlap, false_boxes=false_boxes)
+    scores = estimate_detection(
+        films, owner_of(table).to_numpy(), overlap=overlap, false_boxes=false_boxes
+    )
     print_scores(scores, as_json=as_json, overlap=overlap, false_boxes=false_boxes)
 
 

@@ -163,6 +163,7 @@ def check(
 
     [bold]Example:[/bold] hilum cohort check split.csv
     """
+    from hilum.core.case import owner_of
     from hilum.data.leaks import SIDE_COLUMNS, check_leaks, raise_on_leak
     from hilum.data.table import read_cases
 
@@ -175,7 +176,7 @@ def check(
         "table": str(table),
         "films": len(cases),
         "missing": len(cases) - len(there),
-        "patients": int(cases["patient_id"].nunique()),
+        "patients": owner_of(cases).nunique(),
         "duplicates": None if pairs is None else len(pairs),
         "divided": divided,
         "leaks": [asdict(leak) for leak in leaks],

@@ -109,13 +109,15 @@ def print_merged(cases: pd.DataFrame, out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    from hilum.core.case import owner_of
+
+    console, owner = Console(), owner_of(cases)
     table = Table()
     for title in ("cohort", "films", "patients"):
         table.add_column(title, justify="left" if title == "cohort" else "right")
     for cohort, part in cases.groupby("cohort", sort=False):
-        table.add_row(str(cohort), str(len(part)), str(part["patient_id"].nunique()))
-    table.add_row("all", str(len(cases)), str(cases["patient_id"].nunique()), style="bold")
+        table.add_row(str(cohort), str(len(part)), str(owner[part.index].nunique()))
+    table.add_row("all", str(len(cases)), str(owner.nunique()), style="bold")
     console.print(table)
     _print_labels(cases, console)
     console.print(f"written: {out}", highlight=False, markup=False)

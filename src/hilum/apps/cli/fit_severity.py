@@ -135,7 +135,7 @@ def _choose(cases: pd.DataFrame, normals: int, seed: int) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
-    from hilum.core.case import LABEL_COLUMNS
+    from hilum.core.case import LABEL_COLUMNS, owner_of
 
     cases = cases.reindex(columns=[*cases.columns, *set(LABEL_COLUMNS) - set(cases.columns)])
     scored = (cases["scores"] != "").to_numpy()
@@ -146,9 +146,8 @@ def _choose(cases: pd.DataFrame, normals: int, seed: int) -> pd.DataFrame:
         for _, part in cases[clear.to_numpy()].groupby("cohort")
     ]
     rows = pd.concat([cases[scored], *picked, cases[opaque.notna().to_numpy()]]).sort_index()
-    group = rows["group"].where(rows["group"] != "", rows["patient_id"])
     return rows.assign(
-        group=group,
+        group=owner_of(cases)[rows.index],
         normal=np.isin(rows.index, np.concatenate([[-1], *(part.index for part in picked)])),
         opaque=opaque.loc[rows.index],
         box_area=[_area(text) for text in rows["boxes"]],

@@ -159,9 +159,9 @@ def _relatives(film: Path, rows: DataFrame | None) -> list[str]:
     """The case_ids of the film's patient, the film among them, if the table has it."""
     if rows is None:
         return []
-    from hilum.serve.featuremap.gather import owners
+    from hilum.core.case import owner_of
 
-    owner, here = owners(rows), rows["path"] == str(film.resolve())
+    owner, here = owner_of(rows), rows["path"] == str(film.resolve())
     if not here.any():
         typer.echo(f"{film}: not in the table, so its own patient may be among the films", err=True)
     return list(rows.loc[owner.isin(owner[here]), "case_id"])

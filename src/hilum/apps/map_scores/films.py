@@ -7,6 +7,7 @@ import pandas as pd
 from hilum.apps.annotated import TARGETS, annotated
 from hilum.apps.map_scores.settings import ScoreSettings
 from hilum.apps.unseen import seen_patients
+from hilum.core.case import owner_of
 from hilum.core.errors import CohortError
 
 
@@ -22,10 +23,12 @@ def choose_films(
         settings: how many of each.
 
     Returns:
-        Rows with ``targets`` (tuple) and ``held_out`` (bool), in drawn order, so that the first few
-        are as good a sample as any.
+        Rows with ``targets`` (tuple), ``owner`` and ``held_out`` (bool), in drawn order, so that
+        the first few are as good a sample as any.
     """
-    found = annotated(cases.assign(held_out=~seen_patients(cases, trained_on)))
+    found = annotated(
+        cases.assign(owner=owner_of(cases), held_out=~seen_patients(cases, trained_on))
+    )
     if split not in ("all", "val+test"):
         if "split" not in found:
             raise CohortError(

@@ -112,7 +112,7 @@ class MapScorer:
             return
         identity = {
             "case_id": row.case_id,
-            "patient": row.group or row.patient_id,
+            "patient": row.owner,
             "cohort": row.cohort,
             "held_out": row.held_out,
             "target": name,

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from hilum.core.case import owner_of
 from hilum.core.config import Config
 from hilum.core.errors import CohortError
 from hilum.judge.metrics import auroc, balanced_accuracy, confusion
@@ -116,7 +117,8 @@ def audit_lists(
     called = score >= 0.5
     balanced = float(balanced_accuracy(confusion(truth, called)))
     both = set(known[1].loc[truth, "source"]) & set(known[1].loc[~truth, "source"])
-    patients = _both_sides(train["patient_id"], test["patient_id"])
+    owner = owner_of(pd.concat([train, test], ignore_index=True))
+    patients = _both_sides(owner[: len(train)], owner[len(train) :])
     files = _both_sides(_files(train), _files(test))
     right = int((called == truth).sum())
     return ListAudit(

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from hilum.core.case import owner_of
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.estimate import Estimate
 from hilum.core.files import write_text
@@ -170,7 +171,7 @@ def _score(found: dict[str, list[dict[str, Any]]], films: Boxed, label: str) -> 
         )
         for case_id, drawn in pairs
     ]
-    return estimate_detection(each, films.cases["group"].to_numpy())
+    return estimate_detection(each, owner_of(films.cases).to_numpy())
 
 
 def _in_words(films: Boxed) -> str:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hilum.core.case import owner_of
 from hilum.core.errors import CohortError
 from hilum.data.cohorts import read_cohort
 from hilum.image.nuisance import nuisance_features
@@ -66,7 +67,7 @@ def read_collection(name: str, root: Path, folders: tuple[str, ...]) -> pd.DataF
             hint=f"'hilum cohort list' says where {name} comes from; --data names its parent",
         )
     cases = read_cohort(name, present[0]).cases
-    return cases.assign(group=cases["group"].where(cases["group"] != "", cases["patient_id"]))
+    return cases.assign(group=owner_of(cases))
 
 
 def open_paper_films(

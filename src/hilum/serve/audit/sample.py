@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from hilum.core.case import owner_of
 from hilum.core.errors import CohortError
 
 
@@ -62,8 +63,7 @@ def allot(sizes: np.ndarray, total: int) -> np.ndarray:
 
 def _take(part: pd.DataFrame, count: int, generator: np.random.Generator) -> pd.DataFrame:
     shuffled = part.sort_values("case_id").iloc[generator.permutation(len(part))]
-    owner = shuffled["group"].where(shuffled["group"] != "", shuffled["patient_id"])
-    turn = shuffled.groupby(owner.where(owner != "", shuffled["case_id"])).cumcount()
+    turn = shuffled.groupby(owner_of(shuffled)).cumcount()
     return shuffled.loc[turn.sort_values(kind="stable").index[:count]]
 
 

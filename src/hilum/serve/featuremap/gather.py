@@ -152,12 +152,6 @@ def choose_films(cases: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
     return cases[cases.index.isin(np.concatenate(kept))]
 
 
-def owners(rows: pd.DataFrame) -> pd.Series:
-    """Return whose film each is: group, else patient, else the film itself."""
-    owner = rows["group"].where(rows["group"] != "", rows["patient_id"])
-    return owner.where(owner != "", rows["case_id"])
-
-
 def watched(films: Iterator[T], total: int, what: str, progress: bool) -> Iterator[T]:
     """Show a bar on stderr while films pass."""
     from tqdm import tqdm

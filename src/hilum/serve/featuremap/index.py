@@ -11,11 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hilum.bundle.similar import UNKNOWN, Index, write_similar
+from hilum.core.case import owner_of
 from hilum.core.errors import CohortError
 from hilum.core.extras import require
 from hilum.core.files import atomic_path, sha256_of
 from hilum.judge.neighbors import PLACES, Agreement, agreement
-from hilum.serve.featuremap.gather import choose_films, gather, owners
+from hilum.serve.featuremap.gather import choose_films, gather
 from hilum.serve.reader import Reader
 
 AXES = (16, 32, 48)
@@ -150,7 +151,7 @@ def _measured(
         along = (embedding - mean) @ axes.T.astype(np.float32)
         placed[space] = _directions(along)
         placed[space.replace("cosine", "Euclid")] = along
-    table = rows.assign(truth=pd.to_numeric(rows[name]), group=owners(rows))
+    table = rows.assign(truth=pd.to_numeric(rows[name]), group=owner_of(rows))
     return [
         (side, one)
         for side in (CHOSEN_ON, REPORTED_ON)
@@ -174,7 +175,7 @@ def _index(
         films=_directions(along).astype(np.float16),
         case_id=rows["case_id"].to_numpy(dtype=str),
         cohort=rows["cohort"].to_numpy(dtype=str),
-        group=np.asarray(pd.factorize(owners(rows))[0], np.int32),
+        group=np.asarray(pd.factorize(owner_of(rows))[0], np.int32),
         labels=labels,
         names=np.array(names, dtype=str) if names else np.empty(0, "<U1"),
     )

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hilum.bundle.folder import Bundle
+from hilum.core.case import owner_of
 from hilum.core.config import Config, did_you_mean
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.extras import require
@@ -23,7 +24,7 @@ from hilum.judge.featuremap import METHODS, TITLES, Measured, measure_map, proje
 from hilum.judge.schema import NotRead
 from hilum.serve.calibrate import SPLITS, TRAINING
 from hilum.serve.evaluate import choose_cases
-from hilum.serve.featuremap.gather import Gathered, choose_films, gather, owners
+from hilum.serve.featuremap.gather import Gathered, choose_films, gather
 from hilum.serve.featuremap.groups import Coloring, colorings
 from hilum.serve.reader import Reader
 
@@ -222,7 +223,7 @@ def _table(reader: Reader, found: Gathered, label: str) -> pd.DataFrame:
     for column in _TEXT:
         values = rows[column] if column in rows else pd.Series("", index=rows.index)
         table[column] = values.astype(object).where(values.notna(), "").astype(str)
-    table["group"] = owners(rows)
+    table["group"] = owner_of(rows)
     return table
 
 
