@@ -10,9 +10,12 @@ from typing import Any
 import pandas as pd
 
 from hilum.core.case import LABEL_COLUMNS
-from hilum.core.errors import CohortError
+from hilum.core.errors import CohortError, ImageError
 from hilum.data.cohort import Cohort, ReadReport
 from hilum.data.table import arrange, check_cases
+from hilum.image.open import MAX_MEGAPIXELS
+from hilum.image.raster import check_raster
+from hilum.image.sniff import SNIFFED_BYTES, Kind, sniff
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".dcm", ".dicom"}
@@ -190,13 +193,17 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         CohortError: the header cannot be read.
     """
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise CohortError(f"{path}: size cannot be read: {error}") from None
+        data = path.read_bytes()
+        kind = sniff(data[:SNIFFED_BYTES])
+        if kind is None or kind is Kind.DICOM:
+            raise CohortError(f"{path}: size cannot be read: no picture")
+        return check_raster(data, kind, str(path), MAX_MEGAPIXELS)
+    except OSError as error:
+        raise CohortError(f"{path}: size cannot be read: {error.strerror}") from None
+    except ImageError as error:
+        reason = error.message.removeprefix(f"{path}: ")
+        raise CohortError(f"{path}: size cannot be read: {reason}", hint=error.hint) from None
 
 
 def _without_empty_labels(cases: pd.DataFrame) -> pd.DataFrame:

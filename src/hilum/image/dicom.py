@@ -21,7 +21,7 @@ from hilum.image.dicom_codec import LOSSY, decode_codes, decode_colour, syntax_n
 from hilum.image.dicom_grey import Full, Levels, full_depth, grey_levels
 from hilum.image.dicom_metadata import numbers, read_metadata, spacing_mm
 from hilum.image.grey import TINTED, scale, to_grey
-from hilum.image.limits import check_size, gathered_warnings
+from hilum.image.limits import LARGER, check_size, gathered_warnings
 
 _FILM_CLASSES: dict[str, str] = {
     uid.ComputedRadiographyImageStorage: "CR",
@@ -140,7 +140,7 @@ def _check_deflated(data: bytes, name: str, max_megapixels: float) -> None:
         raise UnsupportedImageError(
             f"{name}: inflates beyond {limit / 1e6:.0f} MB; too large for a film of "
             f"{max_megapixels:g} megapixels",
-            hint="if the file is sound, raise max_megapixels (--max-megapixels)",
+            hint=LARGER,
         )
 
 

@@ -16,9 +16,9 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 
 from hilum.core.errors import ImageError, UnreadableImageError
-from hilum.image.codestream import frame_size, is_whole
+from hilum.image.codestream import frame_channels, frame_size, is_whole
 from hilum.image.grey import Samples
-from hilum.image.raster import decode_jpeg_grey
+from hilum.image.jpeg import decode_jpeg_deep, decode_jpeg_grey
 
 DECODERS: dict[str, str] = {
     uid.JPEGBaseline8Bit: "pillow",
@@ -99,9 +99,7 @@ def _grey_frame(dataset: Dataset, name: str) -> NDArray[Any]:
     if syntax == uid.JPEGBaseline8Bit:
         return decode_jpeg_grey(frame, name)
     if syntax in _JPEG:
-        import imagecodecs
-
-        return _as_stored(imagecodecs.jpeg8_decode(frame), dataset)
+        return _as_stored(decode_jpeg_deep(frame, name), dataset)
     return _by_plugin(dataset, correct_unused_bits=False)
 
 
@@ -136,6 +134,13 @@ def _checked_frame(dataset: Dataset, name: str) -> bytes:
     size = frame_size(frame)
     if size is not None:
         _check_size(size, dataset, name)
+    channels = frame_channels(frame)
+    if channels is not None and channels != int(dataset.SamplesPerPixel):
+        raise UnreadableImageError(
+            f"{name}: the frame holds {channels} channels; the header says "
+            f"{dataset.SamplesPerPixel}",
+            hint=_AGAIN,
+        )
     if dataset.file_meta.TransferSyntaxUID in _JPEG and not is_whole(frame):
         raise UnreadableImageError(f"{name}: truncated JPEG frame (no end marker)", hint=_AGAIN)
     return frame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 SNIFFED_BYTES = 512
@@ -37,16 +38,41 @@ _ENCRYPTED: tuple[tuple[bytes, str], ...] = (
     (b"age-encryption.org", "a file encrypted by age"),
 )
 
+_AS_PNG, _OR_DICOM = "save it as PNG", "save it as PNG, or read its DICOM"
 _OTHERS: tuple[tuple[bytes, str, str], ...] = (
-    (b"GIF8", "a GIF", "save it as PNG"),
+    (b"GIF8", "a GIF", _AS_PNG),
     (b"%PDF", "a PDF", "export the film itself as DICOM or PNG"),
-    (b"\x00\x00\x00\x0cjP  ", "a bare JPEG 2000 file", "save it as PNG, or read its DICOM"),
-    (b"\xff\x4f\xff\x51", "a bare JPEG 2000 codestream", "save it as PNG, or read its DICOM"),
+    (b"\x00\x00\x00\x0cjP  ", "a bare JPEG 2000 file", _OR_DICOM),
+    (b"\xff\x4f\xff\x51", "a bare JPEG 2000 codestream", _OR_DICOM),
+    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL file", _AS_PNG),
+    (b"\xff\x0a", "a JPEG XL codestream", _AS_PNG),
+    (b"II\xbc\x01", "a JPEG XR", _AS_PNG),
+    (b"8BPS", "a Photoshop file", _AS_PNG),
+    (b"\x00\x00\x01\x00", "an icon (ICO)", _AS_PNG),
+    (b"P5", "a PGM", _AS_PNG),
+    (b"P6", "a PPM", _AS_PNG),
+    (b"qoif", "a QOI", _AS_PNG),
+    (b"v/1\x01", "an OpenEXR", _AS_PNG),
+    (b"SIMPLE  =", "a FITS file", "save it as 16-bit PNG"),
+    (b"NRRD", "an NRRD volume", "export the film itself as DICOM or PNG"),
     (b"PK\x03\x04", "a ZIP archive", "unpack it first"),
     (b"\x1f\x8b", "a gzip archive", "unpack it first"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it first"),
     (b"\x93NUMPY", "a NumPy array", "save it as 16-bit PNG"),
 )
+
+_BRANDS: dict[bytes, str] = {
+    b"avif": "an AVIF",
+    b"avis": "an AVIF",
+    b"heic": "a HEIC photograph",
+    b"heix": "a HEIC photograph",
+    b"mif1": "a HEIF photograph",
+    b"msf1": "a HEIF photograph",
+}
+"""Major brand behind "ftyp" (ISO/IEC 14496-12 section 4.3, 23008-12 section 10)."""
+
+_LATER = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff[\xc0-\xfe]")
+"""A picture that does not begin at the first byte."""
 
 
 def sniff(head: bytes) -> Kind | None:
@@ -85,6 +111,11 @@ def describe(head: bytes) -> tuple[str, str]:
     for magic, name, hint in _OTHERS:
         if head.startswith(magic):
             return name, hint
+    if head[4:8] == b"ftyp":
+        return _BRANDS.get(head[8:12], "a film clip or a photograph (ISO media)"), _AS_PNG
+    if later := _LATER.search(head):
+        kind = "PNG" if later[0].startswith(b"\x89") else "JPEG"
+        return f"{later.start()} bytes before a {kind} begins", f"cut them off, or {_AS_PNG}"
     if _is_text(head):
         return "text", "name an image: DICOM, PNG, JPEG, TIFF, WEBP or BMP"
     return (
