@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import re
 import signal
 import statistics
 import subprocess
@@ -126,11 +125,12 @@ def demo(folder):
             [*command, "--port", "0"], stdout=out, stderr=out, start_new_session=True
         )
     try:
-        while not (found := re.search(r"http://\S+/open\?key=\S+", log.read_text())):
+        while "serves at" not in log.read_text():
             if server.poll() is not None:
                 raise SystemExit(log.read_text())
             time.sleep(0.1)
-        yield found[0]
+        link = [sys.executable, "-m", "hilum", "user", "link", "--data", str(folder)]
+        yield subprocess.run(link, check=True, capture_output=True, text=True).stdout.strip()
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)

@@ -141,7 +141,7 @@ def test_a_forgotten_password_is_replaced_and_a_person_is_shut_out(data, capsys,
     run(["user", "add", "anna", *data])
     store = open_store(f"sqlite:///{_folder(data) / 'store.db'}")
     with store.write() as session:
-        _, cookie = begin_visit(session, find_person(session, "anna"))
+        _, cookie = begin_visit(session, find_person(session, "anna"), 60_000)
     monkeypatch.setattr("sys.stdin", io.StringIO("another long password\n"))
     assert run(["user", "change", "anna", "--password", "--role", "administrator", *data]) == 0
     with store.read() as session:

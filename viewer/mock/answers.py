@@ -62,6 +62,7 @@ def me(who: dict[str, Any] | None, blind: bool) -> dict[str, Any]:
         },
         "labels": ["covid-19", "pneumonia", "atelectasis", "effusion", "no-finding"],
         "bundle_error": None,
+        "idle_minutes": 30,
         "limits": {"file_mb": 100, "request_mb": 500, "files": 500, "megapixels": 100},
     }
 

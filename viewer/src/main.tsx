@@ -5,9 +5,13 @@ import { lazy, Suspense } from "preact/compat";
 import { useErrorBoundary } from "preact/hooks";
 import { connect, disconnect } from "./core/events";
 import { t } from "./core/i18n";
-import { asApiError, may, me, paint, route, signIn, startError, whoAmI } from "./core/store";
+import { begin, watchIdle } from "./core/idle";
+import {
+  asApiError, locked, may, me, paint, route, signIn, startError, whoAmI,
+} from "./core/store";
 import type { Role } from "./core/types";
 import { ErrorPage } from "./pages/error";
+import { Lock } from "./pages/lock";
 import { LoginPage } from "./pages/login";
 import { WorklistPage } from "./pages/worklist";
 import { Shell } from "./parts/shell";
@@ -83,12 +87,15 @@ function App() {
       </main>
     );
   }
-  if (signIn.value) return <LoginPage />;
+  if (signIn.value && !me.value) return <LoginPage />;
   if (!me.value) return <Loading />;
   return (
-    <Shell>
-      <Current />
-    </Shell>
+    <>
+      <Shell>
+        <Current />
+      </Shell>
+      {locked.value && <Lock />}
+    </>
   );
 }
 
@@ -103,9 +110,11 @@ function fetchRoom(): void {
 
 paint();
 effect(() => {
-  if (me.value) connect();
-  else disconnect();
+  if (!me.value || locked.value) return disconnect();
+  begin();
+  connect();
 });
+watchIdle();
 const root = document.getElementById("app");
 if (root) render(<App />, root);
 void whoAmI().then(fetchRoom);

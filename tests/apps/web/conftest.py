@@ -15,13 +15,14 @@ from fastapi.testclient import TestClient
 from hilum.apps.store import queue
 from hilum.apps.store.people import Role, add_person, add_token
 from hilum.apps.web.app import create_app
-from hilum.apps.web.link import Link
+from hilum.apps.web.link import make_link, note_address
 from hilum.apps.web.orders import Orders
 from hilum.apps.web.serve import Place, make_service
 from hilum.apps.web.settings import Settings
 from hilum.apps.web.worker import Worker
 
 API = "/api/v1"
+BASE = "http://127.0.0.1:8337"
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +43,6 @@ class Workstation:
     app: object
     bundle: Path
     tokens: dict = field(default_factory=dict)
-    links: list = field(default_factory=list)
     worker: Worker = None
 
     def client(self, role=None, **headers):
@@ -50,9 +50,13 @@ class Workstation:
         if role is not None:
             headers["Authorization"] = f"Bearer {self.tokens[role]}"
         return TestClient(
-            self.app, base_url="http://127.0.0.1:8337", headers=headers,
-            raise_server_exceptions=False, follow_redirects=False,
+            self.app, base_url=BASE, headers=headers,
+            raise_server_exceptions=False, follow_redirects=False, client=("127.0.0.1", 50_000),
         )  # fmt: skip
+
+    def link(self):
+        """Return the path of a new one-time link."""
+        return make_link(self.service.store).removeprefix(BASE)
 
     def send(self, *files, role="reviewer", **fields):
         """Send films: paths, or (name, bytes)."""
@@ -83,15 +87,15 @@ def make_station(tmp_path, calibrated_bundle):
     made = []
 
     def make(settings=None, url=None, bundle=calibrated_bundle):
-        links = []
         service = make_service(
             Place.of(tmp_path / f"data{len(made)}", url),
             bundle=bundle,
             settings=settings or Settings(),
-            link=Link("http://127.0.0.1:8337", links.append),
+            link=True,
             worker=False,
         )
-        station = Workstation(service, create_app(service), bundle, links=links)
+        note_address(service.store, BASE)
+        station = Workstation(service, create_app(service), bundle)
         with service.store.write() as session:
             for role in Role:
                 person = add_person(session, f"{role}-1", role)

@@ -26,7 +26,6 @@ class Served:
         self.data, self.bundle, self.url, self.options = data, bundle, url, options
         self.process = None
         self.base = ""
-        self.link = ""
         self.ready_s = 0.0
 
     def start(self):
@@ -43,12 +42,12 @@ class Served:
             target=_listen, args=(self.process.stdout, lines), daemon=True
         )
         self._listener.start()
-        while not self.link:
+        while not self.base:
             line = lines.get(timeout=START_S)
             if line is None:
                 raise RuntimeError(f"the server ended with {self.process.wait()}")
-            if found := re.search(r"(http://127\.0\.0\.1:\d+)/open\?key=\S+", line):
-                self.base, self.link = found[1], found[0]
+            if found := re.search(r"serves at (http://127\.0\.0\.1:\d+)", line):
+                self.base = found[1]
         self.ready_s = time.monotonic() - began
 
     @property
@@ -62,12 +61,17 @@ class Served:
             return None
         return int(listed.split()[0]) if listed.split() else None
 
+    @property
+    def link(self):
+        """A new one-time link, as ``hilum user link`` makes it."""
+        return make_link(self.data, self.url)
+
     def kill(self):
         """kill -9 the server."""
         self.process.kill()
         self.process.wait()
         self._listener.join(10)
-        self.base = self.link = ""
+        self.base = ""
 
     def kill_worker(self):
         """kill -9 the worker, if there is one."""
@@ -95,6 +99,18 @@ def _listen(stdout, lines):
         for line in stdout:
             lines.put(line)
     lines.put(None)
+
+
+def make_link(data, url=None):
+    """Make a link as ``hilum user link`` does."""
+    from hilum.apps.web import link
+    from hilum.apps.web.serve import Place, open_place
+
+    store, _ = open_place(Place.of(data, url), make=False)
+    try:
+        return link.make_link(store)
+    finally:
+        store.close()
 
 
 def make_token(data, url=None, role="administrator"):

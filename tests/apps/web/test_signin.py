@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import json
+from types import SimpleNamespace
+
 import pytest
 
+from hilum.apps.store import people, tables
 from hilum.apps.store.people import Role, add_person
+from hilum.apps.web import stream
+from hilum.apps.web.access import role_of
+from hilum.apps.web.app import routes
 from hilum.apps.web.guard import HEADERS
-from hilum.apps.web.settings import Limits, Settings
+from hilum.apps.web.settings import Limits, Session, Settings
 
 API = "/api/v1"
 PASSWORD = "a long enough password"
@@ -91,6 +98,82 @@ def test_guesses_of_the_own_password_are_counted_and_scripts_cannot_change_it(an
     assert (script.status_code, script.json()["code"]) == (409, "conflict")
 
 
+def _failed(station):
+    lines = station.service.log.lines(limit=100)
+    return [json.loads(each.data) for each in lines if each.action == "login-failed"]
+
+
+def test_the_log_says_whose_password_was_tried_and_from_where(anna):
+    client = anna.client()
+    csrf = _login(client).json()["csrf"]
+    client.post(f"{API}/login", json={"name": "никто " + "x" * 58, "password": "wrong password"})
+    body = {"old": "wrong password", "new": "another long password"}
+    client.put(f"{API}/me/password", json=body, headers={"X-CSRF-Token": csrf})
+    assert _failed(anna) == [
+        {"name": "anna", "address": "127.0.0.1"},
+        {"name": "никто " + "x" * 58, "address": "127.0.0.1"},
+    ]
+    assert anna.service.log.verify().ok
+    too_long = {"name": "x" * 65, "password": "wrong password"}
+    assert client.post(f"{API}/login", json=too_long).status_code == 422
+
+
+def test_behind_a_trusted_proxy_the_log_says_the_clients_address(make_station):
+    station = make_station(Settings(proxies=("127.0.0.1",)))
+    station_client = station.client(**{"X-Forwarded-For": "203.0.113.9"})
+    assert _login(station_client, "wrong password").status_code == 401
+    direct = make_station()
+    assert _login(direct.client(**{"X-Forwarded-For": "203.0.113.9"}), "x").status_code == 401
+    assert [each["address"] for each in _failed(station)] == ["203.0.113.9"]
+    assert [each["address"] for each in _failed(direct)] == ["127.0.0.1"]
+
+
+def _later(monkeypatch, minutes):
+    monkeypatch.setattr(people, "now_ms", lambda: tables.now_ms() + round(minutes * 60_000))
+
+
+def test_a_session_that_nobody_uses_ends(anna, monkeypatch):
+    client = anna.client()
+    assert _login(client).json()["idle_minutes"] == 30
+    for minutes in (29, 58, 87):  # each time somebody is there
+        _later(monkeypatch, minutes)
+        assert client.get(f"{API}/me").status_code == 200, minutes
+    _later(monkeypatch, 87 + 31)
+    assert client.get(f"{API}/me").status_code == 401
+
+
+def test_a_session_that_is_used_ends_after_hours_all_the_same(make_station, monkeypatch):
+    made = make_station(Settings(session=Session(idle_minutes=50, hours=1)))
+    with made.service.store.write() as session:
+        add_person(session, "anna", Role.REVIEWER, PASSWORD)
+    client = made.client()
+    assert "Max-Age=3600" in _login(client).headers["set-cookie"]
+    _later(monkeypatch, 45)
+    assert client.get(f"{API}/me").status_code == 200
+    _later(monkeypatch, 59)
+    assert client.get(f"{API}/me").status_code == 200
+    _later(monkeypatch, 61)
+    assert client.get(f"{API}/me").status_code == 401
+
+
+def test_an_open_page_that_only_listens_is_not_used(anna, monkeypatch):
+    client = anna.client()
+    _login(client)
+    request = SimpleNamespace(headers={}, cookies=dict(client.cookies))
+    for minutes in (20, 29):
+        _later(monkeypatch, minutes)
+        assert stream._may_listen(request, anna.service)
+    _later(monkeypatch, 31)
+    assert not stream._may_listen(request, anna.service)
+    (route,) = [each for each in routes(anna.app) if each.path == f"{API}/events"]
+    assert role_of(route) is Role.READER
+
+
+def test_a_token_has_no_idle_time(anna, monkeypatch):
+    _later(monkeypatch, 60 * 24 * 365)
+    assert anna.client("reader").get(f"{API}/me").status_code == 200
+
+
 def test_another_sites_page_cannot_sign_in(anna):
     assert _login(anna.client(), Origin="http://evil.example").status_code == 403
 
@@ -115,21 +198,6 @@ def test_the_count_is_forgotten(make_station, monkeypatch):
     assert _login(client).status_code == 429
     now[0] += 61
     assert _login(client).status_code == 200
-
-
-def test_the_link_works_once_and_a_new_one_is_announced(station):
-    link = station.service.link.address.removeprefix("http://127.0.0.1:8337")
-    client = station.client()
-    opened = client.get(link)
-    assert (opened.status_code, opened.headers["location"]) == (303, "/")
-    me = client.get(f"{API}/me").json()
-    assert (me["role"], me["local"]) == ("administrator", True)
-    other = station.client()
-    assert other.get(link).headers["location"] == "/?link=used"
-    assert other.get(f"{API}/me").status_code == 401
-    (announced,) = station.links
-    assert other.get(announced.removeprefix("http://127.0.0.1:8337")).headers["location"] == "/"
-    assert other.get(f"{API}/me").status_code == 200
 
 
 def test_nobody_is_told_how_to_sign_in(station):

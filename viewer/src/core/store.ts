@@ -8,18 +8,53 @@ import type { Me, Role, SignIn } from "./types";
 export const me = signal<Me | null>(null);
 /** What the sign-in page offers; null while somebody is signed in. */
 export const signIn = signal<SignIn | null>(null);
+/** The session ended under an open page: it stays, covered, until the same person is back. */
+export const locked = computed(() => me.value !== null && signIn.value !== null);
+/** How often a page was uncovered: what could not be fetched meanwhile is fetched then. */
+export const returns = signal(0);
 /** Why the server could not say who we are; null if it could. */
 export const startError = signal<ApiError | null>(null);
 
 session.lost = (problem) => {
   signIn.value = { password: true, oidc: null, link: false, ...problem.sign_in };
-  me.value = null;
 };
+
+/** Somebody has signed in: goes on with the page that is there, if it is that person's. */
+export function enter(found: Me): void {
+  if (me.value && me.value.name !== found.name) {
+    location.hash = "";
+    location.reload();
+    return;
+  }
+  if (locked.value) returns.value += 1;
+  me.value = found;
+  signIn.value = null;
+}
+
+/** End the session and cover the page. */
+export async function lock(): Promise<void> {
+  session.lost({ type: "", title: "", status: 401, detail: "", code: "not-signed-in" });
+  await api.logout().catch(() => undefined); // else the server ends it by itself
+  await unlock(); // says what else the sign-in may offer
+}
+
+/** Go on if the browser has a session again. */
+export async function unlock(): Promise<void> {
+  try {
+    enter(await api.me());
+  } catch {
+    // nobody is signed in, or the server is away: the page stays covered
+  }
+}
+
+/** The page that is there is nobody's any more. */
+export function forgetPerson(): void {
+  me.value = null;
+}
 
 export async function whoAmI(): Promise<void> {
   try {
-    me.value = await api.me();
-    signIn.value = null;
+    enter(await api.me());
     startError.value = null;
   } catch (error) {
     if (error instanceof ApiError && error.code === "not-signed-in") return;

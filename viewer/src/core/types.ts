@@ -297,6 +297,7 @@ export interface Me {
   bundle: BundleInfo | null;
   labels: string[];
   bundle_error: string | null;
+  idle_minutes: number;
   limits: { file_mb: number; request_mb: number; files: number; megapixels: number };
 }
 export interface SignIn {

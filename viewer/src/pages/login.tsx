@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { api, ApiError } from "../core/api";
 import { t } from "../core/i18n";
 import { told } from "../core/sentences";
-import { asApiError, me, signIn } from "../core/store";
+import { asApiError, enter, signIn } from "../core/store";
 import { LookAndLanguage } from "../parts/shell";
 import { Field } from "../parts/ui";
 
@@ -12,6 +12,29 @@ const outcome = new URLSearchParams(location.search).get("sign-in");
 if (outcome) history.replaceState(null, "", location.pathname + location.hash);
 
 export function LoginPage() {
+  return (
+    <div class="login">
+      <main id="main">
+        <h1>
+          <img src="./icon.svg" alt="" width="40" height="40" /> Hilum
+        </h1>
+        <p class="soft">{t("login.what")}</p>
+        <p class="notice-line">{t("notice")}</p>
+        <LoginForm name="" />
+        <p class="look">
+          <LookAndLanguage />
+        </p>
+      </main>
+    </div>
+  );
+}
+
+/**
+ * Every way to sign in that is offered.
+ *
+ * `name`: of who should; empty for anybody. `elsewhere`: the hospital's sign-in gets a tab of its own.
+ */
+export function LoginForm({ name, elsewhere = false }: { name: string; elsewhere?: boolean }) {
   const [error, setError] = useState<ApiError | null>(null);
   const [busy, setBusy] = useState(false);
   const offers = signIn.value;
@@ -21,8 +44,7 @@ export function LoginPage() {
     const form = new FormData(event.currentTarget as HTMLFormElement);
     setBusy(true);
     try {
-      me.value = await api.login(String(form.get("name")), String(form.get("password")));
-      signIn.value = null;
+      enter(await api.login(String(form.get("name")), String(form.get("password"))));
     } catch (problem) {
       setError(asApiError(problem));
       setBusy(false);
@@ -30,49 +52,53 @@ export function LoginPage() {
   };
 
   return (
-    <div class="login">
-      <main id="main">
-        <h1>
-          <img src="./icon.svg" alt="" width="40" height="40" /> Hilum
-        </h1>
-        <p class="soft">{t("login.what")}</p>
-        <p class="notice-line">{t("notice")}</p>
-        {offers?.password && (
-          <form onSubmit={(event) => void submit(event)}>
-            <Field label={t("login.name")}>
-              <input name="name" autocomplete="username" required autofocus />
-            </Field>
-            <Field label={t("login.password")}>
-              <input name="password" type="password" autocomplete="current-password" required />
-            </Field>
-            {error && (
-              <p class="bad" role="alert">
-                {said(error)}
-              </p>
-            )}
-            <button class="primary" disabled={busy}>
-              {t("login.do")}
-            </button>
-          </form>
-        )}
-        {offers?.oidc && <Hospital address={offers.oidc} />}
-        {offers?.link && <p class="soft">{t("login.link")}</p>}
-        <p class="look">
-          <LookAndLanguage />
-        </p>
-      </main>
-    </div>
+    <>
+      {offers?.password && (
+        <form onSubmit={(event) => void submit(event)}>
+          <Field label={t("login.name")}>
+            <input
+              name="name"
+              autocomplete="username"
+              required
+              autofocus={!name}
+              defaultValue={name}
+              readOnly={Boolean(name)}
+            />
+          </Field>
+          <Field label={t("login.password")}>
+            <input
+              name="password"
+              type="password"
+              autocomplete="current-password"
+              required
+              autofocus={Boolean(name)}
+            />
+          </Field>
+          {error && (
+            <p class="bad" role="alert">
+              {said(error)}
+            </p>
+          )}
+          <button class="primary" disabled={busy}>
+            {t("login.do")}
+          </button>
+        </form>
+      )}
+      {offers?.oidc && <Hospital address={offers.oidc} elsewhere={elsewhere} />}
+      {offers?.link && <p class="soft">{t("login.link")}</p>}
+    </>
   );
 }
 
 /** The way to the hospital's own sign-in, and how it ended if we are back from there. */
-function Hospital({ address }: { address: string }) {
+function Hospital({ address, elsewhere }: { address: string; elsewhere: boolean }) {
   const [error, setError] = useState<ApiError | null>(null);
   const follow = async (event: Event) => {
     event.preventDefault();
     try {
       await api.probe(address); // a provider that does not answer is said here, on our own page
-      location.assign(address);
+      if (elsewhere) window.open(address, "_blank", "noopener");
+      else location.assign(address);
     } catch (problem) {
       setError(asApiError(problem));
     }

@@ -2,10 +2,10 @@
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import { api, session } from "../core/api";
+import { api } from "../core/api";
 import { LANGUAGES, language, speak, t, type Key, type Language } from "../core/i18n";
 import {
-  complain, dismiss, may, me, notes, paint, route, theme, whoAmI, type Theme,
+  complain, dismiss, forgetPerson, may, me, notes, paint, route, theme, whoAmI, type Theme,
 } from "../core/store";
 import { listen } from "../core/events";
 import type { Role } from "../core/types";
@@ -125,8 +125,8 @@ async function setBlind(on: boolean) {
 async function leave() {
   try {
     await api.logout();
+    forgetPerson();
     await whoAmI();
-    if (me.value) session.lost({ type: "", title: "", status: 401, detail: "", code: "not-signed-in" });
   } catch (error) {
     complain(error);
   }

@@ -1,6 +1,6 @@
 /** Hooks: something fetched, keys of the keyboard, something that fits the screen. */
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { asApiError } from "../core/store";
+import { asApiError, returns } from "../core/store";
 import type { ApiError } from "../core/api";
 
 export interface Loaded<T> {
@@ -26,13 +26,15 @@ export function useLoad<T>(fetcher: () => Promise<T>, on: readonly unknown[]): L
         setError(null);
       },
       (problem: unknown) => {
-        if (wanted) setError(asApiError(problem));
+        const found = asApiError(problem);
+        // a page that is covered keeps what it shows
+        if (wanted && found.code !== "not-signed-in") setError(found);
       },
     );
     return () => {
       wanted = false;
     };
-  }, [...on, round]);
+  }, [...on, round, returns.value]);
   const reload = useCallback(() => setRound((count) => count + 1), []);
   return { value, error, reload, set };
 }

@@ -44,10 +44,11 @@ def serve(
 ) -> None:
     """Open the workstation: worklist, viewer, readings, verdicts, reports.
 
-    On loopback (the default) it prints a link that works once. To be reached
-    from other machines it needs people who can sign in ('hilum user add') and
-    should stand behind a proxy that speaks https (https = true in
-    DATA/hilum.toml). Limits, alarm, and an OpenID provider are set there too.
+    On loopback (the default), while nobody can sign in, it shows in a terminal
+    a link that works once; 'hilum user link' gives another. To be reached from
+    other machines it needs people who can sign in ('hilum user add') and should
+    stand behind a proxy that speaks https (https = true in DATA/hilum.toml).
+    Limits, alarm, idle time and an OpenID provider are set there too.
 
     With --collection, the cases table that the bundle was trained with, the
     similar films of a reading are shown with small pictures; without it, with

@@ -15,6 +15,7 @@ def register(app: typer.Typer, panel: str) -> None:
     users.command("add")(add)
     users.command("change")(change)
     users.command("list")(list_)
+    users.command("link")(link)
     app.add_typer(users, name="user", rich_help_panel=panel)
 
 
@@ -127,6 +128,28 @@ def list_(store: Address = None, data: Data = None) -> None:
             shut_out = ", disabled" if person.disabled else ""
             typer.echo(f"{person.name}  {person.role}{shut_out}")
     opened.close()
+
+
+def link(store: Address = None, data: Data = None) -> None:
+    """Print a link that opens the page of a running 'hilum serve' on this machine.
+
+    It works once, within 10 minutes, in a browser of this machine, and only
+    while nobody can sign in by a password.
+
+    [bold]Example:[/bold] hilum user link
+    """
+    from hilum.core.extras import require
+
+    require("web")
+    from hilum.apps.web.link import make_link
+    from hilum.apps.web.serve import Place, open_place
+
+    opened, log = open_place(Place.of(data, store), make=False)
+    address = make_link(opened)
+    with opened.write() as session:
+        log.add(session, "command line", "link-made")
+    opened.close()
+    typer.echo(address)
 
 
 def _check_role(role: str) -> None:

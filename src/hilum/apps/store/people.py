@@ -14,9 +14,10 @@ from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from hilum.apps.store.store import Store
 from hilum.apps.store.tables import Person, Token, Visit, now_ms
 from hilum.core.errors import ConfigError
 
@@ -26,8 +27,8 @@ _RESERVED = (LOCAL, "hilum")
 """Names under which the log writes what no person of that name did."""
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 1024
-VISIT_MS = 12 * 3_600_000
-"""A browser signs in anew after 12 hours."""
+_NOTED_MS = 60_000
+"""A session that is used is written down as used once a minute, not at every request."""
 TOKEN_PREFIX = "hilum_"  # noqa: S105  (secret scanners look for such a prefix)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -143,15 +144,21 @@ def person_of_token(session: Session, secret: str) -> Person | None:
     return found if found is not None and not found.disabled else None
 
 
-def begin_visit(session: Session, person: Person) -> tuple[Visit, str]:
-    """Begin a browser's session; the second value is the cookie, which is not kept."""
+def begin_visit(session: Session, person: Person, idle_ms: int) -> tuple[Visit, str]:
+    """Begin a browser's session; the second value is the cookie, which is not kept.
+
+    Args:
+        session: of ``Store.write``.
+        person: whose it is.
+        idle_ms: after which it ends if nobody uses it.
+    """
     session.execute(delete(Visit).where(Visit.until_ms < now_ms()))
     secret = secrets.token_urlsafe(32)
     visit = Visit(
         digest=digest(secret),
         person_id=person.id,
         csrf=secrets.token_urlsafe(24),
-        until_ms=now_ms() + VISIT_MS,
+        until_ms=now_ms() + idle_ms,
     )
     session.add(visit)
     return visit, secret
@@ -164,6 +171,15 @@ def find_visit(session: Session, secret: str) -> tuple[Visit, Person] | None:
         return None
     person = session.get_one(Person, visit.person_id)
     return None if person.disabled else (visit, person)
+
+
+def prolong_visit(store: Store, visit: Visit, idle_ms: int, whole_ms: int) -> None:
+    """Note that a session is used: it goes on for ``idle_ms``, in all for ``whole_ms``."""
+    until_ms = min(now_ms() + idle_ms, visit.created_ms + whole_ms)
+    if until_ms - visit.until_ms >= min(_NOTED_MS, idle_ms // 2):
+        with store.write() as session:
+            used = update(Visit).where(Visit.digest == visit.digest, Visit.until_ms < until_ms)
+            session.execute(used.values(until_ms=until_ms))
 
 
 def end_visits(

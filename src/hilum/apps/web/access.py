@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import hmac
+import ipaddress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,13 +17,17 @@ from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from hilum.apps.store.people import LOCAL, Role, find_visit, person_of_token
+from hilum.apps.store.people import LOCAL, Role, find_visit, person_of_token, prolong_visit
 from hilum.apps.store.tables import Person
+from hilum.apps.web.link import may_open
 from hilum.apps.web.problems import Problem
 from hilum.apps.web.service import Served, Service
+from hilum.core.errors import StoreError
 
 CSRF_HEADER = "x-csrf-token"
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_FORWARDED = ("forwarded", "x-forwarded", "x-real-ip", "x-original", "via")
+"""What headers begin with that proxies add."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +46,16 @@ class Visitor:
         return self.name == LOCAL
 
 
-def needs(role: Role) -> Any:
-    """Return the dependency that lets only this role, and those above, in; gives the visitor."""
+def needs(role: Role, *, uses: bool = True) -> Any:
+    """Return the dependency that lets only this role, and those above, in; gives the visitor.
+
+    Args:
+        role: the least one.
+        uses: a request of this kind says that somebody is there: the session goes on.
+    """
 
     def visitor(request: Request, service: Served) -> Visitor:
-        found = identify(request, service)
+        found = identify(request, service, uses=uses)
         if found is None:
             raise not_signed_in(service)
         if found.csrf is not None and request.method not in _SAFE:
@@ -83,7 +95,7 @@ def role_of(route: APIRoute) -> Role | None:
     raise LookupError(f"{route.path} does not say who may call it: needs(...) or public")
 
 
-def identify(request: Request, service: Service) -> Visitor | None:
+def identify(request: Request, service: Service, *, uses: bool = True) -> Visitor | None:
     """Return who asks: by token, else by cookie; None if nobody is signed in."""
     kind, _, secret = request.headers.get("authorization", "").partition(" ")
     with service.store.read() as session:
@@ -92,14 +104,48 @@ def identify(request: Request, service: Service) -> Visitor | None:
             return None if person is None else visitor_of(person, None)
         cookie = request.cookies.get(service.cookie)
         found = find_visit(session, cookie) if cookie else None
-        return None if found is None else visitor_of(found[1], found[0].csrf)
+    if found is None or (found[1].name == LOCAL and not is_at_this_machine(request)):
+        return None
+    visit, person = found
+    if uses:
+        lasts = service.settings.session
+        with contextlib.suppress(StoreError):  # what was asked for is more urgent
+            prolong_visit(service.store, visit, lasts.idle_ms, lasts.whole_ms)
+    return visitor_of(person, visit.csrf)
+
+
+def address_of(request: Request) -> str:
+    """Return the address of who asks; behind a trusted proxy it is the browser's."""
+    return request.client.host[:64] if request.client else "?"
+
+
+def is_at_this_machine(request: Request) -> bool:
+    """Say whether a request comes from this machine, and no proxy has passed it on."""
+    forwarded = any(name.startswith(_FORWARDED) for name in request.headers)
+    name = request.url.hostname or ""
+    return not forwarded and is_loopback(name) and is_loopback(address_of(request))
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach an address.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def not_signed_in(service: Service, detail: str = "nobody is signed in") -> Problem:
     """Return the 401, with what the sign-in page should offer."""
     oidc = "/api/v1/oidc/login" if service.settings.oidc else None
-    offers = {"password": True, "oidc": oidc, "link": service.link is not None}
-    hint = "sign in" if service.link is None else "open the link that the terminal shows"
+    link = service.link and may_open(service.store)
+    offers = {"password": True, "oidc": oidc, "link": link}
+    hint = "open the link that 'hilum user link' shows" if link else "sign in"
     headers = {"WWW-Authenticate": "Bearer"}
     return Problem(401, "not-signed-in", detail, hint=hint, headers=headers, sign_in=offers)
 
@@ -107,7 +153,8 @@ def not_signed_in(service: Service, detail: str = "nobody is signed in") -> Prob
 def check_csrf(request: Request, expected: str) -> None:
     """Raise ``Problem`` unless a changing request comes from this page."""
     check_origin(request)
-    if request.headers.get(CSRF_HEADER, "") != expected:
+    given = request.headers.get(CSRF_HEADER, "").encode("utf-8", "replace")
+    if not hmac.compare_digest(given, expected.encode()):
         raise Problem(
             403, "csrf", "X-CSRF-Token is missing or old", hint="take 'csrf' of GET /api/v1/me"
         )

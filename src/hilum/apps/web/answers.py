@@ -529,6 +529,7 @@ class MeAnswer(TypedDict):
     bundle: BundleAnswer | None
     bundle_error: str | None
     labels: list[Label]
+    idle_minutes: float
     limits: LimitsAnswer
 
 

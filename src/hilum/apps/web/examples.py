@@ -342,6 +342,7 @@ _ME = {
         ],
     },
     "bundle_error": None,
+    "idle_minutes": 30.0,
     "labels": ["covid-19", "pneumonia"],
     "limits": {"file_mb": 100.0, "request_mb": 500.0, "files": 500, "megapixels": 100.0},
 }

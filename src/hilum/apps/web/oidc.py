@@ -21,7 +21,7 @@ from sqlalchemy import select
 
 from hilum.apps.store.people import Role, add_person, begin_visit, digest, is_free
 from hilum.apps.store.tables import Person
-from hilum.apps.web.access import public
+from hilum.apps.web.access import address_of, public
 from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.schemas import API
 from hilum.apps.web.service import Served, Service
@@ -174,28 +174,28 @@ def oidc_callback(
     except Exception as error:  # libraries of three makers; the reason is for the log alone
         _LOG.warning("sign-in by OpenID failed: %s: %s", type(error).__name__, error)
         return _back("failed")
-    role = provider.role_of(claims)
-    if role is None:
-        return _back("not-allowed")
-    return _enter(service, provider, claims, role)
+    return _enter(service, provider, claims, address_of(request))
 
 
-def _enter(service: Service, provider: Provider, claims: dict[str, Any], role: Role) -> Response:
+def _enter(service: Service, provider: Provider, claims: dict[str, Any], address: str) -> Response:
     response = _back(None)
+    role = provider.role_of(claims)
+    claimed = _name(str(claims.get(provider.settings.name_claim) or "person"))
     subject = digest(f"{provider.settings.issuer} {claims['sub']}")
     with service.store.write() as session:
         person = session.scalars(select(Person).where(Person.subject == subject)).first()
+        if role is None or (person is not None and person.disabled):
+            service.log.add(session, "hilum", "login-failed", name=claimed, address=address)
+            return _back("not-allowed")
         if person is None:
-            name = _name(str(claims.get(provider.settings.name_claim) or "person"))
+            name = claimed
             if not is_free(session, name):
                 name = f"{name[:55]}-{subject[:6]}"
             person = add_person(session, name, role, subject=subject)
             service.log.add(session, person.name, "user-added", user=person.id, role=role)
-        if person.disabled:
-            return _back("not-allowed")
         person.role = role
-        _, secret = begin_visit(session, person)
-        service.log.add(session, person.name, "login")
+        _, secret = begin_visit(session, person, service.settings.session.idle_ms)
+        service.log.add(session, person.name, "login", address=address)
     set_cookie(service, response, secret)
     return response
 

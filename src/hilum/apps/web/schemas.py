@@ -18,6 +18,8 @@ API = "/api/v1"
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _ID = "^[0-9a-f]{16}$"
 _LARGEST = 1e6
+LONGEST_NAME = 64
+"""Of a person, in characters."""
 
 
 def _plain(text: str) -> str:
@@ -46,7 +48,7 @@ class Body(BaseModel):
 class Login(Body):
     """A name and a password."""
 
-    name: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)]
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_plain)]
     password: str = Field(min_length=1, max_length=LONGEST_PASSWORD)
 
 

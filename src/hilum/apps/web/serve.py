@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import os
+import shlex
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -20,10 +21,11 @@ from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import KEY, Log, open_log
 from hilum.apps.store.people import any_person
 from hilum.apps.store.store import Store, open_store, sqlite_url
+from hilum.apps.web.access import is_loopback
 from hilum.apps.web.app import LOOPBACK, create_app
 from hilum.apps.web.bundles import Bundles
 from hilum.apps.web.collection import open_collection
-from hilum.apps.web.link import Link
+from hilum.apps.web.link import LINK_MINUTES, make_link, may_open, note_address
 from hilum.apps.web.meter import Meter
 from hilum.apps.web.service import Service
 from hilum.apps.web.settings import Settings, load_settings
@@ -107,7 +109,7 @@ def make_service(
     *,
     bundle: Path | None = None,
     settings: Settings | None = None,
-    link: Link | None = None,
+    link: bool = False,
     port: int = PORT,
     worker: bool = True,
 ) -> Service:
@@ -164,8 +166,9 @@ def serve(
         port = listener.getsockname()[1]
         local = is_loopback(host)
         base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        link = Link(base, lambda new: say(f"for another browser: {new}")) if local else None
-        service = make_service(place, bundle=bundle, link=link, port=port)
+        service = make_service(place, bundle=bundle, port=port)
+        service.link = local and not service.settings.for_others
+        note_address(service.store, base if service.link else None)
         opened = service.bundles.open()
         if service.bundles.left_alone():
             say(f"calibration to this site: fitted to another bundle, not to {opened.identity}")
@@ -173,9 +176,9 @@ def serve(
         if collection is not None:
             service.collection, about = open_collection(collection, opened)
             say(about)
-        if not local:
+        if not service.link:
             _check_people(service)
-            if not service.settings.https:
+            if not local and not service.settings.https:
                 say("passwords travel readable: use a proxy with https, and set https = true")
         queue.release_all(service.store)
         if demo:
@@ -183,22 +186,8 @@ def serve(
         hosts = (*LOOPBACK, host) if local else (host, *(service.settings.hosts or ("*",)))
         app = create_app(service, hosts=hosts)
         with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how one ends it
-            _Server(app, service, lambda: _announce(say, base, link)).run(sockets=[listener])
+            _Server(app, service, lambda: _announce(say, base, service)).run(sockets=[listener])
         service.store.close()
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether only this machine can reach an address.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
-    (True, True, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def add_samples(service: Service) -> None:
@@ -243,10 +232,17 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _announce(say: Callable[[str], None], base: str, link: Link | None) -> None:
+def _announce(say: Callable[[str], None], base: str, service: Service) -> None:
+    """Say where it serves; a link only to a terminal: what a service prints is kept in journals."""
     say(f"Hilum serves at {base} (stop it with Ctrl-C)")
-    if link is not None:
-        say(f"open this link once: {link.address}")
+    if not service.link or not may_open(service.store):
+        return
+    another = f"hilum user link --data {shlex.quote(str(service.data))}"
+    if sys.stdout is not None and sys.stdout.isatty():
+        say(f"open this link once, within {LINK_MINUTES} minutes: {make_link(service.store)}")
+        say(f"for another link: {another}")
+    else:
+        say(f"for a link that opens it: {another}")
 
 
 def _check_people(service: Service) -> None:
@@ -254,7 +250,7 @@ def _check_people(service: Service) -> None:
         if any_person(session) or service.settings.oidc is not None:
             return
     raise ConfigError(
-        "beyond loopback somebody must be able to sign in, and there is nobody",
+        "who is reached by others needs somebody who can sign in, and there is nobody",
         hint="hilum user add NAME --role administrator",
     )
 

@@ -14,7 +14,6 @@ from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store
 from hilum.apps.web.bundles import Bundles
 from hilum.apps.web.collection import Collection
-from hilum.apps.web.link import Link
 from hilum.apps.web.meter import Meter
 from hilum.apps.web.settings import Settings
 from hilum.apps.web.supervisor import Supervisor
@@ -32,7 +31,7 @@ class Service:
         bundles: which bundle reads.
         meter: counts and durations for Prometheus.
         ticker: tells event streams that there is something new.
-        link: the one-time link; None when the server listens beyond loopback.
+        link: a one-time link may open the page: none but who sits at this machine can reach it.
         supervisor: of the worker; None where none was asked for.
         collection: pictures of training films; None where none was named.
         cookie: name of the session's cookie; ports share cookies, so it names the port.
@@ -47,7 +46,7 @@ class Service:
     bundles: Bundles
     meter: Meter
     ticker: Ticker
-    link: Link | None = None
+    link: bool = False
     supervisor: Supervisor | None = None
     collection: Collection | None = None
     cookie: str = "hilum_session"

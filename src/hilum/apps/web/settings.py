@@ -38,6 +38,32 @@ class Limits(Config):
     login_minutes: float = Field(default=5, gt=0)
 
 
+class Session(Config):
+    """How long a browser stays signed in.
+
+    NIST SP 800-63B (section 4.2.3, AAL2) asks for a new sign-in after 12 hours, and after
+    30 minutes in which nobody did anything.
+
+    Attributes:
+        idle_minutes: without a key, a click or a request; then the page is covered, and the session
+            ends.
+        hours: in all.
+    """
+
+    idle_minutes: float = Field(default=30, gt=0)
+    hours: float = Field(default=12, gt=0)
+
+    @property
+    def idle_ms(self) -> int:
+        """The same in milliseconds."""
+        return round(self.idle_minutes * 60_000)
+
+    @property
+    def whole_ms(self) -> int:
+        """The longest that a session lasts, in milliseconds."""
+        return round(self.hours * 3_600_000)
+
+
 class OpenId(Config):
     """An OpenID Connect provider (authorization code with PKCE).
 
@@ -86,11 +112,17 @@ class Settings(Config):
     """
 
     limits: Limits = Limits()
+    session: Session = Session()
     monitoring: Monitoring = Monitoring()
     oidc: OpenId | None = None
     hosts: tuple[str, ...] = ()
     proxies: tuple[str, ...] = ()
     https: bool = False
+
+    @property
+    def for_others(self) -> bool:
+        """Others than who sits at this machine are meant to reach it: a proxy is in front."""
+        return bool(self.https or self.hosts or self.proxies or self.oidc)
 
 
 def load_settings(data: Path) -> Settings:

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from hilum.apps.store.people import (
-    VISIT_MS,
     Role,
     begin_visit,
     check_password,
@@ -23,15 +22,18 @@ from hilum.apps.store.people import (
 from hilum.apps.store.tables import Person
 from hilum.apps.web.access import (
     Visitor,
+    address_of,
     check_origin,
     identify,
+    is_at_this_machine,
     needs,
     not_signed_in,
     public,
     visitor_of,
 )
+from hilum.apps.web.link import may_open, use_link
 from hilum.apps.web.problems import Problem
-from hilum.apps.web.schemas import API, Blind, Login, NewPassword
+from hilum.apps.web.schemas import API, LONGEST_NAME, Blind, Login, NewPassword
 from hilum.apps.web.service import Served, Service
 from hilum.apps.web.settings import Limits
 from hilum.bundle.folder import Bundle
@@ -103,11 +105,9 @@ def login(body: Login, request: Request, response: Response, service: Served) ->
     check_origin(request)
     person = _whose(request, service, body.name, body.password)
     if person is None:
-        with service.store.write() as session:
-            service.log.add(session, "hilum", "login-failed")
         raise not_signed_in(service, "wrong name or password")
     with service.store.write() as session:
-        visitor = _enter(session, service, response, person)
+        visitor = _enter(session, request, service, response, person)
     return describe(visitor, service)
 
 
@@ -141,7 +141,7 @@ def change_password(
         person = session.get_one(Person, visitor.person_id)
         person.password = hash_password(body.new)
         end_visits(session, person_id=person.id)
-        visit, secret = begin_visit(session, person)
+        visit, secret = begin_visit(session, person, service.settings.session.idle_ms)
         service.log.add(session, person.name, "password-changed")
         set_cookie(service, response, secret)
         visitor = visitor_of(person, visit.csrf)
@@ -161,15 +161,16 @@ def blind(body: Blind, request: Request, visitor: _Reviewer, service: Served) ->
 def open_link(
     request: Request, service: Served, key: Annotated[str, Query(max_length=100)] = ""
 ) -> Response:
-    """Turn the printed link into a session; it works once."""
-    if identify(request, service) is not None:
-        return RedirectResponse("/", 303)
-    if service.link is None or not service.link.use(key):
-        return RedirectResponse("/?link=used", 303)
+    """Turn a link into a session: once, in time, at this machine, while nobody can sign in."""
     response = RedirectResponse("/", 303)
-    with service.store.write() as session:
-        _enter(session, service, response, local_person(session))
-    return response
+    if identify(request, service) is not None:
+        return response
+    if service.link and is_at_this_machine(request) and may_open(service.store):
+        with service.store.write() as session:
+            if use_link(session, key):
+                _enter(session, request, service, response, local_person(session))
+                return response
+    return RedirectResponse("/?link=used", 303)
 
 
 def describe(visitor: Visitor, service: Service) -> dict[str, Any]:
@@ -190,6 +191,7 @@ def describe(visitor: Visitor, service: Service) -> dict[str, Any]:
         "bundle": bundle,
         "bundle_error": error,
         "labels": [label.value for label in Label],
+        "idle_minutes": service.settings.session.idle_minutes,
         "limits": {
             "file_mb": limits.file_mb,
             "request_mb": limits.request_mb,
@@ -229,7 +231,7 @@ def describe_bundle(bundle: Bundle) -> dict[str, Any]:
 
 def _whose(request: Request, service: Service, name: str, password: str) -> Person | None:
     """Return the person with this name and password; who was wrong too often must wait."""
-    address = request.client.host if request.client else "?"
+    address = address_of(request)
     keys = (f"name:{name.lower()}", f"address:{address}")
     failures: Failures = request.app.state.failures
     failures.check(*keys)
@@ -239,13 +241,19 @@ def _whose(request: Request, service: Service, name: str, password: str) -> Pers
             person = check_password(session, name, password)
         if person is None:
             failures.add(*keys)
+    if person is None:
+        with service.store.write() as session:
+            tried = {"name": name[:LONGEST_NAME], "address": address}
+            service.log.add(session, "hilum", "login-failed", **tried)
     return person
 
 
-def _enter(session: Any, service: Service, response: Response, person: Person) -> Visitor:
+def _enter(
+    session: Any, request: Request, service: Service, response: Response, person: Person
+) -> Visitor:
     """Begin a session and set its cookie."""
-    visit, secret = begin_visit(session, person)
-    service.log.add(session, person.name, "login")
+    visit, secret = begin_visit(session, person, service.settings.session.idle_ms)
+    service.log.add(session, person.name, "login", address=address_of(request))
     set_cookie(service, response, secret)
     return visitor_of(person, visit.csrf)
 
@@ -255,7 +263,7 @@ def set_cookie(service: Service, response: Response, secret: str) -> None:
     response.set_cookie(
         service.cookie,
         secret,
-        max_age=VISIT_MS // 1000,
+        max_age=service.settings.session.whole_ms // 1000,
         httponly=True,
         samesite="strict",
         secure=service.settings.https,

@@ -28,7 +28,7 @@ CHECK_S = 15.0
 _AGAIN_S = 1.0
 _GRACE_S = 2.0
 """Streams end by themselves when the server does, in half that time; cut off, they are an error."""
-_Reader = Annotated[Visitor, needs(Role.READER)]
+_Reader = Annotated[Visitor, needs(Role.READER, uses=False)]
 
 
 @router.get(
@@ -54,7 +54,7 @@ async def stream(
 
 
 def _may_listen(request: Request, service: Service) -> bool:
-    return identify(request, service) is not None
+    return identify(request, service, uses=False) is not None
 
 
 async def _after(

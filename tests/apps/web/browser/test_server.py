@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import socket
@@ -25,18 +24,19 @@ from .conftest import beside, eventually, settled
 pytest.importorskip("fastapi", reason="the extra 'web' is not installed")
 expect = pytest.importorskip("playwright.sync_api").expect
 oidc = beside("test_oidc.py")
+make_link = beside("serving.py").make_link
 
 
 @pytest.fixture
 def link(tmp_path: Path) -> Iterator[str]:
     """The link of a server of its own that works once, its store empty."""
-    with served(tmp_path, 0) as found:
-        yield found
+    with served(tmp_path, 0):
+        yield make_link(tmp_path / "data")
 
 
 @contextmanager
-def served(folder: Path, port: int) -> Iterator[str]:
-    """Run ``hilum serve`` on a folder's ``data``; gives its link."""
+def served(folder: Path, port: int) -> Iterator[None]:
+    """Run ``hilum serve`` on a folder's ``data``."""
     log = folder / "serve.log"
     data = str(folder / "data")
     command = [sys.executable, "-m", "hilum", "serve", "--data", data, "--port", str(port)]
@@ -44,11 +44,11 @@ def served(folder: Path, port: int) -> Iterator[str]:
         server = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
     try:
         deadline = time.monotonic() + 90
-        while not (found := re.search(r"http://\S+/open\?key=\S+", log.read_text())):
+        while "serves at" not in log.read_text():
             assert server.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
-        yield found[0]
+        yield
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
@@ -112,9 +112,9 @@ def test_blind_first_read_and_the_link_that_works_once(link: str, page: Any) -> 
     page.get_by_role("button", name="Save and show the machine's reading").click()
     page.locator(".said .big").first.wait_for()
     page.get_by_role("button", name="Sign out").click()
-    page.get_by_text("'hilum serve' shows").wait_for()
+    page.get_by_text("run 'hilum user link'").wait_for()
     page.goto(link)  # what was used once opens no second session
-    page.get_by_text("'hilum serve' shows").wait_for()
+    page.get_by_text("run 'hilum user link'").wait_for()
 
 
 def test_a_folder_dropped_anywhere_is_walked(link: str, page: Any, tmp_path: Path) -> None:

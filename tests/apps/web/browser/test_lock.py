@@ -1,0 +1,101 @@
+"""A page that nobody uses is covered, and goes on where it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from . import test_pages as pages
+from .conftest import eventually, open_film
+
+expect = pytest.importorskip("playwright.sync_api").expect
+WORDS = "half of a sentence about the left"
+
+
+def _signed_in(page: Any, address: str, name: str = "rita") -> None:
+    page.goto(address)
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill("correct horse")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign out").wait_for()
+
+
+def _write(page: Any, address: str) -> Any:
+    open_film(page, address, "frontal-opacities", search="?cpu")
+    page.get_by_role("tab", name="Report").click()
+    findings = page.get_by_role("textbox", name="Findings")
+    findings.fill(WORDS)
+    return findings
+
+
+def test_a_page_that_nobody_uses_is_covered_and_nothing_is_lost(locked: str, page: Any) -> None:
+    page.clock.install()
+    _signed_in(page, locked, "bo")
+    findings = _write(page, locked)
+    page.clock.fast_forward("29:00")
+    page.mouse.move(300, 300)  # somebody is there
+    page.clock.fast_forward("29:00")
+    assert findings.input_value() == WORDS
+    page.clock.fast_forward("02:00")
+    dialog = page.get_by_role("dialog", name="Locked")
+    dialog.wait_for()
+    assert eventually(lambda: page.request.get(f"{locked}/api/v1/me").status, lambda it: it == 401)
+    expect(page.locator(".shell")).to_have_css("visibility", "hidden")
+    for _ in range(3):
+        page.keyboard.press("Escape")
+    expect(dialog).to_be_visible()
+    expect(dialog.get_by_label("Name")).to_have_value("bo")
+    dialog.get_by_label("Password").fill("wrong")
+    dialog.get_by_role("button", name="Sign in").click()
+    dialog.get_by_text("Name or password is wrong.").wait_for()
+    dialog.get_by_label("Password").fill("correct horse")
+    dialog.get_by_role("button", name="Sign in").click()
+    expect(dialog).to_have_count(0)
+    expect(findings).to_be_visible()
+    assert findings.input_value() == WORDS
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign in").wait_for()
+    expect(page.locator("dialog.lock")).to_have_count(0)
+
+
+def test_who_signed_in_elsewhere_goes_on_and_another_person_begins_anew(
+    locked: str, page: Any
+) -> None:
+    page.clock.install()
+    _signed_in(page, locked, "bo")
+    findings = _write(page, locked)
+    api = f"{locked}/api/v1/login"
+    for name in ("bo", "ada"):
+        page.clock.fast_forward("31:00")
+        page.get_by_role("dialog", name="Locked").wait_for()
+        eventually(lambda: page.request.get(f"{locked}/api/v1/me").status, lambda it: it == 401)
+        page.request.post(api, data={"name": name, "password": "correct horse"})
+        page.evaluate("dispatchEvent(new Event('focus'))")
+        expect(page.get_by_role("dialog", name="Locked")).to_have_count(0)
+        if name == "bo":
+            assert findings.input_value() == WORDS
+    expect(page.locator(".who")).to_have_text("ada")
+    expect(findings).to_have_count(0)
+
+
+def test_somebody_else_may_take_over(locked: str, page: Any) -> None:
+    page.clock.install()
+    _signed_in(page, locked, "bo")
+    page.clock.fast_forward("31:00")
+    page.get_by_role("button", name="I am somebody else").click()
+    page.get_by_label("Name").fill("rita")
+    page.get_by_label("Password").fill("correct horse")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator(".who")).to_have_text("rita")
+
+
+def test_the_cover_is_accessible(locked: str, page: Any) -> None:
+    page.clock.install()
+    _signed_in(page, locked, "bo")
+    page.clock.fast_forward("31:00")
+    page.get_by_role("dialog", name="Locked").wait_for()
+    start = pages.AXE.read_text()
+    page.evaluate(start)
+    found = page.evaluate("axe.run().then((r) => r.violations.map((v) => v.id))")
+    assert found == []
