@@ -114,6 +114,11 @@ def not_found(what: str) -> Problem:
     return Problem(404, "not-found", f"there is no such {what}", hint="it may have been deleted")
 
 
+def too_large(detail: str) -> Problem:
+    """Return the 413."""
+    return Problem(413, "too-large", detail, hint="send fewer or smaller films at once")
+
+
 def answer(problem: dict[str, Any], headers: dict[str, str] | None = None) -> JSONResponse:
     """Return a problem as a response."""
     if problem["code"] == "store-busy":

@@ -1,38 +1,30 @@
 """Upload: what a sender calls films, taken apart, judged by content, and kept one by one.
 
-A ZIP is read in memory bounds: its table of contents says what it would unpack to, and nothing that
-says too much is unpacked; what unpacks to more than it said is stopped there.
+Each file is answered for by itself: whatever one does, the others are taken.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
-import zipfile
-import zlib
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from hilum.apps.store.intake import Accepted, Arrival, accept, drop
 from hilum.apps.store.resent import Resent
-from hilum.apps.web.problems import Problem, problem_of
+from hilum.apps.store.store import is_full
+from hilum.apps.web.problems import Problem, problem_of, too_large
 from hilum.apps.web.service import Service
-from hilum.apps.web.settings import Limits
-from hilum.core.errors import HilumError, ImageError, StoreError
+from hilum.apps.web.unzip import is_zip, members, read_most
+from hilum.core.errors import HilumError, ImageError, StoreError, StoreFullError
 from hilum.core.radiograph import Metadata
 from hilum.image.raster import check_raster
 from hilum.image.sniff import SNIFFED_BYTES, Kind, describe, encryption, sniff
 
-_ZIP = b"PK\x03\x04"
-_EMPTY_ZIP = b"PK\x05\x06"
-_ZIP64 = b"PK\x06\x07"
-_ENCRYPTED_FLAG = 0x1
-_LONGEST_TAIL = 65_535 + 22 + 20
-_LARGEST_TABLE = 4_000_000
-"""Bytes of a ZIP's table of contents; the 500 films of a request need 50,000."""
+_LOG = logging.getLogger("hilum.web")
 _NAME_LENGTH = 255
-_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +65,31 @@ class Intake:
             StoreError: nothing more can be kept; what was accepted before stays accepted.
         """
         name = short_name(part.name)
-        try:
+        with self._answering(name):
             head = part.stream.read(SNIFFED_BYTES)
             part.stream.seek(0)
-            if head.startswith((_ZIP, _EMPTY_ZIP)):
-                for member_name, data in members(part.stream, name, self._limits):
-                    self._film(member_name, data)
-            else:
-                self._film(name, _read(part.stream, name, self._limits.file_mb))
+            if not is_zip(head):
+                self._film(name, read_most(part.stream, self._limits.file_mb))
+                return
+            for filename, unpack in members(part.stream, self._limits):
+                member = short_name(filename)
+                with self._answering(member):
+                    self._film(member, unpack())
+
+    @contextlib.contextmanager
+    def _answering(self, name: str) -> Iterator[None]:
+        """Make of whatever goes wrong with one file that file's row; the others go on."""
+        try:
+            yield
         except StoreError:
             raise
         except (HilumError, Problem) as error:
             self._reject(name, error)
+        except Exception as error:  # of a decoder, at a file that nobody has thought of
+            if is_full(error):
+                raise StoreFullError("no space left on the disk", hint="make space") from error
+            _LOG.error("a file could not be judged: %s", type(error).__name__, exc_info=error)
+            self._reject(name, _not_judged(error))
 
     def give_up(self, parts: Iterable[Part], error: StoreError) -> None:
         """Write down that these files were not taken, because nothing more can be kept."""
@@ -92,20 +97,15 @@ class Intake:
             self._reject(short_name(part.name), error)
 
     def _film(self, name: str, data: bytes) -> None:
-        try:
-            self._count(len(data))
-            format_, metadata = self._judge(name, data)
-        except (HilumError, Problem) as error:
-            self._reject(name, error)
-            return
+        self._count(len(data))
+        format_, metadata = self._judge(name, data)
         service = self._service
         arrival = Arrival(service.folder.keep(io.BytesIO(data)), name, format_, metadata)
         try:
             accepted = accept(service.store, service.folder, service.log, arrival, self._who)
-        except ImageError as error:
-            self._reject(name, error)
-            return
-        except StoreError:
+        except ImageError:
+            raise
+        except Exception:
             drop(service.store, service.folder, arrival.kept)
             raise
         if accepted.differs is Resent.PIXELS:
@@ -161,90 +161,6 @@ def kind_of(data: bytes, name: str) -> Kind:
     raise Problem(415, "not-a-film", f"{name}: {found}; expected a film", hint=hint)
 
 
-def members(stream: BinaryIO, name: str, limits: Limits) -> Iterator[tuple[str, bytes]]:
-    """Unpack a ZIP member by member, within limits; folders and hidden files are passed over.
-
-    Raises:
-        Problem: broken, encrypted, a bomb, or a name that leads out of its folder.
-    """
-    _check_table(stream, limits)
-    try:
-        with zipfile.ZipFile(stream) as archive:
-            chosen = [info for info in archive.infolist() if not _passed_over(info.filename)]
-            _check_zip(chosen, name, limits)
-            for info in chosen:
-                with archive.open(info) as member:
-                    yield short_name(info.filename), _read(member, name, limits.file_mb)  # type: ignore[arg-type]
-    except (RuntimeError, *_BROKEN_ZIP) as error:  # RuntimeError: a member turns out encrypted
-        reason = " ".join(str(error).split())[:100] or type(error).__name__
-        raise Problem(
-            422, "unreadable", f"broken ZIP: {reason}", hint="make the ZIP again"
-        ) from None
-
-
-def _check_table(stream: BinaryIO, limits: Limits) -> None:
-    """Judge a ZIP's table of contents by its size, before it is read into memory.
-
-    APPNOTE 4.3.16: the record at the end, before a comment of up to 65535 bytes, has the size of
-    the table at byte 12. A ZIP64, whose locator goes before it, is for more than one may send.
-    """
-    size = stream.seek(0, io.SEEK_END)
-    stream.seek(max(0, size - _LONGEST_TAIL))
-    tail = stream.read(_LONGEST_TAIL)
-    stream.seek(0)
-    bare = len(tail) - 22  # zipfile takes a record without a comment there, else the last one
-    plain = tail[bare : bare + 4] == _EMPTY_ZIP and tail.endswith(b"\0\0")
-    place = bare if plain else tail.rfind(_EMPTY_ZIP)
-    if place >= 0:
-        table = int.from_bytes(tail[place + 12 : place + 16], "little")
-        if table > _LARGEST_TABLE or tail[:place][-20:].startswith(_ZIP64):
-            raise too_large(f"the ZIP lists more than its {limits.files} films")
-
-
-def _check_zip(infos: list[zipfile.ZipInfo], name: str, limits: Limits) -> None:
-    """Judge a ZIP by its table of contents."""
-    for info in infos:
-        path = PurePosixPath(info.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
-            raise Problem(
-                422, "invalid", "a name in the ZIP leads out of its folder", hint="make it again"
-            )
-        if info.flag_bits & _ENCRYPTED_FLAG:
-            raise Problem(422, "unreadable", "the ZIP is encrypted", hint="decrypt it first")
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise Problem(
-                422,
-                "unreadable",
-                "the ZIP is packed in a way that is not read here",
-                hint="make it with the method 'deflate'",
-            )
-        if info.file_size > limits.file_mb * 1e6:
-            raise too_large(f"a film in the ZIP is larger than {limits.file_mb:g} MB")
-        if info.file_size > limits.zip_ratio * max(info.compress_size, 1) + 100_000:
-            raise too_large(f"a film in the ZIP unpacks to {info.file_size / 1e6:.0f} MB: a bomb")
-    if len(infos) > limits.files:
-        raise too_large(f"the ZIP holds {len(infos)} files; the limit is {limits.files}")
-    if sum(info.file_size for info in infos) > limits.request_mb * 1e6:
-        raise too_large(f"the ZIP unpacks to more than {limits.request_mb:g} MB")
-    if not infos:
-        raise Problem(415, "not-a-film", f"{name}: an empty ZIP", hint="put the films into it")
-
-
-def _passed_over(filename: str) -> bool:
-    parts = PurePosixPath(filename.replace("\\", "/")).parts
-    hidden = any(part.startswith(".") and part not in ("..", ".") for part in parts)
-    index = bool(parts) and parts[-1].upper() == "DICOMDIR"
-    return filename.endswith("/") or "__MACOSX" in parts or hidden or index or not parts
-
-
-def _read(stream: BinaryIO, name: str, file_mb: float) -> bytes:
-    most = int(file_mb * 1e6)
-    data = stream.read(most + 1)
-    if len(data) > most:
-        raise too_large(f"{name}: larger than {file_mb:g} MB")
-    return data
-
-
 def _other_pixels(kept: Accepted) -> Problem:
     """Return the 409 of a film whose UID is another film's."""
     return Problem(
@@ -258,9 +174,13 @@ def _other_pixels(kept: Accepted) -> Problem:
     )
 
 
-def too_large(detail: str) -> Problem:
-    """Return the 413."""
-    return Problem(413, "too-large", detail, hint="send fewer or smaller films at once")
+def _not_judged(error: Exception) -> Problem:
+    return Problem(
+        422,
+        "unreadable",
+        f"this file cannot be judged ({type(error).__name__})",
+        hint="export it again; please report it",
+    )
 
 
 def short_name(name: str) -> str:
