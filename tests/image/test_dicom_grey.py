@@ -11,7 +11,8 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut, apply_w
 from pydicom.sequence import Sequence
 
 from hilum.core.errors import UnreadableImageError
-from hilum.image.dicom_grey import grey_levels, windowed
+from hilum.image.dicom_grey import grey_levels
+from hilum.image.dicom_window import windowed
 
 CODES = np.arange(4096)
 

@@ -6,7 +6,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from hilum.core.labels import View
-from hilum.image.dicom_metadata import age_years, numbers, spacing_mm, view_of
+from hilum.image.dicom_metadata import age_years, spacing_mm, view_of
+from hilum.image.dicom_values import numbers
 
 
 def of(**attributes) -> Dataset:

@@ -13,10 +13,12 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.processing import apply_color_lut
 
 from hilum.core.errors import ImageError, UnreadableImageError
 from hilum.image.codestream import frame_channels, frame_size, is_whole
+from hilum.image.dicom_bits import within_bits
+from hilum.image.dicom_frame import Coding, read_coding
+from hilum.image.dicom_palette import apply_palette
 from hilum.image.grey import Samples
 from hilum.image.jpeg import decode_jpeg_deep, decode_jpeg_grey
 
@@ -35,18 +37,11 @@ DECODERS: dict[str, str] = {
 to libjpeg-turbo instead: GDCM, pydicom's choice, declines 12 bits and ends the whole process on
 some damaged frames."""
 
-LOSSY = (
-    uid.JPEGBaseline8Bit,
-    uid.JPEGExtended12Bit,
-    uid.JPEGLSNearLossless,
-    uid.JPEG2000,
-    uid.HTJ2K,
-)
 _JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
 _AGAIN = "export the film again, uncompressed if this codec is the trouble"
 
 
-def decode_codes(dataset: Dataset, name: str) -> Samples:
+def decode_codes(dataset: Dataset, name: str) -> tuple[Samples, str]:
     """Decode one grey frame.
 
     Args:
@@ -55,24 +50,34 @@ def decode_codes(dataset: Dataset, name: str) -> Samples:
 
     Returns:
         uint8 or uint16 (H, W): the codes as they lie in BitsAllocated bits, before BitsStored,
-        HighBit and PixelRepresentation are looked at.
+        HighBit and PixelRepresentation are looked at; and what lay beyond BitsStored, in words.
 
     Raises:
         UnreadableImageError: truncated, damaged, or no codec for the transfer syntax.
     """
     allocated = max(int(dataset.BitsAllocated), 8)
-    stored = _guarded(_grey_frame, dataset, name)
+    stored, coding = _guarded(_grey_frame, dataset, name)
+    _check_size(stored.shape[:2], dataset, name)
+    if coding is not None and coding.bits > allocated:
+        raise UnreadableImageError(
+            f"{name}: the frame holds {coding.bits} bits a pixel; the header says {allocated}",
+            hint=_AGAIN,
+        )
     signed = np.issubdtype(stored.dtype, np.signedinteger)
     container = stored.astype(f"{'i' if signed else 'u'}{allocated // 8}", copy=False)
-    _check_size(container.shape[:2], dataset, name)
-    return np.ascontiguousarray(container).view(f"u{allocated // 8}")
+    codes = np.ascontiguousarray(container).view(f"u{allocated // 8}")
+    return within_bits(codes, dataset, coding)
 
 
-def decode_colour(dataset: Dataset, name: str) -> Samples:
-    """Decode one colour frame to RGB: uint8 or uint16 (H, W, 3). Raises as ``decode_codes``."""
-    stored = _guarded(_colour_frame, dataset, name)
+def decode_colour(dataset: Dataset, name: str) -> tuple[Samples, str]:
+    """Decode one colour frame to RGB, and say what its palette holds other than it says.
+
+    Returns:
+        uint8 or uint16 (H, W, 3); and a sentence, "" as a rule. Raises as ``decode_codes``.
+    """
+    stored, said = _guarded(_colour_frame, dataset, name)
     _check_size(stored.shape[:2], dataset, name)
-    return stored
+    return stored, said
 
 
 def syntax_name(dataset: Dataset) -> str:
@@ -80,10 +85,10 @@ def syntax_name(dataset: Dataset) -> str:
     return str(dataset.file_meta.TransferSyntaxUID.name)
 
 
-def _guarded(decode: Any, dataset: Dataset, name: str) -> NDArray[Any]:
+def _guarded(decode: Any, dataset: Dataset, name: str) -> Any:
     """Run a decoder; whatever it raises becomes one typed refusal."""
     try:
-        return np.asarray(decode(dataset, name))
+        return decode(dataset, name)
     except ImageError:
         raise
     except Exception as error:  # codecs written in C and Rust raise what they like
@@ -93,29 +98,32 @@ def _guarded(decode: Any, dataset: Dataset, name: str) -> NDArray[Any]:
         ) from None
 
 
-def _grey_frame(dataset: Dataset, name: str) -> NDArray[Any]:
+def _grey_frame(dataset: Dataset, name: str) -> tuple[NDArray[Any], Coding | None]:
     syntax = dataset.file_meta.TransferSyntaxUID
     frame = _checked_frame(dataset, name) if syntax.is_encapsulated else b""
+    coding = read_coding(frame)
     if syntax == uid.JPEGBaseline8Bit:
-        return decode_jpeg_grey(frame, name)
+        return _signed(decode_jpeg_grey(frame, name), dataset, coding), coding
     if syntax in _JPEG:
-        return _as_stored(decode_jpeg_deep(frame, name), dataset)
-    return _by_plugin(dataset, correct_unused_bits=False)
+        return _signed(decode_jpeg_deep(frame, name), dataset, coding), coding
+    return _by_plugin(dataset, correct_unused_bits=False), coding
 
 
-def _as_stored(decoded: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
-    """JPEG knows no sign: bring the low bits of a signed value back into its container."""
-    if not dataset.PixelRepresentation:
+def _signed(decoded: NDArray[Any], dataset: Dataset, coding: Coding | None) -> NDArray[Any]:
+    """JPEG knows no sign: what it brought is the low bits of a signed value."""
+    if not dataset.PixelRepresentation or coding is None:
         return decoded
-    return decoded.astype(np.uint16).view(np.int16)
+    above = 16 - coding.bits
+    return (decoded.astype(np.uint16) << above).view(np.int16) >> above
 
 
-def _colour_frame(dataset: Dataset, name: str) -> NDArray[Any]:
-    if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        return np.asarray(apply_color_lut(_by_plugin(dataset), dataset))[..., :3]
+def _colour_frame(dataset: Dataset, name: str) -> tuple[NDArray[Any], str]:
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         _checked_frame(dataset, name)
-    return _by_plugin(dataset)
+    stored = _by_plugin(dataset)
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        return apply_palette(stored, dataset, name)
+    return stored, ""
 
 
 def _by_plugin(dataset: Dataset, **options: Any) -> NDArray[Any]:

@@ -13,17 +13,18 @@ negative slope, and makes several passes in 64 bits over the whole film.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from hilum.core.errors import UnreadableImageError
 from hilum.core.radiograph import Step
-from hilum.image.dicom_metadata import numbers
+from hilum.image.dicom_lut import Table, Values
+from hilum.image.dicom_values import code_of, given, numbers, value_of
+from hilum.image.dicom_window import read_windows, windowed
 
-Values = NDArray[np.float64]
+_LARGEST = 1e9
+"""Slope or intercept that no modality has."""
 
 
 @dataclass
@@ -47,6 +48,12 @@ class Levels:
         """Write down what was done."""
         self.steps.append(Step(name, detail))
 
+    def look_up(self, table: Table, top: int) -> None:
+        """Send the values through a table whose entries lie in 0 .. ``top``."""
+        self.values, self.low, self.high = table(self.values), 0, top
+        if table.note:
+            self.notes.append(table.note)
+
 
 def grey_levels(dataset: Dataset, name: str) -> Levels:
     """Make the table from stored code to grey level.
@@ -61,10 +68,10 @@ def grey_levels(dataset: Dataset, name: str) -> Levels:
     Raises:
         UnreadableImageError: a table that is shorter than it says, or impossible bits.
     """
-    levels = _stored(dataset, name)
-    ends = _padding(dataset)
+    levels = stored_levels(dataset, name)
+    ends = padding_of(dataset)
     padding = (levels.values >= ends[0]) & (levels.values <= ends[1])
-    _modality(dataset, levels, name)
+    apply_modality(dataset, levels, name)
     _voi(dataset, levels, name)
     _polarity(dataset, levels)
     if padding.any():
@@ -73,10 +80,10 @@ def grey_levels(dataset: Dataset, name: str) -> Levels:
     return levels
 
 
-def _stored(dataset: Dataset, name: str) -> Levels:
+def stored_levels(dataset: Dataset, name: str) -> Levels:
     """Turn every code into its stored value by BitsStored, HighBit and PixelRepresentation."""
     allocated, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
-    high_bit, signed = int(dataset.get("HighBit", stored - 1)), bool(dataset.PixelRepresentation)
+    high_bit, signed = int(dataset.HighBit), bool(dataset.PixelRepresentation)
     if not 0 < stored <= allocated or not stored - 1 <= high_bit < allocated:
         raise UnreadableImageError(
             f"{name}: BitsAllocated {allocated}, BitsStored {stored}, HighBit {high_bit}; "
@@ -94,42 +101,67 @@ def _stored(dataset: Dataset, name: str) -> Levels:
     return levels
 
 
-def _modality(dataset: Dataset, levels: Levels, name: str) -> None:
+def apply_modality(dataset: Dataset, levels: Levels, name: str) -> None:
     """Apply Modality LUT Sequence (0028,3000), else Rescale Slope and Intercept."""
-    if items := dataset.get("ModalityLUTSequence"):
-        table = _Table.read(items[0], dataset, name, "Modality LUT")
-        levels.values = table(levels.values)
-        levels.low, levels.high = 0, 2**table.bits - 1
+    if items := value_of(dataset, "ModalityLUTSequence"):
+        table = Table.read(items[0], "Modality LUT", name, (levels.low, levels.high))
+        levels.look_up(table, 2**table.bits - 1)
         levels.step("modality LUT", table.words)
         return
-    slope, intercept = numbers(dataset, "RescaleSlope"), numbers(dataset, "RescaleIntercept")
-    if not slope and not intercept:
-        return
-    a, b = (slope or [1.0])[0], (intercept or [0.0])[0]
-    if a == 0:
-        levels.notes.append("RescaleSlope 0 would erase the film: rescaling left out")
-        return
-    levels.values = levels.values * a + b
-    levels.low, levels.high = sorted((levels.low * a + b, levels.high * a + b))
-    if (a, b) != (1.0, 0.0):
-        levels.step("rescale", f"value * {a:g} + {b:g}: {levels.low:g} .. {levels.high:g}")
+    slope, intercept = rescale(dataset, levels.notes)
+    levels.values = levels.values * slope + intercept
+    ends = (levels.low * slope + intercept, levels.high * slope + intercept)
+    levels.low, levels.high = sorted(ends)
+    if (slope, intercept) != (1.0, 0.0):
+        low, high = levels.low, levels.high
+        levels.step("rescale", f"value * {slope:g} + {intercept:g}: {low:g} .. {high:g}")
+
+
+def rescale(dataset: Dataset, notes: list[str]) -> tuple[float, float]:
+    """Read Rescale Slope (0028,1053) and Intercept (0028,1052): (1, 0) unless both can be used.
+
+    What is wrong with them is added to ``notes``.
+    """
+    found = []
+    for keyword, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
+        values = given(dataset, keyword)
+        if not values and keyword in dataset:
+            notes.append(f"{keyword} is empty: taken as {default:g}")
+        if values and (values[0].number is None or abs(values[0].number) > _LARGEST):
+            notes.append(f"{keyword} '{values[0]}' cannot be: rescaling left out")
+            return 1.0, 0.0
+        found.append(values[0].number if values and values[0].number is not None else default)
+        if values and values[0].note:
+            notes.append(values[0].note)
+    slope, intercept = found
+    if abs(slope) < 1 / _LARGEST:
+        notes.append(f"RescaleSlope {slope:g} would erase the film: rescaling left out")
+        return 1.0, 0.0
+    return slope, intercept
 
 
 def _voi(dataset: Dataset, levels: Levels, name: str) -> None:
     """Apply the first VOI LUT, else the first window that is valid, else the stored range."""
-    items = dataset.get("VOILUTSequence")
-    windows = list(
-        zip(numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth"), strict=False)
-    )
-    if items and "LUTData" in items[0]:
-        table = _Table.read(items[0], dataset, name, "VOI LUT")
-        levels.values = table(levels.values) / (2**table.bits - 1)
+    windows = read_windows(dataset)
+    levels.notes += windows.notes
+    tables = [item for item in value_of(dataset, "VOILUTSequence") or [] if "LUTData" in item]
+    if tables:
+        table = Table.read(tables[0], "VOI LUT", name, (levels.low, levels.high))
+        which = f" (first of {len(tables)})" if len(tables) > 1 else ""
+        unused = f"; preferred to {len(windows.pairs)} window(s)" if windows.pairs else ""
+        levels.step("VOI LUT", f"{table.words} to 0 .. 1{which}{unused}")
+        levels.look_up(table, 2**table.bits - 1)
+        levels.values /= levels.high
         levels.windowed = True
-        unused = f"; preferred to {len(windows)} window(s)" if windows else ""
-        levels.step("VOI LUT", f"{table.words} to 0 .. 1{_of(items)}{unused}")
-    elif windows:
-        _window(dataset, levels, windows)
-    if not levels.windowed:
+    elif windows.pairs:
+        center, width, place = windows.pairs[0]
+        levels.values = windowed(levels.values, center, width, windows.function)
+        levels.windowed = True
+        number = "first" if place == 1 else f"number {place}"
+        which = f" ({number} of {windows.total})" if windows.total > 1 else ""
+        words = f"{windows.function}, center {center:g}, width {width:g} to 0 .. 1{which}"
+        levels.step("window", words)
+    else:
         levels.values = (levels.values - levels.low) / (levels.high - levels.low)
         levels.step(
             "scale",
@@ -137,40 +169,10 @@ def _voi(dataset: Dataset, levels: Levels, name: str) -> None:
         )
 
 
-def _window(dataset: Dataset, levels: Levels, windows: list[tuple[float, float]]) -> None:
-    """Apply Window Center and Width by VOI LUT Function (C.11.2.1.2 and C.11.2.1.3)."""
-    center, width = windows[0]
-    function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
-    if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
-        levels.notes.append(f"VOILUTFunction '{function}' is not in the standard: taken as LINEAR")
-        function = "LINEAR"
-    if width <= 0 or (function == "LINEAR" and width < 1):
-        levels.notes.append(f"window width {width:g} is not allowed: window left out")
-        return
-    levels.values = windowed(levels.values, center, width, function)
-    levels.windowed = True
-    levels.step("window", f"{function}, center {center:g}, width {width:g} to 0 .. 1{_of(windows)}")
-
-
-def windowed(values: Values, center: float, width: float, function: str) -> Values:
-    """Window values, any shape, to [0, 1] (PS3.3 C.11.2.1.2.1, C.11.2.1.3.1 and C.11.2.1.3.2).
-
-    >>> windowed(np.array([0.0, 2047.5, 4095.0]), 2048, 4096, "LINEAR")
-    array([0. , 0.5, 1. ])
-    """
-    if function == "SIGMOID":
-        return 0.5 + 0.5 * np.tanh(2 * (values - center) / width)  # 1 / (1 + exp(-4 x / width))
-    if function == "LINEAR":
-        center, width = center - 0.5, width - 1
-    if width == 0:
-        return (values > center).astype(np.float64)
-    return np.clip((values - center) / width + 0.5, 0, 1)
-
-
 def _polarity(dataset: Dataset, levels: Levels) -> None:
     """Invert once: MONOCHROME1 and Presentation LUT Shape INVERSE say the same thing."""
     monochrome1 = dataset.PhotometricInterpretation == "MONOCHROME1"
-    shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
+    shape = code_of(dataset, "PresentationLUTShape")
     if monochrome1 and shape == "IDENTITY":
         levels.notes.append("MONOCHROME1 with PresentationLUTShape IDENTITY contradict each other")
     reasons = ["MONOCHROME1"] * monochrome1
@@ -180,7 +182,7 @@ def _polarity(dataset: Dataset, levels: Levels) -> None:
         levels.step("polarity", f"inverted once: {' and '.join(reasons)}")
 
 
-def _padding(dataset: Dataset) -> tuple[float, float]:
+def padding_of(dataset: Dataset) -> tuple[float, float]:
     """Read PixelPaddingValue (0028,0120) to PixelPaddingRangeLimit (0028,0121); empty if none."""
     value = numbers(dataset, "PixelPaddingValue")
     if not value:
@@ -194,135 +196,3 @@ def _resigned(value: float, dataset: Dataset) -> float:
     """Read an unsigned value as signed where the pixels are (ambiguous VR US or SS)."""
     signed = bool(dataset.PixelRepresentation)
     return value - 65536 if signed and value > 32767 else value
-
-
-def _of(items: Any) -> str:
-    return f" (first of {len(items)})" if len(items) > 1 else ""
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A LUT of the standard (C.11.1.1): first value mapped, entries, bits of an entry."""
-
-    first: float
-    bits: int
-    entries: Values
-
-    def __call__(self, values: Values) -> Values:
-        """Look values up; below the first and above the last they take the nearest entry."""
-        index = np.clip(np.rint(values) - self.first, 0, self.entries.size - 1)
-        return self.entries[index.astype(np.int64)]
-
-    @property
-    def words(self) -> str:
-        return f"{self.entries.size} entries of {self.bits} bits from value {self.first:g}"
-
-    @classmethod
-    def read(cls, item: Dataset, dataset: Dataset, name: str, what: str) -> _Table:
-        """Read LUTDescriptor (0028,3002) and LUTData (0028,3006), packed or not."""
-        descriptor = numbers(item, "LUTDescriptor")
-        if len(descriptor) != 3 or not 1 <= descriptor[2] <= 16:
-            raise _broken_table(name, what, f"LUTDescriptor {descriptor}")
-        size, bits = int(descriptor[0]) or 65536, int(descriptor[2])
-        entries = _entries(item, size, bits)
-        if entries.size < size:
-            raise _broken_table(name, what, f"{entries.size} entries; expected {size}")
-        return cls(_resigned(descriptor[1], dataset), bits, entries[:size].astype(np.float64))
-
-
-def _entries(item: Dataset, size: int, bits: int) -> NDArray[Any]:
-    data = item.get("LUTData")
-    if not isinstance(data, bytes):
-        return np.atleast_1d(np.asarray(data if data is not None else [], np.uint16))
-    if bits <= 8 and len(data) < 2 * size:
-        return np.frombuffer(data, np.uint8)  # two entries in each 16-bit word
-    little_endian = item.original_encoding[1] is not False
-    return np.frombuffer(data[: len(data) // 2 * 2], "<u2" if little_endian else ">u2")
-
-
-def _broken_table(name: str, what: str, found: str) -> UnreadableImageError:
-    return UnreadableImageError(
-        f"{name}: {what}: {found}", hint="export the file again; this table is broken"
-    )
-
-
-@dataclass(frozen=True)
-class Full:
-    """The whole depth of a film, before any window.
-
-    Attributes:
-        values: int64 (2^BitsAllocated,), indexed by the code as it lies in the file; 0 to ``top``,
-            a higher value is whiter.
-        top: largest value that can be stored.
-        slope, intercept: ``value * slope + intercept`` is the output of the modality LUT.
-        inverted: low values are stored white; they were turned.
-        windows: (low, high) in ``values`` that are shown black and white, in the file's order.
-    """
-
-    values: NDArray[np.int64]
-    top: int
-    slope: float
-    intercept: float
-    inverted: bool
-    windows: tuple[tuple[float, float], ...]
-
-
-def full_depth(dataset: Dataset, name: str) -> Full:
-    """Make the table from stored code to value, for a viewer that windows by itself.
-
-    Raises:
-        UnreadableImageError: as ``grey_levels``.
-    """
-    levels = _stored(dataset, name)
-    ends = _padding(dataset)
-    padding = (levels.values >= ends[0]) & (levels.values <= ends[1])
-    slope, intercept = 1.0, 0.0
-    if dataset.get("ModalityLUTSequence"):
-        _modality(dataset, levels, name)
-    else:
-        slope = (numbers(dataset, "RescaleSlope") or [1.0])[0] or 1.0
-        intercept = (numbers(dataset, "RescaleIntercept") or [0.0])[0]
-    low, top = levels.low, round(levels.high - levels.low)
-    values, intercept = levels.values - low, intercept + slope * low
-    inverted = _inverted(dataset)
-    if inverted != (slope < 0):
-        values, slope, intercept = top - values, -slope, intercept + slope * top
-    values[padding] = 0
-    shown = grey_levels(dataset, name)
-    windows = _windows_of(dataset, slope, intercept)
-    if shown.windowed and (dataset.get("VOILUTSequence") or _sigmoid(dataset)):
-        windows = [_ends(values, shown.values), *windows[1:]]
-    whole = np.rint(values).astype(np.int64)
-    return Full(whole, top, slope, intercept, inverted, tuple(windows))
-
-
-def _inverted(dataset: Dataset) -> bool:
-    shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
-    return bool(dataset.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE")
-
-
-def _sigmoid(dataset: Dataset) -> bool:
-    return str(dataset.get("VOILUTFunction") or "").strip().upper() == "SIGMOID"
-
-
-def _windows_of(dataset: Dataset, slope: float, intercept: float) -> list[tuple[float, float]]:
-    """Bring the file's windows into values (C.11.2.1.2: c - 0.5 - (w - 1) / 2 is black)."""
-    exact = str(dataset.get("VOILUTFunction") or "").strip().upper() == "LINEAR_EXACT"
-    found = []
-    for center, width in zip(
-        numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth"), strict=False
-    ):
-        if width < 1:
-            continue
-        middle, half = (center, width / 2) if exact else (center - 0.5, (width - 1) / 2)
-        ends = sorted((side - intercept) / slope for side in (middle - half, middle + half))
-        found.append((ends[0], ends[1]))
-    return found
-
-
-def _ends(values: Values, shown: Values) -> tuple[float, float]:
-    """Find the values that a curve shows nearly black and nearly white."""
-    black, white = values[shown <= 0.02], values[shown >= 0.98]
-    low = float(black.max()) if black.size else float(values.min())
-    high = float(white.min()) if white.size else float(values.max())
-    return (low, high) if high > low else (float(values.min()), float(values.max()))

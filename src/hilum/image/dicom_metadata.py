@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import Any
 
 from pydicom.dataset import Dataset
 
 from hilum.core.labels import View
 from hilum.core.radiograph import Metadata
+from hilum.image.dicom_values import code_of, numbers, text_of, value_of
 
 _VIEW_POSITIONS: dict[str, View] = {
     "PA": View.PA,
@@ -47,22 +47,22 @@ _OLDEST_YEARS = 130  # public files hold ages up to 412
 def read_metadata(dataset: Dataset) -> Metadata:
     """Read what is known of a film; never raises for a wrong or missing value."""
     return Metadata(
-        modality=_text(dataset, "Modality"),
+        modality=code_of(dataset, "Modality"),
         view=view_of(dataset),
-        laterality=_text(dataset, "ImageLaterality") or _text(dataset, "Laterality"),
-        patient_id=_text(dataset, "PatientID"),
+        laterality=code_of(dataset, "ImageLaterality") or code_of(dataset, "Laterality"),
+        patient_id=text_of(dataset, "PatientID"),
         age_years=age_years(dataset),
         sex=_one_of(dataset, "PatientSex", ("M", "F", "O")),
         spacing_mm=spacing_mm(dataset),
-        study_uid=_text(dataset, "StudyInstanceUID"),
-        series_uid=_text(dataset, "SeriesInstanceUID"),
-        instance_uid=_text(dataset, "SOPInstanceUID"),
-        sop_class_uid=_text(dataset, "SOPClassUID"),
+        study_uid=text_of(dataset, "StudyInstanceUID"),
+        series_uid=text_of(dataset, "SeriesInstanceUID"),
+        instance_uid=text_of(dataset, "SOPInstanceUID"),
+        sop_class_uid=text_of(dataset, "SOPClassUID"),
         study_date=_iso(_date(dataset, "StudyDate")),
-        manufacturer=_text(dataset, "Manufacturer"),
-        presentation_intent=_text(dataset, "PresentationIntentType"),
+        manufacturer=text_of(dataset, "Manufacturer"),
+        presentation_intent=code_of(dataset, "PresentationIntentType"),
         burned_in_annotation={"YES": True, "NO": False}.get(
-            _text(dataset, "BurnedInAnnotation") or ""
+            code_of(dataset, "BurnedInAnnotation") or ""
         ),
     )
 
@@ -73,7 +73,7 @@ def view_of(dataset: Dataset) -> View | None:
     PatientPosition (0018,5100) is not asked: it is defined for tomographs, and radiography
     devices fill it with a constant.
     """
-    view = _VIEW_POSITIONS.get((_text(dataset, "ViewPosition") or "").upper())
+    view = _VIEW_POSITIONS.get(code_of(dataset, "ViewPosition") or "")
     if view is None:
         codes = (_VIEW_CODES.get(code) for code in _codes(dataset, "ViewCodeSequence"))
         view = next((code for code in codes if code), None)
@@ -87,7 +87,7 @@ def age_years(dataset: Dataset) -> float | None:
 
     A bare number, as some archives write it, counts as years.
     """
-    match = _AGE.fullmatch((_text(dataset, "PatientAge") or "").upper())
+    match = _AGE.fullmatch((text_of(dataset, "PatientAge") or "").upper())
     if match:
         years = int(match[1]) * _YEARS_PER[match[2]]
         return years if years <= _OLDEST_YEARS else None
@@ -107,37 +107,14 @@ def spacing_mm(dataset: Dataset) -> tuple[float, float] | None:
     return None
 
 
-def numbers(dataset: Dataset, keyword: str) -> list[float]:
-    """Read the finite numbers of an attribute, none if it is absent, empty or not numbers."""
-    value = _value(dataset, keyword)
-    values = value if isinstance(value, (list, tuple)) or hasattr(value, "append") else [value]
-    try:
-        found = [float(v) for v in values if v is not None and v != ""]
-    except (TypeError, ValueError):
-        return []
-    return [v for v in found if abs(v) < float("inf")]
-
-
-def _value(dataset: Dataset, keyword: str) -> Any:
-    try:
-        return dataset.get(keyword)
-    except (ValueError, TypeError, KeyError, NotImplementedError):
-        return None  # a value that its VR forbids: as if it were absent
-
-
-def _text(dataset: Dataset, keyword: str) -> str | None:
-    value = _value(dataset, keyword)
-    return (str(value).strip() or None) if value is not None else None
-
-
 def _one_of(dataset: Dataset, keyword: str, known: tuple[str, ...]) -> str | None:
-    value = (_text(dataset, keyword) or "").upper()
+    value = code_of(dataset, keyword) or ""
     return value if value in known else None
 
 
 def _date(dataset: Dataset, keyword: str) -> date | None:
     try:
-        return datetime.strptime(_text(dataset, keyword) or "", "%Y%m%d").date()
+        return datetime.strptime(text_of(dataset, keyword) or "", "%Y%m%d").date()
     except ValueError:
         return None
 
@@ -147,15 +124,15 @@ def _iso(day: date | None) -> str | None:
 
 
 def _codes(dataset: Dataset, keyword: str) -> list[str]:
-    items = _value(dataset, keyword) or []
-    return [code for item in items if (code := _text(item, "CodeValue"))]
+    items = value_of(dataset, keyword) or []
+    return [code for item in items if (code := text_of(item, "CodeValue"))]
 
 
 def _says_supine(dataset: Dataset) -> bool:
-    texts = (_text(dataset, keyword) or "" for keyword in _SUPINE_TEXTS)
+    texts = (text_of(dataset, keyword) or "" for keyword in _SUPINE_TEXTS)
     if any(re.search(r"\bsupine\b", text, re.IGNORECASE) for text in texts):
         return True
-    orientations = _value(dataset, "PatientOrientationCodeSequence") or []
+    orientations = value_of(dataset, "PatientOrientationCodeSequence") or []
     return any(
         code in _SUPINE_CODES
         for item in orientations

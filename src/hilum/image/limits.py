@@ -8,24 +8,22 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from hilum.core.errors import UnreadableImageError, UnsupportedImageError
 
 LARGER = "export it smaller, or, if the file is sound, raise max_megapixels"
 """What to do about a film beyond the limit."""
 
-_LOCK = threading.Lock()
 _LOGGERS = ("tifffile", "pydicom")
-_LOGGED: ContextVar[list[str] | None] = ContextVar("logged", default=None)
+_GATHERED: ContextVar[list[str] | None] = ContextVar("gathered", default=None)
 
 
 class _Gathering(logging.Handler):
     """Give what a parser logs to whoever gathers warnings in this thread; nobody else hears it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        lines = _LOGGED.get()
-        if lines is not None:
-            lines.append(record.getMessage())
+        _take(record.getMessage())
 
 
 for _name in _LOGGERS:
@@ -64,19 +62,60 @@ def check_frames(frames: int, name: str) -> None:
 
 @contextmanager
 def gathered_warnings() -> Iterator[list[str]]:
-    """Collect what libraries warn of and log while they parse a header, one line each.
+    """Collect what libraries warn of and log in this thread while a film is opened, a line each.
 
-    Warnings about a film belong to that film, not to stderr. Python keeps its filters in one
-    place for all threads, hence the lock: hold it for headers only, never while decoding.
+    Warnings about a film belong to that film, not to stderr. Python keeps its filters and its
+    ``showwarning`` in one place for all threads: the first film that is opened replaces them, the
+    last one puts them back, and what a thread warns of goes to the film that it is at.
     """
     lines: list[str] = []
-    logged: list[str] = []
-    token = _LOGGED.set(logged)
-    with _LOCK, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            yield lines
-        finally:
-            _LOGGED.reset(token)
-            found = (*(str(warning.message) for warning in caught), *logged)
-            lines.extend(dict.fromkeys(" ".join(text.split())[:200] for text in found))
+    token = _GATHERED.set(lines)
+    _REPLACED.enter()
+    try:
+        yield lines
+    finally:
+        _REPLACED.leave()
+        _GATHERED.reset(token)
+        lines[:] = dict.fromkeys(lines)
+
+
+class _Replaced:
+    """Python's ``warnings`` while any thread opens a film."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open = 0
+        self._before = warnings.catch_warnings()
+        self._shown = warnings.showwarning
+
+    def enter(self) -> None:
+        with self._lock:
+            self._open += 1
+            if self._open > 1:
+                return
+            self._before = warnings.catch_warnings()
+            self._before.__enter__()
+            self._shown = warnings.showwarning
+            warnings.simplefilter("always")
+            warnings.showwarning = self._show
+
+    def leave(self) -> None:
+        with self._lock:
+            self._open -= 1
+            if self._open == 0:
+                self._before.__exit__(None, None, None)
+
+    def _show(self, message: Warning | str, *where: Any, **how: Any) -> None:
+        if not _take(str(message)):
+            self._shown(message, *where, **how)
+
+
+def _take(line: str) -> bool:
+    """Add a line to those of the film that this thread is at; False if it is at none."""
+    lines = _GATHERED.get()
+    if lines is not None:
+        lines.append(" ".join(line.split())[:200])
+    return lines is not None
+
+
+_REPLACED = _Replaced()

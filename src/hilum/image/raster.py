@@ -8,6 +8,7 @@ grey and leaves a TIFF to libtiff. The others go through Pillow's format classes
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,6 +35,7 @@ _CLASSES: dict[Kind, type[Image.Image]] = {
     Kind.BMP: BmpImageFile,
 }
 _EXIF_ORIENTATION = 274
+_LIMIT = threading.Lock()
 
 _ORIENTATIONS: dict[int, str] = {
     2: "mirrored left to right",
@@ -146,12 +148,13 @@ def _open_pillow(
 
 @contextmanager
 def _without_pillows_limit() -> Iterator[None]:
-    """Let the caller's limit decide; only within ``gathered_warnings``, whose lock covers it."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+    """Let the caller's limit decide; Pillow has one for all threads."""
+    with _LIMIT:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _refused(name: str, kind: Kind, error: Exception) -> ImageError:

@@ -1,0 +1,91 @@
+"""DICOM full depth: from stored values to whole numbers that a viewer windows by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from hilum.image.dicom_grey import apply_modality, grey_levels, padding_of, rescale, stored_levels
+from hilum.image.dicom_lut import Values
+from hilum.image.dicom_values import code_of, value_of
+from hilum.image.dicom_window import ends, read_windows
+
+
+@dataclass(frozen=True)
+class Full:
+    """The whole depth of a film, before any window.
+
+    Attributes:
+        values: int64 (2^BitsAllocated,), indexed by the code as it lies in the file; 0 to ``top``,
+            a higher value is whiter.
+        top: largest value that can be stored.
+        slope, intercept: ``value * slope + intercept`` is the output of the modality LUT.
+        inverted: low values are stored white; they were turned.
+        windows: (low, high) in ``values`` that are shown black and white, in the file's order.
+    """
+
+    values: NDArray[np.int64]
+    top: int
+    slope: float
+    intercept: float
+    inverted: bool
+    windows: tuple[tuple[float, float], ...]
+
+
+def full_depth(dataset: Dataset, name: str) -> Full:
+    """Make the table from stored code to value, for a viewer that windows by itself.
+
+    Raises:
+        UnreadableImageError: as ``grey_levels``.
+    """
+    levels = stored_levels(dataset, name)
+    first, last = padding_of(dataset)
+    padding = (levels.values >= first) & (levels.values <= last)
+    slope, intercept = 1.0, 0.0
+    if value_of(dataset, "ModalityLUTSequence"):
+        apply_modality(dataset, levels, name)
+    else:
+        slope, intercept = rescale(dataset, [])
+    low, top = levels.low, round(levels.high - levels.low)
+    values, intercept = levels.values - low, intercept + slope * low
+    inverted = _inverted(dataset)
+    if inverted != (slope < 0):
+        values, slope, intercept = top - values, -slope, intercept + slope * top
+    values[padding] = 0
+    whole = np.rint(values).astype(np.int64)
+    windows = _windows(dataset, name, values, slope, intercept)
+    return Full(whole, top, slope, intercept, inverted, windows)
+
+
+def _inverted(dataset: Dataset) -> bool:
+    inverse = code_of(dataset, "PresentationLUTShape") == "INVERSE"
+    return bool(dataset.PhotometricInterpretation == "MONOCHROME1" or inverse)
+
+
+def _windows(
+    dataset: Dataset, name: str, values: Values, slope: float, intercept: float
+) -> tuple[tuple[float, float], ...]:
+    """Bring the file's windows into values; a curve becomes the window of its ends."""
+    named = read_windows(dataset)
+    found = []
+    for pair in named.pairs:
+        low, high = sorted((end - intercept) / slope for end in ends(pair, named.function))
+        found.append((low, high))
+    shown = grey_levels(dataset, name)
+    curve = any("LUTData" in item for item in value_of(dataset, "VOILUTSequence") or [])
+    if curve:
+        found.insert(0, _ends(values, shown.values))
+    elif found and named.function == "SIGMOID":
+        found[0] = _ends(values, shown.values)
+    return tuple(found)
+
+
+def _ends(values: Values, shown: Values) -> tuple[float, float]:
+    """Find the values that a curve shows nearly black and nearly white."""
+    black, white = values[shown <= 0.02], values[shown >= 0.98]
+    low = float(black.max()) if black.size else float(values.min())
+    high = float(white.min()) if white.size else float(values.max())
+    return (low, high) if high > low else (float(values.min()), float(values.max()))

@@ -1,0 +1,104 @@
+"""DICOM tables: a LUT as it lies in a file, and what it gives for a value (PS3.3 C.11)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from hilum.core.errors import UnreadableImageError
+from hilum.image.dicom_values import numbers
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A LUT of the standard.
+
+    Attributes:
+        first: value that the first entry is for.
+        bits: of an entry.
+        entries: float64 (N,), 0 to 2^bits - 1.
+        note: what the file says otherwise, in words; "" if it fits.
+    """
+
+    first: float
+    bits: int
+    entries: Values
+    note: str = ""
+
+    def __call__(self, values: Values) -> Values:
+        """Look values up; below the first and above the last they take the nearest entry."""
+        index = np.clip(np.rint(values) - self.first, 0, self.entries.size - 1)
+        return self.entries[index.astype(np.int64)]
+
+    @property
+    def words(self) -> str:
+        """Say what it is: "4096 entries of 12 bits from value 0"."""
+        return f"{self.entries.size} entries of {self.bits} bits from value {self.first:g}"
+
+    @classmethod
+    def read(
+        cls, item: Dataset, what: str, name: str, span: tuple[float, float], keyword: str = "LUT"
+    ) -> Table:
+        """Read LUTDescriptor (0028,3002) and LUTData (0028,3006), packed or not.
+
+        Args:
+            item: that holds them.
+            what: the table is called in messages.
+            name: of the file.
+            span: least and greatest value that is looked up in it.
+            keyword: that theirs begin with; "RedPaletteColorLookupTable" for that of a palette.
+
+        Raises:
+            UnreadableImageError: shorter than it says, or a descriptor that cannot be.
+        """
+        descriptor = numbers(item, f"{keyword}Descriptor")
+        if len(descriptor) != 3 or not 1 <= descriptor[2] <= 16:
+            raise _broken(name, what, f"{keyword}Descriptor {descriptor}")
+        size, bits = int(descriptor[0]) & 0xFFFF or 65536, int(descriptor[2])
+        entries = _entries(item, f"{keyword}Data", size, bits)
+        if entries.size < size:
+            raise _broken(name, what, f"{entries.size} entries; expected {size}")
+        entries = entries[:size].astype(np.float64)
+        first, own = _first(int(descriptor[1]), size, span), int(entries.max()).bit_length()
+        if own <= bits:
+            return cls(first, bits, entries)
+        note = f"{what}: entries of up to {own} bits; the file says {bits}"
+        return cls(first, own if own > 8 else 8, entries, note)
+
+
+def _first(written: int, size: int, span: tuple[float, float]) -> int:
+    """Read the first value mapped, 16 bits, which an ambiguous VR leaves signed or unsigned.
+
+    C.11.1.1 and C.11.2.1.1: it is signed if what is looked up may be negative, whatever the VR
+    says. Where no value would fall into such a table, the other sign is meant.
+    """
+    unsigned = written & 0xFFFF
+    signed = unsigned - 65536 if unsigned > 32767 else unsigned
+    for first in (signed, unsigned) if span[0] < 0 else (unsigned, signed):
+        if first <= span[1] and first + size > span[0]:
+            return first
+    return written
+
+
+def _entries(item: Dataset, keyword: str, size: int, bits: int) -> NDArray[Any]:
+    """Read entries as words of 16 bits, or of 8 where two of them share a word."""
+    data = item.get(keyword)
+    little_endian = item.original_encoding[1] is not False
+    if not isinstance(data, bytes):
+        words = np.atleast_1d(np.asarray(data if data is not None else [], np.int64)) & 0xFFFF
+        data, little_endian = words.astype("<u2").tobytes(), True
+    if bits <= 8 and len(data) < 2 * size:
+        return np.frombuffer(data, np.uint8)
+    return np.frombuffer(data[: len(data) // 2 * 2], "<u2" if little_endian else ">u2")
+
+
+def _broken(name: str, what: str, found: str) -> UnreadableImageError:
+    return UnreadableImageError(
+        f"{name}: {what}: {found}", hint="export the file again; this table is broken"
+    )
