@@ -48,9 +48,10 @@ export class FilmView {
   private readonly listeners = new Set<() => void>();
   private readonly resizer: ResizeObserver;
   private closed = false;
-  /** CSS pixels that the film was last fitted into, and what it showed there. */
-  private room = { width: 0, height: 0 };
+  /** The room that the film was last fitted into, and what it showed there. */
+  private room = "";
   private aim: Aim | null = null;
+  private screen = window.matchMedia("all");
 
   private constructor(
     readonly element: HTMLDivElement,
@@ -73,6 +74,7 @@ export class FilmView {
     eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_REMOVED, this.changed);
     this.resizer = new ResizeObserver(() => this.resize());
     this.resizer.observe(element);
+    this.watchScreen();
   }
 
   /** Show a film in an element; rejects if it cannot be fetched. */
@@ -99,6 +101,7 @@ export class FilmView {
     if (this.closed) return;
     this.closed = true;
     this.resizer.disconnect();
+    this.screen.removeEventListener("change", this.watchScreen);
     this.listeners.clear();
     eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.changed);
     eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_REMOVED, this.changed);
@@ -283,6 +286,19 @@ export class FilmView {
     return window.devicePixelRatio || 1;
   }
 
+  /** Another screen, or the browser's zoom, changes the ratio without a change of size. */
+  private readonly watchScreen = (): void => {
+    this.screen.removeEventListener("change", this.watchScreen);
+    this.screen = window.matchMedia(`(resolution: ${this.ratio()}dppx)`);
+    this.screen.addEventListener("change", this.watchScreen);
+    if (this.room) this.resize();
+  };
+
+  /** CSS pixels of the film's place, and pixels of the screen in each. */
+  private place(): string {
+    return [this.element.clientWidth, this.element.clientHeight, this.ratio()].join();
+  }
+
   private resize(): void {
     if (this.closed || !engine || this.element.clientWidth === 0) return;
     const { aim } = this;
@@ -290,7 +306,7 @@ export class FilmView {
     // what was in the middle stays there, as large beside its fit as it was, in either renderer
     if (aim) this.follow(aim);
     sizeLens(this.id, this.element.clientHeight);
-    this.room = { width: this.element.clientWidth, height: this.element.clientHeight };
+    this.room = this.place();
     this.draw();
   }
 
@@ -304,8 +320,7 @@ export class FilmView {
       this.canvas.height = height;
     }
     drawLayers(this.canvas, this.layers, this.map(), this.film, ratio);
-    const { width: before, height: high } = this.room;
-    if (before === this.element.clientWidth && high === this.element.clientHeight) this.aim = this.camera();
+    if (this.room === this.place()) this.aim = this.camera();
     this.changed();
   };
 

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -40,6 +41,7 @@ ARGS = [
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
 ]
+SCREEN = {"width": 1366, "height": 768}
 PATIENCE_MS = 45_000
 """A busy machine with two cores draws slowly; a browser that hangs still ends the test."""
 playwright.expect.set_options(timeout=PATIENCE_MS)
@@ -116,7 +118,14 @@ def locked(mock: ModuleType) -> Iterator[str]:
 @pytest.fixture
 def page(chromium: Any) -> Iterator[Any]:
     """A page that fails its test on any script error, refused policy or foreign request."""
-    context = chromium.new_context(viewport={"width": 1366, "height": 768}, locale="en-US")
+    with new_page(chromium) as opened:
+        yield opened
+
+
+@contextmanager
+def new_page(chromium: Any, **screen: Any) -> Iterator[Any]:
+    """A page as ``page`` is, on another screen, in the words of ``Browser.new_context``."""
+    context = chromium.new_context(locale="en-US", **(screen or {"viewport": SCREEN}))
     context.set_default_timeout(PATIENCE_MS)
     context.set_default_navigation_timeout(PATIENCE_MS)
     opened = context.new_page()

@@ -88,9 +88,15 @@ def test_the_magnifier_magnifies_what_is_under_it(stand_in: str, page: Any, rend
     open_film(page, stand_in, "frontal-opacities", search=renderer)
     page.keyboard.press("o")
     page.keyboard.press("x")
+    magnifies(page)
+
+
+def magnifies(page: Any, ratio: float = 1) -> None:
     page.keyboard.press("m")
     film, (x, y) = settled(page), (250, 200)
-    under = cv2.resize(film[y - 50 : y + 50, x - 50 : x + 50], (250, 250))
+    top, bottom, left, right = (round(ratio * each) for each in (y - 50, y + 50, x - 50, x + 50))
+    lens_px = round(ratio * 250)
+    under = cv2.resize(film[top:bottom, left:right], (lens_px, lens_px))
     box = page.locator(".film").bounding_box()
     page.mouse.move(box["x"] + x, box["y"] + y)
     page.mouse.down()
