@@ -5,9 +5,13 @@ import pytest
 from hilum.bundle.facts import Facts
 from hilum.bundle.folder import DEFAULT_BUNDLE
 from hilum.core.details import Similar
-from hilum.core.reading import Finding
+from hilum.core.reading import Answer, Finding, answer_in
 from hilum.serve.words import (
+    Doubt,
+    answered,
     audit_line,
+    doubt,
+    headline,
     holds_for,
     honest_line,
     known_labels,
@@ -81,3 +85,56 @@ def test_a_bundle_that_was_not_measured_says_so(small_bundle):
     facts = Facts.read(small_bundle)
     assert honest_line(facts) == "How far to trust it: not measured."
     assert audit_line(facts) == "Shortcut audit: not audited."
+
+
+def _said(prediction_set, present, probability, prevalence=0.4):
+    changes = {
+        "prediction_set": prediction_set, "present": present, "probability": probability,
+        "prevalence": prevalence, "coverage": 0.9 if prediction_set else None,
+    }  # fmt: skip
+    return Finding.model_validate(_finding(0.5).model_dump(exclude={"answer"}) | changes)
+
+
+SETS = ("present", "absent", "indeterminate", "none", None)
+
+
+@pytest.mark.parametrize("prevalence", [0.4, None])
+@pytest.mark.parametrize("prediction_set", SETS)
+@pytest.mark.parametrize("present", [True, False])
+def test_the_headline_contradicts_nothing_that_stands_beneath_it(
+    prediction_set, present, prevalence
+):
+    """Every pair of statements on one card, over all probabilities."""
+    for thousandth in range(1001):
+        finding = _said(prediction_set, present, thousandth / 1000, prevalence)
+        said, likely = headline(finding), likelihood(finding)
+        other = {"present": "absent", "absent": "present"}.get(said)
+        if other is None:
+            assert said == "cannot say"
+            assert doubt(finding) is not None
+            continue
+        assert doubt(finding) is None
+        assert prediction_set in (said, None)
+        assert present is (said == "present")
+        if prevalence is not None:
+            words = ("likely", "very likely", "virtually certain")
+            assert (likely in words) is (said == "present"), likely
+            assert likely != "about as likely as not"
+
+
+def test_why_there_is_no_answer():
+    assert doubt(_said("indeterminate", True, 0.9)) is Doubt.INDETERMINATE
+    assert doubt(_said("none", True, 0.9)) is Doubt.NONE
+    assert doubt(_said("present", True, 0.5)) is Doubt.EVEN
+    assert doubt(_said("present", True, 0.05)) is Doubt.DIFFER
+    assert doubt(_said("present", False, 0.95)) is Doubt.DIFFER
+    assert doubt(_said(None, True, 0.05)) is Doubt.DIFFER
+    assert answered(_said("present", True, 0.5)).startswith("cannot say: ")
+
+
+def test_a_finding_in_json_has_the_answer_that_it_would_have_today():
+    finding = _said("present", True, 0.95)
+    old = finding.model_dump(mode="json", exclude={"answer"})
+    assert answer_in(old) is answer_in(finding.model_dump(mode="json")) is Answer.PRESENT
+    first = {key: old[key] for key in ("present", "probability")}  # of schema 1.0
+    assert answer_in(first) is Answer.PRESENT

@@ -6,6 +6,8 @@ from typing import Any
 
 from films import Picture
 
+from hilum.core.reading import answer_of
+
 BUNDLE = "hilum-default 0.2.0 (38fc1977)"
 NOTICE = "Research use only; not a medical device."
 
@@ -146,6 +148,7 @@ def _said(film: dict[str, Any], picture: Picture, prevalence: float | None) -> d
 def _finding(
     label: str, logit: float, probability: float, answer: str | None, prevalence: float | None
 ) -> dict[str, Any]:
+    known = answer, logit > 0, probability, prevalence
     return {
         "label": label,
         "code": "840539006",
@@ -160,6 +163,7 @@ def _finding(
         "prediction_set": answer,
         "coverage": 0.9 if answer else None,
         "in_lung_share": 0.93 if logit > 0 else 0.41,
+        "answer": answer_of(*known).value,
     }
 
 
@@ -227,6 +231,7 @@ def agreement(label: str) -> dict[str, Any]:
             "only_human": 5,
             "both_absent": 65,
             "unsure": 3,
+            "cannot_say": 7,
         },
     }
 
@@ -319,7 +324,7 @@ def log() -> list[dict[str, Any]]:
             "film_id": None if place % 6 == 0 else "9f2c4e0d1a3b5c7d",
             "study_id": None,
             "bundle": BUNDLE if place % 3 == 2 else None,
-            "data": {"finding": "covid-19", "verdict": "agree"} if place % 3 == 0 else {},
+            "data": {"finding": "covid-19", "verdict": "present"} if place % 3 == 0 else {},
             "hash": f"{place:02d}" * 32,
         }
         for place in range(60)

@@ -94,6 +94,8 @@ class World:
                 "study_id": row["study_id"],
                 "name": name,
                 "duplicate": film_id in before,
+                "differs": None,
+                "replaced": False,
             }
         )
         self.tell("accepted", row)
@@ -173,7 +175,7 @@ class World:
         row, blind = self.rows[film_id], self.is_blind(film_id)
         said = answers.reading(row, self.pictures[film_id], None)["reading"]
         findings = said["findings"] if said and not blind else []
-        keys = ("label", "probability", "present", "prediction_set")
+        keys = ("label", "probability", "present", "prediction_set", "answer")
         return {
             **{key: row[key] for key in ("study_id", "status", "created_at", "read_at")},
             **{key: row[key] for key in ("study_date", "name", "view", "film_id")},

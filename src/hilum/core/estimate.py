@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from hilum.core.rounded import fixed
+
 
 class Estimate(BaseModel):
     """A metric with its 95 % interval and the number of cases behind it.
@@ -46,5 +48,5 @@ class Estimate(BaseModel):
         if math.isnan(self.value):
             return f"undefined: {self.note} (n={self.n})"
         if math.isnan(self.low):
-            return f"{self.value:.2f} (n={self.n})"
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}] (n={self.n})"
+            return f"{fixed(self.value, 2)} (n={self.n})"
+        return f"{fixed(self.value, 2)} [{fixed(self.low, 2)}, {fixed(self.high, 2)}] (n={self.n})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from hilum.core.details import Details
 from hilum.core.labels import Label
 from hilum.core.refusal import Refusal
 
-READING_SCHEMA_VERSION = "1.2"
+READING_SCHEMA_VERSION = "1.3"
 
 RESEARCH_USE = "Research use only; not a medical device."
 """Shown wherever a reading is shown."""
@@ -45,6 +46,53 @@ class PredictionSet(StrEnum):
         return named.get(self, self.value)
 
 
+UNLIKELY, LIKELY = 0.33, 0.66
+"""Probabilities from the first up to the second are "about as likely as not"."""
+
+
+class Answer(StrEnum):
+    """What the model answers, all in all: the one headline of a finding."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    CANNOT_SAY = "cannot-say"
+
+
+def answer_of(
+    prediction_set: PredictionSet | str | None,
+    present: bool,
+    probability: float,
+    prevalence: float | None,
+) -> Answer:
+    """Answer only where all that is known of a finding says the same.
+
+    The prediction set, the decision at the operating point and the probability each ask another
+    question, and may differ. The headline must contradict none of them: where they differ, or the
+    set leaves both answers or none, or the probability is about even, it is that one cannot say. A
+    bundle without conformal sets, or without calibration, has less that could contradict.
+
+    >>> answer_of("present", True, 0.9, 0.4).value, answer_of("present", True, 0.5, 0.4).value
+    ('present', 'cannot-say')
+    """
+    said = {Answer.PRESENT if present else Answer.ABSENT}
+    if prediction_set in (PredictionSet.INDETERMINATE, PredictionSet.NONE):
+        said.add(Answer.CANNOT_SAY)
+    elif prediction_set is not None:
+        said.add(Answer(prediction_set))
+    if prevalence is not None:
+        even = Answer.CANNOT_SAY if probability < LIKELY else Answer.PRESENT
+        said.add(Answer.ABSENT if probability < UNLIKELY else even)
+    return said.pop() if len(said) == 1 else Answer.CANNOT_SAY
+
+
+def answer_in(finding: Mapping[str, Any]) -> Answer:
+    """Return the answer of a finding in JSON; before schema 1.3 it was not written."""
+    if "answer" in finding:
+        return Answer(finding["answer"])
+    known = finding.get("prediction_set"), finding["present"], finding["probability"]
+    return answer_of(*known, finding.get("prevalence"))
+
+
 class Finding(BaseModel):
     """What the model says of one label.
 
@@ -65,6 +113,7 @@ class Finding(BaseModel):
         coverage: of the prediction set, nominal.
         in_lung_share: share of the positive evidence that lies inside the lungs, in [0, 1]; None
             without evidence maps or lungs, or where nothing speaks for the label.
+        answer: the headline that contradicts none of these; see ``answer_of``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,6 +131,11 @@ class Finding(BaseModel):
     prediction_set: PredictionSet | None = None
     coverage: float | None = Field(default=None, gt=0, lt=1)
     in_lung_share: float | None = Field(default=None, ge=0, le=1)
+    answer: Answer = Field(
+        default_factory=lambda data: answer_of(
+            data["prediction_set"], data["present"], data["probability"], data["prevalence"]
+        )
+    )
 
 
 class Reading(BaseModel):

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from hilum.core.rounded import figures
+
 
 class Reason(StrEnum):
     """Why a film is refused. The codes are part of the format of a reading and never change."""
@@ -63,7 +65,8 @@ class Refusal(BaseModel):
         """Say what was found against what was expected, in one line."""
         if self.value is None or self.limit is None:
             return f"{self.code.meaning}: {self.measured}"
-        return f"{self.code.meaning}: {self.measured} {self.value:.3g}, limit {self.limit:.3g}"
+        value, limit = figures(self.value), figures(self.limit)
+        return f"{self.code.meaning}: {self.measured} {value}, limit {limit}"
 
 
 class _Meaning(NamedTuple):

@@ -19,6 +19,7 @@ from hilum.core.errors import RejectedImageError
 from hilum.core.labels import View
 from hilum.core.radiograph import Pixels, Radiograph
 from hilum.core.refusal import Reason, Refusal
+from hilum.core.rounded import figures
 from hilum.image.lungs import Lungs
 from hilum.image.signs import signs
 
@@ -193,7 +194,7 @@ def _corrected(
 
 def _put_right(radiograph: Radiograph, broken: Broken) -> Radiograph:
     correction = CORRECTIONS[broken.kind]
-    found = f"{broken.reason.meaning}: {broken.measured} {broken.value:.3g}"
+    found = f"{broken.reason.meaning}: {broken.measured} {figures(broken.value)}"
     pixels = np.ascontiguousarray(correction.put_right(radiograph.pixels), np.float32)
     film = radiograph.stepped(pixels, "corrected", f"{correction.done} ({found})")
     spacing = film.metadata.spacing_mm

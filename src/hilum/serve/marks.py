@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from hilum.core.details import Details, LungDetail, Opacity, Outline, PixelBox
+from hilum.core.rounded import fixed, percent
 
 
 class Layer(StrEnum):
@@ -89,13 +90,13 @@ def marks_of(details: Details | None) -> tuple[Mark, ...]:
         Mark(
             _LAYERS[each.kind],
             each.outline,
-            f"{each.kind}, {share(each.area)} of the lungs, score {each.score:.2f}",
+            f"{each.kind}, {share(each.area)} of the lungs, score {fixed(each.score, 2)}",
         )
         for each in details.lesions
     ]
     boxes = [
-        Mark(Layer.BOXES, _corners(each.box), f"box, score {each.score:.2f}", f"{each.score:.2f}")
-        for each in details.boxes
+        Mark(Layer.BOXES, _corners(each.box), f"box, score {score}", score)
+        for each, score in ((each, fixed(each.score, 2)) for each in details.boxes)
     ]
     return tuple(mark for mark in (*lungs, *lesions, *boxes) if len(mark.points) > 2)
 
@@ -116,7 +117,7 @@ def share(value: float) -> str:
         return "< 1 %"
     if 0.99 < value < 1:
         return "> 99 %"
-    return f"{100 * value:.0f} %"
+    return f"{percent(value)} %"
 
 
 def _lung(lung: LungDetail) -> str:

@@ -16,13 +16,23 @@ from hilum.bundle.honest import honest_numbers
 from hilum.bundle.markdown import cell
 from hilum.core.files import write_text
 from hilum.core.reading import Status
+from hilum.core.rounded import figures, fixed, percent
 from hilum.image.write import jpeg
 from hilum.page.render import data_uri, render
 from hilum.serve.heatmap import AGAINST, FOR, OPACITY, limit_of, overlay, thumbnail
 from hilum.serve.marks import STYLES, layers_of, marks_of, share
 from hilum.serve.reader import Examined, Reader
 from hilum.serve.sketch import HEIGHT, WIDTH, zone_shapes
-from hilum.serve.words import SCALES, known_labels, region, trained_on_it
+from hilum.serve.words import (
+    DOUBTS,
+    SCALES,
+    against_threshold,
+    doubt,
+    headline,
+    known_labels,
+    region,
+    trained_on_it,
+)
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 SIDE = 512
@@ -110,6 +120,13 @@ class Report:
             region=region,
             known_labels=known_labels,
             trained_on_it=trained_on_it,
+            headline=headline,
+            doubt=doubt,
+            doubts=DOUBTS,
+            against_threshold=against_threshold,
+            fixed=fixed,
+            percent=percent,
+            figures=figures,
         )
 
     def write(self, path: Path) -> None:

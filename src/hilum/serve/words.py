@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 from hilum.bundle.facts import Facts
 from hilum.bundle.honest import POOLED, Honest, honest_numbers
 from hilum.core.details import Affected, Scale, Similar
-from hilum.core.reading import Finding
+from hilum.core.reading import LIKELY, UNLIKELY, Answer, Finding, PredictionSet
+from hilum.core.rounded import fixed, percent
 from hilum.judge.audit.schema import Overall
 
 _LIKELIHOOD = (
     (0.01, "exceptionally unlikely"),
     (0.10, "very unlikely"),
-    (0.33, "unlikely"),
-    (0.66, "about as likely as not"),
+    (UNLIKELY, "unlikely"),
+    (LIKELY, "about as likely as not"),
     (0.90, "likely"),
     (0.99, "very likely"),
     (1.01, "virtually certain"),
@@ -24,6 +26,28 @@ _VERDICTS = {
     Overall.FAIL: "failed",
     Overall.UNINFORMATIVE: "uninformative",
     Overall.INCOMPLETE: "incomplete",
+}
+ANSWERS = {
+    Answer.PRESENT: "present",
+    Answer.ABSENT: "absent",
+    Answer.CANNOT_SAY: "cannot say",
+}
+
+
+class Doubt(StrEnum):
+    """Why there is no answer."""
+
+    INDETERMINATE = "indeterminate"
+    NONE = "none"
+    EVEN = "even"
+    DIFFER = "differ"
+
+
+DOUBTS = {
+    Doubt.INDETERMINATE: "neither answer can be ruled out",
+    Doubt.NONE: "the score is unusual for both answers",
+    Doubt.EVEN: "present is about as likely as absent",
+    Doubt.DIFFER: "threshold, probability and set do not point to one answer",
 }
 SCALES: dict[Scale, str] = {
     Scale.EXTENT: "Geographic extent",
@@ -46,11 +70,47 @@ def likelihood(finding: Finding) -> str:
     return next(words for below, words in _LIKELIHOOD if finding.probability < below)
 
 
+def headline(finding: Finding) -> str:
+    """Say what the model answers, all in all; every table, page and report begins with it.
+
+    >>> ANSWERS[Answer.CANNOT_SAY]
+    'cannot say'
+    """
+    return ANSWERS[finding.answer]
+
+
+def doubt(finding: Finding) -> Doubt | None:
+    """Say why there is no answer; None where there is one."""
+    if finding.answer is not Answer.CANNOT_SAY:
+        return None
+    if finding.prediction_set in (PredictionSet.INDETERMINATE, PredictionSet.NONE):
+        return Doubt(finding.prediction_set.value)
+    even = finding.prevalence is not None and UNLIKELY <= finding.probability < LIKELY
+    return Doubt.EVEN if even else Doubt.DIFFER
+
+
+def answered(finding: Finding) -> str:
+    """Give the headline with the reason where there is no answer.
+
+    >>> DOUBTS[Doubt.EVEN]
+    'present is about as likely as absent'
+    """
+    why = doubt(finding)
+    return headline(finding) if why is None else f"{headline(finding)}: {DOUBTS[why]}"
+
+
+def against_threshold(finding: Finding) -> str:
+    """Compare the score with the threshold of the operating point; that is no answer by itself."""
+    sign = ">=" if finding.present else "<"
+    score, threshold = fixed(finding.score, 3), fixed(finding.threshold, 3)
+    return f"score {score} {sign} {threshold} ({finding.operating_point})"
+
+
 def holds_for(finding: Finding) -> str:
     """Say which share of positives a probability holds for, and how it was made."""
     if finding.prevalence is None:
         return "equals the score"
-    return f"where {100 * finding.prevalence:.1f} % have it ({finding.calibration})"
+    return f"where {percent(finding.prevalence, 1)} % have it ({finding.calibration})"
 
 
 def region(affected: Affected) -> str:
@@ -113,6 +173,7 @@ def _of(label: str, lines: list[Honest]) -> str:
     where += ["on sources left out of training"] * len(hard)
     numbers = zip(kind + hard, where, strict=True)
     return f"{label} " + ", ".join(
-        f"{line.auroc.value:.2f} [{line.auroc.low:.2f}, {line.auroc.high:.2f}] {words}"
+        f"{fixed(line.auroc.value, 2)} [{fixed(line.auroc.low, 2)}, {fixed(line.auroc.high, 2)}] "
+        f"{words}"
         for line, words in numbers
     )

@@ -78,7 +78,7 @@ BODIES = {
     "/films/{film_id}/read": {},
     "/films/{film_id}/reference": {"finding": "covid-19", "value": 1},
     "/films/{film_id}/reports": {},
-    "/films/{film_id}/verdicts": {"finding": "covid-19", "verdict": "agree"},
+    "/films/{film_id}/verdicts": {"finding": "covid-19", "verdict": "present"},
     "/login": {"name": "nobody", "password": "wrong password"},
     "/me/blind": {"on": False},
     "/me/password": {"old": "wrong password", "new": "a new password"},

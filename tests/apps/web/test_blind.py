@@ -92,7 +92,7 @@ def test_the_reference_standard_of_others_stays_hidden(station, client, film_id)
 def test_who_was_shown_the_answer_anywhere_reads_blind_no_more(station, film_id, shown):
     admin = station.client("administrator")
     report = admin.post(f"{API}/films/{film_id}/reports", json={}).json()["report_id"]
-    _verdict(admin, film_id, "agree")
+    _verdict(admin, film_id, "present")
     study = admin.get(f"{API}/films/{film_id}").json()["study_id"]
     client = station.client("reviewer")
     shown = shown.format(film=film_id, study=study, report=report)

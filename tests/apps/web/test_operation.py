@@ -47,7 +47,7 @@ def test_metrics_name_routes_and_no_film(station, make_film):
 def test_the_log_tells_what_happened_and_is_whole(station, make_film):
     film_id = station.film(make_film(1))
     client = station.client("reviewer")
-    client.post(f"{API}/films/{film_id}/verdicts", json={"finding": FINDING, "verdict": "agree"})
+    client.post(f"{API}/films/{film_id}/verdicts", json={"finding": FINDING, "verdict": "present"})
     admin = station.client("administrator")
     page = admin.get(f"{API}/log?limit=2").json()
     assert [each["action"] for each in page["items"]] == ["verdict", "read"]

@@ -29,9 +29,9 @@ def test_a_verdict_is_kept_with_what_it_says_of_the_finding(station, make_film):
     film_id = station.film(make_film(1))
     client = station.client("reviewer")
     mark = {"kind": "ellipse", "points": [[1, 2], [3.5, 4]], "text": "here"}
-    given = _verdict(client, film_id, "disagree", corrected_label="mass", marks=[mark], text="no")
+    given = _verdict(client, film_id, "absent", corrected_label="mass", marks=[mark], text="no")
     assert given.status_code == 201
-    call = "absent" if _present(station, film_id) else "present"
+    call = "absent"
     assert given.json()["call"] == call
     assert given.json()["marks"] == [mark]
     _verdict(client, film_id, "unsure")
@@ -49,10 +49,10 @@ def test_a_verdict_is_kept_with_what_it_says_of_the_finding(station, make_film):
         ({"finding": "mass", "verdict": "agree"}, 422),
         ({"finding": "mass", "verdict": "present"}, 201),
         ({"finding": FINDING, "verdict": "agree", "blind": True}, 422),
-        ({"finding": FINDING, "verdict": "agree", "text": "a\x00b"}, 422),
-        ({"finding": FINDING, "verdict": "agree", "text": "x" * 10_001}, 422),
-        ({"finding": FINDING, "verdict": "agree", "other": 1}, 422),
-        ({"finding": FINDING, "verdict": "agree", "marks": [{"kind": "x", "points": []}]}, 422),
+        ({"finding": FINDING, "verdict": "unsure", "text": "a\x00b"}, 422),
+        ({"finding": FINDING, "verdict": "unsure", "text": "x" * 10_001}, 422),
+        ({"finding": FINDING, "verdict": "unsure", "other": 1}, 422),
+        ({"finding": FINDING, "verdict": "unsure", "marks": [{"kind": "x", "points": []}]}, 422),
     ],
 )
 def test_what_a_verdict_may_be(station, make_film, body, status):
@@ -98,7 +98,7 @@ def test_who_has_seen_the_answer_reads_blind_no_more(station, make_film):
 
 def test_another_persons_verdict_stays_hidden_from_a_blind_reader(station, make_film):
     film_id = station.film(make_film(1))
-    _verdict(station.client("administrator"), film_id, "agree")
+    _verdict(station.client("administrator"), film_id, "present")
     client = station.client("reviewer")
     client.put(f"{API}/me/blind", json={"on": True})
     assert client.get(f"{API}/films/{film_id}/verdicts").json()["items"] == []
@@ -106,7 +106,40 @@ def test_another_persons_verdict_stays_hidden_from_a_blind_reader(station, make_
     assert client.get(f"{API}/studies/{study_id}").json()["verdicts"] == []
 
 
-def test_agreement_and_the_reader_study(station, make_film):
+def test_agreeing_is_kept_as_what_it_says_of_the_finding(make_station, small_bundle, make_film):
+    station = make_station(bundle=small_bundle)
+    film_id = station.film(make_film(1))
+    client = station.client("reviewer")
+    answer = client.get(f"{API}/films/{film_id}/reading").json()["reading"]["findings"][0]["answer"]
+    other = {"present": "absent", "absent": "present"}[answer]
+    for verdict, said in (("agree", answer), ("disagree", other)):
+        given = _verdict(client, film_id, verdict).json()
+        assert (given["verdict"], given["call"]) == (said, said)
+
+
+def test_where_the_model_cannot_say_nobody_agrees(station, make_film):
+    """A person who says "present" there is heard, and no agreement is made of it."""
+    film_id = station.film(make_film(1))
+    client = station.client("reviewer")
+    (finding, *_) = client.get(f"{API}/films/{film_id}/reading").json()["reading"]["findings"]
+    assert (finding["prediction_set"], finding["answer"]) == ("indeterminate", "cannot-say")
+    (study,) = client.get(f"{API}/studies").json()["items"]
+    assert study["findings"][0]["answer"] == "cannot-say"
+    for verdict in ("agree", "disagree"):
+        refused = _verdict(client, film_id, verdict)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+    assert client.get(f"{API}/films/{film_id}/verdicts").json()["items"] == []
+    _verdict(client, film_id, "present")
+    _verdict(station.client("administrator"), film_id, "unsure")
+    found = client.get(f"{API}/agreement").json()
+    assert (found["counts"]["cannot_say"], found["counts"]["unsure"]) == (1, 1)
+    assert (found["kappa"]["value"], found["kappa"]["n"]) == (None, 0)
+    rows = list(csv.DictReader(io.StringIO(client.get(f"{API}/agreement.csv").text)))
+    assert [(row["machine_answer"], row["call"]) for row in rows] == [("", "1"), ("", "")]
+
+
+def test_agreement_and_the_reader_study(make_station, small_bundle, make_film):
+    station = make_station(bundle=small_bundle)
     client = station.client("reviewer")
     films = [station.film(make_film(i, level=40 * i), patient_id=f"P{i}") for i in range(1, 6)]
     machine = [_present(station, each) for each in films]
@@ -135,8 +168,8 @@ def test_the_machine_is_measured_once_a_film_however_many_people_looked():
     machine = [1, 0, 0, 1, 0]
     rows = [
         SimpleNamespace(
-            film_id=f"f{i}", patient=f"p{i}", person=person, machine=said, reference=1, call=1,
-            blind_call=None, verdict=None,
+            film_id=f"f{i}", patient=f"p{i}", person=person, machine=said, answer=said, reference=1,
+            call=1, blind_call=None, verdict=None,
         )
         for i, said in enumerate(machine)
         for person in (("anna", "bert") if said else ("anna",))

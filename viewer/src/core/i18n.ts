@@ -45,19 +45,43 @@ export function named(group: string, name: string): string {
 /** True where the catalogue knows a name that the server gave. */
 export const knows = (group: string, name: string): boolean => `${group}.${name}` in en;
 
-export function number(value: number | null | undefined, digits = 2): string {
+const ROUNDING = { roundingMode: "halfEven", signDisplay: "negative" } as const;
+type Known = number | null | undefined;
+
+/**
+ * A number as the server's reports round it (hilum/core/rounded.py): in decimal as it is written, with
+ * halves to the even digit, and never "-0". What is shifted by a power of ten is shifted in that
+ * decimal: 100 * 0.145 would be 14.499999999999998.
+ */
+function written(value: Known, digits: Intl.NumberFormatOptions, shift = 0): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  return value.toLocaleString(language.value, {
-    minimumFractionDigits: digits,
-    maximumFractionDigits: digits,
-  });
+  const [decimal, exponent] = String(value).split("e");
+  const exact = `${decimal}e${Number(exponent ?? 0) + shift}` as Intl.StringNumericLiteral;
+  const options = { ...digits, ...ROUNDING };
+  return new Intl.NumberFormat(language.value, options).format(exact);
 }
 
+const places = (digits: number) => ({ minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+export const number = (value: Known, digits = 2): string => written(value, places(digits));
+
+/** At most three significant figures, as measured values of a refusal are given. */
+export const figures = (value: Known): string => written(value, { maximumSignificantDigits: 3 });
+
+/** 100 times a share, without a sign. */
+export const hundredfold = (share: Known, digits = 0): string => written(share, places(digits), 2);
+
 /** A share in [0, 1] as a percentage, which no end of a line parts from its sign. */
-export function percent(share: number | null | undefined, digits = 0): string {
-  return share === null || share === undefined || !Number.isFinite(share)
-    ? "–"
-    : `${number(100 * share, digits)}\u00a0%`;
+export function percent(share: Known, digits = 0): string {
+  const text = hundredfold(share, digits);
+  return text === "–" ? text : `${text}\u00a0%`;
+}
+
+/** A share of the lungs; what is not zero is never written as zero. */
+export function part(share: Known): string {
+  if (share && share > 0 && share < 0.01) return "<\u00a01\u00a0%";
+  if (share && share > 0.99 && share < 1) return ">\u00a099\u00a0%";
+  return percent(share);
 }
 
 export function date(iso: string | null | undefined): string {

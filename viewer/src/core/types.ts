@@ -37,7 +37,10 @@ export interface Finding {
   prediction_set: "present" | "absent" | "indeterminate" | "none" | null;
   coverage: number | null;
   in_lung_share: number | null;
+  answer: ModelAnswer;
 }
+/** The one headline of a finding; it contradicts neither threshold, set nor probability. */
+export type ModelAnswer = "present" | "absent" | "cannot-say";
 
 export interface Refusal {
   code: string;
@@ -195,7 +198,7 @@ export interface StudyItem {
   films: number;
   film_id: string;
   patient: { id: string | null; sex: string | null; age_years: number | null };
-  findings: Pick<Finding, "label" | "probability" | "present" | "prediction_set">[];
+  findings: Pick<Finding, "label" | "probability" | "present" | "prediction_set" | "answer">[];
   refusal: string | Refusal | null;
   priority: number | null;
   reviewed: boolean;
@@ -216,7 +219,7 @@ export interface Study extends Omit<StudyItem, "films" | "verdicts" | "reports">
   reports: Report[];
 }
 
-export type Call = "agree" | "disagree" | "unsure" | "present" | "absent";
+export type Call = "present" | "absent" | "unsure";
 export interface Mark {
   kind: "point" | "line" | "ellipse" | "rectangle" | "polygon";
   points: Point[];
@@ -230,7 +233,9 @@ export interface NewVerdict {
   blind: boolean;
   marks: Mark[];
 }
-export interface Verdict extends NewVerdict {
+export interface Verdict extends Omit<NewVerdict, "verdict"> {
+  /** Unknown: an agreement of old with an answer that cannot be told any more. */
+  verdict: Call | "unknown";
   verdict_id: string;
   film_id: string;
   by: string;
@@ -338,6 +343,7 @@ export interface Agreement {
     only_human: number;
     both_absent: number;
     unsure: number;
+    cannot_say: number;
   };
 }
 

@@ -1,13 +1,14 @@
 /** What numbers of a reading say, in a few words. */
 import { t, type Key } from "./i18n";
-import type { Finding } from "./types";
+import type { Finding, ModelAnswer } from "./types";
 
+const EVEN = [0.33, 0.66] as const;
 /** The scale of the IPCC (Mastrandrea et al., 2010, table 1), as the server's own reports use it. */
 const LIKELIHOOD: readonly [number, Key][] = [
   [0.01, "likelihood.exceptionally-unlikely"],
   [0.1, "likelihood.very-unlikely"],
-  [0.33, "likelihood.unlikely"],
-  [0.66, "likelihood.as-likely-as-not"],
+  [EVEN[0], "likelihood.unlikely"],
+  [EVEN[1], "likelihood.as-likely-as-not"],
   [0.9, "likelihood.likely"],
   [0.99, "likelihood.very-likely"],
   [1.01, "likelihood.virtually-certain"],
@@ -20,17 +21,18 @@ export function likelihood(finding: Pick<Finding, "probability" | "prevalence">)
   return t(found ? found[1] : "likelihood.virtually-certain");
 }
 
-/** The conformal answer: the label, its absence, or that it cannot be said. */
-export function answer(set: Finding["prediction_set"], label: string): string {
-  if (set === "present") return label;
-  if (set === "absent") return t("answer.not", { label });
-  return set === null ? t("answer.unknown") : t("answer.cannot-say");
+/** The headline of a finding, in words. */
+export function headline(answer: ModelAnswer, label: string): string {
+  if (answer === "present") return label;
+  return answer === "absent" ? t("answer.not", { label }) : t("answer.cannot-say");
 }
 
 /** How an answer is colored: for, against, or neither. */
-export function tone(set: Finding["prediction_set"], present: boolean): "for" | "against" | "open" {
-  if (set === "present") return "for";
-  if (set === "absent") return "against";
-  if (set === null) return present ? "for" : "against";
-  return "open";
-}
+export const tone = (answer: ModelAnswer): "for" | "against" | "open" =>
+  answer === "present" ? "for" : answer === "absent" ? "against" : "open";
+
+/** Threshold, set and probability point to different answers, and none of them says why. */
+export const differ = (finding: Finding): boolean =>
+  finding.answer === "cannot-say" &&
+  !["indeterminate", "none"].includes(finding.prediction_set ?? "") &&
+  !(finding.prevalence !== null && EVEN[0] <= finding.probability && finding.probability < EVEN[1]);

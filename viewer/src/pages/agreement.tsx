@@ -51,6 +51,7 @@ function Numbers({ of }: { of: Agreement }) {
       <p>
         {t("agreement.based-on", { films: of.films, reviewers: of.reviewers })}
         {counts.unsure > 0 && ` ${t("agreement.unsure", { count: counts.unsure })}`}
+        {counts.cannot_say > 0 && ` ${t("agreement.cannot-say", { count: counts.cannot_say })}`}
       </p>
       <div class="grid">
         <section class="card">

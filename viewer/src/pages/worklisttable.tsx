@@ -3,7 +3,7 @@ import { api } from "../core/api";
 import { date, named, percent, t } from "../core/i18n";
 import { go, may } from "../core/store";
 import type { StudyItem } from "../core/types";
-import { answer, tone } from "../core/words";
+import { headline, tone } from "../core/words";
 import { selected } from "../core/worklist";
 import { labelName, StatusTag } from "../parts/ui";
 
@@ -94,14 +94,12 @@ function Result({ item }: { item: StudyItem }) {
   }
   return (
     <ul class="results">
-      {item.findings.map(({ label, probability, present, prediction_set }) => (
+      {item.findings.map(({ label, probability, answer }) => (
         <li key={label}>
           <span class="bar-label">{labelName(label)}</span>
           <meter min={0} max={1} value={probability} aria-label={labelName(label)} />
           <b>{percent(probability)}</b>
-          <span class={`tag answer-${tone(prediction_set, present)}`}>
-            {answer(prediction_set, labelName(label))}
-          </span>
+          <span class={`tag answer-${tone(answer)}`}>{headline(answer, labelName(label))}</span>
         </li>
       ))}
     </ul>

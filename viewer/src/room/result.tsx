@@ -5,11 +5,11 @@
  */
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { knows, named, number, percent, t } from "../core/i18n";
+import { figures, hundredfold, knows, named, number, percent, t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { may, me } from "../core/store";
 import type { Answer, BundleLabel, Finding, Reading } from "../core/types";
-import { answer, likelihood, tone } from "../core/words";
+import { differ, headline, likelihood, tone } from "../core/words";
 import { Choice, Field, Interval, labelName, Loading } from "../parts/ui";
 import { Where } from "./where";
 
@@ -88,14 +88,14 @@ function NotRead({ reading, again }: { reading: Reading; again: (force: boolean)
             <dt>{t("refusal.measured")}</dt>
             <dd>
               {told(refusal.measured)}
-              {refusal.value !== null && <b>{` ${number(refusal.value, 2)}`}</b>}
+              {refusal.value !== null && <b>{` ${figures(refusal.value)}`}</b>}
             </dd>
           </div>
           {refusal.limit !== null && (
             <div>
               <dt>{t("refusal.limit")}</dt>
               <dd>
-                <b>{number(refusal.limit, 2)}</b>
+                <b>{figures(refusal.limit)}</b>
               </dd>
             </div>
           )}
@@ -119,32 +119,33 @@ function NotRead({ reading, again }: { reading: Reading; again: (force: boolean)
 
 function Said({ finding, known }: { finding: Finding; known: BundleLabel | undefined }) {
   const label = labelName(finding.label);
-  const kind = tone(finding.prediction_set, finding.present);
+  const kind = tone(finding.answer);
   const point = known?.operating_points.find((each) => each.name === finding.operating_point);
   return (
     <section class={`headline ${kind}`} aria-label={label}>
       <div class="said">
         <div>
           <h2>{label}</h2>
+          <p class="answer">
+            <span class={`tag answer-${kind}`}>{headline(finding.answer, label)}</span>
+          </p>
           <p class="likely">{likelihood(finding)}</p>
         </div>
         <p class="big">{percent(finding.probability)}</p>
       </div>
       <Scale finding={finding} />
-      <p class="conformal">
-        <span class={`tag answer-${kind}`}>{answer(finding.prediction_set, label)}</span>{" "}
-        <span class="soft">
-          {finding.coverage !== null
-            ? t(`conformal.${finding.prediction_set ?? "none"}`, { coverage: percent(finding.coverage) })
-            : t("conformal.missing")}
-        </span>
+      {differ(finding) && <p>{t("answer.differ")}</p>}
+      <p class="conformal soft">
+        {finding.coverage !== null && finding.prediction_set !== null
+          ? t(`conformal.${finding.prediction_set}`, { share: percent(1 - finding.coverage), label })
+          : t("conformal.missing")}
       </p>
       <p class="meaning">
         {finding.prevalence === null
           ? t("meaning.uncalibrated")
           : t("meaning", {
               prevalence: percent(finding.prevalence, finding.prevalence < 0.1 ? 1 : 0),
-              count: Math.round(100 * finding.probability),
+              count: hundredfold(finding.probability),
               label,
             })}
       </p>

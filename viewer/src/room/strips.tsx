@@ -1,6 +1,6 @@
 /** Strips beneath the film: other films of the study, earlier studies, films that look alike. */
 import { api } from "../core/api";
-import { number, t } from "../core/i18n";
+import { figures, t } from "../core/i18n";
 import type { Film, Similar, Study, StudyItem } from "../core/types";
 import { labelName } from "../parts/ui";
 
@@ -96,7 +96,7 @@ function Alike({ similar, picture }: { similar: Similar; picture: string | null 
         <b>{known.join(", ") || t("similar.unknown")}</b>
         <small>{similar.cohort}</small>
         <small class="soft">
-          {t("similar.distance")} {number(similar.distance, 2)}
+          {t("similar.distance")} {figures(similar.distance)}
         </small>
       </span>
     </li>

@@ -9,8 +9,8 @@ import { Choice, Field, labelName } from "../parts/ui";
 import { useLoad } from "../parts/use";
 import type { FilmView } from "./filmview";
 
-const AFTER: readonly Call[] = ["agree", "disagree", "unsure"];
-const BLIND: readonly Call[] = ["present", "absent", "unsure"];
+/** In the order of the keys 1, 2, 3: what a person says of the finding itself. */
+const CALLS: readonly Call[] = ["present", "absent", "unsure"];
 
 /** The choice that a key made, for the first finding that has none yet. */
 export const keyed = signal<{ filmId: string; place: number; count: number } | null>(null);
@@ -36,7 +36,6 @@ export function VerdictPanel(props: {
   const [corrected, setCorrected] = useState("");
   const [marks, setMarks] = useState<readonly Box[]>([]);
   const [busy, setBusy] = useState(false);
-  const calls = blind ? BLIND : AFTER;
 
   useEffect(() => {
     setChoices({});
@@ -50,7 +49,7 @@ export function VerdictPanel(props: {
   }, [view]);
   useEffect(() => {
     const said = keyed.value;
-    const call = said && calls[said.place - 1];
+    const call = said && CALLS[said.place - 1];
     if (!said || said.filmId !== filmId || !call || !may("reviewer")) return;
     keyed.value = null;
     setChoices((old) => {
@@ -98,7 +97,7 @@ export function VerdictPanel(props: {
       {labels.map((label) => (
         <fieldset key={label} class="calls">
           <legend>{labelName(label)}</legend>
-          {calls.map((call, place) => (
+          {CALLS.map((call, place) => (
             <label key={call} class={`call call-${call}`}>
               <input
                 type="radio"

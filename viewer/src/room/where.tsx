@@ -1,5 +1,5 @@
 /** Where the sign is and how much of it: affected shares by zone, severity with its range. */
-import { named, number, percent, t } from "../core/i18n";
+import { named, number, part, t } from "../core/i18n";
 import type { Affected, Reading, Severity } from "../core/types";
 
 export function Where({ reading }: { reading: Reading }) {
@@ -12,11 +12,11 @@ export function Where({ reading }: { reading: Reading }) {
       {both && (
         <>
           <p class="affected">
-            <b>{percent(both.share)}</b> {t("affected.both")}
+            <b>{part(both.share)}</b> {t("affected.both")}
             <span class="soft">
               {Object.entries(both.kinds)
                 .filter(([, share]) => share > 0)
-                .map(([kind, share]) => ` · ${named("opacity", kind)} ${percent(share)}`)}
+                .map(([kind, share]) => ` · ${named("opacity", kind)} ${part(share)}`)}
             </span>
           </p>
           <Zones affected={details.affected} />
@@ -44,7 +44,7 @@ function Zones({ affected }: { affected: readonly Affected[] }) {
           <td />
           {SIDES.map((side) => (
             <th key={side} scope="col">
-              {t(`side.${side}`)} {percent(find(side, null)?.share)}
+              {t(`side.${side}`)} {part(find(side, null)?.share)}
             </th>
           ))}
         </tr>
@@ -57,7 +57,7 @@ function Zones({ affected }: { affected: readonly Affected[] }) {
               const share = find(side, zone)?.share;
               return (
                 <td key={side} class={`shade-${shade(share)}`}>
-                  {percent(share)}
+                  {part(share)}
                 </td>
               );
             })}

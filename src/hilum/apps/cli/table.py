@@ -11,10 +11,11 @@ from rich.text import Text
 
 from hilum.bundle.folder import Bundle
 from hilum.core.details import Details
-from hilum.core.reading import RESEARCH_USE, Finding, Reading
+from hilum.core.reading import RESEARCH_USE, Answer, Finding, Reading
+from hilum.core.rounded import figures, fixed, percent
 from hilum.serve.marks import share
 from hilum.serve.reader import Examined
-from hilum.serve.words import known_labels, trained_on_it
+from hilum.serve.words import against_threshold, answered, known_labels, trained_on_it
 
 CORRECTED = "corrected: "
 """How the step of a film begins that the gate put right."""
@@ -78,7 +79,7 @@ class Table:
         output = next(o for o in self._bundle.manifest.labels if o.label == finding.label)
         point = next(p for p in output.operating_points if p.name == finding.operating_point)
         words = (
-            f"{finding.label}: present from a score of {point.threshold:.3f} ({point.name}: "
+            f"{finding.label}: threshold {fixed(point.threshold, 3)} on the score ({point.name}: "
             f"sensitivity {point.sensitivity}, specificity {point.specificity}, "
             f"on {point.chosen_on})."
         )
@@ -90,15 +91,16 @@ def _of_probability(finding: Finding, fitted_on: str) -> str:
         return " Not calibrated: probability = score; it ranks films, it is no frequency."
     same = finding.calibration == "identity"
     how = "the score, which no method bettered" if same else f"by {finding.calibration}"
-    return f" Probability: {how} on {fitted_on}, for a prevalence of {finding.prevalence:.1%}."
+    prevalence = percent(finding.prevalence, 1)
+    return f" Probability: {how} on {fitted_on}, for a prevalence of {prevalence}%."
 
 
 def _of_sets(finding: Finding) -> str:
     if finding.coverage is None:
         return ""
     return (
-        f" Sets hold the truth in {finding.coverage:.0%} of films like those; 'indeterminate' "
-        "rules out neither answer, 'none' fits neither."
+        f" Sets hold the truth in {percent(finding.coverage)}% of films like those; "
+        "'indeterminate' rules out neither answer, 'none' fits neither."
     )
 
 
@@ -111,7 +113,8 @@ def _cells(reading: Reading, width: int) -> tuple[Text, ...]:
         return path, status, Text("-"), Text("-"), Text(_reason(reading), style=color)
     findings = reading.findings
     said = [
-        Text(in_words(finding), style="bold" if finding.present else "") for finding in findings
+        Text(in_words(finding), style="bold" if finding.answer is Answer.PRESENT else "")
+        for finding in findings
     ]
     said += [Text(line) for line in _details(reading.details)]
     said += [Text(step, style="yellow") for step in reading.history if step.startswith(CORRECTED)]
@@ -121,7 +124,7 @@ def _cells(reading: Reading, width: int) -> tuple[Text, ...]:
         path,
         status,
         Text("\n".join(finding.label for finding in findings)),
-        Text("\n".join(f"{f.probability:.3f} {_bar(f.probability)}" for f in findings)),
+        Text("\n".join(f"{fixed(f.probability, 3)} {_bar(f.probability)}" for f in findings)),
         Text("\n").join(said),
     )
 
@@ -137,11 +140,11 @@ def _reason(reading: Reading) -> str:
 
 
 def in_words(finding: Finding) -> str:
-    """Say what the score means at its operating point, and which answers are left."""
-    called = ("present" if finding.present else "not present") + f" at {finding.operating_point}"
+    """Give the answer first, then what it was made of."""
+    said = f"{answered(finding)}; {against_threshold(finding)}"
     if finding.prediction_set is None:
-        return called
-    return f"{called}; set: {finding.prediction_set.in_words(finding.label)}"
+        return said
+    return f"{said}; set: {finding.prediction_set.in_words(finding.label)}"
 
 
 def _details(details: Details | None) -> list[str]:
@@ -154,8 +157,8 @@ def _details(details: Details | None) -> list[str]:
         sides = ", ".join(f"{row.side} {share(row.share)}" for row in parts)
         lines.append(f"opaque: {share(whole.share)} of the lungs ({sides})")
     lines += [
-        f"{each.notice}: {each.scale} {each.value:.1f} [{each.low:.1f}, {each.high:.1f}] "
-        f"of {each.maximum:g}"
+        f"{each.notice}: {each.scale} {fixed(each.value, 1)} "
+        f"[{fixed(each.low, 1)}, {fixed(each.high, 1)}] of {figures(each.maximum)}"
         for each in details.severity
     ]
     if details.similar:

@@ -28,7 +28,7 @@ from hilum.apps.store.tables import (
     now_ms,
     search_text,
 )
-from hilum.core.reading import Reading, Status
+from hilum.core.reading import Reading, Status, answer_in
 
 LEASE_MS = 15_000
 """How long a claim holds without being renewed."""
@@ -258,4 +258,5 @@ def _priority(reading: dict[str, Any] | None) -> float:
 
 
 def _short(finding: dict[str, Any]) -> dict[str, Any]:
-    return {key: finding[key] for key in ("label", "probability", "present", "prediction_set")}
+    known = {key: finding[key] for key in ("label", "probability", "present", "prediction_set")}
+    return known | {"answer": answer_in(finding).value}

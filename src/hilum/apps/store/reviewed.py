@@ -13,6 +13,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
 from hilum.apps.store.tables import Film, Person, Read, Reference, Study, Verdict
+from hilum.core.reading import answer_in
+
+CALLS: dict[str, int | None] = {"present": 1, "absent": 0, "unsure": None, "cannot-say": None}
+"""What a word says of a finding: 1, 0, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class Reviewed:
         patient: the patient's id, or the study's where there is none; for grouping only.
         call, blind_call: of the person, 1 or 0; None if unsure or not given.
         machine: 1 or 0, at the operating point of the reading.
+        answer: 1 or 0, what the model answers all in all; None where it cannot say.
         reference: 1 or 0; None if unknown.
     """
 
@@ -36,6 +41,7 @@ class Reviewed:
     verdict: Verdict | None
     blind_verdict: Verdict | None
     machine: int
+    answer: int | None
     score: float
     probability: float
     prediction_set: str | None
@@ -90,6 +96,7 @@ def reviewed(
             verdict=final,
             blind_verdict=unseen,
             machine=int(answer["present"]),
+            answer=CALLS[answer_in(answer).value],
             score=float(answer["score"]),
             probability=float(answer["probability"]),
             prediction_set=answer["prediction_set"],

@@ -87,7 +87,7 @@ class Study(Table):
         uid: StudyInstanceUID; None for pictures.
         film_id: the film to open first; ``name``, ``view`` are its.
         status: of the film that is furthest from being read.
-        findings: [{label, probability, present, prediction_set}] of that film.
+        findings: [{label, probability, present, prediction_set, answer}] of that film.
         labels: those that are present, between commas: ",covid-19,".
         search: patient id and name in small letters.
         priority: largest probability among its findings; -1 without any.
@@ -256,8 +256,9 @@ class Verdict(Table):
     """What a person says of a finding.
 
     Attributes:
-        verdict: as given: agree, disagree, unsure, present or absent.
-        call: 1 or 0, what it says of the finding itself; None if unsure.
+        verdict: of the finding itself: present, absent or unsure; unknown where it was kept as an
+            agreement with an answer that cannot be told any more.
+        call: 1 for present, 0 for absent, else None.
         blind: given before the machine's answer was shown.
     """
 

@@ -40,6 +40,7 @@ COLUMNS = (
     "call",
     "at",
     "corrected_label",
+    "machine_answer",
     "machine_present",
     "machine_score",
     "machine_probability",
@@ -87,13 +88,19 @@ def agreement_csv(visitor: _Reader, service: Served) -> Response:
 
 
 def measure(found: Sequence[Reviewed], folds: int = FOLDS) -> dict[str, Any]:
-    """Measure agreement over rows of ``reviewed``; without folds there are no intervals."""
+    """Measure agreement over rows of ``reviewed``; without folds there are no intervals.
+
+    People and model agree on what both answer: who is unsure, and a model that cannot say, leave
+    the film out and are counted. Against the reference standard the model counts at its operating
+    point, as in its evaluation.
+    """
     groups = np.array([each.patient for each in found], dtype=str)
     human = _floats([each.call for each in found])
     unseen = _floats([each.blind_call for each in found])
+    answers = _floats([each.answer for each in found])
     machine = _floats([each.machine for each in found])
     truth = _floats([each.reference for each in found])
-    both = kappa(human, machine, groups, folds=folds)
+    both = kappa(human, answers, groups, folds=folds)
     changed = ~(np.isnan(human) | np.isnan(unseen))
     changed &= np.array([each.verdict is not None for each in found], dtype=bool)
     films = np.array([each.film_id for each in found], dtype=str)
@@ -104,17 +111,18 @@ def measure(found: Sequence[Reviewed], folds: int = FOLDS) -> dict[str, Any]:
         "reviewers": len({each.person for each in found}),
         "kappa": shown(both["kappa"]),
         "agreement": shown(both["agreement"]),
-        "blind_kappa": shown(kappa(unseen, machine, groups, folds=folds)["kappa"]),
+        "blind_kappa": shown(kappa(unseen, answers, groups, folds=folds)["kappa"]),
         "changed_after_reading": shown(moved),
         "machine": _against(machine[once], truth[once], groups[once], folds),
         "human": _against(human, truth, groups, folds),
         "blind_human": _against(unseen, truth, groups, folds),
         "counts": {
-            "both_present": int(((human == 1) & (machine == 1)).sum()),
-            "only_machine": int(((human == 0) & (machine == 1)).sum()),
-            "only_human": int(((human == 1) & (machine == 0)).sum()),
-            "both_absent": int(((human == 0) & (machine == 0)).sum()),
+            "both_present": int(((human == 1) & (answers == 1)).sum()),
+            "only_machine": int(((human == 0) & (answers == 1)).sum()),
+            "only_human": int(((human == 1) & (answers == 0)).sum()),
+            "both_absent": int(((human == 0) & (answers == 0)).sum()),
             "unsure": int(np.isnan(human).sum()),
+            "cannot_say": int((np.isnan(answers) & ~np.isnan(human)).sum()),
         },
     }
 
@@ -150,6 +158,7 @@ def _row(each: Reviewed, patient: str) -> list[Any]:
         _blank(each.call),
         iso(verdict.at_ms) if verdict else "",
         (verdict.corrected_label or "") if verdict else "",
+        _blank(each.answer),
         each.machine,
         repr(each.score),
         repr(each.probability),

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from hilum.core.details import Lesion, OpacityBox
 from hilum.core.labels import Label
-from hilum.core.reading import Reading
+from hilum.core.reading import Answer, Reading
 
 FilmStatus = Literal["queued", "reading", "read", "refused", "error"]
 RoleName = Literal["reader", "reviewer", "administrator"]
@@ -198,6 +198,7 @@ class ShortFinding(TypedDict):
     probability: float
     present: bool
     prediction_set: Literal["present", "absent", "indeterminate", "none"] | None
+    answer: Answer
 
 
 class _StudyFacts(TypedDict):
@@ -253,7 +254,11 @@ class MarkAnswer(TypedDict):
 
 
 class VerdictAnswer(TypedDict):
-    """What a person said of a finding; ``call`` is what that says of the finding itself."""
+    """What a person said of a finding; ``call`` is present or absent, None where neither was said.
+
+    ``verdict`` is "unknown" where an older Hilum kept an agreement with an answer that cannot be
+    told any more.
+    """
 
     verdict_id: str
     film_id: str
@@ -261,7 +266,7 @@ class VerdictAnswer(TypedDict):
     by: str
     at: str
     finding: Label
-    verdict: Literal["agree", "disagree", "unsure", "present", "absent"]
+    verdict: Literal["present", "absent", "unsure", "unknown"]
     call: Call | None
     text: str
     corrected_label: Label | None
@@ -344,6 +349,7 @@ class AgreementCounts(TypedDict):
     only_human: int
     both_absent: int
     unsure: int
+    cannot_say: int
 
 
 class AgreementAnswer(TypedDict):

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from hilum.core.reading import PredictionSet, Reading, Status
+from hilum.core.details import Severity
+from hilum.core.reading import Answer, Finding, Reading, Status
+from hilum.core.rounded import figures, fixed, percent
+from hilum.serve.marks import share
+from hilum.serve.words import doubt
 
 Language = Literal["en", "ru"]
 
@@ -18,22 +22,27 @@ WORDS: dict[Language, dict[str, str]] = {
         "findings": "Findings",
         "impression": "Impression",
         "none": "None available.",
-        "finding": "{label}: probability {probability:.0%}{for_prevalence}; {called} at the "
-        "operating point '{point}'{said}.",
-        "for_prevalence": " (for a prevalence of {prevalence:.0%})",
-        "present": "called present",
-        "absent": "called absent",
-        "set": "; at {coverage:.0%} coverage: {answer}",
+        "finding": "{label}: {answer}{why}. Probability {probability} %{for_prevalence}; score "
+        "{score} {sign} {threshold}, the threshold of the operating point '{point}'{said}.",
+        "for_prevalence": " (for a prevalence of {prevalence} %)",
+        "answer-present": "present",
+        "answer-absent": "absent",
+        "answer-cannot-say": "the model cannot say",
+        "doubt-indeterminate": "neither answer can be ruled out",
+        "doubt-none": "the score is unusual for both answers",
+        "doubt-even": "present is about as likely as absent",
+        "doubt-differ": "threshold, probability and set do not point to one answer",
+        "set": "; prediction set at {coverage} % coverage: {answer}",
         "set-present": "{label}",
         "set-absent": "not {label}",
-        "set-indeterminate": "cannot say",
-        "set-none": "unlike both",
-        "affected": "Opacities cover {share:.0%} of the lungs.",
-        "severity": "Severity ({scale}, research score): {value:.1f} of {maximum:g} "
-        "[{low:.1f} to {high:.1f}].",
+        "set-indeterminate": "either",
+        "set-none": "neither",
+        "affected": "Opacities cover {share} of the lungs.",
+        "severity": "Severity ({scale}, research score): {value} of {maximum} [{low} to {high}].",
         "impression-present": "The model calls {labels} present; to be judged by the reader.",
         "impression-absent": "The model calls none of its findings present; to be judged by the "
         "reader.",
+        "impression-cannot-say": "The model cannot say for {labels}; to be judged by the reader.",
         "refused": "The model did not read this film: {reason}",
         "forced": "The film was refused and read all the same: {reason}",
         "by": "Written by {by}, {at}; version {version}",
@@ -50,21 +59,27 @@ WORDS: dict[Language, dict[str, str]] = {
         "findings": "Описание",
         "impression": "Заключение",
         "none": "Нет.",
-        "finding": "{label}: вероятность {probability:.0%}{for_prevalence}; {called} в рабочей "
-        "точке «{point}»{said}.",
-        "for_prevalence": " (при распространённости {prevalence:.0%})",
-        "present": "признак есть",
-        "absent": "признака нет",
-        "set": "; при охвате {coverage:.0%}: {answer}",
+        "finding": "{label}: {answer}{why}. Вероятность {probability} %{for_prevalence}; оценка "
+        "{score} {sign} {threshold}, порог рабочей точки «{point}»{said}.",
+        "for_prevalence": " (при распространённости {prevalence} %)",
+        "answer-present": "признак есть",
+        "answer-absent": "признака нет",
+        "answer-cannot-say": "модель не может сказать",
+        "doubt-indeterminate": "нельзя исключить ни один из ответов",
+        "doubt-none": "оценка необычна для обоих ответов",
+        "doubt-even": "есть и нет примерно равновероятны",
+        "doubt-differ": "порог, вероятность и множество не указывают на один ответ",
+        "set": "; множество ответов при охвате {coverage} %: {answer}",
         "set-present": "{label}",
         "set-absent": "не {label}",
-        "set-indeterminate": "неопределённо",
-        "set-none": "не похоже ни на то, ни на другое",
-        "affected": "Затемнения занимают {share:.0%} площади лёгких.",
-        "severity": "Тяжесть ({scale}, исследовательская шкала): {value:.1f} из {maximum:g} "
-        "[от {low:.1f} до {high:.1f}].",
+        "set-indeterminate": "любой",
+        "set-none": "ни один",
+        "affected": "Затемнения занимают {share} площади лёгких.",
+        "severity": "Тяжесть ({scale}, исследовательская шкала): {value} из {maximum} "
+        "[от {low} до {high}].",
         "impression-present": "Модель считает присутствующими: {labels}; решение за врачом.",
         "impression-absent": "Модель не находит ни одного из своих признаков; решение за врачом.",
+        "impression-cannot-say": "Модель не может сказать: {labels}; решение за врачом.",
         "refused": "Модель не читала этот снимок: {reason}",
         "forced": "Снимок был отклонён и всё же прочитан: {reason}",
         "by": "Автор: {by}, {at}; версия {version}",
@@ -105,45 +120,56 @@ def _findings(reading: Reading | None, words: dict[str, str]) -> list[str]:
     if reading.status is not Status.READ:
         return [words["refused"].format(reason=reading.reason)]
     lines = [words["forced"].format(reason=reading.reason)] if reading.forced else []
-    for finding in reading.findings:
-        prevalence = finding.prevalence
-        known = prevalence is not None
-        for_prevalence = words["for_prevalence"].format(prevalence=prevalence) if known else ""
-        lines.append(
-            words["finding"].format(
-                label=finding.label,
-                probability=finding.probability,
-                for_prevalence=for_prevalence,
-                called=words["present" if finding.present else "absent"],
-                point=finding.operating_point,
-                said=_said(finding.prediction_set, finding.coverage, finding.label, words),
-            )
-        )
+    lines += [_finding(each, words) for each in reading.findings]
     return lines + _details(reading, words)
 
 
-def _said(
-    answer: PredictionSet | None, coverage: float | None, label: str, words: dict[str, str]
-) -> str:
-    if answer is None or coverage is None:
+def _finding(finding: Finding, words: dict[str, str]) -> str:
+    why, known = doubt(finding), finding.prevalence is not None
+    among = finding.prevalence or 0.0
+    prevalence = percent(among, 1 if among < 0.1 else 0)  # as the page says it
+    return words["finding"].format(
+        label=finding.label,
+        answer=words[f"answer-{finding.answer}"],
+        why="" if why is None else f" ({words[f'doubt-{why}']})",
+        probability=percent(finding.probability),
+        for_prevalence=words["for_prevalence"].format(prevalence=prevalence) if known else "",
+        score=fixed(finding.score, 3),
+        sign="\u2265" if finding.present else "<",
+        threshold=fixed(finding.threshold, 3),
+        point=finding.operating_point,
+        said=_said(finding, words),
+    )
+
+
+def _said(finding: Finding, words: dict[str, str]) -> str:
+    if finding.prediction_set is None or finding.coverage is None:
         return ""
-    said = words[f"set-{answer.value}"].format(label=label)
-    return words["set"].format(coverage=coverage, answer=said)
+    answer = words[f"set-{finding.prediction_set}"].format(label=finding.label)
+    return words["set"].format(coverage=percent(finding.coverage), answer=answer)
 
 
 def _details(reading: Reading, words: dict[str, str]) -> list[str]:
     if reading.details is None:
         return []
     whole = [each for each in reading.details.affected if each.side is None and each.zone is None]
-    lines = [words["affected"].format(share=each.share) for each in whole]
-    scores = (each.model_dump(exclude={"notice"}) for each in reading.details.severity)
-    return [*lines, *(words["severity"].format(**each) for each in scores)]
+    lines = [words["affected"].format(share=share(each.share)) for each in whole]
+    return [*lines, *(_severity(each, words) for each in reading.details.severity)]
+
+
+def _severity(score: Severity, words: dict[str, str]) -> str:
+    value, low, high = (fixed(each, 1) for each in (score.value, score.low, score.high))
+    maximum = figures(score.maximum)
+    return words["severity"].format(
+        scale=score.scale, value=value, low=low, high=high, maximum=maximum
+    )
 
 
 def _impression(reading: Reading | None, words: dict[str, str]) -> str:
     if reading is None or reading.status is not Status.READ:
         return ""
-    present = [str(finding.label) for finding in reading.findings if finding.present]
-    if present:
-        return words["impression-present"].format(labels=", ".join(present))
+    for answer in (Answer.PRESENT, Answer.CANNOT_SAY):
+        labels = [str(each.label) for each in reading.findings if each.answer is answer]
+        if labels:
+            return words[f"impression-{answer}"].format(labels=", ".join(labels))
     return words["impression-absent"]

@@ -83,7 +83,7 @@ _FINDING = {
     "code": "840539006",
     "logit": 1.2,
     "score": 0.77,
-    "probability": 0.64,
+    "probability": 0.71,
     "calibration": "platt",
     "present": True,
     "operating_point": "balanced",
@@ -92,6 +92,7 @@ _FINDING = {
     "prediction_set": "present",
     "coverage": 0.9,
     "in_lung_share": 0.93,
+    "answer": "present",
 }
 _SIMILAR = {"case_id": "a/1", "cohort": "a", "distance": 0.03, "labels": {"covid-19": 1}}
 _DETAILS = {
@@ -112,7 +113,7 @@ _READ = {
     "bundle_checksum": _CHECKSUM,
     "site": None,
     "reading": {
-        "schema_version": "1.2",
+        "schema_version": "1.3",
         "path": "film.dcm",
         "status": "read",
         "reason": None,
@@ -170,10 +171,16 @@ _STUDY_FACTS: dict[str, Any] = {
     "film_id": _FILM,
     "patient": {"id": "P123", "sex": "M", "age_years": 61.0},
     "findings": [
-        {"label": "covid-19", "probability": 0.64, "present": True, "prediction_set": "present"}
+        {
+            "label": "covid-19",
+            "probability": 0.71,
+            "present": True,
+            "prediction_set": "present",
+            "answer": "present",
+        }
     ],
     "refusal": None,
-    "priority": 0.64,
+    "priority": 0.71,
     "reviewed": True,
     "blind_pending": False,
 }
@@ -187,7 +194,7 @@ _STUDIES = {
 _MARK = {"kind": "ellipse", "points": [[310.0, 200.0], [420.0, 330.0]], "text": "here"}
 _NEW_VERDICT = {
     "finding": "covid-19",
-    "verdict": "disagree",
+    "verdict": "absent",
     "text": "looks like atelectasis",
     "corrected_label": "atelectasis",
     "marks": [_MARK],
@@ -208,7 +215,7 @@ _TEXT = {
     "indication": "Cough",
     "technique": "DICOM DX, PA",
     "comparison": "None available.",
-    "findings": "covid-19: probability 64%; called present at the operating point 'balanced'.",
+    "findings": "covid-19: present. Probability 71 %; score 0.770 \u2265 0.600, the threshold",
     "impression": "To be judged by the reader.",
     "language": "en",
 }
@@ -238,6 +245,7 @@ _AGREEMENT = {
         "only_human": 5,
         "both_absent": 65,
         "unsure": 3,
+        "cannot_say": 7,
     },
 }
 _BASE = {

@@ -24,7 +24,7 @@ from hilum.apps.web.service import Served, Service
 from hilum.bundle.manifest import Manifest
 from hilum.core.details import Opacity
 from hilum.core.labels import Label
-from hilum.core.reading import Reading
+from hilum.core.reading import Reading, answer_in
 from hilum.serve.findings import check_prevalence, findings_of
 from hilum.serve.heatmap import limit_of
 
@@ -76,7 +76,7 @@ def reading(
             return {"film_id": film_id, "status": film.status, "queue_ahead": ahead} | _NOTHING
         model = session.get_one(Model, read.checksum)
     blind.show(service, visitor, [film_id])
-    said = read.reading
+    said = with_answers(read.reading)
     if prevalence is not None or operating_point is not None:
         said = restate(said, model.manifest, operating_point, prevalence)
     return {
@@ -184,6 +184,12 @@ def find(service: Service, film_id: str, visitor: Visitor) -> Shown:
     blind.show(service, visitor, [film_id])
     manifest = Manifest.model_validate(model.manifest)
     return Shown(film, read, manifest, unpack(read.evidence))
+
+
+def with_answers(said: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored reading with the answer of each finding, which older ones do not carry."""
+    findings = [{**each, "answer": answer_in(each)} for each in said["findings"]]
+    return {**said, "findings": findings}
 
 
 def restate(

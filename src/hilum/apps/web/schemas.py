@@ -132,10 +132,14 @@ class Mark(Body):
 
 
 class NewVerdict(Body):
-    """What a person says of a finding."""
+    """What a person says of a finding.
+
+    ``agree`` and ``disagree`` stand for present or absent by what the model answers, and are kept
+    as that; where it cannot say, there is nothing to agree with.
+    """
 
     finding: Label
-    verdict: Literal["agree", "disagree", "unsure", "present", "absent"]
+    verdict: Literal["present", "absent", "unsure", "agree", "disagree"]
     text: Words = ""
     corrected_label: Label | None = None
     marks: Annotated[list[Mark], Field(max_length=100)] = []

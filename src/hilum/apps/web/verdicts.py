@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from hilum.apps.store import events
 from hilum.apps.store.people import Role
+from hilum.apps.store.reviewed import CALLS
 from hilum.apps.store.tables import Film, Person, Read, Reference, Study, Verdict, iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
@@ -17,11 +18,11 @@ from hilum.apps.web.films import find_film
 from hilum.apps.web.problems import Problem
 from hilum.apps.web.schemas import API, FilmId, NewReference, NewVerdict
 from hilum.apps.web.service import Served
+from hilum.core.reading import Answer, answer_in
 
 router = APIRouter(prefix=API, tags=["verdicts"])
 _Reader = Annotated[Visitor, needs(Role.READER)]
 _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
-_OF_THE_FINDING = {"present": 1, "absent": 0, "unsure": None}
 
 
 @router.get("/films/{film_id}/verdicts", summary="Verdicts of a film")
@@ -47,14 +48,14 @@ def give_verdict(
     """Keep what a person says of a finding; nothing said before is changed."""
     with service.store.write() as session:
         film = find_film(session, film_id)
-        call = _call(session, film, body, visitor)
+        said = _said(session, film, body, visitor)
         verdict = Verdict(
             film_id=film_id,
             reading_id=film.reading_id,
             person_id=visitor.person_id,
             finding=body.finding,
-            verdict=body.verdict,
-            call=call,
+            verdict=said,
+            call=CALLS[said],
             text=body.text,
             corrected_label=body.corrected_label,
             marks=[mark.model_dump(mode="json") for mark in body.marks],
@@ -73,7 +74,7 @@ def give_verdict(
             study_id=film.study_id,
             verdict_id=verdict.id,
             finding=body.finding,
-            verdict=body.verdict,
+            verdict=said,
             blind=body.blind,
         )
         return show_verdict(session, verdict)
@@ -136,21 +137,27 @@ def show_verdict(session: Session, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _call(session: Session, film: Film, body: NewVerdict, visitor: Visitor) -> int | None:
-    """Say what a verdict says of the finding itself: 1, 0, or None if unsure.
+def _said(session: Session, film: Film, body: NewVerdict, visitor: Visitor) -> str:
+    """Return what a verdict says of the finding itself: present, absent or unsure.
 
     Raises:
         Problem: the verdict does not fit the film, or may not be given now.
     """
     if body.blind:
-        return _blind_call(session, film, body, visitor)
+        _check_blind(session, film, body, visitor)
+        return body.verdict
     blind.check(session, visitor, film)
-    if body.verdict in _OF_THE_FINDING:
-        return _OF_THE_FINDING[body.verdict]
+    if body.verdict in ("agree", "disagree"):
+        return _of_the_answer(session, film, body)
+    return body.verdict
+
+
+def _of_the_answer(session: Session, film: Film, body: NewVerdict) -> str:
+    """Say what agreeing, or not, with the model's answer says of the finding."""
     read = session.get(Read, film.reading_id) if film.reading_id else None
     if read is None or film.status != "read":
         raise Problem(409, "not-read", "there is no machine's answer to agree with")
-    answers = {each["label"]: each["present"] for each in read.reading["findings"]}
+    answers = {each["label"]: answer_in(each) for each in read.reading["findings"]}
     if body.finding not in answers:
         raise Problem(
             422,
@@ -158,11 +165,18 @@ def _call(session: Session, film: Film, body: NewVerdict, visitor: Visitor) -> i
             f"the bundle does not answer '{body.finding}'",
             hint=f"one of {', '.join(answers)}; or say 'present' or 'absent'",
         )
-    return int(answers[body.finding] == (body.verdict == "agree"))
+    if (answer := answers[body.finding]) is Answer.CANNOT_SAY:
+        raise Problem(
+            422,
+            "invalid",
+            "the model cannot say: there is nothing to agree with",
+            hint="say 'present', 'absent' or 'unsure'",
+        )
+    return "present" if (answer is Answer.PRESENT) == (body.verdict == "agree") else "absent"
 
 
-def _blind_call(session: Session, film: Film, body: NewVerdict, visitor: Visitor) -> int | None:
-    if body.verdict not in _OF_THE_FINDING:
+def _check_blind(session: Session, film: Film, body: NewVerdict, visitor: Visitor) -> None:
+    if body.verdict in ("agree", "disagree"):
         raise Problem(
             422,
             "invalid",
@@ -180,7 +194,6 @@ def _blind_call(session: Session, film: Film, body: NewVerdict, visitor: Visitor
         raise Problem(
             409, "already-seen", "you have seen the machine's answer", hint="leave 'blind' out"
         )
-    return _OF_THE_FINDING[body.verdict]
 
 
 def _references(session: Session, film: Film, visitor: Visitor) -> dict[str, Any]:

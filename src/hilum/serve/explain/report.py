@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from hilum.core.reading import RESEARCH_USE, Status
+from hilum.core.rounded import fixed, percent
 from hilum.image.lungs import Lungs
 from hilum.image.preprocess import Preprocess
 from hilum.serve.attribution import in_lung_share
@@ -104,9 +105,10 @@ def sentences_of(report: MapReport, title: str) -> list[str]:
     what = f"{report.label} · {report.method}{layer}: {title}"
     if report.score is None or report.logit is None or report.elapsed_ms is None:
         return [what]
-    parts = [f"score {report.score:.2f} (logit {report.logit:+.2f})"]
+    sign = "+" if report.logit >= 0 else ""
+    parts = [f"score {fixed(report.score, 2)} (logit {sign}{fixed(report.logit, 2)})"]
     if report.in_lung_share is not None:
-        parts.append(f"{report.in_lung_share:.0%} of what speaks for it inside the lungs")
+        parts.append(f"{percent(report.in_lung_share)}% of what speaks for it inside the lungs")
     if report.peak is not None:
         parts.append(f"peak at x {report.peak[0]:.0f}, y {report.peak[1]:.0f} px (ring)")
     parts.append(_duration(report.elapsed_ms))

@@ -7,10 +7,20 @@ from itertools import pairwise
 
 from hilum.core.details import RESEARCH_SCORE, Affected, Opacity, Severity, Similar
 from hilum.core.reading import Finding, Reading, Status
+from hilum.core.rounded import figures, fixed, percent
 from hilum.serve.marks import share
 from hilum.serve.pdf.pen import INK, SOFT, WARN, WARN_BACK, Pen
 from hilum.serve.sketch import HEIGHT, WIDTH, zone_shapes
-from hilum.serve.words import SCALES, holds_for, known_labels, likelihood, region, trained_on_it
+from hilum.serve.words import (
+    SCALES,
+    against_threshold,
+    headline,
+    holds_for,
+    known_labels,
+    likelihood,
+    region,
+    trained_on_it,
+)
 
 SIZE, SMALL = 7.5, 6.5
 """Of letters, in points."""
@@ -18,7 +28,7 @@ SIZE, SMALL = 7.5, 6.5
 _COLUMNS = (
     ("label", 0.0),
     ("probability", 0.17),
-    ("at the operating point", 0.46),
+    ("answer", 0.46),
     ("prediction set", 0.68),
     ("evidence in lungs", 0.85),
 )
@@ -50,8 +60,8 @@ def _refusal(pen: Pen, x: float, top: float, width: float, reading: Reading) -> 
     said += f"{refused.code.meaning} ({refused.code})" if refused else str(reading.reason)
     top = pen.lines(x, top, width, said, 9, most=3, bold=True)
     if refused:
-        value = "" if refused.value is None else f" {refused.value:.4g}"
-        limit = "" if refused.limit is None else f"; limit: {refused.limit:.4g}"
+        value = "" if refused.value is None else f" {figures(refused.value)}"
+        limit = "" if refused.limit is None else f"; limit: {figures(refused.limit)}"
         measured = f"Measured: {refused.measured}{value}{limit}"
         top = pen.lines(x, top + 1, width, measured, SIZE, most=3)
     if reading.hint:
@@ -113,7 +123,7 @@ def severity(pen: Pen, x: float, top: float, width: float, scores: Sequence[Seve
         )
     for each in scores:
         pen.text(x, top + SIZE, SCALES[each.scale], SIZE, width=width * 0.6)
-        pen.text(x + width, top + SIZE, f"{each.value:.1f}", 8.5, bold=True, align="right")
+        pen.text(x + width, top + SIZE, fixed(each.value, 1), 8.5, bold=True, align="right")
         pen.box(x, top + 11, width, 5, fill=(230, 235, 240))
         span = max(each.maximum - each.minimum, 1e-9)
         low, high, value = (
@@ -123,8 +133,8 @@ def severity(pen: Pen, x: float, top: float, width: float, scores: Sequence[Seve
         pen.box(x + low * width, top + 11, (high - low) * width, 5, fill=(150, 195, 215))
         pen.box(x + value * width - 0.9, top + 9.8, 1.8, 7.4, fill=INK)
         said = (
-            f"{100 * each.coverage:.0f} % interval {each.low:.1f} to {each.high:.1f}, "
-            f"scale {each.minimum:g} to {each.maximum:g}"
+            f"{percent(each.coverage)} % interval {fixed(each.low, 1)} to {fixed(each.high, 1)}, "
+            f"scale {figures(each.minimum)} to {figures(each.maximum)}"
         )
         top = pen.lines(x, top + 18.5, width, said, SMALL, most=2, color=SOFT) + 4
     return top
@@ -142,7 +152,7 @@ def similar(pen: Pen, x: float, top: float, width: float, films: Sequence[Simila
     for place, each in enumerate(films[:5], start=1):
         named = each.case_id if each.cohort in each.case_id else f"{each.cohort}: {each.case_id}"
         pen.text(x, top + SMALL, f"{place}. {named}", SMALL, bold=True, width=width)
-        said = f"distance {each.distance:.3g}; {known_labels(each)}"
+        said = f"distance {figures(each.distance)}; {known_labels(each)}"
         top = pen.lines(x + 8, top + 8.5, width - 8, said, SMALL, most=2, color=SOFT) + 2
     return top
 
@@ -173,20 +183,16 @@ def signature(pen: Pen, x: float, top: float, width: float) -> float:
 
 
 def _cells(finding: Finding) -> tuple[tuple[str, str], ...]:
-    above = "\u2265" if finding.present else "<"
     inside = finding.in_lung_share
     return (
         (finding.label, f"SNOMED CT {finding.code}" if finding.code else ""),
-        (f"{finding.probability:.3f}, {likelihood(finding)}", holds_for(finding)),
-        (
-            "present" if finding.present else "not present",
-            f"{finding.operating_point}: score {finding.score:.3f} {above} {finding.threshold:.3f}",
-        ),
+        (f"{fixed(finding.probability, 3)}, {likelihood(finding)}", holds_for(finding)),
+        (headline(finding), against_threshold(finding)),
         (
             finding.prediction_set.in_words(finding.label) if finding.prediction_set else "-",
-            f"at {100 * finding.coverage:.0f} % coverage" if finding.coverage else "",
+            f"at {percent(finding.coverage)} % coverage" if finding.coverage else "",
         ),
-        ("-" if inside is None else f"{100 * inside:.0f} %", _OF[inside is None]),
+        ("-" if inside is None else f"{percent(inside)} %", _OF[inside is None]),
     )
 
 

@@ -82,7 +82,7 @@ def test_from_upload_to_report(link: str, page: Any) -> None:
     page.keyboard.press("1")
     page.keyboard.press("Enter")
     page.get_by_text("Verdict saved.").wait_for()
-    page.locator(".past").get_by_text("Agree").first.wait_for()
+    page.locator(".past").get_by_text("Present").first.wait_for()
 
     page.get_by_role("tab", name="Report").click()
     page.get_by_role("textbox", name="Impression").fill("Seen by a person.")
@@ -162,7 +162,7 @@ def test_the_administrators_pages_and_the_reference_standard(link: str, page: An
         lambda: page.request.get(stated).json()["items"],
         lambda items: [(each["value"], each["standard"]) for each in items] == [(1, "radiologist")],
     )
-    page.locator(".calls").first.get_by_role("radio", name="Agree", exact=True).check()
+    page.locator(".calls").first.get_by_role("radio", name="Present", exact=True).check()
     page.get_by_role("button", name="Save the verdict").click()
     page.get_by_text("Verdict saved.").wait_for()
 

@@ -1,0 +1,109 @@
+"""One number has one last digit: on the screen, in both reports, in the draft and in the table."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from hilum.apps.cli import table
+from hilum.apps.web.draft import draft
+from hilum.core.details import Affected, Details, Scale, Severity
+from hilum.core.reading import Finding, Reading
+from hilum.core.rounded import fixed
+from hilum.serve.marks import share
+from hilum.serve.pdf import blocks
+from hilum.serve.pdf.pen import Pen
+from hilum.serve.reader import Examined, load_bundle
+from hilum.serve.report import Report
+
+from .conftest import open_film
+
+VALUES = sorted({n / 40 for n in range(721)} | {n / 8 for n in range(145)} | {2.675, 1.005, 1.115})
+"""Of severity scores: every half of a tenth from 0 to 18, and some that only look like halves."""
+SHARES = sorted({n / 200 for n in range(201)} | {n / 40 for n in range(41)} | {0.0004, 0.9996})
+
+
+def _scores() -> tuple[Severity, ...]:
+    facts: dict[str, Any] = {"scale": Scale.BRIXIA, "coverage": 0.9, "maximum": 18}
+    return tuple(Severity(value=v, low=v, high=v, **facts) for v in VALUES)
+
+
+def _finding(probability: float) -> Finding:
+    return Finding(
+        label="covid-19", logit=0.0, score=probability, probability=probability, prevalence=0.425,
+        calibration="platt", present=True, operating_point="balanced", threshold=0.0,
+        in_lung_share=probability,
+    )  # fmt: skip
+
+
+def _reading() -> Reading:
+    affected = tuple(Affected(side=None, zone=None, share=each, kinds={}) for each in SHARES)
+    return Reading(
+        path="film.png", status="read", bundle="b", elapsed_ms=1.0,
+        findings=tuple(_finding(each) for each in SHARES),
+        details=Details(affected=affected, severity=_scores()),
+    )  # fmt: skip
+
+
+def _shown(page: Any, address: str, reading: Reading) -> tuple[list[str], list[str], list[str]]:
+    """Severity, shares and probabilities as the page says them, in order."""
+    told = reading.model_dump(mode="json")
+
+    def answer(route: Any) -> None:
+        body = route.fetch().json()
+        body["reading"] = body["reading"] | {k: told[k] for k in ("findings", "details")}
+        route.fulfill(json=body)
+
+    page.route(re.compile(r"/films/\w+/reading"), answer)
+    open_film(page, address, "frontal-opacities", search="?cpu")
+    scores = page.locator(".severity b").all_inner_texts()
+    chances = page.locator(".said .big").all_inner_texts()
+    inside = page.locator(".result dl.facts dd:last-child").all_text_contents()
+    return scores, chances, inside
+
+
+def test_every_renderer_has_the_same_last_digit(
+    stand_in: str, page: Any, small_bundle: Path
+) -> None:
+    reading = _reading()
+    scores, chances, inside = _shown(page, stand_in, reading)
+    assert scores == [fixed(each, 1) for each in VALUES]
+
+    written = draft(reading, "en", "", "")["findings"]
+    assert re.findall(r"score\): ([\d.]+) of", written) == scores
+    percents = re.findall(r"Probability (\d+) %", written)
+    assert [each.replace("\u00a0", " ") for each in chances] == [f"{each} %" for each in percents]
+    assert [each.replace("\u00a0", " ") for each in inside] == [f"{each} %" for each in percents]
+    assert re.findall(r"cover (.*) of the lungs", written) == [share(each) for each in SHARES]
+
+    lines = "\n".join(table._details(reading.details))
+    assert re.findall(r"brixia ([\d.]+) \[", lines) == scores
+    assert re.findall(r"brixia [\d.]+ \[([\d.]+), ", lines) == scores
+
+    assert _in_pdf(reading) == scores
+    assert _in_html(reading, small_bundle) == scores
+
+
+class _Words(Pen):
+    """A pen that remembers what it was told to write."""
+
+    def __init__(self) -> None:
+        super().__init__(None, 0)
+        self.said: list[str] = []
+
+    def text(self, x: float, y: float, text: object, size: float, **how: Any) -> None:
+        self.said.append(str(text))
+
+
+def _in_pdf(reading: Reading) -> list[str]:
+    pen = _Words()
+    assert reading.details is not None
+    blocks.severity(pen, 0, 0, 200, reading.details.severity)
+    return [each for each in pen.said if re.fullmatch(r"\d+\.\d", each)]
+
+
+def _in_html(reading: Reading, bundle: Path) -> list[str]:
+    report = Report(load_bundle(bundle))
+    report.add(Examined(reading))
+    return re.findall(r"<span>Brixia</span><b>([\d.]+)</b>", report.html())
