@@ -132,9 +132,10 @@ def test_predictions_out_of_source_take_the_place_of_val(packed: Packed) -> None
     seen = table.assign(split="val", score=0.999)  # rows of val: of sources that were seen
     judged = cases.loc[cases["split"] == "test", "case_id"]  # nothing may be fitted on them
     ours = table.iloc[: len(judged)].assign(case_id=judged.to_numpy(), score=0.999)
-    pack_bundle(
-        result, recipe, cases, root, command="again", out_of_source=pd.concat([table, seen, ours])
-    )
+    ours["group"] = [f"held out {i}" for i in range(len(ours))]
+    kin = ours.assign(case_id=[f"kin {i}" for i in range(len(ours))])  # nor on their patients
+    everything = pd.concat([table, seen, ours, kin])
+    pack_bundle(result, recipe, cases, root, command="again", out_of_source=everything)
     covid, pneumonia = open_bundle(root).manifest.labels
     words = "left-out sources, each film scored by a network that never saw its source: 240 films"
     assert covid.calibration.method != "identity"

@@ -16,6 +16,7 @@ from hilum.bundle.energy import Energy
 from hilum.bundle.folder import Bundle, open_bundle, seal
 from hilum.bundle.manifest import ENVIRONMENT, EVALUATION
 from hilum.core.files import write_text
+from hilum.data.leaks import refuse_leaks
 from hilum.data.table import read_cases, write_cases
 from hilum.judge.schema import Evaluation
 from hilum.learn.energy import Meter
@@ -110,7 +111,9 @@ def _gather(recipe: Recipe, out: Path, root: Path | None, *, resume: bool, tell:
     """Gather the cases, or take those that the run began with."""
     stored, facts = out / CASES, out / GATHERED
     if (resume or is_secondary()) and stored.is_file() and facts.is_file():
-        return Gathered(read_cases(stored), **json.loads(facts.read_text(encoding="utf-8")))
+        return Gathered(
+            refuse_leaks(read_cases(stored)), **json.loads(facts.read_text(encoding="utf-8"))
+        )
     tell("reading the collections")
     gathered = gather_cases(recipe.data, recipe.split, root)
     write_cases(gathered.cases, stored)

@@ -74,12 +74,8 @@ def link_groups(cases: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     case_ids = cases["case_id"].astype(str)
     own = owner_of(cases.drop(columns="group", errors="ignore"))
     roots: dict[str, str] = {}
-    for one, other in zip(case_ids, own, strict=True):
-        _join(roots, f"case {one}", f"person {other}")
-    if "group" in cases:
-        for one, other in zip(case_ids, cases["group"].fillna("").astype(str), strict=True):
-            if other:
-                _join(roots, f"case {one}", f"group {other}")
+    for one, other in zip(case_ids, owner_of(cases), strict=True):
+        _join(roots, f"case {one}", f"owner {other}")
     for one, other in zip(pairs["case_id_a"], pairs["case_id_b"], strict=True):
         _join(roots, f"case {one}", f"case {other}")
     root = pd.Series([_root(roots, f"case {one}") for one in case_ids], index=cases.index)

@@ -71,6 +71,24 @@ def check_leaks(cases: pd.DataFrame, pairs: pd.DataFrame | None = None) -> list[
     return [leak for column in columns for leak in _in_column(cases, pairs, column)]
 
 
+def refuse_leaks(cases: pd.DataFrame, pairs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return the table as it is: every road into training and judging leads through here.
+
+    Call it with the whole table, before rows are chosen: a side that was left out cannot leak.
+
+    Args:
+        cases: with ``case_id``; without ``split`` or ``fold`` there are no sides to compare.
+        pairs: copies, as from ``find_duplicates``, where they were looked for.
+
+    Raises:
+        LeakageError: one patient, group or film stands on two sides.
+    """
+    if "case_id" in cases and any(column in cases for column in SIDE_COLUMNS):
+        known = cases if "patient_id" in cases else cases.assign(patient_id="")
+        raise_on_leak(check_leaks(known, pairs))
+    return cases
+
+
 def raise_on_leak(leaks: Sequence[Leak]) -> None:
     """Raise ``LeakageError`` that names both cases of the first leak and counts the others."""
     if leaks:

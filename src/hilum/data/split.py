@@ -14,7 +14,7 @@ from hilum.core.errors import CohortError, ConfigError
 from hilum.core.labels import Label
 from hilum.data.assign import assign
 from hilum.data.duplicates import PAIR_COLUMNS, link_groups
-from hilum.data.leaks import SIDE_COLUMNS
+from hilum.data.leaks import SIDE_COLUMNS, refuse_leaks
 from hilum.data.table import require_columns
 
 SPLITS = ("train", "val", "test")
@@ -77,6 +77,10 @@ def make_split(cases: pd.DataFrame, spec: SplitSpec) -> pd.DataFrame:
     _warn_of_strangers(cases)
     kept = cases.drop(columns=[name for name in SIDE_COLUMNS if name in cases])
     linked = link_groups(kept, pd.DataFrame(columns=list(PAIR_COLUMNS)))
+    return refuse_leaks(_divided(linked, spec))
+
+
+def _divided(linked: pd.DataFrame, spec: SplitSpec) -> pd.DataFrame:
     if spec.kind == "leave-one-out":
         return _leave_one_out(linked, spec)
     if spec.kind == "folds":
@@ -192,7 +196,9 @@ def _check_classes(cases: pd.DataFrame, spec: SplitSpec, names: list[str]) -> No
 
 
 def _warn_of_strangers(cases: pd.DataFrame) -> None:
-    unknown = int((cases["patient_id"].fillna("").astype(str).str.strip() == "").sum())
+    unknown = int(
+        (cases["patient_id"].astype(object).fillna("").astype(str).str.strip() == "").sum()
+    )
     if unknown:
         warnings.warn(
             f"{unknown} of {len(cases)} films have no patient_id; each is a group of its own",

@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader
 
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.files import write_text
+from hilum.data.leaks import refuse_leaks
 from hilum.learn.callbacks import CHECKPOINT, Curves, KeepBest, ProgressBar, WholeCheckpoints
 from hilum.learn.films import Batch, FilmDataset, Films, open_films
 from hilum.learn.loggers import build_loggers
@@ -97,9 +98,10 @@ def fit(
     Raises:
         ConfigError: ``out`` holds another run, or the device is not there.
         CohortError: a column is missing, a split or a class is empty, a pixel is not a number.
+        LeakageError: a patient stands on two sides.
         TrainingError: the loss is not a number; the checkpoint of the last epoch is kept.
     """
-    learned = _learned(cases, recipe)
+    learned = _learned(refuse_leaks(cases), recipe)
     claim(out, recipe, resume=resume)
     if films is None:
         films = open_films(learned, recipe.preprocess, out / "films", progress=progress)

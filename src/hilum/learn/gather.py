@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hilum.core.errors import CohortError, ConfigError
 from hilum.data.cohorts import read_cohort
 from hilum.data.duplicates import find_duplicates, link_groups
+from hilum.data.leaks import refuse_leaks
 from hilum.data.split import SplitSpec, make_split
 from hilum.data.table import merge_cases, read_cases
 from hilum.learn.recipe import Data
@@ -26,7 +27,7 @@ class Gathered:
     Attributes:
         cases: a cases table with a column ``split``.
         left_out: reason -> number of films.
-        duplicates: pairs that show one film; empty for a table that was split before.
+        duplicates: pairs that show one film.
         notes: sentences for the user: rows whose image is missing, and the like.
     """
 
@@ -48,12 +49,14 @@ def gather_cases(
     Raises:
         ConfigError: collections without a root, or a split that makes folds.
         CohortError: a collection is not there, a label column is missing, or nothing is left.
+        LeakageError: a table that was split before has a patient, or copies of a film, on two
+            sides.
     """
     _check_kind(split)
     cases, left_out, notes = choose_films(data, root, seed=split.seed)
-    if "split" in cases.columns:
-        return Gathered(cases, left_out, notes=notes)
     pairs = find_duplicates(cases, progress=progress)
+    if "split" in cases.columns:
+        return Gathered(refuse_leaks(cases, pairs), left_out, len(pairs), notes)
     cases, warned = _divide(link_groups(cases, pairs), split)
     if aside := int((cases["split"] == "").sum()):
         left_out["on no side of the split"] = aside
@@ -72,8 +75,10 @@ def choose_films(
     Raises:
         ConfigError: collections without a root.
         CohortError: a collection is not there, a label column is missing, or nothing is left.
+        LeakageError: the table has a patient on two sides.
     """
     cases, notes = _read(data, root)
+    refuse_leaks(cases)
     cases, left_out = select(cases, data, seed=seed)
     return cases, left_out, notes
 

@@ -217,15 +217,17 @@ def _in_words(known: pd.DataFrame) -> str:
 
 
 def _foreign(predictions: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
-    """Return the predictions without the films of this run's test, which nothing may be fitted on.
+    """Return the predictions without the patients of this run's test: nothing is fitted on those.
 
     A run of ``hilum compare`` leaves whole sources out, so its test holds films of ours.
     """
     if "split" in predictions:
         predictions = predictions[predictions["split"] == "test"]
-    test = cases.loc[cases["split"] == "test", "case_id"]
-    predictions = predictions[~predictions["case_id"].isin(test)]
     table = check_predictions(predictions, where="out-of-source predictions")
+    test = cases["split"] == "test"
+    films = table["case_id"].isin(cases["case_id"][test])
+    people = {*owner_of(cases)[test], *table["group"][films]}
+    table = table[~films & ~table["group"].isin(people)]
     return table.assign(cohort=table["cohort"].where(table["cohort"] != "", table["source"]))
 
 

@@ -17,6 +17,7 @@ from hilum.core.errors import CohortError, ConfigError, LeakageError
 from hilum.core.extras import require
 from hilum.core.files import write_text
 from hilum.core.labels import Label
+from hilum.data.leaks import refuse_leaks
 from hilum.judge.adaptation import Adaptation, LabelAdaptation
 from hilum.judge.calibrators import Asked, known_cases
 from hilum.judge.conformal import COVERAGE
@@ -70,7 +71,7 @@ def calibrate(
     require("evaluate")
     bundle = reader.bundle
     _check_out(bundle, out, site)
-    leak_check = check_training_films(bundle, cases)
+    leak_check = check_training_films(bundle, refuse_leaks(cases))
     names = _names(bundle, cases, labels)
     found = predict(reader, cases, names, nuisance=False, progress=progress)
     return adapt(

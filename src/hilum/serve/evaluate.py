@@ -21,6 +21,7 @@ from hilum.core.errors import CohortError
 from hilum.core.extras import require
 from hilum.core.labels import View
 from hilum.core.reading import Status
+from hilum.data.leaks import refuse_leaks
 from hilum.image.nuisance import nuisance_features
 from hilum.judge.calibration import OperatingPoint
 from hilum.judge.evaluation import choose_labels, evaluate_predictions
@@ -107,12 +108,13 @@ def evaluate(
     Raises:
         CohortError: a column is missing, no case is chosen, no film could be read, or no truth
             is known.
+        LeakageError: the table has a patient on two sides of its split.
         ConfigError: the bundle has no operating point of that name.
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
     require("evaluate")
     settings = _settings(settings, prevalence)
-    chosen = _with_training(cases, split)
+    chosen = _with_training(refuse_leaks(cases), split)
     outputs = _outputs(reader, chosen, labels)
     points = choose_points(reader.bundle.manifest, operating_point)
     found = predict(reader, chosen, [o.label for o in outputs], settings.nuisance, progress)

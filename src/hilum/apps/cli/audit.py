@@ -130,10 +130,8 @@ def model(
     from hilum.data.table import read_cases
     from hilum.judge.audit.limits import AuditLimits
     from hilum.serve.audit import audit
-    from hilum.serve.evaluate import choose_cases
 
     rows = read_cases(table)
-    rows = rows[choose_cases(rows, None if split == "all" else split)]
     find_lungs = None if scores else _lungs(lungs, bundle, rows)
     found = audit(
         subject=_subject(
@@ -142,6 +140,7 @@ def model(
         ),
         scores=_table(scores),
         cases=rows,
+        split=None if split == "all" else split,
         label=label,
         threshold=threshold,
         find_lungs=find_lungs,

@@ -114,10 +114,11 @@ def score(
     require("evaluate")
     from hilum.core.case import owner_of
     from hilum.data.coco import boxed, boxes_in, detections_of, read_coco
+    from hilum.data.leaks import refuse_leaks
     from hilum.data.table import read_cases
     from hilum.judge.detection import FilmBoxes, estimate_detection
 
-    table = boxed(read_cases(cases), label)
+    table = boxed(refuse_leaks(read_cases(cases)), label)
     found = detections_of(read_coco(detections), read_coco(coco) if coco else None, str(detections))
     if found and not found.keys() & set(table["case_id"]):
         raise CohortError(

@@ -135,12 +135,14 @@ def _judge(
     from hilum.core.extras import require
 
     require("evaluate")
+    from hilum.data.leaks import refuse_leaks
     from hilum.judge.evaluation import choose_labels, evaluate_predictions
     from hilum.judge.predictions import read_predictions
     from hilum.judge.report import write_report
     from hilum.judge.schema import About, Threshold
 
     predictions = read_predictions(table)
+    refuse_leaks(predictions.drop_duplicates("case_id"))
     names = choose_labels(labels, list(dict.fromkeys(predictions["label"])), str(table))
     predictions = predictions[predictions["label"].isin(names)]
     point = Threshold(

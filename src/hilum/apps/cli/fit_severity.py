@@ -78,6 +78,7 @@ def fit_severity(
     require("evaluate")
     from hilum.apps.unseen import in_sample, unseen_marks
     from hilum.bundle.opacities import open_opacities
+    from hilum.data.leaks import refuse_leaks
     from hilum.data.table import read_cases
     from hilum.judge.severity import SeveritySettings
     from hilum.judge.severity_study import study
@@ -95,7 +96,7 @@ def fit_severity(
             hint="'hilum train-opacities' makes one",
         )
     held_out = _held_out(out_of_fold, folder, segmenter)
-    table, spec = read_cases(cases), segmenter.spec if segmenter else None
+    table, spec = refuse_leaks(read_cases(cases)), segmenter.spec if segmenter else None
     marks = unseen_marks(table, reader.bundle.root, spec, held_out)
     chosen = _choose(table.assign(**marks), normals, seed)
     flattered = in_sample(chosen[chosen["scores"] != ""], spec, held_out)

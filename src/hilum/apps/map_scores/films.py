@@ -9,6 +9,7 @@ from hilum.apps.map_scores.settings import ScoreSettings
 from hilum.apps.unseen import seen_patients
 from hilum.core.case import owner_of
 from hilum.core.errors import CohortError
+from hilum.data.leaks import refuse_leaks
 
 
 def choose_films(
@@ -26,6 +27,7 @@ def choose_films(
         Rows with ``targets`` (tuple), ``owner`` and ``held_out`` (bool), in drawn order, so that
         the first few are as good a sample as any.
     """
+    refuse_leaks(cases)
     found = annotated(
         cases.assign(owner=owner_of(cases), held_out=~seen_patients(cases, trained_on))
     )

@@ -14,6 +14,7 @@ import pandas as pd
 from hilum.core.errors import CohortError
 from hilum.core.files import atomic_path, sha256_of
 from hilum.data.duplicates import PAIR_COLUMNS, find_duplicates, link_groups
+from hilum.data.leaks import refuse_leaks
 from hilum.data.split import make_split
 from hilum.data.table import read_cases, write_cases
 from hilum.learn.compare.grid import Entry
@@ -78,7 +79,7 @@ def divide(cases: pd.DataFrame, recipe: Recipe, entry: Entry) -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*have no patient_id")
         split = _fold(cases, recipe, entry) if entry.fold else make_split(cases, recipe.split)
-    return split[split["split"] != ""].reset_index(drop=True)
+    return refuse_leaks(split[split["split"] != ""].reset_index(drop=True))
 
 
 def _fold(cases: pd.DataFrame, recipe: Recipe, entry: Entry) -> pd.DataFrame:

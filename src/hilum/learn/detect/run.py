@@ -23,6 +23,8 @@ from hilum.core.errors import CohortError, ConfigError
 from hilum.core.estimate import Estimate
 from hilum.core.files import write_text
 from hilum.data.coco import Coco, boxed, boxes_in, to_coco, write_coco
+from hilum.data.duplicates import find_duplicates
+from hilum.data.leaks import refuse_leaks
 from hilum.data.table import write_cases
 from hilum.judge.detection import FilmBoxes, estimate_detection
 from hilum.learn.detect.export import export_detector
@@ -81,6 +83,7 @@ def train_detector(
         ConfigError: ``out`` holds another run or one from other weights, or ``weights`` is no
             detector.
         CohortError: no collections, or no boxes in them.
+        LeakageError: ``cases`` has a patient, or copies of a film, in two folds.
         TrainingError: a loss that is not a number.
         BundleError: ONNX differs from torch.
     """
@@ -93,7 +96,9 @@ def train_detector(
     claim_weights(out, weights, resume=resume)
     if cases is None:
         cases = gather_boxed(recipe, Path(root or ""), progress=progress)
-    elif "fold" not in cases:
+    elif "fold" in refuse_leaks(cases):
+        refuse_leaks(cases, find_duplicates(cases, progress=progress))
+    else:
         cases = divide(boxed(cases, recipe.data.label.value), recipe, progress=progress)
     coco = to_coco(cases, [recipe.data.label.value])
     write_coco(coco, out / COCO)

@@ -18,6 +18,7 @@ from hilum.core.errors import CohortError, ConfigError
 from hilum.core.files import write_text
 from hilum.data.cohorts import read_cohort
 from hilum.data.duplicates import find_duplicates, link_groups
+from hilum.data.leaks import refuse_leaks
 from hilum.data.split import SplitSpec, make_split
 from hilum.data.table import merge_cases
 from hilum.learn.environment import describe_environment
@@ -113,7 +114,7 @@ def _gather(
     stored = out / FILMS
     if resume and stored.is_file():
         known = pd.read_csv(stored, dtype={"case_id": str, "group": str}).set_index("case_id")
-        return cases.drop(columns="group").join(known, on="case_id", how="inner")
+        return refuse_leaks(cases.drop(columns="group").join(known, on="case_id", how="inner"))
     linked = link_groups(cases, find_duplicates(cases, progress=progress))
     spec = SplitSpec(kind="folds", folds=recipe.fit.folds, label=None, seed=recipe.data.seed)
     with warnings.catch_warnings():

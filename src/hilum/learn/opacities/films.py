@@ -26,6 +26,7 @@ from hilum.core.errors import CohortError
 from hilum.core.labels import Label
 from hilum.core.radiograph import Pixels, Radiograph
 from hilum.data.duplicates import find_duplicates, link_groups
+from hilum.data.leaks import refuse_leaks
 from hilum.data.split import make_split
 from hilum.data.table import read_cases
 from hilum.image.lungs import Lungs
@@ -192,7 +193,7 @@ def _virtual(recipe: OpacityRecipe, root: Path | None) -> list[pd.DataFrame]:
     if named is None:
         return []
     path = (root or Path()) / named
-    cases = read_cases(path)
+    cases = refuse_leaks(read_cases(path))
     masks = [
         json.dumps({kind: str(path.parent / mask) for kind, mask in json.loads(text).items()})
         for text in cases["lesion_masks"]

@@ -14,6 +14,7 @@ from hilum.core.errors import CohortError, ConfigError
 from hilum.core.estimate import Estimate
 from hilum.core.extras import require
 from hilum.core.labels import Label
+from hilum.data.leaks import refuse_leaks
 from hilum.data.table import arrange
 from hilum.judge.audit.limits import AuditLimits
 from hilum.judge.audit.material import Material
@@ -27,7 +28,7 @@ from hilum.serve.audit.films import Measured, measure
 from hilum.serve.audit.given import Given, measure_given
 from hilum.serve.audit.sample import sample
 from hilum.serve.audit.subject import BundleSubject, FindLungs, Predict, PredictSubject, Subject
-from hilum.serve.evaluate import versions
+from hilum.serve.evaluate import choose_cases, versions
 
 MAX_FILMS = 300
 """About two minutes on two cores with every test."""
@@ -39,6 +40,7 @@ def audit(
     *,
     subject: Subject | None = None,
     scores: pd.DataFrame | None = None,
+    split: str | None = None,
     label: str = Label.COVID_19.value,
     threshold: float | None = None,
     operating_point: str = "",
@@ -63,6 +65,7 @@ def audit(
         subject: a ``BundleSubject``, ``OnnxSubject`` or another ``Subject``.
         scores: case_id and score of a model that cannot be run here; only the tests that need no
             changed films are run.
+        split: rows whose ``split`` is this, or "fold=2"; None for all rows.
         label: which label is audited.
         threshold: a film is called when score >= threshold. None takes that of a bundle, else
             the largest Youden index on these very films, and says so.
@@ -80,6 +83,7 @@ def audit(
 
     Raises:
         CohortError: no column of the label, no truth known, or no film could be read.
+        LeakageError: the table has a patient on two sides of its split.
         ConfigError: no model or two of them, an unknown test, or scores outside [0, 1].
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
@@ -89,7 +93,8 @@ def audit(
     if cases is None:
         raise ConfigError("an audit needs a cases table", hint="cases=read_cases('cases.csv')")
     limits = limits or AuditLimits()
-    cases = arrange(cases)
+    whole = refuse_leaks(arrange(cases))
+    cases = whole[choose_cases(whole, split)]
     chosen = sample(cases, label, max_films, seed)
     threshold, point = _given_point(model, threshold, operating_point)
     if isinstance(model, Given):

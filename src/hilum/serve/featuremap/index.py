@@ -15,6 +15,7 @@ from hilum.core.case import owner_of
 from hilum.core.errors import CohortError
 from hilum.core.extras import require
 from hilum.core.files import atomic_path, sha256_of
+from hilum.data.leaks import refuse_leaks
 from hilum.judge.neighbors import PLACES, Agreement, agreement
 from hilum.serve.featuremap.gather import choose_films, gather
 from hilum.serve.reader import Reader
@@ -59,11 +60,12 @@ def fit_similar(
 
     Raises:
         CohortError: fewer than two films of split "train" could be read.
+        LeakageError: the table has a patient on two sides of its split.
         BundleError: the network gives no embedding, or the index would be too large.
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
     require("evaluate")
-    found = gather(reader, cases, progress=progress)
+    found = gather(reader, refuse_leaks(cases), progress=progress)
     rows = found.cases
     split = rows["split"].to_numpy(dtype=str) if "split" in rows else np.full(len(rows), TRAIN)
     kept = choose_films(rows[split == TRAIN], max_films, seed)

@@ -20,6 +20,7 @@ from hilum.core.errors import CohortError, ConfigError
 from hilum.core.extras import require
 from hilum.core.files import atomic_path
 from hilum.core.reading import RESEARCH_USE
+from hilum.data.leaks import refuse_leaks
 from hilum.judge.featuremap import METHODS, TITLES, Measured, measure_map, project
 from hilum.judge.schema import NotRead
 from hilum.serve.calibrate import SPLITS, TRAINING
@@ -128,6 +129,7 @@ def make_map(
     Raises:
         BundleError: the network gives no embedding.
         CohortError: no film is chosen or could be read, or too few.
+        LeakageError: the table has a patient on two sides of its split.
         ConfigError: no such method, label or operating point.
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
@@ -135,7 +137,7 @@ def make_map(
     if method not in METHODS:
         raise ConfigError(f"method '{method}' of a map", hint=did_you_mean(method, METHODS))
     label = _label(reader, cases, label)
-    chosen = choose_films(cases[choose_cases(cases, split)], max_films, seed)
+    chosen = choose_films(cases[choose_cases(refuse_leaks(cases), split)], max_films, seed)
     side = next(side for most, side in SIDES if len(chosen) <= most) if thumbnails else 0
     found = gather(reader, chosen, operating_point=operating_point, side=side, progress=progress)
     table = _table(reader, found, label)
