@@ -216,3 +216,18 @@ def test_fetch_says_how_to_get_what_it_cannot(tmp_path, capsys, monkeypatch):
     told = capsys.readouterr().err
     assert "without a login" in told
     assert "research use agreement" in told
+
+
+def test_what_was_not_entered_or_may_be_several_is_counted_and_exit_3(collection, tmp_path, capsys):
+    (tmp_path / "away").mkdir()
+    (collection / "covid" / "more").symlink_to(tmp_path / "away")
+    assert run(["cohort", "read", "folders", str(collection)]) == 3
+    shown = capsys.readouterr().out
+    assert "folders that were not entered: 1 (covid/more: a linked folder)" in shown
+    (collection / "covid" / "more").unlink()
+    (collection / "normal" / "p0_a.png").write_bytes(b"another")
+    table = collection / "mine.csv"
+    table.write_text("path,covid-19\np0_a.png,1\np2_a.png,1\n")
+    assert run(["cohort", "read", "csv", str(table)]) == 3
+    shown = capsys.readouterr().out
+    assert "rows whose image may be one of several: 1 (mine.csv row 2: p0_a.png: is it" in shown

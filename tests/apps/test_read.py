@@ -230,3 +230,26 @@ def test_the_table_says_how_much_how_severe_and_what_is_alike():
         "The model was trained on this film or a copy of it: this reading says little.",
     ]
     assert table._details(None) == table._details(Details()) == []
+
+
+def test_a_folder_that_is_not_entered_is_a_row_and_exit_3(read, films, tmp_path, monkeypatch):
+    ward = tmp_path / "ward"
+    (ward / "shut").mkdir(parents=True)
+    (ward / "a.png").write_bytes((films / "a.png").read_bytes())
+    assert read("--json", ward)[0] == 0
+    (ward / "link").symlink_to(films / "sub")
+    scandir = os.scandir
+
+    def shut(path="."):
+        if str(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", shut)
+    monkeypatch.setattr(os, "listdir", shut)
+    code, out, _ = read("--json", ward)
+    rows = {row["path"].rpartition("/")[2]: row for row in map(json.loads, out.splitlines())}
+    assert code == 3
+    assert [row["status"] for row in rows.values()] == ["read", "error", "error"]
+    assert "a linked folder, which is not entered" in rows["link"]["reason"]
+    assert "cannot be listed: permission denied" in rows["shut"]["reason"]

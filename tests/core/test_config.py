@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Self
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, model_validator
 
-from hilum.core.config import Config, set_dotted
+from hilum.core.config import Config, read_toml, set_dotted
 from hilum.core.errors import ConfigError
 
 
@@ -105,3 +106,37 @@ def test_a_toml_value_survives_an_override(value: float) -> None:
     values: dict[str, object] = {}
     set_dotted(values, f"a.b={str(value).lower()}")
     assert values == {"a": {"b": value}}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_recipe_of_any_editor_is_read(tmp_path, encoding):
+    path = tmp_path / "recipe.toml"
+    path.write_text('name = "Müller"\r\n', encoding=encoding, newline="")
+    assert read_toml(path) == {"name": "Müller"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a = 1\na = 2\n",
+        b"a = 1" + b"0" * 5000,
+        b"a = " + b"[" * 5000,
+        b"a = 2026-13-45",
+        'a = "Müller"'.encode("latin-1"),
+        b"a = 1\0",
+        b"PK\x03\x04",
+    ],
+)
+def test_what_is_no_toml_is_refused(tmp_path, content):
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"recipe\.toml"):
+        read_toml(path)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_toml_or_an_error_of_ours(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "any.toml"
+    path.write_bytes(data)
+    with contextlib.suppress(ConfigError):
+        assert isinstance(read_toml(path), dict)

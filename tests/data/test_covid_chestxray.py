@@ -172,7 +172,7 @@ def test_broken_boxes_are_named(collection):
     (root / "annotations").mkdir()
     path = root / "annotations" / "imageannotation_ai_lung_bounding_boxes.json"
     path.write_text("{")
-    with pytest.raises(CohortError, match="not COCO annotations"):
+    with pytest.raises(CohortError, match="not JSON"):
         read_cohort("covid-chestxray-dataset", root)
 
 

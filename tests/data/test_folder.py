@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from hilum.core.csvtable import read_table
 from hilum.core.errors import CohortError
-from hilum.data.folder import Folder, image_size, read_table
+from hilum.data.folder import Folder
+from hilum.data.header import image_size
 
 
 @pytest.fixture
@@ -31,7 +33,8 @@ def test_what_is_ambiguous_or_absent_is_missing(folder):
     assert folder.find("c.bmp", "row 1") is None
     assert folder.find("e.png", "row 2") is None
     assert folder.find("volumes/x.nii.gz", "row 3") is None
-    assert folder.missing == ["row 1: c.bmp", "row 2: e.png", "row 3: volumes/x.nii.gz"]
+    assert folder.ambiguous == ["row 1: c.bmp: is it c.jpg or c.png?"]
+    assert folder.missing == ["row 2: e.png", "row 3: volumes/x.nii.gz"]
 
 
 def test_dots_inside_a_name_are_no_extension(tmp_path):

@@ -104,3 +104,61 @@ def test_folders_refuse_a_pattern_without_a_group(films):
     for pattern, said in ((r"p\d+", "no group"), ("(", "patient pattern")):
         with pytest.raises(CohortError, match=said):
             read_cohort("folders", root, patient=pattern)
+
+
+def test_content_makes_a_film_not_its_extension(films):
+    root = films("covid/a.png", "normal/b.png")
+    dicom = root / "normal" / "CR.1.2.840.1"
+    dicom.write_bytes(bytes(128) + b"DICM" + bytes(64))
+    (root / "normal" / "c.PNG.bak").write_bytes((root / "normal" / "b.png").read_bytes())
+    (root / "covid" / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    (root / "covid" / "BMI.txt").write_text("BMI of the patients")
+    cohort = read_cohort("folders", root)
+    assert sorted(path.rpartition("/")[2] for path in cohort.cases["path"]) == [
+        "CR.1.2.840.1",
+        "a.png",
+        "b.png",
+        "c.PNG.bak",
+    ]
+    assert cohort.report.skipped == ("covid/BMI.txt: no film", "covid/Thumbs.db: no film")
+
+
+def test_a_film_without_extension_is_found_by_a_table(films):
+    root = films("a.png")
+    (root / "CR.1.2.840.1").write_bytes(bytes(128) + b"DICM" + bytes(64))
+    (root / "CR.1.2.840.2").write_bytes(bytes(128) + b"DICM" + bytes(64))
+    (root / "mine.csv").write_text("path\nfilms/CR.1.2.840.1\nCR.1.2.840.2.dcm\nCR.1.2.840.3\n")
+    cohort = read_cohort("csv", root / "mine.csv")
+    assert [path.rpartition("/")[2] for path in cohort.cases["path"]] == [
+        "CR.1.2.840.1",
+        "CR.1.2.840.2",
+    ]
+    assert cohort.report.missing == ("mine.csv row 4: CR.1.2.840.3",)
+
+
+@pytest.mark.parametrize("header", ["COVID-19", " covid-19 ", "Covid_19", "covid19"])
+def test_a_label_in_other_letters_is_taken_and_said(films, header):
+    root = films("a.png")
+    (root / "mine.csv").write_text(f"Path,{header},ward\na.png,1,7\n")
+    cohort = read_cohort("csv", root)
+    assert cohort.label_counts() == {"covid-19": (1, 0, 0)}
+    assert "column 'Path' is taken as path" in cohort.report.notes
+    assert "columns that are not used: ward" in cohort.report.notes
+
+
+def test_two_columns_of_one_meaning_are_refused(films):
+    root = films("a.png")
+    (root / "mine.csv").write_text("path,COVID-19,covid-19\na.png,1,0\n")
+    with pytest.raises(CohortError, match="columns COVID-19 and covid-19 may both be") as caught:
+        read_cohort("csv", root)
+    assert "--column covid-19=YOURS" in caught.value.hint
+    cohort = read_cohort("csv", root, columns={"covid-19": "COVID-19"})
+    assert cohort.label_counts() == {"covid-19": (1, 0, 0)}
+
+
+def test_ids_keep_their_text(films):
+    root = films(*(f"{n}.png" for n in range(4)))
+    ids = ["007", "1e5", "NA", "null"]
+    rows = [f"{n}.png;{name}" for n, name in enumerate(ids)]
+    (root / "mine.csv").write_text("\n".join(["path;patient_id", *rows]), encoding="utf-16")
+    assert read_cohort("csv", root).cases["patient_id"].tolist() == [f"csv/{each}" for each in ids]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import unicodedata
 
 import pandas as pd
 import pytest
@@ -18,6 +19,7 @@ from hilum.data.table import arrange, check_cases, merge_cases, read_cases, writ
 TEXT = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=12
 )
+BOX = '[{"label": "a", "x": 1.5, "y": 2, "width": 3, "height": 4.25}]'
 NUMBER = st.one_of(st.just(math.nan), st.floats(0, 120, allow_subnormal=False))
 
 
@@ -51,7 +53,7 @@ def tables(draw):
                     "offset_days": draw(st.one_of(st.just(math.nan), st.floats(-1e4, 1e4))),
                     "finding": draw(TEXT),
                     "note": draw(TEXT),
-                    "boxes": draw(st.sampled_from(["", '[{"label": "a", "x": 1.5}]'])),
+                    "boxes": draw(st.sampled_from(["", BOX])),
                     "covid-19": draw(st.sampled_from([0.0, 1.0, math.nan])),
                     "split": draw(st.sampled_from(["", "train", "test"])),
                     "fold": draw(st.sampled_from([math.nan, 0.0, 3.0])),
@@ -145,7 +147,7 @@ def test_a_missing_column_and_a_missing_file(tmp_path):
     with pytest.raises(CohortError, match="No such file"):
         read_cases(tmp_path / "none.csv")
     (tmp_path / "film.png").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe\x00")
-    with pytest.raises(CohortError, match="not a CSV table"):
+    with pytest.raises(CohortError, match=r"film\.png line 1: byte 0x89 is no UTF-8"):
         read_cases(tmp_path / "film.png")
 
 
@@ -176,3 +178,79 @@ def test_a_table_that_is_wrong_is_not_written(tmp_path):
     with pytest.raises(CohortError):
         write_cases(a_table(**{"covid-19": 2.0}), tmp_path / "cases.csv")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("header", ["COVID-19", "covid19", "Covid 19"])
+def test_a_label_in_other_letters_is_never_dropped(tmp_path, header):
+    path = write_csv(tmp_path / "cases.csv", **{header: 1})
+    with pytest.raises(CohortError, match=f"column '{header}' is not known") as caught:
+        read_cases(path)
+    assert "did you mean 'covid-19'?" in caught.value.hint
+
+
+def test_ids_keep_their_text(tmp_path):
+    rows = [a_table(case_id=each, patient_id=each) for each in ("NA", "null", "007", "1e5")]
+    pd.concat(rows).to_csv(tmp_path / "cases.csv", index=False)
+    cases = read_cases(tmp_path / "cases.csv")
+    assert cases["patient_id"].tolist() == ["NA", "null", "007", "1e5"]
+
+
+def test_paths_of_windows_and_of_another_form_of_letters_are_found(tmp_path):
+    (tmp_path / "films").mkdir()
+    name = unicodedata.normalize("NFD", "Müller.png")
+    (tmp_path / "films" / name).write_bytes(b"")
+    masks = json.dumps({"ground-glass": "films\\Müller.png"}, ensure_ascii=False)
+    table = a_table(path="films\\Müller.png", lesion_masks=masks)
+    table.to_csv(tmp_path / "cases.csv", index=False)
+    row = read_cases(tmp_path / "cases.csv").iloc[0]
+    assert row["path"] == str(tmp_path / "films" / name)
+    assert json.loads(row["lesion_masks"]) == {"ground-glass": row["path"]}
+
+
+def test_the_row_is_right_after_an_empty_line(tmp_path):
+    path = write_csv(tmp_path / "cases.csv", view="XX")
+    path.write_text(path.read_text().replace("\n", "\n\n", 1))
+    with pytest.raises(CohortError, match="row 3, column view: 'XX'"):
+        read_cases(path)
+
+
+def test_a_header_without_rows_is_no_cases_table(tmp_path):
+    path = write_csv(tmp_path / "cases.csv")
+    path.write_text(path.read_text().splitlines()[0])
+    with pytest.raises(CohortError, match="a header without rows"):
+        read_cases(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ("lesion_masks", "[1]"),
+        ("lesion_masks", '{"ground-glass": 1}'),
+        ("lesion_masks", '{"a": "x.png", "a": "y.png"}'),
+        ("boxes", "[1]"),
+        ("boxes", '[{"label": "a", "x": 1}]'),
+        ("boxes", '[{"label": "a", "x": 1, "y": 2, "width": NaN, "height": 1}]'),
+        ("boxes", '[{"label": "a", "x": 1, "y": 2, "width": 1e999, "height": 1}]'),
+        ("scores", '{"brixia": "3"}'),
+        ("scores", '{"brixia": 1' + "0" * 400 + "}"),
+        ("scores", "[" * 3000),
+    ],
+)
+def test_json_of_another_shape_is_refused(tmp_path, column, text):
+    path = write_csv(tmp_path / "cases.csv", **{column: text})
+    with pytest.raises(CohortError, match=f"row 2, column {column}"):
+        read_cases(path)
+
+
+@given(data=st.data())
+def test_a_damaged_table_is_read_or_refused(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "damaged.csv"
+    sound = write_csv(path, boxes=BOX, age_years=50, view="PA", **{"covid-19": 1}).read_bytes()
+    place = data.draw(st.integers(0, len(sound) - 1))
+    path.write_bytes(sound[:place] + data.draw(st.binary(max_size=4)) + sound[place + 1 :])
+    try:
+        cases = read_cases(path)
+    except CohortError as error:
+        assert str(path) in error.message or "case_id" in error.message  # noqa: PT017
+        return
+    assert list(cases.columns[: len(COLUMNS)]) == list(COLUMNS)

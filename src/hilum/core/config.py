@@ -11,6 +11,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hilum.core.errors import ConfigError
+from hilum.core.textfile import read_text
 
 
 class Config(BaseModel):
@@ -41,11 +42,10 @@ class Config(BaseModel):
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; raise ``ConfigError`` if it is missing or malformed."""
+    text = read_text(path, ConfigError)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", hint="check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of 5,000 digits
         raise ConfigError(f"{path}: not valid TOML: {error}", hint="see https://toml.io") from None
 
 
@@ -73,7 +73,7 @@ def set_dotted(values: dict[str, Any], override: str) -> None:
 def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 
 @contextmanager
@@ -47,3 +48,40 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+class Walked(NamedTuple):
+    """What lies beneath a folder.
+
+    Attributes:
+        files: sorted by folder and name.
+        folders: that were entered, the first being the folder itself.
+        lost: folders that were not entered, and why.
+    """
+
+    files: list[Path]
+    folders: list[Path]
+    lost: dict[Path, str]
+
+
+def walk(root: Path, *, but: frozenset[str] = frozenset()) -> Walked:
+    """List what lies beneath a folder; what is hidden or named in ``but`` is passed over.
+
+    A linked folder is not entered, so that a ring of links ends; one that leads to a place beneath
+    ``root`` hides nothing, and is not told of.
+    """
+    walked, home = Walked([], [], {}), root.resolve()
+
+    def lose(error: OSError) -> None:
+        walked.lost[Path(error.filename)] = (error.strerror or str(error)).lower()
+
+    for at, folders, names in os.walk(root, onerror=lose):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and name not in but
+        )
+        walked.folders.append(Path(at))
+        walked.files.extend(Path(at, name) for name in sorted(names) if name[0] != ".")
+        links = (Path(at, name) for name in folders if Path(at, name).is_symlink())
+        away = (link for link in links if not link.resolve().is_relative_to(home))
+        walked.lost.update(dict.fromkeys(away, "a linked folder"))
+    return walked

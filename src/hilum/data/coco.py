@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from hilum.core.errors import CohortError
 from hilum.core.files import write_text
 from hilum.core.labels import Label
-from hilum.data.folder import image_size
+from hilum.core.textfile import read_json
+from hilum.data.header import image_size
 
 Coco = dict[str, Any]
 """``images``, ``categories`` and ``annotations``."""
@@ -50,7 +51,7 @@ def to_coco(
     for number, (case_id, path, boxes) in enumerate(
         zip(kept["case_id"], kept["path"], kept["boxes"], strict=True), start=1
     ):
-        width, height = (size_of or _size)(Path(path))
+        width, height = (size_of or image_size)(Path(path))
         image = {"id": number, "file_name": path, "case_id": case_id}
         images.append(image | {"width": width, "height": height})
         for box in (box for box in _boxes(boxes) if box["label"] in labels):
@@ -174,14 +175,9 @@ def read_coco(path: Path) -> Any:
     """Read a JSON file of COCO: annotations or detections.
 
     Raises:
-        CohortError: no such file, or no JSON.
+        CohortError: no such file, or no JSON (see ``hilum.core.textfile.read_json``).
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CohortError(f"{path}: {error.strerror}", hint="check the path") from None
-    except ValueError as error:
-        raise CohortError(f"{path}: not JSON: {error}") from None
+    return read_json(path, CohortError)
 
 
 def write_coco(coco: Any, path: Path) -> None:
@@ -234,15 +230,6 @@ def _annotation(
         "area": box["width"] * box["height"],
         "iscrowd": 0,
     }
-
-
-def _size(path: Path) -> tuple[int, int]:
-    if path.suffix.lower() not in (".dcm", ".dicom"):
-        return image_size(path)
-    import pydicom
-
-    header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
-    return int(header.Columns), int(header.Rows)
 
 
 def _boxes(text: str) -> list[dict[str, Any]]:

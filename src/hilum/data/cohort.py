@@ -17,7 +17,10 @@ class ReadReport:
     Attributes:
         rows: rows of the collection's tables, or image files where it has no table.
         missing: rows whose image is not there: "metadata.csv row 12: images/a.png".
-        resolved: names that differ from the file in case or extension: "374.png -> 374.PNG".
+        ambiguous: rows whose image may be one of several, which are named; no film is taken.
+        passed_over: folders that were not entered: no rights, or a link that leads elsewhere.
+        resolved: names that differ from the file in case, extension or folder: "374.png ->
+            374.PNG".
         without_row: images that no row names; they are kept, each with a patient of its own.
         skipped: files and rows that are no film of the collection, with the reason.
         notes: what a user should know of the collection as a whole.
@@ -25,10 +28,21 @@ class ReadReport:
 
     rows: int
     missing: tuple[str, ...] = ()
+    ambiguous: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
     resolved: tuple[str, ...] = ()
     without_row: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def left_out(self) -> list[str]:
+        """Say what a table or a folder names and the cases do not have, a line each."""
+        kinds = {
+            "rows have no image": self.missing,
+            "rows may mean several images": self.ambiguous,
+            "folders could not be entered": self.passed_over,
+        }
+        return [f"{len(texts)} {kind}" for kind, texts in kinds.items() if texts]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,78 +11,153 @@ from typing import Any
 import pandas as pd
 
 from hilum.core.case import LABEL_COLUMNS
-from hilum.core.errors import CohortError, ImageError
+from hilum.core.csvtable import rows_of
+from hilum.core.errors import CohortError
+from hilum.core.files import walk
 from hilum.data.cohort import Cohort, ReadReport
+from hilum.data.finder import EXACT, IMAGE_SUFFIXES, Finder, Found, Parts, parts_of, stem_of
+from hilum.data.header import head_of
 from hilum.data.table import arrange, check_cases
-from hilum.image.open import MAX_MEGAPIXELS
-from hilum.image.raster import check_raster
-from hilum.image.sniff import SNIFFED_BYTES, Kind, sniff
+from hilum.image.sniff import sniff
 
-IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".dcm", ".dicom"}
-)
+_MASKS = re.compile(r"masks?$", re.IGNORECASE)
+_MASK_OF = re.compile(r"[_-]masks?$", re.IGNORECASE)
+_SHOWN = 3
+
 Record = dict[str, Any]
 """One row of a cases table: column -> value; what is not there is unknown."""
 
 
 class Folder:
-    """The images beneath a folder, found by name in spite of case and extension.
+    """The films beneath a folder, found by what a table calls them.
+
+    A file is a film by its extension, else by its content. Masks are none: what lies in a folder
+    called ``masks``, ``lung_masks`` and the like, and ``NAME_mask.png`` beside ``NAME.png``.
 
     Attributes:
         root: the folder.
-        missing, resolved, skipped, notes: become the ``ReadReport``.
+        missing, ambiguous, resolved, skipped, notes: become the ``ReadReport``.
+        others: files that are no films.
     """
 
-    def __init__(self, root: Path, *, but: Sequence[str] = ()) -> None:
-        """List the image files beneath ``root``, outside folders named in ``but``.
+    def __init__(self, root: Path, *, but: Sequence[str] = (), keep: Iterable[str] = ()) -> None:
+        """List the films beneath ``root``.
+
+        Args:
+            root: the folder.
+            but: names of folders to leave out.
+            keep: names of folders that hold films, though they are called like those of masks.
 
         Raises:
             CohortError: there is no such folder.
         """
         if not root.is_dir():
             raise CohortError(f"{root}: no such folder", hint="check the path of the collection")
-        root = root.resolve()  # once, so that every path is absolute
-        self.root = root
+        self.root = root.resolve()  # once, so that every path is absolute
         self.missing: list[str] = []
+        self.ambiguous: list[str] = []
         self.resolved: list[str] = []
         self.skipped: list[str] = []
         self.notes: list[str] = []
-        self._files = sorted(_images(root, frozenset(but)))
-        self._exact = {path.name: path for path in self._files}
-        self._lower = _unique((path.name.lower(), path) for path in self._files)
-        self._stems = _unique((path.stem.lower(), path) for path in self._files)
+        found, _, lost = walk(self.root, but=frozenset(but))
+        self._lost = [f"{self._name(path)}: {reason}" for path, reason in lost.items()]
+        images = sorted(path for path in found if _is_film(path))
+        self.others = sorted(set(found) - set(images))
+        masks = masks_among(images, self.root, frozenset(map(str.casefold, keep)))
+        self.notes += [f"masks, no films: {line}" for line in self._counted(masks)]
+        self._files = [path for path in images if path not in masks]
+        self._finder = Finder(self.root, self._files)
         self._taken: set[Path] = set()
 
     @property
     def files(self) -> list[Path]:
-        """Every image file, sorted by path."""
+        """Every film, sorted by path."""
         return list(self._files)
 
     def find(self, name: str, where: str) -> Path | None:
-        """Find the image that a table calls ``name``; write down if it is not there as named.
+        """Find the film that one row calls ``name``; see ``find_all``."""
+        return self.find_all([(name, where)])[0]
 
-        The same name in other case comes first, then the same stem with another extension, both
-        only where they are unambiguous.
+    def find_all(self, named: Sequence[tuple[str, str]]) -> list[Path | None]:
+        """Find the films that the rows of a table name; write down what is not there as named.
+
+        A name that fits several films, or a film that another row names better, is nobody's: such
+        a row is ``ambiguous``. See ``Finder``.
 
         Args:
-            name: file name, with or without folder or extension.
-            where: the row that names it, for the report.
+            named: file name, with or without folder or extension, and the row that names it.
         """
-        wanted = Path(name).name
-        path = self._exact.get(wanted)
-        if path is None:
-            path = self._lower.get(wanted.lower()) or self._stems.get(_stem(wanted))
-            if path is None:
-                self.missing.append(f"{where}: {name}")
-                return None
-            if Path(wanted).suffix:
-                self.resolved.append(f"{wanted} -> {path.name}")
-        self._taken.add(path)
+        found = [self._finder.find(name) for name, _ in named]
+        claims: dict[Path, dict[Parts, tuple[int, int]]] = {}
+        for (name, _), each in zip(named, found, strict=True):
+            if each.path is not None:
+                claims.setdefault(each.path, {})[parts_of(name)] = each.strength
+        return [
+            self._told(name, where, each, claims)
+            for (name, where), each in zip(named, found, strict=True)
+        ]
+
+    def _told(
+        self,
+        name: str,
+        where: str,
+        found: Found,
+        claims: dict[Path, dict[Parts, tuple[int, int]]],
+    ) -> Path | None:
+        path = found.path
+        if path is None and not found.candidates:
+            self.missing.append(f"{where}: {name}")
+        elif path is None:
+            self.ambiguous.append(f"{where}: {name}: is it {self._some(found.candidates)}?")
+            self._taken.update(found.candidates)
+        elif not _is_best(found.strength, claims[path]):
+            ours = self._name(path)
+            self.ambiguous.append(f"{where}: {name}: is it {ours}, which another row names better?")
+            path = None
+        else:
+            self._resolve(name, path)
+            self._taken.add(path)
         return path
 
+    def _resolve(self, name: str, path: Path) -> None:
+        """Write down where the name of the file differs, or its folder is another one."""
+        wanted, ours = parts_of(name), parts_of(self._name(path))
+        if stem_of(wanted[-1]) == wanted[-1]:  # an extension that was not given differs from none
+            ours = (*ours[:-1], stem_of(ours[-1]))
+        if path.is_relative_to(self.root) and wanted[-len(ours) :] != ours[-len(wanted) :]:
+            self.resolved.append(f"{name} -> {self._name(path)}")
+
+    def _name(self, path: Path) -> str:
+        return (
+            path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        )
+
+    def _some(self, paths: Sequence[Path]) -> str:
+        names = " or ".join(self._name(path) for path in paths[:_SHOWN])
+        return f"{names} or {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else names
+
+    def _counted(self, paths: Iterable[Path]) -> list[str]:
+        counts = Counter(self._name(path.parent) for path in paths)
+        return [f"{folder} ({number} files)" for folder, number in sorted(counts.items())]
+
     def left(self) -> list[Path]:
-        """Return the images that ``find`` has not handed out."""
+        """Return the images that no row names, not even as one of several."""
         return [path for path in self._files if path not in self._taken]
+
+    def rows(
+        self, rows: pd.DataFrame, path: Path, name_of: Callable[[dict[str, str], str], str]
+    ) -> Iterable[tuple[str, dict[str, str], Path]]:
+        """Yield place, row and film of the rows whose film is here.
+
+        Args:
+            rows, path: the table and where it lies.
+            name_of: from a row and its place to what it calls its film.
+        """
+        listed = list(rows_of(rows, path))
+        films = self.find_all([(name_of(row, where), where) for where, row in listed])
+        for (where, row), film in zip(listed, films, strict=True):
+            if film is not None:
+                yield where, row, film
 
     def listed(
         self,
@@ -98,8 +174,8 @@ class Folder:
             rows, path: the table and where it lies.
             record: from row (empty for an image that has none), image and name to a record.
         """
-        found = [(row, self.find(row[column], where)) for where, row in rows_of(rows, path)]
-        records = [record(row, image, name) for row, image in found if image is not None]
+        found = list(self.rows(rows, path, lambda row, _: row[column]))
+        records = [record(row, image, name) for _, row, image in found]
         unnamed = self.left()
         records += [record({}, image, name) for image in unnamed]
         return self.cohort(
@@ -113,16 +189,15 @@ class Folder:
         cases = _without_empty_labels(arrange(pd.DataFrame(list(records))))
         if cases.empty:
             raise CohortError(
-                f"{self.root}: no film of {name} found"
-                + (
-                    f"; {len(self.missing)} rows name images that are not here" * bool(self.missing)
-                ),
+                f"{self.root}: no film of {name} found{self._why_none()}",
                 hint="name the folder that the collection unpacks to",
             )
         check_cases(cases, name)
         report = ReadReport(
             rows=rows,
             missing=tuple(self.missing),
+            ambiguous=tuple(self.ambiguous),
+            passed_over=tuple(self._lost),
             resolved=tuple(self.resolved),
             without_row=tuple(without_row),
             skipped=tuple(self.skipped),
@@ -130,50 +205,15 @@ class Folder:
         )
         return Cohort(name=name, cases=cases, report=report)
 
-
-def read_table(path: Path, columns: Sequence[str] = (), **options: Any) -> pd.DataFrame:
-    """Read a collection's table as text, stripped; unknown is "".
-
-    Raises:
-        CohortError: no such file, no table, or one of ``columns`` is not there.
-    """
-    try:
-        table = pd.read_csv(
-            path,
-            dtype="str",
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            encoding_errors="replace",
-            **options,
-        )
-    except OSError as error:
-        raise CohortError(
-            f"{path}: {error.strerror}", hint="name the folder that the collection unpacks to"
-        ) from None
-    except ValueError as error:
-        reason = str(error).splitlines()[0]
-        raise CohortError(f"{path}: not the table that was expected: {reason}") from None
-    lacking = [name for name in columns if name not in table.columns]
-    if lacking:
-        raise CohortError(
-            f"{path}: no column {', '.join(lacking)}; found {', '.join(table.columns)}",
-            hint="is this the right collection?",
-        )
-    return pd.DataFrame({name: table[name].str.strip() for name in table.columns})
-
-
-def rows_of(table: pd.DataFrame, path: Path) -> Iterable[tuple[str, dict[str, str]]]:
-    """Yield ("metadata.csv row 2", {column: text}) for each row; row 1 is the header."""
-    for number, row in enumerate(table.to_dict("records"), start=2):
-        yield f"{path.name} row {number}", {str(key): text for key, text in row.items()}
-
-
-def number_in(row: dict[str, str], column: str, where: str) -> float:
-    """Return the number in a column of a row; raise ``CohortError`` where there is none."""
-    try:
-        return float(row[column])
-    except ValueError:
-        raise CohortError(f"{where}, column {column}: {row[column]!r}; expected a number") from None
+    def _why_none(self) -> str:
+        """Say what there is in place of films."""
+        said = {
+            "rows name images that are not here": self.missing,
+            "rows have names that fit several files": self.ambiguous,
+            "folders could not be entered": self._lost,
+        }
+        found = [f"{len(texts)} {kind}, e.g. {texts[0]}" for kind, texts in said.items() if texts]
+        return "".join(f"; {each}" for each in [*found, *self.notes])
 
 
 def beside(root: Path, *places: str) -> Path | None:
@@ -187,47 +227,34 @@ def first_folder(root: Path, *names: str) -> Path:
     return next((root / name for name in names if (root / name).is_dir()), root)
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Return (width, height) in pixels from the header; no pixel is decoded.
-
-    Raises:
-        CohortError: the header cannot be read.
-    """
-    try:
-        data = path.read_bytes()
-        kind = sniff(data[:SNIFFED_BYTES])
-        if kind is None or kind is Kind.DICOM:
-            raise CohortError(f"{path}: size cannot be read: no picture")
-        return check_raster(data, kind, str(path), MAX_MEGAPIXELS)
-    except OSError as error:
-        raise CohortError(f"{path}: size cannot be read: {error.strerror}") from None
-    except ImageError as error:
-        reason = error.message.removeprefix(f"{path}: ")
-        raise CohortError(f"{path}: size cannot be read: {reason}", hint=error.hint) from None
-
-
 def _without_empty_labels(cases: pd.DataFrame) -> pd.DataFrame:
     silent = [name for name in LABEL_COLUMNS if name in cases and cases[name].isna().all()]
     return cases.drop(columns=silent)
 
 
-def _images(root: Path, but: frozenset[str]) -> Iterable[Path]:
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name not in but and not name.startswith(".")]
-        for name in files:
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith("."):
-                yield Path(folder) / name
+def masks_among(images: Sequence[Path], root: Path, keep: frozenset[str]) -> set[Path]:
+    """Return the images that are masks by their folder, or by their name beside their film's."""
+    stems = {(path.parent, stem_of(path.name)) for path in images}
+    return {path for path in images if _in_masks(path, root, keep) or _masks_film(path, stems)}
 
 
-def _stem(name: str) -> str:
-    suffix = Path(name).suffix.lower()
-    return (Path(name).stem if suffix in IMAGE_SUFFIXES else name).lower()
+def _in_masks(path: Path, root: Path, keep: frozenset[str]) -> bool:
+    folders = path.relative_to(root).parts[:-1]
+    return any(_MASKS.search(each) and each.casefold() not in keep for each in folders)
 
 
-def _unique(pairs: Iterable[tuple[str, Path]]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    twice: set[str] = set()
-    for key, path in pairs:
-        if found.setdefault(key, path) != path:
-            twice.add(key)
-    return {key: path for key, path in found.items() if key not in twice}
+def _masks_film(path: Path, stems: set[tuple[Path, str]]) -> bool:
+    film, marks = _MASK_OF.subn("", stem_of(path.name))
+    return bool(marks) and (path.parent, film) in stems
+
+
+def _is_film(path: Path) -> bool:
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    head = head_of(path)
+    return sniff(head) is not None and b"\0" in head  # a text may begin with BM, as a BMP does
+
+
+def _is_best(strength: tuple[int, int], claims: dict[Parts, tuple[int, int]]) -> bool:
+    others = list(claims.values())
+    return strength == EXACT or (strength == max(others) and others.count(strength) == 1)

@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from hilum import __version__
-from hilum.core.errors import CohortError
+from hilum.core.csvtable import numbers_in, read_table
 from hilum.core.files import write_text
 from hilum.data.duplicates import PAIR_COLUMNS
 from hilum.data.leaks import SIDE_COLUMNS, sides
@@ -101,18 +101,10 @@ def read_pairs(path: Path) -> pd.DataFrame:
     Raises:
         CohortError: no such file, or no such table.
     """
-    try:
-        pairs = pd.read_csv(path, dtype={"case_id_a": str, "case_id_b": str}, encoding="utf-8")
-    except OSError as error:
-        raise CohortError(f"{path}: {error.strerror}", hint="check the path") from None
-    except ValueError as error:
-        raise CohortError(f"{path}: not a CSV table: {error}") from None
-    if lacking := [name for name in PAIR_COLUMNS if name not in pairs]:
-        raise CohortError(
-            f"{path}: no column {', '.join(lacking)}; found {', '.join(map(str, pairs.columns))}",
-            hint="expected the pairs that `hilum split` writes beside a split",
-        )
-    return pairs
+    pairs = read_table(path, PAIR_COLUMNS[:3])
+    if "distance" in pairs:
+        pairs["distance"] = numbers_in(pairs, "distance", str(path))
+    return pairs.reset_index(drop=True)
 
 
 def write_pairs(pairs: pd.DataFrame, path: Path) -> None:

@@ -7,26 +7,33 @@ folder with its table can be moved. Row 1 is the header, as in a spreadsheet.
 
 from __future__ import annotations
 
-import csv
 import datetime
 import json
 import math
 import os
+import unicodedata
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hilum.core.case import COLUMNS, LABEL_COLUMNS, REQUIRED_COLUMNS
+from hilum.core.csvtable import look_alike, numbers_in, plain, read_table, require
 from hilum.core.errors import CohortError
 from hilum.core.files import atomic_path
 from hilum.core.labels import ReferenceStandard, View
+from hilum.core.textfile import parse_json
 
 NUMBERS: tuple[str, ...] = ("age_years", "offset_days", "fold", *LABEL_COLUMNS)
 """Columns that hold numbers; every other column is text."""
 
 PATHS: tuple[str, ...] = ("path", "lung_mask")
+ADDED: tuple[str, ...] = ("split", "fold")
+"""Columns that a split adds."""
+
 MODALITIES = ("X-ray", "CT")
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -42,8 +49,9 @@ def read_cases(path: str | Path) -> pd.DataFrame:
     """Read a cases table that Hilum or a person wrote.
 
     Args:
-        path: CSV in UTF-8 with at least ``hilum.core.case.REQUIRED_COLUMNS``. Columns that Hilum
-            does not know are kept as text.
+        path: CSV, see ``hilum.core.csvtable``, with at least ``REQUIRED_COLUMNS`` of
+            ``hilum.core.case``. Columns that Hilum does not know are kept as text, unless one
+            differs from a known one in case and punctuation only ("COVID-19"): that is refused.
 
     Returns:
         A table as ``Cohort.cases`` has it: every column of ``COLUMNS``, the label columns of the
@@ -54,14 +62,18 @@ def read_cases(path: str | Path) -> pd.DataFrame:
             row and column.
     """
     path = Path(path)
-    cases = _read_text(path)
+    cases = read_table(path)
     require_columns(cases, str(path))
+    _refuse_look_alikes(cases, str(path))
     for name in [name for name in cases.columns if name in NUMBERS]:
-        cases[name] = _numbers(cases[name], str(path))
+        cases[name] = numbers_in(cases, name, str(path))
+    rows = cases.index.tolist()
     cases = arrange(cases)
-    check_cases(cases, str(path))
+    check_cases(cases, str(path), rows=rows)
+    if cases.empty:
+        raise CohortError(f"{path}: a header without rows", hint="one row a film")
     folder = path.resolve().parent
-    return _map_paths(cases, lambda text: os.path.normpath(folder / text))
+    return _map_paths(cases, lambda text: _on_disk(folder, text))
 
 
 def write_cases(cases: pd.DataFrame, path: str | Path) -> None:
@@ -117,20 +129,25 @@ def arrange(cases: pd.DataFrame) -> pd.DataFrame:
             arranged[name] = arranged[name].astype("float64")
         elif name in COLUMNS or not pd.api.types.is_numeric_dtype(arranged[name]):
             arranged[name] = arranged[name].astype("object").fillna("").astype("str")
+        if name in COLUMNS and name not in NUMBERS and name not in PATHS:
+            arranged[name] = arranged[name].map(plain).astype("str")
     return arranged
 
 
-def check_cases(cases: pd.DataFrame, where: str) -> None:
+def check_cases(cases: pd.DataFrame, where: str, *, rows: Sequence[int] | None = None) -> None:
     """Check every value of a cases table.
 
     Args:
         cases: as ``arrange`` returns it.
         where: what to call the table in an error.
+        rows: of the file that the cases stand in; default: one after another, from row 2.
 
     Raises:
         CohortError: the first wrong value, with its row and column.
     """
     require_columns(cases, where)
+    numbers = range(_FIRST_ROW, _FIRST_ROW + len(cases)) if rows is None else rows
+    cases = cases.set_axis(pd.Index(numbers), axis=0)
     for name in REQUIRED_COLUMNS:
         _check_each(cases, name, where, bool, "a value; it is blank")
     _check_unique(cases, where)
@@ -141,40 +158,27 @@ def check_cases(cases: pd.DataFrame, where: str) -> None:
         _check_each(cases, name, where, _is_label, "1, 0 or blank")
     _check_each(cases, "age_years", where, _is_age, "0 to 120 years or blank")
     _check_each(cases, "study_date", where, _is_date, "an ISO 8601 date (2020-03-14) or blank")
-    for name in ("lesion_masks", "boxes", "scores"):
-        _check_each(cases, name, where, _is_json, f"{COLUMNS[name]}")
+    for name, good in _JSON.items():
+        _check_each(cases, name, where, partial(_is_json, good), COLUMNS[name])
 
 
 def require_columns(cases: pd.DataFrame, where: str) -> None:
     """Raise ``CohortError`` unless the columns that every case must have are there."""
-    lacking = [name for name in REQUIRED_COLUMNS if name not in cases.columns]
-    if lacking:
-        raise CohortError(
-            f"{where}: no column {', '.join(lacking)}; found {', '.join(map(str, cases.columns))}",
-            hint="`hilum cohort read` writes such a table; `hilum cohort read csv` adapts yours",
-        )
-
-
-def _read_text(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(
-            path, dtype="str", keep_default_na=False, encoding="utf-8-sig", index_col=False
-        )
-    except OSError as error:
-        raise CohortError(f"{path}: {error.strerror}", hint="check the path") from None
-    except (ValueError, UnicodeDecodeError, csv.Error) as error:
-        reason = str(error).splitlines()[0]
-        raise CohortError(f"{path}: not a CSV table in UTF-8: {reason}") from None
+        require(cases, REQUIRED_COLUMNS, where)
+    except CohortError as error:
+        hint = f"{error.hint}; `hilum cohort read csv` adapts a table of your own"
+        raise CohortError(error.message, hint=hint) from None
 
 
-def _numbers(column: pd.Series[str], where: str) -> pd.Series[float]:
-    text = column.str.strip()
-    numbers = pd.to_numeric(text.where(text != "", "nan"), errors="coerce")
-    wrong = numbers.isna() & ~text.str.lower().isin(["", "nan"])
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        raise _wrong(where, row, str(column.name), text.iloc[row], "a number or blank")
-    return numbers.astype("float64")
+def _refuse_look_alikes(cases: pd.DataFrame, where: str) -> None:
+    known = [*COLUMNS, *LABEL_COLUMNS, *ADDED]
+    for name in cases.columns:
+        twin = None if name in known else look_alike(str(name), known)
+        if twin:
+            raise CohortError(
+                f"{where}: column '{name}' is not known", hint=f"did you mean '{twin}'? Rename it"
+            )
 
 
 def _check_each(
@@ -183,8 +187,10 @@ def _check_each(
     verdict = {value: good(value) for value in cases[name].unique()}
     wrong = ~cases[name].map(verdict).astype(bool)
     if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        raise _wrong(where, row, name, cases[name].iloc[row], expected)
+        place = int(wrong.to_numpy().argmax())
+        row, found = cases.index[place], cases[name].iloc[place]
+        found = found.item() if isinstance(found, np.generic) else found
+        raise CohortError(f"{where} row {row}, column {name}: {found!r}; expected {expected}")
 
 
 def _check_unique(cases: pd.DataFrame, where: str) -> None:
@@ -193,14 +199,8 @@ def _check_unique(cases: pd.DataFrame, where: str) -> None:
         second = int(again.to_numpy().argmax())
         case_id = str(cases["case_id"].iloc[second])
         first = int((cases["case_id"] == case_id).to_numpy().argmax())
-        raise _duplicate(case_id, f"{where} row {first + _FIRST_ROW}", f"row {second + _FIRST_ROW}")
-
-
-def _wrong(where: str, row: int, column: str, found: object, expected: str) -> CohortError:
-    found = found.item() if isinstance(found, np.generic) else found
-    return CohortError(
-        f"{where} row {row + _FIRST_ROW}, column {column}: {found!r}; expected {expected}"
-    )
+        rows = cases.index
+        raise _duplicate(case_id, f"{where} row {rows[first]}", f"row {rows[second]}")
 
 
 def _duplicate(case_id: str, first: str, second: str) -> CohortError:
@@ -225,11 +225,44 @@ def _is_date(text: str) -> bool:
         return False
 
 
-def _is_json(text: str) -> bool:
+def _is_json(good: Callable[[Any], bool], text: str) -> bool:
     try:
-        return text == "" or isinstance(json.loads(text), dict | list)
+        return text == "" or good(parse_json(text))
     except ValueError:
         return False
+
+
+def _are_masks(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(each, str) and each for each in value.values()
+    )
+
+
+def _are_boxes(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(box, dict)
+        and isinstance(box.get("label"), str)
+        and all(_is_finite(box.get(side)) for side in ("x", "y", "width", "height"))
+        for box in value
+    )
+
+
+def _are_scores(value: Any) -> bool:
+    return isinstance(value, dict) and all(_is_finite(each) for each in value.values())
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False
+
+
+_JSON: dict[str, Callable[[Any], bool]] = {
+    "lesion_masks": _are_masks,
+    "boxes": _are_boxes,
+    "scores": _are_scores,
+}
 
 
 def _map_paths(cases: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
@@ -241,6 +274,16 @@ def _map_paths(cases: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFram
         for masks in cases["lesion_masks"]
     ]
     return cases
+
+
+def _on_disk(folder: Path, text: str) -> str:
+    """Return where a path of a table lies, written on Windows or with composed letters or not."""
+    path = os.path.normpath(folder / text)
+    if (text.isascii() and "\\" not in text) or os.path.lexists(path):
+        return path
+    text = text.replace("\\", "/")
+    forms = [os.path.normpath(folder / form) for form in (text, unicodedata.normalize("NFD", text))]
+    return next((form for form in forms if os.path.lexists(form)), forms[0])
 
 
 def _relative(text: str, folder: str) -> str:

@@ -10,6 +10,7 @@ import math
 import re
 from urllib.parse import urlsplit
 
+from hilum.core.csvtable import number_of
 from hilum.core.labels import View
 
 VIEWS: dict[str, View] = {
@@ -47,15 +48,6 @@ def view_of(text: str) -> str:
 def sex_of(text: str) -> str:
     """Return "M", "F" or ""."""
     return SEXES.get(text.strip().lower(), "")
-
-
-def number_of(text: str) -> float:
-    """Return a finite number, or NaN where the text is none."""
-    try:
-        number = float(text)
-    except ValueError:
-        return math.nan
-    return number if math.isfinite(number) else math.nan
 
 
 def age_of(text: str) -> float:

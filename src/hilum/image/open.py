@@ -61,12 +61,29 @@ def _not_a_film(head: bytes, name: str) -> UnreadableImageError | UnsupportedIma
     return UnsupportedImageError(f"{name}: {found}; expected a film", hint=hint)
 
 
+def _folder(path: Path) -> UnreadableImageError | UnsupportedImageError:
+    """Say why a folder stands where a film is expected; folders that were passed over do."""
+    if path.is_symlink():
+        return UnsupportedImageError(
+            f"{path}: a linked folder, which is not entered",
+            hint=f"to read what is in it, name it: {path}",
+        )
+    try:
+        next(path.iterdir(), None)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return UnreadableImageError(
+            f"{path}: a folder that cannot be listed: {reason}", hint="check the rights"
+        )
+    return UnsupportedImageError(
+        f"{path}: a folder; expected a file", hint="name a film in it, e.g. one of its files"
+    )
+
+
 def _read(path: Path, max_megapixels: float) -> bytes:
     """Read a regular file whole, unless it is larger than any film within the limit."""
     if path.is_dir():
-        raise UnsupportedImageError(
-            f"{path}: a folder; expected a file", hint="name a film in it, e.g. one of its files"
-        )
+        raise _folder(path)
     if path.exists() and not path.is_file():
         raise UnsupportedImageError(f"{path}: not a regular file", hint="name a file on disk")
     try:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from hilum.core.case import owner_of
 from hilum.core.config import did_you_mean
+from hilum.core.csvtable import look_alike, numbers_in, read_table
 from hilum.core.errors import CohortError
 from hilum.core.reading import PredictionSet
 from hilum.judge.panel import Scored
@@ -25,6 +26,7 @@ TEXT = (
     "prediction_set",
 )
 NUISANCE_PREFIX = "nuisance_"
+_NUMBERS = ("truth", "score", "probability", "age_years")
 
 
 def read_predictions(path: Path, *, split: str | None = None) -> pd.DataFrame:
@@ -37,13 +39,27 @@ def read_predictions(path: Path, *, split: str | None = None) -> pd.DataFrame:
     Raises:
         CohortError: no such file, not a table, or a fault in it.
     """
-    try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(("case_id", *TEXT), str))
-    except (OSError, ValueError) as error:
-        raise CohortError(f"{path}: {error}", hint="expected a CSV with a header") from None
+    table = read_scores(path)
     if split is not None and "split" in table:
         table = table[table["split"] == split]
     return check_predictions(table, where=str(path))
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Read any table that has scores: columns of numbers as float64, NaN where blank; else text.
+
+    Raises:
+        CohortError: as ``read_table``, or a cell that should hold a number does not.
+    """
+    table = read_table(path)
+    for name in table.columns:
+        if twin := look_alike(name, (*REQUIRED, *_NUMBERS, *TEXT, "split")):
+            raise CohortError(
+                f"{path}: column '{name}' is not known", hint=f"did you mean '{twin}'? Rename it"
+            )
+        if name in _NUMBERS or name.startswith(NUISANCE_PREFIX):
+            table[name] = numbers_in(table, name, str(path))
+    return table
 
 
 def check_predictions(predictions: pd.DataFrame, *, where: str = "predictions") -> pd.DataFrame:

@@ -158,10 +158,6 @@ def _read(data: Data, root: Path | None) -> tuple[pd.DataFrame, list[str]]:
             hint="--data FOLDER, or set HILUM_DATA",
         )
     cohorts = [read_cohort(each.name, root / each.folder) for each in data.cohorts]
-    notes = [
-        f"{cohort.name}: {len(cohort.report.missing)} rows have no image"
-        for cohort in cohorts
-        if cohort.report.missing
-    ]
+    notes = [f"{cohort.name}: {line}" for cohort in cohorts for line in cohort.report.left_out()]
     names = [each.folder for each in data.cohorts]
     return merge_cases([cohort.cases for cohort in cohorts], names), notes

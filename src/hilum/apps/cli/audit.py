@@ -313,16 +313,9 @@ def _side(path: Path, split: str) -> pd.DataFrame:
 
 
 def _table(path: Path | None) -> pd.DataFrame | None:
-    if path is None:
-        return None
-    import pandas as pd
+    from hilum.judge.predictions import read_scores
 
-    from hilum.core.errors import CohortError
-
-    try:
-        return pd.read_csv(path, dtype={"case_id": str})
-    except (OSError, ValueError) as error:
-        raise CohortError(f"{path}: {error}", hint="expected a CSV with a header") from None
+    return None if path is None else read_scores(path)
 
 
 def _overrides(settings: list[str] | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from hilum.apps.cli.cohort_print import (
     print_merged,
     print_summary,
 )
+from hilum.core.errors import EXIT_SOME_NOT_READ
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,8 +91,9 @@ def read(
 
     Labels are 1, 0 or blank, and blank means unknown. What was odd is
     counted, never dropped in silence: rows whose image is missing, names that
-    differ in case or extension, images without a row. Without -o only the
-    summary is printed.
+    differ in case or extension, images without a row. Where a name may mean
+    one of several images, none is taken. Without -o only the summary is
+    printed. Exit code 3: such rows, or folders that could not be entered.
 
     [bold]Example:[/bold] hilum cohort read covid-cxnet data/COVID-CXNet -o cxnet.csv
     """
@@ -114,6 +116,8 @@ def read(
         typer.echo(json.dumps(summary(cohort) | {"out": str(out) if out else None}))
     else:
         print_summary(cohort, out)
+    if cohort.report.ambiguous or cohort.report.passed_over:
+        raise typer.Exit(EXIT_SOME_NOT_READ)
 
 
 @cohort_app.command("merge")
@@ -269,9 +273,9 @@ def _duplicate_pairs(
     there: pd.DataFrame, pairs_file: Path | None, films: bool
 ) -> pd.DataFrame | None:
     if pairs_file is not None:
-        from hilum.data.folder import read_table
+        from hilum.data.splitfile import read_pairs
 
-        return read_table(pairs_file, ("case_id_a", "case_id_b", "kind"))
+        return read_pairs(pairs_file)
     if not films or there.empty:
         return None
     from hilum.data.duplicates import find_duplicates

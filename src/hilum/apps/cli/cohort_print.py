@@ -72,6 +72,8 @@ def print_summary(cohort: Cohort, out: Path | None) -> None:
     _print_labels(cohort.cases, console)
     kinds = {
         "rows whose image is missing": report.missing,
+        "rows whose image may be one of several": report.ambiguous,
+        "folders that were not entered": report.passed_over,
         "names resolved": report.resolved,
         "images without a row": report.without_row,
         "left out": report.skipped,

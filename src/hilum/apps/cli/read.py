@@ -76,9 +76,11 @@ def read(
 
     Content decides what a file is, not its name: PNG, JPEG, TIFF, WEBP, BMP
     and DICOM are read. A folder gives every file beneath it (hidden ones
-    apart). A file that cannot be opened ("error") or should not be read
-    ("refused") keeps its row, with the reason and no probability. A film that
-    is certainly inverted or turned is corrected first, and says so.
+    apart); a folder that cannot be entered is a row with an error, a link to
+    a folder elsewhere too. A file that cannot be opened ("error") or should
+    not be read ("refused") keeps its row, with the reason and no probability.
+    A film that is certainly inverted or turned is corrected first, and says
+    so.
 
     The probability holds where as many films are positive as among those that
     the bundle was calibrated on, or for your --prevalence; where the bundle

@@ -21,10 +21,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from hilum.core.csvtable import read_table, rows_of
 from hilum.core.labels import Label, ReferenceStandard, View
 from hilum.data import values
 from hilum.data.cohort import Cohort
-from hilum.data.folder import Folder, Record, first_folder, read_table, rows_of
+from hilum.data.folder import Folder, Record, first_folder
 
 _NAME = re.compile(r"(sub-[A-Z0-9]+)_(ses-[A-Z0-9]+)_(?:.*_)?(?:cr|dx)", re.IGNORECASE)
 _VIEW = re.compile(r"_vp-([a-z]+)", re.IGNORECASE)
@@ -92,16 +93,16 @@ def read_bimcv_covid19(root: Path, *, name: str = "bimcv-covid19", days: int = 1
 
 def _tables(base: Path) -> _Tables:
     path = base / "participants.tsv"
-    people = read_table(path, ("participant", "age", "gender"), sep="\t")
+    people = read_table(path, ("participant", "age", "gender"))
     dates: dict[tuple[str, str], str] = {}
     for sessions in sorted(base.glob("sub-*/sub-*_sessions.tsv")):
-        table = read_table(sessions, ("session_id", "study_date"), sep="\t")
+        table = read_table(sessions, ("session_id", "study_date"))
         for _, row in rows_of(table, sessions):
             day = row["study_date"].partition(".")[0]
             dates[sessions.parent.name, row["session_id"]] = values.date_of(day)
     labels: dict[str, list[str]] = {}
     for file in sorted(base.glob("derivatives/labels/*.tsv")):
-        for _, row in rows_of(read_table(file, ("ReportID", "Labels"), sep="\t"), file):
+        for _, row in rows_of(read_table(file, ("ReportID", "Labels")), file):
             labels[row["ReportID"]] = _words(row["Labels"])
     by_person = {row["participant"]: row for _, row in rows_of(people, path) if row["participant"]}
     return _Tables(by_person, dates, labels, _tests(base))
@@ -111,7 +112,7 @@ def _tests(base: Path) -> dict[str, list[tuple[datetime.date, float]]]:
     found: dict[str, list[tuple[datetime.date, float]]] = {}
     columns = ("participant", "date", "test", "result")
     for file in sorted(base.glob("derivatives/EHR/sil_reg_covid_*.tsv")):
-        for _, row in rows_of(read_table(file, columns, sep="\t"), file):
+        for _, row in rows_of(read_table(file, columns), file):
             result = _RESULTS.get(row["result"].upper())
             day = _day(row["date"])
             if row["test"].upper() == "PCR" and result is not None and day:

@@ -21,9 +21,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from hilum.core.csvtable import number_in, read_table, rows_of
 from hilum.core.errors import CohortError
+from hilum.core.textfile import read_json
 from hilum.data.adapters.boxes import Box, boxes_json
-from hilum.data.folder import Record, beside, image_size, number_in, read_table, rows_of
+from hilum.data.folder import Record, beside
+from hilum.data.header import image_size
 
 _LUNG_MASKS = ("annotations/semantic_masks_v7labs_lungs", "annotations/lungVAE-masks")
 _BOXES = (
@@ -90,7 +93,7 @@ def load(root: Path) -> Annotations:
 
 def _coco(path: Path) -> tuple[dict[str, list[Box]], int]:
     try:
-        coco = json.loads(path.read_text(encoding="utf-8"))
+        coco = read_json(path, CohortError)
         labels = {each["id"]: each["name"].lower().replace(" ", "-") for each in coco["categories"]}
         images = {each["id"]: each for each in coco["images"]}
         found: dict[str, list[Box]] = {}
@@ -116,7 +119,7 @@ def _lesions(folder: Path) -> dict[str, dict[str, str]]:
 
 def _severity(path: Path) -> dict[str, dict[str, float]]:
     names = {"geographic_mean": "geographic-extent", "opacity_mean": "opacity"}
-    table = read_table(path, ("filename", *names), comment="#")
+    table = read_table(path, ("filename", *names), comments=True)
     return _scores(table, path, names)
 
 

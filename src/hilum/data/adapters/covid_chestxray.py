@@ -14,13 +14,14 @@ import math
 import re
 from pathlib import Path
 
+from hilum.core.csvtable import number_of, read_table
 from hilum.core.errors import CohortError
 from hilum.core.labels import Label, ReferenceStandard
 from hilum.data import values
 from hilum.data.adapters import cohen_extras
 from hilum.data.adapters.findings import FIRST_COVID_MONTH, labels_of
 from hilum.data.cohort import Cohort
-from hilum.data.folder import Folder, Record, first_folder, read_table, rows_of
+from hilum.data.folder import Folder, Record, first_folder
 
 HANNOVER = "Hannover Medical School"
 _HANNOVER_URL = "https://github.com/ml-workgroup/covid-19-image-repository"
@@ -50,10 +51,8 @@ def read_covid_chestxray_dataset(
     extras = cohen_extras.load(root)
     unmapped: set[str] = set()
     records = []
-    for where, row in rows_of(rows, path):
-        image = folder.find(_file_name(row, where), where)
-        if image is not None:
-            records.append(_record(row, image, name, unmapped) | extras.of(image))
+    for _, row, image in folder.rows(rows, path, _file_name):
+        records.append(_record(row, image, name, unmapped) | extras.of(image))
     folder.notes += [
         f"finding without a mapping, labels blank: {word}" for word in sorted(unmapped)
     ]
@@ -89,7 +88,7 @@ def _record(row: dict[str, str], image: Path, name: str, unmapped: set[str]) -> 
         "sex": values.sex_of(row.get("sex", "")),
         "age_years": values.age_of(row.get("age", "")),
         "study_date": values.date_of(date),
-        "offset_days": values.number_of(row.get("offset", "")),
+        "offset_days": number_of(row.get("offset", "")),
         "finding": row["finding"],
         "reference_standard": (
             ReferenceStandard.RT_PCR if pcr in {"Y", "N"} else ReferenceStandard.UNSTATED

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from hilum.core.csvtable import number_of, read_table
 from hilum.core.labels import Label, ReferenceStandard
 from hilum.data import values
 from hilum.data.cohort import Cohort
-from hilum.data.folder import Folder, Record, first_folder, read_table
+from hilum.data.folder import Folder, Record, first_folder
 
 _TABLE = "metadata.csv"
 _LICENCE = "CC BY 4.0 as stated; images come from third parties, treat as research only"
@@ -47,7 +48,7 @@ def _record(row: dict[str, str], image: Path, name: str) -> Record:
         "view": values.view_of(row.get("view", "")),
         "sex": values.sex_of(row.get("sex", "")),
         "age_years": values.age_of(row.get("age", "")),
-        "offset_days": values.number_of(offset),
+        "offset_days": number_of(offset),
         "finding": row.get("label") or "COVID-19",
         "reference_standard": (
             ReferenceStandard.RT_PCR

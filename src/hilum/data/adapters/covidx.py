@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from hilum.core.csvtable import plain
 from hilum.core.errors import CohortError
 from hilum.core.labels import Label, ReferenceStandard
+from hilum.core.textfile import read_text
 from hilum.data.cohort import Cohort
 from hilum.data.folder import Folder, Record
 
@@ -55,12 +57,8 @@ def read_covidx(root: Path, *, name: str = "covidx", version: str = "") -> Cohor
     folder.notes.append(f"lists of COVIDx {wanted}; there are: {', '.join(sorted(lists))}")
     records: list[Record] = []
     for split, path in sorted(lists[wanted].items()):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                where = f"{path.name} line {number}"
-                records.append(_record(line.strip(), where, split, folder, name))
-    if folder.missing:
+        records += _records(path, split, folder, name)
+    if folder.missing or folder.ambiguous:
         folder.notes.append("rows whose image is not here are kept: these are lists")
     return folder.cohort(name, records, rows=len(records))
 
@@ -76,18 +74,8 @@ def read_covidx_list(path: Path, split: str, *, name: str = "covidx") -> Cohort:
     Raises:
         CohortError: no such file, or a line that cannot be read.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CohortError(
-            f"{path}: {error}", hint="expected a list as COVID-Net has them"
-        ) from None
     folder = Folder(path.parent)
-    records = [
-        _record(line.strip(), f"{path.name} line {number}", split, folder, name)
-        for number, line in enumerate(lines, start=1)
-        if line.strip()
-    ]
+    records = _records(path, split, folder, name)
     return folder.cohort(name, records, rows=len(records))
 
 
@@ -103,17 +91,36 @@ def _lists(root: Path) -> dict[str, dict[str, Path]]:
     return found
 
 
-def _record(line: str, where: str, split: str, folder: Folder, name: str) -> Record:
+def _records(path: Path, split: str, folder: Folder, name: str) -> list[Record]:
+    lines = enumerate(read_text(path, CohortError).splitlines(), start=1)
+    read = [
+        (f"{path.name} line {number}", _parts(plain(line), f"{path.name} line {number}"))
+        for number, line in lines
+        if line.strip()
+    ]
+    images = folder.find_all([(f"{split}/{parts['file']}", where) for where, parts in read])
+    return [
+        _record(parts, image, where, split, folder, name)
+        for (where, parts), image in zip(read, images, strict=True)
+    ]
+
+
+def _parts(line: str, where: str) -> re.Match[str]:
     parts = _LINE.fullmatch(line)
     if parts is None or parts["label"] not in LABELS:
         raise CohortError(
             f"{where}: {line!r}; expected PATIENT FILE LABEL SOURCE, "
             f"LABEL one of {', '.join(LABELS)}"
         )
+    return parts
+
+
+def _record(
+    parts: re.Match[str], image: Path | None, where: str, split: str, folder: Folder, name: str
+) -> Record:
     source = _SOURCES.get(parts["source"], parts["source"])
     if source != parts["source"]:
         folder.resolved.append(f"{where}: source {parts['source']} -> {source}")
-    image = folder.find(f"{split}/{parts['file']}", where)
     home = _PATIENT_HOMES.get(source, f"{name}/{source}")
     return {
         "case_id": f"{name}/{split}/{parts['file']}",

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from hilum.core.case import COLUMNS, LABEL_COLUMNS
 from hilum.core.config import did_you_mean
+from hilum.core.csvtable import look_alike, number_of, read_table
 from hilum.core.errors import CohortError
 from hilum.core.labels import Label, ReferenceStandard
 from hilum.data import values
 from hilum.data.cohort import Cohort
-from hilum.data.folder import Folder, Record, read_table, rows_of
+from hilum.data.folder import Folder, Record
 
 TRUTHS: dict[str, float] = {
     **dict.fromkeys(("1", "1.0", "yes", "y", "true", "positive", "pos"), 1.0),
@@ -67,14 +68,13 @@ def read_csv_cohort(
     rows = read_table(table)
     named = _columns(columns or {}, rows.columns.tolist(), table)
     folder = Folder(Path(images) if images else table.parent)
+    folder.notes += _columns_told(named, rows.columns.tolist())
     if "patient_id" not in named:
         folder.notes.append("no patient_id: each film counts as a person of its own")
     records = []
-    for where, row in rows_of(rows, table):
+    for where, row, image in folder.rows(rows, table, lambda row, _: row[named["path"]]):
         ours = {column: row[theirs] for column, theirs in named.items()}
-        image = _image(folder, ours["path"], where)
-        if image is not None:
-            records.append(_csv_record(ours, image, folder.root, name, where))
+        records.append(_csv_record(ours, image, folder.root, name, where))
     return folder.cohort(name, records, rows=len(rows))
 
 
@@ -102,8 +102,9 @@ def read_folders(
         CohortError: a folder whose class is not known, or a label that does not exist.
     """
     known = CLASSES | {key.lower(): label for key, label in (classes or {}).items()}
-    folder = Folder(root)
+    folder = Folder(root, keep=classes or ())
     root = folder.root
+    folder.skipped += [f"{file.relative_to(root).as_posix()}: no film" for file in folder.others]
     pattern = _pattern(patient)
     if pattern is None:
         folder.notes.append("no pattern for the patient: each film counts as a person of its own")
@@ -143,7 +144,8 @@ def _columns(columns: Mapping[str, str], theirs: list[str], table: Path) -> dict
             raise CohortError(f"no column '{name}' in a cases table", hint=did_you_mean(name, ours))
         if column not in theirs:
             raise CohortError(f"{table}: no column '{column}'", hint=did_you_mean(column, theirs))
-    named = {name: name for name in ours if name in theirs} | dict(columns)
+    alike = {name: _alike(name, theirs, table) for name in ours if name not in columns}
+    named = {name: column for name, column in alike.items() if column} | dict(columns)
     if "path" not in named:
         raise CohortError(
             f"{table}: no column 'path'; found {', '.join(theirs)}",
@@ -152,11 +154,22 @@ def _columns(columns: Mapping[str, str], theirs: list[str], table: Path) -> dict
     return named
 
 
-def _image(folder: Folder, text: str, where: str) -> Path | None:
-    direct = folder.root / text
-    if text and direct.is_file():
-        return direct
-    return folder.find(text, where)
+def _alike(name: str, theirs: list[str], table: Path) -> str | None:
+    """Return their column of our name, whatever its case and punctuation."""
+    found = [each for each in theirs if each == name or look_alike(each, [name])]
+    if len(found) > 1:
+        raise CohortError(
+            f"{table}: columns {' and '.join(found)} may both be '{name}'",
+            hint=f"say which: --column {name}=YOURS",
+        )
+    return found[0] if found else None
+
+
+def _columns_told(named: Mapping[str, str], theirs: list[str]) -> list[str]:
+    pairs = named.items()
+    told = [f"column '{column}' is taken as {ours}" for ours, column in pairs if ours != column]
+    unused = [column for column in theirs if column not in named.values()]
+    return told + ([f"columns that are not used: {', '.join(unused)}"] if unused else [])
 
 
 def _csv_record(ours: dict[str, str], image: Path, root: Path, name: str, where: str) -> Record:
@@ -173,7 +186,7 @@ def _csv_record(ours: dict[str, str], image: Path, root: Path, name: str, where:
         "sex": values.sex_of(ours.get("sex", "")),
         "age_years": values.age_of(ours.get("age_years", "")),
         "study_date": values.date_of(ours.get("study_date", "")),
-        "offset_days": values.number_of(ours.get("offset_days", "")),
+        "offset_days": number_of(ours.get("offset_days", "")),
         "reference_standard": ours.get("reference_standard") or ReferenceStandard.UNSTATED.value,
         "licence": "unspecified",
     }

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from hilum.core.csvtable import number_of, read_table
 from hilum.core.labels import Label, ReferenceStandard
 from hilum.data import values
 from hilum.data.adapters.covid_chestxray import HANNOVER
 from hilum.data.cohort import Cohort
-from hilum.data.folder import Folder, Record, first_folder, read_table
+from hilum.data.folder import Folder, Record, first_folder
 
 _TABLE = "data.csv"
 _LICENCE = "CC BY 3.0"
@@ -44,7 +45,7 @@ def _record(row: dict[str, str], image: Path, name: str) -> Record:
         "view": values.view_of(row.get("projection", "")),
         "sex": values.sex_of(row.get("sex", "")),
         "age_years": values.age_of(row.get("age", "")),
-        "offset_days": values.number_of(row.get("admission_offset", "")),
+        "offset_days": number_of(row.get("admission_offset", "")),
         "finding": "COVID-19" if row else "",
         "reference_standard": ReferenceStandard.UNSTATED.value,
         "licence": _LICENCE,

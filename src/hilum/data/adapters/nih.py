@@ -13,13 +13,15 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from hilum.core.csvtable import number_in, read_table, rows_of
 from hilum.core.errors import CohortError
 from hilum.core.labels import Label, ReferenceStandard
 from hilum.data import values
 from hilum.data.adapters.boxes import Box, boxes_json
 from hilum.data.adapters.rsna import ORIGINAL, SITE, RsnaLabels, read_rsna_labels
 from hilum.data.cohort import Cohort
-from hilum.data.folder import Folder, Record, beside, image_size, number_in, read_table, rows_of
+from hilum.data.folder import Folder, Record, beside
+from hilum.data.header import image_size
 
 _TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 _BOXES = "BBox_List_2017.csv"
@@ -73,10 +75,8 @@ def read_nih_chestxray14(root: Path, *, name: str = "nih-chestxray14") -> Cohort
     extras = _extras(root, folder.notes)
     unmapped: set[str] = set()
     records = []
-    for where, row in rows_of(rows, path):
-        image = folder.find(row["Image Index"], where)
-        if image is not None:
-            records.append(_record(row, image, name, extras, unmapped))
+    for _, row, image in folder.rows(rows, path, lambda row, _: row["Image Index"]):
+        records.append(_record(row, image, name, extras, unmapped))
     folder.notes += [f"finding without a mapping: {word}" for word in sorted(unmapped)]
     folder.skipped += [f"{file.name}: no row in {path.name}" for file in folder.left()]
     return folder.cohort(name, records, rows=len(rows))

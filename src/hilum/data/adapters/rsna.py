@@ -11,12 +11,15 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hilum.core.csvtable import number_in, read_table, rows_of
 from hilum.core.errors import CohortError
 from hilum.core.labels import Label, ReferenceStandard
 from hilum.data import values
 from hilum.data.adapters.boxes import Box, boxes_json
 from hilum.data.cohort import Cohort
-from hilum.data.folder import Folder, Record, number_in, read_table, rows_of
+from hilum.data.finder import stem_of
+from hilum.data.folder import Folder, Record
+from hilum.data.header import dicom_header
 
 SITE = "NIH Clinical Center"
 _CLASSES = "stage_2_detailed_class_info.csv"
@@ -111,7 +114,7 @@ def _record(file: Path, header: dict[str, str], labels: RsnaLabels, name: str) -
     rsna_id = header["PatientID"]
     boxes = labels.boxes.get(rsna_id, [])
     return {
-        "case_id": f"{name}/{file.stem}",
+        "case_id": f"{name}/{stem_of(file.name)}",
         "path": str(file),
         "cohort": name,
         "source": SITE,
@@ -140,13 +143,5 @@ def _patient(rsna_id: str, labels: RsnaLabels, name: str) -> str:
 
 
 def _header(file: Path) -> dict[str, str]:
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-
-    try:
-        # ages stand there as "62", which is no valid age string
-        with pydicom.config.disable_value_validation():
-            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS)
-            return {tag: str(header.get(tag, "")) for tag in _TAGS}
-    except (InvalidDicomError, OSError, EOFError) as error:
-        raise CohortError(f"{file}: header cannot be read: {error}") from None
+    header = dicom_header(file, _TAGS)
+    return {tag: str(header.get(tag, "")) for tag in _TAGS}

@@ -12,17 +12,19 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+from hilum.core.csvtable import number_in, read_table, rows_of
 from hilum.core.errors import CohortError
 from hilum.core.labels import Label, ReferenceStandard
 from hilum.data import values
 from hilum.data.adapters.boxes import Box, boxes_json
 from hilum.data.cohort import Cohort
-from hilum.data.folder import Folder, Record, image_size, number_in, read_table, rows_of
+from hilum.data.finder import stem_of
+from hilum.data.folder import Folder, Record
+from hilum.data.header import dicom_header, image_size, is_dicom
 
 _IMAGES, _STUDIES, _META = "train_image_level.csv", "train_study_level.csv", "meta.csv"
 _LICENCE = "BIMCV and MIDRC-RICORD terms (CC BY-NC 4.0): non-commercial research"
-_TAGS = ["PatientID", "PatientSex", "Rows", "Columns"]
-_DICOM = (".dcm", ".dicom")
+_TAGS = ["PatientID", "PatientSex"]
 _OPACITY, _NONE = "opacity", "none"
 _FIELDS = 6
 
@@ -57,21 +59,26 @@ def read_siim_covid19(root: Path, *, name: str = "siim-covid19") -> Cohort:
     drawn = {row["id"]: _drawn(row["label"], where) for where, row in rows_of(table, path)}
     marked = {row["StudyInstanceUID"] for _, row in rows_of(table, path) if drawn[row["id"]]}
     records = []
-    for where, row in rows_of(table, path):
-        image = folder.find(row["id"].removesuffix("_image"), where)
-        if image is None:
-            continue
+    for where, row, image in folder.rows(table, path, lambda row, _: _image_id(row)):
         study = row["StudyInstanceUID"]
         opacity = 1.0 if drawn[row["id"]] else math.nan if study in marked else 0.0
         labels = {Label.LUNG_OPACITY.value: opacity} | appearances.get(study, {})
         header = _header(image, study)
         records.append(
             _record(image, study, header, name)
-            | {"boxes": _boxes_json(drawn[row["id"]], header, sizes.get(image.stem), where)}
+            | {
+                "boxes": _boxes_json(
+                    drawn[row["id"]], header, sizes.get(stem_of(image.name)), where
+                )
+            }
             | labels
         )
     folder.skipped += [f"{file.name}: no row in {_IMAGES}" for file in folder.left()]
     return folder.cohort(name, records, rows=len(table))
+
+
+def _image_id(row: dict[str, str]) -> str:
+    return row["id"].removesuffix("_image")
 
 
 def _drawn(label: str, where: str) -> list[tuple[float, float, float, float]]:
@@ -137,7 +144,7 @@ def _sizes(root: Path) -> dict[str, tuple[float, float]]:
 
 def _record(image: Path, study: str, header: _Header, name: str) -> Record:
     return {
-        "case_id": f"{name}/{image.stem}",
+        "case_id": f"{name}/{stem_of(image.name)}",
         "path": str(image),
         "cohort": name,
         "source": name,
@@ -151,15 +158,8 @@ def _record(image: Path, study: str, header: _Header, name: str) -> Record:
 
 
 def _header(image: Path, study: str) -> _Header:
-    if image.suffix.lower() not in _DICOM:
-        width, height = image_size(image)
-        return _Header(study, "", (width, height))
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-
-    try:
-        header = pydicom.dcmread(image, stop_before_pixels=True, specific_tags=_TAGS)
-        size = float(header.Columns), float(header.Rows)
-    except (InvalidDicomError, OSError, EOFError, AttributeError) as error:
-        raise CohortError(f"{image}: header cannot be read: {error}") from None
+    size = image_size(image)
+    if not is_dicom(image):
+        return _Header(study, "", size)
+    header = dicom_header(image, _TAGS)
     return _Header(str(header.get("PatientID") or study), str(header.get("PatientSex", "")), size)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from hilum.core import csvtable
 from hilum.core.errors import ImageError
 from hilum.image.nuisance import NUISANCE_FEATURES, nuisance_features
 from hilum.image.open import open_radiograph
@@ -32,7 +33,9 @@ def measure(cases: pd.DataFrame, path: Path) -> pd.DataFrame:
             found = list(pool.map(_measure, bar))
         table = pd.DataFrame(found, columns=list(NUISANCE_FEATURES))
         write_table(table.assign(case_id=cases["case_id"].to_numpy()), path)
-    return pd.read_csv(path, dtype={"case_id": str}).set_index("case_id")
+    kept = csvtable.read_table(path)
+    numbers = {name: csvtable.numbers_in(kept, name, str(path)) for name in NUISANCE_FEATURES}
+    return kept[["case_id"]].assign(**numbers).set_index("case_id")
 
 
 def baseline(

@@ -13,9 +13,10 @@ import pandas as pd
 
 from hilum.core.errors import CohortError
 from hilum.core.files import atomic_path, sha256_of
-from hilum.data.duplicates import PAIR_COLUMNS, find_duplicates, link_groups
+from hilum.data.duplicates import find_duplicates, link_groups
 from hilum.data.leaks import refuse_leaks
 from hilum.data.split import make_split
+from hilum.data.splitfile import read_pairs
 from hilum.data.table import read_cases, write_cases
 from hilum.learn.compare.grid import Entry
 from hilum.learn.gather import choose_films
@@ -57,8 +58,9 @@ def prepare(recipe: Recipe, root: Path | None, out: Path) -> Prepared:
         with atomic_path(pairs_path) as temporary:
             found = find_duplicates(cases, progress=sys.stderr.isatty())
             found.to_csv(temporary, index=False)
-    pairs = pd.read_csv(pairs_path, dtype=dict.fromkeys(PAIR_COLUMNS[:3], str))
-    linked = link_groups(cases, pairs).drop(columns=["split", "fold"], errors="ignore")
+    linked = link_groups(cases, read_pairs(pairs_path)).drop(
+        columns=["split", "fold"], errors="ignore"
+    )
     write_cases(linked, path)
     return Prepared(read_cases(path), path, left_out, notes)
 

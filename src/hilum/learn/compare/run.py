@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from hilum.core import csvtable
 from hilum.core.errors import ConfigError
 from hilum.core.estimate import Estimate
 from hilum.core.files import atomic_path, write_text
@@ -164,9 +165,10 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 def read_table(path: Path) -> pd.DataFrame:
     """Read predictions as ``write_table`` wrote them; text that is unknown is ""."""
-    text = dict.fromkeys(("case_id", "label", *FACTS), str)
-    table = pd.read_csv(path, dtype=text)
-    return table.assign(**{name: table[name].fillna("") for name in text})
+    table = csvtable.read_table(path)
+    numbers = [name for name in table.columns if name not in ("case_id", "label", *FACTS)]
+    found = table.assign(**{name: csvtable.numbers_in(table, name, str(path)) for name in numbers})
+    return found.reset_index(drop=True)
 
 
 def check_finished(run: Run, cases: pd.DataFrame) -> RunMetrics:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from hilum.bundle.gate import GATE, GateSpec
 from hilum.bundle.lungs import LungSegmenter
+from hilum.core.csvtable import numbers_in, read_table
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.files import write_text
 from hilum.data.cohorts import read_cohort
@@ -113,7 +114,8 @@ def _gather(
     )
     stored = out / FILMS
     if resume and stored.is_file():
-        known = pd.read_csv(stored, dtype={"case_id": str, "group": str}).set_index("case_id")
+        known = read_table(stored, ("case_id", "group", "fold")).set_index("case_id")
+        known["fold"] = numbers_in(known, "fold", str(stored)).astype("int64")
         return refuse_leaks(cases.drop(columns="group").join(known, on="case_id", how="inner"))
     linked = link_groups(cases, find_duplicates(cases, progress=progress))
     spec = SplitSpec(kind="folds", folds=recipe.fit.folds, label=None, seed=recipe.data.seed)
