@@ -67,6 +67,52 @@ def test_white_noise_and_a_blank_page_are_refused(reader, tmp_path):
         assert reader.read(tmp_path / f"{name}.png").status is Status.REFUSED
 
 
+def test_12_bits_in_16_without_a_window_are_read_like_the_film_itself(reader, tmp_path):
+    film = open_radiograph(read_samples()[0].path).pixels
+    scores = []
+    for name, top in (("itself", 65535), ("dark", 4095), ("darker", 1023)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.rint(film * top).astype(np.uint16))
+        reading = reader.read(tmp_path / f"{name}.png")
+        assert reading.status is Status.READ, reading.reason
+        assert any("automatic window" in note for note in reading.notes) == (name != "itself")
+        assert any("window: automatic" in step for step in reading.history) == (name != "itself")
+        scores.append([finding.score for finding in reading.findings])
+    np.testing.assert_allclose(scores[1:], [scores[0]] * 2, atol=0.05)
+
+
+@pytest.mark.parametrize("how", ["one value", "noise", "a slow slope"])
+def test_16_bits_with_nothing_on_them_are_still_blank(reader, tmp_path, how):
+    picture = np.full((500, 480), 3000.0)
+    if how == "noise":
+        picture += np.random.default_rng(0).normal(0, 30, picture.shape)
+    if how == "a slow slope":
+        picture += np.linspace(0, 60, 480)
+    cv2.imwrite(str(tmp_path / "blank.png"), np.rint(picture).astype(np.uint16))
+    reading = reader.read(tmp_path / "blank.png")
+    assert reading.refusal is not None
+    assert reading.refusal.code is Reason.BLANK
+
+
+@pytest.mark.real_data
+def test_real_films_are_read_alike_in_8_bits_and_in_12_of_16(reader, data_root, tmp_path):
+    """The 8-bit film as ever; the other through the automatic window, near to it."""
+    rows = pd.read_csv(data_root / "manifest.csv")
+    rows = rows[rows["view"] == "PA"].groupby("source").head(3)
+    read = 0
+    for path in rows["path"]:
+        itself = reader.read(data_root / path)
+        assert not any("automatic" in step for step in itself.history), path
+        deep = np.rint(open_radiograph(data_root / path).pixels * 4095).astype(np.uint16)
+        cv2.imwrite(str(tmp_path / "deep.png"), deep)
+        dark = reader.read(tmp_path / "deep.png")
+        if itself.status is not Status.READ or dark.status is not Status.READ:
+            continue
+        read += 1
+        scores = [[finding.score for finding in each.findings] for each in (itself, dark)]
+        np.testing.assert_allclose(scores[0], scores[1], atol=0.06, err_msg=path)
+    assert read >= 10
+
+
 @pytest.mark.real_data
 @pytest.mark.parametrize(
     ("chosen", "code"),

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataset import Dataset
 
 from hilum.core.errors import ImageError
 from hilum.core.labels import View
 from hilum.core.radiograph import Metadata, Pixels, Radiograph, Step
+from hilum.image.automatic import automatic_note, automatic_window, through_window
 from hilum.image.dicom_bits import LOSSY
 from hilum.image.dicom_codec import decode_codes, decode_colour, syntax_name
 from hilum.image.dicom_full import Full, full_depth
@@ -73,8 +75,13 @@ def open_stored_dicom(
         if header.levels is None:
             return None
         full = full_depth(header.dataset, name)
-        table = full.values.astype(np.float32)
-        film = _grey(header, name, table, (), tuple(header.levels.notes))
+        film, padding = _decoded(header, name, full.values.astype(np.float32))
+        film = replace(film, notes=(*film.notes, *header.levels.notes))
+        if not header.levels.windowed:
+            window = automatic_window(film.pixels / np.float32(full.top), full.top, padding)
+            if window:
+                full = replace(full, automatic=(window[0] * full.top, window[1] * full.top))
+                film = replace(film, notes=(*film.notes, automatic_note(window)))
         film = _square_pixels(film, header.dataset, max_megapixels)
     return _warned(film, warned), full
 
@@ -118,20 +125,29 @@ def _read_header(data: bytes, name: str, max_megapixels: float) -> _Header:
 
 
 def _grey_film(header: _Header, levels: Levels, name: str) -> Radiograph:
-    table = levels.values.astype(np.float32)
-    film = _grey(header, name, table, tuple(levels.steps), tuple(levels.notes))
-    return replace(film, notes=(*film.notes, *_dark(film.pixels, levels)))
+    film, padding = _decoded(header, name, levels.values.astype(np.float32))
+    history, notes = (*film.history, *levels.steps), (*film.notes, *levels.notes)
+    film = replace(film, history=history, notes=notes)
+    if levels.windowed:
+        return film
+    shown = through_window(film, levels.top, padding)
+    return shown if shown is not film else replace(film, notes=(*notes, *_dark(film.pixels)))
 
 
-def _grey(
-    header: _Header, name: str, table: Pixels, steps: tuple[Step, ...], notes: tuple[str, ...]
-) -> Radiograph:
-    """Decode a grey frame and send its codes through ``table``, float32 (2^BitsAllocated,)."""
+def _decoded(
+    header: _Header, name: str, table: Pixels
+) -> tuple[Radiograph, NDArray[np.bool_] | None]:
+    """Decode a grey frame and send its codes through ``table``, float32 (2^BitsAllocated,).
+
+    Returns:
+        the film, and which of its pixels are padding; None where none can be.
+    """
     codes, beyond = decode_codes(header.dataset, name)
     pixels = np.asarray(cv2.LUT(codes, table[None]), np.float32)
-    if beyond:
-        steps, notes = (Step("bits", beyond), *steps), (beyond, *notes)
-    return _film(header, name, pixels, header.dataset.BitsStored, steps, notes)
+    steps, notes = ((Step("bits", beyond),), (beyond,)) if beyond else ((), ())
+    film = _film(header, name, pixels, header.dataset.BitsStored, steps, notes)
+    padding = header.levels.padding if header.levels else np.zeros(1, bool)
+    return film, padding[codes] if padding.any() else None
 
 
 def _colour_film(header: _Header, name: str) -> Radiograph:
@@ -146,7 +162,8 @@ def _colour_film(header: _Header, name: str) -> Radiograph:
     tinted = detail.startswith(TINTED)
     notes = (said, "tinted: perhaps a photograph of a film or of a screen" if tinted else "")
     noted = tuple(note for note in notes if note)
-    return _film(header, name, scale(grey, bits), bits, steps, noted)
+    film = _film(header, name, scale(grey, bits), bits, steps, noted)
+    return through_window(film, 2**bits - 1)
 
 
 def _film(
@@ -202,10 +219,8 @@ def _notes(dataset: Dataset, metadata: Metadata) -> list[str]:
     return notes
 
 
-def _dark(pixels: Pixels, levels: Levels) -> list[str]:
+def _dark(pixels: Pixels) -> list[str]:
     """Say so when a film without window uses little of its range, and so looks black or grey."""
-    if levels.windowed:
-        return []
     used = float(pixels.max() - pixels.min())
     if used >= _DARK_SHARE:
         return []

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from hilum.image.dicom_grey import apply_modality, grey_levels, padding_of, rescale, stored_levels
+from hilum.image.dicom_grey import apply_modality, grey_levels, rescale, stored_levels
 from hilum.image.dicom_lut import Values
 from hilum.image.dicom_values import code_of, value_of
 from hilum.image.dicom_window import ends, read_windows
@@ -25,6 +25,7 @@ class Full:
         slope, intercept: ``value * slope + intercept`` is the output of the modality LUT.
         inverted: low values are stored white; they were turned.
         windows: (low, high) in ``values`` that are shown black and white, in the file's order.
+        automatic: the same, where the file has none and needs one.
     """
 
     values: NDArray[np.int64]
@@ -33,6 +34,7 @@ class Full:
     intercept: float
     inverted: bool
     windows: tuple[tuple[float, float], ...]
+    automatic: tuple[float, float] | None = None
 
 
 def full_depth(dataset: Dataset, name: str) -> Full:
@@ -42,19 +44,17 @@ def full_depth(dataset: Dataset, name: str) -> Full:
         UnreadableImageError: as ``grey_levels``.
     """
     levels = stored_levels(dataset, name)
-    first, last = padding_of(dataset)
-    padding = (levels.values >= first) & (levels.values <= last)
     slope, intercept = 1.0, 0.0
     if value_of(dataset, "ModalityLUTSequence"):
         apply_modality(dataset, levels, name)
     else:
         slope, intercept = rescale(dataset, [])
-    low, top = levels.low, round(levels.high - levels.low)
+    low, top = levels.low, levels.top
     values, intercept = levels.values - low, intercept + slope * low
     inverted = _inverted(dataset)
     if inverted != (slope < 0):
         values, slope, intercept = top - values, -slope, intercept + slope * top
-    values[padding] = 0
+    values[levels.padding] = 0
     whole = np.rint(values).astype(np.int64)
     windows = _windows(dataset, name, values, slope, intercept)
     return Full(whole, top, slope, intercept, inverted, windows)

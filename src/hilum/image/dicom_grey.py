@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from hilum.core.errors import UnreadableImageError
@@ -34,12 +35,16 @@ class Levels:
     Attributes:
         values: float64 (2^BitsAllocated,), indexed by the code as it lies in the file.
         low, high: range that the values may take at this stage.
+        top: how many levels lie above the lowest, whatever their unit.
+        padding: bool, same shape: codes that are no part of the film (PixelPaddingValue).
         windowed: a VOI LUT or a window was applied.
     """
 
     values: Values
     low: float
     high: float
+    top: int
+    padding: NDArray[np.bool_]
     windowed: bool = False
     steps: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -50,7 +55,7 @@ class Levels:
 
     def look_up(self, table: Table, top: int) -> None:
         """Send the values through a table whose entries lie in 0 .. ``top``."""
-        self.values, self.low, self.high = table(self.values), 0, top
+        self.values, self.low, self.high, self.top = table(self.values), 0, top, top
         if table.note:
             self.notes.append(table.note)
 
@@ -69,14 +74,13 @@ def grey_levels(dataset: Dataset, name: str) -> Levels:
         UnreadableImageError: a table that is shorter than it says, or impossible bits.
     """
     levels = stored_levels(dataset, name)
-    ends = padding_of(dataset)
-    padding = (levels.values >= ends[0]) & (levels.values <= ends[1])
     apply_modality(dataset, levels, name)
     _voi(dataset, levels, name)
     _polarity(dataset, levels)
-    if padding.any():
-        levels.values[padding] = 0.0
-        levels.step("padding", f"stored values {ends[0]:g} .. {ends[1]:g} shown as black")
+    if levels.padding.any():
+        first, last = _padding(dataset)
+        levels.values[levels.padding] = 0.0
+        levels.step("padding", f"stored values {first:g} .. {last:g} shown as black")
     return levels
 
 
@@ -95,7 +99,9 @@ def stored_levels(dataset: Dataset, name: str) -> Levels:
     if signed:
         values = np.where(values >= 2 ** (stored - 1), values - 2**stored, values)
     low = -(2 ** (stored - 1)) if signed else 0
-    levels = Levels(values.astype(np.float64), low, low + 2**stored - 1)
+    first, last = _padding(dataset)
+    padding = (values >= first) & (values <= last)
+    levels = Levels(values.astype(np.float64), low, low + 2**stored - 1, 2**stored - 1, padding)
     if high_bit != stored - 1:
         levels.step("bits", f"bits {high_bit} to {high_bit + 1 - stored} of {allocated} taken")
     return levels
@@ -147,6 +153,7 @@ def _voi(dataset: Dataset, levels: Levels, name: str) -> None:
     tables = [item for item in value_of(dataset, "VOILUTSequence") or [] if "LUTData" in item]
     if tables:
         table = Table.read(tables[0], "VOI LUT", name, (levels.low, levels.high))
+        table = table.in_own_bits("VOI LUT")
         which = f" (first of {len(tables)})" if len(tables) > 1 else ""
         unused = f"; preferred to {len(windows.pairs)} window(s)" if windows.pairs else ""
         levels.step("VOI LUT", f"{table.words} to 0 .. 1{which}{unused}")
@@ -182,7 +189,7 @@ def _polarity(dataset: Dataset, levels: Levels) -> None:
         levels.step("polarity", f"inverted once: {' and '.join(reasons)}")
 
 
-def padding_of(dataset: Dataset) -> tuple[float, float]:
+def _padding(dataset: Dataset) -> tuple[float, float]:
     """Read PixelPaddingValue (0028,0120) to PixelPaddingRangeLimit (0028,0121); empty if none."""
     value = numbers(dataset, "PixelPaddingValue")
     if not value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,10 @@ from hilum.core.errors import UnreadableImageError
 from hilum.image.dicom_values import numbers
 
 Values = NDArray[np.float64]
+
+_BYTE = 8
+FEWER = 2
+"""Bits that a table must lack before its entries are believed more than its descriptor."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,17 @@ class Table:
         """Look values up; below the first and above the last they take the nearest entry."""
         index = np.clip(np.rint(values) - self.first, 0, self.entries.size - 1)
         return self.entries[index.astype(np.int64)]
+
+    def in_own_bits(self, what: str) -> Table:
+        """Return the table with the bits that its entries take, where they are far fewer.
+
+        A table of 12 bits that is declared to have 16 would show a film black.
+        """
+        own = int(self.entries.max()).bit_length()
+        if not _BYTE <= own <= self.bits - FEWER:
+            return self
+        note = f"{what}: entries of up to {own} bits; the file says {self.bits}"
+        return replace(self, bits=own, note=note)
 
     @property
     def words(self) -> str:
@@ -69,7 +84,7 @@ class Table:
         if own <= bits:
             return cls(first, bits, entries)
         note = f"{what}: entries of up to {own} bits; the file says {bits}"
-        return cls(first, own if own > 8 else 8, entries, note)
+        return cls(first, max(own, _BYTE), entries, note)
 
 
 def _first(written: int, size: int, span: tuple[float, float]) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 
-from hilum.image.dicom_lut import Table
+from hilum.image.dicom_lut import FEWER, Table
 from hilum.image.grey import Samples
 
 _KEYWORD = "PaletteColorLookupTable"
@@ -38,8 +38,9 @@ def apply_palette(stored: NDArray[Any], dataset: Dataset, name: str) -> tuple[Sa
     ]
     bits, note = max(table.bits for table in tables), tables[0].note
     own = int(max(table.entries.max() for table in tables)).bit_length()
-    if own <= 8 < bits:
-        bits, note = 8, f"palette: entries of up to {own} bits; the file says {bits}"
+    if own <= bits - FEWER and bits > 8:
+        note = f"palette: entries of up to {own} bits; the file says {bits}"
+        bits = max(own, 8)
     kind = np.uint8 if bits <= 8 else np.uint16
     factor = np.iinfo(kind).max / (2**bits - 1)
     colours = []

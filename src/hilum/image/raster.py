@@ -21,6 +21,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from hilum.core.errors import ImageError, UnsupportedImageError
 from hilum.core.radiograph import Radiograph, Step
 from hilum.image import png
+from hilum.image.automatic import through_window
 from hilum.image.decoded import TRANSPARENT, Decoded, from_colours, unreadable
 from hilum.image.grey import Samples, scale
 from hilum.image.jpeg import check_jpeg, decode_jpeg
@@ -49,8 +50,13 @@ _ORIENTATIONS: dict[int, str] = {
 """EXIF 2.32 tag 274: value -> what makes the picture upright."""
 
 
-def open_raster(data: bytes, kind: Kind, name: str, max_megapixels: float) -> Radiograph:
-    """Open the bytes of a picture file as a film. See ``hilum.image.open.open_radiograph``."""
+def open_raster(
+    data: bytes, kind: Kind, name: str, max_megapixels: float, *, whole: bool = False
+) -> Radiograph:
+    """Open the bytes of a picture file as a film. See ``hilum.image.open.open_radiograph``.
+
+    ``whole`` leaves out the automatic window, for a viewer in which a person chooses it.
+    """
     decoded = _decode(data, kind, name, max_megapixels)
     samples, steps = decoded.samples, decoded.steps
     if decoded.orientation in _ORIENTATIONS:
@@ -61,15 +67,15 @@ def open_raster(data: bytes, kind: Kind, name: str, max_megapixels: float) -> Ra
     steps.append(Step("scale", f"0 .. {2**depth - 1} to 0 .. 1"))
     if decoded.bits == 1:
         decoded.notes.append("1 bit per pixel: a mask or a drawing rather than a film")
-    pixels = scale(samples, depth)
-    return Radiograph(
-        pixels=pixels,
+    film = Radiograph(
+        pixels=scale(samples, depth),
         path=name,
         format=kind.value,
         bits=decoded.bits,
         history=tuple(steps),
         notes=tuple(decoded.notes),
     )
+    return film if whole else through_window(film, 2**depth - 1)
 
 
 def check_raster(data: bytes, kind: Kind, name: str, max_megapixels: float) -> tuple[int, int]:

@@ -6,15 +6,22 @@ lies at a pixel of one lies at that pixel of the other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilum.core.radiograph import Pixels, Radiograph
+from hilum.image.automatic import PERCENTILES, automatic_note, automatic_window
 from hilum.image.open import MAX_MEGAPIXELS, open_radiograph
+from hilum.image.raster import open_raster
 from hilum.image.sniff import SNIFFED_BYTES, Kind, sniff
+
+if TYPE_CHECKING:
+    from hilum.image.dicom_full import Full
 
 _SAMPLE_SIDE = 512
 
@@ -38,7 +45,8 @@ class Stored:
         bits: stored bits a pixel.
         slope, intercept: ``value * slope + intercept`` is the modality's own unit.
         inverted: the file stores white low; it was turned.
-        windows: those of the file, the first first; empty if it names none.
+        windows: those of the file, the first first; the automatic one where it names none and
+            needs one (``hilum.image.automatic``); else empty.
         radiograph: the same film as it is read, with metadata and notes.
     """
 
@@ -60,28 +68,34 @@ def open_stored(path: str | Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> 
     """
     with Path(path).open("rb") as stream:
         kind = sniff(stream.read(SNIFFED_BYTES))
-    if kind is Kind.DICOM:
-        from hilum.image.dicom import open_stored_dicom
+    if kind is None:
+        return _of_radiograph(open_radiograph(path, max_megapixels=max_megapixels))
+    data = Path(path).read_bytes()
+    if kind is not Kind.DICOM:
+        return _of_radiograph(open_raster(data, kind, str(path), max_megapixels, whole=True))
+    from hilum.image.dicom import open_stored_dicom
 
-        found = open_stored_dicom(Path(path).read_bytes(), str(path), max_megapixels)
-        if found is not None:
-            radiograph, full = found
-            windows = tuple(
-                Window("film" if place == 0 else f"film-{place + 1}", low, high)
-                for place, (low, high) in enumerate(full.windows)
-            )
-            values = np.asarray(np.rint(radiograph.pixels), np.uint16)
-            return Stored(
-                values=values,
-                top=full.top,
-                bits=max(1, full.top.bit_length()),
-                slope=full.slope,
-                intercept=full.intercept,
-                inverted=full.inverted,
-                windows=windows,
-                radiograph=radiograph,
-            )
-    return _of_radiograph(open_radiograph(path, max_megapixels=max_megapixels))
+    found = open_stored_dicom(data, str(path), max_megapixels)
+    if found is None:
+        return _of_radiograph(open_radiograph(path, max_megapixels=max_megapixels))
+    radiograph, full = found
+    return Stored(
+        values=np.asarray(np.rint(radiograph.pixels), np.uint16),
+        top=full.top,
+        bits=max(1, full.top.bit_length()),
+        slope=full.slope,
+        intercept=full.intercept,
+        inverted=full.inverted,
+        windows=tuple(_named(full)),
+        radiograph=radiograph,
+    )
+
+
+def _named(full: Full) -> Iterator[Window]:
+    if full.automatic:
+        yield Window("auto", *full.automatic)
+    for place, (low, high) in enumerate(full.windows):
+        yield Window("film" if place == 0 else f"film-{place + 1}", low, high)
 
 
 def windows_of(values: NDArray[np.uint16], top: int) -> list[Window]:
@@ -92,7 +106,7 @@ def windows_of(values: NDArray[np.uint16], top: int) -> list[Window]:
         top: largest value that can be stored.
     """
     step = max(1, max(values.shape) // _SAMPLE_SIDE)
-    low, middle, high = np.percentile(values[::step, ::step], [1, 50, 99])
+    low, middle, high = np.percentile(values[::step, ::step], [PERCENTILES[0], 50, PERCENTILES[1]])
     auto = Window("auto", float(low), float(max(high, low + 1)))
     return [
         Window("full", 0.0, float(top)),
@@ -110,9 +124,13 @@ def shown(values: NDArray[np.uint16], window: Window) -> Pixels:
 
 
 def _of_radiograph(radiograph: Radiograph) -> Stored:
-    """Pictures have no window: their pixels are the stored values over the largest one."""
+    """Pictures name no window: their pixels are the stored values over the largest one."""
     bits = max(radiograph.bits, 8)
     top = 2**bits - 1
+    windows: tuple[Window, ...] = ()
+    if window := automatic_window(radiograph.pixels, top):
+        windows = (Window("auto", window[0] * top, window[1] * top),)
+        radiograph = replace(radiograph, notes=(*radiograph.notes, automatic_note(window)))
     return Stored(
         values=np.asarray(np.rint(radiograph.pixels * np.float32(top)), np.uint16),
         top=top,
@@ -120,6 +138,6 @@ def _of_radiograph(radiograph: Radiograph) -> Stored:
         slope=1.0,
         intercept=0.0,
         inverted=False,
-        windows=(),
+        windows=windows,
         radiograph=radiograph,
     )

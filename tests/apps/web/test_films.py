@@ -221,6 +221,21 @@ def test_a_thumbnail_is_small(station, make_film):
     assert max(picture.shape) == 256
 
 
+def test_a_film_of_12_bits_in_16_is_shown_through_its_automatic_window(station, tmp_path):
+    picture = cv2.imread(str(DICOM.with_name("frontal.png")), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(tmp_path / "dark.png"), picture.astype(np.uint16) * 16)
+    film_id = station.film(tmp_path / "dark.png")
+    client = station.client("reader")
+    about = client.get(f"{API}/films/{film_id}/image").json()
+    names = [preset["name"] for preset in about["presets"]]
+    assert (about["default"], names) == ("auto", ["auto", "full", "lungs", "bone"])
+    assert about["max"] == 65535
+    answer = client.get(f"{API}/films/{film_id}/thumbnail.jpg")
+    shown = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert shown.std() > 40
+    assert client.get(f"{API}/films/{film_id}/reading").json()["reading"]["status"] == "read"
+
+
 def test_a_torn_film_is_accepted_and_says_why_it_was_not_read(station, make_film, tmp_path):
     whole = make_film(1).read_bytes()
     torn = tmp_path / "torn.png"

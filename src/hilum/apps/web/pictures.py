@@ -74,7 +74,7 @@ class Pictures:
         """Return a film as it is shown at first, float32 (h, w) in [0, 1], long side ``side``."""
         stored, values = self._open(sha256, kinds)
         small = thumbnail(values.astype(np.float32), side)
-        return shown(np.rint(small).astype(np.uint16), first_window(stored, values))
+        return shown(np.rint(small).astype(np.uint16), presets(stored, values, kinds)[0])
 
     def _open(self, sha256: str, kinds: Kinds) -> tuple[Stored, NDArray[np.uint16]]:
         with self._decoding:
@@ -89,13 +89,10 @@ class Pictures:
         spacing = metadata["spacing_mm"]
         if spacing and sum(kind.startswith("rotated") for kind in kinds) % 2:
             spacing = spacing[::-1]
-        slope, intercept, windows = stored.slope, stored.intercept, stored.windows
+        slope, intercept = stored.slope, stored.intercept
         if "inverted" in kinds:
             slope, intercept = -slope, intercept + slope * stored.top
-            windows = tuple(
-                Window(each.name, stored.top - each.high, stored.top - each.low) for each in windows
-            )
-        presets = [*windows, *windows_of(values, stored.top)]
+        windows = presets(stored, values, kinds)
         described = {
             "rows": values.shape[0],
             "columns": values.shape[1],
@@ -107,8 +104,8 @@ class Pictures:
             "spacing_mm": spacing,
             "inverted": stored.inverted,
             "corrected": [CORRECTIONS[kind].done for kind in kinds],
-            "presets": [_preset(each) for each in presets],
-            "default": presets[0].name,
+            "presets": [_preset(each) for each in windows],
+            "default": windows[0].name,
             "metadata": {"format": radiograph.format} | {key: metadata[key] for key in _SHOWN},
             "notes": list(radiograph.notes),
         }
@@ -129,9 +126,16 @@ class Pictures:
         return encoded, len(encoded)
 
 
-def first_window(stored: Stored, values: NDArray[np.uint16]) -> Window:
-    """Return the window that a film is shown with at first."""
-    return stored.windows[0] if stored.windows else windows_of(values, stored.top)[0]
+def presets(stored: Stored, values: NDArray[np.uint16], kinds: Kinds) -> list[Window]:
+    """Return the windows of a film that was put right; it is shown with the first at first."""
+    windows = stored.windows
+    if "inverted" in kinds:
+        windows = tuple(
+            Window(each.name, stored.top - each.high, stored.top - each.low) for each in windows
+        )
+    names = {each.name for each in windows}
+    further = (each for each in windows_of(values, stored.top) if each.name not in names)
+    return [*windows, *further]
 
 
 def _preset(window: Window) -> dict[str, Any]:
