@@ -122,6 +122,9 @@ def answered(station, calibrated_bundle):
     ask(reviewer, "POST", "/studies/search", json={"q": "frontal"})
     for path in ("/agreement", "/monitoring", "/me", "/health", "/ready", "/schema/reading.json"):
         ask(reviewer, "GET", path)
+    nobody = {"patient_id": "nobody"}
+    shown = ask(admin, "POST", "/deletions/preview", json=nobody)
+    ask(admin, "POST", "/deletions", json=nobody | {"confirm": shown["confirm"]})
     person = ask(admin, "POST", "/users", json=BODIES["NewPerson"])
     ids = {"user_id": person["user_id"]}
     ask(admin, "PATCH", "/users/{user_id}", ids, json=BODIES["ChangedPerson"])

@@ -44,6 +44,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "serve": ("serve", WORKSTATION),
     "user": ("user", WORKSTATION),
     "log": ("log", WORKSTATION),
+    "delete": ("delete", WORKSTATION),
     "doctor": ("doctor", THE_REST),
 }
 """Verb -> (file in this folder, its group in ``hilum --help``); each has ``register``."""

@@ -21,7 +21,9 @@ def register(app: typer.Typer, panel: str) -> None:
 
 def add(
     name: Annotated[str, typer.Argument(help="Letters, digits and . _ @ -")],
-    role: Annotated[str, typer.Option(help="reader, reviewer or administrator.")] = "reviewer",
+    role: Annotated[
+        str, typer.Option(help="metrics, reader, reviewer or administrator.")
+    ] = "reviewer",
     token: Annotated[
         bool,
         typer.Option("--token", help="Print a token for scripts instead of asking a password."),
@@ -65,7 +67,9 @@ def add(
 
 def change(
     name: Annotated[str, typer.Argument(help="Of a person who is there.")],
-    role: Annotated[str | None, typer.Option(help="reader, reviewer or administrator.")] = None,
+    role: Annotated[
+        str | None, typer.Option(help="metrics, reader, reviewer or administrator.")
+    ] = None,
     password: Annotated[bool, typer.Option("--password", help="Ask for a new password.")] = False,
     disable: Annotated[
         bool | None,

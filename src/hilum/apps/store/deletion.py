@@ -2,42 +2,153 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
+from sqlalchemy import delete as sql_delete
+from sqlalchemy.orm import Session
 
 from hilum.apps.store import events
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store
-from hilum.apps.store.tables import Film, Line, Study
+from hilum.apps.store.tables import Film, Line, Read, Reference, Report, Study, Verdict, now_ms
 
 _DELETED = "deleted"
 REPLACED = "replaced"
 """The file of a film gave way to one that can be opened; the log line names both."""
 _AT_ONCE = 500
 """SQLite takes a limited number of parameters."""
+_MOST = 500
+"""Studies that retention deletes in one transaction."""
 
 
-def delete_study(store: Store, folder: FilmFolder, log: Log, study_id: str, who: str) -> bool:
-    """Delete a study with its films, readings, verdicts and reports.
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Studies that are to go: by their ids, of a patient, or that came before a moment.
 
-    Returns:
-        False if there is no such study.
+    Attributes:
+        study_ids: those that are not there are passed over.
+        patient_id: of whom every study goes.
+        before_ms: in milliseconds since 1970.
+        most: of them, the oldest first; None for all.
+    """
+
+    study_ids: tuple[str, ...] = ()
+    patient_id: str | None = None
+    before_ms: int | None = None
+    most: int | None = None
+
+    def query(self) -> Select[str]:
+        """Return the query for the ids of the studies, the oldest first."""
+        query = select(Study.id).order_by(Study.created_ms, Study.id)
+        if self.patient_id is not None:
+            return query.where(Study.patient_id == self.patient_id)
+        if self.before_ms is not None:
+            return query.where(Study.created_ms < self.before_ms).limit(self.most)
+        return query.where(Study.id.in_(self.study_ids))
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """What goes with some studies: how many of each, when the first and the last came.
+
+    Attributes:
+        mark: changes with anything that is chosen, or comes to it.
+    """
+
+    studies: int
+    films: int
+    readings: int
+    verdicts: int
+    marks: int
+    references: int
+    reports: int
+    first_ms: int | None
+    last_ms: int | None
+    mark: str
+
+
+def preview(session: Session, chosen: Chosen) -> Going:
+    """Say what would go."""
+    ids = list(session.scalars(chosen.query()))
+    films = [row for part in _parts(ids) for row in session.execute(_films_of(part))]
+    film_ids = [row.id for row in films]
+    verdicts = _rows(session, film_ids, Verdict)
+    others = {kind: len(_rows(session, film_ids, kind)) for kind in (Read, Reference, Report)}
+    times = _times(session, ids)
+    seen = [*ids, *film_ids, *(str(row) for row in verdicts), *map(str, others.values())]
+    return Going(
+        studies=len(ids),
+        films=len(films),
+        readings=others[Read],
+        verdicts=len(verdicts),
+        marks=sum(len(row.marks) for row in verdicts),
+        references=others[Reference],
+        reports=others[Report],
+        first_ms=min(times, default=None),
+        last_ms=max(times, default=None),
+        mark=hashlib.sha256("\n".join(seen).encode()).hexdigest()[:16],
+    )
+
+
+def delete(
+    store: Store,
+    folder: FilmFolder,
+    log: Log,
+    chosen: Chosen,
+    who: str,
+    *,
+    agreed: Callable[[Going], None] = lambda _: None,
+    **why: Any,
+) -> Going:
+    """Delete studies with their films, readings, verdicts and reports: all, or none.
+
+    Args:
+        store, folder, log: where they are.
+        chosen: which.
+        who: a person, or "hilum".
+        agreed: is told what goes before it does, and raises if that is not what was agreed to.
+        why: stands in each line of the log; nothing that names a patient.
 
     Raises:
         StoreError: nothing was deleted.
     """
     with store.write() as session:
-        found = session.get(Study, study_id)
-        if found is None:
-            return False
-        checksums = list(session.scalars(select(Film.sha256).where(Film.study_id == study_id)))
-        session.delete(found)
-        events.tell(session, _DELETED, None, study_id)
-        log.add(session, who, _DELETED, study_id=study_id, films=checksums)
-    remove(store, folder, checksums)
-    return True
+        going = preview(session, chosen)
+        agreed(going)
+        ids = list(session.scalars(chosen.query()))
+        checksums = _delete(session, log, ids, who, why)
+        if chosen.patient_id is not None and ids:
+            pseudonym = log.pseudonym(chosen.patient_id)
+            log.add(session, who, "patient-erased", patient=pseudonym, studies=len(ids), **why)
+    for part in _parts(checksums):
+        remove(store, folder, part)
+    if ids:
+        store.forget()
+    return going
+
+
+def delete_study(store: Store, folder: FilmFolder, log: Log, study_id: str, who: str) -> bool:
+    """Delete a study; False if there is no such study.
+
+    Raises:
+        StoreError: nothing was deleted.
+    """
+    return delete(store, folder, log, Chosen((study_id,)), who).studies == 1
+
+
+def retain(store: Store, folder: FilmFolder, log: Log, days: float) -> int:
+    """Delete what came more than ``days`` ago, some at a time; return how many studies went."""
+    chosen = Chosen(before_ms=now_ms() - round(days * 86_400_000), most=_MOST)
+    with store.read() as session:
+        if session.scalars(chosen.query()).first() is None:
+            return 0
+    return delete(store, folder, log, chosen, "hilum", why="retention", days=days).studies
 
 
 def finish(store: Store, folder: FilmFolder) -> int:
@@ -50,10 +161,7 @@ def finish(store: Store, folder: FilmFolder) -> int:
         said = session.scalars(select(Line.data).where(Line.action.in_((_DELETED, REPLACED))))
         deleted = {each for data in said for each in json.loads(data)["films"]}
     left = [each for each in deleted if folder.path(each).exists()]
-    return sum(
-        remove(store, folder, left[start : start + _AT_ONCE])
-        for start in range(0, len(left), _AT_ONCE)
-    )
+    return sum(remove(store, folder, part) for part in _parts(left))
 
 
 def remove(store: Store, folder: FilmFolder, checksums: list[str]) -> int:
@@ -62,3 +170,43 @@ def remove(store: Store, folder: FilmFolder, checksums: list[str]) -> int:
         kept = set(session.scalars(select(Film.sha256).where(Film.sha256.in_(checksums))))
         folder.remove(set(checksums) - kept)
     return len(set(checksums) - kept)
+
+
+def _delete(session: Session, log: Log, ids: list[str], who: str, why: dict[str, Any]) -> list[str]:
+    """Delete studies in a transaction, tell and log each; return the checksums of their films."""
+    of_study: dict[str, list[str]] = {study_id: [] for study_id in ids}
+    for part in _parts(ids):
+        for row in session.execute(_films_of(part)):
+            of_study[row.study_id].append(row.sha256)
+        session.execute(sql_delete(Study).where(Study.id.in_(part)))
+    for study_id, films in of_study.items():
+        events.tell(session, _DELETED, None, study_id)
+        log.add(session, who, _DELETED, study_id=study_id, films=films, **why)
+    return [each for films in of_study.values() for each in films]
+
+
+def _films_of(study_ids: list[str]) -> Select[str, str, str]:
+    query = select(Film.id, Film.study_id, Film.sha256).where(Film.study_id.in_(study_ids))
+    return query.order_by(Film.created_ms, Film.id)
+
+
+def _rows(session: Session, film_ids: list[str], kind: Any) -> list[Any]:
+    """Return what of a kind belongs to films: its key, and the marks of a verdict."""
+    columns = (kind.id, kind.marks) if kind is Verdict else (kind.film_id,)
+    return [
+        row
+        for part in _parts(film_ids)
+        for row in session.execute(select(*columns).where(kind.film_id.in_(part)))
+    ]
+
+
+def _times(session: Session, ids: list[str]) -> list[int]:
+    return [
+        moment
+        for part in _parts(ids)
+        for moment in session.scalars(select(Study.created_ms).where(Study.id.in_(part)))
+    ]
+
+
+def _parts(items: list[str]) -> Iterator[list[str]]:
+    return (items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE))

@@ -35,8 +35,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
 class Role(StrEnum):
-    """Each may do all that the one before it may."""
+    """Each may do all that the one before it may; ``METRICS`` sees numbers and no film."""
 
+    METRICS = "metrics"
     READER = "reader"
     REVIEWER = "reviewer"
     ADMINISTRATOR = "administrator"
@@ -63,6 +64,11 @@ def add_person(
         raise ConfigError(
             "a name is 1 to 64 letters, digits and . _ @ -, beginning with a letter or digit",
             hint="choose another name",
+        )
+    if role is Role.METRICS and password is not None:
+        raise ConfigError(
+            "who may see metrics only has a token and no password",
+            hint=f"hilum user add {name} --role metrics --token",
         )
     if not is_free(session, name):
         raise ConfigError(f"'{name}' is there already", hint="choose another name")

@@ -95,6 +95,14 @@ class Store:
                 session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER})
             yield session
 
+    def forget(self) -> None:
+        """Let what was deleted leave SQLite's journal, too, as far as nobody is reading there."""
+        if self.sqlite:
+            with _explained(), self.engine.connect() as connection:
+                connection.connection.driver_connection.execute(  # type: ignore[union-attr]
+                    "PRAGMA wal_checkpoint(TRUNCATE)"
+                )
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
@@ -243,6 +251,7 @@ def _prepare(connection: sqlite3.Connection, _: Any) -> None:
         "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
+        "secure_delete = ON",  # what is deleted is overwritten, and not only forgotten
         f"busy_timeout = {BUSY_MS}",
     ):
         connection.execute(f"PRAGMA {pragma}")

@@ -15,7 +15,7 @@ from hilum.core.labels import Label
 from hilum.core.reading import Answer, Reading
 
 FilmStatus = Literal["queued", "reading", "read", "refused", "error"]
-RoleName = Literal["reader", "reviewer", "administrator"]
+RoleName = Literal["metrics", "reader", "reviewer", "administrator"]
 Call = Literal["present", "absent"]
 
 
@@ -537,6 +537,21 @@ class MeAnswer(TypedDict):
     labels: list[Label]
     idle_minutes: float
     limits: LimitsAnswer
+
+
+class DeletionAnswer(TypedDict):
+    """What goes, or went: how many of each, and when the first and the last study came."""
+
+    studies: int
+    films: int
+    readings: int
+    verdicts: int
+    marks: int
+    reference_standards: int
+    reports: int
+    first_at: str | None
+    last_at: str | None
+    confirm: str
 
 
 class PersonAnswer(TypedDict):

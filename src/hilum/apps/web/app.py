@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from hilum.apps.store import deletion, events
 from hilum.apps.web import (
     agreement,
     calibration,
+    deletions,
     films,
     monitoring,
     oidc,
@@ -48,11 +50,13 @@ from hilum.core.reading import RESEARCH_USE
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NOTE_HEAD_S = 5.0
+_RETAIN_S = 600.0
 _ROUTERS = (
     films,
     readings,
     similar,
     studies,
+    deletions,
     verdicts,
     agreement,
     reports,
@@ -158,11 +162,23 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _keep_house(service: Service) -> None:
-    """Finish deletions that a kill cut short; note the log's last line; forget old events."""
+    """Finish deletions that a kill cut short; note the log's last line; forget what is old."""
     with contextlib.suppress(StoreError, OSError):
         await run_in_threadpool(deletion.finish, service.store, service.folder)
+    retained = -_RETAIN_S
     while True:
-        await asyncio.sleep(_NOTE_HEAD_S)
         with contextlib.suppress(StoreError, OSError):
             await run_in_threadpool(service.log.note_head)
             await run_in_threadpool(events.forget_old, service.store)
+            due = time.monotonic() - retained >= _RETAIN_S
+            if due and await run_in_threadpool(_retain, service):
+                retained = time.monotonic()
+        await asyncio.sleep(_NOTE_HEAD_S)
+
+
+def _retain(service: Service) -> bool:
+    """Delete what was kept long enough; False if there may be more of it."""
+    days = service.settings.retention.days
+    if days is None:
+        return True
+    return not deletion.retain(service.store, service.folder, service.log, days)

@@ -380,6 +380,18 @@ _LINE = {
     "data": {"forced": False, "reading_id": _READING, "status": "read"},
     "hash": "e3b0c442" + "0" * 56,
 }
+_DELETION = {
+    "studies": 3,
+    "films": 4,
+    "readings": 4,
+    "verdicts": 2,
+    "marks": 1,
+    "reference_standards": 1,
+    "reports": 1,
+    "first_at": _AT,
+    "last_at": _LATER,
+    "confirm": "77aa88bb99cc00dd",
+}
 _ONE = f"{API}/films/{{film_id}}"
 
 ANSWERS: dict[tuple[str, str], tuple[Any, Any]] = {
@@ -396,6 +408,8 @@ ANSWERS: dict[tuple[str, str], tuple[Any, Any]] = {
         _STUDY_FACTS
         | {"films": [_ONE_FILM], "prior": [_ITEM], "verdicts": [_VERDICT], "reports": [_REPORT]},
     ),
+    ("POST", f"{API}/deletions/preview"): (answers.DeletionAnswer, _DELETION),
+    ("POST", f"{API}/deletions"): (answers.DeletionAnswer, _DELETION),
     ("GET", f"{_ONE}/verdicts"): (answers.VerdictsAnswer, {"items": [_VERDICT]}),
     ("POST", f"{_ONE}/verdicts"): (answers.VerdictAnswer, _VERDICT),
     ("GET", f"{_ONE}/reference"): (answers.ReferencesAnswer, _REFERENCES),
@@ -448,6 +462,8 @@ REDIRECTS = (f"{API}/oidc/login", f"{API}/oidc/callback")
 
 BODIES: dict[str, Any] = {
     "Again": {"force": False},
+    "AskDeletion": {"patient_id": "P-104"},
+    "Deletion": {"study_ids": [_STUDY], "confirm": "77aa88bb99cc00dd"},
     "AskApply": {"candidate_id": "00aa11bb22cc33dd"},
     "AskPreview": {"site": "St. Anna", "source": "reference"},
     "Blind": {"on": True},

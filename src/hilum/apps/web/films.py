@@ -86,10 +86,10 @@ def film(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, Any]:
 
 
 @router.get("/films/{film_id}/image", summary="How to show a film")
-def image(film_id: FilmId, request: Request, _: _Reader, service: Served) -> dict[str, Any]:
+def image(film_id: FilmId, request: Request, visitor: _Reader, service: Served) -> dict[str, Any]:
     """Give size, depth, windows, spacing and metadata of a film."""
-    sha256, kinds = _file_of(service, film_id)
-    return _pictures(request).describe(sha256, kinds)
+    sha256, kinds = _file_of(service, film_id, visitor)
+    return pictures_of(request).describe(sha256, kinds)
 
 
 @router.get(
@@ -98,9 +98,9 @@ def image(film_id: FilmId, request: Request, _: _Reader, service: Served) -> dic
     response_class=Response,
     responses=gives("application/octet-stream", "uint16, little-endian, rows * columns"),
 )
-def pixels(film_id: FilmId, request: Request, _: _Reader, service: Served) -> Response:
+def pixels(film_id: FilmId, request: Request, visitor: _Reader, service: Served) -> Response:
     """Give the stored values with their whole depth."""
-    sha256, kinds = _file_of(service, film_id)
+    sha256, kinds = _file_of(service, film_id, visitor)
     tag = f'"{sha256[:32]}{"-".join(("", *kinds))}"'
     headers = {
         "ETag": tag,
@@ -110,7 +110,7 @@ def pixels(film_id: FilmId, request: Request, _: _Reader, service: Served) -> Re
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     zipped = "gzip" in request.headers.get("accept-encoding", "")
-    body = _pictures(request).pixels(sha256, kinds, zipped=zipped)
+    body = pictures_of(request).pixels(sha256, kinds, zipped=zipped)
     if zipped:
         headers["Content-Encoding"] = "gzip"
     return Response(body, headers=headers, media_type="application/octet-stream")
@@ -125,8 +125,16 @@ def pixels(film_id: FilmId, request: Request, _: _Reader, service: Served) -> Re
 def thumbnail(film_id: FilmId, request: Request, _: _Reader, service: Served) -> Response:
     """Give a small picture for a list."""
     sha256, kinds = _file_of(service, film_id)
-    body = _pictures(request).thumbnail(sha256, kinds)
+    body = pictures_of(request).thumbnail(sha256, kinds)
     return Response(body, media_type="image/jpeg", headers={"Cache-Control": "private, no-cache"})
+
+
+@router.post("/films/{film_id}/opened", status_code=204, summary="A person opens a film")
+def opened(film_id: FilmId, visitor: _Reader, service: Served) -> None:
+    """Write into the log that this person looks at a film; the page says so when it opens one."""
+    with service.store.read() as session:
+        film = find_film(session, film_id)
+    service.looks.opened(visitor, film)
 
 
 @router.post("/films/{film_id}/read", status_code=202, summary="Read a film again")
@@ -193,8 +201,15 @@ def _answer(outcome: Outcome) -> Response:
     raise Problem(422, "invalid", "no films in the field 'files'", hint="curl -F files=@film.dcm")
 
 
-def _file_of(service: Service, film_id: str) -> tuple[str, tuple[str, ...]]:
+def _file_of(
+    service: Service, film_id: str, visitor: Visitor | None = None
+) -> tuple[str, tuple[str, ...]]:
     """Return a film's checksum, and how its reading put it right.
+
+    Args:
+        service: the running one.
+        film_id: of the film.
+        visitor: who looks at it; None for a small picture in a list.
 
     Raises:
         Problem: no such film, or one that ends the process that opens it: not this one's, too.
@@ -209,9 +224,12 @@ def _file_of(service: Service, film_id: str) -> tuple[str, tuple[str, ...]]:
                 hint="look at it with another program; have it read again if it was not the film",
             )
         read = session.get(Read, film.reading_id) if film.reading_id else None
-        return film.sha256, tuple(read.corrected) if read is not None else ()
+    if visitor is not None:
+        service.looks.note(visitor, film)
+    return film.sha256, tuple(read.corrected) if read is not None else ()
 
 
-def _pictures(request: Request) -> Pictures:
+def pictures_of(request: Request) -> Pictures:
+    """Return the memory of decoded films."""
     pictures: Pictures = request.app.state.pictures
     return pictures

@@ -24,6 +24,7 @@ from hilum.core.reading import Reading
 
 router = APIRouter(prefix=API, tags=["operation"])
 LEAST_DISK_BYTES = 200_000_000
+_Metrics = Annotated[Visitor, needs(Role.METRICS)]
 _Reader = Annotated[Visitor, needs(Role.READER)]
 _Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
 
@@ -53,7 +54,7 @@ def ready(service: Served) -> JSONResponse:
     response_class=Response,
     responses=gives("text/plain", "Prometheus' text format"),
 )
-def metrics(_: _Reader, service: Served) -> Response:
+def metrics(_: _Metrics, service: Served) -> Response:
     """Give counters, durations and the length of the queue."""
     meter = service.meter
     with service.store.read() as session:

@@ -70,6 +70,10 @@ class Pictures:
         found: bytes = self._memory.get(("thumbnail", sha256, kinds), self._small)
         return found
 
+    def forget(self) -> None:
+        """Forget every picture: some are of films that were deleted."""
+        self._memory.clear()
+
     def window(self, sha256: str, kinds: Kinds, side: int) -> NDArray[np.float32]:
         """Return a film as it is shown at first, float32 (h, w) in [0, 1], long side ``side``."""
         stored, values = self._open(sha256, kinds)
@@ -157,6 +161,12 @@ class _Memory:
         self._most, self._size = most, 0
         self._lock = threading.Lock()
         self._kept: OrderedDict[Any, tuple[Any, int]] = OrderedDict()
+
+    def clear(self) -> None:
+        """Keep nothing."""
+        with self._lock:
+            self._kept.clear()
+            self._size = 0
 
     def get(self, key: Any, make: Any) -> Any:
         """Return what is kept under a key, or make it: ``make(key)`` gives it and its size."""

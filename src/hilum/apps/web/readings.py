@@ -76,6 +76,7 @@ def reading(
             return {"film_id": film_id, "status": film.status, "queue_ahead": ahead} | _NOTHING
         model = session.get_one(Model, read.checksum)
     blind.show(service, visitor, [film_id])
+    service.looks.note(visitor, film)
     said = with_answers(read.reading)
     if prevalence is not None or operating_point is not None:
         said = restate(said, model.manifest, operating_point, prevalence)
@@ -182,6 +183,7 @@ def find(service: Service, film_id: str, visitor: Visitor) -> Shown:
             raise Problem(409, "not-read", "the film was not read yet", hint="see GET /events")
         model = session.get_one(Model, read.checksum)
     blind.show(service, visitor, [film_id])
+    service.looks.note(visitor, film)
     manifest = Manifest.model_validate(model.manifest)
     return Shown(film, read, manifest, unpack(read.evidence))
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from hilum.apps.store.people import LONGEST_PASSWORD, SHORTEST_PASSWORD, Role
 from hilum.core.labels import Label, ReferenceStandard
@@ -112,6 +112,27 @@ class StudyQuery(Body):
     sort: Literal["newest", "priority"] = "newest"
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str | None, Field(max_length=200, pattern="^[A-Za-z0-9_-]*$")] = None
+
+
+class AskDeletion(Body):
+    """What to delete: studies by their ids, or everything of a patient."""
+
+    study_ids: Annotated[list[Annotated[str, Field(pattern=_ID)]], Field(max_length=1000)] = []
+    patient_id: Annotated[
+        str | None, Field(min_length=1, max_length=128), AfterValidator(lambda v: v and _plain(v))
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if bool(self.study_ids) == (self.patient_id is not None):
+            raise ValueError("name study_ids or a patient_id, and not both")
+        return self
+
+
+class Deletion(AskDeletion):
+    """The same, as the preview showed it."""
+
+    confirm: Annotated[str, Field(pattern=_ID, description="of the preview")]
 
 
 class Again(Body):

@@ -26,6 +26,7 @@ from hilum.apps.web.app import LOOPBACK, create_app
 from hilum.apps.web.bundles import Bundles
 from hilum.apps.web.collection import open_collection
 from hilum.apps.web.link import LINK_MINUTES, make_link, may_open, note_address
+from hilum.apps.web.looks import Looks
 from hilum.apps.web.meter import Meter
 from hilum.apps.web.service import Service
 from hilum.apps.web.settings import Settings, load_settings
@@ -129,6 +130,7 @@ def make_service(
         settings=settings or load_settings(place.data),
         bundles=Bundles(store, bundle, place.data),
         meter=Meter(),
+        looks=Looks(store, log),
         ticker=Ticker(store),
         link=link,
         supervisor=supervisor,

@@ -14,6 +14,7 @@ from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store
 from hilum.apps.web.bundles import Bundles
 from hilum.apps.web.collection import Collection
+from hilum.apps.web.looks import Looks
 from hilum.apps.web.meter import Meter
 from hilum.apps.web.settings import Settings
 from hilum.apps.web.supervisor import Supervisor
@@ -30,6 +31,7 @@ class Service:
         settings: from ``hilum.toml``.
         bundles: which bundle reads.
         meter: counts and durations for Prometheus.
+        looks: which films are open with whom.
         ticker: tells event streams that there is something new.
         link: a one-time link may open the page: none but who sits at this machine can reach it.
         supervisor: of the worker; None where none was asked for.
@@ -45,6 +47,7 @@ class Service:
     settings: Settings
     bundles: Bundles
     meter: Meter
+    looks: Looks
     ticker: Ticker
     link: bool = False
     supervisor: Supervisor | None = None

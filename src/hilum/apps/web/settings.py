@@ -100,6 +100,16 @@ class Monitoring(Config):
     least_films: int = Field(default=50, gt=0)
 
 
+class Retention(Config):
+    """How long films are kept.
+
+    Attributes:
+        days: after its arrival, when a study with all that belongs to it is deleted; None: never.
+    """
+
+    days: float | None = Field(default=None, gt=0)
+
+
 class Settings(Config):
     """What ``hilum.toml`` may hold.
 
@@ -113,6 +123,7 @@ class Settings(Config):
 
     limits: Limits = Limits()
     session: Session = Session()
+    retention: Retention = Retention()
     monitoring: Monitoring = Monitoring()
     oidc: OpenId | None = None
     hosts: tuple[str, ...] = ()

@@ -1,0 +1,69 @@
+"""Looks: who looked at which film, a line of the log for each time that one was opened."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from hilum.apps.store.log import Log
+from hilum.apps.store.store import Store
+from hilum.apps.store.tables import Film
+
+if TYPE_CHECKING:
+    from hilum.apps.web.access import Visitor
+
+TOGETHER_S = 5.0
+"""The page says that it opens a film while it fetches it: that is one opening."""
+OPEN_S = 600.0
+"""A film of which nothing was fetched for so long is opened anew."""
+_MOST = 10_000
+
+
+class Looks:
+    """Which films are open with whom; the first request of an opening is written into the log.
+
+    Args:
+        store: of the films.
+        log: that is written.
+    """
+
+    def __init__(self, store: Store, log: Log) -> None:
+        self._store, self._log = store, log
+        self._lock = threading.Lock()
+        self._last: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def opened(self, visitor: Visitor, film: Film) -> None:
+        """Write down that a person opened a film.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        self._look(visitor, film, TOGETHER_S)
+
+    def note(self, visitor: Visitor, film: Film) -> None:
+        """Write down that something of a film is shown, unless it is open with this person.
+
+        Raises:
+            StoreError: it could not be written: the film must not be shown.
+        """
+        self._look(visitor, film, OPEN_S)
+
+    def _look(self, visitor: Visitor, film: Film, seconds: float) -> None:
+        key, now = (visitor.person_id, film.id), time.monotonic()
+        with self._lock:
+            before = self._last.pop(key, None)
+            self._last[key] = now
+            while len(self._last) > _MOST:
+                self._last.popitem(last=False)
+        if before is not None and now - before < seconds:
+            return
+        try:
+            with self._store.write() as session:
+                ids = {"film_id": film.id, "study_id": film.study_id}
+                self._log.add(session, visitor.name, "viewed", **ids)
+        except BaseException:
+            with self._lock:
+                self._last.pop(key, None)
+            raise

@@ -1,0 +1,276 @@
+"""Deleting many studies, erasing a patient, retention; and who looked at what."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from sqlalchemy import func, select, update
+
+from hilum.apps.cli.main import run
+from hilum.apps.store import deletion
+from hilum.apps.store.tables import (
+    Film,
+    Job,
+    Read,
+    Reference,
+    Report,
+        Study,
+    Verdict,
+    now_ms,
+)  # fmt: skip
+from hilum.apps.web import app, looks
+from hilum.apps.web.settings import Retention, Settings
+from hilum.core.errors import ConfigError, StoreError
+
+API = "/api/v1"
+PATIENT = "Ivanova-1957/04"
+OTHER = "P-other"
+
+
+def _worked_on(station, make_film, numbers, patient):
+    """Films of a patient, each read, judged, marked and reported."""
+    films = []
+    for number in numbers:
+        film_id = station.film(make_film(number), patient_id=patient)
+        films.append(film_id)
+        client, path = station.client("reviewer"), f"{API}/films/{film_id}"
+        mark = {"kind": "point", "points": [[3, 4]], "text": "here"}
+        verdict = {"finding": "covid-19", "verdict": "present", "marks": [mark]}
+        assert client.post(f"{path}/verdicts", json=verdict).status_code == 201
+        truth = {"finding": "covid-19", "value": 1}
+        assert client.put(f"{path}/reference", json=truth).status_code == 200
+        report = {"findings": f"of {patient}"}
+        assert client.post(f"{path}/reports", json=report).status_code == 201
+        client.get(f"{path}/thumbnail.jpg")
+    return films
+
+
+def _ids(station, patient):
+    with station.service.store.read() as session:
+        query = select(Study.id).where(Study.patient_id == patient).order_by(Study.created_ms)
+        return list(session.scalars(query))
+
+
+def _counts(station):
+    kinds = (Study, Film, Job, Read, Verdict, Reference, Report)
+    with station.service.store.read() as session:
+        return {
+            kind.__name__: session.scalar(select(func.count()).select_from(kind)) for kind in kinds
+        }
+
+
+def _actions(station):
+    lines = reversed(station.service.log.lines(limit=1000))
+    return [(line.action, json.loads(line.data)) for line in lines]
+
+
+def _held(station, words):
+    """Files of the folder of data, the database and its journal among them, that hold a text."""
+    found = station.service.data.rglob("*")
+    return [each.name for each in found if each.is_file() and words.encode() in each.read_bytes()]
+
+
+def test_a_patient_is_erased_whole_and_the_log_names_nobody(station, make_film):
+    gone = _worked_on(station, make_film, (1, 2, 3), PATIENT)
+    _worked_on(station, make_film, (4,), OTHER)
+    admin, body = station.client("administrator"), {"patient_id": PATIENT}
+    shown = admin.post(f"{API}/deletions/preview", json=body).json()
+    counts = {key: shown[key] for key in ("studies", "films", "readings", "verdicts", "marks")}
+    assert counts == dict.fromkeys(counts, 3)
+    assert (shown["reference_standards"], shown["reports"]) == (3, 3)
+    assert _counts(station)["Study"] == 4  # so far it was only shown
+    done = admin.post(f"{API}/deletions", json=body | {"confirm": shown["confirm"]})
+    assert (done.status_code, done.json()) == (200, shown)
+    assert set(_counts(station).values()) == {1}
+    for film_id in gone:
+        for what in ("", "/image", "/pixels", "/thumbnail.jpg", "/reading", "/reports"):
+            assert admin.get(f"{API}/films/{film_id}{what}").status_code == 404
+    kept = [each for each in station.service.folder.root.rglob("*") if each.is_file()]
+    assert len(kept) == 1
+    assert _held(station, PATIENT) == []
+    assert _held(station, f"of {PATIENT}") == []
+    action, data = _actions(station)[-1]
+    assert (action, data["studies"]) == ("patient-erased", 3)
+    assert data["patient"] == station.service.log.pseudonym(PATIENT)
+    assert station.service.log.verify().ok
+    again = admin.post(f"{API}/deletions/preview", json=body).json()
+    assert (again["studies"], again["first_at"]) == (0, None)
+
+
+def test_many_studies_are_deleted_at_once(station, make_film):
+    _worked_on(station, make_film, (1, 2, 3), PATIENT)
+    admin = station.client("administrator")
+    body = {"study_ids": [*_ids(station, PATIENT)[:2], "0" * 16]}
+    shown = admin.post(f"{API}/deletions/preview", json=body).json()
+    assert shown["studies"] == 2
+    admin.post(f"{API}/deletions", json=body | {"confirm": shown["confirm"]})
+    assert set(_counts(station).values()) == {1}
+    assert [action for action, _ in _actions(station)][-2:] == ["deleted", "deleted"]
+
+
+def test_what_came_after_the_preview_is_not_deleted_unseen(station, make_film):
+    _worked_on(station, make_film, (1,), PATIENT)
+    admin, body = station.client("administrator"), {"patient_id": PATIENT}
+    confirm = admin.post(f"{API}/deletions/preview", json=body).json()["confirm"]
+    station.film(make_film(2), patient_id=PATIENT)
+    refused = admin.post(f"{API}/deletions", json=body | {"confirm": confirm})
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    assert _counts(station)["Study"] == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"study_ids": []},
+        {"patient_id": ""},
+        {"study_ids": ["0" * 16], "patient_id": "x"},
+        {"study_ids": ["x"]},
+    ],
+)
+def test_one_says_what_to_delete_and_only_that(station, body):
+    answer = station.client("administrator").post(f"{API}/deletions/preview", json=body)
+    assert answer.status_code == 422
+
+
+def test_a_patient_is_erased_by_the_whole_id_alone(station, make_film):
+    station.film(make_film(1), patient_id="P-1")
+    station.film(make_film(2), patient_id="P-10")
+    station.film(make_film(3))
+    admin = station.client("administrator")
+    for given, studies in (("P-1", 1), ("p-1", 0), ("P-", 0), ("P-%", 0), ("None", 0)):
+        shown = admin.post(f"{API}/deletions/preview", json={"patient_id": given}).json()
+        assert shown["studies"] == studies, given
+
+
+def _aged(station, study_id, days):
+    with station.service.store.write() as session:
+        aged = update(Study).where(Study.id == study_id)
+        session.execute(aged.values(created_ms=now_ms() - round(days * 86_400_000)))
+
+
+def test_retention_deletes_what_is_old_and_says_so(make_station, make_film, monkeypatch):
+    station = make_station(Settings(retention=Retention(days=30)))
+    _worked_on(station, make_film, (1, 2, 3), PATIENT)
+    for study_id, days in zip(_ids(station, PATIENT), (31, 30.01, 29), strict=True):
+        _aged(station, study_id, days)
+    monkeypatch.setattr(deletion, "_MOST", 1)
+    assert [app._retain(station.service) for _ in range(3)] == [False, False, True]
+    assert set(_counts(station).values()) == {1}
+    lines = [data for action, data in _actions(station) if action == "deleted"]
+    assert [(line["why"], line["days"]) for line in lines] == [("retention", 30.0)] * 2
+
+
+def test_without_the_setting_nothing_is_ever_old(station, make_film):
+    station.film(make_film(1), patient_id=PATIENT)
+    _aged(station, _ids(station, PATIENT)[0], 10_000)
+    assert app._retain(station.service)
+    assert _counts(station)["Study"] == 1
+
+
+def test_the_command_shows_asks_and_deletes(station, make_film, capsys, monkeypatch):
+    _worked_on(station, make_film, (1, 2), PATIENT)
+    _worked_on(station, make_film, (3,), OTHER)
+    command = ["delete", "--data", str(station.service.data)]
+    monkeypatch.setattr("typer.confirm", lambda *_: False)
+    assert run([*command, "--patient", PATIENT]) == 0
+    assert "2 studies" in capsys.readouterr().out
+    assert _counts(station)["Study"] == 3
+    monkeypatch.setattr("typer.confirm", lambda *_: True)
+    assert run([*command, "--patient", PATIENT]) == 0
+    assert "deleted" in capsys.readouterr().out
+    assert set(_counts(station).values()) == {1}
+    assert run([*command, "--older-than", "1", "--yes"]) == 0
+    assert capsys.readouterr().out.startswith("0 studies")
+    assert run([*command, "--study", _ids(station, OTHER)[0], "--yes"]) == 0
+    assert set(_counts(station).values()) == {0}
+    assert run(command) == run([*command, "--patient", "x", "--older-than", "1"]) == 6
+    assert ConfigError.exit_code == 6
+    assert station.service.log.verify().ok
+
+
+def _viewed(station):
+    lines = reversed(station.service.log.lines(limit=1000))
+    return [(each.who, each.film_id, each.study_id) for each in lines if each.action == "viewed"]
+
+
+LOOKED_AT = ["image", "pixels", "overlays", "reading", "heatmaps/covid-19.f32", "lungs.png"]
+
+
+@pytest.mark.parametrize("what", LOOKED_AT)
+def test_whatever_shows_a_film_is_logged(station, make_film, what):
+    film_id = station.film(make_film(1))
+    answer = station.client("reader").get(f"{API}/films/{film_id}/{what}")
+    study_id = station.client("reader").get(f"{API}/films/{film_id}").json()["study_id"]
+    assert answer.status_code in (200, 404)  # a film that was refused has no maps
+    assert _viewed(station) == [("reader-1", film_id, study_id)]
+
+
+def test_an_opening_is_one_line_and_each_person_has_an_own(station, make_film, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(looks.time, "monotonic", lambda: now[0])
+    first, second = (station.film(make_film(number)) for number in (1, 2))
+    station.client("reader").get(f"{API}/films/{first}/thumbnail.jpg")
+    station.client("reader").get(f"{API}/studies")
+    assert _viewed(station) == []
+    for role in ("reader", "reviewer"):
+        for film_id in (first, second):
+            for path in ("image", "pixels", "overlays", "pixels"):
+                station.client(role).get(f"{API}/films/{film_id}/{path}")
+    people = [(who, film_id) for who, film_id, _ in _viewed(station)]
+    assert people == [(f"{r}-1", f) for r in ("reader", "reviewer") for f in (first, second)]
+    now[0] += 60
+    assert station.client("reader").post(f"{API}/films/{first}/opened").status_code == 204
+    station.client("reader").get(f"{API}/films/{first}/reading")
+    assert len(_viewed(station)) == 5
+    now[0] += looks.OPEN_S + 1
+    station.client("reader").get(f"{API}/films/{first}/pixels")
+    assert len(_viewed(station)) == 6
+
+
+def test_a_film_is_not_shown_if_that_cannot_be_logged(station, make_film, monkeypatch):
+    film_id = station.film(make_film(1))
+    path = f"{API}/films/{film_id}/pixels"
+
+    def full(*_, **__):
+        raise StoreError("no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(station.service.log, "add", full)
+        assert station.client("reader").get(path).status_code == 503
+        assert station.client("reader").get(path).status_code == 503
+    assert station.client("reader").get(path).status_code == 200
+    assert len(_viewed(station)) == 1
+
+
+def test_a_token_for_metrics_sees_metrics_and_no_film(station, make_film):
+    film_id = station.film(make_film(1))
+    client = station.client("metrics")
+    assert "hilum_films" in client.get(f"{API}/metrics").text
+    paths = (
+        "me",
+        "studies",
+        f"films/{film_id}/pixels",
+        f"films/{film_id}/reading",
+        "monitoring",
+        "events",
+    )
+    for path in paths:
+        answer = client.get(f"{API}/{path}")
+        assert (answer.status_code, answer.json()["code"]) == (403, "not-allowed"), path
+    assert _viewed(station) == []
+
+
+def test_who_sees_metrics_only_has_no_password(station, tmp_path, capsys, monkeypatch):
+    import io
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("a long enough password\n"))
+    data = ["--data", str(tmp_path / "one")]
+    assert run(["user", "add", "prometheus", "--role", "metrics", *data]) == 6
+    assert "--token" in capsys.readouterr().err
+    assert run(["user", "add", "prometheus", "--role", "metrics", "--token", *data]) == 0
+    assert capsys.readouterr().out.startswith("hilum_")
+    admin = station.client("administrator")
+    body = {"name": "x", "role": "metrics", "password": "a long enough password"}
+    assert admin.post(f"{API}/users", json=body).status_code == 400
