@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from hilum.core.labels import View
-from hilum.image.dicom_metadata import age_years, spacing_mm, view_of
+from hilum.image.dicom_metadata import age_of, age_years, spacing_mm, view_of
 from hilum.image.dicom_values import numbers
 
 
@@ -67,6 +67,37 @@ def test_age_from_birth_date():
         70, abs=0.01
     )
     assert age_years(of(PatientBirthDate="20200101", StudyDate="19010101")) is None
+
+
+@pytest.mark.parametrize(
+    ("age", "born", "years", "said"),
+    [
+        ("000Y", "19700101", 50.0, "the dates believed"),
+        ("0", "19700101", 50.0, "the dates believed"),
+        ("000D", "19700101", 50.0, "the dates believed"),
+        ("000Y", "20191201", 0, ""),
+        ("000Y", "", 0, ""),
+        ("000Y", "20300101", 0, ""),
+        ("050Y", "19690601", 50, ""),
+        ("050Y", "19000101", 50, "PatientAge believed"),
+        ("012Y", "19700101", 12, "PatientAge believed"),
+        ("412", "19700101", 50.0, "'412' cannot be"),
+        ("?", "19700101", 50.0, "'?' cannot be"),
+        ("", "19700101", 50.0, ""),
+        ("999Y", "", None, "'999Y' cannot be"),
+    ],
+)
+def test_age_and_dates_that_disagree(age, born, years, said):
+    found, note = age_of(of(PatientAge=age, PatientBirthDate=born, StudyDate="20200101"))
+    assert found == (pytest.approx(years, abs=0.01) if years else years)
+    assert said in note
+    assert bool(note) == bool(said)
+
+
+def test_any_date_of_the_study_will_do():
+    assert age_years(of(PatientBirthDate="19700101", AcquisitionDate="20200101")) == pytest.approx(
+        50, abs=0.01
+    )
 
 
 def test_spacing_and_numbers():

@@ -22,7 +22,7 @@ from hilum.image.dicom_codec import decode_codes, decode_colour, syntax_name
 from hilum.image.dicom_full import Full, full_depth
 from hilum.image.dicom_grey import Levels, grey_levels
 from hilum.image.dicom_header import broken, parse
-from hilum.image.dicom_metadata import read_metadata, spacing_mm
+from hilum.image.dicom_metadata import age_of, read_metadata, spacing_mm
 from hilum.image.dicom_values import code_of, numbers, text_of
 from hilum.image.grey import TINTED, scale, to_grey
 from hilum.image.limits import check_size, gathered_warnings
@@ -216,6 +216,8 @@ def _notes(dataset: Dataset, metadata: Metadata) -> list[str]:
         notes.append(f"ViewPosition '{position}' is none of {known}: view unknown")
     if code_of(dataset, "LossyImageCompression") == "01":
         notes.append("lossy compressed at some time")
+    if doubt := age_of(dataset)[1]:
+        notes.append(doubt)
     return notes
 
 

@@ -42,6 +42,8 @@ _SUPINE_TEXTS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessi
 _AGE = re.compile(r"(\d{1,3})([YMWD]?)")
 _YEARS_PER = {"Y": 1.0, "": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _OLDEST_YEARS = 130  # public files hold ages up to 412
+_YEARS_APART = 2.0  # an age in whole years and one from dates may differ by less
+_STUDY_DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
 
 
 def read_metadata(dataset: Dataset) -> Metadata:
@@ -83,15 +85,41 @@ def view_of(dataset: Dataset) -> View | None:
 
 
 def age_years(dataset: Dataset) -> float | None:
-    """Read PatientAge (0010,1010), else birth date to study date; in years.
+    """Read PatientAge (0010,1010), else birth date to study date; in years. See ``age_of``."""
+    return age_of(dataset)[0]
 
-    A bare number, as some archives write it, counts as years.
+
+def age_of(dataset: Dataset) -> tuple[float | None, str]:
+    """Read the age in years, and say where PatientAge and the dates disagree; "" as a rule.
+
+    A bare number, as some archives write it, counts as years. PatientAge was written for this
+    study, and birth dates are what de-identification changes, so it is believed, with one
+    exception: an age of 0, which devices write for one that is not known, of somebody who was born
+    years before.
     """
-    match = _AGE.fullmatch((text_of(dataset, "PatientAge") or "").upper())
-    if match:
-        years = int(match[1]) * _YEARS_PER[match[2]]
-        return years if years <= _OLDEST_YEARS else None
-    born, studied = _date(dataset, "PatientBirthDate"), _date(dataset, "StudyDate")
+    written = text_of(dataset, "PatientAge") or ""
+    stated, dated = _stated_years(written), _dated_years(dataset)
+    if stated is None or dated is None:
+        doubt = f"PatientAge '{written}' cannot be: left out" if written and stated is None else ""
+        return (dated if stated is None else stated), doubt
+    if abs(stated - dated) < _YEARS_APART:
+        return stated, ""
+    taken = "the dates" if stated == 0 else "PatientAge"
+    return (dated if stated == 0 else stated), (
+        f"PatientAge '{written}', but {dated:.0f} years from birth to study: {taken} believed"
+    )
+
+
+def _stated_years(written: str) -> float | None:
+    match = _AGE.fullmatch(written.upper())
+    years = int(match[1]) * _YEARS_PER[match[2]] if match else None
+    return years if years is not None and years <= _OLDEST_YEARS else None
+
+
+def _dated_years(dataset: Dataset) -> float | None:
+    born = _date(dataset, "PatientBirthDate")
+    dates = (_date(dataset, keyword) for keyword in _STUDY_DATES)
+    studied = next((day for day in dates if day is not None), None)
     if born is None or studied is None or studied < born:
         return None
     years = (studied - born).days / 365.25

@@ -41,6 +41,7 @@ def tidy(dataset: Dataset) -> list[str]:
     if colours == 3:
         _whole(dataset, "PlanarConfiguration", 0, notes)
     _whole(dataset, "NumberOfFrames", 1, notes)
+    dataset.NumberOfFrames = max(dataset.NumberOfFrames, 1)
     if not given(dataset, "BitsStored") and (bits := _stored_bits(dataset)):
         _put(dataset, "BitsStored", "US", bits)
         notes.append(f"BitsStored is missing: taken as {bits}")
