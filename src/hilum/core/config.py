@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,9 +24,12 @@ class Config(BaseModel):
     def parse(cls, values: Mapping[str, Any], *, where: str) -> Self:
         """Validate ``values``; a ``ConfigError`` names ``where``, the key and what was meant."""
         try:
-            return cls.model_validate(dict(values))
+            parsed = cls.model_validate(dict(values))
         except ValidationError as error:
             raise _explain(cls, error, where) from None
+        if endless := next(_endless(parsed.model_dump(), ""), None):
+            raise ConfigError(f"{where}: {endless}; expected a finite number")
+        return parsed
 
     @classmethod
     def load(cls, path: Path, overrides: Iterable[str] = ()) -> Self:
@@ -86,6 +90,18 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1)
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
+
+
+def _endless(value: Any, key: str) -> Iterator[str]:
+    """Yield the settings that are NaN or infinite: a result may be, a setting never."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{key}: {value}"
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from _endless(each, f"{key}.{name}".removeprefix("."))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _endless(each, key)
 
 
 def _explain(cls: type[BaseModel], error: ValidationError, where: str) -> ConfigError:

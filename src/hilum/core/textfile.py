@@ -34,8 +34,9 @@ def read_text(path: Path, kind: type[HilumError]) -> str:
     """
     try:
         data = path.read_bytes()
-    except OSError as error:
-        raise kind(f"{path}: {error.strerror}", hint="check the path") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise kind(f"{path}: {reason}".replace("\0", "\\0"), hint="check the path") from None
     return decode(data, str(path), kind)
 
 

@@ -146,9 +146,8 @@ def resolve(grid: Grid, path: Path, changes: list[str]) -> dict[str, Recipe]:
 
 def _recipe(base: Path, variant: Variant, changes: list[str]) -> Recipe:
     values: dict[str, Any] = read_toml(base)
-    for change in (*variant.set, *changes):
+    for change in (*variant.set, *changes, "fit.loggers=[]"):
         set_dotted(values, change)
-    values.setdefault("fit", {})["loggers"] = []
     return Recipe.parse(values, where=f"{base.name}, variant '{variant.name}'")
 
 
