@@ -38,6 +38,8 @@ to libjpeg-turbo instead: GDCM, pydicom's choice, declines 12 bits and ends the 
 some damaged frames."""
 
 _JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
+_PANIC = "PanicException"
+"""Of codecs written in Rust: PyO3 derives it from BaseException, and lets nobody import it."""
 _AGAIN = "export the film again, uncompressed if this codec is the trouble"
 
 
@@ -91,7 +93,9 @@ def _guarded(decode: Any, dataset: Dataset, name: str) -> Any:
         return decode(dataset, name)
     except ImageError:
         raise
-    except Exception as error:  # codecs written in C and Rust raise what they like
+    except BaseException as error:  # codecs written in C and Rust raise what they like
+        if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+            raise  # Ctrl-C and the like
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UnreadableImageError(
             f"{name}: pixel data cannot be decoded ({syntax_name(dataset)}): {reason}", hint=_AGAIN
