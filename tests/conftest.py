@@ -220,3 +220,59 @@ def split_csv(tmp_path_factory: Any) -> Path:
     (folder / "film50.png").write_text("no film\n")
     table.to_csv(folder / "split.csv", index=False)
     return folder / "split.csv"
+
+
+PLANTED = """
+import os, signal, sys, time
+import hilum.image.decoders, hilum.image.open, hilum.image.stored
+
+hilum.image.decoders.SECONDS = float(os.environ.get("HILUM_TEST_PATIENCE", 4))
+
+def hang():
+    with open(os.path.join(os.environ["PYTHONPATH"], "hanging"), "w") as file:
+        file.write(str(os.getpid()))
+    time.sleep(10**6)
+
+def panic():
+    raise type("PanicException", (BaseException,), {})("a panic")
+
+does = {
+    b"CRASH": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    b"HANG": hang,
+    b"EAT": lambda: bytearray(10**12),
+    b"PANIC": panic,
+}
+
+def planted(head, sniff=hilum.image.open.sniff):
+    return does.get(head[:128].strip(bytes(1)), lambda: sniff(head))()
+
+hilum.image.open.sniff = hilum.image.stored.sniff = planted
+"""
+
+
+@pytest.fixture
+def dangerous(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """``dangerous(path, "CRASH")`` writes a DICOM film that ends the process which opens it.
+
+    Or "HANG" (it never ends; its process id is in ``path.parent / "planted/hanging"``), "EAT" (all
+    memory), "PANIC" (what codecs in Rust do), "" (nothing).
+    The word stands in the preamble. Decoders that are started during the test know it, also those
+    of child processes; to all others the film is as sound as the built-in one that it is made of.
+    """
+    from hilum.image import decoders
+    from hilum.serve.samples import ROOT
+
+    planted = tmp_path / "planted"
+    planted.mkdir()
+    (planted / "sitecustomize.py").write_text(PLANTED)
+    monkeypatch.setenv("PYTHONPATH", str(planted))
+    monkeypatch.setattr(decoders, "SECONDS", 4.0)
+    sound = (ROOT / "frontal.dcm").read_bytes()
+
+    def make(path: Path, what: str) -> Path:
+        path.write_bytes(what.encode().ljust(128, b"\x00") + sound[128:])
+        return path
+
+    decoders.close()
+    yield make
+    decoders.close()

@@ -81,3 +81,14 @@ def _dataset(stored: np.ndarray, bits: int, signed: bool, syntax: str) -> Datase
     dataset.PixelData = data + b"\x00" * (len(data) % 2)
     dataset["PixelData"].VR = "OB" if bits <= 8 else "OW"
     return dataset
+
+
+@pytest.fixture(autouse=True)
+def _decode_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decode the films of this room in this process, where a warning is an error."""
+    if not request.module.__name__.endswith("test_decoders"):
+        monkeypatch.setattr("hilum.image.decoders.run", _run_here)
+
+
+def _run_here(call: Callable[..., Any], _name: str, _size: int, _most: float, *given: Any) -> Any:
+    return call(*given)

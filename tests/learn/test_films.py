@@ -148,3 +148,17 @@ def test_the_fingerprint_covers_names_files_and_labels_but_not_their_order(
         fingerprint(cases, ["covid-19"], {}),
     ]
     assert len({found, *others}) == 4
+
+
+def test_a_film_that_ends_its_decoder_is_refused_alone(
+    make_cases: MakeCases, tmp_path: Path, dangerous: Callable[[Path, str], Path]
+) -> None:
+    cases = make_cases(6)
+    cases.loc[2, "path"] = str(dangerous(tmp_path / "crash.dcm", "CRASH"))
+    cases.loc[4, "path"] = str(dangerous(tmp_path / "panic.dcm", "PANIC"))
+    films = open_films(cases, PREPROCESS, tmp_path / "cache")
+    assert list(films.refused["case_id"]) == [cases["case_id"][2], cases["case_id"][4]]
+    assert "ended its decoder" in films.refused["reason"][0]
+    for row, path in zip(films.rows, films.cases["path"], strict=True):
+        expected = PREPROCESS.square(open_radiograph(path))
+        np.testing.assert_allclose(films.squares[row], expected, atol=2.5e-4)

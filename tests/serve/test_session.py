@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hilum.bundle.folder import open_bundle, seal
-from hilum.bundle.onnx import cores
 from hilum.core.errors import BundleError
+from hilum.core.machine import cores
 from hilum.serve.session import Session
 
 

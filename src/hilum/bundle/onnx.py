@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
 from hilum.core.errors import BundleError
+from hilum.core.machine import cores
 
 _FAILURES = (
     raised.Fail,
@@ -23,13 +23,6 @@ _FAILURES = (
 )
 onnxruntime.disable_telemetry_events()  # events of Windows; elsewhere see hilum.core.silence
 AGAIN = "pack the bundle again with 'hilum train'"
-
-
-def cores() -> int:
-    """Number of CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Graph:

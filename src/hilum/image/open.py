@@ -6,11 +6,14 @@ written into ``Radiograph.history``.
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 from hilum.core.errors import UnreadableImageError, UnsupportedImageError
-from hilum.core.radiograph import Radiograph
-from hilum.image.raster import open_raster
+from hilum.core.radiograph import Metadata, Radiograph
+from hilum.image import decoders
+from hilum.image.raster import check_raster, open_raster
 from hilum.image.sniff import SNIFFED_BYTES, Kind, describe, encryption, sniff
 
 MAX_MEGAPIXELS = 100.0
@@ -31,16 +34,28 @@ def open_radiograph(path: str | Path, *, max_megapixels: float = MAX_MEGAPIXELS)
         A radiograph: pixels float32 (H, W) in [0, 1], 0 = air, 1 = bone.
 
     Raises:
-        UnreadableImageError: missing, empty, truncated, encrypted, or its codec fails.
+        UnreadableImageError: missing, empty, truncated, encrypted, or its codec fails; or the
+            codec ended its process, or needed too much time or memory: see
+            ``hilum.image.decoders``.
         UnsupportedImageError: not one grey frame of pixels: a text, several frames, a colour
             photograph, a film beyond ``max_megapixels``.
     """
     name = str(path)
-    return open_bytes(_read(Path(path), max_megapixels), name, max_megapixels=max_megapixels)
+    size = check_file(Path(path), max_megapixels)
+    absolute = os.path.abspath(path)  # noqa: PTH100 - a decoder may run in another folder
+    return decoders.run(open_here, name, size, max_megapixels, absolute, name, max_megapixels)
+
+
+def open_here(path: str, name: str, max_megapixels: float) -> Radiograph:
+    """Open one film in this process; ``name`` stands for it in messages."""
+    return open_bytes(read_file(path, name), name, max_megapixels=max_megapixels)
 
 
 def open_bytes(data: bytes, name: str, *, max_megapixels: float = MAX_MEGAPIXELS) -> Radiograph:
-    """Open one film from memory; ``name`` stands for it in messages. See ``open_radiograph``."""
+    """Open one film from memory, in this process; ``name`` stands for it in messages.
+
+    See ``open_radiograph``.
+    """
     if not data:
         raise UnreadableImageError(f"{name}: zero bytes", hint="copy or export the file again")
     head = data[:SNIFFED_BYTES]
@@ -52,6 +67,30 @@ def open_bytes(data: bytes, name: str, *, max_megapixels: float = MAX_MEGAPIXELS
 
         return open_dicom(data, name, max_megapixels)
     return open_raster(data, kind, name, max_megapixels)
+
+
+def read_header(data: bytes, name: str, *, max_megapixels: float) -> tuple[str, Metadata]:
+    """Judge a film in memory by its header, before any pixel is decoded.
+
+    Returns:
+        Its format ("PNG", "DICOM DX", ...) and what its header says.
+
+    Raises:
+        UnreadableImageError, UnsupportedImageError: as ``open_radiograph``.
+    """
+    return decoders.run(_read_header, name, len(data), max_megapixels, data, name, max_megapixels)
+
+
+def _read_header(data: bytes, name: str, max_megapixels: float) -> tuple[str, Metadata]:
+    kind = sniff(data[:SNIFFED_BYTES])
+    if kind is None:
+        raise _not_a_film(data[:SNIFFED_BYTES], name)
+    if kind is Kind.DICOM:
+        from hilum.image.dicom import read_dicom_header
+
+        return read_dicom_header(data, name, max_megapixels)
+    check_raster(data, kind, name, max_megapixels)
+    return kind.value, Metadata()
 
 
 def _not_a_film(head: bytes, name: str) -> UnreadableImageError | UnsupportedImageError:
@@ -80,23 +119,44 @@ def _folder(path: Path) -> UnreadableImageError | UnsupportedImageError:
     )
 
 
-def _read(path: Path, max_megapixels: float) -> bytes:
-    """Read a regular file whole, unless it is larger than any film within the limit."""
-    if path.is_dir():
-        raise _folder(path)
-    if path.exists() and not path.is_file():
-        raise UnsupportedImageError(f"{path}: not a regular file", hint="name a file on disk")
+def check_file(path: Path, max_megapixels: float) -> int:
+    """Return the size of a regular file in bytes, unless it is too large for a film.
+
+    Raises:
+        UnreadableImageError: it is missing, or out of reach.
+        UnsupportedImageError: a folder, no regular file, or too large.
+    """
     try:
-        size = path.stat().st_size
-        if size > max_megapixels * 1e6 * _BYTES_PER_PIXEL + _HEADER_BYTES:
-            raise UnsupportedImageError(
-                f"{path}: {size / 1e6:.0f} MB; too large for a film of {max_megapixels:g} "
-                "megapixels",
-                hint="export one film, or raise max_megapixels",
-            )
-        return path.read_bytes()
+        about = path.stat()
+    except (OSError, ValueError) as error:  # a name with a null byte
+        raise _out_of_reach(str(path), error) from None
+    if stat.S_ISDIR(about.st_mode):
+        raise _folder(path)
+    if not stat.S_ISREG(about.st_mode):
+        raise UnsupportedImageError(f"{path}: not a regular file", hint="name a file on disk")
+    if about.st_size > max_megapixels * 1e6 * _BYTES_PER_PIXEL + _HEADER_BYTES:
+        raise UnsupportedImageError(
+            f"{path}: {about.st_size / 1e6:.0f} MB; too large for a film of {max_megapixels:g} "
+            "megapixels",
+            hint="export one film, or raise max_megapixels",
+        )
+    return about.st_size
+
+
+def read_file(path: str, name: str) -> bytes:
+    """Read a file whole; ``name`` stands for it in messages.
+
+    Raises:
+        UnreadableImageError: it is missing, or out of reach.
+    """
+    try:
+        return Path(path).read_bytes()
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UnreadableImageError(
-            f"{path}: {reason[0].lower()}{reason[1:]}", hint="check the path and the rights"
-        ) from None
+        raise _out_of_reach(name, error) from None
+
+
+def _out_of_reach(name: str, error: OSError | ValueError) -> UnreadableImageError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return UnreadableImageError(
+        f"{name}: {reason[0].lower()}{reason[1:]}", hint="check the path and the rights"
+    )

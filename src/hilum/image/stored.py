@@ -6,6 +6,7 @@ lies at a pixel of one lies at that pixel of the other.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.core.radiograph import Pixels, Radiograph
+from hilum.image import decoders
 from hilum.image.automatic import PERCENTILES, automatic_note, automatic_window
-from hilum.image.open import MAX_MEGAPIXELS, open_radiograph
+from hilum.image.open import MAX_MEGAPIXELS, check_file, open_bytes, read_file
 from hilum.image.raster import open_raster
 from hilum.image.sniff import SNIFFED_BYTES, Kind, sniff
 
@@ -66,18 +68,24 @@ def open_stored(path: str | Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> 
     Raises:
         ImageError: as ``hilum.image.open.open_radiograph``.
     """
-    with Path(path).open("rb") as stream:
-        kind = sniff(stream.read(SNIFFED_BYTES))
-    if kind is None:
-        return _of_radiograph(open_radiograph(path, max_megapixels=max_megapixels))
-    data = Path(path).read_bytes()
-    if kind is not Kind.DICOM:
-        return _of_radiograph(open_raster(data, kind, str(path), max_megapixels, whole=True))
-    from hilum.image.dicom import open_stored_dicom
+    name = str(path)
+    size = check_file(Path(path), max_megapixels)
+    absolute = os.path.abspath(path)  # noqa: PTH100 - a decoder may run in another folder
+    return decoders.run(_open_here, name, size, max_megapixels, absolute, name, max_megapixels)
 
-    found = open_stored_dicom(data, str(path), max_megapixels)
+
+def _open_here(path: str, name: str, max_megapixels: float) -> Stored:
+    data = read_file(path, name)
+    kind = sniff(data[:SNIFFED_BYTES])
+    if kind is not None and kind is not Kind.DICOM:
+        return _of_radiograph(open_raster(data, kind, name, max_megapixels, whole=True))
+    found = None
+    if kind is Kind.DICOM:
+        from hilum.image.dicom import open_stored_dicom
+
+        found = open_stored_dicom(data, name, max_megapixels)
     if found is None:
-        return _of_radiograph(open_radiograph(path, max_megapixels=max_megapixels))
+        return _of_radiograph(open_bytes(data, name, max_megapixels=max_megapixels))
     radiograph, full = found
     return Stored(
         values=np.asarray(np.rint(radiograph.pixels), np.uint16),

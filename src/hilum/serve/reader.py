@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from hilum.bundle.folder import DEFAULT_BUNDLE, Bundle, open_bundle
 from hilum.bundle.gate import Gate, open_gate
 from hilum.bundle.lungs import LUNGS, LungSegmenter
-from hilum.bundle.onnx import cores
 from hilum.core.config import did_you_mean
 from hilum.core.errors import BundleError, ConfigError
 from hilum.core.labels import Label
+from hilum.core.machine import cores
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Finding, Reading, Status
 from hilum.image.lungs import Lungs

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.bundle.manifest import MODEL
-from hilum.bundle.onnx import cores
 from hilum.bundle.opacities import OPACITIES, OpacitySegmenter, OpacitySpec
 from hilum.bundle.severity import SeverityModel, shorten
 from hilum.core.details import Scale
 from hilum.core.errors import BundleError
 from hilum.core.files import sha256_of
+from hilum.core.machine import cores
 from hilum.image.opacities import Opacities
 from hilum.image.severity import Numbers, severity_features
 from hilum.judge.ridge import LinearMap

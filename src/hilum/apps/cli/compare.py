@@ -66,8 +66,8 @@ def compare(
     require("train")
     require("evaluate")
     from hilum.apps.training import data_root
+    from hilum.core.machine import cores
     from hilum.learn.compare.comparison import plan, summarize, train
-    from hilum.learn.compare.pool import cores
     from hilum.learn.compare.write import (
         OUT_OF_SOURCE,
         UNSEEN,

@@ -129,7 +129,7 @@ def _installation() -> Check:
 
 
 def _processor() -> Check:
-    from hilum.bundle.onnx import cores
+    from hilum.core.machine import cores
 
     threads = os.environ.get("OMP_NUM_THREADS")
     limited = f", OMP_NUM_THREADS={threads}" if threads else ""

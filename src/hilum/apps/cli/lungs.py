@@ -63,7 +63,7 @@ def lungs(
     """
     from hilum.bundle.folder import open_bundle
     from hilum.bundle.lungs import LungSegmenter
-    from hilum.bundle.onnx import cores
+    from hilum.core.machine import cores
     from hilum.serve.inputs import find_films
     from hilum.serve.lungs import find_lungs
     from hilum.serve.prefetch import prefetch

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from hilum.core import errors
 from hilum.core.reading import RESEARCH_USE
+from hilum.image import decoders
 
 ONE_IMAGE = "One image: from a film to a reading"
 ONE_MODEL = "One model: from collections to a bundle"
@@ -162,6 +163,7 @@ def run(arguments: list[str] | None = None) -> int:
         )
         return errors.EXIT_UNEXPECTED
     if result == errors.EXIT_INTERRUPTED:
+        decoders.close()  # else the end waits for films that nobody waits for
         complain("interrupted", "what was finished is kept")
     return result if isinstance(result, int) else errors.EXIT_OK
 

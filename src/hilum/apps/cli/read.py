@@ -97,10 +97,14 @@ def read(
 
     [bold]Example:[/bold] hilum read ward/ film.dcm --html report.html --pdf ward.pdf
     """
+    from hilum.image import decoders
+
+    _check_places(html, pdf)
+    decoders.start()  # while the networks are loaded
+
     from hilum.serve.inputs import find_films
     from hilum.serve.reader import BATCH, load_bundle
 
-    _check_places(html, pdf)
     films = find_films(paths)
     reader = load_bundle(bundle)
     keep = any(each is not None for each in (html, pdf, heatmap))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import typer
 
-from hilum.bundle.onnx import cores
+from hilum.core.machine import cores
 from hilum.core.reading import Finding
 from hilum.serve.reader import Examined, Reader
 

@@ -20,7 +20,7 @@ from hilum.apps.web.service import Service
 from hilum.apps.web.unzip import is_zip, members, read_most
 from hilum.core.errors import HilumError, ImageError, StoreError, StoreFullError
 from hilum.core.radiograph import Metadata
-from hilum.image.raster import check_raster
+from hilum.image.open import read_header
 from hilum.image.sniff import SNIFFED_BYTES, Kind, describe, encryption, sniff
 
 _LOG = logging.getLogger("hilum.web")
@@ -115,15 +115,8 @@ class Intake:
         self.outcome.accepted.append({"name": name, **asdict(accepted)})
 
     def _judge(self, name: str, data: bytes) -> tuple[str, Metadata]:
-        kind = kind_of(data, name)
-        megapixels = self._limits.megapixels
-        if kind is Kind.DICOM:
-            from hilum.image.dicom import read_dicom_header
-
-            format_, metadata = read_dicom_header(data, name, megapixels)
-        else:
-            check_raster(data, kind, name, megapixels)
-            format_, metadata = kind.value, Metadata()
+        kind_of(data, name)
+        format_, metadata = read_header(data, name, max_megapixels=self._limits.megapixels)
         if metadata.patient_id is None and self._patient_id:
             metadata = replace(metadata, patient_id=self._patient_id)
         return format_[:64], _shortened(metadata)

@@ -56,11 +56,6 @@ def side_by_side(
                 ) from None
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _attempt(work: Callable[[Task], Result], task: Task) -> Result | HilumError:
     try:
         return work(task)

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hilum.bundle.onnx import cores
 from hilum.core.errors import CohortError, ImageError, RejectedImageError
+from hilum.core.machine import cores
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Status
 from hilum.image.lungs import Lungs

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import pandas as pd
 
-from hilum.bundle.onnx import cores
 from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError, ImageError
+from hilum.core.machine import cores
 from hilum.core.reading import Status
 from hilum.image.nuisance import nuisance_features
 from hilum.image.open import open_radiograph

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hilum.bundle.onnx import cores
 from hilum.core.errors import BundleError, CohortError
+from hilum.core.machine import cores
 from hilum.core.reading import Finding
 from hilum.image.write import jpeg
 from hilum.judge.schema import NotRead

@@ -1,0 +1,100 @@
+"""Decoder: the child process of ``hilum.image.decoders`` that opens films one after another.
+
+It takes tasks from its standard input and ends when that closes, as when its parent is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import pickle
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from hilum.core.errors import UnreadableImageError
+from hilum.image.decoders import LENGTH, REPORT, SMALLER, Answer, Task
+
+
+def main() -> None:
+    """Answer tasks until there are no more."""
+    _leave_no_image()
+    with Path(os.devnull).open("wb") as nowhere, contextlib.suppress(BrokenPipeError):
+        os.dup2(nowhere.fileno(), 2)  # some codecs print
+        answers = os.fdopen(os.dup(1), "wb")
+        os.dup2(nowhere.fileno(), 1)
+        while header := sys.stdin.buffer.read(LENGTH.size):
+            message = sys.stdin.buffer.read(LENGTH.unpack(header)[0])
+            answer = _answer(message, nowhere)
+            _reply(answers, answer)
+            if answer.worn:
+                break
+
+
+def _answer(message: bytes, nowhere: BinaryIO) -> Answer:
+    """Do one task; whatever goes wrong with it is an answer, or the end of this process."""
+    task: Task = pickle.loads(message)  # noqa: S301 - of our own parent
+    faulthandler.dump_traceback_later(task.seconds, exit=True, file=nowhere)
+    try:
+        with _memory(task.memory):
+            return Answer(task.call(*task.arguments))
+    except MemoryError:
+        found, hint = f"it needs more than {task.memory / 1e9:.1f} GB of memory", SMALLER
+    except Exception as error:
+        return Answer(None, _portable(error))
+    except BaseException as error:  # a panic of a codec in Rust
+        found, hint = f"it ended its decoder ({' '.join(str(error).split())[:200]})", REPORT
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    return Answer(None, UnreadableImageError(f"{task.name}: {found}", hint=hint), worn=True)
+
+
+def _reply(answers: BinaryIO, answer: Answer) -> None:
+    """Write lengths, a pickle, and the buffers that it leaves out (PEP 574)."""
+    buffers: list[pickle.PickleBuffer] = []
+    message = pickle.dumps(answer, protocol=5, buffer_callback=buffers.append)
+    parts = [memoryview(message), *(buffer.raw() for buffer in buffers)]
+    answers.write(LENGTH.pack(len(parts)))
+    answers.write(struct.pack(f"<{len(parts)}Q", *(part.nbytes for part in parts)))
+    for part in parts:
+        answers.write(part)
+    answers.flush()
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error that the parent can raise: itself, or one that says the same."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _leave_no_image() -> None:
+    """Let a crash write no image of this memory, which has films in it, to disk."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+@contextlib.contextmanager
+def _memory(most: int) -> Iterator[None]:
+    """Limit memory to so many bytes on top of what is in use; on Linux, which counts it."""
+    try:
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limits = [used + most, *(each for each in (soft, hard) if each != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_AS, (min(limits), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
