@@ -212,6 +212,11 @@ def _work(app: FastAPI, world: World) -> None:
     async def give(film_id: str, request: Request) -> Any:
         return world.give(film_id, await request.json())
 
+    @app.post(f"{BASE}/films/{{film_id}}/verdicts/all", status_code=201)
+    async def give_all(film_id: str, request: Request) -> Any:
+        given = (await request.json())["verdicts"]
+        return {"items": [world.give(film_id, each) for each in given]}
+
     @app.get(f"{BASE}/films/{{film_id}}/reference")
     async def references(film_id: str) -> Any:
         return {"items": list(world.references.get(film_id, {}).values())}

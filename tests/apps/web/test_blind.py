@@ -79,7 +79,8 @@ def test_the_reference_standard_of_others_stays_hidden(station, client, film_id)
     assert client.get(path).json()["items"] == []
     mine = client.put(path, json={"finding": "mass", "value": 0}).json()["items"]
     assert [each["finding"] for each in mine] == ["mass"]
-    _verdict(client, film_id, "present", blind=True)
+    for finding in (FINDING, "pneumonia"):
+        _verdict(client, film_id, "present", blind=True, finding=finding)
     assert len(client.get(path).json()["items"]) == 2
 
 

@@ -79,12 +79,15 @@ def test_blind_first_read(station, make_film):
     assert _verdict(client, film_id, "agree").status_code == 409
     assert client.get(f"{API}/films/{film_id}/pixels").status_code == 200
     assert _verdict(client, film_id, "present", blind=True).status_code == 201
+    assert client.get(f"{API}/films/{film_id}/reading").status_code == 409  # one is still owed
+    other = {"finding": "pneumonia", "verdict": "absent", "blind": True}
+    assert client.post(f"{API}/films/{film_id}/verdicts", json=other).status_code == 201
     assert client.get(f"{API}/films/{film_id}/reading").status_code == 200
     late = _verdict(client, film_id, "absent", blind=True)
     assert (late.status_code, late.json()["code"]) == (409, "already-seen")
     assert _verdict(client, film_id, "absent").status_code == 201
     verdicts = client.get(f"{API}/films/{film_id}/verdicts").json()["items"]
-    assert [each["blind"] for each in verdicts] == [False, True]
+    assert [each["blind"] for each in verdicts] == [False, True, True]
 
 
 def test_who_has_seen_the_answer_reads_blind_no_more(station, make_film):

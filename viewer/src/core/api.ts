@@ -115,8 +115,8 @@ export interface StudyQuery {
 
 export const api = {
   me: () => remember(get<Me>("me")),
-  login: (name: string, password: string) =>
-    remember(change<Me>("POST", "login", { name, password })),
+  login: (name: string, password: string, blind: boolean) =>
+    remember(change<Me>("POST", "login", { name, password, ...(blind && { blind }) })),
   /** Ask an address that redirects elsewhere, without going there. */
   probe: (address: string) => send(address, { redirect: "manual" }),
   logout: () => change<void>("POST", "logout"),
@@ -144,8 +144,9 @@ export const api = {
   readAgain: (id: string, force: boolean) => change<void>("POST", `${film(id)}/read`, { force }),
 
   verdicts: async (id: string) => (await get<{ items: Verdict[] }>(`${film(id)}/verdicts`)).items,
-  giveVerdict: (id: string, verdict: NewVerdict) =>
-    change<Verdict>("POST", `${film(id)}/verdicts`, verdict),
+  /** All or none, so that a blind verdict of one finding never shows the answer to another. */
+  giveVerdicts: (id: string, verdicts: readonly NewVerdict[]) =>
+    change<{ items: Verdict[] }>("POST", `${film(id)}/verdicts/all`, { verdicts }),
   references: async (id: string) =>
     (await get<{ items: Reference[] }>(`${film(id)}/reference`)).items,
   setReference: (id: string, reference: Reference) =>

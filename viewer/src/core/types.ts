@@ -153,6 +153,8 @@ export interface Film {
   read_at: string | null;
   reading_id: string | null;
   blind_pending: boolean;
+  /** Findings that this person still has to answer before the model's answers are shown. */
+  blind_owed: string[];
 }
 
 export interface Answer {

@@ -44,7 +44,7 @@ export function LoginForm({ name, elsewhere = false }: { name: string; elsewhere
     const form = new FormData(event.currentTarget as HTMLFormElement);
     setBusy(true);
     try {
-      enter(await api.login(String(form.get("name")), String(form.get("password"))));
+      enter(await api.login(String(form.get("name")), String(form.get("password")), form.has("blind")));
     } catch (problem) {
       setError(asApiError(problem));
       setBusy(false);
@@ -74,6 +74,11 @@ export function LoginForm({ name, elsewhere = false }: { name: string; elsewhere
               autofocus={Boolean(name)}
             />
           </Field>
+          {!name && (
+            <label class="check">
+              <input type="checkbox" name="blind" /> {t("login.blind")}
+            </label>
+          )}
           {error && (
             <p class="bad" role="alert">
               {said(error)}

@@ -2,7 +2,7 @@
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { t } from "../core/i18n";
-import { complain, go, me, route, say } from "../core/store";
+import { complain, go, route, say } from "../core/store";
 import { neighbor, order, remember, selected } from "../core/worklist";
 import { Loading, StatusTag, Switch, Tabs, Trouble } from "../parts/ui";
 import { useKeys } from "../parts/use";
@@ -182,7 +182,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
             (labels.length || data.blind ? (
               <VerdictPanel
                 filmId={filmId}
-                labels={labels.length ? labels : allLabels()}
+                labels={data.blind ? (data.film?.blind_owed ?? []) : labels}
                 blind={data.blind}
                 verdicts={data.verdicts}
                 view={view}
@@ -200,7 +200,6 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
 }
 
 const NONE: readonly never[] = [];
-const allLabels = (): string[] => me.value?.bundle?.labels.map(({ label }) => label) ?? [];
 const labelsOf = (answer: ReturnType<typeof useFilm>["answer"]): string[] =>
   answer?.reading?.findings.map(({ label }) => label) ?? [];
 

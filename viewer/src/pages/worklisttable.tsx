@@ -1,7 +1,7 @@
 /** The table of the worklist: one row a study. */
 import { api } from "../core/api";
 import { date, named, percent, t } from "../core/i18n";
-import { go, may } from "../core/store";
+import { go, may, me } from "../core/store";
 import type { StudyItem } from "../core/types";
 import { headline, tone } from "../core/words";
 import { selected } from "../core/worklist";
@@ -87,6 +87,9 @@ function who({ patient }: StudyItem): string {
 
 /** What was said of the study; a refused film has a reason and never a number. */
 function Result({ item }: { item: StudyItem }) {
+  if (me.value?.blind && item.status === "read" && !item.blind_pending) {
+    return <span class="soft">{t("blind.in-film")}</span>;
+  }
   if (item.blind_pending) return <span class="tag blind">{t("blind.first")}</span>;
   if (item.status === "refused" || item.status === "error") {
     const code = typeof item.refusal === "string" ? item.refusal : item.refusal?.code;

@@ -61,10 +61,11 @@ export function VerdictPanel(props: {
   const save = async () => {
     setBusy(true);
     try {
-      for (const finding of labels) {
+      const given = labels.flatMap((finding) => {
         const verdict = choices[finding];
-        if (verdict) await api.giveVerdict(filmId, made(finding, verdict));
-      }
+        return verdict ? [made(finding, verdict)] : [];
+      });
+      await api.giveVerdicts(filmId, given);
       say("good", t("verdict.saved"));
       setChoices({});
       setText("");
@@ -85,7 +86,8 @@ export function VerdictPanel(props: {
       points: [[left, top], [left + width, top + height]],
     })),
   });
-  const some = labels.some((label) => choices[label]);
+  // a blind reading is whole, or it is not given: the answers are shown after it
+  const some = blind ? labels.every((label) => choices[label]) : labels.some((label) => choices[label]);
   useEffect(() => {
     if (saveByKey.value && some && !busy) void save();
   }, [saveByKey.value]);
@@ -93,7 +95,7 @@ export function VerdictPanel(props: {
   if (!may("reviewer")) return <Past verdicts={props.verdicts} note={t("verdict.reader")} />;
   return (
     <div class="verdict">
-      {blind && <p class="blind-note">{t("blind.now")}</p>}
+      {blind && <p class="blind-note">{t(labels.length > 1 ? "blind.now-all" : "blind.now")}</p>}
       {labels.map((label) => (
         <fieldset key={label} class="calls">
           <legend>{labelName(label)}</legend>

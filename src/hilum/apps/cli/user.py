@@ -28,6 +28,9 @@ def add(
         bool,
         typer.Option("--token", help="Print a token for scripts instead of asking a password."),
     ] = False,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Reads blind first, from the first sign-in on.")
+    ] = False,
     store: Address = None,
     data: Data = None,
 ) -> None:
@@ -42,7 +45,7 @@ def add(
     from hilum.core.extras import require
 
     require("web")
-    from hilum.apps.store.people import Role, add_person, add_token, find_person
+    from hilum.apps.store.people import Role, add_person, add_token, choose_blind, find_person
     from hilum.apps.web.serve import Place, open_place
 
     _check_role(role)
@@ -52,6 +55,8 @@ def add(
         person = find_person(session, name) if token else None
         if person is None:
             person = add_person(session, name, Role(role), password)
+            if blind:
+                choose_blind(person, on=True)
             log.add(session, "command line", "user-added", user=person.id, role=person.role)
         secret = ""
         if token:

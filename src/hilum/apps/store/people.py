@@ -90,6 +90,11 @@ def _add(
     return person
 
 
+def choose_blind(person: Person, *, on: bool) -> None:
+    """Let a person read blind first, or not, whatever the site's setting."""
+    person.blind, person.blind_chosen = on, True
+
+
 def find_person(session: Session, name: str) -> Person | None:
     """Return a person by name."""
     return session.scalars(select(Person).where(Person.name == name)).first()

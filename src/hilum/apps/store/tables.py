@@ -24,6 +24,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -202,7 +203,12 @@ class Job(Table):
 
 
 class Person(Table):
-    """Who may sign in. ``password`` is an argon2 hash; ``subject`` that of an OpenID provider."""
+    """Who may sign in.
+
+    Attributes:
+        password: an argon2 hash; ``subject`` that of an OpenID provider.
+        blind: reads blind first; where ``blind_chosen`` is not set, the site's setting may say so.
+    """
 
     __tablename__ = "people"
 
@@ -212,6 +218,7 @@ class Person(Table):
     password: Mapped[str | None] = mapped_column(String(255))
     subject: Mapped[str | None] = mapped_column(String(255), unique=True)
     blind: Mapped[bool] = mapped_column(Boolean, default=False)
+    blind_chosen: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     disabled: Mapped[bool] = mapped_column(Boolean, default=False)
     created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
 

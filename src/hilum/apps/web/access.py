@@ -101,7 +101,7 @@ def identify(request: Request, service: Service, *, uses: bool = True) -> Visito
     with service.store.read() as session:
         if kind.lower() == "bearer":
             person = person_of_token(session, secret.strip())
-            return None if person is None else visitor_of(person, None)
+            return None if person is None else visitor_of(person, None, service)
         cookie = request.cookies.get(service.cookie)
         found = find_visit(session, cookie) if cookie else None
     if found is None or (found[1].name == LOCAL and not is_at_this_machine(request)):
@@ -111,7 +111,7 @@ def identify(request: Request, service: Service, *, uses: bool = True) -> Visito
         lasts = service.settings.session
         with contextlib.suppress(StoreError):  # what was asked for is more urgent
             prolong_visit(service.store, visit, lasts.idle_ms, lasts.whole_ms)
-    return visitor_of(person, visit.csrf)
+    return visitor_of(person, visit.csrf, service)
 
 
 def address_of(request: Request) -> str:
@@ -169,10 +169,11 @@ def check_origin(request: Request) -> None:
         raise Problem(403, "csrf", "another site's page sent this", hint="use Hilum's own page")
 
 
-def visitor_of(person: Person, csrf: str | None) -> Visitor:
+def visitor_of(person: Person, csrf: str | None, service: Service) -> Visitor:
     """Return a person as who asks; only who may give verdicts reads blind."""
     role = Role(person.role)
-    blind = person.blind and role.covers(Role.REVIEWER)
+    by_site = service.settings.blind_first and not person.blind_chosen
+    blind = (person.blind or by_site) and role.covers(Role.REVIEWER)
     return Visitor(person.id, person.name, role, blind, csrf)
 
 

@@ -84,6 +84,7 @@ class FilmAnswer(TypedDict):
     read_at: str | None
     reading_id: str | None
     blind_pending: bool
+    blind_owed: list[Label]
 
 
 class Preset(TypedDict):
@@ -563,6 +564,7 @@ class PersonAnswer(TypedDict):
     password: bool
     openid: bool
     disabled: bool
+    blind: bool | None
     created_at: str
 
 

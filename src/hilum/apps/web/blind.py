@@ -1,19 +1,20 @@
 """Blind first read: a person's own verdict before the machine's answer is shown to that person.
 
 A film is pending for who reads blind from its first answer until that person has given a blind
-verdict of it, or was shown the answer before the switch was on. Wherever an answer is shown, that
-is written down (``show``): who has seen it reads that film blind no more.
+verdict of every finding, or was shown the answer before the switch was on. Wherever an answer is
+shown, that is written down (``show``): who has seen it reads that film blind no more.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Read, Seen, Verdict
 from hilum.apps.web.access import Visitor
 from hilum.apps.web.problems import Problem
@@ -30,10 +31,36 @@ def pending_of(session: Session, visitor: Visitor, film_ids: list[str]) -> set[s
     """Return those of many films that this person still has to read blind."""
     if not visitor.blind or not film_ids:
         return set()
-    given = select(Verdict.film_id).where(
+    unseen = _unseen(session, visitor, film_ids)
+    return unseen - {each for each, owed in _owed(session, visitor, unseen).items() if not owed}
+
+
+def owed(session: Session, visitor: Visitor, film: Film) -> list[str]:
+    """Return the findings of a film that this person still has to answer blind."""
+    if not is_pending(session, visitor, film):
+        return []
+    return _owed(session, visitor, {film.id}).get(film.id, _labels(session, film.id))
+
+
+def _owed(session: Session, visitor: Visitor, film_ids: set[str]) -> dict[str, list[str]]:
+    """Return what is left to answer of the films that were begun."""
+    mine = select(Verdict.film_id, Verdict.finding).where(
         Verdict.person_id == visitor.person_id, Verdict.film_id.in_(film_ids), Verdict.blind
     )
-    return _unseen(session, visitor, film_ids) - set(session.scalars(given))
+    given: defaultdict[str, set[str]] = defaultdict(set)
+    for film_id, finding in session.execute(mine):
+        given[film_id].add(finding)
+    return {
+        film_id: [each for each in _labels(session, film_id) if each not in said]
+        for film_id, said in given.items()
+    }
+
+
+def _labels(session: Session, film_id: str) -> list[str]:
+    """Return the findings that the film's reading answers."""
+    query = select(Read.reading).join(Film, Film.reading_id == Read.id).where(Film.id == film_id)
+    reading: dict[str, Any] = session.scalars(query).one()
+    return [each["label"] for each in reading["findings"]]
 
 
 def check(session: Session, visitor: Visitor, film: Film) -> None:
@@ -42,8 +69,8 @@ def check(session: Session, visitor: Visitor, film: Film) -> None:
         raise Problem(
             409,
             "blind-read-pending",
-            "give your blind verdict of this film first",
-            hint=f"POST /api/v1/films/{film.id}/verdicts with blind = true",
+            "give your blind verdict of every finding of this film first",
+            hint=f"POST /api/v1/films/{film.id}/verdicts/all with blind = true",
         )
 
 
@@ -66,11 +93,13 @@ def has_seen(session: Session, visitor: Visitor, film_id: str) -> bool:
 def show(service: Service, visitor: Visitor, film_ids: Iterable[str | None]) -> None:
     """Write down that this person is shown the answers to films; call it before they are.
 
+    Of whatever role: who looks on today may be a reviewer tomorrow.
+
     Raises:
         StoreError: it could not be written: the answers must not be shown.
     """
     ids = [each for each in film_ids if each is not None]
-    if not ids or not visitor.role.covers(Role.REVIEWER):
+    if not ids:
         return
     with service.store.read() as session:
         new = _unseen(session, visitor, ids)

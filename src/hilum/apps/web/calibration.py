@@ -18,6 +18,7 @@ from hilum.apps.store import events
 from hilum.apps.store.people import Role
 from hilum.apps.store.reviewed import films_with_truth, films_with_verdicts
 from hilum.apps.store.tables import Film, Read, Setting, new_id
+from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.bundles import KEY, of_this_network
 from hilum.apps.web.problems import Problem, not_found
@@ -38,8 +39,9 @@ _LEAK_CHECK = (
 
 
 @router.get("/calibration", summary="What is calibrated, and what could be")
-def calibration(_: _Administrator, service: Served) -> dict[str, Any]:
+def calibration(visitor: _Administrator, service: Served) -> dict[str, Any]:
     """Say which bundle is active, which candidates there are, and how many cases were reviewed."""
+    blind.check_off(visitor)  # it counts what others said of films
     active = service.bundles.open()
     base = service.bundles.open_base()
     setting = _setting(service, base)
@@ -58,6 +60,7 @@ def calibration(_: _Administrator, service: Served) -> dict[str, Any]:
 @router.post("/calibration/preview", status_code=201, summary="Fit a candidate")
 def preview(body: AskPreview, visitor: _Administrator, service: Served) -> dict[str, Any]:
     """Fit calibration, operating points and sets; nothing changes until it is applied."""
+    blind.check_off(visitor)
     from hilum.serve.calibrate import adapt
 
     base = service.bundles.open_base()
@@ -95,6 +98,7 @@ def preview(body: AskPreview, visitor: _Administrator, service: Served) -> dict[
 @router.post("/calibration/apply", summary="Read with a candidate from now on")
 def apply(body: AskApply, visitor: _Administrator, service: Served) -> dict[str, Any]:
     """Use a candidate for films from now on; readings that are there stay as they are."""
+    blind.check_off(visitor)
     root = service.bundles.calibrated / body.candidate_id
     if not root.is_dir():
         raise not_found("candidate")
@@ -114,6 +118,7 @@ def apply(body: AskApply, visitor: _Administrator, service: Served) -> dict[str,
 @router.post("/calibration/undo", summary="Take the last calibration back")
 def undo(visitor: _Administrator, service: Served) -> dict[str, Any]:
     """Use the bundle again that was active before."""
+    blind.check_off(visitor)
     base = service.bundles.open_base()
     setting = _setting(service, base)
     if not setting.get("can_undo"):

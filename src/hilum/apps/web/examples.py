@@ -51,6 +51,7 @@ _ONE_FILM = {
     "read_at": _LATER,
     "reading_id": _READING,
     "blind_pending": False,
+    "blind_owed": [],
 }
 _IMAGE = {
     "rows": 2000,
@@ -360,6 +361,7 @@ _PERSON = {
     "role": "reviewer",
     "password": True,
     "openid": False,
+    "blind": None,
     "disabled": False,
     "created_at": _AT,
 }
@@ -412,6 +414,7 @@ ANSWERS: dict[tuple[str, str], tuple[Any, Any]] = {
     ("POST", f"{API}/deletions"): (answers.DeletionAnswer, _DELETION),
     ("GET", f"{_ONE}/verdicts"): (answers.VerdictsAnswer, {"items": [_VERDICT]}),
     ("POST", f"{_ONE}/verdicts"): (answers.VerdictAnswer, _VERDICT),
+    ("POST", f"{_ONE}/verdicts/all"): (answers.VerdictsAnswer, {"items": [_VERDICT]}),
     ("GET", f"{_ONE}/reference"): (answers.ReferencesAnswer, _REFERENCES),
     ("PUT", f"{_ONE}/reference"): (answers.ReferencesAnswer, _REFERENCES),
     ("GET", f"{API}/agreement"): (answers.AgreementAnswer, _AGREEMENT),
@@ -474,6 +477,7 @@ BODIES: dict[str, Any] = {
     "NewReference": _NEW_REFERENCE,
     "NewToken": {"user_id": "aabbccddeeff0011", "name": "archive"},
     "NewVerdict": _NEW_VERDICT,
+    "NewVerdicts": {"verdicts": [_NEW_VERDICT]},
     "ReportText": _TEXT,
     "StudyQuery": {"q": "P123", "status": ["read"], "sort": "priority", "limit": 20},
 }

@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 from hilum.apps.store import queue
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Read, iso
+from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.blind import is_pending
 from hilum.apps.web.pictures import Pictures
 from hilum.apps.web.problems import Problem, answer, not_found
 from hilum.apps.web.schemas import API, Again, FilmId, gives
@@ -156,6 +156,7 @@ def find_film(session: Session, film_id: str) -> Film:
 
 def show_film(session: Session, film: Film, visitor: Visitor) -> dict[str, Any]:
     """Return a film as the API says it."""
+    owed = blind.owed(session, visitor, film)
     return {
         "film_id": film.id,
         "study_id": film.study_id,
@@ -167,7 +168,8 @@ def show_film(session: Session, film: Film, visitor: Visitor) -> dict[str, Any]:
         "created_at": iso(film.created_ms),
         "read_at": iso(film.read_ms),
         "reading_id": film.reading_id,
-        "blind_pending": is_pending(session, visitor, film),
+        "blind_pending": bool(owed),
+        "blind_owed": owed,
     }
 
 

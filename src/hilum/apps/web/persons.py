@@ -7,7 +7,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from sqlalchemy import select
 
-from hilum.apps.store.people import LOCAL, Role, add_person, add_token, end_visits, hash_password
+from hilum.apps.store.people import (
+    LOCAL,
+    Role,
+    add_person,
+    add_token,
+    choose_blind,
+    end_visits,
+    hash_password,
+)
 from hilum.apps.store.tables import Person, Token, iso
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.problems import Problem, not_found
@@ -31,6 +39,8 @@ def add_user(body: NewPerson, visitor: _Administrator, service: Served) -> dict[
     """Add a person with a role."""
     with service.store.write() as session:
         person = add_person(session, body.name, body.role, body.password)
+        if body.blind is not None:
+            choose_blind(person, on=body.blind)
         service.log.add(session, visitor.name, "user-added", user=person.id, role=person.role)
         return _show(person)
 
@@ -52,6 +62,8 @@ def change_user(
             person.role = body.role
         if body.disabled is not None:
             person.disabled = body.disabled
+        if body.blind is not None:
+            choose_blind(person, on=body.blind)
         if body.password is not None:
             person.password = hash_password(body.password)
         end_visits(session, person_id=person.id)
@@ -100,6 +112,7 @@ def _show(person: Person) -> dict[str, Any]:
         "password": person.password is not None,
         "openid": person.subject is not None,
         "disabled": person.disabled,
+        "blind": person.blind if person.blind_chosen else None,
         "created_at": iso(person.created_ms),
     }
 

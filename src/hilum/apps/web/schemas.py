@@ -50,6 +50,7 @@ class Login(Body):
 
     name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_plain)]
     password: str = Field(min_length=1, max_length=LONGEST_PASSWORD)
+    blind: bool | None = Field(default=None, description="read blind first, or not, from now on")
 
 
 class Blind(Body):
@@ -66,6 +67,7 @@ class NewPerson(Body):
     password: Annotated[
         str | None, Field(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)
     ] = None
+    blind: bool | None = None
 
 
 class ChangedPerson(Body):
@@ -76,6 +78,7 @@ class ChangedPerson(Body):
     password: Annotated[
         str | None, Field(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)
     ] = None
+    blind: bool | None = None
 
 
 class NewPassword(Body):
@@ -165,6 +168,12 @@ class NewVerdict(Body):
     corrected_label: Label | None = None
     marks: Annotated[list[Mark], Field(max_length=100)] = []
     blind: bool = False
+
+
+class NewVerdicts(Body):
+    """What a person says of several findings of one film, kept together or not at all."""
+
+    verdicts: Annotated[list[NewVerdict], Field(min_length=1, max_length=50)]
 
 
 class NewReference(Body):

@@ -118,6 +118,7 @@ class Settings(Config):
         proxies: addresses or networks of the proxies in front ("10.0.0.5", "10.1.0.0/16"): only
             what these say in X-Forwarded-For is believed. Without it all who come through a proxy
             are one address, and the wrong passwords of one keep the others out.
+        blind_first: who has not chosen otherwise reads blind first, from the first sign-in on.
         https: it is reached through https (a proxy in front): cookies are ``Secure``.
     """
 
@@ -129,6 +130,7 @@ class Settings(Config):
     hosts: tuple[str, ...] = ()
     proxies: tuple[str, ...] = ()
     https: bool = False
+    blind_first: bool = False
 
     @property
     def for_others(self) -> bool:

@@ -15,6 +15,7 @@ from hilum.apps.store.people import (
     Role,
     begin_visit,
     check_password,
+    choose_blind,
     end_visits,
     hash_password,
     local_person,
@@ -107,7 +108,12 @@ def login(body: Login, request: Request, response: Response, service: Served) ->
     if person is None:
         raise not_signed_in(service, "wrong name or password")
     with service.store.write() as session:
+        person = session.get_one(Person, person.id)
+        if body.blind is not None:
+            choose_blind(person, on=body.blind)
         visitor = _enter(session, request, service, response, person)
+        if body.blind is not None:
+            service.log.add(session, person.name, "blind", on=body.blind)
     return describe(visitor, service)
 
 
@@ -144,7 +150,7 @@ def change_password(
         visit, secret = begin_visit(session, person, service.settings.session.idle_ms)
         service.log.add(session, person.name, "password-changed")
         set_cookie(service, response, secret)
-        visitor = visitor_of(person, visit.csrf)
+        visitor = visitor_of(person, visit.csrf, service)
     return describe(visitor, service)
 
 
@@ -152,7 +158,7 @@ def change_password(
 def blind(body: Blind, request: Request, visitor: _Reviewer, service: Served) -> dict[str, Any]:
     """While on, the machine's answer is shown only after one's own verdict."""
     with service.store.write() as session:
-        session.get_one(Person, visitor.person_id).blind = body.on
+        choose_blind(session.get_one(Person, visitor.person_id), on=body.on)
         service.log.add(session, visitor.name, "blind", on=body.on)
     return describe(identify(request, service) or visitor, service)
 
@@ -255,7 +261,7 @@ def _enter(
     visit, secret = begin_visit(session, person, service.settings.session.idle_ms)
     service.log.add(session, person.name, "login", address=address_of(request))
     set_cookie(service, response, secret)
-    return visitor_of(person, visit.csrf)
+    return visitor_of(person, visit.csrf, service)
 
 
 def set_cookie(service: Service, response: Response, secret: str) -> None:

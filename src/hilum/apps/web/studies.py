@@ -121,7 +121,16 @@ def show_studies(session: Session, studies: list[Study], visitor: Visitor) -> li
     """Return studies as the API says them; what a blind reader should not know is left out."""
     ids = [each.film_id for each in studies if each.film_id]
     hidden = blind.pending_of(session, visitor, ids)
-    return [_show(each, pending=each.film_id in hidden) for each in studies]
+    firsts = _first_films(session, studies) if visitor.blind else {}
+    return [_show(each, visitor, each.film_id in hidden, firsts.get(each.id)) for each in studies]
+
+
+def _first_films(session: Session, studies: list[Study]) -> dict[str, Film]:
+    """Return the oldest film of studies with several: the one shown else is the most suspicious."""
+    several = [each.id for each in studies if each.films > 1]
+    query = select(Film).where(Film.study_id.in_(several))
+    newest_first = query.order_by(Film.created_ms.desc(), Film.id.desc())
+    return {each.study_id: each for each in session.scalars(newest_first)}
 
 
 def _answered(items: list[dict[str, Any]]) -> list[str]:
@@ -129,21 +138,23 @@ def _answered(items: list[dict[str, Any]]) -> list[str]:
     return [each["film_id"] for each in items if each["findings"]]
 
 
-def _show(study: Study, *, pending: bool) -> dict[str, Any]:
+def _show(study: Study, visitor: Visitor, pending: bool, first: Film | None) -> dict[str, Any]:
+    """Return a study; while its person reads blind no list tells an answer, given or owed."""
+    shown = first or study
     return {
         "study_id": study.id,
         "status": study.status,
         "created_at": iso(study.created_ms),
         "read_at": iso(study.read_ms),
         "study_date": study.study_date,
-        "name": study.name,
-        "view": study.view,
+        "name": shown.name,
+        "view": shown.view,
         "films": study.films,
-        "film_id": study.film_id,
+        "film_id": first.id if first else study.film_id,
         "patient": {"id": study.patient_id, "sex": study.sex, "age_years": study.age_years},
-        "findings": [] if pending else study.findings,
+        "findings": [] if visitor.blind else study.findings,
         "refusal": study.refusal,
-        "priority": None if pending or study.priority < 0 else study.priority,
+        "priority": None if visitor.blind or study.priority < 0 else study.priority,
         "reviewed": study.verdicts > 0,
         "verdicts": study.verdicts,
         "reports": study.reports,

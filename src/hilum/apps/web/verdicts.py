@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter
@@ -16,8 +17,8 @@ from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.films import find_film
 from hilum.apps.web.problems import Problem
-from hilum.apps.web.schemas import API, FilmId, NewReference, NewVerdict
-from hilum.apps.web.service import Served
+from hilum.apps.web.schemas import API, FilmId, NewReference, NewVerdict, NewVerdicts
+from hilum.apps.web.service import Served, Service
 from hilum.core.reading import Answer, answer_in
 
 router = APIRouter(prefix=API, tags=["verdicts"])
@@ -46,38 +47,62 @@ def give_verdict(
     film_id: FilmId, body: NewVerdict, visitor: _Reviewer, service: Served
 ) -> dict[str, Any]:
     """Keep what a person says of a finding; nothing said before is changed."""
+    return _give(film_id, [body], visitor, service)[0]
+
+
+@router.post("/films/{film_id}/verdicts/all", status_code=201, summary="Give several verdicts")
+def give_verdicts(
+    film_id: FilmId, body: NewVerdicts, visitor: _Reviewer, service: Served
+) -> dict[str, Any]:
+    """Keep what a person says of several findings, all or none; blind ones reveal the answer."""
+    return {"items": _give(film_id, body.verdicts, visitor, service)}
+
+
+def _give(
+    film_id: str, given: Sequence[NewVerdict], visitor: Visitor, service: Service
+) -> list[dict[str, Any]]:
     with service.store.write() as session:
         film = find_film(session, film_id)
-        said = _said(session, film, body, visitor)
-        verdict = Verdict(
-            film_id=film_id,
-            reading_id=film.reading_id,
-            person_id=visitor.person_id,
-            finding=body.finding,
-            verdict=said,
-            call=CALLS[said],
-            text=body.text,
-            corrected_label=body.corrected_label,
-            marks=[mark.model_dump(mode="json") for mark in body.marks],
-            blind=body.blind,
-        )
-        session.add(verdict)
-        session.flush()
-        session.get_one(Study, film.study_id).verdicts += 1
+        said = [_said(session, film, each, visitor) for each in given]
+        kept = [
+            _keep(session, film, each, word, visitor)
+            for each, word in zip(given, said, strict=True)
+        ]
+        session.get_one(Study, film.study_id).verdicts += len(kept)
         # a page that is still saving blind verdicts of other findings must not look at the answer
-        events.tell(session, "verdict", None if body.blind else film_id, film.study_id)
-        service.log.add(
-            session,
-            visitor.name,
-            "verdict",
-            film_id=film_id,
-            study_id=film.study_id,
-            verdict_id=verdict.id,
-            finding=body.finding,
-            verdict=said,
-            blind=body.blind,
-        )
-        return show_verdict(session, verdict)
+        hidden = any(each.blind for each in given)
+        events.tell(session, "verdict", None if hidden else film_id, film.study_id)
+        for each in kept:
+            service.log.add(
+                session,
+                visitor.name,
+                "verdict",
+                film_id=film_id,
+                study_id=film.study_id,
+                verdict_id=each.id,
+                finding=each.finding,
+                verdict=each.verdict,
+                blind=each.blind,
+            )
+        return [show_verdict(session, each) for each in kept]
+
+
+def _keep(session: Session, film: Film, body: NewVerdict, said: str, visitor: Visitor) -> Verdict:
+    verdict = Verdict(
+        film_id=film.id,
+        reading_id=film.reading_id,
+        person_id=visitor.person_id,
+        finding=body.finding,
+        verdict=said,
+        call=CALLS[said],
+        text=body.text,
+        corrected_label=body.corrected_label,
+        marks=[mark.model_dump(mode="json") for mark in body.marks],
+        blind=body.blind,
+    )
+    session.add(verdict)
+    session.flush()
+    return verdict
 
 
 @router.get("/films/{film_id}/reference", summary="The reference standard")
