@@ -135,6 +135,27 @@ def test_a_window_of_the_file_is_its_own_choice(make_dicom, film):
     assert [window.name for window in open_stored(path).windows] == ["film"]
 
 
+@pytest.mark.parametrize(("center", "width"), [(32768, 65536), (32768, 131072)])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_window_that_is_the_whole_range_is_none(make_dicom, film, center, width, photometric):
+    picture = 1 - film if photometric == "MONOCHROME1" else film
+    stored = np.rint(picture * 4095).astype(int)
+    path = make_dicom(
+        bits=16,
+        stored=stored,
+        WindowCenter=center,
+        WindowWidth=width,
+        PhotometricInterpretation=photometric,
+    )
+    opened, eye = open_radiograph(path), open_stored(path)
+    assert opened.notes[-1].endswith(NOTE)
+    low, high = np.percentile(film, [0.5, 99.5])
+    assert abs(opened.pixels - np.clip((film - low) / (high - low), 0, 1)).max() < 2e-3
+    assert [window.name for window in eye.windows] == ["auto", "film"]
+    assert abs(shown(eye.values, eye.windows[0]) - opened.pixels).max() < 2e-3
+    assert eye.radiograph.notes == opened.notes
+
+
 @pytest.mark.parametrize("depth", [8, 12, 14, 16])
 def test_films_that_use_their_range_are_left_alone(make_dicom, film, depth):
     opened = open_radiograph(make_dicom(bits=depth))

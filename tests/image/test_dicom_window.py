@@ -75,6 +75,19 @@ def test_without_a_valid_pair_the_whole_range_is_shown_and_said(make_dicom, film
     assert open_stored(path).windows == ()
 
 
+@pytest.mark.parametrize(("center", "width"), [(-500, 300), (60000, 400), (4096.5, 1), (-1, 2)])
+@pytest.mark.parametrize("slope", [1, -1])
+def test_a_window_with_no_value_of_the_film_is_left_out(make_dicom, film, center, width, slope):
+    scale = {"RescaleSlope": slope, "RescaleIntercept": 0 if slope > 0 else 4095}
+    path = make_dicom(WindowCenter=[center, 2048], WindowWidth=[width, 1000], **scale)
+    opened, stored = open_radiograph(path), open_stored(path)
+    values = np.rint(film * 4095) if slope > 0 else 4095 - np.rint(film * 4095)
+    expected = windowed(values, 2048, 1000, "LINEAR")
+    np.testing.assert_allclose(opened.pixels, expected, atol=1e-6)
+    assert any("window 1 left out: the film has no value" in note for note in opened.notes)
+    np.testing.assert_allclose(shown(stored.values, stored.windows[0]), expected, atol=1e-5)
+
+
 def test_empty_window_is_no_window(make_dicom):
     opened = open_radiograph(written(make_dicom, WindowCenter="", WindowWidth=""))
     assert opened.notes == ()

@@ -3,7 +3,8 @@
 Detectors give 12 or 13 bits, which many files declare as 16 without a window; shown over the whole
 range they are black. The rule, the same for every format, for reading and for showing:
 
-A film of more than 8 bits without a window and without a VOI LUT, whose values between percentile
+A film of more than 8 bits without a VOI LUT and without a window that is narrower than the range of
+its bits, whose values between percentile
 0.5 and 99.5 take less than a quarter of the range that its bits can hold, but at least 64 levels,
 has the window from the one percentile to the other. It is the first window of the viewer, and the
 pixels of the reading are what it shows, so that the gate measures them too.
@@ -84,7 +85,7 @@ def through_window(
 def automatic_note(window: tuple[float, float]) -> str:
     """Say that a film has the automatic window, (low, high) in [0, 1]."""
     return (
-        f"no window, and only {window[1] - window[0]:.1%} of the stored range is used: "
+        f"no window but the whole range, and only {window[1] - window[0]:.1%} of it is used: "
         "shown and read through the automatic window"
     )
 

@@ -78,9 +78,11 @@ def open_stored_dicom(
         film, padding = _decoded(header, name, full.values.astype(np.float32))
         film = replace(film, notes=(*film.notes, *header.levels.notes))
         if not header.levels.windowed:
-            window = automatic_window(film.pixels / np.float32(full.top), full.top, padding)
-            if window:
-                full = replace(full, automatic=(window[0] * full.top, window[1] * full.top))
+            low, high = full.windows[0] if full.windows else (0, full.top)
+            pixels = (film.pixels - np.float32(low)) / np.float32(high - low)
+            if window := automatic_window(pixels, full.top, padding):
+                black, white = (low + each * (high - low) for each in window)
+                full = replace(full, automatic=(black, white))
                 film = replace(film, notes=(*film.notes, automatic_note(window)))
         film = _square_pixels(film, header.dataset, max_megapixels)
     return _warned(film, warned), full

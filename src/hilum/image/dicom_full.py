@@ -56,7 +56,7 @@ def full_depth(dataset: Dataset, name: str) -> Full:
         values, slope, intercept = top - values, -slope, intercept + slope * top
     values[levels.padding] = 0
     whole = np.rint(values).astype(np.int64)
-    windows = _windows(dataset, name, values, slope, intercept)
+    windows = _windows(dataset, name, values, (slope, intercept, top))
     return Full(whole, top, slope, intercept, inverted, windows)
 
 
@@ -66,14 +66,16 @@ def _inverted(dataset: Dataset) -> bool:
 
 
 def _windows(
-    dataset: Dataset, name: str, values: Values, slope: float, intercept: float
+    dataset: Dataset, name: str, values: Values, scale: tuple[float, float, int]
 ) -> tuple[tuple[float, float], ...]:
     """Bring the file's windows into values; a curve becomes the window of its ends."""
-    named = read_windows(dataset)
+    slope, intercept, top = scale
+    low, high = sorted((intercept, top * slope + intercept))
+    named = read_windows(dataset).within(low, high)
     found = []
     for pair in named.pairs:
-        low, high = sorted((end - intercept) / slope for end in ends(pair, named.function))
-        found.append((low, high))
+        black, white = sorted((end - intercept) / slope for end in ends(pair, named.function))
+        found.append((black, white))
     shown = grey_levels(dataset, name)
     curve = any("LUTData" in item for item in value_of(dataset, "VOILUTSequence") or [])
     if curve:

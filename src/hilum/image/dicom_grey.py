@@ -22,7 +22,7 @@ from hilum.core.errors import UnreadableImageError
 from hilum.core.radiograph import Step
 from hilum.image.dicom_lut import Table, Values
 from hilum.image.dicom_values import code_of, given, numbers, value_of
-from hilum.image.dicom_window import read_windows, windowed
+from hilum.image.dicom_window import ends, read_windows, windowed
 
 _LARGEST = 1e9
 """Slope or intercept that no modality has."""
@@ -37,7 +37,7 @@ class Levels:
         low, high: range that the values may take at this stage.
         top: how many levels lie above the lowest, whatever their unit.
         padding: bool, same shape: codes that are no part of the film (PixelPaddingValue).
-        windowed: a VOI LUT or a window was applied.
+        windowed: a VOI LUT was applied, or a window that is not the whole range.
     """
 
     values: Values
@@ -148,7 +148,7 @@ def rescale(dataset: Dataset, notes: list[str]) -> tuple[float, float]:
 
 def _voi(dataset: Dataset, levels: Levels, name: str) -> None:
     """Apply the first VOI LUT, else the first window that is valid, else the stored range."""
-    windows = read_windows(dataset)
+    windows = read_windows(dataset).within(levels.low, levels.high)
     levels.notes += windows.notes
     tables = [item for item in value_of(dataset, "VOILUTSequence") or [] if "LUTData" in item]
     if tables:
@@ -162,8 +162,9 @@ def _voi(dataset: Dataset, levels: Levels, name: str) -> None:
         levels.windowed = True
     elif windows.pairs:
         center, width, place = windows.pairs[0]
+        black, white = ends(windows.pairs[0], windows.function)
         levels.values = windowed(levels.values, center, width, windows.function)
-        levels.windowed = True
+        levels.windowed = black > levels.low or white < levels.high
         number = "first" if place == 1 else f"number {place}"
         which = f" ({number} of {windows.total})" if windows.total > 1 else ""
         words = f"{windows.function}, center {center:g}, width {width:g} to 0 .. 1{which}"

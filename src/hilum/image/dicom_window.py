@@ -36,6 +36,19 @@ class Windows(NamedTuple):
     total: int
     notes: tuple[str, ...]
 
+    def within(self, low: float, high: float) -> Windows:
+        """Leave out the windows that show all of ``low`` .. ``high`` black, or all of it white."""
+        if self.function == "SIGMOID":
+            return self
+        notes, kept = list(self.notes), []
+        for pair in self.pairs:
+            black, white = ends(pair, self.function)
+            if black < high and white > low:
+                kept.append(pair)
+            else:
+                notes.append(f"window {pair.place} left out: the film has no value in it")
+        return self._replace(pairs=tuple(kept), notes=tuple(notes))
+
 
 def read_windows(dataset: Dataset) -> Windows:
     """Pair the centers and widths of a data set by their places.
