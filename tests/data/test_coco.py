@@ -147,6 +147,36 @@ def test_what_is_no_coco_is_refused(broken) -> None:
         from_coco(broken, "made.json")
 
 
+@pytest.mark.parametrize(
+    ("part", "twin"),
+    [
+        ("images", {"id": 4, "file_name": "a.png"}),
+        ("images", {"id": 3, "file_name": "b.png"}),
+        ("categories", {"id": 0, "name": "nodule"}),
+        ("categories", {"id": 1, "name": "mass"}),
+        ("annotations", {"image_id": 3, "category_id": 0, "bbox": [1, 2, 3, float("inf")]}),
+    ],
+)
+def test_two_films_or_labels_never_become_one(part, twin) -> None:
+    coco = {
+        "images": [{"id": 3, "file_name": "a.png"}],
+        "categories": [{"id": 0, "name": "mass"}],
+        "annotations": [],
+    }
+    coco[part] = [*coco[part], twin]
+    with pytest.raises(CohortError, match=r"not COCO detection JSON: ValueError"):
+        from_coco(coco)
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', '{"a": NaN}', "[" * 100_000])
+def test_json_of_a_careless_program_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.json").write_text(text)
+    with pytest.raises(CohortError, match=r"c\.json: not JSON"):
+        read_coco(tmp_path / "c.json")
+    (tmp_path / "c.json").write_text('{"images": []}', encoding="utf-8-sig")
+    assert read_coco(tmp_path / "c.json") == {"images": []}
+
+
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match="No such file"):
         read_coco(tmp_path / "gone.json")

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hilum.core.csvtable import plain
 from hilum.core.errors import CohortError
 from hilum.core.files import write_text
 from hilum.core.labels import Label
@@ -79,14 +80,14 @@ def from_coco(coco: Mapping[str, Any], where: str = "COCO") -> dict[str, list[di
             there.
     """
     try:
-        names = {each["id"]: str(each["name"]) for each in coco["categories"]}
-        cases = {each["id"]: str(each.get("case_id", each["file_name"])) for each in coco["images"]}
+        names = _by_id(coco["categories"], "category", lambda each: each["name"])
+        cases = _by_id(coco["images"], "image", _case_of)
         found: dict[str, list[dict[str, Any]]] = {case: [] for case in cases.values()}
         for each in coco["annotations"]:
-            x, y, width, height = (float(side) for side in each["bbox"])
+            x, y, width, height = _sides(each["bbox"])
             box = {"label": names[each["category_id"]], "x": x, "y": y}
             found[cases[each["image_id"]]].append(box | {"width": width, "height": height})
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CohortError(
             f"{where}: not COCO detection JSON: {type(error).__name__} {error}",
             hint="expected images, categories, and annotations with image_id, category_id, bbox",
@@ -118,13 +119,11 @@ def detections_of(
     """
     found: dict[str, tuple[list[list[float]], list[float]]] = {}
     try:
-        names = coco and {
-            each["id"]: str(each.get("case_id", each["file_name"])) for each in coco["images"]
-        }
+        names = coco and _by_id(coco["images"], "image", _case_of)
         for each in results:
             number = each["image_id"]
             case = names[number] if names else str(each.get("case_id", number))
-            x, y, width, height = (float(side) for side in each["bbox"])
+            x, y, width, height = _sides(each["bbox"])
             boxes, scores = found.setdefault(case, ([], []))
             boxes.append([x, y, width, height])
             scores.append(float(each["score"]))
@@ -208,6 +207,27 @@ def boxes_in(case_boxes: str, label: str) -> list[tuple[float, float, float, flo
         for box in _boxes(case_boxes)
         if box["label"] == label
     ]
+
+
+def _by_id(listed: Iterable[Any], kind: str, name_of: Callable[[Any], Any]) -> dict[Any, str]:
+    """Return id -> name; two things of one id or name would become one."""
+    pairs = [(each["id"], plain(str(name_of(each)))) for each in listed]
+    for place, what in enumerate(("id", "name")):
+        again = pd.Series([pair[place] for pair in pairs], dtype=object).duplicated()
+        if again.any():
+            raise ValueError(f"{kind} {what} {pairs[int(again.argmax())][place]!r} stands twice")
+    return dict(pairs)
+
+
+def _case_of(image: Mapping[str, Any]) -> str:
+    return str(image.get("case_id", image["file_name"]))
+
+
+def _sides(box: Iterable[Any]) -> tuple[float, ...]:
+    sides = tuple(float(side) for side in box)
+    if not np.isfinite(sides).all():
+        raise ValueError(f"bbox {sides}")
+    return sides
 
 
 def _all_settled(cases: pd.DataFrame, labels: Sequence[str]) -> NDArray[np.bool_]:
