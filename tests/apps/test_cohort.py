@@ -47,7 +47,7 @@ def test_list_shows_every_collection(capsys):
     assert "covid-chestxray-dataset" in shown
     assert run(["cohort", "list", "--json"]) == 0
     entries = json.loads(capsys.readouterr().out)
-    assert len(entries) == 12
+    assert len(entries) == 14
     assert run(["cohort", "list", "shenzhen"]) == 0
     assert "Jaeger" in capsys.readouterr().out
     assert run(["cohort", "list", "shenzen"]) == 4

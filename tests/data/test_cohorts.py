@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -204,6 +205,34 @@ def siim(root):
         dicom(root / "train" / study / "series" / f"{image}.dcm", f"p-{study}")
 
 
+def tbx11k(root):
+    base = root / "TBX11K"
+    for place in ("tb/tb0001", "tb/tb0002", "tb/tb1199", "health/h1", "sick/s1", "test/t1"):
+        film(base / "imgs" / f"{place}.png")
+    kinds = ("ActiveTuberculosis", "ObsoletePulmonaryTuberculosis", "PulmonaryTuberculosis")
+    coco = {
+        "images": [
+            {"id": n, "file_name": f"tb/tb000{n}.png", "width": 512, "height": 512} for n in (1, 2)
+        ],
+        "categories": [{"id": n, "name": name} for n, name in enumerate(kinds, start=1)],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [256, 128, 64, 32]},
+            {"id": 2, "image_id": 2, "category_id": 1, "bbox": [0, 0, 64, 32]},
+            {"id": 3, "image_id": 2, "category_id": 2, "bbox": [64, 64, 64, 32]},
+        ],
+    }
+    text(base / "annotations" / "json" / "TBX11K_train.json", json.dumps(coco))
+
+
+def jsrt(root):
+    for stem in ("JPCLN001", "JPCNN001"):
+        film(root / "images" / f"{stem}.png")
+        film(root / "masks" / f"{stem}_lung.png")
+    text(root / "CLNDAT_EN.txt", "JPCLN001.IMG\t5\t15\t53\tMale\t1634\t692\tmalignant\tl.upper\tca")
+    text(root / "CNNDAT_EN.TXT", "JPCNN001.IMG\t14\tFemale\tnon-nodule")
+    (root / "JPCLN002.IMG").write_bytes(bytes(8))
+
+
 def own_csv(root):
     text(root / "mine.csv", "path,patient_id,covid-19", "a.png,1,yes", "b.png,2,")
     film(root / "a.png")
@@ -228,6 +257,8 @@ TREES = {
     "covidx": covidx,
     "bimcv-covid19": bimcv,
     "siim-covid19": siim,
+    "tbx11k": tbx11k,
+    "jsrt": jsrt,
     "csv": own_csv,
     "folders": own_folders,
 }
@@ -499,3 +530,66 @@ def test_siim_takes_person_and_size_from_dicom_and_pneumonia_from_the_study(tmp_
     assert first["patient_id"] == "siim-covid19/p-s1"
     assert (first["pneumonia"], row(cohort, "/i3")["pneumonia"]) == (1, 0)
     assert '"x": 100.5' in first["boxes"]
+
+
+def test_tbx11k_has_the_kinds_of_its_boxes(tmp_path):
+    cohort = read("tbx11k", tmp_path)
+    assert {case.case_id.split("/")[1]: case.finding for case in cohort.cases.itertuples()} == {
+        "tb0001": "Active tuberculosis",
+        "tb0002": "Active and latent tuberculosis",
+        "tb1199": "Tuberculosis",
+        "h1": "Healthy",
+        "s1": "Sick, no tuberculosis",
+    }
+    assert cohort.label_counts()["tuberculosis"] == (2, 2, 1), "nothing was drawn on tb1199"
+    assert cohort.label_counts()["no-finding"] == (1, 4, 0)
+    (box,) = json.loads(row(cohort, "/tb0001")["boxes"])
+    assert (box["label"], box["x"]) == ("tuberculosis", 8), (
+        "drawn at 256 of 512 pixels; the film has 16"
+    )
+    assert cohort.report.skipped == ("test/t1.png: no label; expected health, sick or tb",)
+
+
+def test_jsrt_has_age_sex_and_masks(tmp_path):
+    cohort = read("jsrt", tmp_path)
+    ill, well = row(cohort, "/JPCLN001"), row(cohort, "/JPCNN001")
+    assert (ill["nodule"], ill["age_years"], ill["sex"]) == (1, 53, "M")
+    assert (well["nodule"], well["age_years"], well["sex"]) == (0, 14, "F")
+    assert ill["lung_mask"].endswith("masks/JPCLN001_lung.png")
+    assert cohort.report.skipped == ("1 files .IMG: raw pixels; convert them to 16-bit PNG",)
+
+
+def test_pictures_of_siim_learn_their_patient_from_the_table(tmp_path):
+    root = made("siim-covid19", tmp_path)
+    for path in sorted(root.rglob("*.dcm")):
+        film(root / "train" / f"{path.stem}.png")
+        path.unlink()
+    text(root / "meta.csv", "image_id,dim0,dim1", "i1,2000,2000")
+    text(root / "train_meta.csv", "patientid,studyid,imageid", "p,s1,i1", "p,s2,i3")
+    cohort = read_cohort("siim-covid19", root)
+    patients = cohort.cases.set_index("case_id")["patient_id"].str.removeprefix("siim-covid19/")
+    assert patients.to_dict() == {
+        "siim-covid19/i1": "p",
+        "siim-covid19/i2": "s1",
+        "siim-covid19/i3": "p",
+    }
+    typical, negative = row(cohort, "/i1"), row(cohort, "/i3")
+    assert (typical["appearance"], typical["covid-19"], typical["pneumonia"]) == ("typical", 1, 1)
+    assert (negative["appearance"], negative["covid-19"], negative["pneumonia"]) == (
+        "negative",
+        0,
+        0,
+    )
+    assert "the patient may be infected" in negative["note"]
+
+
+def test_pictures_of_rsna_go_by_their_names(tmp_path):
+    root = made("rsna-pneumonia", tmp_path)
+    before = read_cohort("rsna-pneumonia", root)
+    for path in sorted(root.rglob("*.dcm")):
+        film(path.with_suffix(".png"))
+        path.unlink()
+    after = read_cohort("rsna-pneumonia", root)
+    for column in ("case_id", "patient_id", "finding", "lung-opacity"):
+        assert after.cases[column].tolist() == before.cases[column].tolist()
+    assert set(after.cases["view"]) == {""}

@@ -230,7 +230,31 @@ _ENTRIES = (
         "doi:10.1007/s10278-022-00706-8",
         address="https://www.kaggle.com/c/siim-covid19-detection",
         how="log in at the address, accept the rules, download and unpack the archive, with "
-        "train_image_level.csv and train_study_level.csv",
+        "train_image_level.csv and train_study_level.csv; pictures made of it need meta.csv and "
+        "train_meta.csv beside them",
+    ),
+    Entry(
+        name="tbx11k",
+        what="tuberculosis with boxes, healthy, and sick without tuberculosis; adults, China",
+        films=8400,
+        size="pictures of 512 pixels",
+        licence="non-commercial research, CC BY-NC-SA",
+        citation="Liu et al.: Rethinking computer-aided tuberculosis diagnosis, CVPR 2020, "
+        "doi:10.1109/CVPR42600.2020.00272",
+        address="https://mmcheng.net/tb/",
+        how="follow the download link of the address, and unpack the archive",
+    ),
+    Entry(
+        name="jsrt",
+        what="one lung nodule or none, PA, adults, Japan; lung masks of SCR",
+        films=247,
+        size="2 GB as raw pixels",
+        licence="free for research, cite Shiraishi 2000; SCR masks for research",
+        citation="Shiraishi et al., AJR 2000;174:71, doi:10.2214/ajr.174.1.1740071; masks: "
+        "van Ginneken et al., Medical Image Analysis 2006;10:19",
+        address="https://db.jsrt.or.jp/eng.php",
+        how="register at the address, download, and convert the .IMG files (2048 x 2048, "
+        "big-endian, 12 bits) to 16-bit PNG under the same names",
     ),
 )
 

@@ -15,11 +15,13 @@ from hilum.data.adapters.covid_cxnet import read_covid_cxnet
 from hilum.data.adapters.covidx import read_covidx
 from hilum.data.adapters.generic import read_csv_cohort, read_folders
 from hilum.data.adapters.hannover import read_covid_19_image_repository
+from hilum.data.adapters.jsrt import read_jsrt
 from hilum.data.adapters.kermany import read_kermany
 from hilum.data.adapters.nih import read_nih_chestxray14
 from hilum.data.adapters.openist import read_openist
 from hilum.data.adapters.rsna import read_rsna_pneumonia
 from hilum.data.adapters.siim import read_siim_covid19
+from hilum.data.adapters.tbx11k import read_tbx11k
 from hilum.data.adapters.tuberculosis import read_montgomery, read_shenzhen
 from hilum.data.cohort import Adapter, Cohort
 
@@ -36,6 +38,8 @@ COHORTS: dict[str, Adapter] = {
     "covidx": read_covidx,
     "bimcv-covid19": read_bimcv_covid19,
     "siim-covid19": read_siim_covid19,
+    "tbx11k": read_tbx11k,
+    "jsrt": read_jsrt,
     "csv": read_csv_cohort,
     "folders": read_folders,
 }

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from hilum.core.errors import CohortError
+from hilum.core.textfile import read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +45,27 @@ class Box:
 def boxes_json(boxes: Sequence[Box], size: tuple[float, float]) -> str:
     """Return the column ``boxes`` of a film of ``size`` = (width, height) in pixels, or ""."""
     return json.dumps([box.on(size) for box in boxes]) if boxes else ""
+
+
+def coco_boxes(path: Path) -> tuple[dict[str, list[Box]], int]:
+    """Read COCO annotations: file_name -> its boxes, and how many without a label were left out.
+
+    A label is the name of its category in lower case, with hyphens.
+
+    Raises:
+        CohortError: no such file, or no such annotations.
+    """
+    try:
+        coco = read_json(path, CohortError)
+        labels = {each["id"]: each["name"].lower().replace(" ", "-") for each in coco["categories"]}
+        images = {each["id"]: each for each in coco["images"]}
+        found: dict[str, list[Box]] = {}
+        labeled = [each for each in coco["annotations"] if "category_id" in each]
+        for each in labeled:
+            image, (x, y, width, height) = images[each["image_id"]], each["bbox"]
+            drawn_on = (image["width"], image["height"])
+            box = Box(labels[each["category_id"]], x, y, width, height, drawn_on)
+            found.setdefault(image["file_name"], []).append(box)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CohortError(f"{path}: not COCO annotations: {error!r}") from None
+    return found, len(coco["annotations"]) - len(labeled)

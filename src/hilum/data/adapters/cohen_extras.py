@@ -22,9 +22,7 @@ from pathlib import Path
 import pandas as pd
 
 from hilum.core.csvtable import number_in, read_table, rows_of
-from hilum.core.errors import CohortError
-from hilum.core.textfile import read_json
-from hilum.data.adapters.boxes import Box, boxes_json
+from hilum.data.adapters.boxes import Box, boxes_json, coco_boxes
 from hilum.data.folder import Record, beside
 from hilum.data.header import image_size
 
@@ -75,7 +73,7 @@ def load(root: Path) -> Annotations:
             found.notes.append(f"lung masks: {place}")
     for place in reversed(_BOXES):
         if path := beside(root, place):
-            boxes, unlabeled = _coco(path)
+            boxes, unlabeled = coco_boxes(path)
             found.boxes |= boxes
             left_out = f"; {unlabeled} without a label left out" if unlabeled else ""
             found.notes.append(f"lung boxes: {place}{left_out}")
@@ -89,23 +87,6 @@ def load(root: Path) -> Annotations:
         _merge(found.scores, _brixia(path))
         found.notes.append(f"Brixia scores: {_BRIXIA}")
     return found
-
-
-def _coco(path: Path) -> tuple[dict[str, list[Box]], int]:
-    try:
-        coco = read_json(path, CohortError)
-        labels = {each["id"]: each["name"].lower().replace(" ", "-") for each in coco["categories"]}
-        images = {each["id"]: each for each in coco["images"]}
-        found: dict[str, list[Box]] = {}
-        labeled = [each for each in coco["annotations"] if "category_id" in each]
-        for each in labeled:
-            image, (x, y, width, height) = images[each["image_id"]], each["bbox"]
-            drawn_on = (image["width"], image["height"])
-            box = Box(labels[each["category_id"]], x, y, width, height, drawn_on)
-            found.setdefault(image["file_name"], []).append(box)
-    except (ValueError, KeyError, TypeError) as error:
-        raise CohortError(f"{path}: not COCO annotations: {error!r}") from None
-    return found, len(coco["annotations"]) - len(labeled)
 
 
 def _lesions(folder: Path) -> dict[str, dict[str, str]]:

@@ -8,6 +8,7 @@ the NIH film, and so to the person.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from hilum.core.errors import CohortError
 from hilum.core.labels import Label, ReferenceStandard
 from hilum.data import values
 from hilum.data.adapters.boxes import Box, boxes_json
+from hilum.data.adapters.prepared import boxes_of, boxes_on, films_of, is_prepared
 from hilum.data.cohort import Cohort
 from hilum.data.finder import stem_of
 from hilum.data.folder import Folder, Record
-from hilum.data.header import dicom_header
+from hilum.data.header import dicom_header, image_size, is_dicom
 
 SITE = "NIH Clinical Center"
 _CLASSES = "stage_2_detailed_class_info.csv"
@@ -29,6 +31,9 @@ ORIGINAL = (1024.0, 1024.0)
 """(width, height) in pixels of the pictures that the boxes of RSNA and NIH are drawn on."""
 _LICENCE = "RSNA Pneumonia Challenge terms: non-commercial research and education"
 _TAGS = ["PatientID", "PatientSex", "PatientAge", "ViewPosition", "Rows", "Columns"]
+
+_NIH_PATIENT = re.compile(r"nih-(\d+)")
+_PREPARED = {"No Finding": "Normal", "Pneumonia (RSNA: Lung Opacity)": "Lung Opacity"}
 
 CLASSES: dict[str, dict[Label, float]] = {
     "Lung Opacity": {Label.LUNG_OPACITY: 1.0, Label.PNEUMONIA: 1.0, Label.NO_FINDING: 0.0},
@@ -44,11 +49,18 @@ CLASSES: dict[str, dict[Label, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class RsnaLabels:
-    """What the RSNA radiologists said, by ``patientId`` (one film each)."""
+    """What the RSNA radiologists said, by ``patientId`` (one film each).
+
+    Attributes:
+        classes, boxes: theirs.
+        nih_image: the NIH film that it is.
+        patients: the person, where the table of films says it instead.
+    """
 
     classes: dict[str, str] = field(default_factory=dict)
     boxes: dict[str, list[Box]] = field(default_factory=dict)
     nih_image: dict[str, str] = field(default_factory=dict)
+    patients: dict[str, str] = field(default_factory=dict)
 
     def labels_of(self, rsna_id: str, labels: tuple[Label, ...]) -> dict[str, float]:
         """Return ``labels`` of a film: 1, 0, or NaN where they said nothing."""
@@ -59,12 +71,16 @@ class RsnaLabels:
 def read_rsna_pneumonia(root: Path, *, name: str = "rsna-pneumonia") -> Cohort:
     """Read the DICOM headers, the class table and the boxes.
 
-    A film that the mapping links to NIH carries the NIH patient ("nih-chestxray14/17111"), whom
-    other films may share; any other film counts as a person of its own.
+    Pictures that were made of the DICOM files are read by their names; a smaller copy with
+    ``films.csv`` (see ``prepared``), too. A film that the mapping links to NIH carries the NIH
+    patient ("nih-chestxray14/17111"), whom other films may share; any other film counts as a person
+    of its own.
 
     Raises:
-        CohortError: no class table, or a file ``.dcm`` that is no DICOM file.
+        CohortError: no class table, or a header that cannot be read.
     """
+    if is_prepared(root):
+        return _prepared(root, name)
     labels, folder = read_rsna_labels(root), Folder(root)
     records, seen = [], set()
     for file in folder.files:
@@ -75,6 +91,26 @@ def read_rsna_pneumonia(root: Path, *, name: str = "rsna-pneumonia") -> Cohort:
     folder.missing += [f"{_CLASSES}: {patient}.dcm" for patient in absent]
     unlisted = [Path(record["path"]).name for record in records if not record["finding"]]
     return folder.cohort(name, records, rows=len(labels.classes), without_row=unlisted)
+
+
+def _prepared(root: Path, name: str) -> Cohort:
+    folder, labels = Folder(root), RsnaLabels()
+    found, rows = films_of(root, folder)
+    drawn = boxes_of(root, {"Lung Opacity": Label.LUNG_OPACITY})
+    records = []
+    for row, film in found:
+        rsna_id, size = stem_of(film.name), image_size(film)
+        if row["finding"] not in _PREPARED:
+            raise CohortError(
+                f"{row['image']}: {row['finding']!r}; expected {', '.join(_PREPARED)}"
+            )
+        labels.classes[rsna_id] = _PREPARED[row["finding"]]
+        labels.boxes[rsna_id] = boxes_on(drawn.get(row["image"], []), size)
+        if nih := _NIH_PATIENT.fullmatch(row["patient_id"]):
+            labels.patients[rsna_id] = f"nih-chestxray14/{int(nih[1])}"
+        said = {"PatientSex": row["sex"], "PatientAge": row["age"], "ViewPosition": row["view"]}
+        records.append(_record(film, _picture(rsna_id, size) | said, labels, name))
+    return folder.cohort(name, records, rows=rows)
 
 
 def read_rsna_labels(root: Path) -> RsnaLabels:
@@ -137,11 +173,21 @@ def _record(file: Path, header: dict[str, str], labels: RsnaLabels, name: str) -
 
 
 def _patient(rsna_id: str, labels: RsnaLabels, name: str) -> str:
+    if rsna_id in labels.patients:
+        return labels.patients[rsna_id]
     image = labels.nih_image.get(rsna_id)
     # NIH names a film PATIENT_SERIAL.png: 00017111_005.png is of patient 17111
     return f"nih-chestxray14/{int(image.split('_')[0])}" if image else f"{name}/{rsna_id}"
 
 
 def _header(file: Path) -> dict[str, str]:
+    if not is_dicom(file):
+        return _picture(stem_of(file.name), image_size(file))
     header = dicom_header(file, _TAGS)
     return {tag: str(header.get(tag, "")) for tag in _TAGS}
+
+
+def _picture(rsna_id: str, size: tuple[int, int]) -> dict[str, str]:
+    """Return what the header would say, of a picture."""
+    known = {"PatientID": rsna_id, "Columns": str(size[0]), "Rows": str(size[1])}
+    return dict.fromkeys(_TAGS, "") | known

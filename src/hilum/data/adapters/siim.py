@@ -1,9 +1,14 @@
 """SIIM-FISABIO-RSNA COVID-19 detection challenge 2021 (Lakhani et al., J Digit Imaging 2023).
 
 Films of BIMCV-COVID19 and MIDRC-RICORD with boxes around opacities, and for each study one of four
-appearances (Litmanovich et al., J Thorac Imaging 2020). Whether a patient had COVID-19 was not
-published. Boxes are in pixels of the DICOM files; beside pictures that were made smaller lies a
-``meta.csv`` (image_id, dim0 = height, dim1 = width of the original).
+appearances (Litmanovich et al., J Thorac Imaging 2020, after the RSNA consensus for CT, Simpson et
+al. 2020), which the column ``appearance`` holds. They are readings of films, and no tests:
+"typical" is covid-19 1 here, and "negative" 0, that is, no COVID-19 pneumonia on the film; the
+patient may be infected. The other two leave covid-19 unknown.
+
+Boxes are in pixels of the DICOM files. Beside pictures that were made smaller lie a ``meta.csv``
+(image_id, dim0 = height, dim1 = width of the original) and a ``train_meta.csv`` (imageid,
+patientid): a picture does not say who it is, and one person may have dozens of studies.
 """
 
 from __future__ import annotations
@@ -23,18 +28,24 @@ from hilum.data.folder import Folder, Record
 from hilum.data.header import dicom_header, image_size, is_dicom
 
 _IMAGES, _STUDIES, _META = "train_image_level.csv", "train_study_level.csv", "meta.csv"
+_PEOPLE = "train_meta.csv"
+APPEARANCE = "appearance"
+"""Column: typical, indeterminate, atypical, negative, or blank."""
+
 _LICENCE = "BIMCV and MIDRC-RICORD terms (CC BY-NC 4.0): non-commercial research"
 _TAGS = ["PatientID", "PatientSex"]
 _OPACITY, _NONE = "opacity", "none"
 _FIELDS = 6
 
-APPEARANCES: dict[str, float] = {
-    "Negative for Pneumonia": 0.0,
-    "Typical Appearance": 1.0,
-    "Indeterminate Appearance": 1.0,
-    "Atypical Appearance": 1.0,
+APPEARANCES: dict[str, tuple[str, float, float]] = {
+    "Negative for Pneumonia": ("negative", 0.0, 0.0),
+    "Typical Appearance": ("typical", 1.0, 1.0),
+    "Indeterminate Appearance": ("indeterminate", 1.0, math.nan),
+    "Atypical Appearance": ("atypical", 1.0, math.nan),
 }
-"""Column of the study table -> pneumonia."""
+"""Column of the study table -> appearance, pneumonia, covid-19."""
+
+_NOTES = {"negative": "no pneumonia on the film; the patient may be infected all the same"}
 
 
 class _Header(NamedTuple):
@@ -46,33 +57,28 @@ class _Header(NamedTuple):
 def read_siim_covid19(root: Path, *, name: str = "siim-covid19") -> Cohort:
     """Read the image table, the study table where it is there, and the films.
 
-    The person is the PatientID of the DICOM file; of a picture without one, the study. A film on
-    which nothing was drawn has lung-opacity 0, unless another film of its study has boxes: readers
-    marked one film a study.
+    The person is the PatientID of the DICOM file; of a picture, what ``train_meta.csv`` says, else
+    the study. A film on which nothing was drawn has lung-opacity 0, unless another film of its
+    study has boxes: readers marked one film a study.
 
     Raises:
         CohortError: no image table, a row that cannot be read, or boxes that leave the picture.
     """
     path = root / _IMAGES
     table = read_table(path, ("id", "label", "StudyInstanceUID"))
-    folder, appearances, sizes = Folder(root), _appearances(root), _sizes(root)
+    folder, people = Folder(root), _people(root)
+    appearances, sizes = _appearances(root), _sizes(root)
     drawn = {row["id"]: _drawn(row["label"], where) for where, row in rows_of(table, path)}
     marked = {row["StudyInstanceUID"] for _, row in rows_of(table, path) if drawn[row["id"]]}
     records = []
     for where, row, image in folder.rows(table, path, lambda row, _: _image_id(row)):
         study = row["StudyInstanceUID"]
         opacity = 1.0 if drawn[row["id"]] else math.nan if study in marked else 0.0
-        labels = {Label.LUNG_OPACITY.value: opacity} | appearances.get(study, {})
-        header = _header(image, study)
-        records.append(
-            _record(image, study, header, name)
-            | {
-                "boxes": _boxes_json(
-                    drawn[row["id"]], header, sizes.get(stem_of(image.name)), where
-                )
-            }
-            | labels
-        )
+        stem = stem_of(image.name)
+        header = _header(image, people.get(stem, study))
+        boxes = _boxes_json(drawn[row["id"]], header, sizes.get(stem), where)
+        record = _record(image, study, header, name, appearances.get(study, ""))
+        records.append(record | {"boxes": boxes, Label.LUNG_OPACITY.value: opacity})
     folder.skipped += [f"{file.name}: no row in {_IMAGES}" for file in folder.left()]
     return folder.cohort(name, records, rows=len(table))
 
@@ -115,8 +121,8 @@ def _boxes_json(
     return boxes_json(boxes, header.size)
 
 
-def _appearances(root: Path) -> dict[str, dict[str, float]]:
-    """Return StudyInstanceUID -> labels; {} without a study table."""
+def _appearances(root: Path) -> dict[str, str]:
+    """Return StudyInstanceUID -> column of the study table; {} without one."""
     path = root / _STUDIES
     if not path.is_file():
         return {}
@@ -125,8 +131,7 @@ def _appearances(root: Path) -> dict[str, dict[str, float]]:
         said = [word for word in APPEARANCES if row[word] == "1"]
         if len(said) != 1:
             raise CohortError(f"{where}: {len(said)} appearances; expected one of them to be 1")
-        labels = {Label.PNEUMONIA.value: APPEARANCES[said[0]]}
-        found[row["id"].removesuffix("_study")] = labels
+        found[row["id"].removesuffix("_study")] = said[0]
     return found
 
 
@@ -142,7 +147,17 @@ def _sizes(root: Path) -> dict[str, tuple[float, float]]:
     }
 
 
-def _record(image: Path, study: str, header: _Header, name: str) -> Record:
+def _people(root: Path) -> dict[str, str]:
+    """Return image -> patient; {} without ``train_meta.csv``."""
+    path = root / _PEOPLE
+    if not path.is_file():
+        return {}
+    rows = rows_of(read_table(path, ("imageid", "patientid")), path)
+    return {row["imageid"]: row["patientid"] for _, row in rows if row["patientid"]}
+
+
+def _record(image: Path, study: str, header: _Header, name: str, said: str) -> Record:
+    appearance, pneumonia, covid = APPEARANCES.get(said, ("", math.nan, math.nan))
     return {
         "case_id": f"{name}/{stem_of(image.name)}",
         "path": str(image),
@@ -153,13 +168,18 @@ def _record(image: Path, study: str, header: _Header, name: str) -> Record:
         "sex": values.sex_of(header.sex),
         "reference_standard": ReferenceStandard.RADIOLOGIST.value,
         "licence": _LICENCE,
-        "note": f"study {study}",
+        "finding": said,
+        "note": "; ".join(filter(None, (f"study {study}", _NOTES.get(appearance)))),
+        APPEARANCE: appearance,
+        Label.COVID_19.value: covid,
+        Label.PNEUMONIA.value: pneumonia,
     }
 
 
-def _header(image: Path, study: str) -> _Header:
+def _header(image: Path, person: str) -> _Header:
+    """Read size, sex and patient; ``person`` where the file does not say who it is."""
     size = image_size(image)
     if not is_dicom(image):
-        return _Header(study, "", size)
+        return _Header(person, "", size)
     header = dicom_header(image, _TAGS)
-    return _Header(str(header.get("PatientID") or study), str(header.get("PatientSex", "")), size)
+    return _Header(str(header.get("PatientID") or person), str(header.get("PatientSex", "")), size)

@@ -1,0 +1,85 @@
+"""Prepared: a collection made smaller, with one table: ``films.csv``, ``annotations/boxes.csv``.
+
+``films.csv``: image, patient_id, finding, covid, view, sex, age, and where there is one lung_mask.
+Boxes are in pixels of the files at hand, as x, y, width, height or as xmin, ymin, xmax, ymax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hilum.core.csvtable import number_in, read_table, rows_of
+from hilum.core.errors import CohortError
+from hilum.core.labels import Label
+from hilum.data.adapters.boxes import Box, boxes_json
+from hilum.data.folder import Folder
+from hilum.data.header import image_size
+
+FILMS = "films.csv"
+_BOXES = "annotations/boxes.csv"
+_COLUMNS = ("image", "patient_id", "finding", "view", "sex", "age")
+_SIDES, _CORNERS = ("x", "y", "width", "height"), ("xmin", "ymin", "xmax", "ymax")
+Drawn = list[tuple[str, tuple[float, float, float, float]]]
+"""Label and (x, y, width, height) of each box."""
+
+
+def is_prepared(root: Path) -> bool:
+    """Say whether a collection lies there in this form."""
+    return (root / FILMS).is_file()
+
+
+def films_of(root: Path, folder: Folder) -> tuple[list[tuple[dict[str, str], Path]], int]:
+    """Return the rows of the table whose film is there, with the film, and how many rows it has.
+
+    Raises:
+        CohortError: a column is missing.
+    """
+    path = root / FILMS
+    rows = read_table(path, _COLUMNS)
+    found = [(row, film) for _, row, film in folder.rows(rows, path, lambda row, _: row["image"])]
+    return found, len(rows)
+
+
+def boxes_of(root: Path, labels: Mapping[str, Label]) -> dict[str, Drawn]:
+    """Return image, as the table of films calls it -> boxes; {} without a table of boxes.
+
+    Args:
+        root: of the collection.
+        labels: from the classes of the table to ours.
+
+    Raises:
+        CohortError: a class that is not known, or a side that is no number.
+    """
+    path = root / _BOXES
+    found: dict[str, Drawn] = {}
+    if not path.is_file():
+        return found
+    rows = read_table(path, ("image", "class"))
+    for where, row in rows_of(rows, path):
+        if row["class"] not in labels:
+            raise CohortError(f"{where}: {row['class']!r}; expected {', '.join(labels)}")
+        box = labels[row["class"]].value, _sides(row, where)
+        found.setdefault(row["image"], []).append(box)
+    return found
+
+
+def boxes_on(drawn: Drawn, size: tuple[float, float]) -> list[Box]:
+    """Return boxes as drawn on a film of ``size`` = (width, height) in pixels."""
+    return [Box(label, *sides, size) for label, sides in drawn]
+
+
+def drawn_json(drawn: Drawn, film: Path) -> str:
+    """Return the column ``boxes`` of a film, or ""."""
+    size = image_size(film) if drawn else (1.0, 1.0)
+    return boxes_json(boxes_on(drawn, size), size)
+
+
+def _sides(row: dict[str, str], where: str) -> tuple[float, float, float, float]:
+    names = _CORNERS if _CORNERS[0] in row else _SIDES
+    if lacking := [name for name in names if name not in row]:
+        raise CohortError(f"{where}: no column {', '.join(lacking)}")
+    left, top, across, down = (number_in(row, name, where) for name in names)
+    if names is _CORNERS:
+        return left, top, round(across - left, 3), round(down - top, 3)
+    return left, top, across, down
