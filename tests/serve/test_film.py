@@ -56,7 +56,7 @@ def test_what_cannot_be_read_has_a_reason_without_its_path(films, name, status):
 
 
 def test_a_bug_in_a_decoder_costs_one_film(films, monkeypatch):
-    def broken(path):
+    def broken(path, **_):
         raise KeyError("PixelData")
 
     monkeypatch.setattr("hilum.serve.film.open_radiograph", broken)
@@ -72,3 +72,10 @@ def test_a_name_that_is_not_utf8_is_still_json(tmp_path, films):
     assert film.status is Status.READ
     assert json.loads(json.dumps(film.path)).endswith("f\ufffdilm.png")
     assert printable("plain") == "plain"
+
+
+def test_the_callers_limit_decides(films):
+    film = open_film(films / "a.png", HOW, keep=False, max_megapixels=0.01)
+    assert film.status is Status.ERROR
+    assert "the limit is 0.01" in film.reason
+    assert film.hint

@@ -20,7 +20,7 @@ from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Status
 from hilum.core.refusal import Refusal
 from hilum.image.lungs import Lungs
-from hilum.image.open import open_radiograph
+from hilum.image.open import MAX_MEGAPIXELS, open_radiograph
 from hilum.image.preprocess import Preprocess
 from hilum.serve.gate import admit
 
@@ -83,6 +83,7 @@ def open_film(
     *,
     keep: bool,
     force: bool = False,
+    max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Film:
     """Open a file, find the lungs, ask the gate, preprocess; never raise for what is wrong with it.
 
@@ -93,12 +94,15 @@ def open_film(
         gate: of the bundle; None leaves the rules that need no network.
         keep: keep the ``Radiograph`` with its full pixels.
         force: let the network see a film that the gate refuses, and mark it.
+        max_megapixels: larger films are refused before they are decoded.
 
     Raises:
         ConfigError: the bundle's preprocessing needs lungs, and there is no ``segmenter``.
     """
     started = perf_counter()
-    film = _open(path, preprocess, segmenter, gate, force)
+    film = _open(path, max_megapixels)
+    if film.radiograph is not None:
+        film = _admitted(film, film.radiograph, preprocess, segmenter, gate, force)
     elapsed_ms = (perf_counter() - started) * 1000
     return replace(film, elapsed_ms=elapsed_ms, radiograph=film.radiograph if keep else None)
 
@@ -108,16 +112,10 @@ def printable(path: str | Path) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def _open(
-    path: str | Path,
-    preprocess: Preprocess,
-    segmenter: LungSegmenter | None,
-    gate: Gate | None,
-    force: bool,
-) -> Film:
+def _open(path: str | Path, max_megapixels: float) -> Film:
     film = Film(printable(path))
     try:
-        radiograph = open_radiograph(path)
+        return replace(film, radiograph=open_radiograph(path, max_megapixels=max_megapixels))
     except ImageError as error:
         return film.failed(_without(path, error.message), error.hint, status=_status(error))
     except MemoryError:
@@ -125,6 +123,16 @@ def _open(
     except Exception as error:  # a decoder's own bug on one film must not end a run over thousands
         found = f"unexpected {type(error).__name__}: {error}"
         return film.failed(printable(found), "please report it with the file, if you may share it")
+
+
+def _admitted(
+    film: Film,
+    radiograph: Radiograph,
+    preprocess: Preprocess,
+    segmenter: LungSegmenter | None,
+    gate: Gate | None,
+    force: bool,
+) -> Film:
     admission = admit(radiograph, segmenter, gate, force=force)
     film = _described(film, admission.radiograph, preprocess)
     film = replace(film, lungs=admission.lungs, refusal=admission.refusal)

@@ -30,6 +30,7 @@ from hilum.core.machine import cores
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Finding, Reading, Status
 from hilum.image.lungs import Lungs
+from hilum.image.open import MAX_MEGAPIXELS
 from hilum.serve.attribution import in_lung_share
 from hilum.serve.film import Film, open_film
 from hilum.serve.findings import check_prevalence, choose_points, findings_of
@@ -79,6 +80,7 @@ class Reader:
     Args:
         bundle: an opened bundle.
         threads: CPU threads of one inference; None for every core.
+        max_megapixels: larger films are refused before they are decoded.
 
     Attributes:
         bundle: the bundle, with its manifest and identity.
@@ -91,8 +93,15 @@ class Reader:
             the lung field and has no lung network of its own, or its gate belongs to another one.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        threads: int | None = None,
+        max_megapixels: float = MAX_MEGAPIXELS,
+    ) -> None:
         self.bundle = bundle
+        self.max_megapixels = max_megapixels
         self.preprocess = bundle.manifest.preprocess
         self.segmenter = _segmenter(bundle)
         self.gate = _gate(bundle, self.segmenter)
@@ -284,7 +293,13 @@ class Reader:
     def _open(self, path: str | Path, asked: _Asked) -> Film:
         keep = asked.keep or asked.details
         film = open_film(
-            path, self.preprocess, self.segmenter, self.gate, keep=keep, force=asked.force
+            path,
+            self.preprocess,
+            self.segmenter,
+            self.gate,
+            keep=keep,
+            force=asked.force,
+            max_megapixels=self.max_megapixels,
         )
         if not asked.details:
             return film
@@ -380,14 +395,21 @@ def _gate(bundle: Bundle, segmenter: LungSegmenter | None) -> Gate | None:
     return None if segmenter is None else open_gate(bundle.root, lungs=segmenter.checksum)
 
 
-def load_bundle(root: str | Path | None = None, *, threads: int | None = None) -> Reader:
+def load_bundle(
+    root: str | Path | None = None,
+    *,
+    threads: int | None = None,
+    max_megapixels: float = MAX_MEGAPIXELS,
+) -> Reader:
     """Open a bundle, verify its checksums and return its reader.
 
     Args:
         root: the bundle's folder; None for the one inside the package.
         threads: CPU threads of one inference; None for every core.
+        max_megapixels: larger films are refused before they are decoded.
 
     Raises:
         BundleError: no bundle there, a byte of it changed, or its network does not load.
     """
-    return Reader(open_bundle(None if root is None else Path(root)), threads=threads)
+    bundle = open_bundle(None if root is None else Path(root))
+    return Reader(bundle, threads=threads, max_megapixels=max_megapixels)

@@ -138,3 +138,11 @@ def test_a_bundle_that_could_not_be_noted_is_noted_later(station, make_film, mon
         station.read()
     station.read()
     assert _status(station, film_id) == "read"
+
+
+def test_the_limit_of_the_workstation_is_that_of_its_worker(station, make_film):
+    """The door took 200 megapixels where the settings said so, and the worker refused 100."""
+    (station.service.data / "hilum.toml").write_text("[limits]\nmegapixels = 0.01\n")
+    film = station.film(make_film(1))
+    reading = station.client("reader").get(f"/api/v1/films/{film}/reading").json()["reading"]
+    assert "the limit is 0.01" in reading["reason"]

@@ -71,6 +71,9 @@ def read(
     force: Annotated[
         bool, typer.Option("--force", help="Read refused films all the same, and mark them.")
     ] = False,
+    max_megapixels: Annotated[
+        float, typer.Option(help="Refuse larger films before they are decoded.", min=0.001)
+    ] = 100.0,
 ) -> None:
     """Read chest radiographs: probability, finding at an operating point, heatmap, report.
 
@@ -106,7 +109,7 @@ def read(
     from hilum.serve.reader import BATCH, load_bundle
 
     films = find_films(paths)
-    reader = load_bundle(bundle)
+    reader = load_bundle(bundle, max_megapixels=max_megapixels)
     keep = any(each is not None for each in (html, pdf, heatmap))
     examined = reader.examine(
         films,

@@ -25,6 +25,7 @@ from hilum.apps.store.tables import Setting, now_ms
 from hilum.apps.web.bundles import Bundles, Choice
 from hilum.apps.web.evidence import corrections, pack
 from hilum.apps.web.orders import Orders
+from hilum.apps.web.settings import load_settings
 from hilum.core.errors import (
     BundleError,
     HilumError,
@@ -57,6 +58,7 @@ class Worker:
 
     def __init__(self, orders: Orders, store: Store, stop: threading.Event) -> None:
         data = Path(orders.data)
+        self._megapixels = load_settings(data).limits.megapixels
         self._name, self._store, self._stop = orders.name, store, stop
         self._folder, self._log = FilmFolder(data), open_log(store, data)
         base = Path(orders.bundle) if orders.bundle else None
@@ -106,7 +108,7 @@ class Worker:
             choice = self._bundles.choose()
             if self._reader is None or choice != self._choice:
                 self._reader = self._choice = None
-                reader = load_bundle(choice.root)
+                reader = load_bundle(choice.root, max_megapixels=self._megapixels)
                 bundle = reader.bundle
                 manifest = bundle.manifest.model_dump(mode="json")
                 queue.know_model(self._store, bundle.checksum, bundle.identity, manifest)
