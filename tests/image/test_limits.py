@@ -13,7 +13,7 @@ from PIL import Image
 from tifffile import imwrite
 
 from hilum.core.errors import CohortError, ImageError, UnsupportedImageError
-from hilum.data.folder import image_size
+from hilum.data.header import image_size
 from hilum.image.limits import gathered_warnings
 from hilum.image.open import MAX_MEGAPIXELS, open_bytes
 from hilum.image.raster import check_raster
