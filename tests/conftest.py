@@ -276,3 +276,28 @@ def dangerous(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     decoders.close()
     yield make
     decoders.close()
+
+
+@pytest.fixture(scope="session")
+def panicking_rle() -> Callable[[Any], None]:
+    """``panicking_rle(dataset)`` gives it RLE pixel data that makes its codec, in Rust, panic.
+
+    PS3.5 annex G: two segments, the first of which holds more bytes than the film has pixels.
+    """
+
+    def damage(dataset: Any) -> None:
+        import struct
+
+        from pydicom.encaps import encapsulate
+        from pydicom.uid import RLELossless
+
+        pixels = dataset.Rows * dataset.Columns
+        rest = bytes([257 - pixels % 128, 0]) if pixels % 128 > 1 else b""
+        segment = b"\x81\x00" * (pixels // 128) + rest + b"\x81\x07" * 2
+        header = struct.pack("<16I", 2, 64, 64 + len(segment), *[0] * 13)
+        dataset.PixelData = encapsulate([header + segment + segment])
+        dataset["PixelData"].VR = "OB"
+        dataset["PixelData"].is_undefined_length = True
+        dataset.file_meta.TransferSyntaxUID = RLELossless
+
+    return damage

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import struct
-
 import pytest
 from pydicom import uid
-from pydicom.encaps import encapsulate
 
 from hilum.core.errors import UnreadableImageError
 from hilum.image.open import open_bytes
 
 
-def overlong_rle(dataset):
-    """PS3.5 annex G: two segments, the first of which gives more bytes than the film has pixels."""
-    dataset.compress(uid.RLELossless)
-    pixels = dataset.Rows * dataset.Columns
-    runs = b"\x81\x00" * (pixels // 128) + bytes([257 - pixels % 128, 0]) + b"\x81\x07"
-    segment = runs + b"\x00" * (len(runs) % 2)
-    header = struct.pack("<16I", 2, 64, 64 + len(segment), *[0] * 13)
-    dataset.PixelData = encapsulate([header + segment + segment])
-
-
-def test_a_panic_of_a_codec_in_rust_is_a_refusal(make_dicom):
+def test_a_panic_of_a_codec_in_rust_is_a_refusal(make_dicom, panicking_rle):
     """Its PanicException is no Exception; one damaged film ended a run over thousands."""
-    data = make_dicom(edit=overlong_rle).read_bytes()
+    data = make_dicom(edit=panicking_rle).read_bytes()
     with pytest.raises(UnreadableImageError, match="film: pixel data cannot be decoded"):
         open_bytes(data, "film")
 

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from hilum.apps.cli.audit_print import print_audit, print_lists
+from hilum.apps.cli.streams import json_text
 from hilum.core.command import command_line
 from hilum.core.errors import EXIT_AUDIT_FAILED
 
@@ -189,7 +190,7 @@ def lists(
     limits = ListLimits.parse(_overrides(settings), where="--set")
     found = audit_lists(*sides, label=label, names=names, limits=limits)
     if as_json:
-        typer.echo(found.model_dump_json())
+        typer.echo(json_text(found.model_dump_json()))
     else:
         print_lists(found)
     if not found.passed:
@@ -329,7 +330,7 @@ def _overrides(settings: list[str] | None) -> dict[str, Any]:
 
 def _say(found: Audit, out: Path | None, as_json: bool) -> None:
     if as_json:
-        typer.echo(found.model_dump_json())
+        typer.echo(json_text(found.model_dump_json()))
     else:
         print_audit(found, out)
     if found.verdict in ("fail", "uninformative"):

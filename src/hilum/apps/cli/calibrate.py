@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.streams import json_text
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -71,7 +73,7 @@ def calibrate(
         seed=seed,
     )
     if as_json:
-        typer.echo(record.model_dump_json(indent=2))
+        typer.echo(json_text(record.model_dump_json(indent=2)))
     else:
         _say(record, out)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.streams import json_text
 from hilum.apps.cli.train import Device
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def compare(
         write_out_of_source(answers[variant.name], out / OUT_OF_SOURCE / file)
         write_unseen(answers[variant.name], out / UNSEEN / file)
     if as_json:
-        typer.echo(comparison.model_dump_json(indent=2))
+        typer.echo(json_text(comparison.model_dump_json(indent=2)))
     else:
         _print(comparison, out)
     _raise_on_failures(failed)

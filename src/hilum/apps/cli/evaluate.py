@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.streams import json_text
 from hilum.core.command import command_line
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _judge(
 
 def _say(evaluation: Evaluation, as_json: bool, out: Path | None) -> None:
     if as_json:
-        typer.echo(evaluation.model_dump_json())
+        typer.echo(json_text(evaluation.model_dump_json()))
         return
     from rich.console import Console
 

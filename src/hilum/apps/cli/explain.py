@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.streams import json_text
 from hilum.core.config import did_you_mean
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
 from hilum.core.maps import DEFAULT_METHOD, WITHOUT_EVIDENCE
@@ -163,7 +164,7 @@ def _print(reports: Iterable[MapReport], films: int, *, as_json: bool) -> Counte
         if report.status is not Status.READ:
             not_read.add(report.path)
         if as_json:
-            sys.stdout.write(report.model_dump_json() + "\n")
+            sys.stdout.write(json_text(report.model_dump_json()) + "\n")
             sys.stdout.flush()
         else:
             rows.append(report)

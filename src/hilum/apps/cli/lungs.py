@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from hilum.apps.cli.streams import json_text
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _print(reports: Iterable[LungReport], *, as_json: bool) -> Counter[str]:
     for report in reports:
         counts[report.status] += 1
         if as_json:
-            sys.stdout.write(report.model_dump_json() + "\n")
+            sys.stdout.write(json_text(report.model_dump_json()) + "\n")
             sys.stdout.flush()
         else:
             rows.append(report)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from hilum.apps.cli import streams
 from hilum.core import errors
 from hilum.core.reading import RESEARCH_USE
 from hilum.image import decoders
@@ -134,6 +135,7 @@ def command_line(arguments: list[str]) -> typer.Typer:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with a code that scripts can use."""
+    streams.settle()
     sys.exit(run(arguments))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.streams import json_text
 from hilum.core.command import command_line
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def feature_map(
     if numbers is not None:
         write_numbers(found.facts, numbers)
     if as_json:
-        typer.echo(found.facts.model_dump_json())
+        typer.echo(json_text(found.facts.model_dump_json()))
         return
     _say(found.facts, [path for path in (out, png, numbers) if path is not None])
 

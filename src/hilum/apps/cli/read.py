@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -164,16 +165,28 @@ def _table(reader: Reader) -> Sink:
 
 
 def _pour(examined: Iterator[Examined], total: int, sinks: list[Sink]) -> Counter[str]:
-    """Hand every film to every sink; finish the sinks even when interrupted."""
+    """Hand every film to every sink, and finish each of them, even when interrupted.
+
+    A sink that cannot write any more (a full disk, "| head") is left out, and its error raised when
+    the others have all films; at once where there is no other.
+    """
     counts: Counter[str] = Counter()
-    try:
+    working, failed = list(sinks), []
+    with ExitStack() as finishing:
+        for sink in reversed(sinks):
+            finishing.callback(sink.close)
         for one in _watched(examined, total):
             counts[one.reading.status] += 1
-            for sink in sinks:
-                sink.add(one)
-    finally:
-        for sink in sinks:
-            sink.close()
+            for sink in tuple(working):
+                try:
+                    sink.add(one)
+                except (OSError, SystemExit) as error:  # rich makes of a broken pipe the latter
+                    working.remove(sink)
+                    failed.append(error)
+            if not working:
+                break
+        if failed:
+            raise failed[0]
     return counts
 
 

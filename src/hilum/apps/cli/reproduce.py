@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hilum.apps.cli.streams import json_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -133,7 +135,7 @@ def _say(
     result: AbdelhadyResult | UsatovKosikResult, table: Table, out: Path, *, as_json: bool
 ) -> None:
     if as_json:
-        typer.echo(result.model_dump_json())
+        typer.echo(json_text(result.model_dump_json()))
         return
     from rich.console import Console
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import typer
 
+from hilum.apps.cli.streams import json_text
 from hilum.core.machine import cores
 from hilum.core.reading import Finding
 from hilum.serve.reader import Examined, Reader
@@ -47,7 +48,7 @@ class JsonLines:
 
     def add(self, examined: Examined) -> None:
         """Print one line."""
-        sys.stdout.write(examined.reading.model_dump_json() + "\n")
+        sys.stdout.write(json_text(examined.reading.model_dump_json()) + "\n")
         sys.stdout.flush()
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hilum.apps.cli.streams import json_text
 from hilum.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def split(
     record = record_split(divided, spec, found)
     beside = write_split(divided, record, out)
     if as_json:
-        typer.echo(record.model_dump_json())
+        typer.echo(json_text(record.model_dump_json()))
     else:
         _show(record, out, beside)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from hilum.apps.cli.streams import json_text
+
 TASKS = ("lungs", "gate")
 
 
@@ -46,7 +48,7 @@ def train_lungs(
         tell=lambda line: typer.secho(line, fg="bright_black", err=True),
     )
     if as_json:
-        typer.echo(trained.spec.model_dump_json(indent=2))
+        typer.echo(json_text(trained.spec.model_dump_json(indent=2)))
     else:
         _print_table(trained.spec.measured, trained.folder)
 

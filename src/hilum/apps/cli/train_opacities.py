@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.streams import json_text
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -81,7 +83,7 @@ def train_opacities(
         tell=_tell,
     )
     if as_json:
-        typer.echo(trained.spec.model_dump_json(indent=2))
+        typer.echo(json_text(trained.spec.model_dump_json(indent=2)))
     else:
         _print_table(trained)
 

@@ -1,0 +1,117 @@
+"""Streams: one rule for what a terminal, a file or a pipe cannot take.
+
+- A letter that the encoding of stdout or stderr lacks (cp1252, latin-1, ASCII: Windows, or
+  ``PYTHONIOENCODING``) is written as a look-alike if it is an ornament, else as ``\\u0428``.
+- JSON is written in ASCII there, so that nothing of it is lost, and in UTF-8 elsewhere.
+- A stream that is closed takes nothing, and no file is given its number.
+- Who reads stderr may go away: what is said there is dropped. Who reads stdout may, too: that ends
+  the command, unless it writes other things as well.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import os
+import re
+import sys
+from typing import Any
+
+_RULE = "hilum"
+_LINES = dict.fromkeys(range(0x2500, 0x2580), "+")
+_ALIKE = str.maketrans(_LINES) | str.maketrans("█░▓▒…–—‘’“”×≥≤→•─━│┃", "#.%-.--''\"\"x><>*--||")  # noqa: RUF001
+
+
+def settle() -> None:
+    """Apply the rule to this process, and to Python processes that it starts."""
+    codecs.register_error(_RULE, _escaped)
+    codecs.register(_plain_ascii)
+    _take_numbers()
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        setattr(sys, name, _settled(getattr(sys, name), number))
+    os.environ["PYTHONIOENCODING"] = f"{_encoding(sys.stdout)}:backslashreplace"
+
+
+def json_text(text: str) -> str:
+    """Return JSON as stdout takes it: as it is, or in ASCII where that is not UTF-8.
+
+    >>> json_text('{"path": "Ш"}') in ('{"path": "Ш"}', '{"path": "\\\\u0428"}')
+    True
+    """
+    if _encoding(sys.stdout).lower().replace("-", "") == "utf8":
+        return text
+    return re.sub(r"[^\x00-\x7f]", lambda found: json.dumps(found[0])[1:-1], text)
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = error.object[error.start : error.end].translate(_ALIKE)
+    return letters.encode("ascii", "backslashreplace").decode("ascii"), error.end
+
+
+def _settled(stream: Any, number: int) -> Any:
+    if stream is None:  # it was closed when this process began
+        file = io.FileIO(number, "w", closefd=False)
+        return io.TextIOWrapper(io.BufferedWriter(file), "utf-8", _RULE)
+    if not hasattr(stream, "reconfigure"):  # another program's own
+        return stream
+    stream.reconfigure(encoding=_named(stream.encoding), errors=_RULE)
+    if number == 2 and not stream.isatty():
+        buffer = io.BufferedWriter(_Unheard())
+        return io.TextIOWrapper(buffer, stream.encoding, _RULE, line_buffering=True)
+    return stream
+
+
+class _Unheard(io.RawIOBase):
+    """Standard error; what nobody takes any more is dropped."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return os.write(2, data)
+        except OSError:
+            return len(data)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 2
+
+
+def _take_numbers() -> None:
+    """Open what is closed of 0, 1 and 2, lest a database be opened there and be printed into."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def _named(encoding: str) -> str:
+    """Return the encoding; for ASCII one of another name, since typer puts UTF-8 in its place."""
+    return _PLAIN if codecs.lookup(encoding).name == "ascii" else encoding
+
+
+def _encoding(stream: Any) -> str:
+    found = getattr(stream, "encoding", None) or "utf-8"
+    return "ascii" if found == _PLAIN else found
+
+
+_PLAIN = "plain-ascii"
+
+
+def _plain_ascii(name: str) -> codecs.CodecInfo | None:
+    if name.replace("_", "-") != _PLAIN:
+        return None
+    ascii_ = codecs.lookup("ascii")
+    return codecs.CodecInfo(
+        ascii_.encode,
+        ascii_.decode,
+        ascii_.streamreader,
+        ascii_.streamwriter,
+        ascii_.incrementalencoder,
+        ascii_.incrementaldecoder,
+        name=_PLAIN,
+    )
