@@ -54,6 +54,7 @@ def test_a_verb_loads_no_other_verb(small_bundle, films):
         "hilum.apps.cli.main",
         "hilum.apps.cli.read",
         "hilum.apps.cli.sinks",
+        "hilum.apps.cli.streams",
     }
 
 
