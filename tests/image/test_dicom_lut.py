@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -89,10 +90,19 @@ ENTRIES = {
 }
 
 
-@pytest.mark.parametrize("syntax", SYNTAXES[:2])
+@pytest.mark.parametrize("syntax", SYNTAXES)
 @pytest.mark.parametrize("how", ENTRIES)
 def test_entries_of_8_bits(make_dicom, film, how, syntax):
-    agree(make_dicom(syntax=syntax, VOILUTSequence=Sequence([ENTRIES[how]])), film, atol=5e-3)
+    item = deepcopy(ENTRIES[how])
+    if syntax == uid.ExplicitVRBigEndian and isinstance(item.LUTData, bytes):
+        item.LUTData = np.frombuffer(item.LUTData, "<u2").astype(">u2").tobytes()
+    agree(make_dicom(syntax=syntax, VOILUTSequence=Sequence([item])), film, atol=5e-3)
+
+
+def test_entries_of_8_bits_in_odd_number(make_dicom, film):
+    packed = np.append(EIGHT[:-1], 0).astype(np.uint8).view("<u2")
+    lut = table(packed, 0, 8, size=4095, data="OW")
+    agree(make_dicom(VOILUTSequence=Sequence([lut])), film, atol=5e-3)
 
 
 def test_entries_above_their_bits_are_believed_and_said(make_dicom, film):

@@ -102,15 +102,18 @@ def _first(written: int, size: int, span: tuple[float, float]) -> int:
 
 
 def _entries(item: Dataset, keyword: str, size: int, bits: int) -> NDArray[Any]:
-    """Read entries as words of 16 bits, or of 8 where two of them share a word."""
+    """Read entries as words of 16 bits, or of 8 where two of them share a word, the low one first.
+
+    Numbers (VR US or SS) come in order; bytes (OW, UN) as they lie in the file.
+    """
     data = item.get(keyword)
-    little_endian = item.original_encoding[1] is not False
-    if not isinstance(data, bytes):
-        words = np.atleast_1d(np.asarray(data if data is not None else [], np.int64)) & 0xFFFF
-        data, little_endian = words.astype("<u2").tobytes(), True
-    if bits <= 8 and len(data) < 2 * size:
-        return np.frombuffer(data, np.uint8)
-    return np.frombuffer(data[: len(data) // 2 * 2], "<u2" if little_endian else ">u2")
+    if isinstance(data, bytes):
+        order = "<u2" if item.original_encoding[1] is not False else ">u2"
+        words = np.frombuffer(data + bytes(len(data) % 2), order).astype("<u2")
+    else:
+        found = np.atleast_1d(np.asarray(data if data is not None else [], np.int64))
+        words = (found & 0xFFFF).astype("<u2")
+    return words.view(np.uint8) if bits <= 8 and words.size < size else words
 
 
 def _broken(name: str, what: str, found: str) -> UnreadableImageError:
