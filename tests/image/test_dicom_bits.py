@@ -9,7 +9,7 @@ from pydicom import uid
 from pydicom.encaps import encapsulate
 
 from hilum.core.errors import UnreadableImageError
-from hilum.image.dicom_frame import read_coding
+from hilum.image.codestream import read_coding
 from hilum.image.open import open_radiograph
 from hilum.image.stored import open_stored
 

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _SOI, _EOI, _START_OF_SCAN, _APP1, _APP14 = 0xD8, 0xD9, 0xDA, 0xE1, 0xEE
-_START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # ITU-T T.81 B.1; F7: JPEG-LS
+JPEG_LS = 0xF7
+_START_OF_FRAME = {*range(0xC0, 0xD0), JPEG_LS} - {0xC4, 0xC8, 0xCC}  # ITU-T T.81 B.1
 _PROGRESSIVE, LOSSLESS = (0xC2, 0xCA), (0xC3, 0xCB)
 _ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a length, T.81 B.1.1.3
 _J2K = b"\xff\x4f\xff\x51"  # SOC and SIZ, ITU-T T.800 A.5.1
 _JP2 = b"\x00\x00\x00\x0cjP  "  # signature box, ITU-T T.800 I.5.1
+_CODING_STYLE, _IRREVERSIBLE = 0x52, b"\x00"  # COD, T.800 A.6.1; the 9-7 wavelet, table A.20
 # In entropy coded data FF 00 is a data byte, FF D0 .. D7 a restart, and FF FF a fill byte.
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _RESTART_OR_END = re.compile(rb"(\xff*\xff[\xd0-\xd7]|\xff*\xff\xd9)")
+
+
+class Coding(NamedTuple):
+    """How a frame is coded: a transfer syntax says what a codec may do, a codestream what it did.
+
+    Attributes:
+        bits: of a sample.
+        lossy: something was lost; None where it may have been (a reversible JPEG 2000 can be cut
+            short), and only the transfer syntax can tell.
+    """
+
+    bits: int
+    lossy: bool | None
 
 
 @dataclass
@@ -103,6 +119,23 @@ def frame_channels(frame: bytes) -> int | None:
     return header[5] if header else None
 
 
+def read_coding(frame: bytes) -> Coding | None:
+    """Read the coding of a JPEG, JPEG-LS or JPEG 2000 codestream; None for any other.
+
+    >>> read_coding(bytes.fromhex("ffd8ffc0000b080010002001011100"))
+    Coding(bits=8, lossy=True)
+    """
+    if siz := _siz(frame):
+        style = _segment(siz, {_CODING_STYLE})
+        irreversible = style and siz[style + 13 : style + 14] == _IRREVERSIBLE
+        return Coding((_number(siz, 42, 1) & 0x7F) + 1, True if irreversible else None)
+    header = _frame_header(frame) if frame.startswith(b"\xff\xd8") else None
+    if header is None:
+        return None
+    process = frame[_segment(frame, _START_OF_FRAME) + 1]
+    return Coding(header[0], _near(frame) > 0 if process == JPEG_LS else process not in LOSSLESS)
+
+
 def is_whole(frame: bytes) -> bool:
     """True if a JPEG frame ends with its end marker (EOI), padding aside."""
     return frame.rstrip(b"\x00\xff").endswith(b"\xff\xd9")
@@ -126,20 +159,32 @@ def lengthened(data: bytes, filler: bytes, *, cut: int = 0) -> bytes:
 def _siz(frame: bytes) -> bytes:
     """Return what begins with the SIZ segment of a JPEG 2000 stream, in a box file or bare."""
     start = frame.find(_J2K) if frame.startswith(_JP2) else 0
-    return frame[start : start + 42] if frame[start : start + 4] == _J2K and start >= 0 else b""
+    return frame[start:] if frame[start : start + 4] == _J2K and start >= 0 else b""
 
 
 def _frame_header(frame: bytes) -> bytes | None:
     """Return the body of a JPEG's or JPEG-LS's start of frame; None before its first scan."""
+    at = _segment(frame, _START_OF_FRAME)
+    return frame[at + 4 : at + 10] if at and at + 10 <= len(frame) else None
+
+
+def _near(frame: bytes) -> int:
+    """Read NEAR of a JPEG-LS scan, the largest error of a sample (ITU-T T.87 C.2.3)."""
+    at = _segment(frame, {_START_OF_SCAN})
+    return _number(frame, at + 5 + 2 * _number(frame, at + 4, 1), 1) if at else 0
+
+
+def _segment(frame: bytes, wanted: set[int]) -> int:
+    """Find a marker among the segments up to the first scan; 0 if it is not there."""
     at = 2
-    while at + 10 <= len(frame) and frame[at] == 0xFF:
+    while at + 4 <= len(frame) and frame[at] == 0xFF:
         marker = frame[at + 1]
-        if marker in _START_OF_FRAME:
-            return frame[at + 4 : at + 10]
+        if marker in wanted:
+            return at
         if marker == _START_OF_SCAN:
-            return None
+            break
         at += 1 if marker == 0xFF else 2 + _number(frame, at + 2, 2)  # FF FF: fill byte
-    return None
+    return 0
 
 
 def _take(jpeg: Jpeg, marker: int, body: bytes) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataset import Dataset
 
-from hilum.image.dicom_frame import Coding
+from hilum.image.codestream import Coding
 from hilum.image.dicom_values import code_of
 from hilum.image.grey import Samples
 

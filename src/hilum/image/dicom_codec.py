@@ -15,9 +15,8 @@ from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 
 from hilum.core.errors import ImageError, UnreadableImageError
-from hilum.image.codestream import frame_channels, frame_size, is_whole
+from hilum.image.codestream import Coding, frame_channels, frame_size, is_whole, read_coding
 from hilum.image.dicom_bits import within_bits
-from hilum.image.dicom_frame import Coding, read_coding
 from hilum.image.dicom_palette import apply_palette
 from hilum.image.grey import Samples
 from hilum.image.jpeg import decode_jpeg_deep, decode_jpeg_grey

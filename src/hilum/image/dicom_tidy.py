@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.sequence import Sequence
 
-from hilum.image.dicom_frame import read_coding
+from hilum.image.codestream import read_coding
 from hilum.image.dicom_values import code_of, given, value_of
 
 _FUNCTIONAL_GROUPS: dict[str, tuple[str, ...]] = {

@@ -13,7 +13,7 @@ from PIL import Image
 
 from hilum.core.errors import ImageError, UnsupportedImageError
 from hilum.core.radiograph import Step
-from hilum.image.codestream import LOSSLESS, Jpeg, lengthened, survey
+from hilum.image.codestream import JPEG_LS, LOSSLESS, Jpeg, lengthened, survey
 from hilum.image.decoded import Decoded, from_colours, from_ink, tint_note, unreadable
 from hilum.image.grey import Samples, check_colour
 from hilum.image.limits import check_size
@@ -21,7 +21,7 @@ from hilum.image.limits import check_size
 _KIND = "JPEG"
 _SMALL = 256
 _EXIF_ORIENTATION = 274
-_SEQUENTIAL, _JPEG_LS = (0xC0, 0xC1), 0xF7
+_SEQUENTIAL = (0xC0, 0xC1)
 _DECODED = (*_SEQUENTIAL, 0xC2, 0xC3, 0xC9, 0xCA)
 _SAVE = "save it as PNG, or as a JPEG with 8 bits a sample"
 _FILLER = b"\xaa" * 16
@@ -162,7 +162,7 @@ def _orientation(jpeg: Jpeg) -> int:
 
 def _unsupported(jpeg: Jpeg) -> str:
     """Name the process, if it is one that no decoder here knows how to refuse damage in."""
-    if jpeg.process == _JPEG_LS:
+    if jpeg.process == JPEG_LS:
         return "a bare JPEG-LS file"
     if jpeg.process not in _DECODED:
         return f"JPEG of an uncommon process (SOF{jpeg.process - 0xC0})"
