@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from hilum.core.labels import View
-from hilum.image.dicom_metadata import age_of, age_years, spacing_mm, view_of
+from hilum.image.dicom_metadata import age_of, age_years, view_of
 from hilum.image.dicom_values import numbers
 
 
@@ -100,9 +100,6 @@ def test_any_date_of_the_study_will_do():
     )
 
 
-def test_spacing_and_numbers():
-    assert spacing_mm(of(PixelSpacing=[0.2, 0.1])) == (0.2, 0.1)
-    assert spacing_mm(of(PixelSpacing=[0, 0], ImagerPixelSpacing=[0.1, 0.1])) == (0.1, 0.1)
-    assert spacing_mm(of()) is None
+def test_numbers():
     assert numbers(of(WindowCenter=[1, 2]), "WindowCenter") == [1.0, 2.0]
     assert numbers(of(WindowCenter=None), "WindowCenter") == []

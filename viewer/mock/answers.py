@@ -127,7 +127,7 @@ def _said(film: dict[str, Any], picture: Picture, prevalence: float | None) -> d
         _finding("pneumonia", -2.2, 0.07, sets[1], None if plain else 0.35),
     ]
     return {
-        "schema_version": "1.2",
+        "schema_version": "1.3",
         "path": film["name"],
         "status": status,
         "reason": reason,
@@ -138,7 +138,7 @@ def _said(film: dict[str, Any], picture: Picture, prevalence: float | None) -> d
         "details": _details() if status == "read" and not plain else None,
         "bundle": BUNDLE,
         "elapsed_ms": 412.0,
-        "film": {},
+        "film": {"sides": "stated" if picture.phantom else "assumed"},
         "history": ["modality LUT: identity", "preprocess: stretch to 160 x 160 pixels"],
         "notes": ["lossy compressed at some time"] if picture.format == "JPEG" else [],
         "notice": NOTICE,

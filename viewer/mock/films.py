@@ -25,6 +25,7 @@ class Picture:
     pixels: NDArray[np.uint16]
     bits: int
     spacing_mm: tuple[float, float] | None = None
+    plane: str | None = None
     format: str = "PNG"
     metadata: dict[str, Any] = field(default_factory=dict)
     phantom: bool = False
@@ -38,7 +39,7 @@ def phantom() -> Picture:
     # 200 levels that 8 bits of the range 0-4095 could not tell apart: only full depth shows them
     pixels[360:380, 100:300] = 2000 + np.arange(200, dtype=np.uint16)
     facts = {"format": "DICOM DX", "modality": "DX", "view": "PA", "patient_id": "PHANTOM"}
-    return Picture(pixels, 12, PHANTOM_SPACING, "DICOM DX", facts, phantom=True)
+    return Picture(pixels, 12, PHANTOM_SPACING, "patient", "DICOM DX", facts, phantom=True)
 
 
 def samples() -> dict[str, Picture]:
@@ -49,8 +50,9 @@ def samples() -> dict[str, Picture]:
         top = 2 ** min(film.bits, 12) - 1
         pixels = np.rint(film.pixels * top).astype(np.uint16)
         facts = {"format": film.format, "view": sample.view.value}
-        spacing = film.metadata.spacing_mm
-        found[sample.file] = Picture(pixels, min(film.bits, 12), spacing, film.format, facts)
+        spacing, plane = film.metadata.spacing_mm, film.metadata.spacing_plane
+        bits = min(film.bits, 12)
+        found[sample.file] = Picture(pixels, bits, spacing, plane, film.format, facts)
     return found
 
 
@@ -78,7 +80,11 @@ def image(picture: Picture) -> dict[str, Any]:
         "max": int(picture.pixels.max()),
         "slope": 1.0,
         "intercept": 0.0,
+        "orientation": ("L", "F") if picture.phantom else None,
+        "sides": "stated" if picture.phantom else "assumed",
         "spacing_mm": picture.spacing_mm,
+        "spacing_plane": picture.plane,
+        "spacing_source": "PixelSpacing" if picture.plane else None,
         "inverted": False,
         "corrected": [],
         "presets": [_preset(name, *ends) for name, ends in windows.items()],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,24 @@ class Step:
     detail: str
 
 
+class Sides(StrEnum):
+    """How it is known which side of a film is the patient's left.
+
+    Stated by the file; or assumed, as films are displayed: the patient's left on the right. A
+    marker that was burned into the picture is not read.
+    """
+
+    STATED = "stated"
+    ASSUMED = "assumed"
+
+
+class Plane(StrEnum):
+    """Where a film's millimeters hold: in the patient, or at the detector, where all is larger."""
+
+    PATIENT = "patient"
+    DETECTOR = "detector"
+
+
 @dataclass(frozen=True, slots=True)
 class Metadata:
     """What a file says of a film; None where it says nothing.
@@ -29,8 +48,11 @@ class Metadata:
         modality: DICOM Modality (0008,0060): "CR", "DX", "SC" or other.
         laterality: Image or Laterality (0020,0062 / 0020,0060): "L", "R", "U" or "B".
         age_years: from PatientAge (0010,1010), in years.
-        spacing_mm: (row, column) distance of pixel centres in millimetres: PixelSpacing
-            (0028,0030), else ImagerPixelSpacing (0018,1164), which lies in the detector plane.
+        orientation: towards which part of the patient the rows and the columns of the pixels run,
+            after the film was turned: L, R, A, P, H or F (PS3.3 C.7.6.1.1.1).
+        sides: whether the file says which side is the patient's left.
+        spacing_mm: (row, column) distance of pixel centers in millimeters, in ``spacing_plane``;
+            ``spacing_source`` says in words what it was made from (PS3.3 10.7.1.3).
         burned_in_annotation: BurnedInAnnotation (0028,0301) as True or False.
     """
 
@@ -40,7 +62,11 @@ class Metadata:
     patient_id: str | None = None
     age_years: float | None = None
     sex: str | None = None
+    orientation: tuple[str, str] | None = None
+    sides: Sides = Sides.ASSUMED
     spacing_mm: tuple[float, float] | None = None
+    spacing_plane: Plane | None = None
+    spacing_source: str | None = None
     study_uid: str | None = None
     series_uid: str | None = None
     instance_uid: str | None = None

@@ -22,7 +22,9 @@ from hilum.image.dicom_codec import decode_codes, decode_colour, syntax_name
 from hilum.image.dicom_full import Full, full_depth
 from hilum.image.dicom_grey import Levels, grey_levels
 from hilum.image.dicom_header import broken, parse
-from hilum.image.dicom_metadata import age_of, read_metadata, spacing_mm
+from hilum.image.dicom_metadata import age_of, read_metadata
+from hilum.image.dicom_orientation import oriented
+from hilum.image.dicom_spacing import spacing_of
 from hilum.image.dicom_values import code_of, numbers, text_of
 from hilum.image.grey import TINTED, scale, to_grey
 from hilum.image.limits import check_size, gathered_warnings
@@ -50,8 +52,11 @@ class _Header:
     notes: tuple[str, ...]
 
 
-def open_dicom(data: bytes, name: str, max_megapixels: float) -> Radiograph:
-    """Open the bytes of a DICOM file. See ``hilum.image.open.open_radiograph``."""
+def open_dicom(data: bytes, name: str, max_megapixels: float, *, turned: bool = True) -> Radiograph:
+    """Open the bytes of a DICOM file. See ``hilum.image.open.open_radiograph``.
+
+    ``turned`` brings a frontal film into the way in which it is displayed.
+    """
     with gathered_warnings() as warned:
         header = _read_header(data, name, max_megapixels)
         if header.levels is None:
@@ -59,11 +64,13 @@ def open_dicom(data: bytes, name: str, max_megapixels: float) -> Radiograph:
         else:
             radiograph = _grey_film(header, header.levels, name)
         radiograph = _square_pixels(radiograph, header.dataset, max_megapixels)
+        if turned:
+            radiograph = oriented(radiograph, header.dataset)
     return _warned(radiograph, warned)
 
 
 def open_stored_dicom(
-    data: bytes, name: str, max_megapixels: float
+    data: bytes, name: str, max_megapixels: float, *, turned: bool = True
 ) -> tuple[Radiograph, Full] | None:
     """Open the bytes of a grey DICOM file with its whole depth; None for one in colour.
 
@@ -85,6 +92,8 @@ def open_stored_dicom(
                 full = replace(full, automatic=(black, white))
                 film = replace(film, notes=(*film.notes, automatic_note(window)))
         film = _square_pixels(film, header.dataset, max_megapixels)
+        if turned:
+            film = oriented(film, header.dataset)
     return _warned(film, warned), full
 
 
@@ -204,7 +213,7 @@ def _format(dataset: Dataset) -> str:
 
 
 def _notes(dataset: Dataset, metadata: Metadata) -> list[str]:
-    notes = []
+    notes = list(spacing_of(dataset).notes)
     if (sop_class := text_of(dataset, "SOPClassUID") or "") not in _FILM_CLASSES:
         kind = uid.UID(sop_class).name or "no SOP class"
         notes.append(f"{kind}, not a projection radiograph by its class: opened as a film")
@@ -256,7 +265,7 @@ def _square_pixels(radiograph: Radiograph, dataset: Dataset, max_megapixels: flo
 
 def _aspect(dataset: Dataset) -> float:
     """Height of a pixel over its width; PixelAspectRatio (0028,0034) only without a spacing."""
-    spacing = spacing_mm(dataset)
+    spacing = spacing_of(dataset).mm
     if spacing:
         return spacing[0] / spacing[1]
     ratio = numbers(dataset, "PixelAspectRatio")

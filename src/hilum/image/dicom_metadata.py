@@ -12,7 +12,8 @@ from pydicom.dataset import Dataset
 
 from hilum.core.labels import View
 from hilum.core.radiograph import Metadata
-from hilum.image.dicom_values import code_of, numbers, text_of, value_of
+from hilum.image.dicom_spacing import spacing_of
+from hilum.image.dicom_values import code_of, text_of, value_of
 
 _VIEW_POSITIONS: dict[str, View] = {
     "PA": View.PA,
@@ -47,7 +48,11 @@ _STUDY_DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
 
 
 def read_metadata(dataset: Dataset) -> Metadata:
-    """Read what is known of a film; never raises for a wrong or missing value."""
+    """Read what is known of a film; never raises for a wrong or missing value.
+
+    Orientation and sides are those of the picture: ``hilum.image.dicom_orientation`` adds them.
+    """
+    spacing = spacing_of(dataset)
     return Metadata(
         modality=code_of(dataset, "Modality"),
         view=view_of(dataset),
@@ -55,7 +60,9 @@ def read_metadata(dataset: Dataset) -> Metadata:
         patient_id=text_of(dataset, "PatientID"),
         age_years=age_years(dataset),
         sex=_one_of(dataset, "PatientSex", ("M", "F", "O")),
-        spacing_mm=spacing_mm(dataset),
+        spacing_mm=spacing.mm,
+        spacing_plane=spacing.plane,
+        spacing_source=spacing.source,
         study_uid=text_of(dataset, "StudyInstanceUID"),
         series_uid=text_of(dataset, "SeriesInstanceUID"),
         instance_uid=text_of(dataset, "SOPInstanceUID"),
@@ -124,15 +131,6 @@ def _dated_years(dataset: Dataset) -> float | None:
         return None
     years = (studied - born).days / 365.25
     return years if years <= _OLDEST_YEARS else None
-
-
-def spacing_mm(dataset: Dataset) -> tuple[float, float] | None:
-    """Read PixelSpacing (0028,0030), else ImagerPixelSpacing (0018,1164): (row, column) in mm."""
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
-        values = numbers(dataset, keyword)
-        if len(values) == 2 and min(values) > 0:
-            return values[0], values[1]
-    return None
 
 
 def _one_of(dataset: Dataset, keyword: str, known: tuple[str, ...]) -> str | None:

@@ -21,8 +21,11 @@ _FUNCTIONAL_GROUPS: dict[str, tuple[str, ...]] = {
     "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept"),
     "PixelMeasuresSequence": ("PixelSpacing",),
     "FramePixelDataPropertiesSequence": ("ImagerPixelSpacing",),
+    "PlaneOrientationSequence": ("ImageOrientationPatient",),
+    "PatientOrientationInFrameSequence": ("PatientOrientation",),
 }
-"""PS3.3 C.7.6.16.2.10, C.7.6.16.2.9, C.7.6.16.2.1 and C.8.19.6.4: sequence -> what it says."""
+"""PS3.3 C.7.6.16.2.10, C.7.6.16.2.9, C.7.6.16.2.1, C.8.19.6.4, C.7.6.16.2.4 and C.7.6.16.2.15:
+sequence -> what it says."""
 
 _SHARED, _PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")

@@ -28,6 +28,7 @@ from hilum.image.jpeg import check_jpeg, decode_jpeg
 from hilum.image.limits import check_frames, check_size, gathered_warnings
 from hilum.image.sniff import Kind
 from hilum.image.tiff import check_tiff, decode_tiff
+from hilum.image.turns import TURNS, turn_upright
 from hilum.image.webp import canvas
 
 _CLASSES: dict[Kind, type[Image.Image]] = {
@@ -37,17 +38,6 @@ _CLASSES: dict[Kind, type[Image.Image]] = {
 }
 _EXIF_ORIENTATION = 274
 _LIMIT = threading.Lock()
-
-_ORIENTATIONS: dict[int, str] = {
-    2: "mirrored left to right",
-    3: "turned by 180 degrees",
-    4: "mirrored top to bottom",
-    5: "mirrored about the main diagonal",
-    6: "turned by 90 degrees clockwise",
-    7: "mirrored about the other diagonal",
-    8: "turned by 90 degrees counter-clockwise",
-}
-"""EXIF 2.32 tag 274: value -> what makes the picture upright."""
 
 
 def open_raster(
@@ -59,9 +49,9 @@ def open_raster(
     """
     decoded = _decode(data, kind, name, max_megapixels)
     samples, steps = decoded.samples, decoded.steps
-    if decoded.orientation in _ORIENTATIONS:
+    if decoded.orientation in TURNS:
         samples = turn_upright(samples, decoded.orientation)
-        words = _ORIENTATIONS[decoded.orientation]
+        words = TURNS[decoded.orientation]
         steps.append(Step("orientation", f"EXIF {decoded.orientation}: {words}"))
     depth = 8 * samples.dtype.itemsize if decoded.bits < 8 else decoded.bits
     steps.append(Step("scale", f"0 .. {2**depth - 1} to 0 .. 1"))
@@ -96,17 +86,6 @@ def check_raster(data: bytes, kind: Kind, name: str, max_megapixels: float) -> t
         return width, height
     image, _ = _open_pillow(data, kind, name, max_megapixels)
     return image.size
-
-
-def turn_upright(samples: Samples, orientation: int) -> Samples:
-    """Undo an EXIF orientation (1 to 8) of samples (H, W)."""
-    if orientation in (5, 6, 7, 8):
-        samples = samples.T
-    if orientation in (2, 3, 6, 7):
-        samples = samples[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        samples = samples[::-1]
-    return np.ascontiguousarray(samples)
 
 
 def _decode(data: bytes, kind: Kind, name: str, max_megapixels: float) -> Decoded:

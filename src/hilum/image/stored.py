@@ -62,8 +62,16 @@ class Stored:
     radiograph: Radiograph
 
 
-def open_stored(path: str | Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Stored:
+def open_stored(
+    path: str | Path, *, max_megapixels: float = MAX_MEGAPIXELS, turned: bool = True
+) -> Stored:
     """Open a film with its whole depth.
+
+    Args:
+        path: of the film.
+        max_megapixels: larger films are refused.
+        turned: as ``open_radiograph`` turns it; False leaves it as it lies in its file, as all
+            films were read once.
 
     Raises:
         ImageError: as ``hilum.image.open.open_radiograph``.
@@ -71,21 +79,22 @@ def open_stored(path: str | Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> 
     name = str(path)
     size = check_file(Path(path), max_megapixels)
     absolute = os.path.abspath(path)  # noqa: PTH100 - a decoder may run in another folder
-    return decoders.run(_open_here, name, size, max_megapixels, absolute, name, max_megapixels)
+    asked = absolute, name, max_megapixels, turned
+    return decoders.run(_open_here, name, size, max_megapixels, *asked)
 
 
-def _open_here(path: str, name: str, max_megapixels: float) -> Stored:
+def _open_here(path: str, name: str, max_megapixels: float, turned: bool) -> Stored:
     data = read_file(path, name)
     kind = sniff(data[:SNIFFED_BYTES])
     if kind is not None and kind is not Kind.DICOM:
         return _of_radiograph(open_raster(data, kind, name, max_megapixels, whole=True))
-    found = None
-    if kind is Kind.DICOM:
-        from hilum.image.dicom import open_stored_dicom
-
-        found = open_stored_dicom(data, name, max_megapixels)
-    if found is None:
+    if kind is not Kind.DICOM:
         return _of_radiograph(open_bytes(data, name, max_megapixels=max_megapixels))
+    from hilum.image.dicom import open_dicom, open_stored_dicom
+
+    found = open_stored_dicom(data, name, max_megapixels, turned=turned)
+    if found is None:  # in colour
+        return _of_radiograph(open_dicom(data, name, max_megapixels, turned=turned))
     radiograph, full = found
     return Stored(
         values=np.asarray(np.rint(radiograph.pixels), np.uint16),
@@ -104,6 +113,14 @@ def _named(full: Full) -> Iterator[Window]:
         yield Window("auto", *full.automatic)
     for place, (low, high) in enumerate(full.windows):
         yield Window("film" if place == 0 else f"film-{place + 1}", low, high)
+
+
+def was_turned(radiograph: Radiograph) -> bool:
+    """Say whether a film lay otherwise in its file: mirrored or turned, as its header says."""
+    return any(
+        step.name == "orientation" and step.detail.startswith("stored ")
+        for step in radiograph.history
+    )
 
 
 def windows_of(values: NDArray[np.uint16], top: int) -> list[Window]:

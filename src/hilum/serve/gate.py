@@ -17,7 +17,7 @@ from hilum.bundle.gate import Broken, Gate
 from hilum.bundle.lungs import LungSegmenter
 from hilum.core.errors import RejectedImageError
 from hilum.core.labels import View
-from hilum.core.radiograph import Pixels, Radiograph
+from hilum.core.radiograph import Metadata, Pixels, Radiograph, Sides
 from hilum.core.refusal import Reason, Refusal
 from hilum.core.rounded import figures
 from hilum.image.lungs import Lungs
@@ -52,15 +52,19 @@ class Correction(NamedTuple):
         put_right: from the pixels as they came, float32 (H, W) in [0, 1].
         done: what it does, in words.
         turns: rows become columns.
+        moves: pixels change their places.
     """
 
     put_right: Callable[[Pixels], Pixels]
     done: str
     turns: bool = False
+    moves: bool = True
 
 
 CORRECTIONS: dict[str, Correction] = {
-    "inverted": Correction(lambda film: np.float32(1) - film, "polarity turned, bone is white now"),
+    "inverted": Correction(
+        lambda film: np.float32(1) - film, "polarity turned, bone is white now", moves=False
+    ),
     "rotated-left": Correction(
         lambda film: np.rot90(film, -1), "turned right by 90 degrees", turns=True
     ),
@@ -197,11 +201,22 @@ def _put_right(radiograph: Radiograph, broken: Broken) -> Radiograph:
     found = f"{broken.reason.meaning}: {broken.measured} {figures(broken.value)}"
     pixels = np.ascontiguousarray(correction.put_right(radiograph.pixels), np.float32)
     film = radiograph.stepped(pixels, "corrected", f"{correction.done} ({found})")
-    spacing = film.metadata.spacing_mm
+    notes = [f"the film came {broken.reason.meaning}; {correction.done}, before it was read"]
+    if correction.moves:
+        if film.metadata.sides is Sides.STATED:
+            notes.append("so the file is wrong about its orientation; the side is assumed")
+        film = replace(film, metadata=moved(film.metadata, correction))
+    return replace(film, notes=(*film.notes, *notes))
+
+
+def moved(metadata: Metadata, correction: Correction) -> Metadata:
+    """Return what is known of a film after a correction: no file said that it lies like this."""
+    if not correction.moves:
+        return metadata
+    spacing = metadata.spacing_mm
     if correction.turns and spacing is not None:
-        film = replace(film, metadata=replace(film.metadata, spacing_mm=spacing[::-1]))
-    note = f"the film came {broken.reason.meaning}; {correction.done}, before it was read"
-    return replace(film, notes=(*film.notes, note))
+        spacing = spacing[::-1]
+    return replace(metadata, spacing_mm=spacing, orientation=None, sides=Sides.ASSUMED)
 
 
 def _refusal(broken: Broken) -> Refusal:

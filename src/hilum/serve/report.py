@@ -31,6 +31,7 @@ from hilum.serve.words import (
     headline,
     known_labels,
     region,
+    sides_line,
     trained_on_it,
 )
 
@@ -118,6 +119,7 @@ class Report:
             sketch=(WIDTH, HEIGHT),
             share=share,
             region=region,
+            sides_line=sides_line,
             known_labels=known_labels,
             trained_on_it=trained_on_it,
             headline=headline,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 
 from hilum.bundle.facts import Facts
 from hilum.bundle.honest import POOLED, Honest, honest_numbers
 from hilum.core.details import Affected, Scale, Similar
+from hilum.core.radiograph import Sides
 from hilum.core.reading import LIKELY, UNLIKELY, Answer, Finding, PredictionSet
 from hilum.core.rounded import fixed, percent
 from hilum.judge.audit.schema import Overall
@@ -118,6 +120,20 @@ def region(affected: Affected) -> str:
     if affected.side is None:
         return "both lungs"
     return f"{affected.side} lung" + (f", {affected.zone} zone" if affected.zone else "")
+
+
+def sides_line(film: Mapping[str, Any]) -> str:
+    """Say how it is known which lung is the right one; "" for a film that did not open.
+
+    Args:
+        film: the facts of a reading.
+    """
+    said = {
+        Sides.STATED: "Right and left as the file states them.",
+        Sides.ASSUMED: "Right and left are assumed: the file does not state them, and a marker in "
+        "the picture is not read.",
+    }
+    return said.get(film.get("sides", ""), "")
 
 
 def known_labels(similar: Similar) -> str:

@@ -132,7 +132,12 @@ export interface FilmImage {
   max: number;
   slope: number;
   intercept: number;
+  /** Towards what part of the patient rows and columns run: L, R, A, P, H or F. */
+  orientation: [string, string] | null;
+  sides: "stated" | "assumed";
   spacing_mm: [number, number] | null;
+  spacing_plane: "patient" | "detector" | null;
+  spacing_source: string | null;
   inverted: boolean;
   corrected: string[];
   presets: Preset[];

@@ -4,6 +4,7 @@ import { date, knows, named, number, t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { complain, go, may } from "../core/store";
 import type { Answer, Film } from "../core/types";
+import { lengthUnit } from "./units";
 import { Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
 
@@ -19,9 +20,11 @@ export function FilmFacts(props: { filmId: string; film: Film | null; answer: An
         [
           t("facts.spacing"),
           about.spacing_mm
-            ? `${number(about.spacing_mm[0], 3)} × ${number(about.spacing_mm[1], 3)} ${t("unit.mm")}`
+            ? `${number(about.spacing_mm[0], 3)} × ${number(about.spacing_mm[1], 3)} ${lengthUnit(about)}`
             : t("facts.unknown"),
         ],
+        ...(about.spacing_source ? [[t("facts.spacing-source"), told(about.spacing_source)] as [string, string]] : []),
+        [t("facts.sides"), t(`sides.${about.sides}`)],
         ...Object.entries(about.metadata)
           .filter(([, value]) => value !== null)
           .map(([name, value]): [string, string] => [

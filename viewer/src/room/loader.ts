@@ -47,6 +47,10 @@ export async function filmImage(filmId: string): Promise<FilmImage> {
   return film;
 }
 
+/** The header of the film that cornerstone names in a drawing ("imageId:hilum:..."). */
+export const filmOf = (target: string): FilmImage | undefined =>
+  films.get(filmIdOf(target.slice(target.indexOf(`${SCHEME}:`))));
+
 /** Fetch a film anew when it is next asked for. */
 export function forget(filmId: string): void {
   films.delete(filmId);

@@ -4,6 +4,7 @@ import { number, t } from "../core/i18n";
 import { asApiError } from "../core/store";
 import type { ApiError } from "../core/api";
 import { Loading, Trouble } from "../parts/ui";
+import { edgesOf, type Edge } from "./edges";
 import type { FilmView, ViewState } from "./filmview";
 import { heatAt, type Heat } from "./layers";
 import type { Layer } from "./overlay";
@@ -112,8 +113,14 @@ function Corners(props: { view: FilmView; heat: Heat | null; title: string; host
     state.flippedY ? "↕" : "",
     state.inverted ? t("tool.invert") : "",
   ].filter(Boolean);
+  const edges = Object.entries(edgesOf(view.film, view.map())) as [Edge, string][];
   return (
     <div class="corners" aria-hidden="true">
+      {edges.map(([edge, letter]) => (
+        <b key={edge} class={`edge ${edge}`} title={t(`edge.${view.film.orientation ? "stated" : "assumed"}`)}>
+          {letter}
+        </b>
+      ))}
       <span class="top left">{props.title}</span>
       <span class="top right">{turned.join(" ")}</span>
       <span class="bottom left">{under}</span>

@@ -15,8 +15,9 @@ import {
   ZoomTool,
 } from "@cornerstonejs/tools";
 import { number, t } from "../core/i18n";
-import { registerFilms } from "./loader";
+import { filmOf, registerFilms } from "./loader";
 import { mendViewports } from "./processor";
+import { lengthUnit } from "./units";
 
 export const MARK = "Mark";
 export type ToolName = "window" | "pan" | "zoom" | "magnify" | "length" | "region" | "mark";
@@ -123,9 +124,7 @@ export function bindMouse(id: string, chosen: ToolName): void {
 
 interface Stats {
   length?: number;
-  unit?: string;
   area?: number;
-  areaUnit?: string;
   mean?: number;
   stdDev?: number;
   min?: number;
@@ -135,22 +134,22 @@ interface Drawn {
   cachedStats: Record<string, Stats>;
 }
 
-/** Millimeters where the spacing of the film is known, else pixels; the word says which. */
-const unit = (of: string | undefined): string => {
-  const squared = of?.endsWith("\u00b2") ?? false;
-  return t(of?.startsWith("mm") ? "unit.mm" : "unit.px") + (squared ? "\u00b2" : "");
+/** The unit of what was drawn on the film that cornerstone names so. */
+const unitOn = (target: string, squared = false): string => {
+  const film = filmOf(target);
+  return film ? lengthUnit(film, squared) : "";
 };
 
 function lengthLines(data: Drawn, target: string): string[] {
-  const { length, unit: of } = data.cachedStats[target] ?? {};
-  return length === undefined || length === null ? [] : [`${number(length, 1)} ${unit(of)}`];
+  const { length } = data.cachedStats[target] ?? {};
+  return length === undefined || length === null ? [] : [`${number(length, 1)} ${unitOn(target)}`];
 }
 
 function regionLines(data: Drawn, target: string): string[] {
-  const { area, areaUnit, mean, stdDev, min, max } = data.cachedStats[target] ?? {};
+  const { area, mean, stdDev, min, max } = data.cachedStats[target] ?? {};
   if (area === undefined || mean === undefined) return [];
   return [
-    `${t("region.area")} ${number(area, 0)} ${unit(areaUnit)}`,
+    `${t("region.area")} ${number(area, 0)} ${unitOn(target, true)}`,
     `${t("region.mean")} ${number(mean, 0)} \u00b1 ${number(stdDev ?? NaN, 0)}`,
     `${t("region.range")} ${number(min ?? NaN, 0)} \u2013 ${number(max ?? NaN, 0)}`,
   ];

@@ -20,6 +20,7 @@ export function Where({ reading }: { reading: Reading }) {
             </span>
           </p>
           <Zones affected={details.affected} />
+          {reading.film.sides === "assumed" && <p class="soft">{t("sides.assumed")}</p>}
         </>
       )}
       {details.severity.map((each) => (

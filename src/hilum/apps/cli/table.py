@@ -11,14 +11,15 @@ from rich.text import Text
 
 from hilum.bundle.folder import Bundle
 from hilum.core.details import Details
+from hilum.core.radiograph import Sides
 from hilum.core.reading import RESEARCH_USE, Answer, Finding, Reading
 from hilum.core.rounded import figures, fixed, percent
 from hilum.serve.marks import share
 from hilum.serve.reader import Examined
 from hilum.serve.words import against_threshold, answered, known_labels, trained_on_it
 
-CORRECTED = "corrected: "
-"""How the step of a film begins that the gate put right."""
+TURNED = ("corrected: ", "orientation: ")
+"""How the step of a film begins that was put right: by the gate, or as its file asks for it."""
 _BAR = 10
 _WIDTH_OF_PIPE = 140
 
@@ -116,8 +117,8 @@ def _cells(reading: Reading, width: int) -> tuple[Text, ...]:
         Text(in_words(finding), style="bold" if finding.answer is Answer.PRESENT else "")
         for finding in findings
     ]
-    said += [Text(line) for line in _details(reading.details)]
-    said += [Text(step, style="yellow") for step in reading.history if step.startswith(CORRECTED)]
+    said += [Text(line) for line in _details(reading.details, reading.film.get("sides"))]
+    said += [Text(step, style="yellow") for step in reading.history if step.startswith(TURNED)]
     if reading.forced:
         said.append(Text(f"refused as {_reason(reading)}", style=color))
     return (
@@ -147,7 +148,7 @@ def in_words(finding: Finding) -> str:
     return f"{said}; set: {finding.prediction_set.in_words(finding.label)}"
 
 
-def _details(details: Details | None) -> list[str]:
+def _details(details: Details | None, known: str | None = None) -> list[str]:
     """Say how much of the lungs is opaque, how severe, and what resembles the film."""
     if details is None:
         return []
@@ -155,6 +156,7 @@ def _details(details: Details | None) -> list[str]:
     if details.affected:
         whole, *parts = [row for row in details.affected if row.zone is None]
         sides = ", ".join(f"{row.side} {share(row.share)}" for row in parts)
+        sides += "; sides assumed" if known == Sides.ASSUMED else ""
         lines.append(f"opaque: {share(whole.share)} of the lungs ({sides})")
     lines += [
         f"{each.notice}: {each.scale} {fixed(each.value, 1)} "

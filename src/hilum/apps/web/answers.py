@@ -121,7 +121,11 @@ class ImageAnswer(TypedDict):
     max: int
     slope: float
     intercept: float
+    orientation: list[str] | None
+    sides: Literal["stated", "assumed"]
     spacing_mm: list[float] | None
+    spacing_plane: Literal["patient", "detector"] | None
+    spacing_source: str | None
     inverted: bool
     corrected: list[str]
     presets: list[Preset]

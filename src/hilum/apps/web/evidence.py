@@ -19,6 +19,7 @@ from hilum.image.lungs import Lungs
 from hilum.serve.gate import CORRECTIONS
 
 if TYPE_CHECKING:
+    from hilum.apps.store.tables import Read
     from hilum.serve.reader import Examined
 
 Outline = list[list[int]]
@@ -78,6 +79,19 @@ def unpack(packed: bytes | None) -> Evidence:
             mask = np.unpackbits(arrays["mask"], count=side * side).reshape(side, side)
             lungs = Lungs(mask.astype(bool), np.zeros(0, np.float32))
     return Evidence(maps, lungs)
+
+
+AS_FILED = "as-filed"
+"""Kind of a film whose reading is older than the turning of films, and says nothing of sides."""
+
+
+def kinds_of(read: Read | None) -> tuple[str, ...]:
+    """Say how a film must be put right to be shown as it was read."""
+    if read is None:
+        return ()
+    kinds = tuple(read.corrected)
+    film = read.reading["film"]
+    return (AS_FILED, *kinds) if "height" in film and "sides" not in film else kinds
 
 
 def corrections(history: tuple[str, ...]) -> tuple[str, ...]:

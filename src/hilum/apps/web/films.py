@@ -17,6 +17,7 @@ from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Read, iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.evidence import kinds_of
 from hilum.apps.web.pictures import Pictures
 from hilum.apps.web.problems import Problem, answer, not_found
 from hilum.apps.web.schemas import API, Again, FilmId, gives
@@ -30,6 +31,8 @@ _Reader = Annotated[Visitor, needs(Role.READER)]
 _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
 _PATIENT_ID = 64
 _AT_ONCE = 4
+_GEOMETRY = "2"
+"""Of pixels, in their tag: a browser keeps none from before films were turned."""
 """Requests whose films are taken at once: bounds memory, and leaves threads to the page."""
 
 _FORM = {
@@ -101,7 +104,7 @@ def image(film_id: FilmId, request: Request, visitor: _Reader, service: Served) 
 def pixels(film_id: FilmId, request: Request, visitor: _Reader, service: Served) -> Response:
     """Give the stored values with their whole depth."""
     sha256, kinds = _file_of(service, film_id, visitor)
-    tag = f'"{sha256[:32]}{"-".join(("", *kinds))}"'
+    tag = f'"{sha256[:32]}{"-".join(("", _GEOMETRY, *kinds))}"'
     headers = {
         "ETag": tag,
         "Cache-Control": "private, no-cache",
@@ -228,7 +231,7 @@ def _file_of(
         read = session.get(Read, film.reading_id) if film.reading_id else None
     if visitor is not None:
         service.looks.note(visitor, film)
-    return film.sha256, tuple(read.corrected) if read is not None else ()
+    return film.sha256, kinds_of(read)
 
 
 def pictures_of(request: Request) -> Pictures:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import threading
 import zlib
 from collections import OrderedDict
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilum.apps.store.folder import FilmFolder
-from hilum.apps.web.evidence import put_right
-from hilum.image.stored import Stored, Window, open_stored, shown, windows_of
+from hilum.apps.web.evidence import AS_FILED, put_right
+from hilum.core.radiograph import Radiograph
+from hilum.image.stored import Stored, Window, open_stored, shown, was_turned, windows_of
 from hilum.image.write import jpeg
-from hilum.serve.gate import CORRECTIONS
+from hilum.serve.gate import CORRECTIONS, moved
 from hilum.serve.heatmap import thumbnail
 
 MEMORY_BYTES = 96_000_000
@@ -32,6 +33,10 @@ _SHOWN = (
     "study_date",
     "manufacturer",
 )
+_OLD = (
+    "read as it lies in its file, before films were turned: its sides are wrong; have it read again"
+)
+_GEOMETRY = ("orientation", "sides", "spacing_mm", "spacing_plane", "spacing_source")
 _AT_ONCE = 2
 Kinds = tuple[str, ...]
 
@@ -82,17 +87,20 @@ class Pictures:
 
     def _open(self, sha256: str, kinds: Kinds) -> tuple[Stored, NDArray[np.uint16]]:
         with self._decoding:
-            stored = open_stored(self._folder.path(sha256), max_megapixels=self._megapixels)
-            return stored, put_right(stored.values, stored.top, kinds)
+            path, most = self._folder.path(sha256), self._megapixels
+            stored = open_stored(path, max_megapixels=most)
+            if AS_FILED in kinds and was_turned(stored.radiograph):
+                stored = _as_filed(open_stored(path, max_megapixels=most, turned=False))
+            return stored, put_right(stored.values, stored.top, _corrections(kinds))
 
     def _described(self, key: tuple[str, str, Kinds]) -> tuple[dict[str, Any], int]:
         _, sha256, kinds = key
         stored, values = self._open(sha256, kinds)
-        radiograph = stored.radiograph
-        metadata = asdict(radiograph.metadata)
-        spacing = metadata["spacing_mm"]
-        if spacing and sum(kind.startswith("rotated") for kind in kinds) % 2:
-            spacing = spacing[::-1]
+        radiograph, kinds = stored.radiograph, _corrections(kinds)
+        known = radiograph.metadata
+        for kind in kinds:
+            known = moved(known, CORRECTIONS[kind])
+        metadata = asdict(known)
         slope, intercept = stored.slope, stored.intercept
         if "inverted" in kinds:
             slope, intercept = -slope, intercept + slope * stored.top
@@ -105,9 +113,9 @@ class Pictures:
             "max": stored.top,
             "slope": slope,
             "intercept": intercept,
-            "spacing_mm": spacing,
+            **{name: metadata[name] for name in _GEOMETRY},
             "inverted": stored.inverted,
-            "corrected": [CORRECTIONS[kind].done for kind in kinds],
+            "corrected": [*_turn(radiograph), *(CORRECTIONS[kind].done for kind in kinds)],
             "presets": [_preset(each) for each in windows],
             "default": windows[0].name,
             "metadata": {"format": radiograph.format} | {key: metadata[key] for key in _SHOWN},
@@ -140,6 +148,23 @@ def presets(stored: Stored, values: NDArray[np.uint16], kinds: Kinds) -> list[Wi
     names = {each.name for each in windows}
     further = (each for each in windows_of(values, stored.top) if each.name not in names)
     return [*windows, *further]
+
+
+def _corrections(kinds: Kinds) -> Kinds:
+    return tuple(kind for kind in kinds if kind != AS_FILED)
+
+
+def _turn(radiograph: Radiograph) -> list[str]:
+    """Say how a film lay in its file, if otherwise than it is displayed."""
+    steps = [step.detail for step in radiograph.history if step.name == "orientation"]
+    return steps if was_turned(radiograph) else []
+
+
+def _as_filed(stored: Stored) -> Stored:
+    """Say that a film is shown as it was read: the wrong way around."""
+    film = stored.radiograph
+    notes = (*film.notes, _OLD)
+    return replace(stored, radiograph=replace(film, notes=notes))
 
 
 def _preset(window: Window) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hilum.apps.store.worklist import prior
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.draft import WORDS, Language, draft
-from hilum.apps.web.evidence import unpack
+from hilum.apps.web.evidence import kinds_of, unpack
 from hilum.apps.web.films import find_film
 from hilum.apps.web.pictures import Pictures
 from hilum.apps.web.problems import not_found
@@ -180,7 +180,7 @@ def _pictures(
     """Show the film and, where it was read, the evidence for its first finding."""
     if read is None or "height" not in read.reading["film"]:
         return ()
-    small = pictures.window(film.sha256, tuple(read.corrected), SIDE)
+    small = pictures.window(film.sha256, kinds_of(read), SIDE)
     shown = (picture(small, film.format),)
     evidence = unpack(read.evidence)
     if model is None or evidence.maps is None or not read.reading["findings"]:

@@ -93,8 +93,16 @@ def findings(
     return top + 3
 
 
-def zones(pen: Pen, x: float, top: float, width: float, affected: Sequence[Affected]) -> float:
-    """Draw two lungs with the share of each zone that is opaque, and the sums beneath."""
+def zones(
+    pen: Pen, x: float, top: float, width: float, affected: Sequence[Affected], sides: str
+) -> float:
+    """Draw two lungs with the share of each zone that is opaque, and the sums beneath.
+
+    Args:
+        pen, x, top, width: where to draw.
+        affected: of a reading's details.
+        sides: how it is known which lung is the right one.
+    """
     top = heading(pen, x, top, width, "Opaque share of the lungs")
     if not affected:
         return pen.lines(
@@ -111,7 +119,8 @@ def zones(pen: Pen, x: float, top: float, width: float, affected: Sequence[Affec
         )
     pen.text(left - 2, top + 12, "R", SIZE, bold=True, color=SOFT)
     pen.text(left + scale * WIDTH + 2, top + 12, "L", SIZE, bold=True, color=SOFT, align="right")
-    return _sums(pen, x, top + scale * HEIGHT + 3, width, affected)
+    top = _sums(pen, x, top + scale * HEIGHT + 3, width, affected)
+    return pen.lines(x, top, width, sides, SMALL, most=3, color=SOFT)
 
 
 def severity(pen: Pen, x: float, top: float, width: float, scores: Sequence[Severity]) -> float:

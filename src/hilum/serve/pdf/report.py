@@ -17,7 +17,7 @@ from hilum.serve.pdf.letters import fit_middle, shown
 from hilum.serve.pdf.pen import SOFT, WARN, WARN_BACK, Pen
 from hilum.serve.pdf.sheet import Sheet
 from hilum.serve.reader import Examined, Reader
-from hilum.serve.words import audit_line, honest_line
+from hilum.serve.words import audit_line, honest_line, sides_line
 
 Page = Literal["A4", "Letter"]
 PAGES: dict[Page, tuple[float, float]] = {"A4": (595.28, 841.89), "Letter": (612.0, 792.0)}
@@ -138,7 +138,7 @@ class PdfReport:
             column = (width - 2 * 14) / 3
             step = column + 14
             return max(
-                blocks.zones(pen, left, top, column, details.affected),
+                blocks.zones(pen, left, top, column, details.affected, sides_line(reading.film)),
                 blocks.severity(pen, left + step, top, column, details.severity),
                 blocks.similar(pen, left + 2 * step, top, column, details.similar),
             )

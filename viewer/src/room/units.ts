@@ -1,0 +1,11 @@
+/** Units: what a length on a film is measured in. */
+import { t } from "../core/i18n";
+import type { FilmImage } from "../core/types";
+
+/** Millimeters of the patient, or of the detector, where all is larger; pixels without a spacing. */
+export function lengthUnit(film: FilmImage, squared = false): string {
+  const power = squared ? "\u00b2" : "";
+  if (!film.spacing_mm) return t("unit.px") + power;
+  const plane = film.spacing_plane === "detector" ? ` ${t("unit.at-detector")}` : "";
+  return t("unit.mm") + power + plane;
+}
