@@ -161,6 +161,22 @@ def test_masks_boxes_and_scores_are_attached(collection):
     assert any("1 without a label left out" in note for note in cohort.report.notes)
 
 
+def test_the_mask_of_a_name_that_two_films_share_is_nobodys(collection):
+    root = collection(
+        "patientid,finding,view,modality,filename",
+        "1,COVID-19,PA,X-ray,1.jpg",
+        "2,COVID-19,PA,X-ray,1.png",
+        "3,COVID-19,PA,X-ray,3.png",
+        images=["1.jpg", "1.png", "3.png"],
+    )
+    (root / "annotations" / "lungVAE-masks").mkdir(parents=True)
+    for stem in ("1", "3"):
+        (root / "annotations" / "lungVAE-masks" / f"{stem}_mask.png").write_bytes(b"")
+    cohort = read_cohort("covid-chestxray-dataset", root)
+    assert [mask[-10:] for mask in cohort.cases["lung_mask"]] == ["", "", "3_mask.png"]
+    assert "masks of 1 left out: 2 images are called so" in cohort.report.notes
+
+
 def test_a_table_of_another_collection_is_refused(collection):
     root = collection("filename,label", "1.png,COVID-19", images=["1.png"])
     with pytest.raises(CohortError, match="no column patientid, finding, view, modality"):

@@ -57,7 +57,8 @@ def stem_of(name: str) -> str:
     >>> stem_of("a.PNG"), stem_of("CR.1.2.840")
     ('a', 'CR.1.2.840')
     """
-    return Path(name).stem if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122 (a table may have a million names)
+    return stem if suffix.lower() in IMAGE_SUFFIXES else name
 
 
 class Finder:
@@ -107,7 +108,9 @@ class Finder:
         stem = _stem(parts[-1])
         found, end = self._by_stem[stem], Parts()
         for part in reversed(parts[:-1]):
-            closer = self._grouped(stem, end, found).get(part.casefold()) if found[1:] else None
+            if len(found) == 1:
+                return found
+            closer = self._grouped(stem, end, found).get(part.casefold())
             if closer is None:
                 break
             found, end = closer, (*end, part.casefold())

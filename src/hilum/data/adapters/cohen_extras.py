@@ -16,6 +16,8 @@ They come from several groups, in folders of the collection and beside it. Each 
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +63,13 @@ class Annotations:
             "boxes": boxes_json(boxes, image_size(image)) if boxes else "",
             "scores": _json(self.scores.get(image.name)),
         }
+
+    def settle(self, images: Iterable[Path]) -> None:
+        """Leave out the masks of a name that two images share: they may be of either."""
+        stems = Counter(image.stem for image in images)
+        for stem in sorted(stem for stem, number in stems.items() if number > 1):
+            if any([self.lung_masks.pop(stem, None), self.lesion_masks.pop(stem, None)]):
+                self.notes.append(f"masks of {stem} left out: {stems[stem]} images are called so")
 
 
 def load(root: Path) -> Annotations:

@@ -49,6 +49,7 @@ def read_covid_chestxray_dataset(
     rows = read_table(path, ("patientid", "finding", "view", "modality"))
     folder = Folder(first_folder(root, "images"))
     extras = cohen_extras.load(root)
+    extras.settle(folder.files)
     unmapped: set[str] = set()
     records = []
     for _, row, image in folder.rows(rows, path, _file_name):
