@@ -125,6 +125,19 @@ def test_photometric_interpretation_as_it_is_written(make_dicom, film, written, 
     assert opened.notes == ()
 
 
+@pytest.mark.parametrize("written", ["rgb", " RGB", "RGB\\RGB"])
+@pytest.mark.parametrize("missing", ["SamplesPerPixel", "PlanarConfiguration", "HighBit"])
+def test_colours_too(make_dicom, film, written, missing):
+    def edit(dataset):
+        grey = np.rint(film * 255).astype(np.uint8)
+        dataset.SamplesPerPixel, dataset.PlanarConfiguration = 3, 0
+        dataset.add_new("PhotometricInterpretation", "LO", written)
+        dataset.PixelData = np.repeat(grey[..., None], 3, axis=2).tobytes()
+        dataset.add_new(missing, "US", None)
+
+    same(make_dicom(bits=8, edit=edit), film, atol=3e-3)
+
+
 def test_two_photometric_interpretations_are_said(make_dicom, film):
     def edit(dataset):
         dataset.add_new("PhotometricInterpretation", "LO", "MONOCHROME2\\RGB")
