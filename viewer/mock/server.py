@@ -178,6 +178,10 @@ def _films(app: FastAPI, world: World) -> None:
         values = films.heatmap(world.picture(film_id), label).astype("<f4")
         return Response(values.tobytes(), media_type="application/octet-stream")
 
+    @app.post(f"{BASE}/films/{{film_id}}/opened", status_code=204)
+    async def opened(film_id: str) -> Response:
+        return Response(status_code=204)
+
     @app.post(f"{BASE}/films/{{film_id}}/read", status_code=202)
     async def read(film_id: str, request: Request) -> Any:
         world.read_again(film_id, force=(await request.json())["force"])

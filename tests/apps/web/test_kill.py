@@ -111,7 +111,7 @@ def test_a_server_starts_serves_the_demo_and_ends(tmp_path, serving, capfd):
     try:
         with httpx.Client() as browser:
             opened = browser.get(served.link)
-            assert (opened.status_code, opened.headers["location"]) == (303, "/")
+            assert (opened.status_code, opened.headers["location"]) == (303, "./")
             assert browser.get(f"{served.base}/").status_code == 200
             with browser.stream("GET", f"{served.base}/api/v1/events") as events:
                 assert events.headers["content-type"].startswith("text/event-stream")

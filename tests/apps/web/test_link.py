@@ -30,21 +30,21 @@ def _add_anna(station):
 def test_it_works_once(station):
     link, client, other = station.link(), station.client(), station.client()
     opened = client.get(link)
-    assert (opened.status_code, opened.headers["location"]) == (303, "/")
+    assert (opened.status_code, opened.headers["location"]) == (303, "./")
     me = client.get(f"{API}/me").json()
     assert (me["role"], me["local"]) == ("administrator", True)
-    assert other.get(link).headers["location"] == "/?link=used"
+    assert other.get(link).headers["location"] == "./?link=used"
     assert other.get(f"{API}/me").status_code == 401
-    assert other.get(station.link()).headers["location"] == "/"
+    assert other.get(station.link()).headers["location"] == "./"
     assert other.get(f"{API}/me").status_code == 200
 
 
 def test_it_ends_after_minutes_and_only_the_newest_counts(station, monkeypatch):
     old, new = station.link(), station.link()
-    assert station.client().get(old).headers["location"] == "/?link=used"
+    assert station.client().get(old).headers["location"] == "./?link=used"
     real = links.now_ms
     monkeypatch.setattr(links, "now_ms", lambda: real() + links.LINK_MINUTES * 60_000 + 1)
-    assert station.client().get(new).headers["location"] == "/?link=used"
+    assert station.client().get(new).headers["location"] == "./?link=used"
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def test_it_ends_after_minutes_and_only_the_newest_counts(station, monkeypatch):
 def test_what_a_proxy_passed_on_is_not_let_in(station, header):
     proxied = station.client(**{header: "127.0.0.1"})
     link = station.link()
-    assert proxied.get(link).headers["location"] == "/?link=used"
+    assert proxied.get(link).headers["location"] == "./?link=used"
     assert proxied.get(f"{API}/me").status_code == 401
-    assert station.client().get(link).headers["location"] == "/"  # and the link was not used up
+    assert station.client().get(link).headers["location"] == "./"  # and the link was not used up
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_another_address_or_name_is_not_let_in(make_station, peer, host):
     client = TestClient(
         station.app, base_url=f"http://{host}", client=(peer, 1), follow_redirects=False
     )
-    assert client.get(station.link()).headers["location"] == "/?link=used"
+    assert client.get(station.link()).headers["location"] == "./?link=used"
 
 
 def test_a_session_by_the_link_holds_at_this_machine_only(station):
@@ -81,7 +81,7 @@ def test_a_session_by_the_link_holds_at_this_machine_only(station):
 def test_there_is_none_once_somebody_can_sign_in(station):
     link = station.link()
     _add_anna(station)
-    assert station.client().get(link).headers["location"] == "/?link=used"
+    assert station.client().get(link).headers["location"] == "./?link=used"
     with pytest.raises(ConfigError, match="people can sign in"):
         station.link()
     answer = station.client().get(f"{API}/me").json()
@@ -100,7 +100,7 @@ def test_of_many_at_once_one_is_let_in(station):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(found) == ["/", *["/?link=used"] * 7]
+    assert sorted(found) == ["./", *["./?link=used"] * 7]
 
 
 def test_the_key_is_not_kept(station):

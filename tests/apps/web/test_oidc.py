@@ -126,7 +126,7 @@ def _sign_in(station, issuer, state=None):
 def test_a_person_signs_in_and_has_the_role_of_the_groups(make_oidc, issuer):
     station = make_oidc()
     client, back = _sign_in(station, issuer)
-    assert back.headers["location"] == "/"
+    assert back.headers["location"] == "../../../"
     me = client.get(f"{API}/me").json()
     assert (me["name"], me["role"], me["local"]) == ("anna", "reviewer", False)
     assert issuer.asked[0]["code_challenge_method"] == "S256"
@@ -141,7 +141,7 @@ def test_a_person_signs_in_and_has_the_role_of_the_groups(make_oidc, issuer):
 def test_who_has_no_role_is_turned_away(make_oidc, issuer):
     issuer.claims = {"groups": ["kitchen"]}
     client, back = _sign_in(make_oidc(), issuer)
-    assert back.headers["location"] == "/?sign-in=not-allowed"
+    assert back.headers["location"] == "../../../?sign-in=not-allowed"
     assert client.get(f"{API}/me").status_code == 401
     client, back = _sign_in(make_oidc(default_role=Role.READER), issuer)
     assert client.get(f"{API}/me").json()["role"] == "reader"
@@ -162,7 +162,7 @@ def test_a_token_that_was_not_made_for_this_sign_in_is_refused(
 ):
     issuer.claims = claims
     client, back = _sign_in(make_oidc(), issuer)
-    assert back.headers["location"] == "/?sign-in=failed"
+    assert back.headers["location"] == "../../../?sign-in=failed"
     assert client.get(f"{API}/me").status_code == 401
     assert reason in caplog.text
 
@@ -170,7 +170,7 @@ def test_a_token_that_was_not_made_for_this_sign_in_is_refused(
 def test_a_token_signed_by_another_key_is_refused(make_oidc, issuer, caplog):
     issuer.key = ECKey.generate_key("P-256", {"kid": "k1"})
     _, back = _sign_in(make_oidc(), issuer)
-    assert back.headers["location"] == "/?sign-in=failed"
+    assert back.headers["location"] == "../../../?sign-in=failed"
     assert "BadSignature" in caplog.text
 
 
@@ -180,7 +180,7 @@ def test_another_browsers_state_is_refused(make_oidc, issuer):
     state, code = issuer.authorize(sent.headers["location"])
     victim = station.client()
     back = victim.get(f"{API}/oidc/callback?state={state}&code={code}")
-    assert back.headers["location"] == "/?sign-in=failed"
+    assert back.headers["location"] == "../../../?sign-in=failed"
     assert victim.get(f"{API}/me").status_code == 401
 
 
@@ -218,4 +218,4 @@ def test_sign_ins_that_are_only_begun_do_not_fill_the_memory(make_oidc, issuer, 
     for _ in range(6):
         assert station.client().get(f"{API}/oidc/login").status_code == 303
     assert len(station.app.state.provider._begun) == 4
-    assert _sign_in(station, issuer)[1].headers["location"] == "/"
+    assert _sign_in(station, issuer)[1].headers["location"] == "../../../"

@@ -236,6 +236,6 @@ def test_a_busy_store_is_503(station, monkeypatch):
 
 def test_people_are_listed_without_their_hashes(station):
     answer = station.client("administrator").get(f"{API}/users")
-    assert len(answer.json()["items"]) == 3
+    assert len(answer.json()["items"]) == 4
     assert "argon2" not in answer.text
     assert not hasattr(Person, "secret")

@@ -1,11 +1,19 @@
 /** The server's API: one function a route; every failure is an `ApiError` with a hint. */
 import type {
-  Agreement, Answer, Calibration, Candidate, Film, FilmImage, LogLine, Me, Monitoring, NewVerdict,
+  Agreement, Answer, Calibration, Candidate, Deleted, Film, FilmImage, LogLine, Me, Monitoring, NewVerdict,
   Overlays, Problem, Reading, Reference, Report, ReportText, Role, Source, Study, StudyPage, Token,
-  User, Verdict,
+  ToDelete, User, Verdict,
 } from "./types";
 
-export const BASE = "/api/v1";
+/** Beneath the page, wherever a proxy shows it: at "/", or at "/hilum/". */
+export const BASE = new URL("api/v1", document.baseURI).pathname;
+
+/** An address of the server's, as seen from here: it may not know under which path it is shown. */
+export const located = (address: string): string =>
+  address.startsWith("/api/v1/") ? BASE + address.slice("/api/v1".length) : address;
+
+/** Days are those of who looks at them. */
+const zone = (): string | undefined => Intl.DateTimeFormat().resolvedOptions().timeZone || undefined;
 
 export class ApiError extends Error {
   constructor(readonly problem: Problem) {
@@ -47,7 +55,7 @@ async function send(path: string, init: RequestInit = {}): Promise<Response> {
   if (csrf && init.method && init.method !== "GET") headers.set("X-CSRF-Token", csrf);
   let answer: Response;
   try {
-    answer = await fetch(path.startsWith("/") ? path : `${BASE}/${path}`, {
+    answer = await fetch(path.startsWith("/") ? located(path) : `${BASE}/${path}`, {
       ...init,
       headers,
       credentials: "same-origin",
@@ -126,11 +134,17 @@ export const api = {
 
   /** In a body: what is searched for may be a patient's id, and addresses are kept in logs. */
   studies: ({ status, ...rest }: StudyQuery) =>
-    change<StudyPage>("POST", "studies/search", given({ ...rest, status: status ? [status] : [] })),
+    change<StudyPage>("POST", "studies/search", given({ ...rest, zone: zone(), status: status ? [status] : [] })),
   study: (id: string) => get<Study>(`studies/${encodeURIComponent(id)}`),
   deleteStudy: (id: string) => change<void>("DELETE", `studies/${encodeURIComponent(id)}`),
 
+  previewDeletion: (what: ToDelete) => change<Deleted>("POST", "deletions/preview", what),
+  deleteAll: (what: ToDelete, confirm: string) =>
+    change<Deleted>("POST", "deletions", { ...what, confirm }),
+
   film: (id: string) => get<Film>(film(id)),
+  /** For the log: this person looks at this film now. */
+  opened: (id: string) => change<void>("POST", `${film(id)}/opened`),
   image: (id: string) => get<FilmImage>(`${film(id)}/image`),
   /** uint16, row by row; little-endian, as every computer with a browser is. */
   pixels: async (id: string) =>
@@ -161,7 +175,7 @@ export const api = {
     `${BASE}/reports/${encodeURIComponent(id)}.${kind}`,
 
   agreement: (label: string, from: string, to: string) =>
-    get<Agreement>("agreement", { label, from, to }),
+    get<Agreement>("agreement", { label, from, to, zone: zone() }),
   agreementCsv: `${BASE}/agreement.csv`,
 
   calibration: () => get<Calibration>("calibration"),
@@ -171,13 +185,13 @@ export const api = {
     change<Calibration>("POST", "calibration/apply", { candidate_id }),
   undoCalibration: () => change<Calibration>("POST", "calibration/undo"),
 
-  monitoring: (days: number, label: string) => get<Monitoring>("monitoring", { days, label }),
+  monitoring: (days: number, label: string) => get<Monitoring>("monitoring", { days, label, zone: zone() }),
   log: (before: number | null) =>
     get<{ items: LogLine[]; next: number | null }>("log", { limit: 100, before }),
   verifyLog: () => get<{ ok: boolean; lines: number; problem: string | null }>("log/verify"),
   users: async () => (await get<{ items: User[] }>("users")).items,
   addUser: (name: string, role: Role, password: string) =>
-    change<User>("POST", "users", { name, role, password }),
+    change<User>("POST", "users", { name, role, password: password || null }),
   changeUser: (id: string, changes: Partial<{ role: Role; disabled: boolean; password: string }>) =>
     change<User>("PATCH", `users/${encodeURIComponent(id)}`, changes),
   tokens: async () => (await get<{ items: Token[] }>("tokens")).items,

@@ -62,7 +62,7 @@ export async function whoAmI(): Promise<void> {
   }
 }
 
-const RANK: Record<Role, number> = { reader: 0, reviewer: 1, administrator: 2 };
+const RANK: Record<Role, number> = { metrics: -1, reader: 0, reviewer: 1, administrator: 2 };
 export const may = (role: Role): boolean => me.value !== null && RANK[me.value.role] >= RANK[role];
 
 // Where we are: "#/film/ID?with=ID2" -> ["film", "ID"], {with: "ID2"}

@@ -1,7 +1,7 @@
 /** What the server says, as the browser sees it; docs/reference/api.md describes every field. */
 
 export type Status = "queued" | "reading" | "read" | "refused" | "error";
-export type Role = "reader" | "reviewer" | "administrator";
+export type Role = "metrics" | "reader" | "reviewer" | "administrator";
 export type Box = [number, number, number, number];
 export type Point = [number, number];
 
@@ -316,6 +316,21 @@ export interface SignIn {
   password: boolean;
   oidc: string | null;
   link: boolean;
+}
+
+/** Studies by their ids, or everything of a patient. */
+export type ToDelete = { study_ids: string[] } | { patient_id: string };
+export interface Deleted {
+  studies: number;
+  films: number;
+  readings: number;
+  verdicts: number;
+  marks: number;
+  reference_standards: number;
+  reports: number;
+  first_at: string | null;
+  last_at: string | null;
+  confirm: string;
 }
 
 export interface Accepted {

@@ -1,6 +1,6 @@
 /** Sign in: by name and password, by the hospital's own sign-in, or by the terminal's link. */
 import { useState } from "preact/hooks";
-import { api, ApiError } from "../core/api";
+import { api, ApiError, located } from "../core/api";
 import { t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { asApiError, enter, signIn } from "../core/store";
@@ -89,7 +89,7 @@ export function LoginForm({ name, elsewhere = false }: { name: string; elsewhere
           </button>
         </form>
       )}
-      {offers?.oidc && <Hospital address={offers.oidc} elsewhere={elsewhere} />}
+      {offers?.oidc && <Hospital address={located(offers.oidc)} elsewhere={elsewhere} />}
       {offers?.link && <p class="soft">{t("login.link")}</p>}
     </>
   );

@@ -52,6 +52,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
       void api.studies({ limit: 200 }).then((page) => remember(page.items), complain);
     }
     selected.value = filmId;
+    api.opened(filmId).catch(() => undefined); // what cannot be shown says so where it is fetched
     if (ask.get("heatmap")) show("heatmap", { on: true });
     const verdict = Number(ask.get("verdict"));
     if (verdict) chooseByKey(filmId, verdict);

@@ -7,7 +7,7 @@ import type { Role, Token, User } from "../core/types";
 import { Choice, Dialog, Field, Loading, Page, Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
 
-const ROLES: readonly Role[] = ["reader", "reviewer", "administrator"];
+const ROLES: readonly Role[] = ["metrics", "reader", "reviewer", "administrator"];
 const roles = () => ROLES.map((role) => [role, t(`role.${role}`)] as const);
 
 export function UsersPage() {
@@ -140,7 +140,8 @@ function NewUser({ run }: { run: Run }) {
         </Field>
         <Field label={t("login.password")}>
           <input
-            required
+            required={role !== "metrics"}
+            disabled={role === "metrics"}
             type="password"
             autocomplete="new-password"
             minLength={10}

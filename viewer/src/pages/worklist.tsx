@@ -3,10 +3,11 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { api, type StudyQuery } from "../core/api";
 import { listen } from "../core/events";
 import { t } from "../core/i18n";
-import { go, me } from "../core/store";
-import type { Status, StudyPage } from "../core/types";
+import { go, may, me } from "../core/store";
+import type { Status, StudyItem, StudyPage, ToDelete } from "../core/types";
 import { order, remember, selected } from "../core/worklist";
 import { Choice, Field, labelName, Loading, Trouble } from "../parts/ui";
+import { DeletionDialog } from "../parts/deletion";
 import { UploadButton } from "../parts/upload";
 import { useKeys, useLoad } from "../parts/use";
 import { StudyTable } from "./worklisttable";
@@ -19,6 +20,7 @@ let kept: StudyQuery = EMPTY;
 export function WorklistPage() {
   const [query, setQuery] = useState<StudyQuery>(kept);
   const [cursors, setCursors] = useState<readonly string[]>([]);
+  const [ticked, setTicked] = useState<ReadonlySet<string> | null>(null);
   const search = useRef<HTMLInputElement>(null);
   const cursor = cursors.at(-1) ?? null;
   const page = useLoad(() => api.studies({ ...query, ...(me.value?.blind && { label: "" }), limit: PAGE, cursor }), [
@@ -95,6 +97,11 @@ export function WorklistPage() {
         <Field label={t("worklist.to")}>
           <input type="date" value={query.to} onChange={(e) => change({ to: e.currentTarget.value })} />
         </Field>
+        {may("administrator") && (
+          <button aria-pressed={ticked !== null} onClick={() => setTicked(ticked ? null : new Set())}>
+            {t("deletion.begin")}
+          </button>
+        )}
         <UploadButton />
       </div>
       <StatusFilter page={page.value} chosen={query.status ?? ""} choose={(status) => change({ status })} />
@@ -103,7 +110,16 @@ export function WorklistPage() {
       ) : !page.value ? (
         <Loading />
       ) : (
-        <StudyTable items={items} filtered={isFiltered(query)} clear={() => change(EMPTY)} />
+        <>
+          {ticked && <Ticked items={items} ticked={ticked} done={() => setTicked(null)} />}
+          <StudyTable
+            items={items}
+            filtered={isFiltered(query)}
+            clear={() => change(EMPTY)}
+            ticked={ticked}
+            tick={(id) => setTicked(toggled(ticked, id))}
+          />
+        </>
       )}
       {page.value && (
         <Pager
@@ -119,6 +135,37 @@ export function WorklistPage() {
 
 const isFiltered = (query: StudyQuery): boolean =>
   Boolean(query.status || query.q || query.label || query.reviewed || query.from || query.to);
+
+function toggled(ticked: ReadonlySet<string> | null, id: string): ReadonlySet<string> {
+  const next = new Set(ticked);
+  if (!next.delete(id)) next.add(id);
+  return next;
+}
+
+/** What can be done with the studies of this page that are ticked. */
+function Ticked(props: { items: readonly StudyItem[]; ticked: ReadonlySet<string>; done: () => void }) {
+  const [what, setWhat] = useState<ToDelete | null>(null);
+  const chosen = props.items.filter((item) => props.ticked.has(item.study_id));
+  const [patient, ...others] = [...new Set(chosen.map((item) => item.patient.id))];
+  return (
+    <p class="actions ticked">
+      <span role="status">{t("deletion.ticked", { count: chosen.length })}</span>
+      <button
+        class="danger"
+        disabled={chosen.length === 0}
+        onClick={() => setWhat({ study_ids: chosen.map((item) => item.study_id) })}
+      >
+        {t("deletion.chosen")}
+      </button>
+      {patient && others.length === 0 && (
+        <button class="danger" onClick={() => setWhat({ patient_id: patient })}>
+          {t("deletion.erase")}
+        </button>
+      )}
+      {what && <DeletionDialog what={what} close={() => setWhat(null)} done={props.done} />}
+    </p>
+  );
+}
 
 /** Events come in bursts; the list is fetched at most twice a second. */
 function useReloads(reload: () => void) {

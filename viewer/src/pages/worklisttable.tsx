@@ -11,6 +11,9 @@ export function StudyTable(props: {
   items: readonly StudyItem[];
   filtered: boolean;
   clear: () => void;
+  /** The studies that are ticked; null where none can be. */
+  ticked: ReadonlySet<string> | null;
+  tick: (studyId: string) => void;
 }) {
   if (props.items.length === 0) return <Nothing {...props} />;
   return (
@@ -18,6 +21,11 @@ export function StudyTable(props: {
       <table class="studies">
         <thead>
           <tr>
+            {props.ticked && (
+              <th>
+                <span class="unseen">{t("deletion.tick")}</span>
+              </th>
+            )}
             <th>
               <span class="unseen">{t("column.film")}</span>
             </th>
@@ -31,7 +39,7 @@ export function StudyTable(props: {
         </thead>
         <tbody>
           {props.items.map((item) => (
-            <Row key={item.study_id} item={item} />
+            <Row key={item.study_id} item={item} ticked={props.ticked} tick={props.tick} />
           ))}
         </tbody>
       </table>
@@ -39,7 +47,12 @@ export function StudyTable(props: {
   );
 }
 
-function Row({ item }: { item: StudyItem }) {
+function Row(props: {
+  item: StudyItem;
+  ticked: ReadonlySet<string> | null;
+  tick: (studyId: string) => void;
+}) {
+  const { item, ticked } = props;
   const chosen = item.film_id === selected.value;
   return (
     <tr
@@ -48,6 +61,16 @@ function Row({ item }: { item: StudyItem }) {
       onClick={() => (selected.value = item.film_id)}
       onDblClick={() => go(`film/${item.film_id}`)}
     >
+      {ticked && (
+        <td>
+          <input
+            type="checkbox"
+            aria-label={`${t("deletion.tick")}: ${item.name}`}
+            checked={ticked.has(item.study_id)}
+            onChange={() => props.tick(item.study_id)}
+          />
+        </td>
+      )}
       <td class="thumb">
         <img src={api.thumbnail(item.film_id)} alt="" width="44" height="44" loading="lazy" />
       </td>
@@ -61,7 +84,7 @@ function Row({ item }: { item: StudyItem }) {
             .join(" · ")}
         </div>
       </td>
-      <td>
+      <td class="patient">
         {item.patient.id ?? "–"}
         <div class="soft">{who(item)}</div>
       </td>

@@ -1,5 +1,5 @@
 /** Strips beneath the film: other films of the study, earlier studies, films that look alike. */
-import { api } from "../core/api";
+import { api, located } from "../core/api";
 import { figures, t } from "../core/i18n";
 import type { Film, Similar, Study, StudyItem } from "../core/types";
 import { labelName } from "../parts/ui";
@@ -91,7 +91,7 @@ function Alike({ similar, picture }: { similar: Similar; picture: string | null 
   );
   return (
     <li class="alike" title={similar.case_id}>
-      {picture && <img src={picture} alt="" width="56" height="56" loading="lazy" />}
+      {picture && <img src={located(picture)} alt="" width="56" height="56" loading="lazy" />}
       <span>
         <b>{known.join(", ") || t("similar.unknown")}</b>
         <small>{similar.cohort}</small>

@@ -142,7 +142,8 @@ def is_loopback(host: str) -> bool:
 
 def not_signed_in(service: Service, detail: str = "nobody is signed in") -> Problem:
     """Return the 401, with what the sign-in page should offer."""
-    oidc = "/api/v1/oidc/login" if service.settings.oidc else None
+    settings = service.settings
+    oidc = f"{settings.prefix}/api/v1/oidc/login" if settings.oidc else None
     link = service.link and may_open(service.store)
     offers = {"password": True, "oidc": oidc, "link": link}
     hint = "open the link that 'hilum user link' shows" if link else "sign in"
@@ -164,9 +165,24 @@ def check_origin(request: Request) -> None:
     """Raise ``Problem`` where the browser says that another site's page sends this."""
     origin = request.headers.get("origin")
     site = request.headers.get("sec-fetch-site", "same-origin")
-    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    foreign = origin is not None and _place(origin) not in _hosts(request)
     if foreign or site not in ("same-origin", "none"):
         raise Problem(403, "csrf", "another site's page sent this", hint="use Hilum's own page")
+
+
+def _place(origin: str) -> str:
+    """Return host and port as ``Host`` has them, where the port of the scheme is left out.
+
+    >>> _place("https://reading.example:443"), _place("https://reading.example:8443")
+    ('reading.example', 'reading.example:8443')
+    """
+    scheme, host = urlsplit(origin)[:2]
+    return host.lower().removesuffix({"http": ":80", "https": ":443"}.get(scheme, ":"))
+
+
+def _hosts(request: Request) -> tuple[str, ...]:
+    host = request.headers.get("host", "").lower()
+    return host, host.removesuffix(":443"), host.removesuffix(":80")
 
 
 def visitor_of(person: Person, csrf: str | None, service: Service) -> Visitor:

@@ -16,9 +16,9 @@ from hilum.apps.store.reviewed import Reviewed, reviewed
 from hilum.apps.store.tables import iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.schemas import API, Day, gives
+from hilum.apps.web.days import day_ms, zone_of
+from hilum.apps.web.schemas import API, Day, Zone, gives
 from hilum.apps.web.service import Served
-from hilum.apps.web.studies import day_ms
 from hilum.core.estimate import Estimate
 from hilum.core.labels import Label
 from hilum.judge.reader_study import against_reference, kappa, share
@@ -58,11 +58,13 @@ def agreement(
     label: Label = Label.COVID_19,
     from_: Annotated[Day, Query(alias="from")] = None,
     to: Day = None,
+    zone: Zone = None,
 ) -> dict[str, Any]:
     """Give kappa, and sensitivity and specificity of each, with 95 % intervals over patients."""
     blind.check_off(visitor)
+    where = zone_of(zone, service.settings.zone)
     with service.store.read() as session:
-        found = list(reviewed(session, label, day_ms(from_), day_ms(to, days=1)))
+        found = list(reviewed(session, label, day_ms(from_, where), day_ms(to, where, days=1)))
     return {"label": label, **measure(found)}
 
 

@@ -41,8 +41,10 @@ from hilum.apps.web import (
 from hilum.apps.web.access import public, role_of
 from hilum.apps.web.described import describe
 from hilum.apps.web.guard import Guard, headers_of
+from hilum.apps.web.head import Head
 from hilum.apps.web.meter import Timed
 from hilum.apps.web.pictures import Pictures
+from hilum.apps.web.prefix import Prefix
 from hilum.apps.web.schemas import API
 from hilum.apps.web.service import Service
 from hilum.core.errors import StoreError
@@ -88,6 +90,7 @@ def create_app(service: Service, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
+        servers=[{"url": service.settings.prefix}] if service.settings.prefix else None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
@@ -103,6 +106,7 @@ def create_app(service: Service, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
     for route in routes(app):
         role_of(route)
     describe(app, routes(app))
+    app.add_middleware(Head)
     app.add_middleware(Timed, meter=service.meter)
     app.add_middleware(
         Guard,
@@ -111,6 +115,7 @@ def create_app(service: Service, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
         https=service.settings.https,
         upload=API + films.UPLOAD,
     )
+    app.add_middleware(Prefix, prefix=service.settings.prefix)
     if proxies := service.settings.proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(proxies))
     return app

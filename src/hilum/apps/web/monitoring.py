@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from fastapi import APIRouter, Query
@@ -21,7 +22,8 @@ from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.agreement import measure
 from hilum.apps.web.bundles import of_this_network
-from hilum.apps.web.schemas import API
+from hilum.apps.web.days import begins_ms, day_of, zone_of
+from hilum.apps.web.schemas import API, Zone
 from hilum.apps.web.service import Served, Service
 from hilum.bundle.folder import Bundle
 from hilum.bundle.manifest import EVALUATION
@@ -29,7 +31,6 @@ from hilum.core.errors import BundleError
 from hilum.core.labels import Label
 
 router = APIRouter(prefix=API, tags=["monitoring"])
-DAY_MS = 86_400_000
 BINS = 10
 _CHANCE = 0.99
 _DRAWS = 1000
@@ -42,21 +43,24 @@ def monitoring(
     service: Served,
     days: Annotated[int, Query(ge=1, le=366)] = 30,
     label: Label = Label.COVID_19,
+    zone: Zone = None,
 ) -> dict[str, Any]:
     """Give films a day, refusals by reason, drift of the scores, agreement by week, latency."""
     blind.check_off(visitor)
-    since = now_ms() // DAY_MS * DAY_MS - (days - 1) * DAY_MS
+    where = zone_of(zone, service.settings.zone)
+    first = day_of(now_ms(), where) - timedelta(days=days - 1)
+    since = begins_ms(first, where)
     try:
         base: Bundle | None = service.bundles.open_base()
     except BundleError:  # the page says so; what was read before is there all the same
         base = None
     with service.store.read() as session:
         mine = of_this_network(session, base) if base is not None else set()
-        reads = _reads(session, since, label, mine)
-        weeks = _weeks(session, since, label)
+        reads = _reads(session, since, where, label, mine)
+        weeks = _weeks(session, since, where, label)
     count = Counter(each["status"] for each in reads)
     return {
-        "days": _days(reads, since, days),
+        "days": _days(reads, first, days),
         "films": len(reads),
         "refusals": dict(Counter(each["refusal"] for each in reads if each["refusal"])),
         "refusal_rate": count["refused"] / len(reads) if reads else None,
@@ -133,7 +137,9 @@ def validation_shares(root: Path, label: Label) -> list[float] | None:
     return (counts / counts.sum()).tolist() if counts.sum() else None
 
 
-def _reads(session: Session, since: int, label: Label, mine: set[str]) -> list[dict[str, Any]]:
+def _reads(
+    session: Session, since: int, zone: ZoneInfo, label: Label, mine: set[str]
+) -> list[dict[str, Any]]:
     """Return the readings of a time; ``score`` of those by this network that were not forced."""
     columns = Read.status, Read.created_ms, Read.waited_ms, Read.checksum, Read.forced, Read.reading
     query = select(*columns).where(Read.created_ms >= since).execution_options(yield_per=500)
@@ -144,7 +150,7 @@ def _reads(session: Session, since: int, label: Label, mine: set[str]) -> list[d
         found.append(
             {
                 "status": read.status,
-                "day": (read.created_ms - since) // DAY_MS,
+                "day": day_of(read.created_ms, zone),
                 "waited_ms": read.waited_ms,
                 "refusal": (read.reading.get("refusal") or {}).get("code"),
                 "score": answers[label]["score"] if counts and label in answers else None,
@@ -164,20 +170,19 @@ def _stated(base: Bundle | None, label: Label, reads: list[dict[str, Any]]) -> l
     return [float(each) for each in output.calibration(scores)]
 
 
-def _days(reads: list[dict[str, Any]], since: int, days: int) -> list[dict[str, Any]]:
-    by_day: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+def _days(reads: list[dict[str, Any]], first: date, days: int) -> list[dict[str, Any]]:
+    by_day: defaultdict[date, list[dict[str, Any]]] = defaultdict(list)
     for each in reads:
         by_day[each["day"]].append(each)
-    first = datetime.fromtimestamp(since / 1000, UTC).date()
     listed = []
-    for day in range(days):
+    for day in (first + timedelta(days=place) for place in range(days)):
         found = by_day[day]
         count = Counter(each["status"] for each in found)
         waited = [each["waited_ms"] for each in found]
         latency = {f"p{q}": float(np.percentile(waited, q)) if waited else None for q in (50, 95)}
         listed.append(
             {
-                "day": (first + timedelta(days=day)).isoformat(),
+                "day": day.isoformat(),
                 "films": len(found),
                 **{status: count[status] for status in ("read", "refused", "error")},
                 "latency_ms": latency,
@@ -186,10 +191,10 @@ def _days(reads: list[dict[str, Any]], since: int, days: int) -> list[dict[str, 
     return listed
 
 
-def _weeks(session: Session, since: int, label: Label) -> list[dict[str, Any]]:
+def _weeks(session: Session, since: int, zone: ZoneInfo, label: Label) -> list[dict[str, Any]]:
     by_week: defaultdict[str, list[Any]] = defaultdict(list)
     for each in reviewed(session, label, since):
-        day = datetime.fromtimestamp(each.at_ms / 1000, UTC).date()
+        day = day_of(each.at_ms, zone)
         by_week[(day - timedelta(days=day.weekday())).isoformat()].append(each)
     weeks = []
     for week, found in sorted(by_week.items()):

@@ -30,6 +30,8 @@ from hilum.apps.web.signin import set_cookie
 
 router = APIRouter(prefix=API, tags=["sign-in"])
 COOKIE = "hilum_oidc"
+_PAGE = "../../../"
+"""The page as seen from the callback, under whatever path a proxy shows both."""
 _MINUTES = 10
 _MOST_BEGUN = 10_000
 """Sign-ins that are begun at once; anybody may begin one, and they must not fill the memory."""
@@ -211,7 +213,7 @@ def _name(claimed: str) -> str:
 
 
 def _back(why: str | None) -> Response:
-    response = RedirectResponse("/" if why is None else f"/?sign-in={why}", 303)
+    response = RedirectResponse(_PAGE if why is None else f"{_PAGE}?sign-in={why}", 303)
     response.delete_cookie(COOKIE)
     return response
 

@@ -90,7 +90,10 @@ def reading(
         "bundle_checksum": model.checksum,
         "site": model.site,
         "reading": said,
-        "similar_pictures": picture_addresses(service.collection, read.id, said),
+        "similar_pictures": [
+            each and service.settings.prefix + each
+            for each in picture_addresses(service.collection, read.id, said)
+        ],
     }
 
 
@@ -106,7 +109,7 @@ def overlays(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, An
         "lungs": _lungs(found, details),
         "lesions": details.get("lesions", []),
         "boxes": details.get("boxes", []),
-        "heatmaps": _heatmaps(found),
+        "heatmaps": _heatmaps(found, service.settings.prefix),
     }
 
 
@@ -235,10 +238,10 @@ def _lungs(found: Shown, details: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"side": None, "outline": each} for each in outlines(mask)[:4]]
 
 
-def _heatmaps(found: Shown) -> list[dict[str, Any]]:
+def _heatmaps(found: Shown, prefix: str) -> list[dict[str, Any]]:
     if found.evidence.maps is None:
         return []
-    where = f"/api/v1/films/{found.film.id}/heatmaps"
+    where = f"{prefix}/api/v1/films/{found.film.id}/heatmaps"
     listed = []
     for output in found.manifest.labels:
         heatmap = _heatmap(found, output.label)

@@ -35,7 +35,18 @@ ShortWords = Annotated[str, Field(max_length=200), AfterValidator(_plain)]
 FilmId = Annotated[str, Path(pattern=_ID, description="of a film", examples=["9f2c4e0d1a3b5c7d"])]
 StudyId = Annotated[str, Path(pattern=_ID, description="of a study", examples=["0a1b2c3d4e5f6071"])]
 AnyId = Annotated[str, Path(pattern=_ID, examples=["5566778899aabbcc"])]
-Day = Annotated[str | None, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="ISO 8601 date, UTC")]
+Day = Annotated[
+    str | None,
+    Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="ISO 8601 date, in ``zone``"),
+]
+Zone = Annotated[
+    str | None,
+    Field(
+        max_length=64,
+        pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$",
+        description="time zone of the days, as in Europe/Berlin; default: the site's",
+    ),
+]
 Choice = Annotated[str | None, Query(max_length=64), AfterValidator(lambda v: v and _plain(v))]
 
 
@@ -112,6 +123,7 @@ class StudyQuery(Body):
     reviewed: bool | None = None
     from_: Annotated[Day, Field(alias="from")] = None
     to: Day = None
+    zone: Zone = None
     sort: Literal["newest", "priority"] = "newest"
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str | None, Field(max_length=200, pattern="^[A-Za-z0-9_-]*$")] = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zoneinfo import available_timezones
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from hilum.apps.store.people import Role
 from hilum.core.config import Config
@@ -119,6 +120,9 @@ class Settings(Config):
             what these say in X-Forwarded-For is believed. Without it all who come through a proxy
             are one address, and the wrong passwords of one keep the others out.
         blind_first: who has not chosen otherwise reads blind first, from the first sign-in on.
+        prefix: path under which a proxy shows the page: "/hilum"; whether the proxy leaves it in
+            the address or takes it out. Cookies are for this path alone.
+        zone: time zone of the site, for days that are asked for without one: "Europe/Berlin".
         https: it is reached through https (a proxy in front): cookies are ``Secure``.
     """
 
@@ -129,13 +133,22 @@ class Settings(Config):
     oidc: OpenId | None = None
     hosts: tuple[str, ...] = ()
     proxies: tuple[str, ...] = ()
+    prefix: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    zone: str = "UTC"
     https: bool = False
     blind_first: bool = False
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError(f"there is no time zone '{name}'")
+        return name
 
     @property
     def for_others(self) -> bool:
         """Others than who sits at this machine are meant to reach it: a proxy is in front."""
-        return bool(self.https or self.hosts or self.proxies or self.oidc)
+        return bool(self.https or self.hosts or self.proxies or self.oidc or self.prefix)
 
 
 def load_settings(data: Path) -> Settings:

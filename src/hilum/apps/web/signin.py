@@ -124,7 +124,7 @@ def logout(request: Request, response: Response, visitor: _Reader, service: Serv
         with service.store.write() as session:
             end_visits(session, secret=secret)
             service.log.add(session, visitor.name, "logout")
-    response.delete_cookie(service.cookie)
+    response.delete_cookie(service.cookie, path=service.settings.prefix or "/")
 
 
 @router.put("/me/password", summary="Change my own password")
@@ -168,7 +168,7 @@ def open_link(
     request: Request, service: Served, key: Annotated[str, Query(max_length=100)] = ""
 ) -> Response:
     """Turn a link into a session: once, in time, at this machine, while nobody can sign in."""
-    response = RedirectResponse("/", 303)
+    response = RedirectResponse("./", 303)  # relative: a proxy may show the page under a path
     if identify(request, service) is not None:
         return response
     if service.link and is_at_this_machine(request) and may_open(service.store):
@@ -176,7 +176,7 @@ def open_link(
             if use_link(session, key):
                 _enter(session, request, service, response, local_person(session))
                 return response
-    return RedirectResponse("/?link=used", 303)
+    return RedirectResponse("./?link=used", 303)
 
 
 def describe(visitor: Visitor, service: Service) -> dict[str, Any]:
@@ -269,6 +269,7 @@ def set_cookie(service: Service, response: Response, secret: str) -> None:
     response.set_cookie(
         service.cookie,
         secret,
+        path=service.settings.prefix or "/",
         max_age=service.settings.session.whole_ms // 1000,
         httponly=True,
         samesite="strict",

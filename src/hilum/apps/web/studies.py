@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Query
@@ -15,6 +14,7 @@ from hilum.apps.store.tables import Film, Report, Study, Verdict, iso
 from hilum.apps.store.worklist import Asked, page, prior
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.days import day_ms, zone_of
 from hilum.apps.web.films import show_film
 from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.reports import show_report
@@ -56,14 +56,15 @@ def _page(
             "this filter would tell the machine's answer",
             hint="switch blind reading off, or leave the filter out",
         )
+    zone = zone_of(query.zone, service.settings.zone)
     asked = Asked(
         statuses=tuple(dict.fromkeys(query.status)),
         text=query.q or "",
         label=query.label,
         refusal=query.refusal,
         reviewed=query.reviewed,
-        from_ms=day_ms(query.from_),
-        to_ms=day_ms(query.to, days=1),
+        from_ms=day_ms(query.from_, zone),
+        to_ms=day_ms(query.to, zone, days=1),
         by_priority=query.sort == "priority" and not visitor.blind,
         limit=query.limit,
         cursor=query.cursor or None,
@@ -160,18 +161,3 @@ def _show(study: Study, visitor: Visitor, pending: bool, first: Film | None) -> 
         "reports": study.reports,
         "blind_pending": pending,
     }
-
-
-def day_ms(day: str | None, days: int = 0) -> int | None:
-    """Return when a day begins in UTC, in milliseconds; or ``days`` later.
-
-    Raises:
-        Problem: no such day.
-    """
-    if day is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days=days)
-    except (ValueError, OverflowError):
-        raise Problem(422, "invalid", f"'{day}' is no date", hint="as in 2026-11-22") from None
-    return int(moment.timestamp() * 1000)

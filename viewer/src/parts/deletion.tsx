@@ -1,0 +1,62 @@
+/** What would be deleted, counted by the server, and the button that does it. */
+import { useState } from "preact/hooks";
+import { api } from "../core/api";
+import { date, number, t } from "../core/i18n";
+import { told } from "../core/sentences";
+import { asApiError, say } from "../core/store";
+import type { Deleted, ToDelete } from "../core/types";
+import { Dialog, Loading, Trouble } from "./ui";
+import { useLoad } from "./use";
+
+const COUNTED = [
+  "studies", "films", "readings", "verdicts", "marks", "reference_standards", "reports",
+] as const satisfies readonly (keyof Deleted)[];
+
+export function DeletionDialog(props: { what: ToDelete; close: () => void; done: () => void }) {
+  const { what, close, done } = props;
+  const shown = useLoad(() => api.previewDeletion(what), [JSON.stringify(what)]);
+  const [wrong, setWrong] = useState("");
+  const remove = async (going: Deleted) => {
+    try {
+      await api.deleteAll(what, going.confirm);
+      say("good", t("deletion.done", { count: number(going.studies, 0) }));
+      close();
+      done();
+    } catch (error) {
+      setWrong(told(asApiError(error).message));
+      shown.reload();
+    }
+  };
+  const going = shown.value;
+  return (
+    <Dialog title={"patient_id" in what ? t("deletion.patient", { id: what.patient_id }) : t("deletion.title")} close={close}>
+      {shown.error ? (
+        <Trouble error={shown.error} again={shown.reload} />
+      ) : !going ? (
+        <Loading />
+      ) : (
+        <div class="deletion">
+          <p>{t("deletion.goes")}</p>
+          <dl class="facts">
+            {COUNTED.map((name) => [
+              <dt key={name}>{t(`deletion.${name}`)}</dt>,
+              <dd key={`${name}=`}>{number(going[name], 0)}</dd>,
+            ])}
+            <dt>{t("column.arrived")}</dt>
+            <dd>
+              {date(going.first_at)} – {date(going.last_at)}
+            </dd>
+          </dl>
+          <p class="soft">{t("deletion.stays")}</p>
+          {wrong && <p class="bad" role="alert">{wrong}</p>}
+          <p class="actions">
+            <button onClick={close}>{t("cancel")}</button>
+            <button class="danger" disabled={going.studies === 0} onClick={() => void remove(going)}>
+              {t("deletion.do", { count: number(going.studies, 0) })}
+            </button>
+          </p>
+        </div>
+      )}
+    </Dialog>
+  );
+}
