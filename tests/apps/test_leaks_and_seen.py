@@ -1,28 +1,37 @@
-"""Contract: no verb that trains or judges takes a leaking table.
+"""Contract: no verb trains on, or judges by, what leaks, or judges a bundle on what it has seen.
 
 A new verb stands in one of the three lists below, or the first test fails.
 """
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 import typer
 
-from hilum.apps.cli.main import command_line, run
+from hilum.apps.cli.main import ONE_IMAGE, ONE_MODEL, VERBS, command_line, run
+from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle, seal
+from hilum.bundle.seen import split_table
+from hilum.bundle.similar import read_similar, write_similar
 from hilum.core.case import COLUMNS
 from hilum.core.errors import LeakageError
 from hilum.data import split as split_module
 from hilum.data.split import SplitSpec, make_split
+from hilum.data.table import read_cases
 from hilum.learn.detect.run import train_detector
 from hilum.serve.audit import audit
 from hilum.serve.calibrate import calibrate
 from hilum.serve.evaluate import evaluate
 from hilum.serve.featuremap.run import make_map
 from hilum.serve.reader import load_bundle
+from hilum.serve.samples import ROOT, read_samples
 
 RECIPE = '[data]\ncases = "{cases}"\n'
 GRID = 'recipe = "base.toml"\nleave_out = ["north", "south"]\n[[variant]]\nname = "plain"\n'
@@ -69,8 +78,7 @@ def verbs() -> set[str]:
 
 
 def test_every_verb_is_known_here() -> None:
-    workstation = {"serve", "user", "log", "doctor"}
-    found = {verb for verb in verbs() if verb.split()[0] not in workstation}
+    found = {verb for verb in verbs() if VERBS[verb.split()[0]][1] in (ONE_IMAGE, ONE_MODEL)}
     assert found == OTHERS | JUDGES.keys() | TRAINS.keys()
 
 
@@ -135,7 +143,6 @@ def test_a_table_with_one_patient_on_two_sides_is_refused(
 
 
 def test_python_refuses_it_too(leaky: Path, small_bundle: Path, tmp_path: Path) -> None:
-    from hilum.data.table import read_cases
     from hilum.learn.detect.recipe import DetectorRecipe
 
     recipe = DetectorRecipe.load(leaky.with_name("detector.toml"))
@@ -158,3 +165,148 @@ def test_a_split_that_leaks_is_never_returned(leaky: Path, monkeypatch: pytest.M
     monkeypatch.setattr(split_module, "_divided", lambda cases, _: cases.assign(split=broken))
     with pytest.raises(LeakageError, match="north/p1"):
         make_split(table, SplitSpec())
+
+
+# What a bundle has seen
+
+
+@pytest.fixture(scope="module")
+def knowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built-in bundle as if it had been trained on made/0 alone, and chosen by made/6."""
+    root = tmp_path_factory.mktemp("knowing") / "bundle"
+    shutil.copytree(DEFAULT_BUNDLE, root)
+    rows = [("made/0", "train"), ("elsewhere/9", "train"), ("made/6", "val"), ("made/8", "test")]
+    pd.DataFrame(rows, columns=["case_id", "split"]).to_csv(root / "splits.csv", index=False)
+    (root / "similar.npz").unlink()
+    seal(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen virtual films: made/0 and made/1 are of one patient, the others of one each."""
+    folder = tmp_path_factory.mktemp("made")
+    sample = next(each for each in read_samples() if each.file == "frontal-opacities.png")
+    clear, ill = (
+        cv2.imread(str(ROOT / name), cv2.IMREAD_GRAYSCALE).astype(np.float64)
+        for name in ("frontal.png", "frontal-opacities.png")
+    )
+    mask = cv2.imread(str(ROOT / str(sample.lesion_mask)), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(folder / "mask.png"), cv2.resize(mask, (256, 256)))
+    rows = []
+    for n in range(16):
+        film = cv2.resize([clear, ill][n % 2], (256, 256), interpolation=cv2.INTER_AREA)
+        noise = np.random.default_rng(n).normal(0, 2, film.shape)
+        cv2.imwrite(str(folder / f"{n}.png"), np.clip(film + noise, 0, 255).astype(np.uint8))
+        rows.append(
+            {
+                "case_id": f"made/{n}",
+                "path": f"{n}.png",
+                "cohort": "made",
+                "source": "made",
+                "patient_id": f"made/p{max(n, 1)}",
+                "view": "PA",
+                "covid-19": n % 2,
+                "lesion_masks": json.dumps({"ground-glass": "mask.png"}),
+            }
+        )
+    pd.DataFrame(rows).to_csv(folder / "cases.csv", index=False)
+    return folder / "cases.csv"
+
+
+@pytest.mark.parametrize(("verb", "arguments"), JUDGES.items())
+def test_films_that_the_bundle_was_trained_on_are_refused(
+    verb: str,
+    arguments: list[str],
+    knowing: Path,
+    made: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = pd.read_csv(made).assign(scores='{"opacity": 1}', path="nowhere.png")
+    table["lesion_masks"] = '{"ground-glass": "nowhere.png"}'
+    table.to_csv(tmp_path / "cases.csv", index=False)
+    assert call(verb, arguments, knowing, tmp_path / "cases.csv", tmp_path / "out") == 5
+    said = capsys.readouterr().err
+    assert "were in training; the first: made/" in said
+    assert "1 trained on" in said
+    assert "1 other films of patients trained on" in said
+    answers = verb in ("evaluate", "audit model", "calibrate")
+    assert ("1 on val" in said) is answers  # a map of weights is not flattered by val
+    assert "--allow-seen" in said
+    assert not (tmp_path / "out").exists()
+
+
+SHORT = {
+    "evaluate": ["--bootstrap", "20"],
+    "audit model": ["--only", "informative", "--bootstrap", "20"],
+    "map": ["--method", "pca", "--bootstrap", "20", "--no-thumbnails", "-o", "{out}/map.html"],
+    "score-maps": ["-m", "evidence", "--faithful-films", "0", "--random-films", "0"],
+}
+
+
+@pytest.mark.parametrize("verb", SHORT)
+def test_with_allow_seen_they_are_counted_in_what_is_said(
+    verb: str,
+    knowing: Path,
+    made: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    asked = [each for each in [*JUDGES[verb], *SHORT[verb]] if each != "--json"]
+    more = [] if verb == "map" else ["-o", str(out / "maps.csv") if "score" in verb else str(out)]
+    assert call(verb, [*asked, *more, "--allow-seen"], knowing, made, out) in (0, 10)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "were seen by the bundle before, which flatters it: 1 trained on" in said
+    written = [path for path in out.rglob("*") if path.suffix in (".html", ".json")]
+    assert written
+    for path in written:
+        assert "were seen by the bundle before" in path.read_text(encoding="utf-8"), path.name
+
+
+def seen_of(knowing: Path, table: pd.DataFrame, **columns: object) -> dict[str, str]:
+    return dict(open_bundle(knowing).seen(table.assign(**columns)).how)
+
+
+def test_seen_by_film_by_patient_and_by_cohort(knowing: Path, made: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(made).iloc[:10]
+    assert seen_of(knowing, table) == {"made/0": "train", "made/1": "patient", "made/6": "val"}
+    strangers = {"made/0": "train", "made/6": "val"}
+    assert seen_of(knowing, table, patient_id=["", " ", *[None] * 8]) == strangers
+    root = tmp_path / "bundle"
+    shutil.copytree(knowing, root)
+    learned = table.iloc[[0]].assign(split="train", cohort="made")
+    split_table(learned).to_csv(root / "splits.csv", index=False)
+    seal(root)
+    assert seen_of(root, table.iloc[1:]) == {"made/1": "patient"}  # no film of training is here
+    assert seen_of(root, table, cohort="other", patient_id="") == {}  # a name of another cohort
+    assert "made/p1" not in (root / "splits.csv").read_text()
+
+
+def test_a_copy_under_another_name_is_seen(made: Path, tmp_path: Path) -> None:
+    """The index of similar films knows it by its pixels, in whatever file they are."""
+    root = tmp_path / "bundle"
+    shutil.copytree(DEFAULT_BUNDLE, root)
+    table, reader = read_cases(made), load_bundle(root)
+    embedding = next(reader.examine(table["path"].iloc[[1]])).embedding
+    index, neighbors = read_similar(root / "similar.npz"), reader.neighbors
+    assert embedding is not None
+    assert neighbors is not None
+    index.films[0] = neighbors.place(embedding).astype(np.float16)  # as if it had been trained on
+    write_similar(root / "similar.npz", index)
+    seal(root)
+    copied = table.iloc[[1, 2]].assign(path=[str(tmp_path / "copy.tif"), table["path"].iloc[4]])
+    cv2.imwrite(str(tmp_path / "copy.tif"), cv2.imread(table["path"].iloc[1], cv2.IMREAD_GRAYSCALE))
+    reader = load_bundle(root)
+    with pytest.raises(LeakageError, match=r"1 of 2 films were in training.*made/1 \(copy"):
+        evaluate(reader, copied, progress=False)
+    found = evaluate(reader, copied, allow_seen=True, progress=False)
+    assert found.seen is not None
+    assert (found.seen.films, found.seen.copies, found.seen.trained) == (1, 1, 0)
+
+
+def test_a_bundle_that_does_not_say_is_said(small_bundle: Path, made: Path) -> None:
+    found = evaluate(load_bundle(small_bundle), read_cases(made), progress=False)
+    assert found.seen is not None
+    assert "does not say which films it was trained on" in found.seen.said

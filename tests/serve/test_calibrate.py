@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from hilum.bundle.folder import open_bundle, seal
+from hilum.bundle.seen import REFIT, WEIGHTS
 from hilum.core.errors import CohortError, ConfigError, LeakageError
 from hilum.judge.schema import NotRead
 from hilum.serve import calibrate as module
@@ -105,6 +106,29 @@ def test_a_film_of_training_is_refused(calibrated_bundle, cases, tmp_path, make_
     fresh = cases[cases["case_id"] != "local/8"]
     record = calibrate(reader, fresh, tmp_path / "new", **FAST)
     assert "none of 259 case_ids is among the 1 of train and val" in record.leak_check
+
+
+def test_a_film_of_training_is_taken_where_it_is_asked_for(cases, tmp_path, make_bundle):
+    root = make_bundle(tmp_path / "trained")
+    splits = pd.DataFrame({"case_id": ["local/8"], "split": ["train"]})
+    splits.to_csv(root / "splits.csv", index=False)
+    seal(root)
+    reader = load_bundle(root)
+    with pytest.raises(LeakageError, match="1 other films of patients trained on"):
+        calibrate(reader, cases[cases["case_id"] != "x"], tmp_path / "new", **FAST)
+    record = calibrate(reader, cases, tmp_path / "new", allow_seen=True, **FAST)
+    assert "2 of 260 films were seen by the bundle before" in record.leak_check
+
+
+def test_the_new_bundle_knows_the_films_that_it_was_calibrated_to(
+    calibrated_bundle, cases, tmp_path
+):
+    calibrate(load_bundle(calibrated_bundle), cases, tmp_path / "new", **FAST)
+    seen = open_bundle(tmp_path / "new").seen(cases)
+    assert len(seen.counted()) == 260
+    assert seen.counted(REFIT) == seen.counted(WEIGHTS) == []
+    with pytest.raises(LeakageError, match="260 of the site that the bundle was calibrated to"):
+        seen.refuse()
 
 
 def test_a_bundle_without_splits_says_that_nothing_was_compared(calibrated_bundle, cases, tmp_path):

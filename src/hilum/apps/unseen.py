@@ -15,9 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hilum.bundle.opacities import OpacitySpec
+from hilum.bundle.seen import SPLITS
 from hilum.core.case import owner_of
 from hilum.judge.severity_study import NEVER_TRAINED
-from hilum.serve.calibrate import SPLITS
 
 
 def classifier_films(root: Path) -> frozenset[str] | None:

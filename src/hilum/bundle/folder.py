@@ -6,12 +6,18 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from hilum.bundle.manifest import CHECKSUMS, MANIFEST, MODEL, SCHEMA_VERSION, Manifest
 from hilum.core.errors import BundleError, BundleIntegrityError, BundleVersionError
 from hilum.core.files import sha256_of, write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hilum.bundle.seen import Seen
 
 DEFAULT_BUNDLE = Path(__file__).parents[1] / "serve" / "default"
 BUILT_IN = "default"
@@ -41,6 +47,20 @@ class Bundle:
     def identity(self) -> str:
         """Name, version and the first 8 digits of the checksum."""
         return f"{self.manifest.name} {self.manifest.version} ({self.checksum[:8]})"
+
+    def seen(self, cases: pd.DataFrame) -> Seen:
+        """Say which films of a cases table the bundle knew: by themselves, or by their patient.
+
+        Every verb that judges asks here. Films are compared by ``case_id``, and by ``cohort`` where
+        both have it; copies under another name are added as films are read.
+
+        Args:
+            cases: a whole cases table: a patient is known by the films of training that it holds,
+                or by the digests in the bundle's ``splits.csv``.
+        """
+        from hilum.bundle.seen import find_seen
+
+        return find_seen(self.root, self.identity, cases)
 
 
 def open_bundle(root: Path | None = None) -> Bundle:

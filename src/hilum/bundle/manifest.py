@@ -10,7 +10,8 @@ NAME/
   evaluation.json    what it scored, with intervals (absent until evaluated)
   MODEL_CARD.md      for people
   LICENSE            of the weights
-  splits.csv         case_id and split of every film of the run (absent for large collections)
+  splits.csv         case_id, split, cohort and a digest of the patient of every film of the run
+                     (absent for large collections); what ``Bundle.seen`` compares with
   checksums.json     sha256 of every other file
 """
 

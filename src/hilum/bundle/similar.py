@@ -28,6 +28,12 @@ SIMILAR = "similar.npz"
 SIMILAR_VERSION = 1
 UNKNOWN = -1
 """In ``labels``: the reference standard says nothing."""
+COPY = 0.01
+"""A film this near is one of those in the index: equal pixels in any file are at 0 (0.00001 at
+most, of 44 films), 98 films of other people at 0.0216 or more; most copies in a lossy format, or
+of another size, lie between 0.004 and 0.2, among strangers, and are not told."""
+LEAST_AXES = 16
+"""Of an index that tells copies: along fewer, films of other people point one way by chance."""
 MAX_BYTES = 2**20
 """Of the file; an index of more films takes fewer axes."""
 _AGAIN = "make it again: hilum similar BUNDLE --fit split.csv -o similar.npz"
@@ -122,6 +128,13 @@ class Neighbors:
             if group not in left_out and (per_patient is None or taken[group] <= per_patient):
                 found.append(self._similar(i, float(distance[i])))
         return tuple(found)
+
+    def copy_of(self, embedding: NDArray[np.float32] | None) -> str:
+        """Return the ``case_id`` of the film that this one is a copy of, or ""."""
+        if embedding is None or len(self.index.axes) < LEAST_AXES:
+            return ""
+        nearest = self.nearest(embedding, 1)[0]
+        return nearest.case_id if nearest.distance <= COPY else ""
 
     def _similar(self, i: int, distance: float) -> Similar:
         known = zip(self._names, self.index.labels[i].tolist(), strict=True)

@@ -65,7 +65,7 @@ def owner_of(cases: pd.DataFrame) -> pd.Series[str]:
     >>> owner_of(table).tolist()
     ['p', 'p', 'c', 'd']
     """
-    film, patient, group = _known(cases, "case_id"), _patient(cases), _known(cases, "group")
+    film, patient, group = _known(cases, "case_id"), patient_of(cases), _known(cases, "group")
     named = (set(patient) | set(group)) - {""}
     film = film.mask(film.isin(named), "film " + film)  # a film called like somebody's id
     owner = group.where(group != "", patient.where(patient != "", film))
@@ -77,8 +77,8 @@ def owner_of(cases: pd.DataFrame) -> pd.Series[str]:
         owner = joined
 
 
-def _patient(cases: pd.DataFrame) -> pd.Series[str]:
-    """Return the patient of each row as COHORT/id where the cohort is known; "" if unknown."""
+def patient_of(cases: pd.DataFrame) -> pd.Series[str]:
+    """Return the patient of each row, as COHORT/id where the cohort is known; "" if unknown."""
     patient, cohort = _known(cases, "patient_id"), _known(cases, "cohort")
     bare = (patient != "") & (cohort != "") & ~patient.str.contains("/", regex=False)
     return patient.mask(bare, cohort + "/" + patient)

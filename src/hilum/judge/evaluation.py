@@ -24,6 +24,7 @@ from hilum.judge.schema import (
     FlowStep,
     LabelEvaluation,
     NotRead,
+    SeenFilms,
     Threshold,
 )
 from hilum.judge.strata import measure_strata
@@ -42,6 +43,7 @@ def evaluate_predictions(
     about: About | None = None,
     flow: Sequence[FlowStep] = (),
     not_read: Sequence[NotRead] = (),
+    seen: SeenFilms | None = None,
 ) -> Evaluation:
     """Judge predictions, label by label.
 
@@ -55,6 +57,7 @@ def evaluate_predictions(
         about: what was evaluated.
         flow: the steps before these predictions: films in the table, in the split, read.
         not_read: films that were refused or in error.
+        seen: which of the films the bundle knew before.
 
     Returns:
         The evaluation. A label without any known truth is left out and named in ``not_known``.
@@ -80,6 +83,7 @@ def evaluate_predictions(
         not_read=tuple(not_read),
         labels=tuple(labels),
         not_known=not_known(table, labels, empty, settings),
+        seen=seen,
     )
 
 

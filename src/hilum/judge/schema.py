@@ -211,6 +211,29 @@ class NotRead(_Part):
     cohort: str = ""
 
 
+class SeenFilms(_Part):
+    """Films that the bundle knew before it was judged on them; each counts once.
+
+    Attributes:
+        asked: films that are judged, or were to be.
+        films: those seen before in a way that flatters what is judged.
+        trained, val, site: where they stood: fitted to; epoch, thresholds and calibration chosen
+            on; of a site that it was calibrated to.
+        copies: of films trained on, found by the index of similar films.
+        patients: other films of patients trained on.
+        said: what was compared and found, in words.
+    """
+
+    asked: int
+    films: int
+    trained: int = 0
+    val: int = 0
+    site: int = 0
+    copies: int = 0
+    patients: int = 0
+    said: str
+
+
 class About(_Part):
     """What was evaluated, and how to do it again."""
 
@@ -233,6 +256,7 @@ class Evaluation(_Part):
         flow: from films in the table to films labelled.
         not_read: films refused or in error, with the reason.
         not_known: what this evaluation cannot say, in sentences.
+        seen: which of the films the bundle knew before; None for predictions made elsewhere.
     """
 
     schema_version: Literal["1.0", "1.1"] = "1.1"
@@ -242,6 +266,7 @@ class Evaluation(_Part):
     not_read: tuple[NotRead, ...]
     labels: tuple[LabelEvaluation, ...]
     not_known: tuple[str, ...]
+    seen: SeenFilms | None = None
     notice: str = RESEARCH_USE
 
     def __getitem__(self, label: str) -> LabelEvaluation:

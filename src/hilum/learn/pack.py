@@ -19,6 +19,7 @@ from hilum.bundle.folder import DEFAULT_BUNDLE, seal
 from hilum.bundle.gate import GATE
 from hilum.bundle.lungs import LUNGS, LUNGS_SPEC
 from hilum.bundle.manifest import ENVIRONMENT, MANIFEST, MODEL, LabelOutput, Manifest
+from hilum.bundle.seen import SPLITS, split_table
 from hilum.core.case import owner_of
 from hilum.core.files import write_text
 from hilum.core.labels import CODES, Label
@@ -34,7 +35,6 @@ from hilum.learn.recipe import Recipe
 PARITY_FILMS = 64
 OUT_OF_SOURCE = "left-out sources, each film scored by a network that never saw its source"
 """How ``chosen_on`` and ``fitted_on`` begin where such predictions were given."""
-SPLITS = "splits.csv"
 LARGEST_SPLIT = 50_000
 
 LICENCE_TEXT = """\
@@ -97,7 +97,7 @@ def pack_bundle(
         facts = describe_environment() | _facts(result, recipe, cases, command, parity)
         write_text(staging / ENVIRONMENT, json.dumps(facts, indent=2) + "\n")
         if len(cases) <= LARGEST_SPLIT:
-            _write_splits(cases, staging / SPLITS)
+            write_text(staging / SPLITS, split_table(cases).to_csv(index=False))
         write_card(staging)
         seal(staging)
         shutil.rmtree(folder, ignore_errors=True)
@@ -274,8 +274,3 @@ def _licence(recipe: Recipe) -> str:
     if recipe.bundle.licence == "CC-BY-NC-SA-4.0":
         return LICENCE_TEXT
     return f"SPDX-License-Identifier: {recipe.bundle.licence}\n"
-
-
-def _write_splits(cases: pd.DataFrame, path: Path) -> None:
-    table = cases[["case_id", "split"]].sort_values("case_id")
-    table.to_csv(path, index=False, lineterminator="\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import pandas as pd
 from hilum.bundle.card import write_adapted_card
 from hilum.bundle.folder import Bundle, open_bundle, seal
 from hilum.bundle.manifest import CHECKSUMS, EVALUATION, MANIFEST, LabelOutput, Manifest
-from hilum.core.errors import CohortError, ConfigError, LeakageError
+from hilum.bundle.seen import REFIT, add_site
+from hilum.core.errors import CohortError, ConfigError
 from hilum.core.extras import require
 from hilum.core.files import write_text
 from hilum.core.labels import Label
@@ -28,10 +29,6 @@ from hilum.judge.site import fit_site, too_few
 from hilum.serve.evaluate import predict
 from hilum.serve.reader import Reader
 
-SPLITS = "splits.csv"
-TRAINING = ("train", "val")
-"""Sides of the bundle's split that its weights have seen: fitted to, and chosen by."""
-
 
 def calibrate(
     reader: Reader,
@@ -44,6 +41,7 @@ def calibrate(
     coverage: float = COVERAGE,
     folds: int = 1000,
     seed: int = 0,
+    allow_seen: bool = False,
     progress: bool = True,
 ) -> Adaptation:
     """Fit calibration, operating points and conformal sets to the films of a site.
@@ -57,13 +55,15 @@ def calibrate(
             has too few patients keeps the decisions of the bundle; ``Adaptation.kept`` says so.
         method, coverage: as in ``hilum.judge.decisions.fit_decisions``.
         folds, seed: of the bootstrap and of the folds.
+        allow_seen: take films as well that the bundle was trained on or chosen by; the record
+            counts them. Films of an earlier calibration are taken in any case: it goes away.
         progress: show a bar on stderr.
 
     Returns:
         The record that the new bundle carries.
 
     Raises:
-        LeakageError: one of the films was in training.
+        LeakageError: one of the films was in training, or the table has a patient on two sides.
         CohortError: too few patients of a class, a label that is not there, no film read.
         ConfigError: ``out`` exists, or ``site`` has no letter or digit.
         MissingExtraError: the extra ``evaluate`` is not installed.
@@ -71,9 +71,10 @@ def calibrate(
     require("evaluate")
     bundle = reader.bundle
     _check_out(bundle, out, site)
-    leak_check = check_training_films(bundle, refuse_leaks(cases))
+    seen = bundle.seen(refuse_leaks(cases)).refuse(allow=allow_seen, kinds=REFIT)
     names = _names(bundle, cases, labels)
     found = predict(reader, cases, names, nuisance=False, progress=progress)
+    seen = seen.with_copies(found.copies).refuse(allow=allow_seen, kinds=REFIT)
     return adapt(
         bundle,
         found.table,
@@ -81,7 +82,7 @@ def calibrate(
         site=site,
         asked=labels,
         not_read=len(found.not_read),
-        leak_check=leak_check,
+        leak_check=seen.said(REFIT),
         method=method,
         coverage=coverage,
         folds=folds,
@@ -144,30 +145,8 @@ def adapt(
         "labels": tuple(outputs),
         "adaptations": (*bundle.manifest.adaptations, adaptation),
     }
-    _write(bundle, bundle.manifest.model_copy(update=changes), out)
+    _write(bundle, bundle.manifest.model_copy(update=changes), out, table["case_id"])
     return adaptation
-
-
-def check_training_films(bundle: Bundle, cases: pd.DataFrame) -> str:
-    """Return what was compared, in words.
-
-    Raises:
-        LeakageError: a ``case_id`` stands on a side of ``splits.csv`` that the weights have seen.
-    """
-    path = bundle.root / SPLITS
-    if not path.is_file():
-        return f"the bundle has no {SPLITS}: training films could not be looked for"
-    splits = pd.read_csv(path, dtype=str)
-    seen = splits[splits["split"].isin(TRAINING)].set_index("case_id")["split"]
-    shared = cases["case_id"][cases["case_id"].isin(set(seen.index))]
-    if len(shared):
-        first = shared.iloc[0]
-        raise LeakageError(
-            f"{len(shared)} of {len(cases)} films were in training; the first: {first} "
-            f"({seen[first]} in {SPLITS} of {bundle.identity})",
-            hint="calibrate on films that the network has not seen",
-        )
-    return f"none of {len(cases)} case_ids is among the {len(seen)} of train and val in {SPLITS}"
 
 
 def _check_out(bundle: Bundle, out: Path, site: str) -> str:
@@ -248,7 +227,7 @@ def _version(version: str, site: str) -> str:
     return f"{version}{'.' if '+' in version else '+'}{slug}"
 
 
-def _write(bundle: Bundle, manifest: Manifest, out: Path) -> None:
+def _write(bundle: Bundle, manifest: Manifest, out: Path, films: Collection[str]) -> None:
     """Copy the bundle with another manifest and card; what it scored before no longer holds."""
     staging = out.with_name(f".{out.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)
@@ -256,6 +235,7 @@ def _write(bundle: Bundle, manifest: Manifest, out: Path) -> None:
         stale = shutil.ignore_patterns(CHECKSUMS, EVALUATION, "audit*.json")
         shutil.copytree(bundle.root, staging, ignore=stale)
         write_text(staging / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+        add_site(staging, films)
         write_adapted_card(staging)
         seal(staging)
         out.parent.mkdir(parents=True, exist_ok=True)

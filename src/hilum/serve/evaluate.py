@@ -71,10 +71,12 @@ class Predictions:
     Attributes:
         table: one row per film read and label; see ``hilum.judge.predictions``.
         not_read: films refused or in error.
+        copies: films that are copies of some that the bundle was trained on, by ``case_id``.
     """
 
     table: pd.DataFrame
     not_read: tuple[NotRead, ...]
+    copies: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -87,6 +89,7 @@ def evaluate(
     operating_point: str | None = None,
     prevalence: float | None = None,
     settings: EvaluationSettings | None = None,
+    allow_seen: bool = False,
     name: str = "",
     command: str = "",
     progress: bool = True,
@@ -102,13 +105,16 @@ def evaluate(
         operating_point: name in the bundle; None for its first.
         prevalence: for PPV and NPV; replaces that of ``settings``.
         settings: bootstrap folds, seed, smallest stratum, baseline.
+        allow_seen: judge films as well that the bundle was trained on, chosen by or calibrated to;
+            the report counts them.
         name, command: of the table and of this run, for the report.
         progress: show a bar on stderr.
 
     Raises:
         CohortError: a column is missing, no case is chosen, no film could be read, or no truth
             is known.
-        LeakageError: the table has a patient on two sides of its split.
+        LeakageError: the table has a patient on two sides of its split, or the bundle has seen
+            films of it.
         ConfigError: the bundle has no operating point of that name.
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
@@ -116,8 +122,10 @@ def evaluate(
     settings = _settings(settings, prevalence)
     chosen = _with_training(refuse_leaks(cases), split)
     outputs = _outputs(reader, chosen, labels)
+    seen = reader.bundle.seen(cases).among(chosen["case_id"]).refuse(allow=allow_seen)
     points = choose_points(reader.bundle.manifest, operating_point)
     found = predict(reader, chosen, [o.label for o in outputs], settings.nuisance, progress)
+    seen = seen.with_copies(found.copies).refuse(allow=allow_seen)
     evaluation = evaluate_predictions(
         found.table,
         operating_points={point.label: _threshold(point) for point in points},
@@ -127,6 +135,7 @@ def evaluate(
         about=_about(reader.bundle, name, split, command),
         flow=_flow(cases, chosen, split, found),
         not_read=found.not_read,
+        seen=seen.record(),
     )
     if out is not None:
         write_report(evaluation, found.table, out)
@@ -147,6 +156,7 @@ def predict(
     """
     rows: list[dict[str, Any]] = []
     not_read: list[NotRead] = []
+    copies: list[str] = []
     carried = [column for column in CARRIED if column in cases]
     columns = ["case_id", "path", *carried, *labels]
     records: list[dict[Any, Any]] = cases[columns].to_dict("records")
@@ -155,6 +165,7 @@ def predict(
         reading = one.reading
         if reading.status is Status.READ:
             rows += _rows(case, one, labels, carried)
+            copies += [case["case_id"]] if reader.copy_of(one.embedding) else []
         else:
             reason = reading.reason or "no reason given"
             cohort = case.get("cohort")
@@ -173,7 +184,7 @@ def predict(
             f"{not_read[0].case_id}: {not_read[0].reason}",
             hint="check that the paths of the table still hold",
         )
-    return Predictions(pd.DataFrame(rows), tuple(not_read))
+    return Predictions(pd.DataFrame(rows), tuple(not_read), tuple(copies))
 
 
 def choose_cases(cases: pd.DataFrame, split: str | None) -> pd.Series:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from hilum.bundle.folder import DEFAULT_BUNDLE, Bundle, open_bundle
 from hilum.bundle.gate import Gate, open_gate
 from hilum.bundle.lungs import LUNGS, LungSegmenter
+from hilum.bundle.similar import Neighbors, open_similar
 from hilum.core.config import did_you_mean
 from hilum.core.errors import BundleError, ConfigError
 from hilum.core.labels import Label
@@ -55,6 +56,7 @@ class Examined:
         evidence: float32 (L, h, w), the exact evidence maps, if the network has them.
         lungs: of the film, whether it was read or refused, if it got as far as the lung network.
         opacities: in those lungs, if details were asked for and the bundle has a network for it.
+        embedding: float32 (E,), what the network makes of the film before its head, if it says.
     """
 
     reading: Reading
@@ -62,6 +64,7 @@ class Examined:
     evidence: Evidence | None = None
     lungs: Lungs | None = None
     opacities: Opacities | None = None
+    embedding: NDArray[np.float32] | None = None
 
 
 class _Asked(NamedTuple):
@@ -113,6 +116,15 @@ class Reader:
         from hilum.serve.details import Detailer
 
         return Detailer(self.bundle, self.segmenter.checksum if self.segmenter else None)
+
+    @cached_property
+    def neighbors(self) -> Neighbors | None:
+        """The films of training that the bundle carries, as embeddings; None without them."""
+        return open_similar(self.bundle.root)
+
+    def copy_of(self, embedding: NDArray[np.float32] | None) -> str:
+        """Return the training film that a film of this embedding is a copy of, or ""."""
+        return "" if self.neighbors is None else self.neighbors.copy_of(embedding)
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -334,7 +346,9 @@ class Reader:
         reading = reading.model_copy(
             update={"details": details, "elapsed_ms": round(elapsed_ms, 2)}
         )
-        return Examined(reading, radiograph, answer.evidence, film.lungs, film.opacities)
+        return Examined(
+            reading, radiograph, answer.evidence, film.lungs, film.opacities, answer.embedding
+        )
 
     def _reading(self, film: Film, answer: Answer, asked: _Asked) -> Reading:
         findings = findings_of(

@@ -19,7 +19,7 @@ from hilum.core.errors import BundleError
 from hilum.core.files import sha256_of
 from hilum.core.machine import cores
 from hilum.image.opacities import Opacities
-from hilum.image.severity import Numbers, severity_features
+from hilum.image.severity import CLASSIFIER, Numbers, severity_features
 from hilum.judge.ridge import LinearMap
 from hilum.serve.film import Film, open_film
 from hilum.serve.prefetch import prefetch
@@ -33,10 +33,12 @@ class Gathered:
     Attributes:
         features: of each film that was read.
         not_read: of each other one, why.
+        copies: those that are copies of films that the bundle was trained on.
     """
 
     features: dict[str, dict[str, Numbers]] = field(default_factory=dict)
     not_read: dict[str, str] = field(default_factory=dict)
+    copies: list[str] = field(default_factory=list)
 
     def blocks(self, names: list[str]) -> tuple[list[str], dict[str, NDArray[np.float64]]]:
         """Stack the films that have every one of the groups ``names``.
@@ -121,6 +123,8 @@ def gather_features(
     for case_id, (features, reason) in watched:
         if features:
             gathered.features[case_id] = features
+            if reader.copy_of(features.get(CLASSIFIER)):
+                gathered.copies.append(case_id)
         else:
             gathered.not_read[case_id] = reason
     return gathered

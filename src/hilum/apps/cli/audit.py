@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from hilum.apps.cli.audit_print import print_audit, print_lists
+from hilum.apps.cli.seen import AllowSeen
 from hilum.apps.cli.streams import json_text
 from hilum.core.command import command_line
 from hilum.core.errors import EXIT_AUDIT_FAILED
@@ -108,6 +109,7 @@ def model(
         int, typer.Option(help="Resamples of patients; 0: no intervals.", min=0)
     ] = 1000,
     seed: Annotated[int, typer.Option(help="Of every random draw.", min=0)] = 0,
+    allow_seen: AllowSeen = False,
     as_json: Json = False,
 ) -> None:
     """Audit a model: a verdict for each test, with its value, interval and limit.
@@ -149,6 +151,7 @@ def model(
         limits=AuditLimits.parse(_overrides(settings), where="--set"),
         only=only or (),
         max_films=max_films,
+        allow_seen=allow_seen,
         folds=bootstrap,
         seed=seed,
         out=out,

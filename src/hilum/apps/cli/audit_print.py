@@ -40,6 +40,8 @@ def print_audit(audit: Audit, out: Path | None) -> None:
         console.print(f"{step.step}: {step.films} films{detail}", style="dim", markup=False)
     if audit.not_read:
         console.print(f"{len(audit.not_read)} films were not read: counted, not judged.")
+    if audit.seen:
+        console.print(f"Training films: {audit.seen.said}.", markup=False)
     console.print(f"Operating point: {audit.operating_point}", style="dim", markup=False)
     console.print(f"\n{audit.verdict.upper()}: {audit.subject}. {VERDICTS[audit.verdict]}")
     for sentence in audit.said:

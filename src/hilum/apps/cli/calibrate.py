@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.seen import AllowSeen
 from hilum.apps.cli.streams import json_text
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def calibrate(
     coverage: Annotated[float, typer.Option(help="Nominal coverage of the conformal sets.")] = 0.9,
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of patients.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
+    allow_seen: AllowSeen = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Adapt a bundle to a site with a few hundred films whose truth is known.
@@ -71,6 +73,7 @@ def calibrate(
         coverage=coverage,
         folds=bootstrap,
         seed=seed,
+        allow_seen=allow_seen,
     )
     if as_json:
         typer.echo(json_text(record.model_dump_json(indent=2)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.seen import AllowSeen
 from hilum.apps.cli.streams import json_text
 from hilum.core.command import command_line
 
@@ -58,6 +59,7 @@ def evaluate(
     nuisance: Annotated[
         bool, typer.Option(help="Fit the nuisance baseline beside the model.")
     ] = True,
+    allow_seen: AllowSeen = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json.")] = False,
 ) -> None:
     """Judge a bundle on films that it was not trained on, or anyone's predictions.
@@ -82,10 +84,10 @@ def evaluate(
     settings = EvaluationSettings.parse(values, where="hilum evaluate")
     labels = label or []
     if predictions is not None:
-        found = _judge(predictions, threshold, labels, settings, out)
+        found = _judge(predictions, split, threshold, labels, settings, out)
     else:
         found = _read_and_judge(
-            str(bundle), Path(str(cases)), split, labels, operating_point, settings, out
+            str(bundle), Path(str(cases)), split, labels, operating_point, settings, out, allow_seen
         )
     _say(found, as_json, out)
 
@@ -105,6 +107,7 @@ def _read_and_judge(
     operating_point: str | None,
     settings: EvaluationSettings,
     out: Path | None,
+    allow_seen: bool,
 ) -> Evaluation:
     from hilum.core.extras import require
 
@@ -121,6 +124,7 @@ def _read_and_judge(
         labels=labels,
         operating_point=operating_point,
         settings=settings,
+        allow_seen=allow_seen,
         name=cases.name,
         command=command_line(),
     )
@@ -128,6 +132,7 @@ def _read_and_judge(
 
 def _judge(
     table: Path,
+    split: str,
     threshold: float,
     labels: list[str],
     settings: EvaluationSettings,
@@ -141,9 +146,12 @@ def _judge(
     from hilum.judge.predictions import read_predictions
     from hilum.judge.report import write_report
     from hilum.judge.schema import About, Threshold
+    from hilum.serve.evaluate import choose_cases
 
     predictions = read_predictions(table)
     refuse_leaks(predictions.drop_duplicates("case_id"))
+    if "split" in predictions and split != "all":
+        predictions = predictions[choose_cases(predictions, split)]
     names = choose_labels(labels, list(dict.fromkeys(predictions["label"])), str(table))
     predictions = predictions[predictions["label"].isin(names)]
     point = Threshold(
@@ -177,6 +185,8 @@ def _say(evaluation: Evaluation, as_json: bool, out: Path | None) -> None:
             console.print(_baseline(label))
     if evaluation.not_read:
         console.print(f"{len(evaluation.not_read)} films were not read: counted, not scored.")
+    if evaluation.seen:
+        console.print(f"Training films: {evaluation.seen.said}.", markup=False)
     if out is not None:
         console.print(f"Written: {out / 'report.html'}", markup=False, soft_wrap=True)
     console.print(evaluation.notice, markup=False)

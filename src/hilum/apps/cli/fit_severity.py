@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hilum.apps.cli.seen import AllowSeen
 from hilum.core.errors import BundleError, CohortError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def fit_severity(
     folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation by patient.")] = 10,
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of patients.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
+    allow_seen: AllowSeen = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the tables as JSON.")] = False,
 ) -> None:
     """Fit severity scores on what a bundle's networks make of films that readers scored.
@@ -78,6 +80,7 @@ def fit_severity(
     require("evaluate")
     from hilum.apps.unseen import in_sample, unseen_marks
     from hilum.bundle.opacities import open_opacities
+    from hilum.bundle.seen import WEIGHTS
     from hilum.data.leaks import refuse_leaks
     from hilum.data.table import read_cases
     from hilum.judge.severity import SeveritySettings
@@ -98,11 +101,14 @@ def fit_severity(
     held_out = _held_out(out_of_fold, folder, segmenter)
     table, spec = refuse_leaks(read_cases(cases)), segmenter.spec if segmenter else None
     marks = unseen_marks(table, reader.bundle.root, spec, held_out)
+    seen = reader.bundle.seen(table)
     chosen = _choose(table.assign(**marks), normals, seed)
+    seen = seen.among(chosen["case_id"]).refuse(allow=allow_seen, kinds=WEIGHTS)
     flattered = in_sample(chosen[chosen["scores"] != ""], spec, held_out)
     _warn(flattered)
     paths = {case: Path(path) for case, path in zip(chosen["case_id"], chosen["path"], strict=True)}
     gathered = gather_features(reader, paths, segmenter, held_out)
+    seen = seen.with_copies(gathered.copies).refuse(allow=allow_seen, kinds=WEIGHTS)
     films = _films(chosen, gathered, reader, segmenter)
     found = study(films, settings, _watched)
     tables = tables_of(found, settings, _watched)
@@ -110,14 +116,16 @@ def fit_severity(
         "films_not_read": len(gathered.not_read),
         "extents_out_of_fold": len(set(held_out) & set(gathered.features)),
         "extents_in_sample": len(flattered & set(gathered.features)),
+        "seen": seen.record(WEIGHTS).model_dump(mode="json"),
     }
     models = _pack(found, tables["figures"], reader, segmenter, settings, counts)
-    _write(out, models, found, tables)
+    _write(out, models, found, tables, seen.said(WEIGHTS))
     if as_json:
-        said = {name: _rows(table) for name, table in tables.items()}
-        typer.echo(json.dumps(said | {"not_read": gathered.not_read}, indent=2, allow_nan=False))
+        said: dict[str, Any] = {name: _rows(table) for name, table in tables.items()}
+        said |= {"not_read": gathered.not_read, "seen": counts["seen"]}
+        typer.echo(json.dumps(said, indent=2, allow_nan=False))
     else:
-        _say(tables, gathered, out)
+        _say(tables, gathered, out, seen.said(WEIGHTS))
 
 
 def _held_out(
@@ -206,7 +214,7 @@ def _pack(
     reader: Reader,
     segmenter: OpacitySegmenter | None,
     settings: SeveritySettings,
-    counts: dict[str, int],
+    counts: dict[str, Any],
 ) -> SeverityModels:
     from importlib.metadata import version
 
@@ -250,14 +258,14 @@ def _pack(
 
 
 def _write(
-    out: Path, models: SeverityModels, found: Study, tables: dict[str, pd.DataFrame]
+    out: Path, models: SeverityModels, found: Study, tables: dict[str, pd.DataFrame], seen: str
 ) -> None:
     from hilum.bundle.severity import SEVERITY
     from hilum.core.files import atomic_path, write_text
     from hilum.judge.severity_markdown import markdown_of
 
     models.write(out / SEVERITY)
-    write_text(out / "tables.md", markdown_of(tables))
+    write_text(out / "tables.md", f"{markdown_of(tables)}\nTraining films: {seen}.\n")
     estimates = found.estimates.round(3)
     estimates.insert(0, "case_id", found.films.table["case_id"])
     names = {name: f"severity-{name}.csv" for name in tables} | {"figures": "severity.csv"}
@@ -281,7 +289,7 @@ def _watched(steps: Sequence[Step]) -> Iterable[Step]:
     return watched
 
 
-def _say(tables: dict[str, pd.DataFrame], gathered: Gathered, out: Path) -> None:
+def _say(tables: dict[str, pd.DataFrame], gathered: Gathered, out: Path, seen: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -301,6 +309,7 @@ def _say(tables: dict[str, pd.DataFrame], gathered: Gathered, out: Path) -> None
         if row["score"] != "brixia" or row["films"] != "all":
             continue
         console.print(f"Brixia, {row['between']}: MAE {_cell(row, 'mae')}, ICC {_cell(row, 'icc')}")
+    console.print(f"Training films: {seen}.", markup=False)
     console.print(f"{len(gathered.not_read)} films were not read. Written: {out}", soft_wrap=True)
     console.print(f"{RESEARCH_SCORE.capitalize()}s. {RESEARCH_USE}", style="dim")
 

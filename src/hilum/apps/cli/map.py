@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.seen import AllowSeen
 from hilum.apps.cli.streams import json_text
 from hilum.core.command import command_line
 
@@ -57,6 +58,7 @@ def feature_map(
         int, typer.Option(min=0, help="Resamples of patients; 0: no intervals.")
     ] = 1000,
     seed: Annotated[int, typer.Option(help="Of the layout and of every random draw.")] = 0,
+    allow_seen: AllowSeen = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print how it was made and every number as JSON.")
     ] = False,
@@ -73,7 +75,7 @@ def feature_map(
 
     [bold]Example:[/bold] hilum map default split.csv -o map.html --png map.png
 
-    [bold]Example:[/bold] hilum map our-bundle cases.csv --split all --method pca --json
+    [bold]Example:[/bold] hilum map our-bundle cases.csv --split all --allow-seen --json
     """
     if out is None and png is None and numbers is None and not as_json:
         raise typer.BadParameter("nothing to write: give -o map.html, --png, --numbers or --json")
@@ -97,6 +99,7 @@ def feature_map(
         thumbnails=thumbnails and out is not None,
         folds=bootstrap,
         seed=seed,
+        allow_seen=allow_seen,
         name=cases.name,
         command=command_line(),
     )
@@ -128,6 +131,8 @@ def _say(facts: MapFacts, written: list[Path]) -> None:
     console.print(table)
     if facts.not_read:
         console.print(f"{len(facts.not_read)} films were not read and are not on the map.")
+    if facts.seen:
+        console.print(f"Training films: {facts.seen.said}.", markup=False)
     for path in written:
         console.print(f"Written: {path}", markup=False, soft_wrap=True)
     console.print(facts.notice, markup=False)

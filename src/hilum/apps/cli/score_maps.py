@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hilum.apps.cli.seen import AllowSeen
 from hilum.core.command import command_line
 from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError, ConfigError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from hilum.apps.explaining import Choice, Explainer
     from hilum.apps.map_scores.scorer import Scores
     from hilum.apps.map_scores.settings import ScoreSettings
+    from hilum.bundle.seen import Seen
 
 _SPLITS = ("test", "val", "val+test", "all")
 
@@ -49,7 +51,7 @@ def score_maps(
     ] = None,
     split: Annotated[
         str,
-        typer.Option(help="test, val, val+test; or all: films of the training too, marked."),
+        typer.Option(help="test, val, val+test; or all, films of training too, marked."),
     ] = "val+test",
     max_films: Annotated[
         int, typer.Option(help="Held-out films a kind of annotation, drawn; 0 for all.", min=0)
@@ -65,6 +67,7 @@ def score_maps(
     against: Annotated[
         str, typer.Option(help="Method that the others are compared with, film by film.")
     ] = "evidence",
+    allow_seen: AllowSeen = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the .json.")] = False,
 ) -> None:
     """Score maps against lesion masks and boxes that people drew, and against chance.
@@ -77,7 +80,7 @@ def score_maps(
     the map is with random weights, which flags one that shows the film and
     not what was learned; seconds a map. Chance, random blocks and the film's
     own grey levels stand in the same table. Films that the bundle trained on
-    are left out, or with --split all a second block. Needs the extra 'train'.
+    are left out, or with --split all --allow-seen a second block. Needs the extra 'train'.
 
     [bold]Example:[/bold] hilum score-maps default cases.csv -o maps.csv
     """
@@ -95,14 +98,14 @@ def score_maps(
         "seed": seed,
     }
     settings = ScoreSettings.parse(given, where="hilum score-maps")
-    table, about, scores = _run(bundle, cases, methods or [], split, settings, against)
+    table, about, scores = _run(bundle, cases, methods or [], split, settings, against, allow_seen)
     values = about | {"rows": _records(table), "not_read": scores.not_read}
     if out is not None:
         _write(table, values, out)
     if as_json:
         typer.echo(json.dumps(values, allow_nan=False))
     else:
-        _print(table, len(scores.not_read), out)
+        _print(table, len(scores.not_read), out, values["seen"]["said"])
 
 
 def _check(out: Path | None, split: str) -> None:
@@ -119,11 +122,13 @@ def _run(
     split: str,
     settings: ScoreSettings,
     against: str,
+    allow_seen: bool,
 ) -> tuple[pd.DataFrame, dict[str, Any], Scores]:
     from hilum.apps.explaining import Explainer
     from hilum.apps.map_scores.films import choose_films
     from hilum.apps.map_scores.scorer import MapScorer
     from hilum.apps.map_scores.table import summarise
+    from hilum.bundle.seen import WEIGHTS
     from hilum.data.table import read_cases
     from hilum.learn.explain.randomise import randomised
     from hilum.serve.reader import load_bundle
@@ -133,13 +138,17 @@ def _run(
     choices = _choices(methods, explainer)
     _check_against(against, choices)
     table = read_cases(cases)
-    films = choose_films(table, _trained_on(reader.bundle.root, table), split, settings)
+    seen = reader.bundle.seen(table)
+    films = choose_films(table, _trained_on(seen, table), split, settings)
+    seen = seen.among(films["case_id"]).refuse(allow=allow_seen, kinds=WEIGHTS)
     random = [
         Explainer(reader, randomised(explainer.module, settings.seed + number))
         for number in range(settings.networks)
     ]
     scores = MapScorer(explainer, choices, settings, random).score(films, _watch)
+    seen = seen.with_copies(scores.copies).refuse(allow=allow_seen, kinds=WEIGHTS)
     about = _about(reader.bundle.identity, settings, choices)
+    about["seen"] = seen.record(WEIGHTS).model_dump(mode="json")
     return summarise(scores.table(), settings, against), about, scores
 
 
@@ -164,15 +173,15 @@ def _check_against(against: str, choices: list[Choice]) -> None:
         raise ConfigError(f"--against '{against}'", hint=did_you_mean(against, known))
 
 
-def _trained_on(root: Path, cases: pd.DataFrame) -> frozenset[str]:
-    """Name the films of the bundle's training: by its splits.csv, else by the table's split."""
-    from hilum.apps.unseen import classifier_films
+def _trained_on(seen: Seen, cases: pd.DataFrame) -> frozenset[str]:
+    """Name the films that the bundle's weights know: by its splits.csv, else by the table's."""
+    from hilum.bundle.seen import WEIGHTS
 
-    if (films := classifier_films(root)) is not None:
-        return films
+    if seen.learned:
+        return frozenset(seen.counted(WEIGHTS))
     if "split" not in cases:
         raise CohortError(
-            f"{root}: no splits.csv, and the cases table has no column split",
+            f"{seen.bundle}: no splits.csv, and the cases table has no column split",
             hint="which films the bundle trained on must be known",
         )
     return frozenset(cases["case_id"][cases["split"] == "train"])
@@ -213,7 +222,7 @@ def _write(table: pd.DataFrame, values: dict[str, Any], out: Path) -> None:
     write_text(out.with_suffix(".json"), json.dumps(values, indent=1, allow_nan=False) + "\n")
 
 
-def _print(table: pd.DataFrame, not_read: int, out: Path | None) -> None:
+def _print(table: pd.DataFrame, not_read: int, out: Path | None, seen: str) -> None:
     from rich.console import Console
 
     from hilum.core.reading import RESEARCH_USE
@@ -221,6 +230,7 @@ def _print(table: pd.DataFrame, not_read: int, out: Path | None) -> None:
     console = Console()
     for (block, target, label), part in table.groupby(["block", "target", "label"], sort=False):
         console.print(_rich_table(part, f"{block}: {target}, maps of {label}"))
+    console.print(f"Training films: {seen}.", markup=False)
     if not_read:
         console.print(f"{not_read} annotated films are refused by this bundle and not scored.")
     if out is not None:

@@ -32,10 +32,12 @@ class Scores:
     Attributes:
         rows: one a film, target and method: identity columns and a column a metric.
         not_read: films that the bundle refuses, case_id -> reason.
+        copies: films that are copies of some that the bundle was trained on.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     not_read: dict[str, str] = field(default_factory=dict)
+    copies: list[str] = field(default_factory=list)
 
     def table(self) -> pd.DataFrame:
         """Return the rows as a table."""
@@ -86,6 +88,7 @@ class MapScorer:
             if any("degrees" in note for note in one.reading.notes):
                 scores.not_read[row.case_id] = "turned by the gate: its annotations do not fit"
                 continue
+            scores.copies += [row.case_id] if reader.copy_of(one.embedding) else []
             scores.rows += list(self._film(row, one))
         return scores
 

@@ -9,7 +9,7 @@ import contextlib
 import shutil
 import threading
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
@@ -25,17 +25,19 @@ from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.schemas import API, AskApply, AskPreview
 from hilum.apps.web.service import Served, Service
 from hilum.bundle.folder import Bundle, open_bundle
+from hilum.bundle.seen import REFIT
+from hilum.bundle.similar import COPY
 from hilum.core.errors import BundleError, StoreError
 from hilum.judge.adaptation import Adaptation
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 router = APIRouter(prefix=API, tags=["calibration"])
 KEPT_CANDIDATES = 5
 _Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
 _Source = Literal["reference", "verdicts"]
 _ONE_AT_A_TIME = threading.Lock()
-_LEAK_CHECK = (
-    "films reviewed at this site; they carry no case_id to compare with the training films"
-)
 
 
 @router.get("/calibration", summary="What is calibrated, and what could be")
@@ -81,7 +83,8 @@ def preview(body: AskPreview, visitor: _Administrator, service: Served) -> dict[
         candidate_id = new_id()
         root = service.bundles.calibrated / candidate_id
         table = pd.DataFrame(rows)
-        adapt(base, table, root, site=body.site, not_read=left_out, leak_check=_LEAK_CHECK)
+        known = _leak_check(base, table, allow=body.allow_seen)
+        adapt(base, table, root, site=body.site, not_read=left_out, leak_check=known)
         _forget_old(service)
     finally:
         _ONE_AT_A_TIME.release()
@@ -204,11 +207,30 @@ def _rows(session: Session, base: Bundle, source: _Source) -> tuple[list[dict[st
                 "truth": row["truth"][finding["label"]],
                 "score": finding["score"],
                 "group": row["patient"],
+                "copy": _distance(read.reading),
             }
             for finding in read.reading["findings"]
             if finding["label"] in row["truth"]
         ]
     return rows, left_out
+
+
+def _distance(reading: dict[str, Any]) -> float:
+    """How near the nearest training film is; NaN where the reading did not look for one."""
+    similar = (reading.get("details") or {}).get("similar") or [{"distance": float("nan")}]
+    return float(similar[0]["distance"])
+
+
+def _leak_check(base: Bundle, table: pd.DataFrame, *, allow: bool) -> str:
+    """Say how training films were looked for; raise ``LeakageError`` where there are some."""
+    films = table.drop_duplicates("case_id").astype({"case_id": str})
+    copies = films["case_id"][films["copy"] <= COPY]
+    seen = base.seen(films[["case_id"]]).with_copies(copies).refuse(allow=allow, kinds=REFIT)
+    compared, copied = int(films["copy"].notna().sum()), len(seen.counted(REFIT))
+    return (
+        f"films reviewed at this site carry no case_id; of {len(films)}, {compared} were compared "
+        f"with the films of training by pixels, and {copied} are copies of one"
+    )
 
 
 def _available(session: Session, service: Service, source: _Source) -> dict[str, Any]:

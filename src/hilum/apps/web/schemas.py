@@ -213,6 +213,7 @@ class AskPreview(Body):
 
     site: Annotated[ShortWords, Field(min_length=1)]
     source: Literal["reference", "verdicts"] = "reference"
+    allow_seen: bool = False
 
 
 class AskApply(Body):

@@ -13,7 +13,7 @@ from hilum.core.estimate import Estimate
 from hilum.core.files import write_text
 from hilum.core.reading import RESEARCH_USE
 from hilum.judge.audit.limits import AuditLimits
-from hilum.judge.schema import About, FlowStep, NotRead
+from hilum.judge.schema import About, FlowStep, NotRead, SeenFilms
 
 UNDECIDED = 0.5
 """An interval that holds the limit and is wider than this decides nothing: too few films."""
@@ -111,6 +111,7 @@ class Audit(_Part):
         threshold: a film is called when score >= threshold; ``operating_point`` in words.
         limits: those of this run; ``changed`` names those that are not the defaults.
         said: the overall verdict in sentences.
+        seen: which of the films the bundle knew before; None for any other model.
     """
 
     schema_version: Literal["1.0"] = "1.0"
@@ -128,6 +129,7 @@ class Audit(_Part):
     verdict: Overall
     said: tuple[str, ...]
     tests: tuple[Outcome, ...]
+    seen: SeenFilms | None = None
     notice: str = RESEARCH_USE
 
     def __getitem__(self, name: str) -> Outcome:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hilum.bundle.manifest import EVALUATION
+from hilum.bundle.seen import Seen
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.estimate import Estimate
 from hilum.core.extras import require
@@ -49,6 +50,7 @@ def audit(
     limits: AuditLimits | None = None,
     only: Sequence[str] = (),
     max_films: int = MAX_FILMS,
+    allow_seen: bool = False,
     folds: int = 1000,
     seed: int = 0,
     out: Path | None = None,
@@ -76,6 +78,8 @@ def audit(
         limits: what may be measured at most, or must be at least.
         only: names of tests; none for all.
         max_films: most films, spread over cohort and class; 0 for all.
+        allow_seen: audit a bundle on films as well that it was trained on, chosen by or calibrated
+            to; the report counts them.
         folds, seed: of the bootstrap, of the sample and of every other draw.
         out: folder for the page, ``audit.json`` and tables; None writes nothing.
         name, cases_name, command: for the report.
@@ -83,7 +87,8 @@ def audit(
 
     Raises:
         CohortError: no column of the label, no truth known, or no film could be read.
-        LeakageError: the table has a patient on two sides of its split.
+        LeakageError: the table has a patient on two sides of its split, or the bundle has seen
+            films of it.
         ConfigError: no model or two of them, an unknown test, or scores outside [0, 1].
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
@@ -96,6 +101,8 @@ def audit(
     whole = refuse_leaks(arrange(cases))
     cases = whole[choose_cases(whole, split)]
     chosen = sample(cases, label, max_films, seed)
+    seen = _seen(model, whole, chosen)
+    seen = seen and seen.refuse(allow=allow_seen)
     threshold, point = _given_point(model, threshold, operating_point)
     if isinstance(model, Given):
         measured, absent = measure_given(model, chosen, label, progress=progress), dict(_NO_PIXELS)
@@ -105,6 +112,7 @@ def audit(
             threshold=threshold, seed=seed, progress=progress,
         )  # fmt: skip
         absent = _absent(model, measured, find_lungs)
+        seen = seen and seen.with_copies(_copies(model, measured)).refuse(allow=allow_seen)
     table = check_predictions(pd.DataFrame(measured.rows))
     if threshold is None:
         threshold, point = _youden(table)
@@ -139,6 +147,7 @@ def audit(
         verdict=verdict,
         said=said,
         tests=outcomes,
+        seen=seen and seen.record(),
     )
     if out is not None:
         write_audit(found, _scores_table(material), out, measured.examples)
@@ -169,6 +178,21 @@ def _model(
     if subject is None:
         raise ConfigError("no model to audit")
     return subject
+
+
+def _seen(model: Subject | Given, cases: pd.DataFrame, chosen: pd.DataFrame) -> Seen | None:
+    """What a bundle knew of the chosen films; None for any other model."""
+    if not isinstance(model, BundleSubject):
+        return None
+    return model.reader.bundle.seen(cases).among(chosen["case_id"])
+
+
+def _copies(model: Subject, measured: Measured) -> list[str]:
+    """The films that are copies of some that a bundle was trained on."""
+    if not isinstance(model, BundleSubject) or not measured.embedding:
+        return []
+    pairs = zip(measured.rows, measured.embedding, strict=True)
+    return [row["case_id"] for row, embedding in pairs if model.reader.copy_of(embedding)]
 
 
 def _given_point(

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hilum.bundle.folder import Bundle
+from hilum.bundle.seen import WEIGHTS
 from hilum.core.case import owner_of
 from hilum.core.config import Config, did_you_mean
 from hilum.core.errors import CohortError, ConfigError
@@ -22,8 +22,7 @@ from hilum.core.files import atomic_path
 from hilum.core.reading import RESEARCH_USE
 from hilum.data.leaks import refuse_leaks
 from hilum.judge.featuremap import METHODS, TITLES, Measured, measure_map, project
-from hilum.judge.schema import NotRead
-from hilum.serve.calibrate import SPLITS, TRAINING
+from hilum.judge.schema import NotRead, SeenFilms
 from hilum.serve.evaluate import choose_cases
 from hilum.serve.featuremap.gather import Gathered, choose_films, gather
 from hilum.serve.featuremap.groups import Coloring, colorings
@@ -43,7 +42,8 @@ class MapFacts(Config):
         title: of the page.
         label, operating_point, threshold: what right and wrong mean.
         method, seed: of the layout.
-        films, patients: on the map; ``trained`` of these films the weights have seen in training.
+        films, patients: on the map; ``trained`` of these films the weights have seen in training,
+            None where the bundle does not say; ``seen`` counts copies and patients, too.
         cases, split, command, created, bundle, checksum, hilum: how it was made.
         measured: the numbers beside the map.
         not_read: films that are not on it.
@@ -58,6 +58,7 @@ class MapFacts(Config):
     films: int
     patients: int
     trained: int | None
+    seen: SeenFilms | None = None
     cases: str
     split: str
     command: str
@@ -106,6 +107,7 @@ def make_map(
     thumbnails: bool = True,
     folds: int = 1000,
     seed: int = 0,
+    allow_seen: bool = False,
     name: str = "",
     command: str = "",
     progress: bool = True,
@@ -123,13 +125,15 @@ def make_map(
         max_films: most films, spread over collections; 0 for all.
         thumbnails: put a small picture of each film into the page.
         folds, seed: of the bootstrap, of the layout and of the choice of films.
+        allow_seen: show films as well that the bundle was trained on; the page counts them.
         name, command: of the table and of this run, for the page.
         progress: show a bar on stderr.
 
     Raises:
         BundleError: the network gives no embedding.
         CohortError: no film is chosen or could be read, or too few.
-        LeakageError: the table has a patient on two sides of its split.
+        LeakageError: the table has a patient on two sides of its split, or the bundle was trained
+            on films of it.
         ConfigError: no such method, label or operating point.
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
@@ -138,8 +142,13 @@ def make_map(
         raise ConfigError(f"method '{method}' of a map", hint=did_you_mean(method, METHODS))
     label = _label(reader, cases, label)
     chosen = choose_films(cases[choose_cases(refuse_leaks(cases), split)], max_films, seed)
+    seen = reader.bundle.seen(cases).among(chosen["case_id"])
+    seen.refuse(allow=allow_seen, kinds=WEIGHTS)
     side = next(side for most, side in SIDES if len(chosen) <= most) if thumbnails else 0
     found = gather(reader, chosen, operating_point=operating_point, side=side, progress=progress)
+    pairs = zip(found.cases["case_id"], found.embedding, strict=True)
+    seen = seen.with_copies([film for film, one in pairs if reader.copy_of(one)])
+    seen = seen.among(found.cases["case_id"]).refuse(allow=allow_seen, kinds=WEIGHTS)
     table = _table(reader, found, label)
     layouts = {TITLES[one]: project(found.embedding, one, seed=seed) for one in _both(method)}
     measured = measure_map(found.embedding, layouts, table, folds=folds, seed=seed)
@@ -152,7 +161,8 @@ def make_map(
         seed=seed,
         films=len(table),
         patients=table["group"].nunique(),
-        trained=_trained(reader.bundle, table),
+        trained=seen.record(WEIGHTS).trained if seen.learned else None,
+        seen=seen.record(WEIGHTS),
         cases=name,
         split=split or "all",
         command=command,
@@ -227,13 +237,3 @@ def _table(reader: Reader, found: Gathered, label: str) -> pd.DataFrame:
         table[column] = values.astype(object).where(values.notna(), "").astype(str)
     table["group"] = owner_of(rows)
     return table
-
-
-def _trained(bundle: Bundle, table: pd.DataFrame) -> int | None:
-    """How many of these films the weights have seen; None where the bundle does not say."""
-    path = bundle.root / SPLITS
-    if not path.is_file():
-        return None
-    splits = pd.read_csv(path, dtype=str)
-    seen = set(splits.loc[splits["split"].isin(TRAINING), "case_id"])
-    return int(table["case_id"].isin(seen).sum())
