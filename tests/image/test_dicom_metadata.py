@@ -94,6 +94,18 @@ def test_age_and_dates_that_disagree(age, born, years, said):
     assert bool(note) == bool(said)
 
 
+def test_age_0_without_a_date_of_the_study():
+    found, note = age_of(of(PatientAge="000Y", PatientBirthDate="19700101"))
+    assert (found, note) == (None, "PatientAge '000Y' of somebody born before 1993: age unknown")
+    assert age_of(of(PatientAge="000Y", PatientBirthDate="20200101")) == (0, "")
+
+
+@pytest.mark.parametrize("born", ["19700101", "1970.01.01", "1970-01-01"])
+def test_dates_with_dots_and_dashes(born):
+    found = age_years(of(PatientBirthDate=born, StudyDate="2020.01.01"))
+    assert found == pytest.approx(50, abs=0.01)
+
+
 def test_any_date_of_the_study_will_do():
     assert age_years(of(PatientBirthDate="19700101", AcquisitionDate="20200101")) == pytest.approx(
         50, abs=0.01

@@ -44,6 +44,7 @@ _AGE = re.compile(r"(\d{1,3})([YMWD]?)")
 _YEARS_PER = {"Y": 1.0, "": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _OLDEST_YEARS = 130  # public files hold ages up to 412
 _YEARS_APART = 2.0  # an age in whole years and one from dates may differ by less
+_FIRST_DICOM_YEAR = 1993
 _STUDY_DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
 
 
@@ -106,6 +107,8 @@ def age_of(dataset: Dataset) -> tuple[float | None, str]:
     """
     written = text_of(dataset, "PatientAge") or ""
     stated, dated = _stated_years(written), _dated_years(dataset)
+    if stated == 0 and dated is None and _born_before_dicom(dataset):
+        return None, f"PatientAge '{written}' of somebody born before 1993: age unknown"
     if stated is None or dated is None:
         doubt = f"PatientAge '{written}' cannot be: left out" if written and stated is None else ""
         return (dated if stated is None else stated), doubt
@@ -121,6 +124,12 @@ def _stated_years(written: str) -> float | None:
     match = _AGE.fullmatch(written.upper())
     years = int(match[1]) * _YEARS_PER[match[2]] if match else None
     return years if years is not None and years <= _OLDEST_YEARS else None
+
+
+def _born_before_dicom(dataset: Dataset) -> bool:
+    """True for a birth date before the year of the first DICOM file: no newborn of any film."""
+    born = _date(dataset, "PatientBirthDate")
+    return born is not None and born.year < _FIRST_DICOM_YEAR
 
 
 def _dated_years(dataset: Dataset) -> float | None:
@@ -139,8 +148,10 @@ def _one_of(dataset: Dataset, keyword: str, known: tuple[str, ...]) -> str | Non
 
 
 def _date(dataset: Dataset, keyword: str) -> date | None:
+    """Read a date: 19700131, or with the dots of ACR-NEMA (PS3.5 6.2) or dashes in between."""
+    written = re.sub(r"[.-]", "", text_of(dataset, keyword) or "")
     try:
-        return datetime.strptime(text_of(dataset, keyword) or "", "%Y%m%d").date()
+        return datetime.strptime(written, "%Y%m%d").date()
     except ValueError:
         return None
 
