@@ -69,7 +69,8 @@ def main() -> int:
             for row in _watched(options.seed, part, BATCH, PATIENCE_S):
                 tally.add(row)
                 bar.update()
-    _keep(tally, options.seed, options.into)
+                if row["wrong"] and options.into:
+                    _keep(row, options.seed, options.into)
     print(_summary(tally, options.seed))
     return 1 if tally.findings else 0
 
@@ -108,7 +109,7 @@ def _watched(seed: int, numbers: list[int], batch: int, patience_s: float) -> It
         yield _row(numbers[0], f"stderr: {said}")
     elif end != "0":
         rest = [number for number in begun if number not in done]
-        yield from _guilty(seed, rest, f"crash: {end} {said}")
+        yield from _guilty(seed, rest, f"crash: {end} {said[-200:]}")
         after = [number for number in numbers if number not in {*done, *begun}]
         yield from _watched(seed, after, batch, patience_s) if after else ()
 
@@ -167,21 +168,17 @@ def _kind(reason: str) -> str:
     return words.split(";")[0].replace("##", "#")[:50]
 
 
-def _keep(tally: Tally, seed: int, into: Path | None) -> None:
-    """Write each finding down: the file, what was seen, and how to see it again."""
-    if into is None or not tally.findings:
-        return
+def _keep(row: Row, seed: int, into: Path) -> None:
+    """Write a finding down at once: the file, what was seen, and how to see it again."""
     from fuzzing.work import Maker
 
-    maker = Maker(seed)
+    made, data = Maker(seed).make(row["number"])
+    again = f"python tools/fuzz.py --seed {seed} --only {row['number']}"
+    told = row | {"film": made.film, "damage": made.damage, "again": again}
     into.mkdir(parents=True, exist_ok=True)
-    for row in tally.findings:
-        made, data = maker.make(row["number"])
-        again = f"python tools/fuzz.py --seed {seed} --only {row['number']}"
-        told = row | {"film": made.film, "damage": made.damage, "again": again}
-        path = into / f"{seed}-{row['number']}"
-        path.with_suffix(".film").write_bytes(data)
-        path.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    path = into / f"{seed}-{row['number']}"
+    path.with_suffix(".film").write_bytes(data)
+    path.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 def _summary(tally: Tally, seed: int) -> str:

@@ -12,7 +12,6 @@ from fastapi.testclient import TestClient
 from hilum.apps.store import queue
 from hilum.apps.store.people import Role, add_person, add_token
 from hilum.apps.web.app import create_app
-from hilum.apps.web.link import Link
 from hilum.apps.web.orders import Orders
 from hilum.apps.web.serve import Place, make_service
 from hilum.apps.web.settings import Settings
@@ -27,9 +26,7 @@ class Station:
 
     def __init__(self, folder: Path) -> None:
         place = Place.of(folder, None)
-        service = make_service(
-            place, settings=Settings(), link=Link(_ADDRESS, lambda _: None), worker=False
-        )
+        service = make_service(place, settings=Settings(), worker=False)
         with service.store.write() as session:
             token = add_token(session, add_person(session, "fuzzer", Role.REVIEWER), "fuzz")[1]
         self._client = TestClient(

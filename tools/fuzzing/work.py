@@ -5,9 +5,9 @@ It may crash or hang on any of them; tools/fuzz.py watches it.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -153,8 +153,8 @@ def _alike(one: Reading, other: Reading) -> bool:
 
 def _processes() -> list[str]:
     """This process and its children: the decoders of the pool, if there is one."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
-    return ["self", *(children.read_text().split() if children.exists() else ())]
+    lists = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
+    return ["self", *itertools.chain.from_iterable(lists)]
 
 
 def _reset_peaks() -> None:
