@@ -126,7 +126,7 @@ def main(seed: int, numbers: list[int], batch: int) -> None:
 
 
 def _judge(row: Row, reading: Reading) -> None:
-    row.status, row.reason = reading.status.value, reading.reason
+    row.status, row.reason = reading.status.value, reading.reason or ""
     row.seconds = reading.elapsed_ms / 1000
     if row.reason.startswith("unexpected "):
         row.wrong.append(f"untyped: {row.reason}")
