@@ -7,7 +7,7 @@ import io
 import unicodedata
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hilum.core.csvtable import numbers_in, parse_table, read_table
@@ -139,7 +139,6 @@ def test_any_bytes_are_a_table_or_an_error_of_ours(data):
     assert "\ufffd" not in found.to_csv() or b"\xef\xbf\xbd" in data or data[:1] in b"\xff\xfe"
 
 
-@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(
     st.lists(st.lists(CELL, min_size=3, max_size=3), max_size=5),
     st.sampled_from([",", ";", "\t"]),

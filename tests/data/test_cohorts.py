@@ -9,6 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pydicom
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
@@ -19,6 +21,7 @@ from hilum.data.cohort import Cohort
 from hilum.data.cohorts import COHORTS, option_from_text, options_of, read_cohort
 from hilum.data.table import check_cases, merge_cases, read_cases, write_cases
 
+TABLES = {".csv", ".tsv", ".txt", ".json"}
 NIH_HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position"
 )
@@ -318,6 +321,30 @@ def test_contract_of_the_table(name, tmp_path):
     cases = read(name, tmp_path).cases
     write_cases(cases, tmp_path / "cases.csv")
     pd.testing.assert_frame_equal(read_cases(tmp_path / "cases.csv"), cases)
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory):
+    return {name: made(name, tmp_path_factory.mktemp(name)) for name in COHORTS}
+
+
+@pytest.mark.parametrize("name", COHORTS)
+@settings(max_examples=40)
+@given(data=st.data())
+def test_contract_of_damaged_tables(name, trees, data):
+    """Bytes that were lost or changed in a table: a cohort that is valid, or an error of ours."""
+    tables = sorted(path for path in trees[name].rglob("*") if path.suffix.lower() in TABLES)
+    path = data.draw(st.sampled_from(tables or [trees[name] / "none.csv"]))
+    sound = path.read_bytes() if path.is_file() else b"path"
+    start = data.draw(st.integers(0, len(sound)))
+    end = start + data.draw(st.integers(0, 5))
+    path.write_bytes(sound[:start] + data.draw(st.binary(max_size=4)) + sound[end:])
+    try:
+        check_cases(read_cohort(name, trees[name]).cases, name)
+    except CohortError as error:
+        assert error.message  # noqa: PT017
+    finally:
+        path.write_bytes(sound)
 
 
 @pytest.mark.parametrize("name", COHORTS)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from hilum.data import finder
@@ -181,3 +184,33 @@ def test_many_films_of_one_name_are_found_in_linear_time(films, monkeypatch):
         folder.root / name for name in names
     ]
     assert len(compared) < 8 * len(names)
+
+
+PART = st.sampled_from(["p1", "p2", "P1", "study1", "a.png", "A.PNG", "a.jpg", "b.png", "train"])
+PATHS = st.lists(
+    st.lists(PART.filter(lambda part: "." not in part), max_size=3).flatmap(
+        lambda folders: PART.filter(lambda part: "." in part).map(lambda name: (*folders, name))
+    ),
+    min_size=1,
+    max_size=8,
+    unique=True,
+)
+
+
+@given(disk=PATHS, table=PATHS, prefix=st.sampled_from(["", "archive/", "/home/x/", "D:\\y\\"]))
+def test_no_row_ever_gets_the_film_of_another_row(disk, table, prefix):
+    root = Path("/nowhere")
+    many = finder.Finder(root, [root.joinpath(*parts) for parts in disk])
+    names = sorted({*disk, *table})
+    found = {parts: many.find(prefix + "/".join(parts)) for parts in names}
+    for parts, each in found.items():
+        if each.path is None:
+            continue
+        ours = each.path.relative_to(root).parts
+        assert finder.stem_of(ours[-1]).casefold() == finder.stem_of(parts[-1]).casefold()
+        if parts in disk and not prefix:
+            assert ours == parts, "the path as it stands comes first"
+        if ours != parts and parts in disk:
+            theirs = found[ours]
+            assert theirs.path == each.path
+            assert theirs.strength > each.strength, "the row that names it better keeps it"

@@ -32,7 +32,8 @@ ORIGINAL = (1024.0, 1024.0)
 _LICENCE = "RSNA Pneumonia Challenge terms: non-commercial research and education"
 _TAGS = ["PatientID", "PatientSex", "PatientAge", "ViewPosition", "Rows", "Columns"]
 
-_NIH_PATIENT = re.compile(r"nih-(\d+)")
+_NIH_IMAGE = re.compile(r"[0-9]+_[0-9]+\.png")
+_NIH_PATIENT = re.compile(r"nih-([0-9]+)")
 _PREPARED = {"No Finding": "Normal", "Pneumonia (RSNA: Lung Opacity)": "Lung Opacity"}
 
 CLASSES: dict[str, dict[Label, float]] = {
@@ -129,7 +130,11 @@ def read_rsna_labels(root: Path) -> RsnaLabels:
     mapping: dict[str, str] = {}
     if (root / _MAPPING).is_file():
         links = read_table(root / _MAPPING, ("patientId", "Image Index"))
-        mapping = dict(zip(links["patientId"], links["Image Index"], strict=True))
+        for where, row in rows_of(links, root / _MAPPING):
+            if _NIH_IMAGE.fullmatch(row["Image Index"]) is None:
+                found = row["Image Index"]
+                raise CohortError(f"{where}: {found!r}; expected a name like 00017111_005.png")
+            mapping[row["patientId"]] = row["Image Index"]
     return RsnaLabels(classes, _boxes(root / _BOXES), mapping)
 
 
