@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
 
 from hilum.core.errors import UnreadableImageError, UnsupportedImageError
 from hilum.image.codestream import survey
@@ -240,3 +240,33 @@ def test_dicom_frame_that_lost_its_middle_is_refused(film, make_dicom, syntax):
     for torn in (data[:half] + data[half + 150 :], data[:half] + b"\xff\xd9"):
         with pytest.raises(UnreadableImageError):
             open_bytes(write(torn), "torn")
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("damage", ["sound", "middle", "scans"])
+def test_damaged_8_bit_jpeg_in_dicom_is_refused(grey, make_dicom, colour, damage):
+    """Pillow, which decodes colour there, says nothing of data that is lost."""
+    image = Image.fromarray(grey).convert("RGB" if colour else "L")
+    data = encode(image, progressive=damage == "scans", quality=95)
+    half = len(data) // 2
+    second = data.find(b"\xff\xda", data.find(b"\xff\xda") + 2)
+    frame = {
+        "sound": data,
+        "middle": data[:half] + data[half + 150 :],
+        "scans": data[: _before_tables(data, second)] + b"\xff\xd9",
+    }[damage]
+
+    def edit(dataset):
+        dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+        if colour:
+            dataset.SamplesPerPixel, dataset.PlanarConfiguration = 3, 0
+            dataset.PhotometricInterpretation = "YBR_FULL_422"
+        dataset.PixelData = encapsulate([frame])
+        dataset["PixelData"].is_undefined_length = True
+
+    path = make_dicom(bits=8, edit=edit)
+    if damage == "sound":
+        assert abs(open_bytes(path.read_bytes(), "film").pixels - grey / 255).max() < 0.06
+        return
+    with pytest.raises(UnreadableImageError):
+        open_bytes(path.read_bytes(), "torn")

@@ -121,8 +121,10 @@ def _signed(decoded: NDArray[Any], dataset: Dataset, coding: Coding | None) -> N
 
 
 def _colour_frame(dataset: Dataset, name: str) -> tuple[NDArray[Any], str]:
-    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        _checked_frame(dataset, name)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    frame = _checked_frame(dataset, name) if syntax.is_encapsulated else b""
+    if syntax == uid.JPEGBaseline8Bit:
+        decode_jpeg_grey(frame, name)  # strictly, as Pillow, which gives the colours, does not
     stored = _by_plugin(dataset)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         return apply_palette(stored, dataset, name)

@@ -37,10 +37,7 @@ def decode_jpeg(data: bytes, name: str, max_megapixels: float) -> Decoded:
         UnsupportedImageError: too large, a process that is not decoded, or a second picture.
     """
     jpeg = check_jpeg(data, name, max_megapixels)
-    if jpeg.end is None:
-        raise unreadable(name, _KIND, "no end marker")
-    if not jpeg.complete:
-        raise unreadable(name, _KIND, f"it ends after {jpeg.scans} scan(s); some are missing")
+    _check_whole(jpeg, name)
     picture, notes = data[: jpeg.end], _notes_behind(data[jpeg.end :], jpeg, name)
     decoded = _decode(picture, jpeg, name)
     decoded.orientation = _orientation(jpeg)
@@ -75,6 +72,7 @@ def decode_jpeg_grey(data: bytes, name: str) -> NDArray[np.uint8]:
     Raises:
         UnreadableImageError: truncated, or damaged so that pixels had to be invented.
     """
+    _check_whole(survey(data), name)
     return _strict(data, "GRAY", name)[..., 0]
 
 
@@ -89,6 +87,7 @@ def decode_jpeg_deep(data: bytes, name: str) -> Samples:
     """
     import imagecodecs
 
+    _check_whole(survey(data), name)
     try:
         decoded: Samples = imagecodecs.jpeg8_decode(data)
         longer = imagecodecs.jpeg8_decode(lengthened(data, _FILLER))
@@ -102,6 +101,14 @@ def decode_jpeg_deep(data: bytes, name: str) -> Samples:
     except Exception as error:  # imagecodecs raises errors of its own, of no common kind
         raise unreadable(name, _KIND, error) from None
     return decoded
+
+
+def _check_whole(jpeg: Jpeg, name: str) -> None:
+    """Refuse a JPEG without its end marker or with scans missing, which decoders blur over."""
+    if jpeg.end is None:
+        raise unreadable(name, _KIND, "truncated, no end marker")
+    if not jpeg.complete:
+        raise unreadable(name, _KIND, f"it ends after {jpeg.scans} scan(s); some are missing")
 
 
 def _decode(data: bytes, jpeg: Jpeg, name: str) -> Decoded:

@@ -123,8 +123,6 @@ def _check_jpeg(page: TiffPage, segment: bytes, name: str, max_megapixels: float
     tables = page.jpegtables or b""
     whole = tables.removesuffix(_END_OF_IMAGE) + segment[2:] if tables else segment
     jpeg = check_jpeg(whole, name, max_megapixels)
-    if jpeg.end is None or not jpeg.complete:
-        raise unreadable(name, _KIND, "a JPEG strip or tile ends early")
     (decode_jpeg_deep if jpeg.bits > 8 else decode_jpeg_grey)(whole, name)
 
 
