@@ -67,7 +67,7 @@ def explain_film(
     report = report.model_copy(update=known | numbers)
     if folder is None:
         return report
-    stem = f"{name}.{report.label}.{choice}".replace("/", "_")  # values of a graph have slashes
+    stem = name + tail_of(report.label, choice)
     on_film = reader.preprocess.to_film(heat, film.shape, lungs)
     scale = scale_of(heat, signed=method.signed, unit=method.unit)
     lines = sentences_of(report, method.title)
@@ -77,6 +77,11 @@ def explain_film(
     if values:
         written["values"] = str(_write_values(on_film, folder / f"{stem}.npy"))
     return report.model_copy(update=written)
+
+
+def tail_of(label: str, choice: Choice) -> str:
+    """Return what follows a film's name in the names of its files."""
+    return f".{label}.{choice}".replace("/", "_")  # values of a graph have slashes
 
 
 def _write_values(heat: Map, path: Path) -> Path:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+from hilum.core.errors import ConfigError
+
+_LONGEST_NAME = 255
+_LONG_SUFFIX = 16
 
 
 @contextmanager
@@ -16,12 +23,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that replaces it when the block ends well.
 
     A killed process or a full disk leaves the old file, never half of the new one. The suffix is
-    kept, because many writers choose the format by it.
+    kept, because many writers choose the format by it; the name is not, which may be as long as a
+    name can be.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix or ".tmp"
-    )
+    suffix = path.suffix if 1 < len(path.suffix) < _LONG_SUFFIX else ".tmp"
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".hilum.", suffix=suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -42,6 +49,74 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class Stems:
+    """Names for the files that are made from films: each once in its folder, and no longer than it
+    allows.
+
+    Films of one name from different folders are numbered: film, film-2, film-3; also those that
+    differ in capitals or in the composition of letters alone, which is one name to some file
+    systems. A name that is too long is cut, and ends in ten digits of its SHA-256.
+
+    Args:
+        folder: where the files go; it need not exist.
+        tails: what follows the name in its files: ".pdf", ".covid-19.png".
+    """
+
+    def __init__(self, folder: Path, tails: Iterable[str]) -> None:
+        self._room = _longest_name(folder) - max(len(os.fsencode(tail)) for tail in tails)
+        self._taken: set[str] = set()
+
+    def of(self, path: str | Path) -> str:
+        """Return the name for the next film."""
+        stem = Path(path).stem
+        name, number = self._fitted(stem, ""), 1
+        while (key := unicodedata.normalize("NFC", name).casefold()) in self._taken:
+            number += 1
+            name = self._fitted(stem, f"-{number}")
+        self._taken.add(key)
+        return name
+
+    def _fitted(self, stem: str, number: str) -> str:
+        encoded = os.fsencode(stem)
+        if len(encoded) + len(number) <= self._room:
+            return stem + number
+        end = f"-{hashlib.sha256(encoded).hexdigest()[:10]}{number}"
+        return encoded[: self._room - len(end)].decode("utf-8", "ignore") + end
+
+
+def check_writable(path: Path) -> None:
+    """Make sure that ``path``, a file or a folder, can be written later; nothing is left there.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    place = _existing(path if path.is_dir() else path.parent)
+    try:
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{place} is a file")
+        with tempfile.TemporaryFile(dir=place):
+            return
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigError(
+            f"{path}: cannot be written: {reason}", hint="check the path, space and rights"
+        ) from None
+
+
+def _existing(path: Path) -> Path:
+    return next((each for each in (path, *path.parents) if each.exists()), Path())
+
+
+def _longest_name(folder: Path) -> int:
+    """Bytes that a name in a folder may have."""
+    if not hasattr(os, "pathconf"):
+        return _LONGEST_NAME
+    try:
+        return os.pathconf(_existing(folder), "PC_NAME_MAX")
+    except OSError:
+        return _LONGEST_NAME
 
 
 def _umask() -> int:

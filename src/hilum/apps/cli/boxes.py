@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.places import writable
 from hilum.core.errors import CohortError
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def register(app: typer.Typer, panel: str) -> None:
 @boxes_app.command("export")
 def export(
     cases: Table,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Write COCO JSON here.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", callback=writable, help="Write COCO JSON here.")
+    ],
     label: Annotated[
         list[str] | None, typer.Option(help="Whose boxes; may be repeated. Default lung-opacity.")
     ] = None,
@@ -61,7 +64,10 @@ def export(
 def import_boxes(
     coco: Annotated[Path, typer.Argument(help="COCO JSON: images, categories, annotations.")],
     cases: Table,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Write the table with boxes here.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", callback=writable, help="Write the table with boxes here."),
+    ],
     as_json: Json = False,
 ) -> None:
     """Put the boxes of a COCO file into a cases table, joined by case_id.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.places import writable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -30,7 +32,7 @@ def show(
     bundle: Folder = None,
     whole: Annotated[bool, typer.Option("--card", help="The whole model card instead.")] = False,
     html: Annotated[
-        Path | None, typer.Option(help="Write the model card here, as one page.")
+        Path | None, typer.Option(callback=writable, help="Write the model card here, as one page.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The manifest as JSON.")] = False,
 ) -> None:

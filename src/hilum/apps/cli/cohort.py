@@ -18,6 +18,7 @@ from hilum.apps.cli.cohort_print import (
     print_merged,
     print_summary,
 )
+from hilum.apps.cli.places import writable
 from hilum.core.errors import EXIT_SOME_NOT_READ
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def read(
     name: Annotated[str, typer.Argument(help="Adapter, e.g. covid-cxnet; see the list.")],
     root: Annotated[Path, typer.Argument(help="The folder that the collection unpacks to.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write the cases table to this CSV.")
+        Path | None,
+        typer.Option("--out", "-o", callback=writable, help="Write the cases table to this CSV."),
     ] = None,
     called: Annotated[
         str | None, typer.Option("--name", help="What to call the cohort; default the adapter.")
@@ -123,7 +125,10 @@ def read(
 @cohort_app.command("merge")
 def merge(
     tables: Annotated[list[Path], typer.Argument(help="Cases tables.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Write the merged table to this CSV.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", callback=writable, help="Write the merged table to this CSV."),
+    ],
     as_json: Json = False,
 ) -> None:
     """Put cases tables under one another.
@@ -195,7 +200,9 @@ def check(
 @cohort_app.command("fetch")
 def fetch_cohort(
     name: Annotated[str, typer.Argument(help="A collection of `hilum cohort list`.")],
-    root: Annotated[Path, typer.Option("--out", "-o", help="Folder to download into.")],
+    root: Annotated[
+        Path, typer.Option("--out", "-o", callback=writable, help="Folder to download into.")
+    ],
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="I have read the licence and accept it.")
     ] = False,

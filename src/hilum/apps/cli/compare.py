@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.places import writable
 from hilum.apps.cli.streams import json_text
 from hilum.apps.cli.train import Device
 
@@ -24,7 +25,9 @@ def register(app: typer.Typer, panel: str) -> None:
 
 def compare(
     grid: Annotated[Path, typer.Argument(metavar="GRID.toml", help="Recipe, variants, left out.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the comparison.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", callback=writable, help="Folder of the comparison.")
+    ],
     data: Annotated[
         Path | None,
         typer.Option(help="Folder of the collections that the recipe names; else HILUM_DATA."),

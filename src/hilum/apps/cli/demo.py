@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.places import writable
+
 if TYPE_CHECKING:
     from hilum.serve.reader import Reader
     from hilum.serve.samples import Sample
@@ -20,7 +22,8 @@ def register(app: typer.Typer, panel: str) -> None:
 
 def demo(
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the films and the report.")
+        Path,
+        typer.Option("--out", "-o", callback=writable, help="Folder for the films and the report."),
     ] = Path("hilum-demo"),
     bundle: Annotated[
         Path | None, typer.Option("--bundle", "-b", help="Bundle folder; default: the built-in.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.places import writable
 from hilum.apps.cli.seen import AllowSeen
 from hilum.apps.cli.streams import json_text
 from hilum.core.command import command_line
@@ -32,7 +33,12 @@ def evaluate(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Write evaluation.json, pictures and report.html here."),
+        typer.Option(
+            "--out",
+            "-o",
+            callback=writable,
+            help="Write evaluation.json, pictures and report.html here.",
+        ),
     ] = None,
     predictions: Annotated[
         Path | None,

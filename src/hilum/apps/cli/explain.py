@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.places import writable
 from hilum.apps.cli.streams import json_text
 from hilum.core.config import did_you_mean
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
+from hilum.core.files import Stems
 from hilum.core.maps import DEFAULT_METHOD, WITHOUT_EVIDENCE
 
 if TYPE_CHECKING:
@@ -56,7 +58,9 @@ def explain(
     ] = "last",
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder for the pictures, one a film and method."),
+        typer.Option(
+            "--out", "-o", callback=writable, help="Folder for the pictures, one a film and method."
+        ),
     ] = None,
     values: Annotated[
         bool,
@@ -146,10 +150,12 @@ def _reports(
     values: bool,
 ) -> Iterator[MapReport]:
     """Explain film after film; pictures are written as they are made."""
-    from hilum.apps.cli.lungs import unique_names
-    from hilum.apps.explained import explain_film
+    from hilum.apps.explained import explain_film, tail_of
 
-    for one, name in zip(examined, unique_names(film.stem for film in films), strict=True):
+    label = explainer.reader.labels[place]
+    stems = Stems(out or Path(), [f"{tail_of(label, choice)}.png" for choice in choices])
+    for one, film in zip(examined, films, strict=True):
+        name = stems.of(film)
         for choice in choices:
             yield explain_film(explainer, one, choice, place, folder=out, name=name, values=values)
 

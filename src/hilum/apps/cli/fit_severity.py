@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hilum.apps.cli.places import writable
 from hilum.apps.cli.seen import AllowSeen
 from hilum.core.errors import BundleError, CohortError
 
@@ -36,7 +37,9 @@ def fit_severity(
     cases: Annotated[
         Path, typer.Argument(metavar="CASES.csv", help="Cases table with a column 'scores'.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for what is made.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", callback=writable, help="Folder for what is made.")
+    ],
     opacities: Annotated[
         Path | None,
         typer.Option(help="Folder with opacities.onnx and .json. Default: that of the bundle."),

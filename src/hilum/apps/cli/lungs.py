@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from hilum.apps.cli.places import writable
 from hilum.apps.cli.streams import json_text
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
+from hilum.core.files import Stems
 
 if TYPE_CHECKING:
     from hilum.serve.lungs import LungReport
@@ -38,11 +40,19 @@ def lungs(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Draw the contours: a PNG, or a folder for many films."),
+        typer.Option(
+            "--out",
+            "-o",
+            callback=writable,
+            help="Draw the contours: a PNG, or a folder for many films.",
+        ),
     ] = None,
     mask: Annotated[
         Path | None,
-        typer.Option(help="Write the mask at film size, 8 bits, 255 inside: a PNG, or a folder."),
+        typer.Option(
+            callback=writable,
+            help="Write the mask at film size, 8 bits, 255 inside: a PNG, or a folder.",
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line, in input order.")
@@ -109,19 +119,8 @@ def _targets(films: list[Path], named: Path | None, option: str, kind: str) -> l
             f"{option} {named}: expected a name ending in .png, or a folder",
             hint=f"e.g. {option} {named.stem}.png",
         )
-    return [named / f"{stem}.{kind}.png" for stem in unique_names(film.stem for film in films)]
-
-
-def unique_names(stems: Iterable[str]) -> Iterator[str]:
-    """Number films of one name from different folders: film, film-2, film-3."""
-    taken: set[str] = set()
-    for stem in stems:
-        name, number = stem, 1
-        while name in taken:
-            number += 1
-            name = f"{stem}-{number}"
-        taken.add(name)
-        yield name
+    stems = Stems(named, [f".{kind}.png"])
+    return [named / f"{stems.of(film)}.{kind}.png" for film in films]
 
 
 def _print(reports: Iterable[LungReport], *, as_json: bool) -> Counter[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.places import writable
 from hilum.apps.cli.seen import AllowSeen
 from hilum.apps.cli.streams import json_text
 from hilum.core.command import command_line
@@ -28,7 +29,8 @@ def feature_map(
         Path, typer.Argument(metavar="CASES.csv", help="Cases table, with a split column or not.")
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write the page to this file.")
+        Path | None,
+        typer.Option("--out", "-o", callback=writable, help="Write the page to this file."),
     ] = None,
     method: Annotated[
         str, typer.Option(help="tsne, pca, or umap (if umap-learn is installed).")
@@ -52,7 +54,8 @@ def feature_map(
         Path | None, typer.Option(help="Draw the map to this PNG too; it holds no film.")
     ] = None,
     numbers: Annotated[
-        Path | None, typer.Option(help="Write the numbers beside the map as CSV.")
+        Path | None,
+        typer.Option(callback=writable, help="Write the numbers beside the map as CSV."),
     ] = None,
     bootstrap: Annotated[
         int, typer.Option(min=0, help="Resamples of patients; 0: no intervals.")

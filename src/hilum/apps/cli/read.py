@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hilum.apps.cli.places import writable
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
 
 if TYPE_CHECKING:
@@ -37,19 +38,27 @@ def read(
         bool, typer.Option("--json", help="One JSON object a line, in input order.")
     ] = False,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Write one self-contained page to this file.")
+        Path | None,
+        typer.Option(
+            "--html", callback=writable, help="Write one self-contained page to this file."
+        ),
     ] = None,
     pdf: Annotated[
         Path | None,
         typer.Option(
-            "--pdf", help="Write a PDF page a film: NAME.pdf for one file, else a folder of files."
+            "--pdf",
+            callback=writable,
+            help="Write a PDF page a film: NAME.pdf for one file, else a folder of files.",
         ),
     ] = None,
     paper: Annotated[
         Literal["A4", "Letter"], typer.Option("--paper", help="Size of the pages of --pdf.")
     ] = "A4",
     heatmap: Annotated[
-        Path | None, typer.Option("--heatmap", help="Write an overlay PNG a label to this folder.")
+        Path | None,
+        typer.Option(
+            "--heatmap", callback=writable, help="Write an overlay PNG a label to this folder."
+        ),
     ] = None,
     heatmap_side: Annotated[
         int,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hilum.apps.cli.places import writable
 from hilum.apps.cli.seen import AllowSeen
 from hilum.core.command import command_line
 from hilum.core.config import did_you_mean
@@ -41,7 +42,12 @@ def score_maps(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Write the table to this .csv, and a .json beside it."),
+        typer.Option(
+            "--out",
+            "-o",
+            callback=writable,
+            help="Write the table to this .csv, and a .json beside it.",
+        ),
     ] = None,
     methods: Annotated[
         list[str] | None,

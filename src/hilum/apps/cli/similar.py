@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.places import writable
 from hilum.core.errors import EXIT_SOME_NOT_READ
 
 if TYPE_CHECKING:
@@ -33,7 +34,12 @@ def similar(
     k: Annotated[int, typer.Option("-k", min=1, help="How many films.")] = 5,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Draw film and neighbors (PNG); with --fit: the index."),
+        typer.Option(
+            "--out",
+            "-o",
+            callback=writable,
+            help="Draw film and neighbors (PNG); with --fit: the index.",
+        ),
     ] = None,
     index: Annotated[
         Path | None, typer.Option(help="Look here instead of in the bundle (made by --fit).")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import typer
 
 from hilum.apps.cli.streams import json_text
+from hilum.core.files import Stems
 from hilum.core.machine import cores
 from hilum.core.reading import Finding
 from hilum.serve.reader import Examined, Reader
@@ -81,7 +82,7 @@ class Sheets:
         self._reader = reader
         self._path = path
         self._page = page
-        self._names: Counter[str] = Counter()
+        self._names = Stems(path, [".pdf"])
         self._written = 0
         self._one: PdfReport | None = None
         if path.suffix.lower() == ".pdf" and not path.is_dir():
@@ -96,7 +97,7 @@ class Sheets:
         if self._one is not None:
             self._one.add(examined)
         else:
-            stem = _unique(self._names, Path(examined.reading.path).stem)
+            stem = self._names.of(examined.reading.path)
             write_pdf(self._path / f"{stem}.pdf", examined, self._reader, page=self._page)
         self._written += 1
 
@@ -122,7 +123,7 @@ class Overlays:
         self._reader = reader
         self._folder = folder
         self._side = side
-        self._names: Counter[str] = Counter()
+        self._names = Stems(folder, [f".{label}.png" for label in reader.labels])
         self._written = 0
         self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="hilum-overlay")
         self._waiting: deque[Future[None]] = deque()
@@ -134,7 +135,7 @@ class Overlays:
 
         if examined.radiograph is None or examined.evidence is None:
             return
-        stem = _unique(self._names, Path(examined.reading.path).stem)
+        stem = self._names.of(examined.reading.path)
         pixels = examined.radiograph.pixels
         film = thumbnail(pixels, self._side) if self._side else pixels
         for finding in examined.reading.findings:
@@ -172,10 +173,3 @@ def _draw(film: Pixels, heatmap: Callable[[], Heatmap], finding: Finding, path: 
     limit = limit_of(laid)
     title = f"{finding.label}: evidence in logits, mean + bias = {finding.logit:.2f}"
     write_png(path, with_legend(overlay(film, laid, limit), title, limit))
-
-
-def _unique(names: Counter[str], stem: str) -> str:
-    """Number films of one name from different folders: film, film-2, film-3."""
-    names[stem] += 1
-    number = names[stem]
-    return stem if number == 1 else _unique(names, f"{stem}-{number}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hilum.apps.cli.places import writable
+
 if TYPE_CHECKING:
     from hilum.apps.training import Trained
     from hilum.core.estimate import Estimate
@@ -38,7 +40,12 @@ def train(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="Run folder; else runs/ and the name of the recipe."),
+        typer.Option(
+            "-o",
+            "--out",
+            callback=writable,
+            help="Run folder; else runs/ and the name of the recipe.",
+        ),
     ] = None,
     out_of_source: Annotated[
         Path | None,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hilum.apps.cli.places import writable
+
 
 def register(app: typer.Typer, panel: str) -> None:
     """Add the verb to the command line."""
@@ -25,7 +27,12 @@ def train_detector(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Run folder; else runs/ and the name of the recipe."),
+        typer.Option(
+            "--out",
+            "-o",
+            callback=writable,
+            help="Run folder; else runs/ and the name of the recipe.",
+        ),
     ] = None,
     weights: Annotated[
         str | None,
