@@ -3,11 +3,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
-from hilum.core.errors import CohortError, ConfigError
+from hilum.core.errors import CohortError, ConfigError, LeakageError
 from hilum.data.leaks import check_leaks
 from hilum.data.split import SplitSpec
 from hilum.data.table import write_cases
@@ -115,3 +116,17 @@ def test_the_default_recipe_leaves_no_ct_no_lateral_and_no_child(data_root: Path
     assert not (cases["age_years"] < 18).any()
     assert cases[["covid-19", "pneumonia"]].notna().any(axis=1).all()
     assert check_leaks(cases) == []
+
+
+def test_a_table_split_before_is_searched_for_copies(make_cases: MakeCases, tmp_path: Path) -> None:
+    cases = make_cases(20)
+    film = cv2.imread(cases["path"][0], cv2.IMREAD_GRAYSCALE)  # of train
+    cv2.imwrite(cases["path"][8], film)  # of test, another patient
+    path = tmp_path / "cases.csv"
+    write_cases(cases, path)
+    with pytest.raises(LeakageError, match=r"duplicate .* made/0 \(train\) and made/8 \(test\)"):
+        gather_cases(data(cases=str(path)), SplitSpec(), None, progress=False)
+    clean = cases[cases["case_id"] != "made/8"]
+    write_cases(clean, path)
+    gathered = gather_cases(data(cases=str(path)), SplitSpec(), None, progress=False)
+    assert (len(gathered.cases), gathered.duplicates) == (19, 0)

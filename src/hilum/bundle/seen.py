@@ -115,7 +115,7 @@ class Seen:
                 "films could not be looked for"
             )
         sides = [kind for kind in (TRAIN, VAL, SITE) if kind in kinds]
-        named = " and ".join(sides[-2:]) if len(sides) < 3 else ", ".join(sides)
+        named = " and ".join(filter(None, (", ".join(sides[:-1]), sides[-1])))
         looked = f"; no copy of {self.indexed} films of training" if self.indexed else ""
         return (
             f"none of {len(self.films)} case_ids is among the {self.learned} of {named} in "

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
-from hilum.bundle.folder import DEFAULT_BUNDLE
+from hilum.apps.web.calibration import _distance, _leak_check
+from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle
+from hilum.core.errors import LeakageError
 from hilum.judge import site
 
 API = "/api/v1"
@@ -89,3 +92,20 @@ def test_a_verdict_that_was_given_blind_is_the_truth_of_a_calibration(station, m
     with station.service.store.read() as session:
         (row,) = films_with_verdicts(session)
     assert row["truth"] == {FINDING: 1}
+
+
+def test_a_copy_of_a_training_film_calibrates_nothing_unless_it_is_asked_for():
+    """The reading's details know it: the nearest film of training is the film itself."""
+    near = {"details": {"similar": [{"distance": 0.0}, {"distance": 0.3}]}}
+    far, silent = {"details": {"similar": [{"distance": 0.2}]}}, {"details": None}
+    rows = [
+        {"case_id": case_id, "label": label, "copy": _distance(reading)}
+        for case_id, reading in (("a", near), ("b", far), ("c", silent))
+        for label in ("covid-19", "pneumonia")
+    ]
+    base, table = open_bundle(), pd.DataFrame(rows)
+    with pytest.raises(LeakageError, match=r"1 of 3 films were in training; the first: a \(copy"):
+        _leak_check(base, table, allow=False)
+    said = _leak_check(base, table, allow=True)
+    assert "of 3, 2 were compared with the films of training by pixels, and 1 are copies" in said
+    assert LeakageError("").http_status == 422
