@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import io
+
+import pypdf
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reportlab.pdfgen.canvas import Canvas
 
 from hilum.serve.pdf.letters import BOLD, ELLIPSIS, fit, fit_middle, shown, width_of, wrap
+from hilum.serve.pdf.pen import Pen
 
+EASTERN = "\u80ba\u90e8 \u5c71\u7530 \uae40\ucca0\uc218 \u304b\u30ab.png"
+"""Chinese, Japanese and Korean."""
 TEXTS = st.text(max_size=120)
 WIDTHS = st.floats(40, 400)
 
@@ -28,7 +35,8 @@ def test_nothing_is_wider_than_its_place_nor_cut_in_silence(text, width, font):
     ("text", "expected"),
     [
         ("Ωμέγα Привет café ≥ 3 µ", "Ωμέγα Привет café ≥ 3 µ"),
-        ("\u80ba\u90e8.png", "\\u80ba\\u90e8.png"),
+        (EASTERN, EASTERN),
+        ("\u0e01\u0e32.png", "\\u0e01\\u0e32.png"),
         ("a\x00b\tc\u202e", "a\\x00b c\\u202e"),
         ("\U0001fac1", "\\U0001fac1"),
         ("\udcff", "\\udcff"),  # a byte of a file name that is no text
@@ -36,6 +44,25 @@ def test_nothing_is_wider_than_its_place_nor_cut_in_silence(text, width, font):
 )
 def test_a_letter_that_the_font_lacks_is_a_code(text, expected):
     assert shown(text) == expected
+
+
+@pytest.mark.parametrize("bold", [False, True])
+def test_letters_of_east_asia_stand_in_the_pdf(bold):
+    """As text that another program finds, and as ink, in a font that is in the file."""
+    text = (
+        "Li \u674e\u660e \u5c71\u7530\u592a\u90ce \uae40\ucca0\uc218 \u80ba\u708e \u30ab\u30ca 7 mm"
+    )
+    out = io.BytesIO()
+    canvas = Canvas(out, pagesize=(300, 40))
+    Pen(canvas, 40).text(10, 25, text, 12, bold=bold)
+    canvas.showPage()
+    canvas.save()
+    page = pypdf.PdfReader(io.BytesIO(out.getvalue())).pages[0]
+    assert page.extract_text().replace("\n", "") == text
+    fonts = [each.get_object() for each in page["/Resources"]["/Font"].values()]
+    named = [each["/FontDescriptor"] for each in fonts if "/FontDescriptor" in each]
+    assert sum("/FontFile2" in each for each in named) >= 2
+    assert width_of(text, 12) > width_of("Li  7 mm", 12) + 12 * 9
 
 
 def test_both_ends_of_a_long_name_stay():

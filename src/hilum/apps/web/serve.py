@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from types import FrameType
@@ -28,6 +29,7 @@ from hilum.apps.web.collection import open_collection
 from hilum.apps.web.link import LINK_MINUTES, make_link, may_open, note_address
 from hilum.apps.web.looks import Looks
 from hilum.apps.web.meter import Meter
+from hilum.apps.web.protocol import Impatient
 from hilum.apps.web.service import Service
 from hilum.apps.web.settings import Settings, load_settings
 from hilum.apps.web.supervisor import Supervisor
@@ -213,6 +215,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,  # type: ignore[arg-type]
+                http=partial(Impatient, head_s=service.settings.limits.head_s),  # type: ignore[arg-type]
                 access_log=False,  # it would write addresses with ids to the terminal
                 log_level="warning",
                 proxy_headers=False,

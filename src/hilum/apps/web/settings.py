@@ -22,6 +22,7 @@ class Limits(Config):
         files: most films in one request, those inside ZIP files included.
         megapixels: largest film.
         zip_ratio: a member of a ZIP that unpacks to more than this many times its size is a bomb.
+        head_s: seconds in which the head of a request must have come.
         idle_s: seconds that a request's body may stand still.
         request_s: seconds that it may take in all.
         login_failures, login_minutes: failures in that time after which a name, and an address,
@@ -33,6 +34,7 @@ class Limits(Config):
     files: int = Field(default=500, gt=0)
     megapixels: float = Field(default=100, gt=0)
     zip_ratio: float = Field(default=200, gt=1)
+    head_s: float = Field(default=20, gt=0)
     idle_s: float = Field(default=30, gt=0)
     request_s: float = Field(default=900, gt=0)
     login_failures: int = Field(default=5, gt=0)

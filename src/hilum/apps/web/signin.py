@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Annotated, Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
@@ -43,6 +45,7 @@ from hilum.core.labels import Label
 from hilum.core.reading import RESEARCH_USE
 
 router = APIRouter(prefix=API, tags=["sign-in"])
+_AT_ONCE = 4
 page = APIRouter(include_in_schema=False)
 _Reader = Annotated[Visitor, needs(Role.READER)]
 _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
@@ -101,8 +104,21 @@ def me(visitor: _Reader, service: Served) -> dict[str, Any]:
 
 
 @router.post("/login", summary="Sign in with a password", dependencies=[public])
-def login(body: Login, request: Request, response: Response, service: Served) -> dict[str, Any]:
+async def login(
+    body: Login, request: Request, response: Response, service: Served
+) -> dict[str, Any]:
     """Begin a session: the cookie is in the answer."""
+    begin = partial(_login, body, request, response, service)
+    return await to_thread.run_sync(begin, limiter=_signing_in())
+
+
+@cache
+def _signing_in() -> CapacityLimiter:
+    """Passwords are checked one after the other: who waits must not take every thread."""
+    return CapacityLimiter(_AT_ONCE)
+
+
+def _login(body: Login, request: Request, response: Response, service: Service) -> dict[str, Any]:
     check_origin(request)
     person = _whose(request, service, body.name, body.password)
     if person is None:

@@ -1,19 +1,23 @@
 """Letters: the fonts of a PDF report, and text that fits where it is put.
 
 DejaVu Sans (Bitstream Vera licence, see ``fonts/``), cut by ``tools/subset_fonts.py`` to Latin,
-Greek and Cyrillic. A letter that the font lacks is written as its code, so a name stays what it is.
+Greek and Cyrillic; Chinese, Japanese and Korean letters are Droid Sans Fallback's (Apache-2.0). A
+letter that neither has is written as its code, so a name stays what it is.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 
-REGULAR, BOLD = "HilumSans", "HilumSans-Bold"
+REGULAR, BOLD, EAST = "HilumSans", "HilumSans-Bold", "HilumEast"
 ELLIPSIS = "\u2026"
 
+_FIRST_EAST = 0x1100
+"""Hangul's first letter; what comes before is not East Asian."""
 _FONTS = Path(__file__).parent / "fonts"
-_FILES = {REGULAR: "DejaVuSans.ttf", BOLD: "DejaVuSans-Bold.ttf"}
+_FILES = {REGULAR: "DejaVuSans.ttf", BOLD: "DejaVuSans-Bold.ttf", EAST: "DroidSansFallback.ttf"}
 
 
 @cache
@@ -28,24 +32,39 @@ def _known(font: str) -> frozenset[int]:
 
 
 def shown(text: object, font: str = REGULAR) -> str:
-    r"""Write text in one line with letters that the font has; others as codes.
+    r"""Write text in one line with letters that the fonts have; others as codes.
 
-    >>> shown("ward 7\n\u80ba.png")
-    'ward 7 \\u80ba.png'
+    >>> shown("ward 7\n\u0e01.png")
+    'ward 7 \\u0e01.png'
     """
-    known = _known(font)
     return "".join(
-        each if ord(each) in known and each.isprintable() else ascii(each)[1:-1]
+        each if _font_of(each, font) and each.isprintable() else ascii(each)[1:-1]
         for each in " ".join(str(text).split())
     )
+
+
+def runs(line: str, font: str = REGULAR) -> list[tuple[str, str]]:
+    """Part a line into (font, text), where each font has all letters of its text.
+
+    >>> runs("Li \u674e")
+    [('HilumSans', 'Li '), ('HilumEast', '\u674e')]
+    """
+    parts = groupby(line, lambda each: _font_of(each, font) or font)
+    return [(name, "".join(letters)) for name, letters in parts]
+
+
+def _font_of(letter: str, font: str) -> str | None:
+    """Return which font has a letter; the large one is read where the other lacks it, only."""
+    if ord(letter) in _known(font):
+        return font
+    return EAST if ord(letter) >= _FIRST_EAST and ord(letter) in _known(EAST) else None
 
 
 def width_of(text: str, size: float, font: str = REGULAR) -> float:
     """Return the width of a line in points."""
     from reportlab.pdfbase.pdfmetrics import stringWidth  # type: ignore[import-untyped]
 
-    _known(font)
-    return float(stringWidth(text, font, size))
+    return float(sum(stringWidth(part, name, size) for name, part in runs(text, font)))
 
 
 def fit(text: object, width: float, size: float, font: str = REGULAR) -> str:

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Any
 
 from hilum.serve.marks import CASING, Style
-from hilum.serve.pdf.letters import BOLD, REGULAR, fit, shown, width_of, wrap
+from hilum.serve.pdf.letters import BOLD, REGULAR, fit, runs, shown, width_of, wrap
 
 RGB = tuple[int, int, int]
 INK, SOFT, LINE = (27, 39, 51), (80, 94, 108), (205, 213, 221)
@@ -44,9 +44,12 @@ class Pen:
         font = BOLD if bold else REGULAR
         line = fit(text, width, size, font) if width else shown(text, font)
         shift = {"left": 0.0, "center": 0.5, "right": 1.0}[align] * width_of(line, size, font)
-        self._canvas.setFont(font, size)
         self._canvas.setFillColorRGB(*_unit(color))
-        self._canvas.drawString(x - shift, self._height - y, line)
+        x -= shift
+        for name, part in runs(line, font):
+            self._canvas.setFont(name, size)
+            self._canvas.drawString(x, self._height - y, part)
+            x += width_of(part, size, font)
 
     def lines(
         self,
