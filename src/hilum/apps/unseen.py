@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hilum.bundle.opacities import OpacitySpec
 from hilum.bundle.seen import SPLITS
 from hilum.core.case import owner_of
+from hilum.core.csvtable import read_table
 from hilum.judge.severity_study import NEVER_TRAINED
 
 
@@ -25,7 +26,7 @@ def classifier_films(root: Path) -> frozenset[str] | None:
     path = root / SPLITS
     if not path.is_file():
         return None
-    splits = pd.read_csv(path, dtype=str)
+    splits = read_table(path, ("case_id", "split"))
     return frozenset(splits["case_id"][splits["split"] == "train"])
 
 

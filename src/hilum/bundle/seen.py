@@ -181,10 +181,12 @@ def add_site(root: Path, case_ids: Collection[str]) -> None:
 def _splits(root: Path) -> pd.DataFrame:
     import pandas as pd
 
+    from hilum.core.csvtable import read_table
+
     path = root / SPLITS
     if not path.is_file():
         return pd.DataFrame({"case_id": [], "split": []}, dtype=str)
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    return read_table(path, ("case_id", "split")).reset_index(drop=True)
 
 
 def _indexed(root: Path) -> dict[str, str]:
