@@ -20,8 +20,9 @@ def sample(cases: pd.DataFrame, label: str, films: int, seed: int) -> pd.DataFra
         films: most films to choose; 0 for all.
 
     Returns:
-        The rows, in the order of ``cases``, with ``weight``: how many films of its cohort and
-        class in the table each stands for.
+        The rows by ``case_id``, so that the order of the table changes nothing, not even the
+        batches of a network; with ``weight``: how many films of its cohort and class in the table
+        each stands for.
 
     Raises:
         CohortError: no column of the label, or no film whose truth is known.
@@ -43,7 +44,7 @@ def sample(cases: pd.DataFrame, label: str, films: int, seed: int) -> pd.DataFra
         _take(part, int(count), generator).assign(weight=size / max(count, 1))
         for part, count, size in zip(parts, wanted, sizes, strict=True)
     ]
-    return pd.concat(chosen).loc[lambda rows: known.index[known.index.isin(rows.index)]]
+    return pd.concat(chosen).sort_values("case_id")
 
 
 def allot(sizes: np.ndarray, total: int) -> np.ndarray:
