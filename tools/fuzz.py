@@ -33,6 +33,9 @@ BATCH = 24
 _SLICE = 2400
 """Files that one process reads; a new one then shows what has grown."""
 
+_ENDED = ("ended its decoder", "decoder was ended", "not decoded within", "GB of memory")
+"""A decoder in its own process that crashed, hung or took all memory: kept apart, and typed."""
+
 Row = dict[str, Any]
 
 
@@ -43,15 +46,17 @@ class Tally:
     statuses: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     findings: list[Row] = field(default_factory=list)
-    seconds: float = 0.0
+    slowest: Row = field(default_factory=lambda: {"number": None, "seconds": 0.0})
     megabytes: float = 0.0
+    ended: int = 0
 
     def add(self, row: Row) -> None:
         """Count a row; keep it if a promise was broken."""
         self.statuses[row["status"]] += 1
         if row["status"] != "read":
             self.kinds[_kind(row["reason"])] += 1
-        self.seconds = max(self.seconds, row["seconds"])
+        self.slowest = max(self.slowest, row, key=lambda each: each["seconds"])
+        self.ended += any(words in row["reason"] for words in _ENDED)
         self.megabytes = max(self.megabytes, row["megabytes"])
         if row["wrong"]:
             self.findings.append(row)
@@ -192,8 +197,9 @@ def _summary(tally: Tally, seed: int) -> str:
     statuses = ", ".join(f"{name} {count}" for name, count in sorted(tally.statuses.items()))
     return (
         f"{sum(tally.statuses.values())} files, seed {seed}: {statuses}\n{kinds}\n"
-        f"crashes {crashes}, untyped {untyped}, broken promises {len(broken)}; worst "
-        f"{tally.seconds:.1f} s, {tally.megabytes:.0f} MB" + (f"\n{first}" if first else "")
+        f"decoders ended {tally.ended}, crashes {crashes}, untyped {untyped}, broken promises "
+        f"{len(broken)}; worst {tally.slowest['seconds']:.1f} s (number "
+        f"{tally.slowest['number']}), {tally.megabytes:.0f} MB" + (f"\n{first}" if first else "")
     )
 
 
