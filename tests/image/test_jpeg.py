@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
+from pydicom.uid import (
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+)
 
 from hilum.core.errors import UnreadableImageError, UnsupportedImageError
 from hilum.image.codestream import survey
@@ -270,3 +277,19 @@ def test_damaged_8_bit_jpeg_in_dicom_is_refused(grey, make_dicom, colour, damage
         return
     with pytest.raises(UnreadableImageError):
         open_bytes(path.read_bytes(), "torn")
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEGLSNearLossless])
+def test_jpeg_ls_without_its_end_is_not_given_to_the_codec(film, make_dicom, syntax, monkeypatch):
+    """The codec needed 8 seconds to refuse such a frame of 150 x 121 pixels."""
+    frame = imagecodecs.jpegls_encode(np.rint(film * 4095).astype(np.uint16))
+
+    def edit(dataset):
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.PixelData = encapsulate([frame[: len(frame) // 4 * 2]])
+        dataset["PixelData"].is_undefined_length = True
+
+    data = make_dicom(edit=edit).read_bytes()
+    monkeypatch.setattr("hilum.image.dicom_codec.get_decoder", None)  # a call would fail otherwise
+    with pytest.raises(UnreadableImageError, match="no end marker"):
+        open_bytes(data, "torn")

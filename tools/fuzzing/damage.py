@@ -126,10 +126,10 @@ def nest(rng: Generator, data: bytes) -> bytes:
 
 def frames(rng: Generator, data: bytes) -> bytes:
     """Cut the compressed frame of a DICOM file into fragments, and lose or exchange some."""
-    start = data.find(b"\xfe\xff\x00\xe0\x00\x00\x00\x00")  # empty offset table
-    if start < 0:
+    table = data.find(b"\xfe\xff\x00\xe0")
+    if table < 0:
         return shuffle(rng, data)
-    start += 8
+    start = table + 8 + int.from_bytes(data[table + 4 : table + 8], "little")
     size = int.from_bytes(data[start + 4 : start + 8], "little")
     frame, rest = data[start + 8 : start + 8 + size], data[start + 8 + size :]
     step = max(2, size // int(rng.integers(2, 12)) // 2 * 2)
@@ -138,7 +138,7 @@ def frames(rng: Generator, data: bytes) -> bytes:
         rng.shuffle(parts)  # type: ignore[arg-type]
     parts = parts[: int(rng.integers(1, len(parts) + 1))]
     items = (b"\xfe\xff\x00\xe0" + len(part).to_bytes(4, "little") + part for part in parts)
-    return data[:start] + b"".join(items) + rest
+    return data[:table] + b"\xfe\xff\x00\xe0" + bytes(4) + b"".join(items) + rest
 
 
 DAMAGES: tuple[Damage, ...] = (

@@ -39,6 +39,8 @@ some damaged frames."""
 _JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
 _PANIC = "PanicException"
 """Of codecs written in Rust: PyO3 derives it from BaseException, and lets nobody import it."""
+_WITH_END = (*_JPEG, uid.JPEGLSLossless, uid.JPEGLSNearLossless)
+"""Frames that end with a marker; the JPEG-LS codec looks for a lost one for many seconds."""
 _AGAIN = "export the film again, uncompressed if this codec is the trouble"
 
 
@@ -154,7 +156,7 @@ def _checked_frame(dataset: Dataset, name: str) -> bytes:
             f"{dataset.SamplesPerPixel}",
             hint=_AGAIN,
         )
-    if dataset.file_meta.TransferSyntaxUID in _JPEG and not is_whole(frame):
+    if dataset.file_meta.TransferSyntaxUID in _WITH_END and not is_whole(frame):
         raise UnreadableImageError(f"{name}: truncated JPEG frame (no end marker)", hint=_AGAIN)
     return frame
 
