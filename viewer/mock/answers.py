@@ -12,6 +12,16 @@ BUNDLE = "hilum-default 0.2.0 (38fc1977)"
 NOTICE = "Research use only; not a medical device."
 
 
+EMPTY_DESK: dict[str, Any] = {
+    "version": 0,
+    "choices": {},
+    "text": "",
+    "corrected_label": None,
+    "blind": False,
+    "marks": [],
+}
+
+
 class Refused(Exception):  # noqa: N818 - it becomes a problem, not a crash
     """A request that gets a problem for an answer."""
 

@@ -221,6 +221,16 @@ def _work(app: FastAPI, world: World) -> None:
         given = (await request.json())["verdicts"]
         return {"items": [world.give(film_id, each) for each in given]}
 
+    @app.get(f"{BASE}/films/{{film_id}}/desk")
+    async def desk(film_id: str) -> Any:
+        return world.desks.get(film_id, answers.EMPTY_DESK)
+
+    @app.put(f"{BASE}/films/{{film_id}}/desk")
+    async def keep_desk(film_id: str, request: Request) -> Any:
+        given = await request.json()
+        world.desks[film_id] = given | {"version": given["version"] + 1}
+        return world.desks[film_id]
+
     @app.get(f"{BASE}/films/{{film_id}}/reference")
     async def references(film_id: str) -> Any:
         return {"items": list(world.references.get(film_id, {}).values())}

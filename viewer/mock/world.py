@@ -26,6 +26,7 @@ class World:
         self.pictures: dict[str, Picture] = {}
         self.rows: dict[str, dict[str, Any]] = {}
         self.verdicts: dict[str, list[dict[str, Any]]] = {}
+        self.desks: dict[str, dict[str, Any]] = {}
         self.reports: dict[str, list[dict[str, Any]]] = {}
         self.references: dict[str, dict[str, Any]] = {}
         self.users = [

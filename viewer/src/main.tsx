@@ -1,4 +1,5 @@
 /** The start: who is signed in, then the page that the address names. */
+import "./core/leave";
 import { effect } from "@preact/signals";
 import { render, type ComponentType } from "preact";
 import { lazy, Suspense } from "preact/compat";

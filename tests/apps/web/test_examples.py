@@ -112,6 +112,8 @@ def answered(station, calibrated_bundle):
             ask(reviewer, "GET", "/films/{film_id}" + what, ids)
         for verdict in (BODIES["NewVerdict"], {"finding": "covid-19", "verdict": "unsure"}):
             ask(reviewer, "POST", "/films/{film_id}/verdicts", ids, json=verdict)
+        ask(reviewer, "PUT", "/films/{film_id}/desk", ids, json=BODIES["OnDesk"] | {"version": 0})
+        ask(reviewer, "GET", "/films/{film_id}/desk", ids)
         both = {"verdicts": [BODIES["NewVerdict"], {"finding": "pneumonia", "verdict": "absent"}]}
         ask(reviewer, "POST", "/films/{film_id}/verdicts/all", ids, json=both)
         ask(reviewer, "PUT", "/films/{film_id}/reference", ids, json=BODIES["NewReference"])

@@ -1,6 +1,7 @@
 /** The server's API: one function a route; every failure is an `ApiError` with a hint. */
 import type {
   Agreement, Answer, Calibration, Candidate, Deleted, Film, FilmImage, LogLine, Me, Monitoring, NewVerdict,
+  OnDesk,
   Overlays, Problem, Reading, Reference, Report, ReportText, Role, Source, Study, StudyPage, Token,
   ToDelete, User, Verdict,
 } from "./types";
@@ -75,8 +76,8 @@ async function get<T>(path: string, query: Record<string, unknown> = {}): Promis
   return (await (await send(path + queryOf(query))).json()) as T;
 }
 
-async function change<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const init: RequestInit = { method };
+async function change<T>(method: string, path: string, body?: unknown, leaving = false): Promise<T> {
+  const init: RequestInit = { method, keepalive: leaving };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
     init.headers = { "Content-Type": "application/json" };
@@ -158,6 +159,10 @@ export const api = {
   readAgain: (id: string, force: boolean) => change<void>("POST", `${film(id)}/read`, { force }),
 
   verdicts: async (id: string) => (await get<{ items: Verdict[] }>(`${film(id)}/verdicts`)).items,
+  desk: (id: string) => get<OnDesk>(`${film(id)}/desk`),
+  /** `leaving`: the browser sends it though the page is gone. */
+  keepDesk: (id: string, work: OnDesk, leaving: boolean) =>
+    change<OnDesk>("PUT", `${film(id)}/desk`, work, leaving),
   /** All or none, so that a blind verdict of one finding never shows the answer to another. */
   giveVerdicts: (id: string, verdicts: readonly NewVerdict[]) =>
     change<{ items: Verdict[] }>("POST", `${film(id)}/verdicts/all`, { verdicts }),

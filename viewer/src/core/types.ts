@@ -232,6 +232,15 @@ export interface Mark {
   points: Point[];
   text?: string;
 }
+/** What a person has begun on a film and not given yet, as the server keeps it. */
+export interface OnDesk {
+  version: number;
+  choices: Record<string, Call>;
+  text: string;
+  corrected_label: string | null;
+  blind: boolean;
+  marks: Mark[];
+}
 export interface NewVerdict {
   finding: string;
   verdict: Call;

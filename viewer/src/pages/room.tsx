@@ -8,6 +8,7 @@ import { Loading, StatusTag, Switch, Tabs, Trouble } from "../parts/ui";
 import { useKeys } from "../parts/use";
 import { FilmFacts } from "../room/facts";
 import type { FilmView } from "../room/filmview";
+import { useDesk } from "../room/desk";
 import { hidden, layersOf, marksOf, offered, show, shown } from "../room/layers";
 import { OverlayPanel } from "../room/overlaypanel";
 import { ReportPanel } from "../room/report";
@@ -43,6 +44,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
     [data.overlays, heat, marks, shown.value, hidden.value],
   );
   const labels = useMemo(() => labelsOf(data.answer), [data.answer]);
+  const desk = useDesk(filmId, view, data.film ? data.blind : null);
   useLinked(view, second, linked && beside !== null);
   useImageOfReading(filmId, data.film ? (data.film.reading_id ?? "") : null);
 
@@ -186,7 +188,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
                 labels={data.blind ? (data.film?.blind_owed ?? []) : labels}
                 blind={data.blind}
                 verdicts={data.verdicts}
-                view={view}
+                desk={desk}
                 saved={data.reload}
               />
             ) : (

@@ -8,10 +8,11 @@ import {
   Enums, eventTarget, getShouldUseCPURendering, RenderingEngine, type Types,
 } from "@cornerstonejs/core";
 import { annotation, Enums as ToolEnums, ToolGroupManager } from "@cornerstonejs/tools";
-import type { FilmImage } from "../core/types";
+import type { FilmImage, Mark } from "../core/types";
+import { drawnOn, drawOn } from "./drawn";
 import { defaultWindow, filmImage, forget, imageIdOf, spacingOf } from "./loader";
 import { affineThrough, drawLayers, scaleOf, toFilm, type Affine, type Layer } from "./overlay";
-import { bindMouse, MARK, newToolGroup, sizeLens, startCornerstone, type ToolName } from "./tools";
+import { bindMouse, newToolGroup, sizeLens, startCornerstone, type ToolName } from "./tools";
 
 /** What the screen shows of a film. */
 export interface ViewState {
@@ -67,10 +68,11 @@ export class FilmView {
     const layerHost = element.querySelector(".viewport-element") ?? element;
     const annotations = layerHost.querySelector(".svg-layer");
     layerHost.insertBefore(this.canvas, annotations);
-    element.addEventListener(Enums.Events.IMAGE_RENDERED, this.draw);
-    element.addEventListener(Enums.Events.CAMERA_MODIFIED, this.draw);
+    element.addEventListener(Enums.Events.IMAGE_RENDERED, this.paint);
+    element.addEventListener(Enums.Events.CAMERA_MODIFIED, this.paint);
     element.addEventListener(Enums.Events.VOI_MODIFIED, this.changed);
     eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.changed);
+    eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_MODIFIED, this.changed);
     eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_REMOVED, this.changed);
     this.resizer = new ResizeObserver(() => this.resize());
     this.resizer.observe(element);
@@ -104,6 +106,7 @@ export class FilmView {
     this.screen.removeEventListener("change", this.watchScreen);
     this.listeners.clear();
     eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.changed);
+    eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_MODIFIED, this.changed);
     eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_REMOVED, this.changed);
     this.clearAnnotations();
     ToolGroupManager.destroyToolGroup(this.id);
@@ -123,7 +126,7 @@ export class FilmView {
 
   show(layers: readonly Layer[]): void {
     this.layers = layers;
-    this.draw();
+    this.paint();
   }
 
   state(): ViewState {
@@ -243,19 +246,20 @@ export class FilmView {
     return value === undefined ? null : { column, row, value };
   }
 
-  /** Rectangles marked on the film: (left, top, width, height) in film pixels. */
-  marks(): [number, number, number, number][] {
+  /** What is drawn on the film: lengths, regions, marks, in film pixels. */
+  drawn(): Mark[] {
     const [row, column] = spacingOf(this.film);
-    const drawn = annotation.state.getAnnotations(MARK, this.element) ?? [];
-    return drawn.map((each) => {
-      const points = each.data.handles?.points ?? [];
-      const xs = points.map((point) => point[0] / column + halfPixel());
-      const ys = points.map((point) => point[1] / row + halfPixel());
-      const [left, top] = [Math.min(...xs), Math.min(...ys)];
-      return [left, top, Math.max(...xs) - left, Math.max(...ys) - top].map(Math.round) as [
-        number, number, number, number,
-      ];
+    return drawnOn(this.element, ([x = 0, y = 0]) => [x / column + halfPixel(), y / row + halfPixel()]);
+  }
+
+  /** Draw these, and nothing else. */
+  draw(marks: readonly Mark[]): void {
+    const [row, column] = spacingOf(this.film);
+    this.quietly(() => {
+      this.clearAnnotations();
+      drawOn(this.viewport, marks, ([x, y]) => [(x - halfPixel()) * column, (y - halfPixel()) * row, 0]);
     });
+    this.viewport.render();
   }
 
   clearAnnotations(): void {
@@ -279,7 +283,7 @@ export class FilmView {
 
   private render(): void {
     this.viewport.render();
-    this.draw();
+    this.paint();
   }
 
   private ratio(): number {
@@ -307,10 +311,10 @@ export class FilmView {
     if (aim) this.follow(aim);
     sizeLens(this.id, this.element.clientHeight);
     this.room = this.place();
-    this.draw();
+    this.paint();
   }
 
-  private readonly draw = (): void => {
+  private readonly paint = (): void => {
     if (this.closed) return;
     const ratio = this.ratio();
     const width = Math.round(this.element.clientWidth * ratio);
@@ -324,7 +328,17 @@ export class FilmView {
     this.changed();
   };
 
+  private quiet = false;
+
+  /** Nobody hears of the steps in between. */
+  private quietly(step: () => void): void {
+    this.quiet = true;
+    step();
+    this.quiet = false;
+  }
+
   private readonly changed = (): void => {
+    if (this.quiet) return;
     for (const listener of this.listeners) listener();
   };
 }

@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { date, language, t } from "../core/i18n";
+import { unkept } from "../core/leave";
 import { complain, may, say } from "../core/store";
 import type { Report, ReportText } from "../core/types";
 import { Field, Loading, Trouble } from "../parts/ui";
@@ -39,6 +40,7 @@ export function ReportPanel({ filmId, saved }: { filmId: string; saved: () => vo
     if (!text) return;
     const changed = { ...text, [part]: value };
     unsaved.set(filmId, changed);
+    unkept.add(`report ${filmId}`);
     setText(changed);
   };
   const save = async () => {
@@ -47,6 +49,7 @@ export function ReportPanel({ filmId, saved }: { filmId: string; saved: () => vo
     try {
       const report = await api.saveReport(filmId, text);
       unsaved.delete(filmId);
+      unkept.delete(`report ${filmId}`);
       say("good", t("report.saved", { version: report.version }));
       versions.reload();
       saved();

@@ -4,10 +4,10 @@ import { useEffect, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { date, t } from "../core/i18n";
 import { complain, may, me, say } from "../core/store";
-import type { Box, Call, Mark, NewVerdict, Reference, Verdict } from "../core/types";
+import type { Call, Reference, Verdict } from "../core/types";
 import { Choice, Field, labelName } from "../parts/ui";
 import { useLoad } from "../parts/use";
-import type { FilmView } from "./filmview";
+import { chosen, type Desk } from "./desk";
 
 /** In the order of the keys 1, 2, 3: what a person says of the finding itself. */
 const CALLS: readonly Call[] = ["present", "absent", "unsure"];
@@ -20,42 +20,24 @@ export const chooseByKey = (filmId: string, place: number): void => {
 };
 export const saveByKey = signal(0);
 
-type Choices = Record<string, Call>;
-
 export function VerdictPanel(props: {
   filmId: string;
   labels: readonly string[];
   blind: boolean;
   verdicts: readonly Verdict[];
-  view: FilmView | null;
+  desk: Desk;
   saved: () => void;
 }) {
-  const { filmId, labels, blind, view } = props;
-  const [choices, setChoices] = useState<Choices>({});
-  const [text, setText] = useState("");
-  const [corrected, setCorrected] = useState("");
-  const [marks, setMarks] = useState<readonly Box[]>([]);
+  const { filmId, labels, blind, desk } = props;
+  const { choices, text, corrected_label: corrected, marks } = desk.work;
   const [busy, setBusy] = useState(false);
 
-  useEffect(() => {
-    setChoices({});
-    setText("");
-    setCorrected("");
-  }, [filmId, blind]);
-  useEffect(() => {
-    const look = () => setMarks((old) => sameOr(old, view?.marks() ?? []));
-    look();
-    return view?.onChange(look);
-  }, [view]);
   useEffect(() => {
     const said = keyed.value;
     const call = said && CALLS[said.place - 1];
     if (!said || said.filmId !== filmId || !call || !may("reviewer")) return;
     keyed.value = null;
-    setChoices((old) => {
-      const open = labels.find((label) => !old[label]) ?? labels[0];
-      return open ? { ...old, [open]: call } : old;
-    });
+    desk.change({ choices: chosen(choices, labels, call) });
   }, [keyed.value, filmId, labels.join()]);
 
   const save = async () => {
@@ -63,14 +45,11 @@ export function VerdictPanel(props: {
     try {
       const given = labels.flatMap((finding) => {
         const verdict = choices[finding];
-        return verdict ? [made(finding, verdict)] : [];
+        return verdict ? [{ finding, verdict, text, blind, corrected_label: corrected, marks }] : [];
       });
       await api.giveVerdicts(filmId, given);
       say("good", t("verdict.saved"));
-      setChoices({});
-      setText("");
-      setCorrected("");
-      view?.clearAnnotations();
+      desk.given();
       props.saved();
     } catch (error) {
       complain(error);
@@ -78,14 +57,6 @@ export function VerdictPanel(props: {
       setBusy(false);
     }
   };
-  const made = (finding: string, verdict: Call): NewVerdict => ({
-    finding, verdict, text, blind,
-    corrected_label: corrected || null,
-    marks: marks.map(([left, top, width, height]): Mark => ({
-      kind: "rectangle",
-      points: [[left, top], [left + width, top + height]],
-    })),
-  });
   // a blind reading is whole, or it is not given: the answers are shown after it
   const some = blind ? labels.every((label) => choices[label]) : labels.some((label) => choices[label]);
   useEffect(() => {
@@ -105,7 +76,7 @@ export function VerdictPanel(props: {
                 type="radio"
                 name={`verdict-${label}`}
                 checked={choices[label] === call}
-                onChange={() => setChoices({ ...choices, [label]: call })}
+                onChange={() => desk.change({ choices: { ...choices, [label]: call } })}
               />
               <span>
                 {t(`call.${call}`)} <kbd aria-hidden="true">{place + 1}</kbd>
@@ -115,18 +86,18 @@ export function VerdictPanel(props: {
         </fieldset>
       ))}
       <Field label={t("verdict.text")}>
-        <textarea rows={2} value={text} onInput={(event) => setText(event.currentTarget.value)} />
+        <textarea rows={2} value={text} onInput={(event) => desk.change({ text: event.currentTarget.value })} />
       </Field>
       <Choice
         label={t("verdict.corrected")}
-        value={corrected}
+        value={corrected ?? ""}
         options={[
           ["", t("verdict.corrected.none")],
           ...(me.value?.labels ?? []).map((label) => [label, labelName(label)] as const),
         ]}
-        change={setCorrected}
+        change={(label) => desk.change({ corrected_label: label || null })}
       />
-      <p class="soft">{t("verdict.marks", { count: marks.length })}</p>
+      <p class="soft">{t("verdict.marks", { count: marks.filter(({ kind }) => kind === "rectangle").length })}</p>
       <button class="primary" disabled={!some || busy} onClick={() => void save()}>
         {t(blind ? "verdict.save-blind" : "verdict.save")}
       </button>
@@ -135,10 +106,6 @@ export function VerdictPanel(props: {
     </div>
   );
 }
-
-/** Keep the old list where nothing changed, so that nothing is drawn anew. */
-const sameOr = (old: readonly Box[], now: readonly Box[]): readonly Box[] =>
-  JSON.stringify(old) === JSON.stringify(now) ? old : now;
 
 function Past({ verdicts, note }: { verdicts: readonly Verdict[]; note: string }) {
   return (

@@ -285,6 +285,25 @@ class Verdict(Table):
     at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms, index=True)
 
 
+class Desk(Table):
+    """What a person has begun on a film and not given yet.
+
+    Attributes:
+        version: how often it was kept.
+        body: {choices, text, corrected_label, blind, marks}; marks in pixels of the film.
+    """
+
+    __tablename__ = "desks"
+
+    film_id: Mapped[str] = mapped_column(
+        ForeignKey("films.id", ondelete="CASCADE"), primary_key=True
+    )
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, default=0)
+    body: Mapped[dict[str, Any]] = mapped_column(JSON)
+    at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+
+
 class Reference(Table):
     """What the reference standard says of a film: 1 or 0."""
 

@@ -258,6 +258,23 @@ class MarkAnswer(TypedDict):
     text: str
 
 
+class MeasuredMark(MarkAnswer):
+    """A mark with what it measures, such as "Length 122.5 mm"; None for what measures nothing."""
+
+    measured: str | None
+
+
+class DeskAnswer(TypedDict):
+    """What a person has begun on a film and not given yet."""
+
+    version: int
+    choices: dict[Label, Literal["present", "absent", "unsure"]]
+    text: str
+    corrected_label: Label | None
+    blind: bool
+    marks: list[MeasuredMark]
+
+
 class VerdictAnswer(TypedDict):
     """What a person said of a finding; ``call`` is present or absent, None where neither was said.
 
@@ -292,8 +309,9 @@ class ReportDraft(TypedDict):
 
 
 class ReportAnswer(ReportDraft):
-    """A stored version of a report."""
+    """A stored version of a report; ``measurements`` of its author, a line each."""
 
+    measurements: str
     report_id: str
     film_id: str
     reading_id: str | None

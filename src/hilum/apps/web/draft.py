@@ -20,6 +20,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "technique": "Technique",
         "comparison": "Comparison",
         "findings": "Findings",
+        "measurements": "Measurements",
         "impression": "Impression",
         "none": "None available.",
         "finding": "{label}: {answer}{why}. Probability {probability} %{for_prevalence}; score "
@@ -57,6 +58,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "technique": "Методика",
         "comparison": "Сравнение",
         "findings": "Описание",
+        "measurements": "Измерения",
         "impression": "Заключение",
         "none": "Нет.",
         "finding": "{label}: {answer}{why}. Вероятность {probability} %{for_prevalence}; оценка "

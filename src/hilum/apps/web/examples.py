@@ -213,6 +213,16 @@ _VERDICT = _NEW_VERDICT | {
     "at": _LATER,
     "call": "absent",
 }
+_LINE: dict[str, Any] = {"kind": "line", "points": [[310.0, 200.0], [310.0, 690.0]], "text": ""}
+_ON_DESK: dict[str, Any] = {
+    "version": 3,
+    "choices": {"covid-19": "present"},
+    "text": "left base",
+    "corrected_label": None,
+    "blind": False,
+    "marks": [_LINE],
+}
+_DESK = _ON_DESK | {"version": 4, "marks": [_LINE | {"measured": "Length 122.5 mm"}]}
 _NEW_REFERENCE = {"finding": "covid-19", "value": 1, "standard": "RT-PCR"}
 _REFERENCES = {"items": [_NEW_REFERENCE | {"by": "anna", "at": _LATER}]}
 _TEXT = {
@@ -231,6 +241,7 @@ _REPORT = _TEXT | {
     "version": 1,
     "by": "anna",
     "at": _LATER,
+    "measurements": "Length 122.5 mm",
 }
 _AGAINST = {"sensitivity": _MEASURED, "specificity": _UNDEFINED}
 _AGREEMENT = {
@@ -418,6 +429,8 @@ ANSWERS: dict[tuple[str, str], tuple[Any, Any]] = {
     ("POST", f"{API}/deletions"): (answers.DeletionAnswer, _DELETION),
     ("GET", f"{_ONE}/verdicts"): (answers.VerdictsAnswer, {"items": [_VERDICT]}),
     ("POST", f"{_ONE}/verdicts"): (answers.VerdictAnswer, _VERDICT),
+    ("GET", f"{_ONE}/desk"): (answers.DeskAnswer, _DESK),
+    ("PUT", f"{_ONE}/desk"): (answers.DeskAnswer, _DESK),
     ("POST", f"{_ONE}/verdicts/all"): (answers.VerdictsAnswer, {"items": [_VERDICT]}),
     ("GET", f"{_ONE}/reference"): (answers.ReferencesAnswer, _REFERENCES),
     ("PUT", f"{_ONE}/reference"): (answers.ReferencesAnswer, _REFERENCES),
@@ -481,6 +494,7 @@ BODIES: dict[str, Any] = {
     "NewReference": _NEW_REFERENCE,
     "NewToken": {"user_id": "aabbccddeeff0011", "name": "archive"},
     "NewVerdict": _NEW_VERDICT,
+    "OnDesk": _ON_DESK,
     "NewVerdicts": {"verdicts": [_NEW_VERDICT]},
     "ReportText": _TEXT,
     "StudyQuery": {"q": "P123", "status": ["read"], "sort": "priority", "limit": 20},

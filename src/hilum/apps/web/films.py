@@ -18,12 +18,13 @@ from hilum.apps.store.tables import Film, Read, iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.evidence import kinds_of
+from hilum.apps.web.measured import Spacing
 from hilum.apps.web.pictures import Pictures
 from hilum.apps.web.problems import Problem, answer, not_found
 from hilum.apps.web.schemas import API, Again, FilmId, gives
 from hilum.apps.web.service import Served, Service
 from hilum.apps.web.upload import Intake, Outcome, Part
-from hilum.core.errors import StoreError
+from hilum.core.errors import ImageError, StoreError
 
 router = APIRouter(prefix=API, tags=["films"])
 UPLOAD = "/films"
@@ -232,6 +233,18 @@ def _file_of(
     if visitor is not None:
         service.looks.note(visitor, film)
     return film.sha256, kinds_of(read)
+
+
+def spacing_of(request: Request, service: Service, film_id: str) -> Spacing | None:
+    """Return how large the pixels of a film are; None where that is not known."""
+    try:
+        found = pictures_of(request).describe(*_file_of(service, film_id))
+    except (ImageError, Problem):
+        return None  # it cannot be looked at, so that nothing was measured on it
+    if found["spacing_mm"] is None:
+        return None
+    row, column = found["spacing_mm"]
+    return Spacing(row, column, at_detector=found["spacing_plane"] == "detector")
 
 
 def pictures_of(request: Request) -> Pictures:

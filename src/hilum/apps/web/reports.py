@@ -14,9 +14,11 @@ from hilum.apps.store.tables import Film, Model, Person, Read, Report, Study, is
 from hilum.apps.store.worklist import prior
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.desk import marks_of
 from hilum.apps.web.draft import WORDS, Language, draft
 from hilum.apps.web.evidence import kinds_of, unpack
-from hilum.apps.web.films import find_film
+from hilum.apps.web.films import find_film, spacing_of
+from hilum.apps.web.measured import lines
 from hilum.apps.web.pictures import Pictures
 from hilum.apps.web.problems import not_found
 from hilum.apps.web.schemas import API, AnyId, FilmId, ReportText, gives
@@ -69,19 +71,22 @@ def reports(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, Any
 
 @router.post("/films/{film_id}/reports", status_code=201, summary="Write a report")
 def write_report(
-    film_id: FilmId, body: ReportText, visitor: _Reviewer, service: Served
+    film_id: FilmId, body: ReportText, request: Request, visitor: _Reviewer, service: Served
 ) -> dict[str, Any]:
-    """Keep a new version; those before it stay."""
+    """Keep a new version, with what its author has measured; those before it stay."""
+    spacing = spacing_of(request, service, film_id)
     with service.store.write() as session:
         film = find_film(session, film_id)
         blind.check(session, visitor, film)
+        marks = marks_of(session, film_id, visitor.person_id)
+        measured = "\n".join(lines(marks, spacing, body.language))
         last = session.scalar(select(func.max(Report.version)).where(Report.film_id == film_id))
         report = Report(
             film_id=film_id,
             reading_id=film.reading_id,
             version=(last or 0) + 1,
             person_id=visitor.person_id,
-            body=body.model_dump(mode="json"),
+            body=body.model_dump(mode="json") | {"measurements": measured},
         )
         session.add(report)
         session.flush()
@@ -134,6 +139,7 @@ def show_report(session: Session, report: Report) -> dict[str, Any]:
         "version": report.version,
         "by": session.get_one(Person, report.person_id).name,
         "at": iso(report.at_ms),
+        "measurements": "",
         **report.body,
     }
 

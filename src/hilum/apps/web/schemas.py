@@ -188,6 +188,17 @@ class NewVerdicts(Body):
     verdicts: Annotated[list[NewVerdict], Field(min_length=1, max_length=50)]
 
 
+class OnDesk(Body):
+    """What a person has begun on a film; ``version`` of what it goes on from, 0 at first."""
+
+    version: Annotated[int, Field(ge=0)] = 0
+    choices: Annotated[dict[Label, Literal["present", "absent", "unsure"]], Field()] = {}
+    text: Words = ""
+    corrected_label: Label | None = None
+    blind: bool = False
+    marks: Annotated[list[Mark], Field(max_length=100)] = []
+
+
 class NewReference(Body):
     """What the reference standard says; None takes it back."""
 

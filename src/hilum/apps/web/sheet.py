@@ -18,7 +18,7 @@ from hilum.serve.pdf.letters import wrap
 from hilum.serve.pdf.pen import LEADING, SOFT, WARN, WARN_BACK, Pen
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
-PARTS = ("indication", "technique", "comparison", "findings", "impression")
+PARTS = ("indication", "technique", "comparison", "findings", "measurements", "impression")
 _WIDTH, _HEIGHT, _MARGIN = 595.28, 841.89, 40.0
 _SIZES = (9.5, 9.0, 8.5, 8.0, 7.5, 7.0, 6.5, 6.0, 5.5)
 

@@ -1,0 +1,77 @@
+"""Desk: what a person has begun on a film: choices, words, marks and measurements.
+
+It is kept as it is made, so that the next film, a reload or another browser loses nothing. Two
+windows on one film may both keep: what either of them made stays.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from sqlalchemy.orm import Session
+
+from hilum.apps.store.people import Role
+from hilum.apps.store.tables import Desk, now_ms
+from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.films import find_film, spacing_of
+from hilum.apps.web.measured import Spacing, in_words
+from hilum.apps.web.schemas import API, FilmId, OnDesk
+from hilum.apps.web.service import Served
+
+router = APIRouter(prefix=API, tags=["verdicts"])
+_Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
+
+
+@router.get("/films/{film_id}/desk", summary="What I have begun on a film")
+def desk(film_id: FilmId, request: Request, visitor: _Reviewer, service: Served) -> dict[str, Any]:
+    """Give what was kept of my work on a film, with what its marks measure."""
+    with service.store.read() as session:
+        find_film(session, film_id)
+        kept = session.get(Desk, (film_id, visitor.person_id))
+    spacing = spacing_of(request, service, film_id) if kept and kept.body["marks"] else None
+    return _show(kept, spacing)
+
+
+@router.put("/films/{film_id}/desk", summary="Keep what I have begun on a film")
+def keep(
+    film_id: FilmId, body: OnDesk, request: Request, visitor: _Reviewer, service: Served
+) -> dict[str, Any]:
+    """Keep it in place of what was there, unless another window has kept something meanwhile."""
+    spacing = spacing_of(request, service, film_id) if body.marks else None
+    with service.store.write() as session:
+        find_film(session, film_id)
+        kept = session.get(Desk, (film_id, visitor.person_id))
+        mine = body.model_dump(mode="json", exclude={"version"})
+        if kept is None:
+            kept = Desk(film_id=film_id, person_id=visitor.person_id, version=0, body=mine)
+            session.add(kept)
+        elif kept.version != body.version:
+            mine = _both(kept.body, mine)
+        kept.body, kept.version, kept.at_ms = mine, kept.version + 1, now_ms()
+        session.flush()
+        return _show(kept, spacing)
+
+
+def marks_of(session: Session, film_id: str, person_id: str) -> list[dict[str, Any]]:
+    """Return what a person has drawn on a film and not taken away."""
+    kept = session.get(Desk, (film_id, person_id))
+    return list(kept.body["marks"]) if kept is not None else []
+
+
+def _both(theirs: dict[str, Any], mine: dict[str, Any]) -> dict[str, Any]:
+    """Keep what two windows made: of choices the last, of words both, of marks each one once."""
+    words = [each for each in (theirs["text"], mine["text"]) if each]
+    return mine | {
+        "choices": theirs["choices"] | mine["choices"],
+        "text": "\n".join(dict.fromkeys(words))[:10_000],
+        "corrected_label": mine["corrected_label"] or theirs["corrected_label"],
+        "marks": theirs["marks"] + [each for each in mine["marks"] if each not in theirs["marks"]],
+    }
+
+
+def _show(kept: Desk | None, spacing: Spacing | None) -> dict[str, Any]:
+    empty: dict[str, Any] = OnDesk().model_dump(mode="json")
+    said = empty if kept is None else {**kept.body, "version": kept.version}
+    marks = [{**each, "measured": in_words(each, spacing)} for each in said["marks"]]
+    return {**said, "marks": marks}

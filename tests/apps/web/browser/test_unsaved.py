@@ -1,0 +1,149 @@
+"""What a person did is not lost: by the next film, back, a reload, or leaving in mid-upload."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import eventually, open_film
+
+pytestmark = pytest.mark.usefixtures("page")
+
+
+def _drag(page: Any, key: str, start: tuple[int, int], end: tuple[int, int]) -> None:
+    page.keyboard.press(key)
+    box = page.locator(".film").first.bounding_box()
+    page.mouse.move(box["x"] + start[0], box["y"] + start[1])
+    page.mouse.down()
+    page.mouse.move(box["x"] + end[0], box["y"] + end[1], steps=4)
+    page.mouse.up()
+
+
+def _desk(page: Any, address: str) -> dict[str, Any]:
+    film = page.url.split("/film/")[1].split("?")[0]
+    found: dict[str, Any] = page.request.get(f"{address}/api/v1/films/{film}/desk").json()
+    return found
+
+
+def _work(page: Any) -> None:
+    """A length, a region, a mark, a choice and a comment."""
+    _drag(page, "l", (200, 200), (320, 200))
+    _drag(page, "e", (300, 300), (360, 340))
+    _drag(page, "b", (150, 420), (230, 500))
+    page.keyboard.press("1")
+    page.get_by_label("Comment").fill("left base")
+    page.locator("body").evaluate("body => document.activeElement.blur()")
+
+
+def _texts(page: Any) -> list[str]:
+    return sorted(each for each in page.locator(".svg-layer text").all_text_contents() if each)
+
+
+def _kinds(desk: dict[str, Any]) -> list[str]:
+    return sorted(each["kind"] for each in desk["marks"])
+
+
+def _is_whole(desk: dict[str, Any]) -> bool:
+    begun = desk["text"] == "left base" and bool(desk["choices"])
+    return begun and _kinds(desk) == ["ellipse", "line", "rectangle"]
+
+
+@pytest.mark.parametrize("renderer", ["?cpu", "?webgl"])
+@pytest.mark.parametrize("way", ["next", "reload", "worklist"])
+def test_what_was_begun_is_there_again(stand_in: str, page: Any, way: str, renderer: str) -> None:
+    open_film(page, stand_in, "frontal-opacities", search=renderer)
+    here = page.url
+    _work(page)
+    before = eventually(lambda: _texts(page), lambda said: len(said) > 1)
+    if way == "next":
+        page.keyboard.press("j")
+        page.wait_for_url(lambda url: url != here)
+        page.locator(".film-head", has_not_text="frontal-opacities").wait_for()
+        page.keyboard.press("k")
+    elif way == "reload":
+        page.reload()
+    else:
+        page.keyboard.press("g")
+        page.locator(".studies").wait_for()
+        page.go_back()
+    eventually(lambda: page.url, lambda url: bool(url == here))
+    page.locator(".film-head", has_text="frontal-opacities").wait_for()
+    eventually(lambda: _desk(page, stand_in), _is_whole)
+    page.locator(".corners").first.wait_for(state="attached")
+    eventually(lambda: _texts(page), lambda said: said == before)
+    assert page.get_by_label("Comment").input_value() == "left base"
+    assert page.locator(".calls").first.get_by_role("radio", name="Present").is_checked()
+    page.get_by_text("Marks on the film: 1").wait_for()
+
+
+def test_a_verdict_takes_the_marks_and_leaves_the_measurements(stand_in: str, page: Any) -> None:
+    open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    _work(page)
+    page.keyboard.press("Enter")
+    page.get_by_text("Verdict saved.").wait_for()
+    left = ["ellipse", "line"]
+    kept = eventually(lambda: _desk(page, stand_in), lambda desk: _kinds(desk) == left)
+    assert kept["choices"] == {}
+    assert kept["text"] == ""
+    film = page.url.split("/film/")[1]
+    (given,) = page.request.get(f"{stand_in}/api/v1/films/{film}/verdicts").json()["items"]
+    assert _kinds(given) == ["ellipse", "line", "rectangle"]
+    page.keyboard.press("Delete")
+    eventually(lambda: _desk(page, stand_in), lambda desk: desk["marks"] == [])
+
+
+def test_a_length_is_the_one_that_was_drawn(stand_in: str, page: Any) -> None:
+    """In pixels of the film, whatever the zoom and the turn in which it is drawn again."""
+    open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    _drag(page, "l", (200, 200), (320, 260))
+    desk = eventually(lambda: _desk(page, stand_in), lambda found: len(found["marks"]) == 1)
+    page.reload()
+    page.locator(".corners").first.wait_for(state="attached")
+    eventually(lambda: _texts(page), bool)
+    for key in ("r", "x", "+"):
+        page.keyboard.press(key)
+    page.keyboard.press("2")  # something else is kept
+    again = eventually(lambda: _desk(page, stand_in), lambda found: bool(found["choices"]))
+    assert again["marks"] == desk["marks"]
+
+
+def test_leaving_in_mid_upload_asks(stand_in: str, page: Any, tmp_path: Path) -> None:
+    page.goto(f"{stand_in}/?cpu")
+    page.locator(".studies").wait_for()
+    asked: list[str] = []
+
+    def answer(dialog: Any) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", answer)
+    page.route("**/api/v1/films", lambda route: None)  # an upload that takes for ever
+    film = tmp_path / "film.png"
+    film.write_bytes(b"\x89PNG")
+    page.locator("input[type=file]").set_input_files(str(film))
+    page.locator(".upload-sending, .upload-stored").wait_for()
+    page.reload()
+    assert asked == ["beforeunload"]
+
+
+def test_leaving_with_nothing_to_lose_does_not_ask(stand_in: str, page: Any) -> None:
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    page.keyboard.press("1")
+    eventually(lambda: _desk(page, stand_in), lambda desk: bool(desk["choices"]))
+    page.reload()
+    page.locator(".corners").first.wait_for(state="attached")
+    assert asked == []
+
+
+def test_a_report_that_was_typed_and_not_saved_asks(stand_in: str, page: Any) -> None:
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    page.get_by_role("tab", name="Report").click()
+    page.get_by_role("textbox", name="Impression").fill("Seen by a person.")
+    page.reload()
+    assert asked == ["beforeunload"]

@@ -1,0 +1,133 @@
+"""What a person has begun on a film is kept, and what was measured reaches the report."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from hilum.apps.web.measured import Spacing, in_words, measure
+from hilum.serve.samples import ROOT
+
+API = "/api/v1"
+DICOM = next(each for each in sorted(ROOT.rglob("*.dcm")))
+LINE = {"kind": "line", "points": [[10.5, 20.0], [110.5, 20.0]], "text": ""}
+ELLIPSE = {"kind": "ellipse", "points": [[10.0, 20.0], [50.0, 40.0]], "text": "nodule"}
+BOX = {"kind": "rectangle", "points": [[1.0, 2.0], [30.0, 40.0]], "text": ""}
+BEGUN = {
+    "choices": {"covid-19": "present"}, "text": "left base", "corrected_label": "atelectasis",
+    "blind": False, "marks": [LINE, ELLIPSE, BOX],
+}  # fmt: skip
+
+
+@pytest.fixture
+def film_id(station):
+    return station.film(DICOM)
+
+
+def _put(client, film_id, **body):
+    answer = client.put(f"{API}/films/{film_id}/desk", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_nothing_begun_is_an_empty_desk(station, film_id):
+    found = station.client("reviewer").get(f"{API}/films/{film_id}/desk").json()
+    assert (found["version"], found["choices"], found["marks"], found["text"]) == (0, {}, [], "")
+
+
+def test_what_was_begun_is_there_again_and_is_nobody_elses(station, film_id):
+    client = station.client("reviewer")
+    kept = _put(client, film_id, version=0, **BEGUN)
+    again = station.client("reviewer").get(f"{API}/films/{film_id}/desk").json()
+    assert again == kept
+    assert {key: again[key] for key in ("choices", "text", "corrected_label")} == {
+        key: BEGUN[key] for key in ("choices", "text", "corrected_label")
+    }
+    bare = [{key: each[key] for key in LINE} for each in again["marks"]]
+    assert bare == BEGUN["marks"]  # in pixels of the film, as they were drawn
+    other = station.client("administrator").get(f"{API}/films/{film_id}/desk").json()
+    assert other["marks"] == []
+    assert station.client("reader").get(f"{API}/films/{film_id}/desk").status_code == 403
+
+
+def test_two_windows_lose_nothing(station, film_id):
+    client = station.client("reviewer")
+    first = _put(client, film_id, version=0, text="one", marks=[LINE])
+    _put(client, film_id, version=0, text="two", marks=[ELLIPSE], choices={"pneumonia": "absent"})
+    last = _put(client, film_id, version=first["version"], choices={"covid-19": "unsure"})
+    assert last["choices"] == {"pneumonia": "absent", "covid-19": "unsure"}
+    assert [each["kind"] for each in last["marks"]] == ["line", "ellipse"]
+    assert last["text"] == "one\ntwo"
+    emptied = _put(client, film_id, version=last["version"])
+    assert (emptied["marks"], emptied["text"], emptied["choices"]) == ([], "", {})
+
+
+def test_what_was_measured_reaches_the_report_with_its_unit(station, film_id):
+    client = station.client("reviewer")
+    about = client.get(f"{API}/films/{film_id}/image").json()
+    row, column = about["spacing_mm"]
+    where = " at the detector" if about["spacing_plane"] == "detector" else ""
+    kept = _put(client, film_id, version=0, **BEGUN)
+    length = 100 * column
+    area = math.pi / 4 * 40 * column * 20 * row
+    assert [each["measured"] for each in kept["marks"]] == [
+        f"Length {length:.1f} mm{where}", f"Area {area:.0f} mm²{where}", None
+    ]  # fmt: skip
+    report = client.post(f"{API}/films/{film_id}/reports", json={"findings": "seen"}).json()
+    assert (
+        report["measurements"]
+        == f"Length {length:.1f} mm{where}\nArea {area:.0f} mm²{where}: nodule"
+    )
+    page = client.get(f"{API}/reports/{report['report_id']}.html").text
+    assert "Measurements" in page
+    assert f"Length {length:.1f} mm" in page
+    assert client.get(f"{API}/reports/{report['report_id']}.pdf").content.startswith(b"%PDF")
+    russian = client.post(f"{API}/films/{film_id}/reports", json={"language": "ru"}).json()
+    assert russian["measurements"].startswith(f"Длина {length:.1f} мм")
+
+
+def test_a_film_without_spacing_is_measured_in_pixels(station, make_film):
+    film_id = station.film(make_film(1))
+    kept = _put(station.client("reviewer"), film_id, version=0, marks=[LINE])
+    assert kept["marks"][0]["measured"] == "Length 100.0 px"
+
+
+def test_a_report_from_before_has_no_measurements_and_opens(station, film_id):
+    from hilum.apps.store.tables import Report
+
+    client = station.client("reviewer")
+    report = client.post(f"{API}/films/{film_id}/reports", json={"findings": "x"}).json()
+    with station.service.store.write() as session:
+        row = session.get_one(Report, report["report_id"])
+        row.body = {key: each for key, each in row.body.items() if key != "measurements"}
+    assert client.get(f"{API}/films/{film_id}/reports").json()["items"][0]["measurements"] == ""
+    for form in ("html", "pdf"):
+        assert client.get(f"{API}/reports/{report['report_id']}.{form}").status_code == 200
+
+
+def test_a_deleted_study_takes_its_desks_along(station, film_id):
+    _put(station.client("reviewer"), film_id, version=0, **BEGUN)
+    admin = station.client("administrator")
+    study = admin.get(f"{API}/films/{film_id}").json()["study_id"]
+    assert admin.delete(f"{API}/studies/{study}").status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("mark", "spacing", "words"),
+    [
+        ({"kind": "line", "points": [[0, 0], [3, 4]]}, Spacing(1.0, 1.0), "Length 5.0 mm"),
+        (
+            {"kind": "line", "points": [[3, 4], [0, 0]]},
+            Spacing(0.5, 2.0, at_detector=True),
+            "Length 6.3 mm at the detector",
+        ),
+        ({"kind": "ellipse", "points": [[0, 0], [10, 10]]}, None, "Area 79 px²"),
+        ({"kind": "rectangle", "points": [[0, 0], [10, 10]]}, None, None),
+        ({"kind": "line", "points": [[0, 0]]}, None, None),
+    ],
+)
+def test_what_a_mark_measures(mark, spacing, words):
+    """Rows and columns may differ in size: x goes by columns, y by rows."""
+    assert in_words(mark, spacing) == words
+    assert (measure(mark, spacing) is None) is (words is None)

@@ -1,0 +1,129 @@
+/**
+ * Desk: what a person has begun on a film and not given yet.
+ *
+ * The server keeps it as it is made: choices, words, marks and measurements are there again after the
+ * next film, a reload, in another window. What it could not take stays here, and leaving asks.
+ */
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { api } from "../core/api";
+import { unkept } from "../core/leave";
+import { complain, may } from "../core/store";
+import type { Call, Mark, OnDesk } from "../core/types";
+import type { FilmView } from "./filmview";
+
+const PAUSE_MS = 300;
+
+export type Work = Omit<OnDesk, "version">;
+export interface Desk {
+  work: Work;
+  change: (changes: Partial<Work>) => void;
+  /** The verdict was given: only what measures the film stays. */
+  given: () => void;
+}
+
+const EMPTY: Work = { choices: {}, text: "", corrected_label: null, blind: false, marks: [] };
+
+const workOf = ({ choices, text, corrected_label, blind, marks }: OnDesk): Work => ({
+  choices, text, corrected_label, blind,
+  marks: marks.map(({ kind, points, text: said = "" }) => ({ kind, points, text: said })),
+});
+const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
+
+/** `blind` is null until it is known whether this film is read blind: choices are of the one or the other. */
+export function useDesk(filmId: string, view: FilmView | null, blind: boolean | null): Desk {
+  const [work, setWork] = useState<Work>(EMPTY);
+  const [open, setOpen] = useState(false);
+  const latest = useRef(work);
+  const kept = useRef({ version: 0, work: EMPTY });
+  const timer = useRef(0);
+  const busy = useRef(false);
+
+  const shown = useRef<FilmView | null>(null);
+
+  // drawn before anything else is: what is drawn is taken for what the person wants
+  const adopt = (now: Work) => {
+    if (shown.current && !same(shown.current.drawn(), now.marks)) shown.current.draw(now.marks);
+    latest.current = now;
+    setWork(now);
+  };
+
+  const keep = useCallback(async (leaving = false) => {
+    clearTimeout(timer.current);
+    const sent = latest.current;
+    if (same(sent, kept.current.work)) return;
+    if (busy.current && !leaving) {
+      timer.current = window.setTimeout(() => void keep(), PAUSE_MS);
+      return;
+    }
+    busy.current = true;
+    try {
+      const found = await api.keepDesk(filmId, { ...sent, version: kept.current.version }, leaving);
+      const theirs = workOf(found);
+      kept.current = { version: found.version, work: theirs };
+      unkept.delete(filmId);
+      if (same(latest.current, sent) && !same(theirs, sent)) adopt(theirs); // of another window, too
+    } catch (error) {
+      unkept.add(filmId);
+      if (!leaving) complain(error);
+    } finally {
+      busy.current = false;
+    }
+  }, [filmId]);
+
+  const change = useCallback((changes: Partial<Work>) => {
+    adopt({ ...latest.current, ...changes });
+    clearTimeout(timer.current);
+    timer.current = window.setTimeout(() => void keep(), PAUSE_MS);
+  }, [keep]);
+
+  useEffect(() => {
+    if (!may("reviewer") || blind === null) return;
+    let wanted = true;
+    api.desk(filmId).then((found) => {
+      if (!wanted) return;
+      const theirs = workOf(found);
+      kept.current = { version: found.version, work: theirs };
+      const begun = latest.current; // a key may have been faster than the server
+      const before = theirs.blind === blind ? theirs.choices : {};
+      adopt({ ...theirs, blind, choices: { ...before, ...begun.choices } });
+      setOpen(true);
+    }, complain);
+    const leave = () => void keep(true);
+    addEventListener("pagehide", leave);
+    return () => {
+      wanted = false;
+      removeEventListener("pagehide", leave);
+      leave();
+    };
+  }, [filmId, blind === null]);
+
+  useEffect(() => {
+    if (blind !== null && latest.current.blind !== blind && open) change({ blind, choices: {} });
+  }, [blind, open]);
+
+  useEffect(() => {
+    if (!view || !open) return;
+    shown.current = view;
+    view.draw(latest.current.marks);
+    const stop = view.onChange(() => {
+      const marks: Mark[] = view.drawn();
+      if (!same(marks, latest.current.marks)) change({ marks });
+    });
+    return () => {
+      stop();
+      shown.current = null;
+    };
+  }, [view, open]);
+
+  const given = useCallback(() => {
+    const marks = latest.current.marks.filter(({ kind }) => kind !== "rectangle");
+    change({ ...EMPTY, blind: latest.current.blind, marks });
+  }, [change]);
+  return { work, change, given };
+}
+
+/** The first finding without a choice gets this one. */
+export function chosen(choices: Work["choices"], labels: readonly string[], call: Call): Work["choices"] {
+  const open = labels.find((label) => !choices[label]) ?? labels[0];
+  return open ? { ...choices, [open]: call } : choices;
+}
