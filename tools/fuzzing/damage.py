@@ -132,6 +132,9 @@ def frames(rng: Generator, data: bytes) -> bytes:
     start = table + 8 + int.from_bytes(data[table + 4 : table + 8], "little")
     size = int.from_bytes(data[start + 4 : start + 8], "little")
     frame, rest = data[start + 8 : start + 8 + size], data[start + 8 + size :]
+    if not frame:
+        return shuffle(rng, data)
+    size = len(frame)
     step = max(2, size // int(rng.integers(2, 12)) // 2 * 2)
     parts = [frame[at : at + step] for at in range(0, size, step)]
     if rng.random() < 0.7:
