@@ -27,6 +27,8 @@ from hilum.core.errors import (
 from hilum.core.radiograph import Metadata
 from hilum.core.reading import Finding, Reading, Status
 
+SIDES = {"sides": "assumed"}
+
 
 class Place:
     """A store with a folder and a log, and short ways to use them."""
@@ -41,13 +43,14 @@ class Place:
         arrival = Arrival(kept, "film.png", "PNG", Metadata(**metadata))
         return accept(self.store, self.folder, self.log, arrival, "anna")
 
-    def answer(self, status=Status.READ, probability=0.7):
+    def answer(self, status=Status.READ, probability=0.7, film=SIDES):
         finding = Finding(
             label="covid-19", logit=0.5, score=0.6, probability=probability, calibration="platt",
             present=probability > 0.5, operating_point="balanced", threshold=0.5,
         )  # fmt: skip
         reading = Reading(
             path="film.png", status=status, bundle="blocks 0.0.1", elapsed_ms=1.0,
+            film=film,
             reason=None if status is Status.READ else "why",
             findings=(finding,) if status is Status.READ else (),
         )  # fmt: skip
@@ -242,6 +245,15 @@ def test_reading_again_with_the_same_bundle_changes_nothing_but_errors(place):
     queue.ask_again(place.store, place.log, film, "anna", force=False)
     place.read_all(probability=0.1)
     assert place.all(Read)[0].reading["findings"][0]["probability"] == 0.7
+
+
+def test_a_reading_from_before_sides_were_looked_at_is_replaced(place):
+    film = place.add(b"x").film_id
+    place.read_all(film={})
+    queue.ask_again(place.store, place.log, film, "anna", force=False)
+    place.read_all(probability=0.1)
+    (read,) = place.all(Read)
+    assert read.reading["findings"][0]["probability"] == 0.1
 
 
 def test_the_study_shows_its_most_urgent_film_and_what_waits(place):
