@@ -24,7 +24,9 @@ from starlette.datastructures import QueryParams
 sys.path.insert(0, str(Path(__file__).parent))
 import answers
 import films
-from world import World
+from world import NOW, World
+
+from hilum.apps.store.rulers import measured
 
 BASE = "/api/v1"
 STATIC = Path(__file__).parents[2] / "src/hilum/apps/web/static"
@@ -147,7 +149,13 @@ def _films(app: FastAPI, world: World) -> None:
 
     @app.get(f"{BASE}/films/{{film_id}}/image")
     async def image(film_id: str) -> Any:
-        return films.image(world.picture(film_id))
+        return measured(films.image(world.picture(film_id)), world.rulers.get(film_id))
+
+    @app.put(f"{BASE}/films/{{film_id}}/ruler")
+    async def ruler(film_id: str, request: Request) -> Any:
+        given = await request.json()
+        world.rulers[film_id] = given | {"by": "local", "at": NOW} if given["mm"] else None
+        return {"ruler": world.rulers[film_id]}
 
     @app.get(f"{BASE}/films/{{film_id}}/pixels")
     async def pixels(film_id: str) -> Response:

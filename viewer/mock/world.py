@@ -25,6 +25,7 @@ class World:
         self.events: list[dict[str, Any]] = []
         self.pictures: dict[str, Picture] = {}
         self.rows: dict[str, dict[str, Any]] = {}
+        self.rulers: dict[str, dict[str, Any] | None] = {}
         self.verdicts: dict[str, list[dict[str, Any]]] = {}
         self.desks: dict[str, dict[str, Any]] = {}
         self.reports: dict[str, list[dict[str, Any]]] = {}

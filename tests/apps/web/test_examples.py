@@ -117,6 +117,7 @@ def answered(station, calibrated_bundle):
         both = {"verdicts": [BODIES["NewVerdict"], {"finding": "pneumonia", "verdict": "absent"}]}
         ask(reviewer, "POST", "/films/{film_id}/verdicts/all", ids, json=both)
         ask(reviewer, "PUT", "/films/{film_id}/reference", ids, json=BODIES["NewReference"])
+        ask(reviewer, "PUT", "/films/{film_id}/ruler", ids, json=BODIES["NewRuler"])
         ask(reviewer, "POST", "/films/{film_id}/reports", ids, json=BODIES["ReportText"])
         for what in ("verdicts", "reference", "reports"):
             ask(reviewer, "GET", "/films/{film_id}/" + what, ids)

@@ -2,7 +2,7 @@
 import type {
   Agreement, Answer, Calibration, Candidate, Deleted, Film, FilmImage, LogLine, Me, Monitoring, NewVerdict,
   OnDesk,
-  Overlays, Problem, Reading, Reference, Report, ReportText, Role, Source, Study, StudyPage, Token,
+  Overlays, Problem, Reading, Reference, Report, ReportText, Role, Ruler, Source, Study, StudyPage, Token,
   ToDelete, User, Verdict,
 } from "./types";
 
@@ -168,6 +168,9 @@ export const api = {
     change<{ items: Verdict[] }>("POST", `${film(id)}/verdicts/all`, { verdicts }),
   references: async (id: string) =>
     (await get<{ items: Reference[] }>(`${film(id)}/reference`)).items,
+  /** How long a line on the film is; null takes it back. */
+  setRuler: (id: string, points: Ruler["points"], mm: number | null) =>
+    change<{ ruler: Ruler | null }>("PUT", `${film(id)}/ruler`, { points, mm }),
   setReference: (id: string, reference: Reference) =>
     change<Reference>("PUT", `${film(id)}/reference`, reference),
 

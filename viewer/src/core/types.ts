@@ -124,6 +124,13 @@ export interface Preset {
   low: number;
   high: number;
 }
+export interface Ruler {
+  points: [[number, number], [number, number]];
+  mm: number;
+  by: string;
+  at: string;
+}
+
 export interface FilmImage {
   rows: number;
   columns: number;
@@ -138,6 +145,8 @@ export interface FilmImage {
   spacing_mm: [number, number] | null;
   spacing_plane: "patient" | "detector" | null;
   spacing_source: string | null;
+  /** A line whose length a person knew; the spacing is by it. */
+  ruler: Ruler | null;
   inverted: boolean;
   corrected: string[];
   presets: Preset[];

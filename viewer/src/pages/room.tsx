@@ -2,7 +2,7 @@
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { t } from "../core/i18n";
-import { complain, go, route, say } from "../core/store";
+import { complain, go, may, route, say } from "../core/store";
 import { neighbor, order, remember, selected } from "../core/worklist";
 import { Loading, StatusTag, Switch, Tabs, Trouble } from "../parts/ui";
 import { useKeys } from "../parts/use";
@@ -13,6 +13,7 @@ import { hidden, layersOf, marksOf, offered, show, shown } from "../room/layers"
 import { OverlayPanel } from "../room/overlaypanel";
 import { ReportPanel } from "../room/report";
 import { Result } from "../room/result";
+import { measured } from "../room/ruler";
 import { Stage } from "../room/stage";
 import { Strips } from "../room/strips";
 import { act, Toolbar, type ActionName } from "../room/toolbar";
@@ -120,7 +121,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
         <div class={beside ? "stages two-stages" : "stages"}>
           {data.film && (
             <Stage
-              key={`${filmId}-${data.film.reading_id ?? ""}`}
+              key={`${filmId}-${data.film.reading_id ?? ""}-${measured.value}`}
               filmId={filmId}
               title={name}
               tool={tool}
@@ -131,7 +132,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
           )}
           {beside && (
             <Stage
-              key={beside}
+              key={`${beside}-${measured.value}`}
               filmId={beside}
               title={nameOf(data, beside)}
               tool={tool}
@@ -288,6 +289,7 @@ function useRoomKeys(room: {
     z: () => setTool("zoom"),
     m: () => setTool("magnify"),
     l: () => setTool("length"),
+    c: () => may("reviewer") && setTool("ruler"),
     e: () => setTool("region"),
     b: () => setTool("mark"),
     i: () => each("invert"),

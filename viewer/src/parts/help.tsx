@@ -30,7 +30,7 @@ const GROUPS: readonly [Key, readonly [string, Key][]][] = [
       ["1  2  3", "key.verdict"],
       ["Enter", "key.save-verdict"],
       ["w  p  z  m", "key.mouse"],
-      ["l  e  b", "key.measure"],
+      ["l  e  b  c", "key.measure"],
       ["i  r  Shift+r", "key.turn"],
       ["x  y", "key.flip"],
       ["+  -", "key.zoom"],

@@ -4,12 +4,13 @@ import { date, knows, named, number, t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { complain, go, may } from "../core/store";
 import type { Answer, Film } from "../core/types";
+import { measured, setRuler } from "./ruler";
 import { lengthUnit } from "./units";
 import { Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
 
 export function FilmFacts(props: { filmId: string; film: Film | null; answer: Answer | null }) {
-  const image = useLoad(() => api.image(props.filmId), [props.filmId, props.film?.reading_id]);
+  const image = useLoad(() => api.image(props.filmId), [props.filmId, props.film?.reading_id, measured.value]);
   const { film, answer } = props;
   if (image.error) return <Trouble error={image.error} again={image.reload} />;
   const about = image.value;
@@ -46,6 +47,16 @@ export function FilmFacts(props: { filmId: string; film: Film | null; answer: An
           {reading && ` (${number(reading.elapsed_ms, 0)} ms)`}
         </dd>
       </dl>
+      {about?.ruler && (
+        <p class="ruler">
+          {t("ruler.known", { by: about.ruler.by, mm: number(about.ruler.mm, 1) })}{" "}
+          {may("reviewer") && (
+            <button onClick={() => about.ruler && void setRuler(props.filmId, about.ruler.points, null)}>
+              {t("ruler.undo")}
+            </button>
+          )}
+        </p>
+      )}
       {[...(about?.corrected ?? []), ...(about?.notes ?? [])].map((note) => (
         <p key={note} class="warn-line">
           {told(note)}

@@ -7,12 +7,13 @@
 import {
   Enums, eventTarget, getShouldUseCPURendering, RenderingEngine, type Types,
 } from "@cornerstonejs/core";
-import { annotation, Enums as ToolEnums, ToolGroupManager } from "@cornerstonejs/tools";
+import { annotation, Enums as ToolEnums, ToolGroupManager, type Types as ToolTypes } from "@cornerstonejs/tools";
 import type { FilmImage, Mark } from "../core/types";
 import { drawnOn, drawOn } from "./drawn";
 import { defaultWindow, filmImage, forget, imageIdOf, spacingOf } from "./loader";
 import { affineThrough, drawLayers, scaleOf, toFilm, type Affine, type Layer } from "./overlay";
-import { bindMouse, newToolGroup, sizeLens, startCornerstone, type ToolName } from "./tools";
+import { askLength } from "./ruler";
+import { bindMouse, RULER, newToolGroup, sizeLens, startCornerstone, type ToolName } from "./tools";
 
 /** What the screen shows of a film. */
 export interface ViewState {
@@ -73,6 +74,7 @@ export class FilmView {
     element.addEventListener(Enums.Events.VOI_MODIFIED, this.changed);
     eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.changed);
     eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_MODIFIED, this.changed);
+    eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.measured);
     eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_REMOVED, this.changed);
     this.resizer = new ResizeObserver(() => this.resize());
     this.resizer.observe(element);
@@ -107,6 +109,7 @@ export class FilmView {
     this.listeners.clear();
     eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.changed);
     eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_MODIFIED, this.changed);
+    eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.measured);
     eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_REMOVED, this.changed);
     this.clearAnnotations();
     ToolGroupManager.destroyToolGroup(this.id);
@@ -261,6 +264,23 @@ export class FilmView {
     });
     this.viewport.render();
   }
+
+  /** The points of a drawing in film pixels. */
+  private inPixels({ data }: ToolTypes.Annotation): [number, number][] {
+    const [row, column] = spacingOf(this.film);
+    return (data.handles?.points ?? []).map(([x, y]) => [x / column + halfPixel(), y / row + halfPixel()]);
+  }
+
+  /** A line of known length is no measurement: it says how large the pixels are. */
+  private readonly measured = (event: CustomEventInit<{ annotation: ToolTypes.Annotation }>): void => {
+    const line = event.detail?.annotation;
+    if (!line?.annotationUID || line.metadata?.toolName !== RULER) return;
+    if (line.metadata.FrameOfReferenceUID !== imageIdOf(this.filmId)) return;
+    const [from, to] = this.inPixels(line);
+    annotation.state.removeAnnotation(line.annotationUID);
+    this.viewport.render();
+    if (from && to) setTimeout(() => void askLength(this.filmId, [from, to])); // the drawing ends first
+  };
 
   clearAnnotations(): void {
     const key = imageIdOf(this.filmId);

@@ -1,6 +1,7 @@
 /** Toolbar: what the mouse does, how the film lies, its window. */
 import { useLayoutEffect, useState } from "preact/hooks";
 import { knows, named, t, type Key } from "../core/i18n";
+import { may } from "../core/store";
 import { Choice, Field } from "../parts/ui";
 import type { FilmView } from "./filmview";
 import { Icon, type IconName } from "./icons";
@@ -12,6 +13,7 @@ const MOUSE: readonly [ToolName, string][] = [
   ["zoom", "z"],
   ["magnify", "m"],
   ["length", "l"],
+  ["ruler", "c"],
   ["region", "e"],
   ["mark", "b"],
 ];
@@ -70,6 +72,7 @@ export function Toolbar(props: {
             icon={name}
             text={`tool.${name}` as Key}
             shortcut={key}
+            disabled={name === "ruler" && !may("reviewer")}
             pressed={props.tool === name}
             click={() => props.choose(name)}
           />

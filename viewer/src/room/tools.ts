@@ -20,11 +20,17 @@ import { mendViewports } from "./processor";
 import { lengthUnit } from "./units";
 
 export const MARK = "Mark";
-export type ToolName = "window" | "pan" | "zoom" | "magnify" | "length" | "region" | "mark";
+export const RULER = "Ruler";
+export type ToolName = "window" | "pan" | "zoom" | "magnify" | "length" | "ruler" | "region" | "mark";
 
 /** A rectangle that a reviewer leaves on the film, beside a verdict. */
 class MarkTool extends RectangleROITool {
   static override toolName = MARK;
+}
+
+/** A line over an object of known length. */
+class RulerTool extends LengthTool {
+  static override toolName = RULER;
 }
 
 const NAMES: Record<ToolName, string> = {
@@ -33,6 +39,7 @@ const NAMES: Record<ToolName, string> = {
   zoom: ZoomTool.toolName,
   magnify: MagnifyTool.toolName,
   length: LengthTool.toolName,
+  ruler: RULER,
   region: EllipticalROITool.toolName,
   mark: MARK,
 };
@@ -62,7 +69,7 @@ async function start(): Promise<void> {
   initTools();
   registerFilms();
   for (const tool of [
-    WindowLevelTool, PanTool, ZoomTool, MagnifyTool, LengthTool, EllipticalROITool, MarkTool,
+    WindowLevelTool, PanTool, ZoomTool, MagnifyTool, LengthTool, RulerTool, EllipticalROITool, MarkTool,
   ]) {
     addTool(tool);
   }
@@ -91,6 +98,7 @@ export function newToolGroup(id: string) {
   for (const name of Object.values(NAMES)) {
     if (name === EllipticalROITool.toolName) group.addTool(name, { getTextLines: regionLines });
     else if (name === LengthTool.toolName) group.addTool(name, { getTextLines: lengthLines });
+    else if (name === RULER) group.addTool(name, { getTextLines: () => [] });
     else if (name === MARK) group.addTool(name, { getTextLines: () => [], calculateStats: false });
     else group.addTool(name);
   }

@@ -6,6 +6,6 @@ import type { FilmImage } from "../core/types";
 export function lengthUnit(film: FilmImage, squared = false): string {
   const power = squared ? "\u00b2" : "";
   if (!film.spacing_mm) return t("unit.px") + power;
-  const plane = film.spacing_plane === "detector" ? ` ${t("unit.at-detector")}` : "";
-  return t("unit.mm") + power + plane;
+  const said = film.ruler ? t("unit.by-ruler") : film.spacing_plane === "detector" ? t("unit.at-detector") : "";
+  return t("unit.mm") + power + (said && ` ${said}`);
 }

@@ -22,6 +22,7 @@ from hilum.apps.store.tables import (
     Job,
     Model,
     Read,
+    Ruler,
     Seen,
     Study,
     new_id,
@@ -170,7 +171,7 @@ def ask_again(store: Store, log: Log, film_id: str, who: str, *, force: bool) ->
 
 def begin_anew(session: Session, film: Film) -> None:
     """Queue a film that has other content now; what was read of the old content is forgotten."""
-    for table in (Job, Read, Seen):
+    for table in (Job, Read, Seen, Ruler):
         session.execute(delete(table).where(table.film_id == film.id))
     film.status, film.reading_id, film.read_ms = "queued", None, None
     session.add(Job(film_id=film.id))
@@ -210,7 +211,8 @@ def waiting(store: Store) -> int:
 
 def _is_old(found: Read) -> bool:
     """Say whether a reading says nothing of sides: older ones may have taken one for the other."""
-    return "sides" not in found.reading["film"]
+    film = found.reading["film"]
+    return "height" in film and "sides" not in film
 
 
 def _existing(session: Session, film_id: str, checksum: str, forced: bool) -> Read | None:

@@ -319,6 +319,25 @@ class Reference(Table):
     at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
 
 
+class Ruler(Table):
+    """A line on a film, of known length.
+
+    Attributes:
+        points: both ends, (x, y) in pixels of the film as it is shown.
+        mm: its length in millimeters.
+    """
+
+    __tablename__ = "rulers"
+
+    film_id: Mapped[str] = mapped_column(
+        ForeignKey("films.id", ondelete="CASCADE"), primary_key=True
+    )
+    points: Mapped[list[list[float]]] = mapped_column(JSON)
+    mm: Mapped[float] = mapped_column(Float)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"))
+    at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+
+
 class Report(Table):
     """One version of a film's report; versions are never changed."""
 

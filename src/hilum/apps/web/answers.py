@@ -111,6 +111,21 @@ class ImageFacts(TypedDict):
     manufacturer: str | None
 
 
+class RulerFacts(TypedDict):
+    """A line on a film whose length a person knew."""
+
+    points: list[list[float]]
+    mm: float
+    by: str
+    at: str
+
+
+class RulerAnswer(TypedDict):
+    """A film's ruler, null once it is taken back."""
+
+    ruler: RulerFacts | None
+
+
 class ImageAnswer(TypedDict):
     """How to show a film's pixels."""
 
@@ -126,6 +141,7 @@ class ImageAnswer(TypedDict):
     spacing_mm: list[float] | None
     spacing_plane: Literal["patient", "detector"] | None
     spacing_source: str | None
+    ruler: RulerFacts | None
     inverted: bool
     corrected: list[str]
     presets: list[Preset]

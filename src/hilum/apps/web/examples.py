@@ -66,6 +66,7 @@ _IMAGE = {
     "spacing_mm": [0.143, 0.143],
     "spacing_plane": "detector",
     "spacing_source": "ImagerPixelSpacing",
+    "ruler": None,
     "inverted": True,
     "corrected": [],
     "presets": [{"name": "film", "center": 2048.0, "width": 4096.0, "low": 0.0, "high": 4095.0}],
@@ -83,6 +84,8 @@ _IMAGE = {
     },
     "notes": ["lossy compressed at some time"],
 }
+_KNOWN_LENGTH = {"points": [[310.0, 420.5], [560.0, 420.5]], "mm": 25.0}
+_RULER = _KNOWN_LENGTH | {"by": "anna", "at": _LATER}
 _FINDING = {
     "label": "covid-19",
     "code": "840539006",
@@ -415,6 +418,7 @@ ANSWERS: dict[tuple[str, str], tuple[Any, Any]] = {
     ("POST", f"{API}/films"): (answers.Uploaded, _UPLOADED),
     ("GET", _ONE): (answers.FilmAnswer, _ONE_FILM),
     ("GET", f"{_ONE}/image"): (answers.ImageAnswer, _IMAGE),
+    ("PUT", f"{_ONE}/ruler"): (answers.RulerAnswer, {"ruler": _RULER}),
     ("POST", f"{_ONE}/read"): (answers.Queued, {"film_id": _FILM, "status": "queued"}),
     ("GET", f"{_ONE}/reading"): (answers.ReadingAnswer, _READ),
     ("GET", f"{_ONE}/overlays"): (answers.OverlaysAnswer, _OVERLAYS),
@@ -492,6 +496,7 @@ BODIES: dict[str, Any] = {
     "NewPassword": {"old": "correct horse battery", "new": "staple correct horse"},
     "NewPerson": {"name": "anna", "role": "reviewer", "password": "correct horse battery"},
     "NewReference": _NEW_REFERENCE,
+    "NewRuler": _KNOWN_LENGTH,
     "NewToken": {"user_id": "aabbccddeeff0011", "name": "archive"},
     "NewVerdict": _NEW_VERDICT,
     "OnDesk": _ON_DESK,

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from hilum.apps.store import queue
 from hilum.apps.store.people import Role
+from hilum.apps.store.rulers import measured, ruler_of
 from hilum.apps.store.tables import Film, Read, iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
@@ -93,7 +94,9 @@ def film(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, Any]:
 def image(film_id: FilmId, request: Request, visitor: _Reader, service: Served) -> dict[str, Any]:
     """Give size, depth, windows, spacing and metadata of a film."""
     sha256, kinds = _file_of(service, film_id, visitor)
-    return pictures_of(request).describe(sha256, kinds)
+    described = pictures_of(request).describe(sha256, kinds)
+    with service.store.read() as session:
+        return measured(described, ruler_of(session, film_id))
 
 
 @router.get(

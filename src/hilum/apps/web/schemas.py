@@ -199,6 +199,13 @@ class OnDesk(Body):
     marks: Annotated[list[Mark], Field(max_length=100)] = []
 
 
+class NewRuler(Body):
+    """How long a line on a film is, in millimeters; its ends are in pixels. None takes it back."""
+
+    points: tuple[tuple[Coordinate, Coordinate], tuple[Coordinate, Coordinate]]
+    mm: Annotated[float, Field(gt=0, le=2000, allow_inf_nan=False)] | None
+
+
 class NewReference(Body):
     """What the reference standard says; None takes it back."""
 

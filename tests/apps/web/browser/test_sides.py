@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from .conftest import open_film, settled
+from .test_ratio import drag, where
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -53,10 +54,59 @@ def test_a_length_says_what_it_is_of(stand_in: str, page: Any, film: str, unit: 
     open_film(page, stand_in, film, search="?cpu")
     page.keyboard.press("l")
     box = page.locator(".film").bounding_box()
-    page.mouse.move(box["x"] + 300, box["y"] + 200)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 400, box["y"] + 300, steps=3)
-    page.mouse.up()
+    drag(page, (box["x"] + 300, box["y"] + 200), (box["x"] + 400, box["y"] + 300))
+    assert length_said(page)[1] == unit
+
+
+@pytest.mark.parametrize("renderer", ["?webgl", "?cpu"], ids=["webgl", "processor"])
+def test_a_person_calibrates_by_a_known_length(stand_in: str, page: Any, renderer: str) -> None:
+    """A square of 120 x 120 pixels is said to be 60 mm wide: the film is 250 mm then, not 125."""
+    open_film(page, stand_in, "phantom", search=renderer)
+    asked: list[str] = []
+
+    def answer(dialog: Any) -> None:
+        asked.append(dialog.message)
+        dialog.accept("60")
+
+    page.on("dialog", answer)
+    seen = where(page)
+    page.keyboard.press("c")
+    drag(page, seen.at(100, 140), seen.at(220, 140))
+    page.get_by_text("The film is calibrated: this line is 60.0 mm").wait_for()
+    assert len(asked) == 1
+    page.locator(".corners").wait_for(state="attached")
+    seen = where(page)
+    page.keyboard.press("l")
+    drag(page, seen.at(5, 220), seen.at(495, 220))
+    number, unit = length_said(page)
+    assert float(number) == pytest.approx(245, rel=0.02)
+    assert unit == "mm (calibrated by a person)"
+    film = page.url.split("/film/")[1]
+    image = f"{stand_in}/api/v1/films/{film}/image"
+    (left, _), (right, _) = page.request.get(image).json()["ruler"]["points"]
+    assert (left, right) == (pytest.approx(100, abs=2), pytest.approx(220, abs=2))
+    page.get_by_role("tab", name="Film").click()
+    expect(page.locator(".ruler")).to_contain_text("Calibrated by local: a line of 60.0 mm")
+    page.get_by_role("button", name="Take back").click()
+    page.get_by_text("The calibration was taken back").wait_for()
+    expect(page.locator(".ruler")).to_have_count(0)
+    assert page.request.get(image).json()["spacing_mm"] == [0.5, 0.25]
+
+
+def test_a_length_that_is_none_calibrates_nothing(stand_in: str, page: Any) -> None:
+    open_film(page, stand_in, "phantom", search="?cpu")
+    page.on("dialog", lambda dialog: dialog.accept("abc"))
+    box = page.locator(".film").bounding_box()
+    page.keyboard.press("c")
+    drag(page, (box["x"] + 250, box["y"] + 200), (box["x"] + 350, box["y"] + 200))
+    page.get_by_text("“abc” is no length").wait_for()
+    film = page.url.split("/film/")[1]
+    image = page.request.get(f"{stand_in}/api/v1/films/{film}/image").json()
+    assert image["ruler"] is None
+
+
+def length_said(page: Any) -> tuple[str, str]:
     settled(page)
     (said,) = page.locator(".svg-layer text").all_text_contents()
-    assert said.partition(" ")[2] == unit
+    number, _, unit = said.partition(" ")
+    return number, unit
