@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from sqlalchemy import select
 
+from hilum.apps.store import queue
 from hilum.apps.store.tables import Film, Read, Study
 from hilum.apps.web.app import routes
 from hilum.apps.web.settings import Settings
@@ -199,3 +201,33 @@ def test_blind_reading_is_chosen_at_sign_in_or_with_the_person(station):
     assert client.post(f"{API}/login", json=login | {"name": "bert"}).json()["blind"] is True
     lines = admin.get(f"{API}/log").json()["items"]
     assert [json.loads(json.dumps(each["data"])) for each in lines if each["action"] == "blind"]
+
+
+def test_a_table_or_a_log_that_told_answers_is_written_down_as_seen(seen):
+    """Switched off, looked at, and on again: what they told is read blind no more."""
+    station, films, _ = seen
+    for role, path in (("reviewer", "agreement.csv"), ("administrator", "log?limit=1000")):
+        client = station.client(role)
+        client.put(f"{API}/me/blind", json={"on": False})
+        assert films[0] in client.get(f"{API}/{path}").text
+        client.put(f"{API}/me/blind", json={"on": True})
+        assert _give(client, films[0], *LABELS).json()["code"] == "already-seen"
+    assert _give(station.client("reviewer"), films[1], *LABELS).status_code == 201
+
+
+def test_a_search_finds_a_study_by_any_of_its_films(station, make_film):
+    """By the name of the most suspicious film alone, it would tell which one that is."""
+    with station.service.store.write() as session:
+        study = Study(name="", status="queued")
+        session.add(study)
+        session.flush()
+        for number in range(2):
+            film = {"sha256": f"{number}", "name": f"Film-{number}.png", "size": 1, "format": "PNG"}
+            session.add(Film(study_id=study.id, created_ms=number, **film))
+            session.flush()
+            study_id = study.id
+        queue.begin_anew(session, session.scalars(select(Film)).first())
+    client = station.client("reviewer")
+    for name in ("film-0", "FILM-1"):
+        found = client.get(f"{API}/studies", params={"q": name}).json()["items"]
+        assert [each["study_id"] for each in found] == [study_id]

@@ -240,7 +240,8 @@ def _show(session: Session, film: Film) -> None:
     """Bring the study's columns of the worklist up to date with its films."""
     session.flush()
     study = session.get_one(Study, film.study_id)
-    films = list(session.scalars(select(Film).where(Film.study_id == study.id)))
+    of_study = select(Film).where(Film.study_id == study.id).order_by(Film.created_ms, Film.id)
+    films = list(session.scalars(of_study))
     study.status = min((each.status for each in films), key=_ORDER.__getitem__)
     reads = {each.id: _reading_of(session, each) for each in films}
     best = max(films, key=lambda each: (_priority(reads[each.id]), -each.created_ms))
@@ -251,7 +252,8 @@ def _show(session: Session, film: Film) -> None:
     study.refusal = (chosen.get("refusal") or {}).get("code") if chosen else None
     study.priority = _priority(chosen)
     study.labels = "".join(f",{each['label']}," for each in study.findings if each["present"])
-    study.search = search_text(study.patient_id, study.name)
+    # of every film: that of the most suspicious one alone would tell a blind reader which it is
+    study.search = search_text(study.patient_id, *(each.name for each in films))
 
 
 def _reading_of(session: Session, film: Film) -> dict[str, Any] | None:

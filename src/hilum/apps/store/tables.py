@@ -55,13 +55,13 @@ def iso(moment_ms: int | None) -> str | None:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def search_text(patient_id: str | None, name: str) -> str:
-    """Return what the worklist's search looks through.
+def search_text(patient_id: str | None, *names: str) -> str:
+    """Return what the worklist's search looks through: patient and films of a study.
 
     >>> search_text("P7", "Film.dcm")
     'p7\\nfilm.dcm'
     """
-    return f"{patient_id or ''}\n{name}".lower()[:600]
+    return "\n".join((patient_id or "", *names)).lower()[:600]
 
 
 class Table(DeclarativeBase):
@@ -90,7 +90,7 @@ class Study(Table):
         status: of the film that is furthest from being read.
         findings: [{label, probability, present, prediction_set, answer}] of that film.
         labels: those that are present, between commas: ",covid-19,".
-        search: patient id and name in small letters.
+        search: patient id and names of the films in small letters.
         priority: largest probability among its findings; -1 without any.
         films, verdicts, reports: how many.
     """

@@ -80,9 +80,12 @@ def agreement_csv(visitor: _Reader, service: Served) -> Response:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
+    told = set()
     with service.store.read() as session:
         for each in reviewed(session):
             writer.writerow(_row(each, service.log.pseudonym(each.patient)))
+            told.add(each.film_id)
+    blind.show(service, visitor, told)
     with service.store.write() as session:
         service.log.add(session, visitor.name, "exported", what="agreement.csv")
     headers = {"Content-Disposition": 'attachment; filename="reader-study.csv"'}

@@ -21,6 +21,9 @@ from hilum.apps.web.problems import Problem
 from hilum.apps.web.service import Service
 from hilum.core.errors import StoreError
 
+_AT_ONCE = 500
+"""SQLite takes a limited number of parameters."""
+
 
 def is_pending(session: Session, visitor: Visitor, film: Film) -> bool:
     """Say whether this person still owes a blind verdict of this film."""
@@ -98,11 +101,14 @@ def show(service: Service, visitor: Visitor, film_ids: Iterable[str | None]) -> 
     Raises:
         StoreError: it could not be written: the answers must not be shown.
     """
-    ids = [each for each in film_ids if each is not None]
-    if not ids:
-        return
+    ids = sorted({each for each in film_ids if each is not None})
+    for start in range(0, len(ids), _AT_ONCE):
+        _note(service, visitor, ids[start : start + _AT_ONCE])
+
+
+def _note(service: Service, visitor: Visitor, film_ids: list[str]) -> None:
     with service.store.read() as session:
-        new = _unseen(session, visitor, ids)
+        new = _unseen(session, visitor, film_ids)
     if new:
         with service.store.write() as session:
             for film_id in _unseen(session, visitor, sorted(new)):

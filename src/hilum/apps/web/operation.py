@@ -24,6 +24,8 @@ from hilum.core.reading import Reading
 
 router = APIRouter(prefix=API, tags=["operation"])
 LEAST_DISK_BYTES = 200_000_000
+_TELLING = ("read", "verdict", "reference")
+"""Actions whose lines say what is on a film, by the machine or by people."""
 _Metrics = Annotated[Visitor, needs(Role.METRICS)]
 _Reader = Annotated[Visitor, needs(Role.READER)]
 _Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
@@ -79,6 +81,7 @@ def log(
     """Give lines, newest first; ``next`` goes into ``before`` for the ones before them."""
     blind.check_off(visitor)
     lines = service.log.lines(limit=limit, before=before)
+    blind.show(service, visitor, [line.film_id for line in lines if line.action in _TELLING])
     more = lines[-1].seq if len(lines) == limit and lines[-1].seq > 1 else None
     return {"items": [_show(line) for line in lines], "next": more}
 
