@@ -258,6 +258,38 @@ def test_names_lose_their_folders_and_what_cannot_be_printed(name, short):
     assert short_name(name) == short
 
 
+def test_a_patient_id_that_comes_with_the_second_copy_is_kept(station, make_film):
+    """Else nothing that is asked for by the patient would find the film: no list, no erasure."""
+    station.send(make_film(1))
+    again = station.send(make_film(1), patient_id="P7").json()["accepted"][0]
+    assert again["duplicate"] is True
+    client = station.client("reviewer")
+    (study,) = client.get(f"{API}/studies", params={"q": "p7"}).json()["items"]
+    assert study["patient"]["id"] == "P7"
+    assert station.client("reviewer").get(f"{API}/studies?q=film1").json()["total"] == 1
+    assert station.send(make_film(1), patient_id="P8").json()["code"] == "rejected"
+    assert station.send(make_film(1)).json()["accepted"][0]["duplicate"] is True
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ("film", ("b.png", b"x")),
+        ("files", (None, "text")),
+        ("patient_id", (None, "P8")),
+        ("patient_id", ("p.txt", b"P7")),
+    ],
+)
+def test_nothing_of_a_form_is_passed_over(station, make_film, extra):
+    path = make_film(1)
+    parts = [("files", (path.name, path.read_bytes())), ("patient_id", (None, "P7"))]
+    client = station.client("reviewer")
+    answer = client.post(f"{API}/films", files=[*parts, extra])
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert client.get(f"{API}/studies").json()["total"] == 0
+    assert client.post(f"{API}/films", files=parts).status_code == 201
+
+
 def test_a_patient_id_of_a_picture(station, make_film):
     one = station.send(make_film(1), patient_id="P7").json()["accepted"][0]
     two = station.send(make_film(2), patient_id="P7").json()["accepted"][0]

@@ -49,7 +49,18 @@ def test_it_ends_after_minutes_and_only_the_newest_counts(station, monkeypatch):
 
 @pytest.mark.parametrize(
     "header",
-    ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP", "Via"],
+    [
+        "Forwarded",
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Host",
+        "X-Real-IP",
+        "Via",
+        "CF-Connecting-IP",
+        "True-Client-IP",
+        "X-Client-IP",
+        "X-Envoy-External-Address",
+    ],
 )
 def test_what_a_proxy_passed_on_is_not_let_in(station, header):
     proxied = station.client(**{header: "127.0.0.1"})

@@ -167,8 +167,12 @@ class _Taking:
             raise StoreBusyError("the film was being deleted meanwhile", hint="send it again")
 
     def _check_patient(self, film: Film) -> None:
-        patient_id = self.session.get_one(Study, film.study_id).patient_id
-        if _differ(patient_id, self.arrival.metadata.patient_id):
+        """Refuse another patient's film; who had no id so far has the one that came now."""
+        study, named = self.session.get_one(Study, film.study_id), self.arrival.metadata.patient_id
+        if study.patient_id is None and named is not None:
+            study.patient_id, study.search = named, search_text(named, study.search)
+            self.log.add(self.session, self.who, "patient-named", study_id=study.id)
+        if _differ(study.patient_id, named):
             raise RejectedImageError(
                 f"{self.arrival.name}: this film, or its SOP Instance UID, is known as another "
                 "patient's",
@@ -185,10 +189,6 @@ def drop(store: Store, folder: FilmFolder, kept: Kept) -> None:
     ):
         if session.scalars(select(Film.id).where(Film.sha256 == kept.sha256)).first() is None:
             folder.remove([kept.sha256])
-
-
-def _deleted_meanwhile() -> StoreBusyError:
-    return StoreBusyError("the film was being deleted meanwhile", hint="send it again")
 
 
 def _known(session: Session, arrival: Arrival) -> Film | None:

@@ -26,8 +26,8 @@ from hilum.core.errors import StoreError
 
 CSRF_HEADER = "x-csrf-token"
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_FORWARDED = ("forwarded", "x-forwarded", "x-real-ip", "x-original", "via")
-"""What headers begin with that proxies add."""
+_FORWARDED = ("forwarded", "x-forwarded", "x-original", "x-envoy", "cf-", "cdn-", "via")
+"""What headers begin with that proxies add; others end in "-ip": X-Real-IP, True-Client-IP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def address_of(request: Request) -> str:
 
 def is_at_this_machine(request: Request) -> bool:
     """Say whether a request comes from this machine, and no proxy has passed it on."""
-    forwarded = any(name.startswith(_FORWARDED) for name in request.headers)
+    forwarded = any(name.startswith(_FORWARDED) or name.endswith("-ip") for name in request.headers)
     name = request.url.hostname or ""
     return not forwarded and is_loopback(name) and is_loopback(address_of(request))
 

@@ -9,7 +9,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from hilum.apps.store import queue
@@ -33,9 +33,9 @@ _Reader = Annotated[Visitor, needs(Role.READER)]
 _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
 _PATIENT_ID = 64
 _AT_ONCE = 4
+"""Requests whose films are taken at once: bounds memory, and leaves threads to the page."""
 _GEOMETRY = "2"
 """Of pixels, in their tag: a browser keeps none from before films were turned."""
-"""Requests whose films are taken at once: bounds memory, and leaves threads to the page."""
 
 _FORM = {
     "required": True,
@@ -63,18 +63,13 @@ _FORM = {
 )
 async def add_films(request: Request, visitor: _Reviewer, service: Served) -> Response:
     """Send films by content: DICOM, PNG, JPEG, TIFF, WEBP, BMP, or ZIP of such."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Problem(415, "invalid", "expected multipart/form-data", hint="curl -F files=@film")
     try:
         most = service.settings.limits.files
         async with request.form(max_files=most, max_fields=10) as form:
-            files = [each for each in form.getlist("files") if isinstance(each, UploadFile)]
-            patient_id = form.get("patient_id")
-            if patient_id is not None and not _good_patient_id(patient_id):
-                raise Problem(422, "invalid", f"patient_id: up to {_PATIENT_ID} plain characters")
-            parts = [Part(each.filename or "film", each.file) for each in files]
-            named = str(patient_id) if patient_id else None
-            take = partial(_take, service, visitor.name, named, parts)
+            parts, patient_id = _parts_of(form)
+            take = partial(_take, service, visitor.name, patient_id, parts)
             outcome = await to_thread.run_sync(take, limiter=_taking())
     except HTTPException as error:
         if error.status_code == 400:
@@ -183,6 +178,31 @@ def show_film(session: Session, film: Film, visitor: Visitor) -> dict[str, Any]:
 @cache
 def _taking() -> CapacityLimiter:
     return CapacityLimiter(_AT_ONCE)
+
+
+def _parts_of(form: FormData) -> tuple[list[Part], str | None]:
+    """Return the files of a form, and whose they are.
+
+    Raises:
+        Problem: a file would be passed over, or it is not clear whose they are.
+    """
+    for name, each in form.multi_items():
+        if isinstance(each, UploadFile) and name not in ("files", "patient_id"):
+            raise Problem(
+                422, "invalid", f"a file in the field '{name[:64]}'", hint="send films as 'files'"
+            )
+        if isinstance(each, str) and name == "files":
+            raise Problem(
+                422, "invalid", "text in the field 'files'", hint="curl -F files=@film.dcm"
+            )
+    named = form.getlist("patient_id")
+    if not all(map(_good_patient_id, named)):
+        raise Problem(422, "invalid", f"patient_id: up to {_PATIENT_ID} plain characters")
+    if len(set(named)) > 1:
+        raise Problem(422, "invalid", "more than one patient_id", hint="send one request a patient")
+    files = [each for each in form.getlist("files") if isinstance(each, UploadFile)]
+    whose = str(named[0]) if named and named[0] else None
+    return [Part(each.filename or "film", each.file) for each in files], whose
 
 
 def _good_patient_id(value: Any) -> bool:

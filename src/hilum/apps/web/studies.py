@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, Query
+from fastapi import APIRouter, BackgroundTasks, Query, Request
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -15,7 +15,7 @@ from hilum.apps.store.worklist import Asked, page, prior
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.days import day_ms, zone_of
-from hilum.apps.web.films import show_film
+from hilum.apps.web.films import pictures_of, show_film
 from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.reports import show_report
 from hilum.apps.web.schemas import API, StudyId, StudyQuery
@@ -110,12 +110,15 @@ def study(study_id: StudyId, visitor: _Reader, service: Served) -> dict[str, Any
 
 
 @router.delete("/studies/{study_id}", status_code=204, summary="Delete a study")
-def delete_study(study_id: StudyId, visitor: _Administrator, service: Served) -> None:
+def delete_study(
+    study_id: StudyId, request: Request, visitor: _Administrator, service: Served
+) -> None:
     """Delete films, readings, verdicts and reports of a study; the log keeps its lines."""
     if not deletion.delete_study(
         service.store, service.folder, service.log, study_id, visitor.name
     ):
         raise not_found("study")
+    pictures_of(request).forget()
 
 
 def show_studies(session: Session, studies: list[Study], visitor: Visitor) -> list[dict[str, Any]]:
