@@ -71,6 +71,7 @@ def test_rescale_and_window_as_pydicom(center, width, function, slope, intercept
 )
 def test_voi_lut_as_pydicom(size, first, bits, seed):
     entries = np.random.default_rng(seed).integers(0, 2**bits, size)
+    entries[-1] = 2**bits - 1  # a table that needs its bits
     dataset = header(VOILUTSequence=Sequence([table(entries, bits, first)]))
     theirs = apply_voi_lut(CODES.astype(np.int32), dataset) / (2**bits - 1)
     np.testing.assert_allclose(levels(dataset), theirs, atol=1e-12)
