@@ -77,6 +77,20 @@ def test_a_table_with_a_split_is_taken_as_it_stands(make_cases: MakeCases, tmp_p
     assert gathered.cases["split"].tolist() == cases["split"].tolist()
 
 
+def test_a_side_that_training_does_not_know_is_refused_and_a_blank_one_counted(
+    make_cases: MakeCases, tmp_path: Path
+) -> None:
+    cases = make_cases(20)
+    write_cases(cases.assign(split=["Train"] * 2 + [*cases["split"][2:]]), tmp_path / "cases.csv")
+    with pytest.raises(CohortError, match="made/0: split 'Train'") as refused:
+        gather_cases(data(cases=str(tmp_path / "cases.csv")), SplitSpec(), None, progress=False)
+    assert refused.value.hint == "did you mean 'train'?"
+    write_cases(cases.assign(split=["", *cases["split"][1:]]), tmp_path / "cases.csv")
+    found = gather_cases(data(cases=str(tmp_path / "cases.csv")), SplitSpec(), None, progress=False)
+    assert len(found.cases) == 19
+    assert found.left_out == {"on no side of the split": 1}
+
+
 def test_a_table_without_one_is_split_by_patient_and_duplicate(
     make_cases: MakeCases, tmp_path: Path
 ) -> None:

@@ -52,6 +52,22 @@ class SplitSpec(Config):
         return fractions
 
 
+def check_sides(cases: pd.DataFrame) -> None:
+    """Refuse a column ``split`` that names another side than ``SPLITS``; a blank is on none.
+
+    Raises:
+        CohortError: a film on a side that no training looks at.
+    """
+    strange = cases[~cases["split"].isin([*SPLITS, ""])]
+    if not strange.empty:
+        first = strange.iloc[0]
+        raise CohortError(
+            f"{first['case_id']}: split '{first['split']}', as on {len(strange)} rows in all; "
+            f"expected {', '.join(SPLITS)} or blank",
+            hint=did_you_mean(str(first["split"]), SPLITS),
+        )
+
+
 def make_split(cases: pd.DataFrame, spec: SplitSpec) -> pd.DataFrame:
     """Divide ``cases`` as ``spec`` says.
 

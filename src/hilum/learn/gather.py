@@ -15,7 +15,7 @@ from hilum.core.errors import CohortError, ConfigError
 from hilum.data.cohorts import read_cohort
 from hilum.data.duplicates import find_duplicates, link_groups
 from hilum.data.leaks import refuse_leaks
-from hilum.data.split import SplitSpec, make_split
+from hilum.data.split import SplitSpec, check_sides, make_split
 from hilum.data.table import merge_cases, read_cases
 from hilum.learn.recipe import Data
 
@@ -48,16 +48,19 @@ def gather_cases(
 
     Raises:
         ConfigError: collections without a root, or a split that makes folds.
-        CohortError: a collection is not there, a label column is missing, or nothing is left.
-        LeakageError: a table that was split before has a patient, or copies of a film, on two
+        CohortError: a collection is not there, a label column is missing, nothing is left, or a
+            table that was split before names another side than train, val and test.
+        LeakageError: such a table has a patient, or copies of a film, on two
             sides.
     """
     _check_kind(split)
     cases, left_out, notes = choose_films(data, root, seed=split.seed)
     pairs = find_duplicates(cases, progress=progress)
+    warned: list[str] = []
     if "split" in cases.columns:
-        return Gathered(refuse_leaks(cases, pairs), left_out, len(pairs), notes)
-    cases, warned = _divide(link_groups(cases, pairs), split)
+        check_sides(refuse_leaks(cases, pairs))
+    else:
+        cases, warned = _divide(link_groups(cases, pairs), split)
     if aside := int((cases["split"] == "").sum()):
         left_out["on no side of the split"] = aside
         cases = cases[cases["split"] != ""].reset_index(drop=True)
