@@ -47,6 +47,7 @@ def run(call, *arguments):
         (os.abort, (), "ended its decoder (SIGABRT)"),
         (signal.raise_signal, (signal.SIGSEGV,), "ended its decoder (SIGSEGV)"),
         (signal.raise_signal, (signal.SIGKILL,), "ended from outside"),
+        (signal.raise_signal, (signal.SIGRTMIN + 1,), f"decoder (signal {signal.SIGRTMIN + 1})"),
         (os._exit, (0,), "ended its decoder (code 0)"),
         (sys.exit, ("a panic",), "ended its decoder (a panic)"),
         (bytearray, (10**12,), "needs more than 0.7 GB"),
@@ -113,6 +114,11 @@ def test_a_path_is_of_the_folder_that_the_caller_is_in(picture, tmp_path, monkey
     odd = os.fsdecode(b"f\xfflm.png")
     (tmp_path / odd).write_bytes(picture.read_bytes())
     assert open_radiograph(odd).path == odd
+
+
+def test_what_is_no_text_on_the_search_path_is_passed_over(picture, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path, os.fsencode(tmp_path)])
+    assert open_radiograph(picture).shape == (90, 70)
 
 
 SCRIPT = """

@@ -74,7 +74,7 @@ class _Worker:
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self.used = False
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CHILD.format(sys.path)],
+            [sys.executable, "-P", "-c", _CHILD.format(_search_path())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
@@ -133,6 +133,11 @@ class _Worker:
         return data
 
 
+def _search_path() -> list[str]:
+    """Return where this process imports from; Python passes over what is no text, as a Path."""
+    return [place for place in sys.path if isinstance(place, str)]
+
+
 def _fate(task: Task, code: int, slow: bool) -> UnreadableImageError:
     """Say what became of a process that did not answer."""
     hint = REPORT
@@ -141,9 +146,15 @@ def _fate(task: Task, code: int, slow: bool) -> UnreadableImageError:
     elif code == -9:
         found, hint = "its decoder was ended from outside, perhaps for want of memory", SMALLER
     else:
-        how = f"code {code}" if code >= 0 else signal.Signals(-code).name
-        found = f"it ended its decoder ({how})"
+        found = f"it ended its decoder ({_how(code)})"
     return UnreadableImageError(f"{task.name}: {found}", hint=hint)
+
+
+def _how(code: int) -> str:
+    try:
+        return f"code {code}" if code >= 0 else signal.Signals(-code).name
+    except ValueError:  # a real-time signal has no name
+        return f"signal {-code}"
 
 
 class _Pool:
