@@ -84,6 +84,19 @@ def test_a_curve_becomes_the_window_of_its_ends(tmp_path, curve):
     assert np.corrcoef(picture.ravel(), read.pixels.ravel())[0, 1] > 0.98
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_falling_voi_lut_is_no_negative(tmp_path, photometric):
+    item = Dataset()
+    item.LUTDescriptor, item.LUTData = [4096, 0, 12], np.arange(4096)[::-1].astype("<u2").tobytes()
+    changes = {"VOILUTSequence": Sequence([item]), "PhotometricInterpretation": photometric}
+    path = _dicom(tmp_path / "x.dcm", **changes)
+    stored, read = open_stored(path), open_radiograph(path)
+    assert np.allclose(shown(stored.values, stored.windows[0]), read.pixels, atol=0.03)
+    assert stored.inverted == (photometric == "MONOCHROME2")
+    unit = dcmread(path).pixel_array
+    assert np.allclose(stored.values * stored.slope + stored.intercept, unit)
+
+
 def test_pixels_that_are_not_square_are_stretched_alike(tmp_path):
     path = _dicom(tmp_path / "x.dcm", PixelSpacing=[0.4, 0.2])
     stored, read = open_stored(path), open_radiograph(path)

@@ -8,8 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from hilum.image.dicom_grey import apply_modality, grey_levels, rescale, stored_levels
-from hilum.image.dicom_lut import Values
+from hilum.image.dicom_grey import (
+    apply_modality,
+    grey_levels,
+    rescale,
+    stored_levels,
+    voi_tables,
+)
+from hilum.image.dicom_lut import Table, Values
 from hilum.image.dicom_values import code_of, value_of
 from hilum.image.dicom_window import ends, read_windows
 
@@ -51,7 +57,7 @@ def full_depth(dataset: Dataset, name: str) -> Full:
         slope, intercept = rescale(dataset, [])
     low, top = levels.low, levels.top
     values, intercept = levels.values - low, intercept + slope * low
-    inverted = _inverted(dataset)
+    inverted = _inverted(dataset) != _falls(dataset, name)
     if inverted != (slope < 0):
         values, slope, intercept = top - values, -slope, intercept + slope * top
     values[levels.padding] = 0
@@ -63,6 +69,13 @@ def full_depth(dataset: Dataset, name: str) -> Full:
 def _inverted(dataset: Dataset) -> bool:
     inverse = code_of(dataset, "PresentationLUTShape") == "INVERSE"
     return bool(dataset.PhotometricInterpretation == "MONOCHROME1" or inverse)
+
+
+def _falls(dataset: Dataset, name: str) -> bool:
+    """True for a VOI LUT that turns black to white by itself, which no window could show."""
+    tables = voi_tables(dataset)
+    entries = Table.read(tables[0], "VOI LUT", name, (0, 0)).entries if tables else np.zeros(1)
+    return bool(entries[-1] < entries[0])
 
 
 def _windows(
@@ -77,8 +90,7 @@ def _windows(
         black, white = sorted((end - intercept) / slope for end in ends(pair, named.function))
         found.append((black, white))
     shown = grey_levels(dataset, name)
-    curve = any("LUTData" in item for item in value_of(dataset, "VOILUTSequence") or [])
-    if curve:
+    if voi_tables(dataset):
         found.insert(0, _ends(values, shown.values))
     elif found and named.function == "SIGMOID":
         found[0] = _ends(values, shown.values)

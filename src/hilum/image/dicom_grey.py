@@ -146,12 +146,16 @@ def rescale(dataset: Dataset, notes: list[str]) -> tuple[float, float]:
     return slope, intercept
 
 
+def voi_tables(dataset: Dataset) -> list[Dataset]:
+    """Return the items of VOI LUT Sequence (0028,3010) that hold a table; the first is applied."""
+    return [item for item in value_of(dataset, "VOILUTSequence") or [] if "LUTData" in item]
+
+
 def _voi(dataset: Dataset, levels: Levels, name: str) -> None:
     """Apply the first VOI LUT, else the first window that is valid, else the stored range."""
     windows = read_windows(dataset).within(levels.low, levels.high)
     levels.notes += windows.notes
-    tables = [item for item in value_of(dataset, "VOILUTSequence") or [] if "LUTData" in item]
-    if tables:
+    if tables := voi_tables(dataset):
         table = Table.read(tables[0], "VOI LUT", name, (levels.low, levels.high))
         table = table.in_own_bits("VOI LUT")
         which = f" (first of {len(tables)})" if len(tables) > 1 else ""
