@@ -11,7 +11,7 @@ import pytest
 from pydicom import uid
 from pydicom.filereader import data_element_generator
 
-from hilum.core.errors import UnreadableImageError
+from hilum.core.errors import UnreadableImageError, UnsupportedImageError
 from hilum.image.dicom import read_dicom_header
 from hilum.image.open import open_radiograph
 from hilum.image.stored import open_stored
@@ -97,6 +97,25 @@ def test_bits_stored_may_be_missing(make_dicom, film, empty, compressed):
     assert opened.bits == bits
     assert any(f"BitsStored is missing: taken as {bits}" in note for note in opened.notes)
     assert np.corrcoef(opened.pixels.ravel(), film.ravel())[0, 1] > 0.999
+
+
+def test_bits_stored_follow_from_high_bit(make_dicom, film):
+    def edit(dataset):
+        del dataset.BitsStored
+
+    assert same(make_dicom(edit=edit), film).bits == 12
+
+
+def test_colours_of_12_bits_in_16(make_dicom, film):
+    def edit(dataset, blue=1.0):
+        deep = np.rint(film * 4095).astype("<u2")
+        dataset.SamplesPerPixel, dataset.PlanarConfiguration = 3, 0
+        dataset.PhotometricInterpretation = "RGB"
+        dataset.PixelData = np.stack([deep, deep, (deep * blue).astype("<u2")], axis=2).tobytes()
+
+    assert same(make_dicom(edit=edit), film).notes == ()
+    with pytest.raises(UnsupportedImageError, match="colour"):
+        open_radiograph(make_dicom(edit=lambda dataset: edit(dataset, blue=0.0)))
 
 
 @pytest.mark.parametrize("keyword", ["Rows", "Columns", "BitsAllocated", "PixelData"])

@@ -42,6 +42,13 @@ def test_colour_is_refused(name):
         check_colour(colour_pictures()[name].astype(np.uint8), "f")
 
 
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_colour_of_few_of_16_bits_is_refused(bits):
+    picture = colour_pictures()["gradients"] * (2**bits - 1) / 255
+    with pytest.raises(UnsupportedImageError, match="colour"):
+        check_colour(picture.astype(np.uint16), "f")
+
+
 def test_real_colour_photographs_are_refused():
     datasets = pytest.importorskip("sklearn.datasets")
     for photograph in datasets.load_sample_images().images:

@@ -105,6 +105,17 @@ def test_transparent_grey_level_becomes_black(grey, level):
     assert any("transparent" in note for note in opened.notes)
 
 
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_colours_of_16_bits_keep_them(film, channels):
+    deep = np.rint(film * 65535).astype(np.uint16)
+    alpha = [np.full_like(deep, 65535)] * (channels % 2 == 0)
+    data = imagecodecs.png_encode(np.stack([deep] * (channels - len(alpha)) + alpha, axis=2))
+    opened = open_bytes(data, "film")
+    np.testing.assert_array_equal(np.rint(opened.pixels * 65535), deep)
+    with pytest.raises(UnreadableImageError):
+        open_bytes(data[:-200], "film")
+
+
 def test_interlaced(grey):
     """Adam7 by hand: seven passes, each a small picture (PNG specification 8.2)."""
     rows = []

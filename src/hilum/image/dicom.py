@@ -165,7 +165,8 @@ def _colour_film(header: _Header, name: str) -> Radiograph:
     """Open RGB, YBR or palette colour that is grey in content."""
     rgb, said = decode_colour(header.dataset, name)
     grey, detail = to_grey(rgb, name)
-    bits = 8 * rgb.dtype.itemsize
+    palette = header.dataset.PhotometricInterpretation == "PALETTE COLOR"
+    bits = 8 * rgb.dtype.itemsize if palette else int(header.dataset.BitsStored)
     steps = (
         Step("grey", f"{header.dataset.PhotometricInterpretation}: {detail}"),
         Step("scale", f"0 .. {2**bits - 1} to 0 .. 1"),

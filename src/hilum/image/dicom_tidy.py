@@ -117,7 +117,9 @@ def _put(dataset: Dataset, keyword: str, vr: str, value: str | int) -> None:
 
 
 def _stored_bits(dataset: Dataset) -> int | None:
-    """What BitsStored must be where the file does not say it: the bits of the frame, or all."""
+    """What BitsStored must be where the file does not say it: by HighBit, the frame, or all."""
+    if (high := given(dataset, "HighBit")) and high[0].number is not None:
+        return int(high[0].number) + 1
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         coding = read_coding(get_frame(dataset.PixelData, 0, number_of_frames=1))
         return coding.bits if coding else None

@@ -93,11 +93,15 @@ def flatten(rgba: Samples) -> tuple[Samples, bool]:
 
 
 def _thin(rgb: Samples) -> Pixels:
-    """Take about 256 x 256 pixels, float32 in [0, 1]; averaged, so that noise does not count."""
+    """Take about 256 x 256 pixels, float32 in [0, 1]; averaged, so that noise does not count.
+
+    Of 16 bits many files use 12: what they use counts as their range, or no colour would be seen.
+    """
     height, width = rgb.shape[:2]
     size = (min(width, _SAMPLE_SIDE), min(height, _SAMPLE_SIDE))
     thinned = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(thinned, np.float32) / np.float32(np.iinfo(rgb.dtype).max)
+    top = 255 if rgb.dtype == np.uint8 else max(int(thinned.max()), 1)
+    return np.asarray(thinned, np.float32) / np.float32(top)
 
 
 def _chroma(sample: Pixels) -> Pixels:

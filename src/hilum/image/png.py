@@ -9,6 +9,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hilum.image.decoded import unreadable
 from hilum.image.limits import check_frames
 
@@ -50,6 +53,18 @@ def size(data: bytes, name: str) -> tuple[int, int]:
     if header[:4] != b"IHDR" or zlib.crc32(header) != _number(data[29:33]):
         raise unreadable(name, "PNG", "no sound IHDR chunk")
     return _number(header[4:8]), _number(header[8:12])
+
+
+def deep_colours(data: bytes, name: str) -> NDArray[np.uint16]:
+    """Decode colours, or grey with alpha, of 16 bits, of which Pillow keeps 8.
+
+    Returns:
+        uint16 (H, W, 3), or (H, W, 4) with alpha.
+    """
+    import imagecodecs
+
+    samples: NDArray[np.uint16] = imagecodecs.png_decode(essential(data, name)[0])
+    return samples[..., [0, 0, 0, 1]] if samples.shape[2] == 2 else samples
 
 
 def _chunks(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview, bool]]:

@@ -103,7 +103,11 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_megapixels: float) ->
         image.load()
         bits = _bits(image, data, kind)
         words = f"{kind.value}, {image.width} x {image.height}, {bits} bits, mode {image.mode}"
-        decoded = _from_mode(image, name, bits, [Step("decode", words)], _orientation(image))
+        steps, orientation = [Step("decode", words)], _orientation(image)
+        if bits == 16 and image.mode in ("RGB", "RGBA") and "transparency" not in image.info:
+            decoded = from_colours(png.deep_colours(data, name), name, steps, orientation)
+        else:
+            decoded = _from_mode(image, name, bits, steps, orientation)
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # Pillow's plug-ins raise what they like
