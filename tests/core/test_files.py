@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -80,3 +81,10 @@ def test_looking_leaves_nothing(tmp_path: Path) -> None:
     for place in ("a/b/c.html", "c.html", ""):
         check_writable(tmp_path / place)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_could_not_be_written_is_named(tmp_path):
+    path = tmp_path / "film.png"
+    with pytest.raises(OSError, match=r"film\.png"), atomic_path(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []

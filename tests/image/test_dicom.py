@@ -277,6 +277,10 @@ def test_refusals(make_dicom, tmp_path):
         edit=lambda d: (d.pop("PixelData"), d.pop("Rows")),
     )
     refused(no_pixels, UnsupportedImageError, "no pixel data")
+    others = make_dicom(
+        "f", edit=lambda d: (d.pop("PixelData"), setattr(d, "FloatPixelData", bytes(64)))
+    )
+    refused(others, UnsupportedImageError, "FloatPixelData; expected PixelData")
     refused(make_dicom("c"), UnsupportedImageError, "megapixels", max_megapixels=0.01)
     mpeg = make_dicom("d", edit=lambda d: setattr(d, "PixelData", encapsulate([b"1234"])))
     changed = mpeg.read_bytes()

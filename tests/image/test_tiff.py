@@ -57,6 +57,15 @@ def test_every_packing_of_grey(deep, order, big, photometric, bits, options):
     same(data, top - stored.astype(int) if photometric == "miniswhite" else stored, bits)
 
 
+def test_without_photometric_interpretation_0_is_black(deep):
+    tag = struct.pack("<H", 262)
+    data = tiff(deep, byteorder="<", photometric="minisblack", metadata=None)
+    assert data.count(tag + struct.pack("<H", 3)) == 1
+    data = data.replace(tag + struct.pack("<H", 3), struct.pack("<HH", 261, 3))
+    same(data, deep, 16)
+    assert any("0 taken as black" in note for note in open_bytes(data, "film").notes)
+
+
 @pytest.mark.parametrize("bits", [2, 4, 10, 12, 14])
 @pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
 def test_packed_bits(deep, bits, photometric):

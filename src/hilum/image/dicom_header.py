@@ -16,6 +16,8 @@ from hilum.image.limits import LARGER, check_size
 _BYTES_PER_PIXEL = 16
 _HEADER_BYTES = 64_000_000
 _AGAIN = "copy or export the file again"
+_OTHER_PIXELS = ("FloatPixelData", "DoubleFloatPixelData", "PixelDataProviderURL")
+"""Pixels of other kinds: PS3.3 C.7.6.24, C.7.6.25, and those that lie on a server, C.7.6.3.1.4."""
 _NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PhotometricInterpretation")
 
 
@@ -111,6 +113,11 @@ def _without_pixels(dataset: Dataset, name: str) -> UnreadableImageError | Unsup
     if "EncryptedAttributesSequence" in dataset:
         return UnreadableImageError(
             f"{name}: encrypted attributes and no pixel data", hint="decrypt it first"
+        )
+    if found := next((keyword for keyword in _OTHER_PIXELS if keyword in dataset), None):
+        return UnsupportedImageError(
+            f"{name}: {found}; expected PixelData",
+            hint="export the film itself with 8 or 16 bits per pixel",
         )
     if "Rows" in dataset or "Image Storage" in kind or len(dataset) == 0:
         return broken(name, "the file ends before the end of its pixel data")

@@ -27,7 +27,8 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _INKS, _YCBCR = 0, 1, 2, 3, 5, 6
 _JPEG, _END_OF_IMAGE = 7, b"\xff\xd9"
 _COMPRESSIONS = {1, 2, 3, 4, 5, _JPEG, 8, 32773, 32946, 34925, 50000}
 """None, CCITT, LZW, JPEG, deflate, PackBits, deflate (old number), LZMA, Zstandard."""
-_ORIENTATION, _COLOR_MAP = 274, 320
+_FAX = (2, 3, 4)
+_PHOTOMETRIC, _ORIENTATION, _COLOR_MAP = 262, 274, 320
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # ExtraSamples, TIFF 6.0 page 31
 _MAX_CHANNELS = 5
 
@@ -52,6 +53,8 @@ def decode_tiff(data: bytes, name: str, max_megapixels: float) -> Decoded:
         raise unreadable(name, _KIND, error) from None
     decoded.orientation = _value(page, _ORIENTATION, 1)
     decoded.notes += [f"TIFF header: {line}" for line in warned]
+    if _says_no_polarity(page):
+        decoded.notes.append("TIFF without PhotometricInterpretation: 0 taken as black")
     return decoded
 
 
@@ -69,7 +72,7 @@ def check_tiff(data: bytes, name: str, max_megapixels: float) -> tuple[int, int]
 
 def _page(data: bytes, name: str, max_megapixels: float) -> TiffPage:
     """Return the page with the film in it, judged by its tags."""
-    from tifffile import TiffFile, TiffPage
+    from tifffile import PHOTOMETRIC, TiffFile, TiffPage
 
     # Thumbnails and the smaller levels of a pyramid are not films of their own.
     pages = TiffFile(io.BytesIO(data)).pages
@@ -79,6 +82,8 @@ def _page(data: bytes, name: str, max_megapixels: float) -> TiffPage:
     page = full[0]
     if not isinstance(page, TiffPage):
         raise unreadable(name, _KIND, "no page")
+    if _says_no_polarity(page):
+        page.photometric = PHOTOMETRIC.MINISBLACK  # as libtiff; tifffile would turn it
     check_size(page.imagewidth, page.imagelength, name, max_megapixels)
     if reason := _unsupported(page):
         raise UnsupportedImageError(
@@ -86,6 +91,11 @@ def _page(data: bytes, name: str, max_megapixels: float) -> TiffPage:
             hint=_SAVE,
         )
     return page
+
+
+def _says_no_polarity(page: TiffPage) -> bool:
+    grey = page.samplesperpixel == 1 and page.compression not in _FAX
+    return grey and _PHOTOMETRIC not in page.tags
 
 
 def _unsupported(page: TiffPage) -> str:
