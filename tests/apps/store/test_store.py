@@ -249,7 +249,7 @@ def test_reading_again_with_the_same_bundle_changes_nothing_but_errors(place):
 
 def test_a_reading_from_before_sides_were_looked_at_is_replaced(place):
     film = place.add(b"x").film_id
-    place.read_all(film={})
+    place.read_all(film={"width": 160, "height": 200})
     queue.ask_again(place.store, place.log, film, "anna", force=False)
     place.read_all(probability=0.1)
     (read,) = place.all(Read)
