@@ -26,7 +26,7 @@ import answers
 import films
 from world import NOW, World
 
-from hilum.apps.store.rulers import measured
+from hilum.apps.store.rulers import with_ruler
 
 BASE = "/api/v1"
 STATIC = Path(__file__).parents[2] / "src/hilum/apps/web/static"
@@ -149,7 +149,7 @@ def _films(app: FastAPI, world: World) -> None:
 
     @app.get(f"{BASE}/films/{{film_id}}/image")
     async def image(film_id: str) -> Any:
-        return measured(films.image(world.picture(film_id)), world.rulers.get(film_id))
+        return with_ruler(films.image(world.picture(film_id)), world.rulers.get(film_id))
 
     @app.put(f"{BASE}/films/{{film_id}}/ruler")
     async def ruler(film_id: str, request: Request) -> Any:

@@ -63,3 +63,14 @@ def test_a_ruler_goes_with_its_film_and_with_its_content(station, film_id):
         queue.begin_anew(session, session.get_one(Film, film_id))
     with station.service.store.read() as session:
         assert session.get(Ruler, film_id) is None
+
+
+def test_a_report_measures_by_the_ruler_as_the_screen_does(station, make_film):
+    film_id = station.film(make_film(1))
+    client = station.client("reviewer")
+    line = {"kind": "line", "points": [[0, 0], [100, 0]]}
+    client.put(f"{API}/films/{film_id}/desk", json={"marks": [line]})
+    client.put(f"{API}/films/{film_id}/ruler", json={"points": [[0, 0], [50, 0]], "mm": 25})
+    (mark,) = client.get(f"{API}/films/{film_id}/desk").json()["marks"]
+    report = client.post(f"{API}/films/{film_id}/reports", json={"findings": "x"}).json()
+    assert mark["measured"] == report["measurements"] == "Length 50.0 mm"

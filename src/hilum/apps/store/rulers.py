@@ -35,7 +35,7 @@ def ruler_of(session: Session, film_id: str) -> dict[str, Any] | None:
     }
 
 
-def measured(described: dict[str, Any], ruler: dict[str, Any] | None) -> dict[str, Any]:
+def with_ruler(described: dict[str, Any], ruler: dict[str, Any] | None) -> dict[str, Any]:
     """Let a ruler say how far the pixels of a film lie apart; its pixels are square.
 
     Args:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from hilum.apps.store import queue
 from hilum.apps.store.people import Role
-from hilum.apps.store.rulers import measured, ruler_of
+from hilum.apps.store.rulers import ruler_of, with_ruler
 from hilum.apps.store.tables import Film, Read, iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
@@ -88,10 +88,7 @@ def film(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, Any]:
 @router.get("/films/{film_id}/image", summary="How to show a film")
 def image(film_id: FilmId, request: Request, visitor: _Reader, service: Served) -> dict[str, Any]:
     """Give size, depth, windows, spacing and metadata of a film."""
-    sha256, kinds = _file_of(service, film_id, visitor)
-    described = pictures_of(request).describe(sha256, kinds)
-    with service.store.read() as session:
-        return measured(described, ruler_of(session, film_id))
+    return _described(request, service, film_id, visitor)
 
 
 @router.get(
@@ -258,10 +255,18 @@ def _file_of(
     return film.sha256, kinds_of(read)
 
 
+def _described(
+    request: Request, service: Service, film_id: str, visitor: Visitor | None = None
+) -> dict[str, Any]:
+    described = pictures_of(request).describe(*_file_of(service, film_id, visitor))
+    with service.store.read() as session:
+        return with_ruler(described, ruler_of(session, film_id))
+
+
 def spacing_of(request: Request, service: Service, film_id: str) -> Spacing | None:
     """Return how large the pixels of a film are; None where that is not known."""
     try:
-        found = pictures_of(request).describe(*_file_of(service, film_id))
+        found = _described(request, service, film_id)
     except (ImageError, Problem):
         return None  # it cannot be looked at, so that nothing was measured on it
     if found["spacing_mm"] is None:
