@@ -10,12 +10,14 @@ from sqlalchemy import func, select, update
 from hilum.apps.cli.main import run
 from hilum.apps.store import deletion
 from hilum.apps.store.tables import (
+    Desk,
     Film,
     Job,
     Read,
     Reference,
     Report,
-        Study,
+    Ruler,
+    Study,
     Verdict,
     now_ms,
 )  # fmt: skip
@@ -40,6 +42,9 @@ def _worked_on(station, make_film, numbers, patient):
         assert client.post(f"{path}/verdicts", json=verdict).status_code == 201
         truth = {"finding": "covid-19", "value": 1}
         assert client.put(f"{path}/reference", json=truth).status_code == 200
+        assert client.put(f"{path}/desk", json={"text": "begun"}).status_code == 200
+        ruler = {"points": [[0, 0], [50, 0]], "mm": 25}
+        assert client.put(f"{path}/ruler", json=ruler).status_code == 200
         report = {"findings": f"of {patient}"}
         assert client.post(f"{path}/reports", json=report).status_code == 201
         client.get(f"{path}/thumbnail.jpg")
@@ -53,7 +58,7 @@ def _ids(station, patient):
 
 
 def _counts(station):
-    kinds = (Study, Film, Job, Read, Verdict, Reference, Report)
+    kinds = (Study, Film, Job, Read, Verdict, Reference, Report, Desk, Ruler)
     with station.service.store.read() as session:
         return {
             kind.__name__: session.scalar(select(func.count()).select_from(kind)) for kind in kinds
@@ -79,6 +84,7 @@ def test_a_patient_is_erased_whole_and_the_log_names_nobody(station, make_film):
     counts = {key: shown[key] for key in ("studies", "films", "readings", "verdicts", "marks")}
     assert counts == dict.fromkeys(counts, 3)
     assert (shown["reference_standards"], shown["reports"]) == (3, 3)
+    assert (shown["unfinished"], shown["rulers"]) == (3, 3)
     assert _counts(station)["Study"] == 4  # so far it was only shown
     done = admin.post(f"{API}/deletions", json=body | {"confirm": shown["confirm"]})
     assert (done.status_code, done.json()) == (200, shown)

@@ -63,6 +63,15 @@ def test_two_windows_lose_nothing(station, film_id):
     assert (emptied["marks"], emptied["text"], emptied["choices"]) == ([], "", {})
 
 
+def test_what_was_sent_twice_stands_once(station, film_id):
+    """A window that did not hear that its words were kept sends them again, with more."""
+    client = station.client("reviewer")
+    _put(client, film_id, version=0, text="left")
+    for text in ("left ba", "left base", "left base"):
+        last = _put(client, film_id, version=0, text=text)
+    assert last["text"] == "left base"
+
+
 def test_what_was_measured_reaches_the_report_with_its_unit(station, film_id):
     client = station.client("reviewer")
     about = client.get(f"{API}/films/{film_id}/image").json()

@@ -14,7 +14,10 @@ export const located = (address: string): string =>
   address.startsWith("/api/v1/") ? BASE + address.slice("/api/v1".length) : address;
 
 /** Days are those of who looks at them. */
-const zone = (): string | undefined => Intl.DateTimeFormat().resolvedOptions().timeZone || undefined;
+const zone = (): string | undefined => {
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+  return timeZone && timeZone !== "Etc/Unknown" ? timeZone : undefined;
+};
 
 export class ApiError extends Error {
   constructor(readonly problem: Problem) {

@@ -47,11 +47,6 @@ export async function unlock(): Promise<void> {
   }
 }
 
-/** The page that is there is nobody's any more. */
-export function forgetPerson(): void {
-  me.value = null;
-}
-
 export async function whoAmI(): Promise<void> {
   try {
     enter(await api.me());

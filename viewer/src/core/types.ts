@@ -345,6 +345,8 @@ export interface Deleted {
   verdicts: number;
   marks: number;
   reference_standards: number;
+  unfinished: number;
+  rulers: number;
   reports: number;
   first_at: string | null;
   last_at: string | null;

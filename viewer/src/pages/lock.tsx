@@ -1,7 +1,8 @@
 /** Over a page whose session has ended: sign in to go on where one was; nothing beneath is lost. */
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { t } from "../core/i18n";
-import { forgetPerson, me, unlock } from "../core/store";
+import { forgetPerson, mayLeave } from "../core/leave";
+import { me, unlock } from "../core/store";
 import { LoginForm } from "./login";
 
 export function Lock() {
@@ -26,7 +27,7 @@ export function Lock() {
         <p class="soft">{t("lock.explained", { name: me.value?.name ?? "" })}</p>
         <LoginForm name={me.value?.local ? "" : (me.value?.name ?? "")} elsewhere />
         <p>
-          <button class="quiet" onClick={forgetPerson}>
+          <button class="quiet" onClick={() => mayLeave() && forgetPerson()}>
             {t("lock.other")}
           </button>
         </p>

@@ -9,7 +9,8 @@ import { Dialog, Loading, Trouble } from "./ui";
 import { useLoad } from "./use";
 
 const COUNTED = [
-  "studies", "films", "readings", "verdicts", "marks", "reference_standards", "reports",
+  "studies", "films", "readings", "verdicts", "marks", "reference_standards", "reports", "unfinished",
+  "rulers",
 ] as const satisfies readonly (keyof Deleted)[];
 
 export function DeletionDialog(props: { what: ToDelete; close: () => void; done: () => void }) {

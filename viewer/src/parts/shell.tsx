@@ -3,9 +3,10 @@ import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { api } from "../core/api";
+import { forgetPerson, mayLeave } from "../core/leave";
 import { LANGUAGES, language, speak, t, type Key, type Language } from "../core/i18n";
 import {
-  complain, dismiss, forgetPerson, may, me, notes, paint, route, theme, whoAmI, type Theme,
+  complain, dismiss, may, me, notes, paint, route, theme, whoAmI, type Theme,
 } from "../core/store";
 import { listen } from "../core/events";
 import type { Role } from "../core/types";
@@ -123,10 +124,10 @@ async function setBlind(on: boolean) {
 }
 
 async function leave() {
+  if (!mayLeave()) return;
   try {
     await api.logout();
     forgetPerson();
-    await whoAmI();
   } catch (error) {
     complain(error);
   }

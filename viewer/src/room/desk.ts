@@ -55,9 +55,11 @@ export function useDesk(filmId: string, view: FilmView | null, blind: boolean | 
       timer.current = window.setTimeout(() => void keep(), PAUSE_MS);
       return;
     }
+    // what is on its way will have been kept before this: it is no other window's
+    const version = kept.current.version + (busy.current ? 1 : 0);
     busy.current = true;
     try {
-      const found = await api.keepDesk(filmId, { ...sent, version: kept.current.version }, leaving);
+      const found = await api.keepDesk(filmId, { ...sent, version }, leaving);
       const theirs = workOf(found);
       kept.current = { version: found.version, work: theirs };
       unkept.delete(filmId);

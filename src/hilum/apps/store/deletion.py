@@ -16,7 +16,18 @@ from hilum.apps.store import events
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store
-from hilum.apps.store.tables import Film, Line, Read, Reference, Report, Study, Verdict, now_ms
+from hilum.apps.store.tables import (
+    Desk,
+    Film,
+    Line,
+    Read,
+    Reference,
+    Report,
+    Ruler,
+    Study,
+    Verdict,
+    now_ms,
+)
 
 _DELETED = "deleted"
 REPLACED = "replaced"
@@ -68,6 +79,8 @@ class Going:
     marks: int
     references: int
     reports: int
+    desks: int
+    rulers: int
     first_ms: int | None
     last_ms: int | None
     mark: str
@@ -79,7 +92,8 @@ def preview(session: Session, chosen: Chosen) -> Going:
     films = [row for part in _parts(ids) for row in session.execute(_films_of(part))]
     film_ids = [row.id for row in films]
     verdicts = _rows(session, film_ids, Verdict)
-    others = {kind: len(_rows(session, film_ids, kind)) for kind in (Read, Reference, Report)}
+    kinds = (Read, Reference, Report, Desk, Ruler)
+    others = {kind: len(_rows(session, film_ids, kind)) for kind in kinds}
     times = _times(session, ids)
     seen = [*ids, *film_ids, *(str(row) for row in verdicts), *map(str, others.values())]
     return Going(
@@ -90,6 +104,8 @@ def preview(session: Session, chosen: Chosen) -> Going:
         marks=sum(len(row.marks) for row in verdicts),
         references=others[Reference],
         reports=others[Report],
+        desks=others[Desk],
+        rulers=others[Ruler],
         first_ms=min(times, default=None),
         last_ms=max(times, default=None),
         mark=hashlib.sha256("\n".join(seen).encode()).hexdigest()[:16],

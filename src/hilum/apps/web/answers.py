@@ -588,6 +588,8 @@ class DeletionAnswer(TypedDict):
     marks: int
     reference_standards: int
     reports: int
+    unfinished: int
+    rulers: int
     first_at: str | None
     last_at: str | None
     confirm: str

@@ -64,6 +64,8 @@ def _show(going: Going) -> dict[str, Any]:
         "marks": going.marks,
         "reference_standards": going.references,
         "reports": going.reports,
+        "unfinished": going.desks,
+        "rulers": going.rulers,
         "first_at": iso(going.first_ms),
         "last_at": iso(going.last_ms),
         "confirm": going.mark,

@@ -61,13 +61,23 @@ def marks_of(session: Session, film_id: str, person_id: str) -> list[dict[str, A
 
 def _both(theirs: dict[str, Any], mine: dict[str, Any]) -> dict[str, Any]:
     """Keep what two windows made: of choices the last, of words both, of marks each one once."""
-    words = [each for each in (theirs["text"], mine["text"]) if each]
     return mine | {
         "choices": theirs["choices"] | mine["choices"],
-        "text": "\n".join(dict.fromkeys(words))[:10_000],
+        "text": _words(theirs["text"], mine["text"]),
         "corrected_label": mine["corrected_label"] or theirs["corrected_label"],
         "marks": theirs["marks"] + [each for each in mine["marks"] if each not in theirs["marks"]],
     }
+
+
+def _words(theirs: str, mine: str) -> str:
+    """Join the words of two windows; what one had typed on to, and sent twice, stands once.
+
+    >>> _words("left", "left base"), _words("left base", "round")
+    ('left base', 'left base\\nround')
+    """
+    if mine in theirs or theirs in mine:
+        return max(theirs, mine, key=len)
+    return f"{theirs}\n{mine}"[:10_000]
 
 
 def _show(kept: Desk | None, spacing: Spacing | None) -> dict[str, Any]:

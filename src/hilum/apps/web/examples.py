@@ -408,6 +408,8 @@ _DELETION = {
     "marks": 1,
     "reference_standards": 1,
     "reports": 1,
+    "unfinished": 1,
+    "rulers": 0,
     "first_at": _AT,
     "last_at": _LATER,
     "confirm": "77aa88bb99cc00dd",

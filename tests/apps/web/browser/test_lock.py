@@ -54,6 +54,12 @@ def test_a_page_that_nobody_uses_is_covered_and_nothing_is_lost(locked: str, pag
     expect(dialog).to_have_count(0)
     expect(findings).to_be_visible()
     assert findings.input_value() == WORDS
+    asked = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.get_by_role("button", name="Sign out").click()
+    assert "will be lost" in asked[0]
+    assert findings.input_value() == WORDS
+    page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("button", name="Sign in").wait_for()
     expect(page.locator("dialog.lock")).to_have_count(0)
@@ -88,6 +94,29 @@ def test_somebody_else_may_take_over(locked: str, page: Any) -> None:
     page.get_by_label("Password").fill("correct horse")
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator(".who")).to_have_text("rita")
+
+
+@pytest.mark.parametrize("way", ["sign-out", "lock"])
+def test_nothing_of_a_person_is_left_for_the_next_one(locked: str, page: Any, way: str) -> None:
+    page.clock.install()
+    page.on("dialog", lambda dialog: dialog.accept())
+    _signed_in(page, locked, "bo")
+    _write(page, locked)
+    if way == "sign-out":
+        page.get_by_role("button", name="Sign out").click()
+    else:
+        page.clock.fast_forward("31:00")
+        page.get_by_role("button", name="I am somebody else").click()
+    page.get_by_label("Read blind first", exact=False).wait_for()
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill("correct horse")
+    page.get_by_role("button", name="Sign in").click()
+    page.locator(".who").wait_for()
+    open_film(page, locked, "frontal-opacities", search="?cpu")
+    page.get_by_role("tab", name="Report").click()
+    findings = page.get_by_role("textbox", name="Findings")
+    expect(findings).not_to_have_value("")
+    assert findings.input_value() != WORDS
 
 
 def test_the_cover_is_accessible(locked: str, page: Any) -> None:
