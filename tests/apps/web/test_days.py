@@ -130,3 +130,9 @@ def test_head_needs_what_get_needs(station):
     for path in ("/studies", "/log", "/metrics", "/events"):
         assert station.client().head(API + path).status_code == 401
     assert station.client("reader").head(f"{API}/log").status_code == 403
+
+
+@pytest.mark.parametrize("prefix", ["/api", "/api/v1", "/open/x", "/assets", "/a/../b", "/."])
+def test_a_prefix_that_could_be_the_servers_own_path_is_refused(prefix):
+    with pytest.raises(ValueError, match="not a path that a proxy can show"):
+        Settings(prefix=prefix)

@@ -11,6 +11,8 @@ from hilum.apps.store.people import Role
 from hilum.core.config import Config
 
 FILE = "hilum.toml"
+_OWN = ("api", "assets", "open")
+"""Where the server's own paths begin: under these it could not tell them from a prefix."""
 
 
 class Limits(Config):
@@ -139,6 +141,14 @@ class Settings(Config):
     zone: str = "UTC"
     https: bool = False
     blind_first: bool = False
+
+    @field_validator("prefix")
+    @classmethod
+    def _own_paths_stay(cls, prefix: str) -> str:
+        parts = prefix.split("/")[1:]
+        if {".", ".."} & set(parts) or (parts and parts[0] in _OWN):
+            raise ValueError(f"'{prefix}' is not a path that a proxy can show the page under")
+        return prefix
 
     @field_validator("zone")
     @classmethod
