@@ -138,3 +138,17 @@ def test_the_resolution_of_a_picture_is_no_millimeter_of_the_patient(tmp_path, f
     opened = open_radiograph(tmp_path / name)
     assert opened.metadata.spacing_mm is None
     assert opened.metadata.spacing_plane is None
+
+
+@pytest.mark.parametrize("written", [[0.000143, 0.000143], [1000, 1000], [0.2, 0], [-0.2, 0.2]])
+def test_a_spacing_beyond_belief_is_left_out_and_said(written):
+    spacing = spacing_of(of(PixelSpacing=written))
+    assert spacing.mm is None
+    assert "expected two numbers of 0.01 to 10 mm" in spacing.notes[0]
+
+
+@pytest.mark.parametrize("factor", ["0", "-1", "0.8", "125", "NaN"])
+def test_a_magnification_beyond_belief_is_said(factor):
+    spacing = spacing_of(of(ImagerPixelSpacing=[0.2, 0.2], **{FACTOR: factor}))
+    assert (spacing.mm, spacing.plane) == ((0.2, 0.2), Plane.DETECTOR)
+    assert spacing.notes == (f"{FACTOR} '{factor}': expected 1 to 5; left out",)

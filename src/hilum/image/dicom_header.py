@@ -11,10 +11,8 @@ from pydicom.filereader import data_element_generator
 
 from hilum.core.errors import UnreadableImageError, UnsupportedImageError
 from hilum.image.dicom_tidy import tidy
-from hilum.image.limits import LARGER, check_size
+from hilum.image.limits import LARGER, check_size, most_bytes
 
-_BYTES_PER_PIXEL = 16
-_HEADER_BYTES = 64_000_000
 _AGAIN = "copy or export the file again"
 _OTHER_PIXELS = ("FloatPixelData", "DoubleFloatPixelData", "PixelDataProviderURL")
 """Pixels of other kinds: PS3.3 C.7.6.24, C.7.6.25, and those that lie on a server, C.7.6.3.1.4."""
@@ -44,7 +42,7 @@ def _check_deflated(data: bytes, name: str, max_megapixels: float) -> None:
     syntax, end_of_meta = _file_meta(data)
     if syntax != uid.DeflatedExplicitVRLittleEndian:
         return
-    limit = int(max_megapixels * 1e6) * _BYTES_PER_PIXEL + _HEADER_BYTES
+    limit = most_bytes(max_megapixels)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     size, rest = 0, data[end_of_meta:]
     try:
@@ -117,7 +115,7 @@ def _without_pixels(dataset: Dataset, name: str) -> UnreadableImageError | Unsup
     if found := next((keyword for keyword in _OTHER_PIXELS if keyword in dataset), None):
         return UnsupportedImageError(
             f"{name}: {found}; expected PixelData",
-            hint="export the film itself with 8 or 16 bits per pixel",
+            hint="export the film with 8 or 16 bits per pixel",
         )
     if "Rows" in dataset or "Image Storage" in kind or len(dataset) == 0:
         return broken(name, "the file ends before the end of its pixel data")

@@ -18,6 +18,9 @@ Pair = tuple[float, float]
 _SAME = 0.005
 """Relative difference below which two spacings are one, rounded in two ways."""
 
+_LEAST, _MOST = 0.01, 10.0
+"""Spacing in mm that a film can have; 0.000143 is one in meters."""
+
 _MOST_MAGNIFIED = 5.0
 """No film of a chest is magnified more; a larger factor is a mistake."""
 
@@ -71,12 +74,14 @@ def _pair(dataset: Dataset, keyword: str, notes: list[str]) -> Pair | None:
     values = given(dataset, keyword)
     if not values:
         return None
-    found = [each.number for each in values]
-    if len(found) == 2 and found[0] and found[1] and min(found[0], found[1]) > 0:
+    found = [mm for each in values if _LEAST <= (mm := each.number or 0.0) <= _MOST]
+    if len(values) == 2 == len(found):
         notes += [each.note for each in values if each.note]
         return found[0], found[1]
     written = "\\".join(each.text for each in values)
-    notes.append(f"{keyword} '{written}': expected two positive numbers; left out")
+    notes.append(
+        f"{keyword} '{written}': expected two numbers of {_LEAST:g} to {_MOST:g} mm; left out"
+    )
     return None
 
 
@@ -96,10 +101,10 @@ def _magnification(dataset: Dataset, notes: list[str]) -> tuple[float | None, st
     """Return by how much the detector shows the patient larger, and where that is known from."""
     keyword = "EstimatedRadiographicMagnificationFactor"
     factor = _positive(dataset, keyword)
-    if factor is not None:
-        if 1 <= factor <= _MOST_MAGNIFIED:
-            return factor, f"the magnification factor {factor:g}"
-        notes.append(f"{keyword} {factor:g}: expected 1 to {_MOST_MAGNIFIED:g}; left out")
+    if factor is not None and 1 <= factor <= _MOST_MAGNIFIED:
+        return factor, f"the magnification factor {factor:g}"
+    if written := "\\".join(each.text for each in given(dataset, keyword)):
+        notes.append(f"{keyword} '{written}': expected 1 to {_MOST_MAGNIFIED:g}; left out")
     far = _positive(dataset, "DistanceSourceToDetector")
     near = _positive(dataset, "DistanceSourceToPatient")
     if far and near and 1 < far / near <= _MOST_MAGNIFIED:

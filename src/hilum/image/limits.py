@@ -48,6 +48,11 @@ def check_size(width: int, height: int, name: str, max_megapixels: float) -> Non
         )
 
 
+def most_bytes(max_megapixels: float) -> int:
+    """Return how large the file of a film can be, in bytes: 16 a pixel, and its header."""
+    return int(max_megapixels * 1e6) * 16 + 64_000_000
+
+
 def check_frames(frames: int, name: str) -> None:
     """Refuse a file of several pictures: nobody said which of them is the film.
 

@@ -13,14 +13,12 @@ from pathlib import Path
 from hilum.core.errors import UnreadableImageError, UnsupportedImageError
 from hilum.core.radiograph import Metadata, Radiograph
 from hilum.image import decoders
+from hilum.image.limits import most_bytes
 from hilum.image.raster import check_raster, open_raster
 from hilum.image.sniff import SNIFFED_BYTES, Kind, describe, encryption, sniff
 
 MAX_MEGAPIXELS = 100.0
 """Largest film that is decoded, in millions of pixels; the largest detectors give about 20."""
-
-_BYTES_PER_PIXEL = 16
-_HEADER_BYTES = 64_000_000
 
 
 def open_radiograph(path: str | Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Radiograph:
@@ -134,7 +132,7 @@ def check_file(path: Path, max_megapixels: float) -> int:
         raise _folder(path)
     if not stat.S_ISREG(about.st_mode):
         raise UnsupportedImageError(f"{path}: not a regular file", hint="name a file on disk")
-    if about.st_size > max_megapixels * 1e6 * _BYTES_PER_PIXEL + _HEADER_BYTES:
+    if about.st_size > most_bytes(max_megapixels):
         raise UnsupportedImageError(
             f"{path}: {about.st_size / 1e6:.0f} MB; too large for a film of {max_megapixels:g} "
             "megapixels",
