@@ -89,6 +89,35 @@ def test_what_is_no_table_is_refused_with_its_row(table, content, said):
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_the_first_line_of_excel_names_the_separator(table, separator, quote):
+    lines = [f"{quote}sep={separator}{quote}", f"case_id{separator}ward", f"1{separator}2", ""]
+    path = table("\r\n".join(lines), "utf-8-sig")
+    found = read_table(path)
+    assert found.to_dict("list") == {"case_id": ["1"], "ward": ["2"]}
+    assert found.index.tolist() == [3]
+    path = table("\n".join([lines[0], f"a{separator}b,c;d", ""]))
+    assert len(read_table(path).columns) == (3 if separator in ",;" else 2)
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "\u200b", "\u202a", "\u200e", "\u200b \u00a0"])
+def test_what_is_not_seen_makes_no_other_name(table, mark):
+    found = read_table(table(f"{mark}patient_id,path\n{mark}p1{mark},{mark}C:/a.png\np1,b.png\n"))
+    assert found.to_dict("list") == {"patient_id": ["p1", "p1"], "path": ["C:/a.png", "b.png"]}
+
+
+def test_a_line_of_blanks_is_an_empty_line(table):
+    found = read_table(table("case_id,x\n1,2\n   \n\u00a0\n3,4\n"))
+    assert found.index.tolist() == [2, 5]
+
+
+def test_a_table_of_more_columns_than_films_have_is_refused_at_once(table):
+    path = table(",".join(f"c{n}" for n in range(200_000)) + "\n")
+    with pytest.raises(CohortError, match=r"t\.csv: 200,000 columns; expected 2,000 at most"):
+        read_table(path)
+
+
 def test_a_folder_is_no_table(tmp_path):
     with pytest.raises(CohortError, match="Is a directory"):
         read_table(tmp_path)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
+import string
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,6 +25,13 @@ from hilum.core.textfile import read_text
 SEPARATORS: dict[str, str] = {",": "commas", ";": "semicolons", "\t": "tabs"}
 """What may stand between cells; the header alone says which."""
 
+MAX_COLUMNS = 2000
+"""No table of films has more; every verb would take minutes for one that has."""
+
+_EXCEL = re.compile(r'"?sep=([,;\t])"?[\r\n]*', re.IGNORECASE)
+_UNSEEN = "\ufeff\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u2060\u2066\u2067\u2068\u2069"
+"""Marks of bytes, width and direction, which copying from other programs leaves around names."""
+
 _QUOTES = "a cell that holds the separator or a line break needs double quotes around it"
 _CLOSED = "close the quote; a quote inside a quoted cell is doubled"
 
@@ -31,7 +40,8 @@ def read_table(path: Path, columns: Sequence[str] = (), *, comments: bool = Fals
     """Read a table as text.
 
     Args:
-        path: CSV, TSV or semicolons; UTF-8, or UTF-16 with a byte-order mark.
+        path: CSV, TSV or semicolons; UTF-8, or UTF-16 with a byte-order mark. Excel's own first
+            line, "sep=;", is understood.
         columns: that must be there.
         comments: lines before the header that begin with "#" are passed over.
 
@@ -43,8 +53,8 @@ def read_table(path: Path, columns: Sequence[str] = (), *, comments: bool = Fals
 
     Raises:
         CohortError: no such file, no text, a header in which a name stands twice or two separators
-            do, a row with more or fewer cells than the header, a quote that is not closed, or one
-            of ``columns`` is not there. The message names the row.
+            do, or of more than ``MAX_COLUMNS``, a row with more or fewer cells than the header, a
+            quote that is not closed, or one of ``columns`` is not there. The message names the row.
     """
     return parse_table(read_text(path, CohortError), str(path), columns, comments=comments)
 
@@ -54,14 +64,15 @@ def parse_table(
 ) -> pd.DataFrame:
     """Read a table from memory; ``where`` stands for it in messages. See ``read_table``."""
     lines = io.StringIO(text, newline="").readlines()
-    passed = 0
+    told = _EXCEL.fullmatch(lines[0]) if lines else None
+    passed = 1 if told else 0
     while comments and passed < len(lines) and lines[passed].startswith("#"):
         passed += 1
     lines = lines[passed:]
     if not lines or not lines[0].strip():
         found = "an empty file" if not "".join(lines).strip() else f"row {passed + 1} is blank"
         raise CohortError(f"{where}: {found}; expected a header", hint="name the columns first")
-    separator = _separator(lines, columns, where)
+    separator = told[1] if told else _separator(lines, columns, where)
     records = _records(lines, separator, where, passed + 1)
     _, header = next(records)
     names = [plain(name) for name in header]
@@ -101,12 +112,14 @@ def rows_of(table: pd.DataFrame, path: Path) -> Iterable[tuple[str, dict[str, st
 
 
 def plain(text: str) -> str:
-    """Return a cell stripped, with line feeds, and composed (NFC): one name is one name.
+    """Return a cell stripped, also of what is not seen, with line feeds, and composed (NFC).
 
     >>> plain(" Mu\u0308ller ") == "M\u00fcller"
     True
     """
     text = text.strip()
+    if not text.isascii():
+        text = text.strip(f"{_UNSEEN}{string.whitespace}\u00a0")
     if "\r" in text:  # which csv writers do not quote
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text if text.isascii() else unicodedata.normalize("NFC", text)
@@ -193,6 +206,8 @@ def _records(
 def _rows(records: Iterable[tuple[int, list[str]]], width: int, where: str) -> dict[int, list[str]]:
     rows: dict[int, list[str]] = {}
     for number, record in records:
+        if width > 1 and len(record) == 1 and not plain(record[0]):
+            continue  # a line of blanks
         if record and len(record) != width:
             raise CohortError(
                 f"{where} row {number}: {len(record)} cells; the header has {width}", hint=_QUOTES
@@ -210,8 +225,14 @@ def _named(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 
 def _check_names(names: list[str], where: str) -> None:
+    if len(names) > MAX_COLUMNS:
+        raise CohortError(
+            f"{where}: {len(names):,} columns; expected {MAX_COLUMNS:,} at most",
+            hint="one row a film; keep the columns that Hilum is to read",
+        )
+    first_of: dict[str, int] = {}
     for place, name in enumerate(names, start=1):
-        first = names.index(name) + 1
+        first = first_of.setdefault(name, place)
         if name and first < place:
             raise CohortError(
                 f"{where}: column '{name}' stands twice: columns {first} and {place}",
