@@ -38,6 +38,14 @@ def test_a_number_is_nobody_elses_because_other_patients_are_blank() -> None:
     assert owner_of(whole).tolist() == owner_of(with_blank).tolist()[:2] == ["1234567", "1234568"]
 
 
+def test_an_id_in_capitals_or_with_a_point_and_zero_is_no_other_person() -> None:
+    table = films(
+        patient_id=["Pat1", "PAT1", "a/pat1", "17", "17.0", 17.0, "a/17.0", "1.2.0", "1.2"],
+        cohort="a",
+    )
+    assert owner_of(table).tolist() == ["a/PAT1"] * 3 + ["a/17"] * 4 + ["a/1.2.0", "a/1.2"]
+
+
 def test_equal_ids_of_two_cohorts_are_two_people_unless_the_id_names_its_cohort() -> None:
     table = films(patient_id=["1", "1", "a/1", "a/1"], cohort=["a", "b", "a", "b"])
     assert owner_of(table).tolist() == ["a/1", "b/1", "a/1", "a/1"]

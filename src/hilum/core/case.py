@@ -6,12 +6,15 @@ Label columns carry the names of ``hilum.core.labels.Label`` and hold 1, 0 or bl
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from hilum.core.labels import Label
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_WHOLE = re.compile(r"^((?:.*/)?\d+)\.0$")
 
 COLUMNS: dict[str, str] = {
     "case_id": "unique name of the film: COHORT/stem or COHORT/relative path",
@@ -51,7 +54,9 @@ def owner_of(cases: pd.DataFrame) -> pd.Series[str]:
     some: two exposures that may be one person's are never drawn apart.
 
     A patient id that names its cohort ("COHORT/id") is one person everywhere; one that does not
-    is another person in every cohort, since hospitals count from 1.
+    is another person in every cohort, since hospitals count from 1. Ids that differ in capitals
+    alone, or as 17 and 17.0, are one person's: to keep two people together costs little, to part
+    one is a leak.
 
     Args:
         cases: with ``case_id``; ``patient_id``, ``group`` and ``cohort`` where known. Several rows
@@ -69,8 +74,9 @@ def owner_of(cases: pd.DataFrame) -> pd.Series[str]:
     named = (set(patient) | set(group)) - {""}
     film = film.mask(film.isin(named), "film " + film)  # a film called like somebody's id
     owner = group.where(group != "", patient.where(patient != "", film))
+    alike = patient.str.casefold()
     while True:
-        joined = owner.where(patient == "", owner.groupby(patient).transform("min"))
+        joined = owner.where(patient == "", owner.groupby(alike).transform("min"))
         joined = joined.groupby(owner).transform("min")
         if (joined == owner).all():
             return owner
@@ -91,6 +97,7 @@ def _known(cases: pd.DataFrame, column: str) -> pd.Series[str]:
 
 
 def _text(value: object) -> str:
-    """Write an id; blanks among whole numbers make pandas hold 17 as 17.0, which is still 17."""
-    whole = isinstance(value, float) and value.is_integer()
-    return str(int(value)) if whole else str(value).strip()  # type: ignore[call-overload]
+    """Write an id; blanks among whole numbers make pandas hold and write 17 as 17.0: still 17."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return _WHOLE.sub(r"\1", str(value).strip())
