@@ -120,6 +120,7 @@ def test_own_columns_are_kept_as_text(tmp_path):
         ({"sex": "male"}, "row 2, column sex: 'male'; expected M, F or blank"),
         ({"study_date": "14.3.2020"}, "row 2, column study_date: '14.3.2020'"),
         ({"boxes": "[1,"}, "row 2, column boxes"),
+        ({"split": "Train"}, "row 2, column split: 'Train'; expected train, val, test in small"),
         ({"patient_id": ""}, "row 2, column patient_id: ''; expected a value"),
         ({"reference_standard": "guess"}, "row 2, column reference_standard: 'guess'"),
     ],

@@ -15,10 +15,7 @@ from hilum.core.labels import Label
 from hilum.data.assign import assign
 from hilum.data.duplicates import PAIR_COLUMNS, link_groups
 from hilum.data.leaks import SIDE_COLUMNS, refuse_leaks
-from hilum.data.table import require_columns
-
-SPLITS = ("train", "val", "test")
-
+from hilum.data.table import SIDES, require_columns
 
 class SplitSpec(Config):
     """How a table is divided.
@@ -103,8 +100,8 @@ def _divided(linked: pd.DataFrame, spec: SplitSpec) -> pd.DataFrame:
         names = tuple(f"fold {number}" for number in range(1, spec.folds + 1))
         part = _divide(linked, spec, names, (1 / spec.folds,) * spec.folds)
         return linked.assign(fold=part + 1.0)
-    part = _divide(linked, spec, SPLITS, spec.fractions)
-    return linked.assign(split=part.map(dict(enumerate(SPLITS))))
+    part = _divide(linked, spec, SIDES, spec.fractions)
+    return linked.assign(split=part.map(dict(enumerate(SIDES))))
 
 
 def fold_names(cases: pd.DataFrame, spec: SplitSpec) -> dict[int, str]:
@@ -154,8 +151,8 @@ def _leave_one_out(cases: pd.DataFrame, spec: SplitSpec) -> pd.DataFrame:
             hint="merge another collection in (`hilum cohort merge`)",
         )
     train, val, _ = spec.fractions
-    rest = _divide(cases[~touched], spec, SPLITS[:2], (train / (train + val), val / (train + val)))
-    split = rest.map(dict(enumerate(SPLITS))).reindex(cases.index, fill_value="")
+    rest = _divide(cases[~touched], spec, SIDES[:2], (train / (train + val), val / (train + val)))
+    split = rest.map(dict(enumerate(SIDES))).reindex(cases.index, fill_value="")
     return cases.assign(split=split.mask(test, "test"))
 
 
