@@ -280,7 +280,11 @@ def test_seen_by_film_by_patient_and_by_cohort(knowing: Path, made: Path, tmp_pa
     split_table(learned).to_csv(root / "splits.csv", index=False)
     seal(root)
     assert seen_of(root, table.iloc[1:]) == {"made/1": "patient"}  # no film of training is here
-    assert seen_of(root, table, cohort="other", patient_id="") == {}  # a name of another cohort
+    assert seen_of(root, table, cohort="other", patient_id="") == {"made/0": "train"}
+    bare = learned.assign(case_id="0")
+    split_table(bare).to_csv(root / "splits.csv", index=False)
+    seal(root)
+    assert seen_of(root, bare, cohort="other", patient_id="") == {}  # a name of another cohort
     assert "made/p1" not in (root / "splits.csv").read_text()
 
 

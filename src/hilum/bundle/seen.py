@@ -116,7 +116,12 @@ class Seen:
             )
         sides = [kind for kind in (TRAIN, VAL, SITE) if kind in kinds]
         named = " and ".join(filter(None, (", ".join(sides[:-1]), sides[-1])))
-        looked = f"; no copy of {self.indexed} films of training" if self.indexed else ""
+        looked = (
+            f"; none has the pixels of one of {self.indexed} films of training (copies that were "
+            "resized or stored with loss are not found)"
+            if self.indexed
+            else ""
+        )
         return (
             f"none of {len(self.films)} case_ids is among the {self.learned} of {named} in "
             f"{SPLITS}, nor another film of their patients{looked}"
@@ -200,10 +205,14 @@ def _indexed(root: Path) -> dict[str, str]:
 def _of_another_cohort(
     cases: pd.DataFrame, splits: pd.DataFrame, indexed: Mapping[str, str]
 ) -> pd.Series[bool]:
-    """Mark films whose name the bundle knows from another collection."""
+    """Mark films whose name the bundle knows from another collection, unless it names that one."""
+    import pandas as pd
+
     home = dict(indexed)
     if "cohort" in splits:
         home |= dict(zip(splits["case_id"], splits["cohort"], strict=True))
-    theirs = cases["case_id"].astype(str).map(lambda film: home.get(film, ""))
+    films = cases["case_id"].astype(str)
+    theirs = films.map(lambda film: home.get(film, ""))
     ours = cases.get("cohort", theirs).astype(object).fillna("").astype(str).str.strip()
-    return (theirs != "") & (ours != "") & (theirs != ours)
+    named = [film.startswith(f"{known}/") for film, known in zip(films, theirs, strict=True)]
+    return (theirs != "") & (ours != "") & (theirs != ours) & ~pd.Series(named, cases.index)

@@ -17,6 +17,7 @@ from hilum.data.duplicates import PAIR_COLUMNS, link_groups
 from hilum.data.leaks import SIDE_COLUMNS, refuse_leaks
 from hilum.data.table import SIDES, require_columns
 
+
 class SplitSpec(Config):
     """How a table is divided.
 
