@@ -45,6 +45,45 @@ def test_csv_takes_columns_of_your_own(films):
     assert cohort.report.resolved == ("B.PNG -> b.png",)
 
 
+def test_csv_says_what_it_did_not_understand(films):
+    root = films("a.png", "b.png", "c.png")
+    (root / "mine.csv").write_text(
+        "path;age_years;study_date;view;sex;offset_days;covid-19\n"
+        "a.png;45,5;14.03.2020;oblique;d;1,5;1\nb.png;0;2020-03-14;PA;F;0;0\nc.png;NA;;?;;nan;\n"
+    )
+    cohort = read_cohort("csv", root)
+    assert cohort.cases["age_years"].tolist()[1] == 0
+    for column, text in [
+        ("age_years", "45,5"),
+        ("study_date", "14.03.2020"),
+        ("view", "oblique"),
+        ("sex", "d"),
+        ("offset_days", "1,5"),
+    ]:
+        told = f"{column}: 1 values are not understood and unknown, e.g. mine.csv row 2: '{text}'"
+        assert told in cohort.report.notes
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        *("covid/masks/1.png", "covid/lung masks/1.png", "covid/Segmentation/1.png"),
+        *("covid/Ground-truths/mask_1.png", "covid/ground_truth/1.png"),
+        *("covid/images/1_mask.png", "covid/images/1_seg.png", "covid/images/mask_1.png"),
+    ],
+)
+def test_a_mask_is_no_film_whatever_it_is_called(films, mask):
+    cohort = read_cohort("folders", films("covid/images/1.png", mask))
+    assert [path[-12:] for path in cohort.cases["path"]] == ["images/1.png"]
+    assert any(note.startswith("masks, no films: covid/") for note in cohort.report.notes)
+
+
+def test_films_of_a_collection_for_segmentation_are_films(films):
+    root = films("covid/Lung Segmentation Data/images/1.png", "covid/segmentation/test/2.png")
+    films("normal/mask_of_nobody.png", "normal/unmasked/3.png")
+    assert len(read_cohort("folders", root).cases) == 4
+
+
 def test_csv_without_patients_says_so(films):
     root = films("a.png", "b.png")
     (root / "mine.csv").write_text("path,covid-19\na.png,1\nb.png,0\n")

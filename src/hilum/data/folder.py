@@ -21,7 +21,8 @@ from hilum.data.table import arrange, check_cases
 from hilum.image.sniff import sniff
 
 _MASKS = re.compile(r"masks?$", re.IGNORECASE)
-_MASK_OF = re.compile(r"[_-]masks?$", re.IGNORECASE)
+_DRAWN = re.compile(r"segmentations?|ground[ _-]?truths?", re.IGNORECASE)
+_MASK_OF = re.compile(r"[_-](masks?|seg|segmentation)$|^masks?[_-]", re.IGNORECASE)
 _SHOWN = 3
 
 Record = dict[str, Any]
@@ -32,7 +33,9 @@ class Folder:
     """The films beneath a folder, found by what a table calls them.
 
     A file is a film by its extension, else by its content. Masks are none: what lies in a folder
-    called ``masks``, ``lung_masks`` and the like, and ``NAME_mask.png`` beside ``NAME.png``.
+    called ``masks``, ``lung_masks`` and the like, or just there in ``Segmentation`` or
+    ``Ground-truths``; and ``NAME_mask.png``, ``NAME_seg.png`` or ``mask_NAME.png`` beside
+    ``NAME.png``.
 
     Attributes:
         root: the folder.
@@ -239,8 +242,9 @@ def masks_among(images: Sequence[Path], root: Path, keep: frozenset[str]) -> set
 
 
 def _in_masks(path: Path, root: Path, keep: frozenset[str]) -> bool:
-    folders = path.relative_to(root).parts[:-1]
-    return any(_MASKS.search(each) and each.casefold() not in keep for each in folders)
+    folders = [each for each in path.relative_to(root).parts[:-1] if each.casefold() not in keep]
+    last = path.parent.name
+    return any(_MASKS.search(each) or (each == last and _DRAWN.fullmatch(each)) for each in folders)
 
 
 def _masks_film(path: Path, stems: set[tuple[Path, str]]) -> bool:

@@ -41,6 +41,7 @@ CLASSES: dict[str, str] = {
 }
 """Folder (lower case) -> label, or label=0."""
 
+_BLANK = {word for word, truth in TRUTHS.items() if math.isnan(truth)}
 _TEXT = ("group", "finding", "licence", "note", "source", "cohort")
 
 
@@ -71,10 +72,17 @@ def read_csv_cohort(
     folder.notes += _columns_told(named, rows.columns.tolist())
     if "patient_id" not in named:
         folder.notes.append("no patient_id: each film counts as a person of its own")
-    records = []
+    records: list[Record] = []
+    unread: dict[str, list[str]] = {}
     for where, row, image in folder.rows(rows, table, lambda row, _: row[named["path"]]):
         ours = {column: row[theirs] for column, theirs in named.items()}
         records.append(_csv_record(ours, image, folder.root, name, where))
+        for column in _unread(ours, records[-1]):
+            unread.setdefault(column, []).append(f"{where}: {ours[column]!r}")
+    folder.notes += [
+        f"{column}: {len(found)} values are not understood and unknown, e.g. {found[0]}"
+        for column, found in unread.items()
+    ]
     return folder.cohort(name, records, rows=len(rows))
 
 
@@ -195,6 +203,15 @@ def _csv_record(ours: dict[str, str], image: Path, root: Path, name: str, where:
         if label in ours:
             record[label] = _yes_or_no(ours[label], f"{where}, {label}")
     return record
+
+
+def _unread(ours: Mapping[str, str], record: Record) -> list[str]:
+    """Name the columns whose text says something that the record does not: "45,5", "14.03.2020"."""
+    return [
+        name
+        for name in ("view", "sex", "age_years", "study_date", "offset_days")
+        if ours.get(name, "").lower() not in _BLANK and str(record[name]) in ("", "nan")
+    ]
 
 
 def _yes_or_no(text: str, where: str) -> float:
