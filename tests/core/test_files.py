@@ -77,6 +77,20 @@ def test_what_cannot_be_written_is_said_before(tmp_path: Path, place: str) -> No
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_a_file_never_takes_the_place_of_what_is_none(tmp_path: Path, kind: str) -> None:
+    """As root, a file would take the place of /dev/full or /dev/null."""
+    place = tmp_path / "there"
+    place.mkdir() if kind == "folder" else os.mkfifo(place)
+    with pytest.raises(ConfigError, match=f"there: a .*{kind}.*; expected the name of a file"):
+        write_text(place, "x")
+    assert list(tmp_path.iterdir()) == [place]
+    assert not place.is_file()
+    if kind == "pipe":
+        with pytest.raises(ConfigError, match="a device or pipe"):
+            check_writable(place)
+
+
 def test_looking_leaves_nothing(tmp_path: Path) -> None:
     for place in ("a/b/c.html", "c.html", ""):
         check_writable(tmp_path / place)

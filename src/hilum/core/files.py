@@ -25,7 +25,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     A killed process or a full disk leaves the old file, never half of the new one. The suffix is
     kept, because many writers choose the format by it; the name is not, which may be as long as a
     name can be.
+
+    Raises:
+        ConfigError: there is something that is no file: a folder, or a device, which the file
+            would replace.
     """
+    _refuse_other_kinds(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix if 1 < len(path.suffix) < _LONG_SUFFIX else ".tmp"
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".hilum.", suffix=suffix)
@@ -95,6 +100,8 @@ def check_writable(path: Path) -> None:
     Raises:
         ConfigError: it cannot.
     """
+    if not path.is_dir():
+        _refuse_other_kinds(path)
     place = _existing(path if path.is_dir() else path.parent)
     try:
         if not place.is_dir():
@@ -106,6 +113,12 @@ def check_writable(path: Path) -> None:
         raise ConfigError(
             f"{path}: cannot be written: {reason}", hint="check the path, space and rights"
         ) from None
+
+
+def _refuse_other_kinds(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        found = "a folder" if path.is_dir() else "a device or pipe"
+        raise ConfigError(f"{path}: {found}; expected the name of a file", hint="name a file")
 
 
 def _existing(path: Path) -> Path:

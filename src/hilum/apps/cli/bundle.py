@@ -32,7 +32,10 @@ def show(
     bundle: Folder = None,
     whole: Annotated[bool, typer.Option("--card", help="The whole model card instead.")] = False,
     html: Annotated[
-        Path | None, typer.Option(callback=writable, help="Write the model card here, as one page.")
+        Path | None,
+        typer.Option(
+            callback=writable, dir_okay=False, help="Write the model card here, as one page."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The manifest as JSON.")] = False,
 ) -> None:

@@ -72,7 +72,13 @@ def read(
     root: Annotated[Path, typer.Argument(help="The folder that the collection unpacks to.")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", callback=writable, help="Write the cases table to this CSV."),
+        typer.Option(
+            "--out",
+            "-o",
+            callback=writable,
+            dir_okay=False,
+            help="Write the cases table to this CSV.",
+        ),
     ] = None,
     called: Annotated[
         str | None, typer.Option("--name", help="What to call the cohort; default the adapter.")
@@ -127,7 +133,13 @@ def merge(
     tables: Annotated[list[Path], typer.Argument(help="Cases tables.")],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", callback=writable, help="Write the merged table to this CSV."),
+        typer.Option(
+            "--out",
+            "-o",
+            callback=writable,
+            dir_okay=False,
+            help="Write the merged table to this CSV.",
+        ),
     ],
     as_json: Json = False,
 ) -> None:

@@ -30,7 +30,9 @@ def feature_map(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", callback=writable, help="Write the page to this file."),
+        typer.Option(
+            "--out", "-o", callback=writable, dir_okay=False, help="Write the page to this file."
+        ),
     ] = None,
     method: Annotated[
         str, typer.Option(help="tsne, pca, or umap (if umap-learn is installed).")
@@ -55,7 +57,9 @@ def feature_map(
     ] = None,
     numbers: Annotated[
         Path | None,
-        typer.Option(callback=writable, help="Write the numbers beside the map as CSV."),
+        typer.Option(
+            callback=writable, dir_okay=False, help="Write the numbers beside the map as CSV."
+        ),
     ] = None,
     bootstrap: Annotated[
         int, typer.Option(min=0, help="Resamples of patients; 0: no intervals.")

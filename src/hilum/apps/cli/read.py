@@ -40,7 +40,10 @@ def read(
     html: Annotated[
         Path | None,
         typer.Option(
-            "--html", callback=writable, help="Write one self-contained page to this file."
+            "--html",
+            callback=writable,
+            dir_okay=False,
+            help="Write one self-contained page to this file.",
         ),
     ] = None,
     pdf: Annotated[

@@ -46,6 +46,7 @@ def score_maps(
             "--out",
             "-o",
             callback=writable,
+            dir_okay=False,
             help="Write the table to this .csv, and a .json beside it.",
         ),
     ] = None,

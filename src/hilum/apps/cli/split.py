@@ -30,7 +30,13 @@ def split(
     cases: Annotated[Path, typer.Argument(help="Cases table, from `hilum cohort read` or merge.")],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", callback=writable, help="CSV to write; .json goes beside it."),
+        typer.Option(
+            "--out",
+            "-o",
+            callback=writable,
+            dir_okay=False,
+            help="CSV to write; .json goes beside it.",
+        ),
     ],
     fractions: Annotated[
         str | None,
