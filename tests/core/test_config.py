@@ -80,6 +80,13 @@ class Windows(Config):
     window: Window = Window()
 
 
+@pytest.mark.parametrize("setting", ["epochs = true", "learning_rate = false"])
+def test_a_switch_is_no_number(tmp_path: Path, setting: str) -> None:
+    path = write(tmp_path, f'name = "a"\n[fit]\n{setting}\n')
+    with pytest.raises(ConfigError, match=r"fit\.\w+: no (true|false) here; found"):
+        Recipe.load(path)
+
+
 def test_what_is_wrong_with_a_whole_table_is_said_without_the_table() -> None:
     with pytest.raises(ConfigError) as caught:
         Window.parse({"low": 3}, where="w.toml")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from hilum.core.errors import ConfigError
 from hilum.core.textfile import read_text
@@ -19,6 +19,14 @@ class Config(BaseModel):
     """Base of every settings object: frozen, no unknown keys, defaults validated."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and bool not in (kind, *getattr(kind, "__args__", ())):
+            raise ValueError(f"no {str(value).lower()} here")
+        return value
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], *, where: str) -> Self:
