@@ -53,6 +53,18 @@ def test_detections_are_scored(table: Path, capsys: pytest.CaptureFixture[str]) 
     assert "mAP at overlap 0.99: 0.00" in capsys.readouterr().out
 
 
+def test_detections_on_other_films_are_said(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = {"image_id": "made/a ", "category_id": 1, "bbox": [11, 20, 30, 40], "score": 0.9}
+    found = table.parent / "found.json"
+    found.write_text(json.dumps([right, right | {"image_id": "made/z"}]))
+    assert run(["boxes", "score", str(found), str(table), "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["map"]["value"] == 1
+    assert "on 1 films that are not in the table are left out, e.g. 'made/z'" in said.err
+
+
 def test_detections_may_count_in_a_coco_file(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

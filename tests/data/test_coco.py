@@ -155,6 +155,7 @@ def test_what_is_no_coco_is_refused(broken) -> None:
         ("categories", {"id": 0, "name": "nodule"}),
         ("categories", {"id": 1, "name": "mass"}),
         ("annotations", {"image_id": 3, "category_id": 0, "bbox": [1, 2, 3, float("inf")]}),
+        ("annotations", {"image_id": 3, "category_id": 0, "bbox": [1, 2, -3, 4]}),
     ],
 )
 def test_two_films_or_labels_never_become_one(part, twin) -> None:

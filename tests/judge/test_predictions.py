@@ -29,12 +29,22 @@ def test_what_may_be_left_out_is_filled():
         ({"score": ["high", 0.1]}, "score 'high'"),
         ({"probability": [-0.1, 0.1]}, "probability -0.1"),
         ({"case_id": ["a", "a"]}, "a stands twice"),
+        ({"label": "COVID 19"}, "label 'COVID 19' is not known"),
+        ({"label": ["covid-19", "Covid-19"]}, "label 'Covid-19' is not known"),
+        ({"label": ["mine", "Mine"]}, "label '[mM]ine' is not known"),
         ({"truth": [np.nan, np.nan]}, "every truth is blank"),
     ],
 )
 def test_faults_are_refused_with_the_film(change, message):
     with pytest.raises(CohortError, match=message):
         check_predictions(pd.DataFrame(GOOD | change))
+
+
+def test_a_side_in_capitals_is_refused_and_not_passed_over(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("case_id,label,truth,score,split\na,x,1,0.9,test\nb,x,0,0.1,TEST\n")
+    with pytest.raises(CohortError, match="b: split TEST; expected train, val, test in small"):
+        read_predictions(path, split="test")
 
 
 def test_a_missing_column_is_named_with_the_nearest():

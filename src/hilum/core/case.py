@@ -41,6 +41,8 @@ COLUMNS: dict[str, str] = {
 """Column -> what it holds, in the order of a CSV. ``split`` and ``fold`` are added by a split."""
 
 LABEL_COLUMNS: tuple[str, ...] = tuple(label.value for label in Label)
+SIDES: tuple[str, ...] = ("train", "val", "test")
+"""What ``split`` says where a network is to learn from the table."""
 REQUIRED_COLUMNS: tuple[str, ...] = ("case_id", "path", "cohort", "source", "patient_id")
 
 
@@ -81,6 +83,15 @@ def owner_of(cases: pd.DataFrame) -> pd.Series[str]:
         if (joined == owner).all():
             return owner
         owner = joined
+
+
+def is_side(text: str) -> bool:
+    """Let sides of other names be, but none that would be passed over for its capitals.
+
+    >>> is_side("test"), is_side("external"), is_side("Test")
+    (True, True, False)
+    """
+    return text in SIDES or text.strip().casefold() not in SIDES
 
 
 def patient_of(cases: pd.DataFrame) -> pd.Series[str]:

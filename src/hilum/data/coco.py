@@ -122,7 +122,7 @@ def detections_of(
         names = coco and _by_id(coco["images"], "image", _case_of)
         for each in results:
             number = each["image_id"]
-            case = names[number] if names else str(each.get("case_id", number))
+            case = names[number] if names else plain(str(each.get("case_id", number)))
             x, y, width, height = _sides(each["bbox"])
             boxes, scores = found.setdefault(case, ([], []))
             boxes.append([x, y, width, height])
@@ -225,7 +225,7 @@ def _case_of(image: Mapping[str, Any]) -> str:
 
 def _sides(box: Iterable[Any]) -> tuple[float, ...]:
     sides = tuple(float(side) for side in box)
-    if not np.isfinite(sides).all():
+    if not np.isfinite(sides).all() or min(sides[2:], default=0) < 0:
         raise ValueError(f"bbox {sides}")
     return sides
 

@@ -9,13 +9,14 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import Field, field_validator
 
+from hilum.core.case import SIDES
 from hilum.core.config import Config, did_you_mean
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.labels import Label
 from hilum.data.assign import assign
 from hilum.data.duplicates import PAIR_COLUMNS, link_groups
 from hilum.data.leaks import SIDE_COLUMNS, refuse_leaks
-from hilum.data.table import SIDES, require_columns
+from hilum.data.table import require_columns
 
 
 class SplitSpec(Config):

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hilum.core.case import COLUMNS, LABEL_COLUMNS, REQUIRED_COLUMNS
+from hilum.core.case import COLUMNS, LABEL_COLUMNS, REQUIRED_COLUMNS, SIDES, is_side
 from hilum.core.csvtable import look_alike, numbers_in, plain, read_table, require
 from hilum.core.errors import CohortError
 from hilum.core.files import atomic_path
@@ -31,8 +31,6 @@ NUMBERS: tuple[str, ...] = ("age_years", "offset_days", "fold", *LABEL_COLUMNS)
 """Columns that hold numbers; every other column is text."""
 
 PATHS: tuple[str, ...] = ("path", "lung_mask")
-SIDES: tuple[str, ...] = ("train", "val", "test")
-"""What ``split`` says where a network is to learn from the table."""
 ADDED: tuple[str, ...] = ("split", "fold")
 """Columns that a split adds."""
 
@@ -159,7 +157,7 @@ def check_cases(cases: pd.DataFrame, where: str, *, rows: Sequence[int] | None =
     for name in [name for name in LABEL_COLUMNS if name in cases.columns]:
         _check_each(cases, name, where, _is_label, "1, 0 or blank")
     if "split" in cases:
-        _check_each(cases, "split", where, _is_side, f"{', '.join(SIDES)} in small letters")
+        _check_each(cases, "split", where, is_side, f"{', '.join(SIDES)} in small letters")
     _check_each(cases, "age_years", where, _is_age, "0 to 120 years or blank")
     _check_each(cases, "study_date", where, _is_date, "an ISO 8601 date (2020-03-14) or blank")
     for name, good in _JSON.items():
@@ -212,11 +210,6 @@ def _duplicate(case_id: str, first: str, second: str) -> CohortError:
         f"case_id '{case_id}' stands twice: {first} and {second}",
         hint="every film needs its own case_id; give each cohort its own name (--name)",
     )
-
-
-def _is_side(text: str) -> bool:
-    """Let sides of other names be, but none that would be passed over for its capitals."""
-    return text in SIDES or text.strip().casefold() not in SIDES
 
 
 def _is_label(value: float) -> bool:

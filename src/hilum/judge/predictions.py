@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hilum.core.case import owner_of
+from hilum.core.case import LABEL_COLUMNS, SIDES, is_side, owner_of
 from hilum.core.config import did_you_mean
 from hilum.core.csvtable import look_alike, numbers_in, read_table
 from hilum.core.errors import CohortError
@@ -40,6 +40,10 @@ def read_predictions(path: Path, *, split: str | None = None) -> pd.DataFrame:
         CohortError: no such file, not a table, or a fault in it.
     """
     table = read_scores(path)
+    if "split" in table:
+        _refuse(
+            table, ~table["split"].map(is_side), "split", f"{', '.join(SIDES)} in small letters"
+        )
     if split is not None and "split" in table:
         table = table[table["split"] == split]
     return check_predictions(table, where=str(path))
@@ -153,11 +157,21 @@ def _check_values(table: pd.DataFrame, where: str) -> None:
             f"{where}: {row['case_id']} stands twice for label '{row['label']}'",
             hint="one row per film and label; average the scores of copies first",
         )
+    _check_labels([str(name) for name in table["label"].unique()], where)
     if table["truth"].isna().all():
         raise CohortError(
             f"{where}: every truth is blank; nothing can be compared",
             hint="fill the label column, or choose another --label or --split",
         )
+
+
+def _check_labels(labels: list[str], where: str) -> None:
+    """Refuse a label that is another in other letters: each would be judged on a part."""
+    for label in set(labels) - set(LABEL_COLUMNS):
+        if twin := look_alike(label, [*LABEL_COLUMNS, *labels]):
+            raise CohortError(
+                f"{where}: label '{label}' is not known", hint=f"did you mean '{twin}'? Rename it"
+            )
 
 
 def _refuse(table: pd.DataFrame, wrong: pd.Series, column: str, expected: str) -> None:

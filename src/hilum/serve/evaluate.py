@@ -202,7 +202,7 @@ def choose_cases(cases: pd.DataFrame, split: str | None) -> pd.Series:
                 f"no column '{column}' in the cases table; expected one, to find '{value}'",
                 hint="'hilum split' makes one; '--split all' evaluates every film",
             )
-        chosen = _text(cases[column]) == value
+        chosen = (_text(cases[column]) == value) & (value != "")
     if not chosen.any():
         raise CohortError(f"no case in split '{split or 'all'}'", hint=_other_splits(cases, split))
     return chosen
@@ -212,7 +212,8 @@ def _other_splits(cases: pd.DataFrame, split: str | None) -> str:
     if split is None:
         return "the table has no rows"
     column, value = _column_and_value(split)
-    return did_you_mean(value, set(_text(cases[column])) - {""})
+    sides = set(_text(cases[column])) - {""}
+    return did_you_mean(value, sides) if sides else f"the column '{column}' is blank"
 
 
 def _column_and_value(split: str) -> tuple[str, str]:

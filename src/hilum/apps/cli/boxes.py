@@ -32,7 +32,10 @@ def register(app: typer.Typer, panel: str) -> None:
 def export(
     cases: Table,
     out: Annotated[
-        Path, typer.Option("--out", "-o", callback=writable, help="Write COCO JSON here.")
+        Path,
+        typer.Option(
+            "--out", "-o", callback=writable, dir_okay=False, help="Write COCO JSON here."
+        ),
     ],
     label: Annotated[
         list[str] | None, typer.Option(help="Whose boxes; may be repeated. Default lung-opacity.")
@@ -66,7 +69,13 @@ def import_boxes(
     cases: Table,
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", callback=writable, help="Write the table with boxes here."),
+        typer.Option(
+            "--out",
+            "-o",
+            callback=writable,
+            dir_okay=False,
+            help="Write the table with boxes here.",
+        ),
     ],
     as_json: Json = False,
 ) -> None:
@@ -124,13 +133,20 @@ def score(
     from hilum.data.table import read_cases
     from hilum.judge.detection import FilmBoxes, estimate_detection
 
-    table = boxed(refuse_leaks(read_cases(cases)), label)
+    whole = refuse_leaks(read_cases(cases))
+    table = boxed(whole, label)
     found = detections_of(read_coco(detections), read_coco(coco) if coco else None, str(detections))
     if found and not found.keys() & set(table["case_id"]):
         raise CohortError(
             f"{detections}: no detection is on a film of the table; the first names "
             f"'{next(iter(found))}'",
             hint="--coco FILE names the file that image_id counts in; else it is the case_id",
+        )
+    if strange := sorted(found.keys() - set(whole["case_id"])):
+        typer.echo(
+            f"detections on {len(strange)} films that are not in the table are left out, e.g. "
+            f"'{strange[0]}'",
+            err=True,
         )
     films = [
         FilmBoxes.of(boxes_in(drawn, label), *found.get(case_id, ([], [])))
