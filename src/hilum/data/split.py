@@ -52,18 +52,18 @@ class SplitSpec(Config):
 
 
 def check_sides(cases: pd.DataFrame) -> None:
-    """Refuse a column ``split`` that names another side than ``SPLITS``; a blank is on none.
+    """Refuse a column ``split`` that names another side than ``SIDES``; a blank is on none.
 
     Raises:
         CohortError: a film on a side that no training looks at.
     """
-    strange = cases[~cases["split"].isin([*SPLITS, ""])]
+    strange = cases[~cases["split"].isin([*SIDES, ""])]
     if not strange.empty:
         first = strange.iloc[0]
         raise CohortError(
             f"{first['case_id']}: split '{first['split']}', as on {len(strange)} rows in all; "
-            f"expected {', '.join(SPLITS)} or blank",
-            hint=did_you_mean(str(first["split"]), SPLITS),
+            f"expected {', '.join(SIDES)} or blank",
+            hint=did_you_mean(str(first["split"]), SIDES),
         )
 
 
