@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pandas as pd
 import pytest
 from PIL import Image
 
 from hilum.core.errors import CohortError
 from hilum.data.cohorts import read_cohort
+from hilum.data.table import write_cases
 
 
 @pytest.fixture
@@ -82,6 +85,18 @@ def test_films_of_a_collection_for_segmentation_are_films(films):
     root = films("covid/Lung Segmentation Data/images/1.png", "covid/segmentation/test/2.png")
     films("normal/mask_of_nobody.png", "normal/unmasked/3.png")
     assert len(read_cohort("folders", root).cases) == 4
+
+
+def test_what_no_table_can_name_or_no_one_can_open_is_left_out(films):
+    root = films("covid/1.png")
+    (root / "covid" / os.fsdecode(b"\xff.png")).write_bytes((root / "covid/1.png").read_bytes())
+    os.mkfifo(root / "covid/pipe.png")
+    (root / "covid/gone.png").symlink_to("nowhere.png")
+    cohort = read_cohort("folders", root)
+    write_cases(cohort.cases, root / "cases.csv")
+    assert [path[-11:] for path in cohort.cases["path"]] == ["covid/1.png"]
+    assert "'covid/\\udcff.png': no name in UTF-8; rename it" in cohort.report.skipped
+    assert {"covid/gone.png: no film", "covid/pipe.png: no film"} <= set(cohort.report.skipped)
 
 
 def test_csv_without_patients_says_so(films):

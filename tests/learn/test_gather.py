@@ -81,7 +81,9 @@ def test_a_side_that_training_does_not_know_is_refused_and_a_blank_one_counted(
     make_cases: MakeCases, tmp_path: Path
 ) -> None:
     cases = make_cases(20)
-    write_cases(cases.assign(split=["training"] * 2 + [*cases["split"][2:]]), tmp_path / "cases.csv")
+    write_cases(
+        cases.assign(split=["training", "training", *cases["split"][2:]]), tmp_path / "cases.csv"
+    )
     with pytest.raises(CohortError, match="made/0: split 'training'") as refused:
         gather_cases(data(cases=str(tmp_path / "cases.csv")), SplitSpec(), None, progress=False)
     assert refused.value.hint == "did you mean 'train'?"

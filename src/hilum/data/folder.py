@@ -64,6 +64,9 @@ class Folder:
         self.notes: list[str] = []
         found, _, lost = walk(self.root, but=frozenset(but))
         self._lost = [f"{self._name(path)}: {reason}" for path, reason in lost.items()]
+        unnamed = [path for path in found if not _is_text(path)]
+        self.skipped += [f"{self._name(each)!a}: no name in UTF-8; rename it" for each in unnamed]
+        found = [path for path in found if _is_text(path)]
         images = sorted(path for path in found if _is_film(path))
         self.others = sorted(set(found) - set(images))
         masks = masks_among(images, self.root, frozenset(map(str.casefold, keep)))
@@ -254,9 +257,14 @@ def _masks_film(path: Path, stems: set[tuple[Path, str]]) -> bool:
 
 def _is_film(path: Path) -> bool:
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return True
+        return path.is_file()  # no pipe, and no link to what is gone
     head = head_of(path)
     return sniff(head) is not None and b"\0" in head  # a text may begin with BM, as a BMP does
+
+
+def _is_text(path: Path) -> bool:
+    """Say whether the name can stand in a table: a name of other bytes than UTF-8 cannot."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in str(path))
 
 
 def _is_best(strength: tuple[int, int], claims: dict[Parts, tuple[int, int]]) -> bool:
