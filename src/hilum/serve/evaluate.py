@@ -21,7 +21,7 @@ from hilum.core.errors import CohortError
 from hilum.core.extras import require
 from hilum.core.labels import View
 from hilum.core.reading import Status
-from hilum.data.leaks import refuse_leaks
+from hilum.data.leaks import refuse_leaks, sides
 from hilum.image.nuisance import nuisance_features
 from hilum.judge.calibration import OperatingPoint
 from hilum.judge.evaluation import choose_labels, evaluate_predictions
@@ -202,7 +202,7 @@ def choose_cases(cases: pd.DataFrame, split: str | None) -> pd.Series:
                 f"no column '{column}' in the cases table; expected one, to find '{value}'",
                 hint="'hilum split' makes one; '--split all' evaluates every film",
             )
-        chosen = (_text(cases[column]) == value) & (value != "")
+        chosen = (sides(cases, column) == value) & (value != "")
     if not chosen.any():
         raise CohortError(f"no case in split '{split or 'all'}'", hint=_other_splits(cases, split))
     return chosen
@@ -212,19 +212,13 @@ def _other_splits(cases: pd.DataFrame, split: str | None) -> str:
     if split is None:
         return "the table has no rows"
     column, value = _column_and_value(split)
-    sides = set(_text(cases[column])) - {""}
-    return did_you_mean(value, sides) if sides else f"the column '{column}' is blank"
+    known = set(sides(cases, column)) - {""}
+    return did_you_mean(value, known) if known else f"the column '{column}' is blank"
 
 
 def _column_and_value(split: str) -> tuple[str, str]:
     column, equals, value = split.partition("=")
     return (column, value) if equals else ("split", split)
-
-
-def _text(column: pd.Series) -> pd.Series:
-    if pd.api.types.is_numeric_dtype(column):
-        return column.map(lambda number: "" if pd.isna(number) else f"{number:g}")
-    return column.astype(object).where(column.notna(), "").astype(str)
 
 
 def _with_training(cases: pd.DataFrame, split: str | None) -> pd.DataFrame:
@@ -233,7 +227,7 @@ def _with_training(cases: pd.DataFrame, split: str | None) -> pd.DataFrame:
     if split is None or "source" not in cases:
         return cases[chosen]
     column, _ = _column_and_value(split)
-    trained = _text(cases["split"]) == "train" if column == "split" else ~chosen
+    trained = sides(cases, "split") == "train" if column == "split" else ~chosen
     if not trained.any():
         return cases[chosen]
     seen = cases.loc[chosen, "source"].isin(set(cases.loc[trained, "source"]))
