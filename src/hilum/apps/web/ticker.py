@@ -6,6 +6,7 @@ A hundred open pages cost no more than one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from fastapi.concurrency import run_in_threadpool
 
@@ -26,7 +27,7 @@ class Ticker:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._newest = 0
-        self._changed = asyncio.Condition()
+        self._changed = asyncio.Event()
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -36,17 +37,14 @@ class Ticker:
             except StoreError:
                 newest = self._newest
             if newest != self._newest:
-                async with self._changed:
-                    self._newest = newest
-                    self._changed.notify_all()
+                self._newest = newest
+                self._changed.set()  # for all who wait now; who comes later waits for the next
+                self._changed = asyncio.Event()
             await asyncio.sleep(POLL_S)
 
     async def wait(self, last: int, seconds: float) -> None:
         """Wait until there may be an event after ``last``, but not for long."""
-        async with self._changed:
-            if self._newest > last:
-                return
-            try:
-                await asyncio.wait_for(self._changed.wait(), seconds)
-            except TimeoutError:
-                return
+        if self._newest > last:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
