@@ -74,7 +74,7 @@ function Row(props: {
       <td class="thumb">
         <img src={api.thumbnail(item.film_id)} alt="" width="44" height="44" loading="lazy" />
       </td>
-      <td>
+      <td class="study">
         <a href={`#/film/${item.film_id}`} aria-current={chosen ? "true" : undefined}>
           {item.name}
         </a>

@@ -44,7 +44,7 @@ export function FilmFacts(props: { filmId: string; film: Film | null; answer: An
         <dt>{t("facts.read-at")}</dt>
         <dd>
           {date(film?.read_at)}
-          {reading && ` (${number(reading.elapsed_ms, 0)} ms)`}
+          {reading && ` (${number(reading.elapsed_ms, 0)} ${t("unit.ms")})`}
         </dd>
       </dl>
       {about?.ruler && (
