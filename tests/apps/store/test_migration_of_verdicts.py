@@ -72,6 +72,25 @@ def _old_store(url, tmp_path):
     engine.dispose()
 
 
+@pytest.mark.parametrize("kept", [None, {}, {"findings": None}, {"findings": [{"label": "x"}]}])
+def test_a_damaged_reading_leaves_its_verdict_unknown_and_the_store_opens(
+    make_store_url, tmp_path, kept
+):
+    url = make_store_url("sqlite")
+    _old_store(url, tmp_path)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE readings SET reading = :kept WHERE id = 'r0'"), {"kept": json.dumps(kept)}
+        )
+    engine.dispose()
+    store = open_store(url)
+    with store.read() as session:
+        found = session.execute(text("SELECT verdict, call FROM verdicts ORDER BY id")).all()
+    store.close()
+    assert tuple(found[0]) == ("unknown", None)
+
+
 @pytest.fixture
 def store(store_url, tmp_path):
     _old_store(store_url, tmp_path)

@@ -35,6 +35,7 @@ _studies = sa.table(
     "studies", sa.column("id"), sa.column("film_id"), sa.column("findings", sa.JSON)
 )
 _CALLS = {"present": 1, "absent": 0, "unknown": None}
+_NEEDED = {"label", "present", "probability"}
 
 
 def upgrade() -> None:
@@ -85,4 +86,5 @@ def _answers(connection: sa.Connection, film_id: str) -> dict[str, str]:
 def _findings(connection: sa.Connection, reading_id: str | None) -> list[dict[str, Any]]:
     query = sa.select(_readings.c.reading).where(_readings.c.id == reading_id)
     reading: dict[str, Any] | None = connection.execute(query).scalar()
-    return reading["findings"] if reading else []
+    found = (reading or {}).get("findings") or []
+    return [each for each in found if each.keys() >= _NEEDED]  # what is damaged says nothing
