@@ -38,8 +38,11 @@ let csrf: string | null = null;
 /** The token that every changing request carries; `GET /me` gives it. */
 export const csrfToken = (): string | null => csrf;
 
-/** Called when a request finds that nobody is signed in. */
-export const session = { lost: (_problem: Problem): void => undefined };
+/** Called when a request finds that nobody is signed in, or perhaps somebody else in another tab. */
+export const session = {
+  lost: (_problem: Problem): void => undefined,
+  changed: (): void => undefined,
+};
 
 /** The problem in the body of an answer, or one made of its status. */
 export function problemOf(status: number, body: string): Problem {
@@ -72,6 +75,7 @@ async function send(path: string, init: RequestInit = {}): Promise<Response> {
   const problem = problemOf(answer.status, await answer.text());
   // a wrong password is no lost session: the sign-in page says it itself
   if (problem.code === "not-signed-in" && path !== "login") session.lost(problem);
+  if (problem.code === "csrf") session.changed();
   throw new ApiError(problem);
 }
 

@@ -6,7 +6,7 @@
  * the server is told once a minute, for it ends a session that nobody uses, too.
  */
 import { api } from "./api";
-import { locked, lock, me } from "./store";
+import { locked, lock, me, unlock } from "./store";
 import { busy } from "./upload";
 
 const LAST = "hilum-last-used";
@@ -39,7 +39,11 @@ function look(): void {
 
 export function watchIdle(): void {
   for (const sign of SIGNS) addEventListener(sign, used, { capture: true, passive: true });
-  document.addEventListener("visibilitychange", look); // before anybody sees a page that slept
+  document.addEventListener("visibilitychange", () => {
+    look(); // before anybody sees a page that slept
+    // the tabs of a browser share one session: somebody else may have signed in in another one
+    if (document.visibilityState === "visible" && me.value && !locked.value) void unlock();
+  });
   setInterval(look, NOTED_MS);
 }
 

@@ -19,6 +19,8 @@ session.lost = (problem) => {
   signIn.value = { password: true, oidc: null, link: false, ...problem.sign_in };
 };
 
+session.changed = () => void unlock();
+
 /** Somebody has signed in: goes on with the page that is there, if it is that person's. */
 export function enter(found: Me): void {
   if (me.value && me.value.name !== found.name) {
@@ -62,12 +64,21 @@ export const may = (role: Role): boolean => me.value !== null && RANK[me.value.r
 
 // Where we are: "#/film/ID?with=ID2" -> ["film", "ID"], {with: "ID2"}
 
+/** What a person typed may be no address at all. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 const hash = signal(location.hash);
 addEventListener("hashchange", () => (hash.value = location.hash));
 
 export const route = computed(() => {
   const [path = "", query = ""] = hash.value.replace(/^#\/?/, "").split("?");
-  return { path: path.split("/").map(decodeURIComponent), query: new URLSearchParams(query) };
+  return { path: path.split("/").map(decoded), query: new URLSearchParams(query) };
 });
 
 export const go = (path: string): void => {

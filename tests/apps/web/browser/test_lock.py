@@ -85,6 +85,20 @@ def test_who_signed_in_elsewhere_goes_on_and_another_person_begins_anew(
     expect(findings).to_have_count(0)
 
 
+def test_who_signs_in_in_another_tab_is_who_every_tab_is_of(locked: str, page: Any) -> None:
+    """Else the page of one person would be filled with what another one may see."""
+    _signed_in(page, locked, "bo")
+    page.request.post(f"{locked}/api/v1/login", data={"name": "ada", "password": "correct horse"})
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator(".who")).to_have_text("ada")
+
+
+def test_an_address_that_is_none_is_a_page_that_says_so(locked: str, page: Any) -> None:
+    _signed_in(page, locked, "bo")
+    page.goto(f"{locked}/#/%")
+    expect(page.get_by_role("main")).to_contain_text("There is no such page")
+
+
 def test_somebody_else_may_take_over(locked: str, page: Any) -> None:
     page.clock.install()
     _signed_in(page, locked, "bo")
