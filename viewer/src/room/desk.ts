@@ -16,6 +16,8 @@ const PAUSE_MS = 300;
 export type Work = Omit<OnDesk, "version">;
 export interface Desk {
   work: Work;
+  /** As it is now, though the page is not drawn with it yet. */
+  latest: () => Work;
   change: (changes: Partial<Work>) => void;
   /** The verdict was given: only what measures the film stays. */
   given: () => void;
@@ -121,7 +123,7 @@ export function useDesk(filmId: string, view: FilmView | null, blind: boolean | 
     const marks = latest.current.marks.filter(({ kind }) => kind !== "rectangle");
     change({ ...EMPTY, blind: latest.current.blind, marks });
   }, [change]);
-  return { work, change, given };
+  return { work, latest: () => latest.current, change, given };
 }
 
 /** The first finding without a choice gets this one. */

@@ -12,11 +12,10 @@ import { chosen, type Desk } from "./desk";
 /** In the order of the keys 1, 2, 3: what a person says of the finding itself. */
 const CALLS: readonly Call[] = ["present", "absent", "unsure"];
 
-/** The choice that a key made, for the first finding that has none yet. */
-export const keyed = signal<{ filmId: string; place: number; count: number } | null>(null);
-let presses = 0;
+/** Choices that keys made and nobody took yet, each for the first finding that has none. */
+const keyed = signal<readonly { filmId: string; place: number }[]>([]);
 export const chooseByKey = (filmId: string, place: number): void => {
-  keyed.value = { filmId, place, count: ++presses };
+  keyed.value = [...keyed.value, { filmId, place }];
 };
 export const saveByKey = signal(0);
 
@@ -30,22 +29,25 @@ export function VerdictPanel(props: {
 }) {
   const { filmId, labels, blind, desk } = props;
   const { choices, text, corrected_label: corrected, marks } = desk.work;
+  // a blind reading is whole, or it is not given: the answers are shown after it
+  const ready = (made: typeof choices) =>
+    blind ? labels.every((label) => made[label]) : labels.some((label) => made[label]);
   const [busy, setBusy] = useState(false);
 
   useEffect(() => {
-    const said = keyed.value;
-    const call = said && CALLS[said.place - 1];
-    if (!said || said.filmId !== filmId || !call || !may("reviewer")) return;
-    keyed.value = null;
-    desk.change({ choices: chosen(choices, labels, call) });
+    const calls = keyed.value.flatMap((each) => (each.filmId === filmId ? CALLS[each.place - 1] ?? [] : []));
+    if (calls.length === 0 || labels.length === 0 || !may("reviewer")) return;
+    keyed.value = [];
+    desk.change({ choices: calls.reduce((made, call) => chosen(made, labels, call), desk.latest().choices) });
   }, [keyed.value, filmId, labels.join()]);
 
   const save = async () => {
+    const { choices, text, corrected_label, marks } = desk.latest();
     setBusy(true);
     try {
       const given = labels.flatMap((finding) => {
         const verdict = choices[finding];
-        return verdict ? [{ finding, verdict, text, blind, corrected_label: corrected, marks }] : [];
+        return verdict ? [{ finding, verdict, text, blind, corrected_label, marks }] : [];
       });
       await api.giveVerdicts(filmId, given);
       say("good", t("verdict.saved"));
@@ -57,10 +59,9 @@ export function VerdictPanel(props: {
       setBusy(false);
     }
   };
-  // a blind reading is whole, or it is not given: the answers are shown after it
-  const some = blind ? labels.every((label) => choices[label]) : labels.some((label) => choices[label]);
+  // a choice and Enter in one breath: the page is not drawn with the choice yet
   useEffect(() => {
-    if (saveByKey.value && some && !busy) void save();
+    if (saveByKey.value && ready(desk.latest().choices) && !busy) void save();
   }, [saveByKey.value]);
 
   if (!may("reviewer")) return <Past verdicts={props.verdicts} note={t("verdict.reader")} />;
@@ -98,7 +99,7 @@ export function VerdictPanel(props: {
         change={(label) => desk.change({ corrected_label: label || null })}
       />
       <p class="soft">{t("verdict.marks", { count: marks.filter(({ kind }) => kind === "rectangle").length })}</p>
-      <button class="primary" disabled={!some || busy} onClick={() => void save()}>
+      <button class="primary" disabled={!ready(choices) || busy} onClick={() => void save()}>
         {t(blind ? "verdict.save-blind" : "verdict.save")}
       </button>
       <Past verdicts={props.verdicts} note="" />

@@ -147,3 +147,20 @@ def test_a_report_that_was_typed_and_not_saved_asks(stand_in: str, page: Any) ->
     page.get_by_role("textbox", name="Impression").fill("Seen by a person.")
     page.reload()
     assert asked == ["beforeunload"]
+
+
+def test_keys_in_one_breath_are_all_taken(stand_in: str, page: Any) -> None:
+    """Choices and Enter, pressed before the page is drawn with the first of them."""
+    open_film(page, stand_in, "frontal-opacities")
+    page.locator("fieldset.calls").nth(1).wait_for()
+    page.evaluate(
+        """() => { for (const key of ["1", "2", "Enter"])
+            document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })); }"""
+    )
+    page.get_by_text("Verdict saved.").wait_for()
+    film = page.url.split("/film/")[1].split("?")[0]
+    given = page.request.get(f"{stand_in}/api/v1/films/{film}/verdicts").json()["items"]
+    assert {each["finding"]: each["verdict"] for each in given} == {
+        "covid-19": "present",
+        "pneumonia": "absent",
+    }
