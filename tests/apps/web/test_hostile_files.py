@@ -97,14 +97,14 @@ def test_a_file_that_a_decoder_was_not_made_for_is_one_row(station, make_film, m
     """The next fault of a decoder is not known yet; its upload ends the same way."""
     from hilum.apps.web import upload
 
-    real = upload.check_raster
+    real = upload.read_header
 
-    def check(data, kind, name, megapixels):
+    def read(data, name, **limits):
         if name == "bad.png":
             raise error("Smith^John")
-        return real(data, kind, name, megapixels)
+        return real(data, name, **limits)
 
-    monkeypatch.setattr(upload, "check_raster", check)
+    monkeypatch.setattr(upload, "read_header", read)
     first, last = make_film(1), make_film(2)
     answer = station.send(first, ("bad.png", make_film(3).read_bytes()), last)
     _check(answer, [first.name, last.name], ["bad.png"])

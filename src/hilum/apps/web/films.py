@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import partial
 from typing import Annotated, Any
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
@@ -20,6 +20,7 @@ from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.evidence import kinds_of
 from hilum.apps.web.measured import Spacing
+from hilum.apps.web.pace import AtMost
 from hilum.apps.web.pictures import Pictures
 from hilum.apps.web.problems import Problem, answer, not_found
 from hilum.apps.web.schemas import API, Again, FilmId, gives
@@ -32,7 +33,7 @@ UPLOAD = "/films"
 _Reader = Annotated[Visitor, needs(Role.READER)]
 _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
 _PATIENT_ID = 64
-_AT_ONCE = 4
+_taking = AtMost(4, "take films")
 """Requests whose films are taken at once: bounds memory, and leaves threads to the page."""
 _GEOMETRY = "2"
 """Of pixels, in their tag: a browser keeps none from before films were turned."""
@@ -170,11 +171,6 @@ def show_film(session: Session, film: Film, visitor: Visitor) -> dict[str, Any]:
         "blind_pending": bool(owed),
         "blind_owed": owed,
     }
-
-
-@cache
-def _taking() -> CapacityLimiter:
-    return CapacityLimiter(_AT_ONCE)
 
 
 def _parts_of(form: FormData) -> tuple[list[Part], str | None]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import version
 from typing import Annotated, Any
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
@@ -35,6 +35,7 @@ from hilum.apps.web.access import (
     visitor_of,
 )
 from hilum.apps.web.link import may_open, use_link
+from hilum.apps.web.pace import AtMost
 from hilum.apps.web.problems import Problem
 from hilum.apps.web.schemas import API, LONGEST_NAME, Blind, Login, NewPassword
 from hilum.apps.web.service import Served, Service
@@ -45,7 +46,8 @@ from hilum.core.labels import Label
 from hilum.core.reading import RESEARCH_USE
 
 router = APIRouter(prefix=API, tags=["sign-in"])
-_AT_ONCE = 4
+_signing_in = AtMost(4, "check a password")
+"""Passwords are checked one after the other: who waits must not take every thread."""
 page = APIRouter(include_in_schema=False)
 _Reader = Annotated[Visitor, needs(Role.READER)]
 _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
@@ -110,12 +112,6 @@ async def login(
     """Begin a session: the cookie is in the answer."""
     begin = partial(_login, body, request, response, service)
     return await to_thread.run_sync(begin, limiter=_signing_in())
-
-
-@cache
-def _signing_in() -> CapacityLimiter:
-    """Passwords are checked one after the other: who waits must not take every thread."""
-    return CapacityLimiter(_AT_ONCE)
 
 
 def _login(body: Login, request: Request, response: Response, service: Service) -> dict[str, Any]:
