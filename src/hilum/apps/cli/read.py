@@ -40,10 +40,7 @@ def read(
     html: Annotated[
         Path | None,
         typer.Option(
-            "--html",
-            callback=writable,
-            dir_okay=False,
-            help="Write one self-contained page to this file.",
+            "--html", callback=writable, help="Write one self-contained page to this file."
         ),
     ] = None,
     pdf: Annotated[
