@@ -17,7 +17,7 @@ from hilum.bundle.lungs import LungSegmenter
 from hilum.core.details import Details
 from hilum.core.errors import ImageError, RejectedImageError
 from hilum.core.radiograph import Radiograph
-from hilum.core.reading import Status
+from hilum.core.reading import Finding, Reading, Status
 from hilum.core.refusal import Refusal
 from hilum.image.lungs import Lungs
 from hilum.image.open import MAX_MEGAPIXELS, open_radiograph
@@ -73,6 +73,32 @@ class Film:
     def failed(self, reason: str, hint: str = "", *, status: Status = Status.ERROR) -> Film:
         """Return this film with nothing for the network, and the reason."""
         return replace(self, inputs=None, status=status, reason=reason, hint=hint)
+
+    def reading(
+        self, bundle: str, findings: tuple[Finding, ...] = (), details: Details | None = None
+    ) -> Reading:
+        """Return what is said of this film: its findings, or why there are none.
+
+        Args:
+            bundle: the identity of the bundle that read it.
+            findings, details: of a film whose ``status`` is ``read``.
+        """
+        stands = self.status is not Status.ERROR
+        return Reading(
+            path=self.path,
+            status=self.status,
+            reason=self.reason or None,
+            hint=self.hint or None,
+            refusal=self.refusal if stands else None,
+            forced=self.forced and stands,
+            findings=findings,
+            details=details,
+            bundle=bundle,
+            elapsed_ms=round(self.elapsed_ms, 2),
+            film=self.facts,
+            history=self.history,
+            notes=self.notes,
+        )
 
 
 def open_film(

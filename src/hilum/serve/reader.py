@@ -29,7 +29,7 @@ from hilum.core.errors import BundleError, ConfigError
 from hilum.core.labels import Label
 from hilum.core.machine import cores
 from hilum.core.radiograph import Radiograph
-from hilum.core.reading import Finding, Reading, Status
+from hilum.core.reading import Finding, Reading
 from hilum.image.lungs import Lungs
 from hilum.image.open import MAX_MEGAPIXELS
 from hilum.serve.attribution import in_lung_share
@@ -335,65 +335,33 @@ class Reader:
 
     def _one(self, film: Film, answer: Answer | None, asked: _Asked, each_ms: float) -> Examined:
         started = perf_counter()
-        radiograph = film.radiograph
+        radiograph, bundle = film.radiograph, self.bundle.identity
         if answer is None or not np.isfinite(answer.logits).all():
             if answer is not None:
                 film = film.failed(f"the network answered {answer.logits.tolist()}")
-            return Examined(self._unread(film), radiograph, lungs=film.lungs)
-        reading = self._reading(film, answer, asked)
+            return Examined(film.reading(bundle), radiograph, lungs=film.lungs)
+        findings = self._findings(film, answer, asked)
         details = self.details.describe(film, answer) if asked.details else None
         elapsed_ms = film.elapsed_ms + each_ms + (perf_counter() - started) * 1000
-        reading = reading.model_copy(
-            update={"details": details, "elapsed_ms": round(elapsed_ms, 2)}
-        )
+        reading = replace(film, elapsed_ms=elapsed_ms).reading(bundle, findings, details)
         return Examined(
             reading, radiograph, answer.evidence, film.lungs, film.opacities, answer.embedding
         )
 
-    def _reading(self, film: Film, answer: Answer, asked: _Asked) -> Reading:
+    def _findings(self, film: Film, answer: Answer, asked: _Asked) -> tuple[Finding, ...]:
+        """Say what the logits mean, and how much of what speaks for it lies inside the lungs."""
         findings = findings_of(
             self.bundle.manifest, answer.logits, asked.operating_point, asked.prevalence
         )
-        if answer.evidence is not None:
-            findings = self._attributed(findings, answer.evidence, film)
-        return Reading(
-            path=film.path,
-            status=Status.READ,
-            reason=film.reason or None,
-            hint=film.hint or None,
-            refusal=film.refusal,
-            forced=film.forced,
-            findings=findings,
-            bundle=self.bundle.identity,
-            elapsed_ms=film.elapsed_ms,
-            film=film.facts,
-            history=film.history,
-            notes=film.notes,
-        )
-
-    def _attributed(
-        self, findings: tuple[Finding, ...], evidence: Evidence, film: Film
-    ) -> tuple[Finding, ...]:
-        """Say of each finding how much of what speaks for it lies inside the lungs."""
+        if answer.evidence is None:
+            return findings
         shape = film.facts["height"], film.facts["width"]
-        shares = [in_lung_share(self.preprocess, each, shape, film.lungs) for each in evidence]
+        shares = [
+            in_lung_share(self.preprocess, each, shape, film.lungs) for each in answer.evidence
+        ]
         return tuple(
             finding.model_copy(update={"in_lung_share": share})
             for finding, share in zip(findings, shares, strict=True)
-        )
-
-    def _unread(self, film: Film) -> Reading:
-        return Reading(
-            path=film.path,
-            status=film.status,
-            reason=film.reason,
-            hint=film.hint or None,
-            refusal=film.refusal if film.status is Status.REFUSED else None,
-            bundle=self.bundle.identity,
-            elapsed_ms=round(film.elapsed_ms, 2),
-            film=film.facts,
-            history=film.history,
-            notes=film.notes,
         )
 
 
