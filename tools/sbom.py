@@ -2,8 +2,8 @@
 
 python tools/sbom.py sbom.json
 
-Python packages that Hilum needs with the extras 'web' and 'postgresql', with what those need, as
-they are installed here; and the packages that the viewer's build may hold, from
+Python packages that Hilum needs with the extras 'evaluate', 'web' and 'postgresql', with what those
+need, as they are installed here; and the packages that the viewer's build may hold, from
 viewer/package-lock.json.
 """
 
