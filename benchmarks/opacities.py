@@ -25,10 +25,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from hilum.apps.unseen import classifier_films, seen_patients
-from hilum.bundle.folder import DEFAULT_BUNDLE
+from hilum.apps.unseen import seen_patients
+from hilum.bundle.folder import open_bundle
 from hilum.bundle.lungs import LungSegmenter
 from hilum.bundle.opacities import OpacitySegmenter
+from hilum.bundle.seen import WEIGHTS
 from hilum.core.estimate import Estimate
 from hilum.image.lungs import Lungs
 from hilum.image.opacities import KINDS
@@ -93,7 +94,7 @@ def compare(films: Films, scores: np.ndarray, cases: pd.DataFrame) -> Iterator[d
     """Yield a row for each method, set of films and metric."""
     methods = {"network, out of fold": scores, "whole lung": _whole(films)}
     methods |= {f"evidence, {name}": maps for name, maps in _evidence(films).items()}
-    learned = classifier_films(DEFAULT_BUNDLE) or ()
+    learned = open_bundle().seen(cases).counted(WEIGHTS)
     known = cases["case_id"][seen_patients(cases, learned)]
     for name, maps in methods.items():
         measured = measure_films(films, maps)

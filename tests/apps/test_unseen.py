@@ -10,14 +10,14 @@ import pytest
 from hilum.apps.map_scores.films import choose_films
 from hilum.apps.map_scores.settings import ScoreSettings
 from hilum.apps.unseen import (
-    classifier_films,
     in_sample,
     opacity_films,
     seen_patients,
     unseen_marks,
 )
-from hilum.bundle.folder import DEFAULT_BUNDLE
+from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle
 from hilum.bundle.opacities import OpacitySegmenter, OpacitySpec
+from hilum.bundle.seen import WEIGHTS, find_seen
 
 
 @pytest.fixture
@@ -44,11 +44,10 @@ def test_films_without_a_patient_are_not_one_patient(table: pd.DataFrame) -> Non
 
 
 def test_what_a_bundle_says_of_its_training(tmp_path: Path) -> None:
-    films = classifier_films(DEFAULT_BUNDLE)
-    assert films is not None
     splits = pd.read_csv(DEFAULT_BUNDLE / "splits.csv")
+    films = open_bundle().seen(splits[["case_id"]]).counted(WEIGHTS)
     assert len(films) == (splits["split"] == "train").sum()
-    assert classifier_films(tmp_path) is None
+    assert not find_seen(tmp_path, "silent", splits).learned
 
 
 def test_an_opacity_network_learned_from_every_film_held_out_in_its_folds() -> None:
@@ -63,12 +62,13 @@ def test_an_opacity_network_learned_from_every_film_held_out_in_its_folds() -> N
 def test_a_film_is_unseen_by_patient_or_by_the_network_of_a_fold(table: pd.DataFrame) -> None:
     spec = OpacitySegmenter(DEFAULT_BUNDLE).spec
     spec = spec.model_copy(update={"made": {"trained_on": ["a"]}})
-    marks = unseen_marks(table, DEFAULT_BUNDLE, spec, {})
+    seen = open_bundle().seen(table)
+    marks = unseen_marks(table, seen, spec, {})
     assert [part.tolist() for part in marks.values()] == [
         [True] * 5,
         [False, False, False, True, True],
     ]
-    _, opacities = unseen_marks(table, DEFAULT_BUNDLE, spec, {"a": 0, "e": 0}).values()
+    _, opacities = unseen_marks(table, seen, spec, {"a": 0, "e": 0}).values()
     assert opacities.tolist() == [True, False, False, True, True]
     assert in_sample(table, spec, {}) == {"a"}
     assert in_sample(table, spec, {"a": 0}) == set()

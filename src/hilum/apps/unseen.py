@@ -7,7 +7,6 @@ patient was learned from. So every comparison asks for the owner: ``hilum.core.c
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Set
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,19 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hilum.bundle.opacities import OpacitySpec
-from hilum.bundle.seen import SPLITS
+from hilum.bundle.seen import WEIGHTS, Seen
 from hilum.core.case import owner_of
-from hilum.core.csvtable import read_table
 from hilum.judge.severity_study import NEVER_TRAINED
-
-
-def classifier_films(root: Path) -> frozenset[str] | None:
-    """Return the case_ids that a bundle's classifier was fitted on; None where it does not say."""
-    path = root / SPLITS
-    if not path.is_file():
-        return None
-    splits = read_table(path, ("case_id", "split"))
-    return frozenset(splits["case_id"][splits["split"] == "train"])
 
 
 def opacity_films(spec: OpacitySpec, held_out: Iterable[str] = ()) -> frozenset[str] | None:
@@ -64,22 +53,21 @@ def seen_patients(cases: pd.DataFrame, learned: Iterable[str]) -> NDArray[np.boo
 
 
 def unseen_marks(
-    cases: pd.DataFrame, root: Path, spec: OpacitySpec | None, held_out: Mapping[str, Any]
+    cases: pd.DataFrame, seen: Seen, spec: OpacitySpec | None, held_out: Mapping[str, Any]
 ) -> dict[str, NDArray[np.bool_]]:
     """Return the columns of ``NEVER_TRAINED``: films of patients that a network did not learn from.
 
     Args:
         cases: a whole cases table.
-        root: of the bundle, which has the classifier.
+        seen: what the bundle, which has the classifier, knew of them.
         spec: of the opacity network; None leaves its column out.
         held_out: films that are scored by the network of a fold that never saw their patient.
     """
-    learned = classifier_films(root) or ()
-    marks = {NEVER_TRAINED["classifier"]: ~seen_patients(cases, learned)}
+    marks = {NEVER_TRAINED["classifier"]: ~seen_patients(cases, seen.counted(WEIGHTS))}
     if spec is not None:
         elsewhere = cases["case_id"].isin(list(held_out)).to_numpy(bool)
-        seen = seen_patients(cases, _learned_from(cases, spec, held_out))
-        marks[NEVER_TRAINED["opacities"]] = ~seen | elsewhere
+        learned = seen_patients(cases, _learned_from(cases, spec, held_out))
+        marks[NEVER_TRAINED["opacities"]] = ~learned | elsewhere
     return marks
 
 

@@ -103,8 +103,8 @@ def fit_severity(
         )
     held_out = _held_out(out_of_fold, folder, segmenter)
     table, spec = refuse_leaks(read_cases(cases)), segmenter.spec if segmenter else None
-    marks = unseen_marks(table, reader.bundle.root, spec, held_out)
     seen = reader.bundle.seen(table)
+    marks = unseen_marks(table, seen, spec, held_out)
     chosen = _choose(table.assign(**marks), normals, seed)
     seen = seen.among(chosen["case_id"]).refuse(allow=allow_seen, kinds=WEIGHTS)
     flattered = in_sample(chosen[chosen["scores"] != ""], spec, held_out)
