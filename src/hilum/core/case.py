@@ -72,17 +72,20 @@ def owner_of(cases: pd.DataFrame) -> pd.Series[str]:
     >>> owner_of(table).tolist()
     ['p', 'p', 'c', 'd']
     """
+    import pandas as pd
+
     film, patient, group = _known(cases, "case_id"), patient_of(cases), _known(cases, "group")
     named = (set(patient) | set(group)) - {""}
     film = film.mask(film.isin(named), "film " + film)  # a film called like somebody's id
     owner = group.where(group != "", patient.where(patient != "", film))
-    alike = patient.str.casefold()
+    codes, names = owner.factorize(sort=True)  # pandas compares numbers at once, text one by one
+    number, alike = pd.Series(codes, cases.index), patient.str.casefold()
     while True:
-        joined = owner.where(patient == "", owner.groupby(alike).transform("min"))
-        joined = joined.groupby(owner).transform("min")
-        if (joined == owner).all():
-            return owner
-        owner = joined
+        joined = number.where(patient == "", number.groupby(alike).transform("min"))
+        joined = joined.groupby(number).transform("min")
+        if (joined == number).all():
+            return pd.Series(names.take(number.to_numpy()), cases.index, name=group.name)
+        number = joined
 
 
 def is_side(text: str) -> bool:
