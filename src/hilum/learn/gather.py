@@ -50,15 +50,16 @@ def gather_cases(
         ConfigError: collections without a root, or a split that makes folds.
         CohortError: a collection is not there, a label column is missing, nothing is left, or a
             table that was split before names another side than train, val and test.
-        LeakageError: such a table has a patient, or copies of a film, on two
-            sides.
+        LeakageError: such a table has a patient, or copies of a film, on two sides.
     """
     _check_kind(split)
     cases, left_out, notes = choose_films(data, root, seed=split.seed)
+    if divided := "split" in cases.columns:
+        check_sides(cases)  # before the films are opened
     pairs = find_duplicates(cases, progress=progress)
     warned: list[str] = []
-    if "split" in cases.columns:
-        check_sides(refuse_leaks(cases, pairs))
+    if divided:
+        refuse_leaks(cases, pairs)
     else:
         cases, warned = _divide(link_groups(cases, pairs), split)
     if aside := int((cases["split"] == "").sum()):
