@@ -105,6 +105,25 @@ def look_alike(name: str, known: Iterable[str]) -> str | None:
     return next((each for each in known if each != name and _bare(each) == _bare(name)), None)
 
 
+def refuse_look_alikes(
+    names: Iterable[str], known: Iterable[str], where: str, *, what: str = "column"
+) -> None:
+    """Raise ``CohortError`` where one of ``names`` differs from a known one as in ``look_alike``.
+
+    Args:
+        names: as they are found in a table.
+        known: what they may be; names that resemble none of these are let be.
+        where: what to call the table in an error.
+        what: a name is of: a column or a label.
+    """
+    known = list(known)
+    for name in names:
+        if twin := look_alike(name, known):
+            raise CohortError(
+                f"{where}: {what} '{name}' is not known", hint=f"did you mean '{twin}'? Rename it"
+            )
+
+
 def rows_of(table: pd.DataFrame, path: Path) -> Iterable[tuple[str, dict[str, str]]]:
     """Yield ("metadata.csv row 2", {column: text}) for each row of what ``read_table`` returns."""
     for number, row in zip(table.index, table.to_dict("records"), strict=True):

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from hilum.core.case import COLUMNS, LABEL_COLUMNS, REQUIRED_COLUMNS, SIDES, is_side
-from hilum.core.csvtable import look_alike, numbers_in, plain, read_table, require
+from hilum.core.csvtable import numbers_in, plain, read_table, refuse_look_alikes, require
 from hilum.core.errors import CohortError
 from hilum.core.files import atomic_path
 from hilum.core.labels import ReferenceStandard, View
@@ -64,7 +64,7 @@ def read_cases(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     cases = read_table(path)
     require_columns(cases, str(path))
-    _refuse_look_alikes(cases, str(path))
+    refuse_look_alikes(cases.columns, [*COLUMNS, *LABEL_COLUMNS, *ADDED], str(path))
     for name in [name for name in cases.columns if name in NUMBERS]:
         cases[name] = numbers_in(cases, name, str(path))
     rows = cases.index.tolist()
@@ -171,16 +171,6 @@ def require_columns(cases: pd.DataFrame, where: str) -> None:
     except CohortError as error:
         hint = f"{error.hint}; `hilum cohort read csv` adapts a table of your own"
         raise CohortError(error.message, hint=hint) from None
-
-
-def _refuse_look_alikes(cases: pd.DataFrame, where: str) -> None:
-    known = [*COLUMNS, *LABEL_COLUMNS, *ADDED]
-    for name in cases.columns:
-        twin = None if name in known else look_alike(str(name), known)
-        if twin:
-            raise CohortError(
-                f"{where}: column '{name}' is not known", hint=f"did you mean '{twin}'? Rename it"
-            )
 
 
 def _check_each(

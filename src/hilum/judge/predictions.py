@@ -9,7 +9,7 @@ import pandas as pd
 
 from hilum.core.case import LABEL_COLUMNS, SIDES, is_side, owner_of
 from hilum.core.config import did_you_mean
-from hilum.core.csvtable import look_alike, numbers_in, read_table
+from hilum.core.csvtable import numbers_in, read_table, refuse_look_alikes
 from hilum.core.errors import CohortError
 from hilum.core.reading import PredictionSet
 from hilum.judge.panel import Scored
@@ -56,11 +56,8 @@ def read_scores(path: Path) -> pd.DataFrame:
         CohortError: as ``read_table``, or a cell that should hold a number does not.
     """
     table = read_table(path)
+    refuse_look_alikes(table.columns, (*REQUIRED, *_NUMBERS, *TEXT, "split"), str(path))
     for name in table.columns:
-        if twin := look_alike(name, (*REQUIRED, *_NUMBERS, *TEXT, "split")):
-            raise CohortError(
-                f"{path}: column '{name}' is not known", hint=f"did you mean '{twin}'? Rename it"
-            )
         if name in _NUMBERS or name.startswith(NUISANCE_PREFIX):
             table[name] = numbers_in(table, name, str(path))
     return table
@@ -157,21 +154,14 @@ def _check_values(table: pd.DataFrame, where: str) -> None:
             f"{where}: {row['case_id']} stands twice for label '{row['label']}'",
             hint="one row per film and label; average the scores of copies first",
         )
-    _check_labels([str(name) for name in table["label"].unique()], where)
+    labels = [str(name) for name in table["label"].unique()]
+    strange = [name for name in labels if name not in LABEL_COLUMNS]  # each is judged on a part
+    refuse_look_alikes(strange, [*LABEL_COLUMNS, *labels], where, what="label")
     if table["truth"].isna().all():
         raise CohortError(
             f"{where}: every truth is blank; nothing can be compared",
             hint="fill the label column, or choose another --label or --split",
         )
-
-
-def _check_labels(labels: list[str], where: str) -> None:
-    """Refuse a label that is another in other letters: each would be judged on a part."""
-    for label in set(labels) - set(LABEL_COLUMNS):
-        if twin := look_alike(label, [*LABEL_COLUMNS, *labels]):
-            raise CohortError(
-                f"{where}: label '{label}' is not known", hint=f"did you mean '{twin}'? Rename it"
-            )
 
 
 def _refuse(table: pd.DataFrame, wrong: pd.Series, column: str, expected: str) -> None:
