@@ -97,7 +97,7 @@ def pack_bundle(
         facts = describe_environment() | _facts(result, recipe, cases, command, parity)
         write_text(staging / ENVIRONMENT, json.dumps(facts, indent=2) + "\n")
         if len(cases) <= LARGEST_SPLIT:
-            write_text(staging / SPLITS, split_table(cases).to_csv(index=False))
+            split_table(cases).to_csv(staging / SPLITS, index=False, lineterminator="\n")
         write_card(staging)
         seal(staging)
         shutil.rmtree(folder, ignore_errors=True)
