@@ -8,6 +8,7 @@ calibration was fitted to it). A film counts once, as the first of ``KINDS`` tha
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,7 +91,7 @@ class Seen:
 
     def record(self, kinds: Collection[str] = ANSWERS) -> SeenFilms:
         """Return the counts for a report."""
-        counts = {kind: sum(how == kind for how in self.how.values()) for kind in KINDS}
+        counts = Counter(self.how.values())
         return SeenFilms(
             asked=len(self.films),
             films=len(self.counted(kinds)),
@@ -128,7 +129,7 @@ class Seen:
         )
 
     def _each(self, kinds: Collection[str]) -> str:
-        found = {kind: sum(how == kind for how in self.how.values()) for kind in KINDS}
+        found = Counter(self.how.values())
         return ", ".join(f"{found[k]} {KINDS[k]}" for k in KINDS if found[k] and k in kinds)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import Field, field_validator
 
-from hilum.core.case import SIDES
+from hilum.core.case import SIDES, patient_of
 from hilum.core.config import Config, did_you_mean
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.labels import Label
@@ -211,9 +211,7 @@ def _check_classes(cases: pd.DataFrame, spec: SplitSpec, names: list[str]) -> No
 
 
 def _warn_of_strangers(cases: pd.DataFrame) -> None:
-    unknown = int(
-        (cases["patient_id"].astype(object).fillna("").astype(str).str.strip() == "").sum()
-    )
+    unknown = int((patient_of(cases) == "").sum())
     if unknown:
         warnings.warn(
             f"{unknown} of {len(cases)} films have no patient_id; each is a group of its own",

@@ -9,6 +9,8 @@ import typer
 from hilum.apps.cli.serve import Address, Data
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hilum.apps.store.deletion import Chosen, Going
 
 
@@ -83,7 +85,7 @@ def _words(going: Going) -> str:
     )
 
 
-def _agreed_to(shown: Going):  # type: ignore[no-untyped-def]
+def _agreed_to(shown: Going) -> Callable[[Going], None]:
     from hilum.core.errors import ConfigError
 
     def agreed(going: Going) -> None:

@@ -71,7 +71,7 @@ def read_siim_covid19(root: Path, *, name: str = "siim-covid19") -> Cohort:
     drawn = {row["id"]: _drawn(row["label"], where) for where, row in rows_of(table, path)}
     marked = {row["StudyInstanceUID"] for _, row in rows_of(table, path) if drawn[row["id"]]}
     records = []
-    for where, row, image in folder.rows(table, path, lambda row, _: _image_id(row)):
+    for where, row, image in folder.rows(table, path, _image_of):
         study = row["StudyInstanceUID"]
         opacity = 1.0 if drawn[row["id"]] else math.nan if study in marked else 0.0
         stem = stem_of(image.name)
@@ -83,7 +83,7 @@ def read_siim_covid19(root: Path, *, name: str = "siim-covid19") -> Cohort:
     return folder.cohort(name, records, rows=len(table))
 
 
-def _image_id(row: dict[str, str]) -> str:
+def _image_of(row: dict[str, str], _: str) -> str:
     return row["id"].removesuffix("_image")
 
 
