@@ -78,3 +78,25 @@ def test_a_place_that_cannot_be_written_is_said_before_reading(small_bundle, fil
     out, err = capsys.readouterr()
     assert out == ""
     assert f"{place}: cannot be written" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "there"),
+    [
+        (["cohort", "merge", "x.csv", "-o"], "folder"),
+        (["boxes", "export", "x.csv", "-o"], "folder"),
+        (["map", "default", "x.csv", "--png"], "folder"),
+        (["similar", "default", "--fit", "x.csv", "-o", "x.npz", "--table"], "folder"),
+        (["read", "x.png", "--html"], "folder"),
+        (["read", "x.png", "--heatmap"], "file"),
+        (["evaluate", "default", "x.csv", "-o"], "file"),
+        (["train", "x.toml", "-o"], "file"),
+    ],
+)
+def test_a_file_is_no_folder_and_a_folder_no_file(arguments, there, tmp_path, capsys):
+    """One rule and one exit code for it, before anything is opened."""
+    place = tmp_path / "there"
+    place.mkdir() if there == "folder" else place.write_text("")
+    assert run([*arguments, str(place)]) == 6
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"there: a {there}" in said or f"there is a {there}" in said

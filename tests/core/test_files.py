@@ -91,6 +91,18 @@ def test_a_file_never_takes_the_place_of_what_is_none(tmp_path: Path, kind: str)
             check_writable(place)
 
 
+def test_what_is_there_is_of_the_kind_that_is_wanted(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="a folder; expected the name of a file"):
+        check_writable(tmp_path, folder=False)
+    with pytest.raises(ConfigError, match=r"cannot be written: .*file is a file"):
+        check_writable(tmp_path / "file", file=False)
+    for kind in ({"folder": False}, {"file": False}):
+        check_writable(tmp_path / "a" / "b", **kind)
+    check_writable(tmp_path / "file", folder=False)
+    check_writable(tmp_path, file=False)
+
+
 def test_looking_leaves_nothing(tmp_path: Path) -> None:
     for place in ("a/b/c.html", "c.html", ""):
         check_writable(tmp_path / place)

@@ -94,15 +94,19 @@ class Stems:
         return encoded[: self._room - len(end)].decode("utf-8", "ignore") + end
 
 
-def check_writable(path: Path) -> None:
-    """Make sure that ``path``, a file or a folder, can be written later; nothing is left there.
+def check_writable(path: Path, *, file: bool = True, folder: bool = True) -> None:
+    """Make sure that ``path`` can be written later; nothing is left there.
+
+    Args:
+        path: it need not exist.
+        file, folder: what it may be.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it cannot, or is of another kind.
     """
-    if not path.is_dir():
+    if not (folder and path.is_dir()):
         _refuse_other_kinds(path)
-    place = _existing(path if path.is_dir() else path.parent)
+    place = _existing(path.parent if file and not path.is_dir() else path)
     try:
         if not place.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, f"{place} is a file")

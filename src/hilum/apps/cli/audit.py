@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from hilum.apps.cli.audit_print import print_audit, print_lists
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_folder
 from hilum.apps.cli.seen import AllowSeen
 from hilum.apps.cli.streams import json_text
 from hilum.core.command import command_line
@@ -64,12 +64,7 @@ def model(
     cases: Annotated[
         Path | None, typer.Argument(metavar="CASES.csv", help="Cases table with the label.")
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", callback=writable, help="Folder for audit.html, JSON and CSVs."
-        ),
-    ] = None,
+    out: Annotated[Path | None, out_folder("Folder for audit.html, JSON and CSVs.")] = None,
     predict: Annotated[
         str | None,
         typer.Option(metavar="MODULE:FUNCTION", help="Audit a function: films -> scores."),

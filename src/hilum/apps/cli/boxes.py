@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_file
 from hilum.core.errors import CohortError
 
 if TYPE_CHECKING:
@@ -31,12 +31,7 @@ def register(app: typer.Typer, panel: str) -> None:
 @boxes_app.command("export")
 def export(
     cases: Table,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out", "-o", callback=writable, dir_okay=False, help="Write COCO JSON here."
-        ),
-    ],
+    out: Annotated[Path, out_file("Write COCO JSON here.")],
     label: Annotated[
         list[str] | None, typer.Option(help="Whose boxes; may be repeated. Default lung-opacity.")
     ] = None,
@@ -67,16 +62,7 @@ def export(
 def import_boxes(
     coco: Annotated[Path, typer.Argument(help="COCO JSON: images, categories, annotations.")],
     cases: Table,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            callback=writable,
-            dir_okay=False,
-            help="Write the table with boxes here.",
-        ),
-    ],
+    out: Annotated[Path, out_file("Write the table with boxes here.")],
     as_json: Json = False,
 ) -> None:
     """Put the boxes of a COCO file into a cases table, joined by case_id.

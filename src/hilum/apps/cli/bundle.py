@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,10 +32,7 @@ def show(
     bundle: Folder = None,
     whole: Annotated[bool, typer.Option("--card", help="The whole model card instead.")] = False,
     html: Annotated[
-        Path | None,
-        typer.Option(
-            callback=writable, dir_okay=False, help="Write the model card here, as one page."
-        ),
+        Path | None, out_file("Write the model card here, as one page.", "--html")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The manifest as JSON.")] = False,
 ) -> None:

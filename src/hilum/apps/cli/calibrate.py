@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_folder
 from hilum.apps.cli.seen import AllowSeen
 from hilum.apps.cli.streams import json_text
 
@@ -29,9 +29,7 @@ def calibrate(
     cases: Annotated[
         Path, typer.Argument(metavar="LOCAL.csv", help="Cases table of the site, with labels.")
     ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", callback=writable, help="Folder of the new bundle.")
-    ],
+    out: Annotated[Path, out_folder("Folder of the new bundle.")],
     site: Annotated[
         str | None, typer.Option(help="Name of the site; default: the name of the table.")
     ] = None,

@@ -18,7 +18,7 @@ from hilum.apps.cli.cohort_print import (
     print_merged,
     print_summary,
 )
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_file, out_folder
 from hilum.core.errors import EXIT_SOME_NOT_READ
 
 if TYPE_CHECKING:
@@ -70,16 +70,7 @@ def list_cohorts(
 def read(
     name: Annotated[str, typer.Argument(help="Adapter, e.g. covid-cxnet; see the list.")],
     root: Annotated[Path, typer.Argument(help="The folder that the collection unpacks to.")],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            callback=writable,
-            dir_okay=False,
-            help="Write the cases table to this CSV.",
-        ),
-    ] = None,
+    out: Annotated[Path | None, out_file("Write the cases table to this CSV.")] = None,
     called: Annotated[
         str | None, typer.Option("--name", help="What to call the cohort; default the adapter.")
     ] = None,
@@ -131,16 +122,7 @@ def read(
 @cohort_app.command("merge")
 def merge(
     tables: Annotated[list[Path], typer.Argument(help="Cases tables.")],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            callback=writable,
-            dir_okay=False,
-            help="Write the merged table to this CSV.",
-        ),
-    ],
+    out: Annotated[Path, out_file("Write the merged table to this CSV.")],
     as_json: Json = False,
 ) -> None:
     """Put cases tables under one another.
@@ -212,9 +194,7 @@ def check(
 @cohort_app.command("fetch")
 def fetch_cohort(
     name: Annotated[str, typer.Argument(help="A collection of `hilum cohort list`.")],
-    root: Annotated[
-        Path, typer.Option("--out", "-o", callback=writable, help="Folder to download into.")
-    ],
+    root: Annotated[Path, out_folder("Folder to download into.")],
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="I have read the licence and accept it.")
     ] = False,

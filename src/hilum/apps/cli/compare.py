@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_folder
 from hilum.apps.cli.streams import json_text
 from hilum.apps.cli.train import Device
 
@@ -25,9 +25,7 @@ def register(app: typer.Typer, panel: str) -> None:
 
 def compare(
     grid: Annotated[Path, typer.Argument(metavar="GRID.toml", help="Recipe, variants, left out.")],
-    out: Annotated[
-        Path, typer.Option("-o", "--out", callback=writable, help="Folder of the comparison.")
-    ],
+    out: Annotated[Path, out_folder("Folder of the comparison.")],
     data: Annotated[
         Path | None,
         typer.Option(help="Folder of the collections that the recipe names; else HILUM_DATA."),

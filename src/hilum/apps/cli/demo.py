@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_folder
 
 if TYPE_CHECKING:
     from hilum.serve.reader import Reader
@@ -21,10 +21,7 @@ def register(app: typer.Typer, panel: str) -> None:
 
 
 def demo(
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", callback=writable, help="Folder for the films and the report."),
-    ] = Path("hilum-demo"),
+    out: Annotated[Path, out_folder("Folder for the films and the report.")] = Path("hilum-demo"),
     bundle: Annotated[
         Path | None, typer.Option("--bundle", "-b", help="Bundle folder; default: the built-in.")
     ] = None,

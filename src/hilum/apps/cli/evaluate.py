@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_folder
 from hilum.apps.cli.seen import AllowSeen
 from hilum.apps.cli.streams import json_text
 from hilum.core.command import command_line
@@ -32,13 +32,7 @@ def evaluate(
         Path | None, typer.Argument(metavar="SPLIT.csv", help="Cases table with a split column.")
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            callback=writable,
-            help="Write evaluation.json, pictures and report.html here.",
-        ),
+        Path | None, out_folder("Write evaluation.json, pictures and report.html here.")
     ] = None,
     predictions: Annotated[
         Path | None,

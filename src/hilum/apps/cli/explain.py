@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_folder
 from hilum.apps.cli.streams import json_text
 from hilum.core.config import did_you_mean
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
@@ -57,10 +57,7 @@ def explain(
         ),
     ] = "last",
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", callback=writable, help="Folder for the pictures, one a film and method."
-        ),
+        Path | None, out_folder("Folder for the pictures, one a film and method.")
     ] = None,
     values: Annotated[
         bool,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_folder
 from hilum.apps.cli.seen import AllowSeen
 from hilum.core.errors import BundleError, CohortError
 
@@ -37,9 +37,7 @@ def fit_severity(
     cases: Annotated[
         Path, typer.Argument(metavar="CASES.csv", help="Cases table with a column 'scores'.")
     ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", callback=writable, help="Folder for what is made.")
-    ],
+    out: Annotated[Path, out_folder("Folder for what is made.")],
     opacities: Annotated[
         Path | None,
         typer.Option(help="Folder with opacities.onnx and .json. Default: that of the bundle."),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_path
 from hilum.apps.cli.streams import json_text
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
 from hilum.core.files import Stems
@@ -39,20 +39,11 @@ def lungs(
         list[str], typer.Argument(metavar="FILE...", help="Films, folders or 'patterns/**/*.png'.")
     ],
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            callback=writable,
-            help="Draw the contours: a PNG, or a folder for many films.",
-        ),
+        Path | None, out_path("Draw the contours: a PNG, or a folder for many films.")
     ] = None,
     mask: Annotated[
         Path | None,
-        typer.Option(
-            callback=writable,
-            help="Write the mask at film size, 8 bits, 255 inside: a PNG, or a folder.",
-        ),
+        out_path("Write the mask at film size, 8 bits, 255 inside: a PNG, or a folder.", "--mask"),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line, in input order.")

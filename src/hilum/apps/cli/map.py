@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_file
 from hilum.apps.cli.seen import AllowSeen
 from hilum.apps.cli.streams import json_text
 from hilum.core.command import command_line
@@ -28,12 +28,7 @@ def feature_map(
     cases: Annotated[
         Path, typer.Argument(metavar="CASES.csv", help="Cases table, with a split column or not.")
     ],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", callback=writable, dir_okay=False, help="Write the page to this file."
-        ),
-    ] = None,
+    out: Annotated[Path | None, out_file("Write the page to this file.")] = None,
     method: Annotated[
         str, typer.Option(help="tsne, pca, or umap (if umap-learn is installed).")
     ] = "tsne",
@@ -53,13 +48,10 @@ def feature_map(
         bool, typer.Option(help="Put a small picture of each film into the page.")
     ] = True,
     png: Annotated[
-        Path | None, typer.Option(help="Draw the map to this PNG too; it holds no film.")
+        Path | None, out_file("Draw the map to this PNG too; it holds no film.", "--png")
     ] = None,
     numbers: Annotated[
-        Path | None,
-        typer.Option(
-            callback=writable, dir_okay=False, help="Write the numbers beside the map as CSV."
-        ),
+        Path | None, out_file("Write the numbers beside the map as CSV.", "--numbers")
     ] = None,
     bootstrap: Annotated[
         int, typer.Option(min=0, help="Resamples of patients; 0: no intervals.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_file, out_folder, out_path
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
 
 if TYPE_CHECKING:
@@ -38,27 +38,19 @@ def read(
         bool, typer.Option("--json", help="One JSON object a line, in input order.")
     ] = False,
     html: Annotated[
-        Path | None,
-        typer.Option(
-            "--html", callback=writable, help="Write one self-contained page to this file."
-        ),
+        Path | None, out_file("Write one self-contained page to this file.", "--html")
     ] = None,
     pdf: Annotated[
         Path | None,
-        typer.Option(
-            "--pdf",
-            callback=writable,
-            help="Write a PDF page a film: NAME.pdf for one file, else a folder of files.",
+        out_path(
+            "Write a PDF page a film: NAME.pdf for one file, else a folder of files.", "--pdf"
         ),
     ] = None,
     paper: Annotated[
         Literal["A4", "Letter"], typer.Option("--paper", help="Size of the pages of --pdf.")
     ] = "A4",
     heatmap: Annotated[
-        Path | None,
-        typer.Option(
-            "--heatmap", callback=writable, help="Write an overlay PNG a label to this folder."
-        ),
+        Path | None, out_folder("Write an overlay PNG a label to this folder.", "--heatmap")
     ] = None,
     heatmap_side: Annotated[
         int,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_folder
 from hilum.apps.cli.streams import json_text
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ Data = Annotated[
         "--data", envvar="HILUM_DATA", help="Folder of the collections.", show_default=False
     ),
 ]
-Out = Annotated[
-    Path, typer.Option("--out", "-o", callback=writable, help="Output folder.", show_default=False)
-]
+Out = Annotated[Path, out_folder("Output folder.", show_default=False)]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),

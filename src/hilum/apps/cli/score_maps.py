@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_file
 from hilum.apps.cli.seen import AllowSeen
 from hilum.core.command import command_line
 from hilum.core.config import did_you_mean
@@ -41,14 +41,7 @@ def score_maps(
         typer.Argument(metavar="CASES.csv", help="Cases table with lesion_masks and boxes."),
     ],
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            callback=writable,
-            dir_okay=False,
-            help="Write the table to this .csv, and a .json beside it.",
-        ),
+        Path | None, out_file("Write the table to this .csv, and a .json beside it.")
     ] = None,
     methods: Annotated[
         list[str] | None,

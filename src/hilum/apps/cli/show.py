@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_file
 
 if TYPE_CHECKING:
     from hilum.core.radiograph import Radiograph
@@ -22,12 +22,7 @@ def register(app: typer.Typer, panel: str) -> None:
 
 def show(
     file: Annotated[Path, typer.Argument(help="A DICOM, PNG, JPEG, TIFF, WEBP or BMP file.")],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", callback=writable, help="Write the picture as PNG to this file."
-        ),
-    ] = None,
+    out: Annotated[Path | None, out_file("Write the picture as PNG to this file.")] = None,
     bits: Annotated[
         int, typer.Option(help="Bits per pixel of the PNG: 8 or 16.", min=8, max=16)
     ] = 8,

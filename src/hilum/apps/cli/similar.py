@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_file
 from hilum.core.errors import EXIT_SOME_NOT_READ
 
 if TYPE_CHECKING:
@@ -33,13 +33,7 @@ def similar(
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many films.")] = 5,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            callback=writable,
-            help="Draw film and neighbors (PNG); with --fit: the index.",
-        ),
+        Path | None, out_file("Draw film and neighbors (PNG); with --fit: the index.")
     ] = None,
     index: Annotated[
         Path | None, typer.Option(help="Look here instead of in the bundle (made by --fit).")
@@ -54,7 +48,7 @@ def similar(
         Path | None, typer.Option(metavar="SPLIT.csv", help="Make an index of its train films.")
     ] = None,
     table: Annotated[
-        Path | None, typer.Option(help="With --fit: write what was measured as CSV.")
+        Path | None, out_file("With --fit: write what was measured as CSV.", "--table")
     ] = None,
     label: Annotated[
         str | None, typer.Option(help="With --fit: whose agreement is measured.")

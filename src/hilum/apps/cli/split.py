@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_file
 from hilum.apps.cli.streams import json_text
 from hilum.core.errors import ConfigError
 
@@ -28,16 +28,7 @@ def register(app: typer.Typer, panel: str) -> None:
 
 def split(
     cases: Annotated[Path, typer.Argument(help="Cases table, from `hilum cohort read` or merge.")],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            callback=writable,
-            dir_okay=False,
-            help="CSV to write; .json goes beside it.",
-        ),
-    ],
+    out: Annotated[Path, out_file("CSV to write; .json goes beside it.")],
     fractions: Annotated[
         str | None,
         typer.Option(help="Parts for train, val and test, e.g. 70,15,15 (the default)."),

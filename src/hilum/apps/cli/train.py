@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_folder
 
 if TYPE_CHECKING:
     from hilum.apps.training import Trained
@@ -39,13 +39,7 @@ def train(
         typer.Option(help="Folder of the collections that the recipe names; else HILUM_DATA."),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            callback=writable,
-            help="Run folder; else runs/ and the name of the recipe.",
-        ),
+        Path | None, out_folder("Run folder; else runs/ and the name of the recipe.")
     ] = None,
     out_of_source: Annotated[
         Path | None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_folder
 
 
 def register(app: typer.Typer, panel: str) -> None:
@@ -26,13 +26,7 @@ def train_detector(
         typer.Option(help="A cases table with boxes instead of the collections; `fold` is kept."),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            callback=writable,
-            help="Run folder; else runs/ and the name of the recipe.",
-        ),
+        Path | None, out_folder("Run folder; else runs/ and the name of the recipe.")
     ] = None,
     weights: Annotated[
         str | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import writable
+from hilum.apps.cli.places import out_folder
 from hilum.apps.cli.streams import json_text
 
 if TYPE_CHECKING:
@@ -32,13 +32,7 @@ def train_opacities(
         typer.Option(help="Folder of the collections that the recipe names; else HILUM_DATA."),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            callback=writable,
-            help="Run folder; else runs/ and the name of the recipe.",
-        ),
+        Path | None, out_folder("Run folder; else runs/ and the name of the recipe.")
     ] = None,
     study: Annotated[
         bool, typer.Option("--study", help="Compare the arms of a recipe; make no network.")
