@@ -211,6 +211,18 @@ def test_tbx11k_has_the_kinds_of_its_boxes(tmp_path):
     assert cohort.report.skipped == ("test/t1.png: no label; expected health, sick or tb",)
 
 
+@pytest.mark.parametrize("name", ["rsna-pneumonia", "tbx11k"])
+def test_a_smaller_copy_names_a_finding_that_is_not_known(tmp_path, name):
+    film(tmp_path / "images" / "a.png")
+    text(
+        tmp_path / "films.csv",
+        "image,patient_id,finding,view,sex,age",
+        "images/a.png,p1,Dragon,PA,F,51",
+    )
+    with pytest.raises(CohortError, match=r"films\.csv row 2: 'Dragon'; expected "):
+        read_cohort(name, tmp_path)
+
+
 def test_jsrt_has_age_sex_and_masks(tmp_path):
     cohort = read("jsrt", tmp_path)
     ill, well = row(cohort, "/JPCLN001"), row(cohort, "/JPCNN001")

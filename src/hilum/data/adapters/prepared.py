@@ -6,7 +6,7 @@ Boxes are in pixels of the files at hand, as x, y, width, height or as xmin, ymi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from hilum.core.csvtable import number_in, read_table, rows_of
@@ -29,15 +29,21 @@ def is_prepared(root: Path) -> bool:
     return (root / FILMS).is_file()
 
 
-def films_of(root: Path, folder: Folder) -> tuple[list[tuple[dict[str, str], Path]], int]:
+def films_of(
+    root: Path, folder: Folder, findings: Collection[str]
+) -> tuple[list[tuple[dict[str, str], Path]], int]:
     """Return the rows of the table whose film is there, with the film, and how many rows it has.
 
     Raises:
-        CohortError: a column is missing.
+        CohortError: a column is missing, or the finding of such a row is none of ``findings``.
     """
     path = root / FILMS
     rows = read_table(path, _COLUMNS)
-    found = [(row, film) for _, row, film in folder.rows(rows, path, lambda row, _: row["image"])]
+    found = []
+    for where, row, film in folder.rows(rows, path, lambda row, _: row["image"]):
+        if row["finding"] not in findings:
+            raise CohortError(f"{where}: {row['finding']!r}; expected {', '.join(findings)}")
+        found.append((row, film))
     return found, len(rows)
 
 

@@ -96,15 +96,11 @@ def read_rsna_pneumonia(root: Path, *, name: str = "rsna-pneumonia") -> Cohort:
 
 def _prepared(root: Path, name: str) -> Cohort:
     folder, labels = Folder(root), RsnaLabels()
-    found, rows = films_of(root, folder)
+    found, rows = films_of(root, folder, _PREPARED)
     drawn = boxes_of(root, {"Lung Opacity": Label.LUNG_OPACITY})
     records = []
     for row, film in found:
         rsna_id, size = stem_of(film.name), image_size(film)
-        if row["finding"] not in _PREPARED:
-            raise CohortError(
-                f"{row['image']}: {row['finding']!r}; expected {', '.join(_PREPARED)}"
-            )
         labels.classes[rsna_id] = _PREPARED[row["finding"]]
         labels.boxes[rsna_id] = boxes_on(drawn.get(row["image"], []), size)
         if nih := _NIH_PATIENT.fullmatch(row["patient_id"]):
