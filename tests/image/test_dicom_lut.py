@@ -11,6 +11,7 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from hilum.core.errors import UnreadableImageError
 from hilum.image.open import open_radiograph
 from hilum.image.stored import open_stored, shown
 
@@ -155,3 +156,21 @@ def test_palette_of_16_bits_with_a_first_value(make_dicom, film, signed):
         edit=lambda d: palette(d, np.arange(256) * 257, 16, first=first & 0xFFFF),
     )
     assert abs(open_radiograph(path).pixels - film).max() < 3e-3
+
+
+NO_SEQUENCE = [("LO", "abc"), ("OB", b"abcd"), ("US", 5)]
+
+
+@pytest.mark.parametrize(("vr", "value"), [*NO_SEQUENCE, ("SQ", [Dataset()])])
+def test_a_voi_lut_sequence_without_a_table_is_said(make_dicom, film, vr, value):
+    path = make_dicom(edit=lambda d: d.add_new("VOILUTSequence", vr, value))
+    for opened in (open_radiograph(path), open_stored(path).radiograph):
+        assert opened.notes == ("VOILUTSequence holds no table: left out",)
+    assert abs(open_radiograph(path).pixels - film).max() < 2e-3
+
+
+@pytest.mark.parametrize(("vr", "value"), NO_SEQUENCE)
+def test_a_modality_lut_sequence_without_a_table_is_refused(make_dicom, vr, value):
+    path = make_dicom(edit=lambda d: d.add_new("ModalityLUTSequence", vr, value))
+    with pytest.raises(UnreadableImageError, match="Modality LUT: LUTDescriptor"):
+        open_radiograph(path)

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import pytest
 from pydicom import config
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag
 
 from hilum.core.labels import View
 from hilum.image.dicom_metadata import age_of, age_years, view_of
-from hilum.image.dicom_values import numbers
+from hilum.image.dicom_values import given, numbers
 
 
 def of(**attributes) -> Dataset:
@@ -115,3 +118,23 @@ def test_any_date_of_the_study_will_do():
 def test_numbers():
     assert numbers(of(WindowCenter=[1, 2]), "WindowCenter") == [1.0, 2.0]
     assert numbers(of(WindowCenter=None), "WindowCenter") == []
+
+
+@pytest.mark.parametrize(("vr", "value"), [("LO", "abc"), ("OB", b"abcd"), ("US", 5)])
+@pytest.mark.parametrize("keyword", ["ViewCodeSequence", "PatientOrientationCodeSequence"])
+def test_codes_that_are_no_sequence_refuse_no_film(keyword, vr, value):
+    position = "AP" if keyword.startswith("Patient") else ""
+    dataset = of(ViewPosition=position)
+    dataset.add_new(keyword, vr, value)
+    assert view_of(dataset) is (View.AP if position else None)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR IS")
+def test_a_number_without_end_in_a_whole_number_is_none():
+    """pydicom raises OverflowError for 1e400 where VR IS is written."""
+    tag = tag_for_keyword("WindowCenter")
+    dataset = Dataset()
+    dataset[tag] = RawDataElement(BaseTag(tag), "IS", 6, b"1e400 ", 0, False, True)
+    assert [(each.text, each.number) for each in given(dataset, "WindowCenter")] == [
+        ("1e400", None)
+    ]

@@ -4,10 +4,10 @@ Detectors give 12 or 13 bits, which many files declare as 16 without a window; s
 range they are black. The rule, the same for every format, for reading and for showing:
 
 A film of more than 8 bits without a VOI LUT and without a window that is narrower than the range of
-its bits, whose values between percentile
-0.5 and 99.5 take less than a quarter of the range that its bits can hold, but at least 64 levels,
-has the window from the one percentile to the other. It is the first window of the viewer, and the
-pixels of the reading are what it shows, so that the gate measures them too.
+its bits, whose values between percentile 0.5 and 99.5 take less than a quarter of the range that
+its bits can hold, but at least 64 levels, has the window from the one percentile to the other. It
+is the first window of the viewer, and the pixels of the reading are what it shows, so that the gate
+measures them too.
 
 The levels are counted on a film averaged to 64 x 64, where noise does not count: one that is blank
 stays as it is, and the gate refuses it. Films of 8 bits are left alone: what they do not use is

@@ -17,6 +17,7 @@ from hilum.core.errors import ImageError
 from hilum.core.labels import View
 from hilum.core.radiograph import Metadata, Pixels, Radiograph, Step
 from hilum.image.automatic import automatic_note, automatic_window, through_window
+from hilum.image.decoded import tint_note
 from hilum.image.dicom_bits import LOSSY
 from hilum.image.dicom_codec import decode_codes, decode_colour, syntax_name
 from hilum.image.dicom_full import Full, full_depth
@@ -26,7 +27,7 @@ from hilum.image.dicom_metadata import age_of, read_metadata
 from hilum.image.dicom_orientation import oriented
 from hilum.image.dicom_spacing import spacing_of
 from hilum.image.dicom_values import code_of, numbers, text_of
-from hilum.image.grey import TINTED, scale, to_grey
+from hilum.image.grey import scale, to_grey
 from hilum.image.limits import check_size, gathered_warnings
 
 _FILM_CLASSES: dict[str, str] = {
@@ -171,10 +172,8 @@ def _colour_film(header: _Header, name: str) -> Radiograph:
         Step("grey", f"{header.dataset.PhotometricInterpretation}: {detail}"),
         Step("scale", f"0 .. {2**bits - 1} to 0 .. 1"),
     )
-    tinted = detail.startswith(TINTED)
-    notes = (said, "tinted: perhaps a photograph of a film or of a screen" if tinted else "")
-    noted = tuple(note for note in notes if note)
-    film = _film(header, name, scale(grey, bits), bits, steps, noted)
+    notes = (*([said] if said else []), *tint_note(detail))
+    film = _film(header, name, scale(grey, bits), bits, steps, notes)
     return through_window(film, 2**bits - 1)
 
 

@@ -21,7 +21,7 @@ from pydicom.dataset import Dataset
 from hilum.core.errors import UnreadableImageError
 from hilum.core.radiograph import Step
 from hilum.image.dicom_lut import Table, Values
-from hilum.image.dicom_values import code_of, given, numbers, value_of
+from hilum.image.dicom_values import code_of, given, items_of, numbers, value_of
 from hilum.image.dicom_window import ends, read_windows, windowed
 
 _LARGEST = 1e9
@@ -109,7 +109,8 @@ def stored_levels(dataset: Dataset, name: str) -> Levels:
 
 def apply_modality(dataset: Dataset, levels: Levels, name: str) -> None:
     """Apply Modality LUT Sequence (0028,3000), else Rescale Slope and Intercept."""
-    if items := value_of(dataset, "ModalityLUTSequence"):
+    if value_of(dataset, "ModalityLUTSequence"):
+        items = items_of(dataset, "ModalityLUTSequence") or [Dataset()]
         table = Table.read(items[0], "Modality LUT", name, (levels.low, levels.high))
         levels.look_up(table, 2**table.bits - 1)
         levels.step("modality LUT", table.words)
@@ -148,14 +149,17 @@ def rescale(dataset: Dataset, notes: list[str]) -> tuple[float, float]:
 
 def voi_tables(dataset: Dataset) -> list[Dataset]:
     """Return the items of VOI LUT Sequence (0028,3010) that hold a table; the first is applied."""
-    return [item for item in value_of(dataset, "VOILUTSequence") or [] if "LUTData" in item]
+    return [item for item in items_of(dataset, "VOILUTSequence") if "LUTData" in item]
 
 
 def _voi(dataset: Dataset, levels: Levels, name: str) -> None:
     """Apply the first VOI LUT, else the first window that is valid, else the stored range."""
     windows = read_windows(dataset).within(levels.low, levels.high)
     levels.notes += windows.notes
-    if tables := voi_tables(dataset):
+    tables = voi_tables(dataset)
+    if not tables and value_of(dataset, "VOILUTSequence"):
+        levels.notes.append("VOILUTSequence holds no table: left out")
+    if tables:
         table = Table.read(tables[0], "VOI LUT", name, (levels.low, levels.high))
         table = table.in_own_bits("VOI LUT")
         which = f" (first of {len(tables)})" if len(tables) > 1 else ""

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from hilum.core.labels import View
 from hilum.core.radiograph import Metadata
 from hilum.image.dicom_spacing import spacing_of
-from hilum.image.dicom_values import code_of, text_of, value_of
+from hilum.image.dicom_values import code_of, items_of, text_of
 
 _VIEW_POSITIONS: dict[str, View] = {
     "PA": View.PA,
@@ -161,17 +161,16 @@ def _iso(day: date | None) -> str | None:
 
 
 def _codes(dataset: Dataset, keyword: str) -> list[str]:
-    items = value_of(dataset, keyword) or []
-    return [code for item in items if (code := text_of(item, "CodeValue"))]
+    codes = (text_of(item, "CodeValue") for item in items_of(dataset, keyword))
+    return [code for code in codes if code]
 
 
 def _says_supine(dataset: Dataset) -> bool:
     texts = (text_of(dataset, keyword) or "" for keyword in _SUPINE_TEXTS)
     if any(re.search(r"\bsupine\b", text, re.IGNORECASE) for text in texts):
         return True
-    orientations = value_of(dataset, "PatientOrientationCodeSequence") or []
     return any(
         code in _SUPINE_CODES
-        for item in orientations
+        for item in items_of(dataset, "PatientOrientationCodeSequence")
         for code in _codes(item, "PatientOrientationModifierCodeSequence")
     )

@@ -11,10 +11,9 @@ from __future__ import annotations
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
-from pydicom.sequence import Sequence
 
 from hilum.image.codestream import read_coding
-from hilum.image.dicom_values import code_of, given, value_of
+from hilum.image.dicom_values import code_of, given, items_of, value_of
 
 _FUNCTIONAL_GROUPS: dict[str, tuple[str, ...]] = {
     "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
@@ -75,8 +74,8 @@ def _lift(dataset: Dataset) -> list[str]:
 
 
 def _first_item(dataset: Dataset | None, keyword: str) -> Dataset | None:
-    items = value_of(dataset, keyword) if dataset is not None else None
-    return items[0] if items and isinstance(items, Sequence) else None
+    items = items_of(dataset, keyword) if dataset is not None else []
+    return items[0] if items else None
 
 
 def _says(dataset: Dataset, keyword: str) -> bool:

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
 _COMMA = re.compile(r"[+-]?\d+,(\d{1,2}|\d{6,})")
 """A decimal comma. With three to five digits behind it, it could part thousands or two values."""
@@ -70,9 +71,15 @@ def value_of(dataset: Dataset, keyword: str) -> Any:
     """Return an attribute's value; its text where it is none that the VR allows."""
     try:
         return dataset.get(keyword)
-    except (ValueError, TypeError, KeyError, NotImplementedError):
+    except (ValueError, OverflowError, NotImplementedError):  # of its bytes, 1e400, no such VR
         raw = dataset.get_item(keyword)
         return raw.value.decode("latin-1") if raw and isinstance(raw.value, bytes) else None
+
+
+def items_of(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """Return the items of a sequence; none if it is absent, empty or no sequence."""
+    value = value_of(dataset, keyword)
+    return list(value) if isinstance(value, Sequence) else []
 
 
 def _values(dataset: Dataset, keyword: str) -> list[Any]:
