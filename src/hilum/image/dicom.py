@@ -82,7 +82,7 @@ def open_stored_dicom(
         header = _read_header(data, name, max_megapixels)
         if header.levels is None:
             return None
-        full = full_depth(header.dataset, name)
+        full = full_depth(header.dataset, header.levels, name)
         film, padding = _decoded(header, name, full.values.astype(np.float32))
         film = replace(film, notes=(*film.notes, *header.levels.notes))
         if not header.levels.windowed:

@@ -8,13 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from hilum.image.dicom_grey import (
-    apply_modality,
-    grey_levels,
-    rescale,
-    stored_levels,
-    voi_tables,
-)
+from hilum.image.dicom_grey import Levels, apply_modality, rescale, stored_levels, voi_tables
 from hilum.image.dicom_lut import Table, Values
 from hilum.image.dicom_values import code_of, value_of
 from hilum.image.dicom_window import ends, read_windows
@@ -43,8 +37,13 @@ class Full:
     automatic: tuple[float, float] | None = None
 
 
-def full_depth(dataset: Dataset, name: str) -> Full:
+def full_depth(dataset: Dataset, shown: Levels, name: str) -> Full:
     """Make the table from stored code to value, for a viewer that windows by itself.
+
+    Args:
+        dataset: of one monochrome frame.
+        shown: its ``grey_levels``.
+        name: of the file, for messages.
 
     Raises:
         UnreadableImageError: as ``grey_levels``.
@@ -62,7 +61,7 @@ def full_depth(dataset: Dataset, name: str) -> Full:
         values, slope, intercept = top - values, -slope, intercept + slope * top
     values[levels.padding] = 0
     whole = np.rint(values).astype(np.int64)
-    windows = _windows(dataset, name, values, (slope, intercept, top))
+    windows = _windows(dataset, shown.values, values, (slope, intercept, top))
     return Full(whole, top, slope, intercept, inverted, windows)
 
 
@@ -79,7 +78,7 @@ def _falls(dataset: Dataset, name: str) -> bool:
 
 
 def _windows(
-    dataset: Dataset, name: str, values: Values, scale: tuple[float, float, int]
+    dataset: Dataset, shown: Values, values: Values, scale: tuple[float, float, int]
 ) -> tuple[tuple[float, float], ...]:
     """Bring the file's windows into values; a curve becomes the window of its ends."""
     slope, intercept, top = scale
@@ -89,11 +88,10 @@ def _windows(
     for pair in named.pairs:
         black, white = sorted((end - intercept) / slope for end in ends(pair, named.function))
         found.append((black, white))
-    shown = grey_levels(dataset, name)
     if voi_tables(dataset):
-        found.insert(0, _ends(values, shown.values))
+        found.insert(0, _ends(values, shown))
     elif found and named.function == "SIGMOID":
-        found[0] = _ends(values, shown.values)
+        found[0] = _ends(values, shown)
     return tuple(found)
 
 
