@@ -9,6 +9,7 @@ import numpy as np
 from hilum.core.errors import UnreadableImageError
 from hilum.core.radiograph import Step
 from hilum.image.grey import TINTED, Samples, flatten, to_grey
+from hilum.image.limits import one_line
 
 AGAIN = "copy or export the file again; what is left is not read as a film"
 
@@ -65,5 +66,6 @@ def from_ink(inks: Samples) -> Samples:
 
 def unreadable(name: str, kind: str, error: Exception | str) -> UnreadableImageError:
     """Say that a file is damaged; ``error`` is what the decoder or its library says."""
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return UnreadableImageError(f"{name}: broken or truncated {kind}: {reason}", hint=AGAIN)
+    return UnreadableImageError(
+        f"{name}: broken or truncated {kind}: {one_line(error)}", hint=AGAIN
+    )

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from hilum.core.errors import UnreadableImageError
 from hilum.image.decoders import LENGTH, REPORT, SMALLER, Answer, Task
+from hilum.image.limits import one_line
 
 
 def main() -> None:
@@ -46,7 +47,7 @@ def _answer(message: bytes, nowhere: BinaryIO) -> Answer:
     except Exception as error:
         return Answer(None, _portable(error))
     except BaseException as error:  # a panic of a codec in Rust
-        found, hint = f"it ended its decoder ({' '.join(str(error).split())[:200]})", REPORT
+        found, hint = f"it ended its decoder ({one_line(error)})", REPORT
     finally:
         faulthandler.cancel_dump_traceback_later()
     return Answer(None, UnreadableImageError(f"{task.name}: {found}", hint=hint), worn=True)

@@ -28,7 +28,7 @@ from hilum.image.dicom_orientation import oriented
 from hilum.image.dicom_spacing import spacing_of
 from hilum.image.dicom_values import code_of, numbers, text_of
 from hilum.image.grey import scale, to_grey
-from hilum.image.limits import check_size, gathered_warnings
+from hilum.image.limits import check_size, gathered_warnings, one_line
 
 _FILM_CLASSES: dict[str, str] = {
     uid.ComputedRadiographyImageStorage: "CR",
@@ -132,8 +132,7 @@ def _read_header(data: bytes, name: str, max_megapixels: float) -> _Header:
     except ImageError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise broken(name, reason) from None
+        raise broken(name, one_line(error)) from None
 
 
 def _grey_film(header: _Header, levels: Levels, name: str) -> Radiograph:

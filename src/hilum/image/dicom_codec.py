@@ -20,6 +20,7 @@ from hilum.image.dicom_bits import within_bits
 from hilum.image.dicom_palette import apply_palette
 from hilum.image.grey import Samples
 from hilum.image.jpeg import decode_jpeg_deep, decode_jpeg_grey
+from hilum.image.limits import one_line
 
 DECODERS: dict[str, str] = {
     uid.JPEGBaseline8Bit: "pillow",
@@ -97,10 +98,8 @@ def _guarded(decode: Any, dataset: Dataset, name: str) -> Any:
     except BaseException as error:  # codecs written in C and Rust raise what they like
         if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
             raise  # Ctrl-C and the like
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UnreadableImageError(
-            f"{name}: pixel data cannot be decoded ({syntax_name(dataset)}): {reason}", hint=_AGAIN
-        ) from None
+        found = f"pixel data cannot be decoded ({syntax_name(dataset)}): {one_line(error)}"
+        raise UnreadableImageError(f"{name}: {found}", hint=_AGAIN) from None
 
 
 def _grey_frame(dataset: Dataset, name: str) -> tuple[NDArray[Any], Coding | None]:

@@ -53,6 +53,15 @@ def most_bytes(max_megapixels: float) -> int:
     return int(max_megapixels * 1e6) * 16 + 64_000_000
 
 
+def one_line(said: BaseException | str) -> str:
+    r"""Return what an error or a library says as one line that is not too long.
+
+    >>> one_line("bad\n  data"), one_line(KeyError())
+    ('bad data', 'KeyError')
+    """
+    return " ".join(str(said).split())[:200] or type(said).__name__
+
+
 def check_frames(frames: int, name: str) -> None:
     """Refuse a file of several pictures: nobody said which of them is the film.
 
@@ -119,7 +128,7 @@ def _take(line: str) -> bool:
     """Add a line to those of the film that this thread is at; False if it is at none."""
     lines = _GATHERED.get()
     if lines is not None:
-        lines.append(" ".join(line.split())[:200])
+        lines.append(one_line(line))
     return lines is not None
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from hilum.core.errors import UnreadableImageError, UnsupportedImageError
 from hilum.core.radiograph import Metadata, Radiograph
@@ -16,6 +18,8 @@ from hilum.image import decoders
 from hilum.image.limits import most_bytes
 from hilum.image.raster import check_raster, open_raster
 from hilum.image.sniff import SNIFFED_BYTES, Kind, describe, encryption, sniff
+
+R = TypeVar("R")
 
 MAX_MEGAPIXELS = 100.0
 """Largest film that is decoded, in millions of pixels; the largest detectors give about 20."""
@@ -38,10 +42,16 @@ def open_radiograph(path: str | Path, *, max_megapixels: float = MAX_MEGAPIXELS)
         UnsupportedImageError: not one grey frame of pixels: a text, several frames, a colour
             photograph, a film beyond ``max_megapixels``.
     """
+    return in_decoder(open_here, path, max_megapixels)
+
+
+def in_decoder(call: Callable[..., R], path: str | Path, max_megapixels: float, *more: object) -> R:
+    """Check a file, and return ``call(path, name, max_megapixels, *more)``, made in a decoder."""
     name = str(path)
     size = check_file(Path(path), max_megapixels)
     absolute = os.path.abspath(path)  # noqa: PTH100 - a decoder may run in another folder
-    return decoders.run(open_here, name, size, max_megapixels, absolute, name, max_megapixels)
+    given = absolute, name, max_megapixels, *more
+    return decoders.run(call, name, size, max_megapixels, *given)
 
 
 def open_here(path: str, name: str, max_megapixels: float) -> Radiograph:

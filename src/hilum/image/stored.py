@@ -6,7 +6,6 @@ lies at a pixel of one lies at that pixel of the other.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.core.radiograph import Pixels, Radiograph
-from hilum.image import decoders
 from hilum.image.automatic import PERCENTILES, automatic_note, automatic_window
-from hilum.image.open import MAX_MEGAPIXELS, check_file, open_bytes, read_file
+from hilum.image.open import MAX_MEGAPIXELS, in_decoder, open_bytes, read_file
 from hilum.image.raster import open_raster
 from hilum.image.sniff import SNIFFED_BYTES, Kind, sniff
 
@@ -76,11 +74,7 @@ def open_stored(
     Raises:
         ImageError: as ``hilum.image.open.open_radiograph``.
     """
-    name = str(path)
-    size = check_file(Path(path), max_megapixels)
-    absolute = os.path.abspath(path)  # noqa: PTH100 - a decoder may run in another folder
-    asked = absolute, name, max_megapixels, turned
-    return decoders.run(_open_here, name, size, max_megapixels, *asked)
+    return in_decoder(_open_here, path, max_megapixels, turned)
 
 
 def _open_here(path: str, name: str, max_megapixels: float, turned: bool) -> Stored:
