@@ -60,5 +60,9 @@ def test_a_place_that_cannot_be_written_is_refused_before_a_film_is_read(
     place.mkdir() if option == "--html" else place.touch()
     code, said = read(films / "a.png", option, place)
     assert code == 6
-    assert f"{option} {place}: is a" in said
+    wanted = {
+        "--html": "a folder; expected the name of a file",
+        "--pdf": "is a file; expected NAME",
+    }
+    assert f"{place}: {wanted[option]}" in said
     assert "wrote" not in said

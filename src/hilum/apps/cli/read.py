@@ -104,7 +104,7 @@ def read(
     """
     from hilum.image import decoders
 
-    _check_places(html, pdf)
+    _check_pdf_place(pdf)
     decoders.start()  # while the networks are loaded
 
     from hilum.serve.inputs import find_films
@@ -128,10 +128,8 @@ def read(
         raise typer.Exit(EXIT_SOME_NOT_READ)
 
 
-def _check_places(html: Path | None, pdf: Path | None) -> None:
+def _check_pdf_place(pdf: Path | None) -> None:
     """Raise before thousands of films are read, not after."""
-    if html is not None and html.is_dir():
-        raise ConfigError(f"--html {html}: is a folder; expected a file", hint="e.g. report.html")
     if pdf is not None and pdf.is_file() and pdf.suffix.lower() != ".pdf":
         raise ConfigError(
             f"--pdf {pdf}: is a file; expected NAME.pdf or a folder", hint="e.g. --pdf ward.pdf"
