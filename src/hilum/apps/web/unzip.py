@@ -8,6 +8,7 @@ refusal, and the others are taken.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import zipfile
 import zlib
@@ -16,7 +17,6 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from hilum.apps.store.store import is_full
 from hilum.apps.web.problems import Problem, too_large
 from hilum.apps.web.settings import Limits
 
@@ -63,8 +63,8 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, *_BROKEN_ZIP) as error:  # RuntimeError: a member turns out encrypted
-        if is_full(error):
-            raise
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise  # the disk's fault; a table that names a place before the file is EINVAL
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise Problem(
             422, "unreadable", f"broken ZIP: {reason}", hint="make the ZIP again"
