@@ -135,7 +135,7 @@ def finish(store: Store, log: Log, claimed: Claim, worker: str, answer: Answer) 
         job.state, job.done_ms = "done", now_ms()
         film = session.get_one(Film, job.film_id)
         found = _existing(session, film.id, answer.checksum, job.forced)
-        again = found is not None and (found.status == Status.ERROR or _is_old(found))
+        again = found is not None and (found.status == Status.ERROR or is_old(found))
         if found is None or again:
             found = _write(session, found, film, job, answer)
         film.status, film.reading_id, film.read_ms = found.status, found.id, found.created_ms
@@ -178,6 +178,12 @@ def begin_anew(session: Session, film: Film) -> None:
     _show(session, film)
 
 
+def is_old(read: Read) -> bool:
+    """Say whether a reading says nothing of sides: older ones may have taken one for the other."""
+    film = read.reading["film"]
+    return "height" in film and "sides" not in film
+
+
 def know_model(store: Store, checksum: str, identity: str, manifest: dict[str, Any]) -> None:
     """Keep a bundle's manifest, so that its readings can be explained when it is gone."""
     adaptations = manifest.get("adaptations") or [{}]
@@ -207,12 +213,6 @@ def waiting(store: Store) -> int:
     with store.read() as session:
         query = select(func.count()).select_from(Job).where(Job.state != "done")
         return session.scalar(query) or 0
-
-
-def _is_old(found: Read) -> bool:
-    """Say whether a reading says nothing of sides: older ones may have taken one for the other."""
-    film = found.reading["film"]
-    return "height" in film and "sides" not in film
 
 
 def _existing(session: Session, film_id: str, checksum: str, forced: bool) -> Read | None:

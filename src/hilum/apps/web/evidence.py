@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.apps.store.queue import is_old
 from hilum.bundle.manifest import Manifest
 from hilum.core.labels import Label
 from hilum.image.lungs import Lungs
@@ -90,8 +91,7 @@ def kinds_of(read: Read | None) -> tuple[str, ...]:
     if read is None:
         return ()
     kinds = tuple(read.corrected)
-    film = read.reading["film"]
-    return (AS_FILED, *kinds) if "height" in film and "sides" not in film else kinds
+    return (AS_FILED, *kinds) if is_old(read) else kinds
 
 
 def corrections(history: tuple[str, ...]) -> tuple[str, ...]:
