@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from hilum.apps.store import events
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import Log
-from hilum.apps.store.store import Store
+from hilum.apps.store.store import Store, parts
 from hilum.apps.store.tables import (
     Desk,
     Film,
@@ -32,8 +32,6 @@ from hilum.apps.store.tables import (
 _DELETED = "deleted"
 REPLACED = "replaced"
 """The file of a film gave way to one that can be opened; the log line names both."""
-_AT_ONCE = 500
-"""SQLite takes a limited number of parameters."""
 _MOST = 500
 """Studies that retention deletes in one transaction."""
 
@@ -89,7 +87,7 @@ class Going:
 def preview(session: Session, chosen: Chosen) -> Going:
     """Say what would go."""
     ids = list(session.scalars(chosen.query()))
-    films = [row for part in _parts(ids) for row in session.execute(_films_of(part))]
+    films = [row for part in parts(ids) for row in session.execute(_films_of(part))]
     film_ids = [row.id for row in films]
     verdicts = _rows(session, film_ids, Verdict)
     kinds = (Read, Reference, Report, Desk, Ruler)
@@ -142,7 +140,7 @@ def delete(
         if chosen.patient_id is not None and ids:
             pseudonym = log.pseudonym(chosen.patient_id)
             log.add(session, who, "patient-erased", patient=pseudonym, studies=len(ids), **why)
-    for part in _parts(checksums):
+    for part in parts(checksums):
         remove(store, folder, part)
     if ids:
         store.forget()
@@ -177,7 +175,7 @@ def finish(store: Store, folder: FilmFolder) -> int:
         said = session.scalars(select(Line.data).where(Line.action.in_((_DELETED, REPLACED))))
         deleted = {each for data in said for each in json.loads(data)["films"]}
     left = [each for each in deleted if folder.path(each).exists()]
-    return sum(remove(store, folder, part) for part in _parts(left))
+    return sum(remove(store, folder, part) for part in parts(left))
 
 
 def remove(store: Store, folder: FilmFolder, checksums: list[str]) -> int:
@@ -191,7 +189,7 @@ def remove(store: Store, folder: FilmFolder, checksums: list[str]) -> int:
 def _delete(session: Session, log: Log, ids: list[str], who: str, why: dict[str, Any]) -> list[str]:
     """Delete studies in a transaction, tell and log each; return the checksums of their films."""
     of_study: dict[str, list[str]] = {study_id: [] for study_id in ids}
-    for part in _parts(ids):
+    for part in parts(ids):
         for row in session.execute(_films_of(part)):
             of_study[row.study_id].append(row.sha256)
         session.execute(sql_delete(Study).where(Study.id.in_(part)))
@@ -211,7 +209,7 @@ def _rows(session: Session, film_ids: list[str], kind: Any) -> list[Any]:
     columns = (kind.id, kind.marks) if kind is Verdict else (kind.film_id,)
     return [
         row
-        for part in _parts(film_ids)
+        for part in parts(film_ids)
         for row in session.execute(select(*columns).where(kind.film_id.in_(part)))
     ]
 
@@ -219,10 +217,6 @@ def _rows(session: Session, film_ids: list[str], kind: Any) -> list[Any]:
 def _times(session: Session, ids: list[str]) -> list[int]:
     return [
         moment
-        for part in _parts(ids)
+        for part in parts(ids)
         for moment in session.scalars(select(Study.created_ms).where(Study.id.in_(part)))
     ]
-
-
-def _parts(items: list[str]) -> Iterator[list[str]]:
-    return (items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE))

@@ -49,6 +49,8 @@ from hilum.core.errors import (
 BUSY_MS = 10_000
 """How long a write waits for its turn before it gives up."""
 _CONNECT_S = 10
+_AT_ONCE = 500
+"""SQLite takes a limited number of parameters."""
 _FULL = (ENOSPC, EDQUOT, EFBIG)
 _MOMENT = "REPEATABLE READ"
 """How PostgreSQL calls that all statements of a session see the same rows, as SQLite's do."""
@@ -158,6 +160,11 @@ def explain(error: SQLAlchemyError | OSError) -> StoreError:
             hint="check that its database runs, and its rights",
         )
     return StoreError(f"the store refused: {said}", hint="please report it")
+
+
+def parts(items: list[str]) -> Iterator[list[str]]:
+    """Give a list in parts that one statement can take as parameters."""
+    return (items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE))
 
 
 def is_full(error: BaseException) -> bool:

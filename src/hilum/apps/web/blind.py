@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from hilum.apps.store.store import parts
 from hilum.apps.store.tables import Film, Read, Seen, Verdict
 from hilum.apps.web.access import Visitor
 from hilum.apps.web.problems import Problem
 from hilum.apps.web.service import Service
 from hilum.core.errors import StoreError
-
-_AT_ONCE = 500
-"""SQLite takes a limited number of parameters."""
 
 
 def is_pending(session: Session, visitor: Visitor, film: Film) -> bool:
@@ -35,35 +32,35 @@ def pending_of(session: Session, visitor: Visitor, film_ids: list[str]) -> set[s
     if not visitor.blind or not film_ids:
         return set()
     unseen = _unseen(session, visitor, film_ids)
-    return unseen - {each for each, owed in _owed(session, visitor, unseen).items() if not owed}
+    given = _given(session, visitor, unseen)
+    labels = _labels(session, given)
+    return unseen - {each for each, said in given.items() if said.issuperset(labels[each])}
 
 
 def owed(session: Session, visitor: Visitor, film: Film) -> list[str]:
     """Return the findings of a film that this person still has to answer blind."""
     if not is_pending(session, visitor, film):
         return []
-    return _owed(session, visitor, {film.id}).get(film.id, _labels(session, film.id))
+    given = _given(session, visitor, {film.id})
+    return [each for each in _labels(session, {film.id})[film.id] if each not in given[film.id]]
 
 
-def _owed(session: Session, visitor: Visitor, film_ids: set[str]) -> dict[str, list[str]]:
-    """Return what is left to answer of the films that were begun."""
+def _given(session: Session, visitor: Visitor, film_ids: set[str]) -> defaultdict[str, set[str]]:
+    """Return which findings of which films this person has answered blind."""
     mine = select(Verdict.film_id, Verdict.finding).where(
         Verdict.person_id == visitor.person_id, Verdict.film_id.in_(film_ids), Verdict.blind
     )
     given: defaultdict[str, set[str]] = defaultdict(set)
     for film_id, finding in session.execute(mine):
         given[film_id].add(finding)
-    return {
-        film_id: [each for each in _labels(session, film_id) if each not in said]
-        for film_id, said in given.items()
-    }
+    return given
 
 
-def _labels(session: Session, film_id: str) -> list[str]:
-    """Return the findings that the film's reading answers."""
-    query = select(Read.reading).join(Film, Film.reading_id == Read.id).where(Film.id == film_id)
-    reading: dict[str, Any] = session.scalars(query).one()
-    return [each["label"] for each in reading["findings"]]
+def _labels(session: Session, film_ids: Collection[str]) -> dict[str, list[str]]:
+    """Return the findings that the readings of films answer."""
+    query = select(Film.id, Read.reading).join(Read, Film.reading_id == Read.id)
+    found = session.execute(query.where(Film.id.in_(film_ids)))
+    return {film_id: [each["label"] for each in said["findings"]] for film_id, said in found}
 
 
 def check(session: Session, visitor: Visitor, film: Film) -> None:
@@ -102,8 +99,8 @@ def show(service: Service, visitor: Visitor, film_ids: Iterable[str | None]) -> 
         StoreError: it could not be written: the answers must not be shown.
     """
     ids = sorted({each for each in film_ids if each is not None})
-    for start in range(0, len(ids), _AT_ONCE):
-        _note(service, visitor, ids[start : start + _AT_ONCE])
+    for part in parts(ids):
+        _note(service, visitor, part)
 
 
 def _note(service: Service, visitor: Visitor, film_ids: list[str]) -> None:
