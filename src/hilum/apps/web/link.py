@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 import secrets
 
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from hilum.apps.store.people import any_person, digest
@@ -80,11 +81,7 @@ def use_link(session: Session, key: str) -> bool:
 
 
 def _put(session: Session, key: str, value: object) -> None:
-    kept = session.get(Setting, key)
     if value is None:
-        if kept is not None:
-            session.delete(kept)
-    elif kept is None:
-        session.add(Setting(key=key, value=value))
+        session.execute(delete(Setting).where(Setting.key == key))
     else:
-        kept.value = value
+        session.merge(Setting(key=key, value=value))

@@ -28,7 +28,9 @@ def put_ruler(
     """Enter, change or (with null) take back how long a line on the film is, in millimeters."""
     length = math.dist(*body.points)
     if length < SHORTEST:
-        raise Problem(422, "invalid", f"a line of {length:.1f} pixels; expected at least 5")
+        raise Problem(
+            422, "invalid", f"a line of {length:.1f} pixels; expected at least {SHORTEST:g}"
+        )
     with service.store.write() as session:
         film = find_film(session, film_id)
         set_ruler(session, film_id, visitor.person_id, body.points, body.mm)

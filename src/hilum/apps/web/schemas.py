@@ -192,7 +192,7 @@ class OnDesk(Body):
     """What a person has begun on a film; ``version`` of what it goes on from, 0 at first."""
 
     version: Annotated[int, Field(ge=0)] = 0
-    choices: Annotated[dict[Label, Literal["present", "absent", "unsure"]], Field()] = {}
+    choices: dict[Label, Literal["present", "absent", "unsure"]] = {}
     text: Words = ""
     corrected_label: Label | None = None
     blind: bool = False
