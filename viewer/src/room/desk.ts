@@ -19,8 +19,8 @@ export interface Desk {
   /** As it is now, though the page is not drawn with it yet. */
   latest: () => Work;
   change: (changes: Partial<Work>) => void;
-  /** The verdict was given: only what measures the film stays. */
-  given: () => void;
+  /** This was given: what differs from it by now stays, and what measures the film. */
+  given: (taken: Work) => void;
 }
 
 const EMPTY: Work = { choices: {}, text: "", corrected_label: null, blind: false, marks: [] };
@@ -119,9 +119,14 @@ export function useDesk(filmId: string, view: FilmView | null, blind: boolean | 
     };
   }, [view, open]);
 
-  const given = useCallback(() => {
-    const marks = latest.current.marks.filter(({ kind }) => kind !== "rectangle");
-    change({ ...EMPTY, blind: latest.current.blind, marks });
+  const given = useCallback((taken: Work) => {
+    const { choices, text, corrected_label, marks } = latest.current;
+    change({
+      choices: Object.fromEntries(Object.entries(choices).filter(([label, call]) => call !== taken.choices[label])),
+      text: text === taken.text ? "" : text,
+      corrected_label: corrected_label === taken.corrected_label ? null : corrected_label,
+      marks: marks.filter((mark) => mark.kind !== "rectangle" || !taken.marks.some((each) => same(each, mark))),
+    });
   }, [change]);
   return { work, latest: () => latest.current, change, given };
 }

@@ -42,7 +42,8 @@ export function VerdictPanel(props: {
   }, [keyed.value, filmId, labels.join()]);
 
   const save = async () => {
-    const { choices, text, corrected_label, marks } = desk.latest();
+    const taken = desk.latest();
+    const { choices, text, corrected_label, marks } = taken;
     setBusy(true);
     try {
       const given = labels.flatMap((finding) => {
@@ -51,7 +52,7 @@ export function VerdictPanel(props: {
       });
       await api.giveVerdicts(filmId, given);
       say("good", t("verdict.saved"));
-      desk.given();
+      desk.given(taken);
       props.saved();
     } catch (error) {
       complain(error);

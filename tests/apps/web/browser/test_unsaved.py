@@ -9,8 +9,6 @@ import pytest
 
 from .conftest import eventually, open_film
 
-pytestmark = pytest.mark.usefixtures("page")
-
 
 def _drag(page: Any, key: str, start: tuple[int, int], end: tuple[int, int]) -> None:
     page.keyboard.press(key)
@@ -92,6 +90,36 @@ def test_a_verdict_takes_the_marks_and_leaves_the_measurements(stand_in: str, pa
     assert _kinds(given) == ["ellipse", "line", "rectangle"]
     page.keyboard.press("Delete")
     eventually(lambda: _desk(page, stand_in), lambda desk: desk["marks"] == [])
+
+
+def test_what_is_added_while_a_verdict_is_saved_stays(stand_in: str, page: Any) -> None:
+    """Of the choices, the words and the marks only what was given goes."""
+    open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    _work(page)
+    page.get_by_label("Corrected label").select_option("atelectasis")
+    held: list[Any] = []
+    page.route("**/verdicts/all", lambda route: held.append(route))
+    page.locator("body").evaluate("body => document.activeElement.blur()")
+    with page.expect_request("**/verdicts/all"):
+        page.keyboard.press("Enter")
+    page.keyboard.press("2")  # the next finding
+    _drag(page, "b", (500, 420), (560, 500))
+    page.get_by_label("Comment").fill("left base and right")
+    eventually(lambda: _desk(page, stand_in), lambda desk: desk["text"] == "left base and right")
+    held[0].continue_()
+    page.get_by_text("Verdict saved.").wait_for()
+    left = ["ellipse", "line", "rectangle"]
+    kept = eventually(lambda: _desk(page, stand_in), lambda desk: _kinds(desk) == left)
+    assert kept["choices"] == {"pneumonia": "absent"}
+    assert kept["text"] == "left base and right"
+    assert kept["corrected_label"] is None
+    assert page.get_by_label("Comment").input_value() == "left base and right"
+    page.get_by_text("Marks on the film: 1").wait_for()
+    film = page.url.split("/film/")[1]
+    (given,) = page.request.get(f"{stand_in}/api/v1/films/{film}/verdicts").json()["items"]
+    assert (given["text"], _kinds(given)) == ("left base", left)
+    (mine,) = (each for each in kept["marks"] if each["kind"] == "rectangle")
+    assert mine not in given["marks"]
 
 
 def test_a_length_is_the_one_that_was_drawn(stand_in: str, page: Any) -> None:
