@@ -6,20 +6,12 @@ from typing import Any
 
 from films import Picture
 
+from hilum.apps.web.schemas import OnDesk
 from hilum.core.reading import answer_of
 
 BUNDLE = "hilum-default 0.2.0 (38fc1977)"
 NOTICE = "Research use only; not a medical device."
-
-
-EMPTY_DESK: dict[str, Any] = {
-    "version": 0,
-    "choices": {},
-    "text": "",
-    "corrected_label": None,
-    "blind": False,
-    "marks": [],
-}
+EMPTY_DESK: dict[str, Any] = OnDesk().model_dump(mode="json")
 
 
 class Refused(Exception):  # noqa: N818 - it becomes a problem, not a crash

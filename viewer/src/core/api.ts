@@ -1,8 +1,7 @@
 /** The server's API: one function a route; every failure is an `ApiError` with a hint. */
 import type {
   Agreement, Answer, Calibration, Candidate, Deleted, Film, FilmImage, LogLine, Me, Monitoring, NewVerdict,
-  OnDesk,
-  Overlays, Problem, Reading, Reference, Report, ReportText, Role, Ruler, Source, Study, StudyPage, Token,
+  OnDesk, Overlays, Problem, Reading, Reference, Report, ReportText, Role, Ruler, Source, Study, StudyPage, Token,
   ToDelete, User, Verdict,
 } from "./types";
 

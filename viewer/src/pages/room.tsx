@@ -13,7 +13,7 @@ import { hidden, layersOf, marksOf, offered, show, shown } from "../room/layers"
 import { OverlayPanel } from "../room/overlaypanel";
 import { ReportPanel } from "../room/report";
 import { Result } from "../room/result";
-import { measured } from "../room/ruler";
+import { calibrations } from "../room/ruler";
 import { Stage } from "../room/stage";
 import { Strips } from "../room/strips";
 import { act, Toolbar, type ActionName } from "../room/toolbar";
@@ -121,7 +121,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
         <div class={beside ? "stages two-stages" : "stages"}>
           {data.film && (
             <Stage
-              key={`${filmId}-${data.film.reading_id ?? ""}-${measured.value}`}
+              key={`${filmId}-${data.film.reading_id ?? ""}-${calibrations.value}`}
               filmId={filmId}
               title={name}
               tool={tool}
@@ -132,7 +132,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
           )}
           {beside && (
             <Stage
-              key={`${beside}-${measured.value}`}
+              key={`${beside}-${calibrations.value}`}
               filmId={beside}
               title={nameOf(data, beside)}
               tool={tool}

@@ -4,13 +4,13 @@ import { date, knows, named, number, t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { complain, go, may } from "../core/store";
 import type { Answer, Film } from "../core/types";
-import { measured, setRuler } from "./ruler";
+import { calibrations, setRuler } from "./ruler";
 import { lengthUnit } from "./units";
 import { Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
 
 export function FilmFacts(props: { filmId: string; film: Film | null; answer: Answer | null }) {
-  const image = useLoad(() => api.image(props.filmId), [props.filmId, props.film?.reading_id, measured.value]);
+  const image = useLoad(() => api.image(props.filmId), [props.filmId, props.film?.reading_id, calibrations.value]);
   const { film, answer } = props;
   if (image.error) return <Trouble error={image.error} again={image.reload} />;
   const about = image.value;

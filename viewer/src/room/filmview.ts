@@ -8,7 +8,7 @@ import {
   Enums, eventTarget, getShouldUseCPURendering, RenderingEngine, type Types,
 } from "@cornerstonejs/core";
 import { annotation, Enums as ToolEnums, ToolGroupManager, type Types as ToolTypes } from "@cornerstonejs/tools";
-import type { FilmImage, Mark } from "../core/types";
+import type { FilmImage, Mark, Point } from "../core/types";
 import { drawnOn, drawOn } from "./drawn";
 import { defaultWindow, filmImage, forget, imageIdOf, spacingOf } from "./loader";
 import { affineThrough, drawLayers, scaleOf, toFilm, type Affine, type Layer } from "./overlay";
@@ -74,7 +74,7 @@ export class FilmView {
     element.addEventListener(Enums.Events.VOI_MODIFIED, this.changed);
     eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.changed);
     eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_MODIFIED, this.changed);
-    eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.measured);
+    eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.calibrated);
     eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_REMOVED, this.changed);
     this.resizer = new ResizeObserver(() => this.resize());
     this.resizer.observe(element);
@@ -109,7 +109,7 @@ export class FilmView {
     this.listeners.clear();
     eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.changed);
     eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_MODIFIED, this.changed);
-    eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.measured);
+    eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.calibrated);
     eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_REMOVED, this.changed);
     this.clearAnnotations();
     ToolGroupManager.destroyToolGroup(this.id);
@@ -251,32 +251,35 @@ export class FilmView {
 
   /** What is drawn on the film: lengths, regions, marks, in film pixels. */
   drawn(): Mark[] {
-    const [row, column] = spacingOf(this.film);
-    return drawnOn(this.element, ([x = 0, y = 0]) => [x / column + halfPixel(), y / row + halfPixel()]);
+    return drawnOn(this.element, this.toPixel);
   }
 
   /** Draw these, and nothing else. */
   draw(marks: readonly Mark[]): void {
-    const [row, column] = spacingOf(this.film);
     this.quietly(() => {
       this.clearAnnotations();
-      drawOn(this.viewport, marks, ([x, y]) => [(x - halfPixel()) * column, (y - halfPixel()) * row, 0]);
+      drawOn(this.viewport, marks, this.toWorld);
     });
     this.viewport.render();
   }
 
-  /** The points of a drawing in film pixels. */
-  private inPixels({ data }: ToolTypes.Annotation): [number, number][] {
+  /** From cornerstone's world to film pixels. */
+  private readonly toPixel = ([x = 0, y = 0]: readonly number[]): Point => {
     const [row, column] = spacingOf(this.film);
-    return (data.handles?.points ?? []).map(([x, y]) => [x / column + halfPixel(), y / row + halfPixel()]);
-  }
+    return [x / column + halfPixel(), y / row + halfPixel()];
+  };
+
+  private readonly toWorld = ([x, y]: Point): Types.Point3 => {
+    const [row, column] = spacingOf(this.film);
+    return [(x - halfPixel()) * column, (y - halfPixel()) * row, 0];
+  };
 
   /** A line of known length is no measurement: it says how large the pixels are. */
-  private readonly measured = (event: CustomEventInit<{ annotation: ToolTypes.Annotation }>): void => {
+  private readonly calibrated = (event: CustomEventInit<{ annotation: ToolTypes.Annotation }>): void => {
     const line = event.detail?.annotation;
     if (!line?.annotationUID || line.metadata?.toolName !== RULER) return;
     if (line.metadata.FrameOfReferenceUID !== imageIdOf(this.filmId)) return;
-    const [from, to] = this.inPixels(line);
+    const [from, to] = (line.data.handles?.points ?? []).map(this.toPixel);
     annotation.state.removeAnnotation(line.annotationUID);
     this.viewport.render();
     if (from && to) setTimeout(() => void askLength(this.filmId, [from, to])); // the drawing ends first
@@ -294,9 +297,7 @@ export class FilmView {
 
   /** From film pixels to CSS pixels of the element. */
   map(): Affine {
-    const [row, column] = spacingOf(this.film);
-    const at = (x: number, y: number) =>
-      this.viewport.worldToCanvas([(x - halfPixel()) * column, (y - halfPixel()) * row, 0]);
+    const at = (x: number, y: number) => this.viewport.worldToCanvas(this.toWorld([x, y]));
     const { columns, rows } = this.film;
     return affineThrough(at(0, 0), at(columns, 0), at(0, rows), columns, rows);
   }

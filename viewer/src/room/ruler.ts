@@ -6,7 +6,7 @@ import { complain, say } from "../core/store";
 import type { Ruler } from "../core/types";
 
 /** Counts the rulers that were set or taken back here: a film is opened anew with its new spacing. */
-export const measured = signal(0);
+export const calibrations = signal(0);
 
 /** Ask how long a line is, and keep it with the film. */
 export async function askLength(filmId: string, points: Ruler["points"]): Promise<void> {
@@ -23,7 +23,7 @@ export async function setRuler(filmId: string, points: Ruler["points"], mm: numb
     say("good", mm === null ? t("ruler.taken-back") : t("ruler.set", { mm: number(mm, 1) }));
     const { FilmView } = await import("./filmview");
     FilmView.forget(filmId);
-    measured.value += 1;
+    calibrations.value += 1;
   } catch (error) {
     complain(error);
   }
