@@ -99,3 +99,40 @@ def test_a_damaged_head_is_one_error(store, tmp_path):
 def test_the_key_is_its_owners_alone(store, tmp_path):
     open_log(store, tmp_path)
     assert stat.S_IMODE((tmp_path / KEY).stat().st_mode) == 0o600
+
+
+def test_the_log_is_whole_and_cannot_be_changed_by_mistake(place):
+    for i in range(3):
+        place.add(bytes([i]))
+    assert place.log.verify().ok
+    assert place.log.verify().lines == 3
+    for statement in ("UPDATE log SET who = 'eve'", "DELETE FROM log"):
+        with pytest.raises(StoreError, match="append-only"), place.store.write() as session:
+            session.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    ("tampering", "found"),
+    [
+        ("UPDATE log SET who = 'eve' WHERE seq = 2", "line 2 is not"),
+        ("UPDATE log SET data = '{}' WHERE seq = 3", "line 3 is not"),
+        ("DELETE FROM log WHERE seq = 2", "line 2 is missing"),
+        ("DELETE FROM log WHERE seq = 4", "lines 4 to 4 are missing at the end"),
+        ("DELETE FROM log", "lines 1 to 4 are missing"),
+    ],
+)
+def test_tampering_with_the_log_is_found(place, tampering, found):
+    for i in range(4):
+        place.add(bytes([i]))
+    place.log.note_head()
+    _tamper(place.store, tampering)
+    verified = place.log.verify()
+    assert not verified.ok
+    assert found in verified.problem
+
+
+def test_a_line_put_in_with_another_key_is_found(place, tmp_path):
+    place.add(b"a")
+    with place.store.write() as session:
+        Log(place.store, tmp_path / "elsewhere").add(session, "eve", "accepted")
+    assert "line 2 is not" in place.log.verify().problem
