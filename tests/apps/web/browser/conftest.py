@@ -157,6 +157,13 @@ def open_film(page: Any, address: str, name: str, query: str = "", search: str =
     settled(page)
 
 
+def sign_in(page: Any, name: str, password: str = "correct horse") -> None:
+    """Fill in the form of the sign-in that the page shows, and send it."""
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+
+
 def look(page: Any, selector: str = ".film") -> np.ndarray[Any, np.dtype[np.uint8]]:
     """What the screen shows of an element: uint8 (H, W, 3), BGR."""
     return decoded(page.locator(selector).first.screenshot())

@@ -10,7 +10,7 @@ import pytest
 from hilum.apps.store.people import Role, add_person
 from hilum.serve.samples import ROOT as SAMPLES
 
-from .conftest import Served
+from .conftest import Served, sign_in
 
 expect = pytest.importorskip("playwright.sync_api").expect
 PASSWORD = "a long enough password"
@@ -29,9 +29,7 @@ def address(make_station: Any) -> Iterator[tuple[Any, str]]:
 
 def _sign_in(page: Any, address: str, name: str = "anna") -> None:
     page.goto(address)
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    sign_in(page, name, PASSWORD)
     page.get_by_role("button", name="Sign out").wait_for()
 
 

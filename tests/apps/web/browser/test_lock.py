@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from . import test_pages as pages
-from .conftest import eventually, open_film
+from .conftest import eventually, open_film, sign_in
 
 expect = pytest.importorskip("playwright.sync_api").expect
 WORDS = "half of a sentence about the left"
@@ -15,9 +15,7 @@ WORDS = "half of a sentence about the left"
 
 def _signed_in(page: Any, address: str, name: str = "rita") -> None:
     page.goto(address)
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill("correct horse")
-    page.get_by_role("button", name="Sign in").click()
+    sign_in(page, name)
     page.get_by_role("button", name="Sign out").wait_for()
 
 
@@ -104,9 +102,7 @@ def test_somebody_else_may_take_over(locked: str, page: Any) -> None:
     _signed_in(page, locked, "bo")
     page.clock.fast_forward("31:00")
     page.get_by_role("button", name="I am somebody else").click()
-    page.get_by_label("Name").fill("rita")
-    page.get_by_label("Password").fill("correct horse")
-    page.get_by_role("button", name="Sign in").click()
+    sign_in(page, "rita")
     expect(page.locator(".who")).to_have_text("rita")
 
 
@@ -122,9 +118,7 @@ def test_nothing_of_a_person_is_left_for_the_next_one(locked: str, page: Any, wa
         page.clock.fast_forward("31:00")
         page.get_by_role("button", name="I am somebody else").click()
     page.get_by_label("Read blind first", exact=False).wait_for()
-    page.get_by_label("Name").fill("ada")
-    page.get_by_label("Password").fill("correct horse")
-    page.get_by_role("button", name="Sign in").click()
+    sign_in(page, "ada")
     page.locator(".who").wait_for()
     open_film(page, locked, "frontal-opacities", search="?cpu")
     page.get_by_role("tab", name="Report").click()

@@ -12,7 +12,7 @@ import pytest
 from hilum.apps.store.people import Role, add_person
 from hilum.apps.web.settings import Settings
 
-from .conftest import Served, beside
+from .conftest import Served, beside, sign_in
 
 expect = pytest.importorskip("playwright.sync_api").expect
 proxied = beside("proxied.py")
@@ -45,20 +45,14 @@ def behind(request: Any, make_station: Any, tmp_path: Path) -> Any:
             yield SimpleNamespace(station=station, origin=origin, path=path, prefix=prefix)
 
 
-def _sign_in(page: Any, behind: Any) -> None:
-    page.goto(f"{behind.origin}{behind.path}/")
-    page.get_by_label("Name").fill("anna")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-
-
 def test_a_days_work_behind_a_proxy(behind: Any, page: Any, make_film: Any) -> None:
     station = behind.station
     sample = proxied.DOCS.parents[2] / "src/hilum/serve/samples/frontal-opacities.png"
     station.film(sample if sample.exists() else make_film(1), patient_id="P-104")
     asked: list[str] = []
     page.on("request", lambda each: asked.append(each.url))
-    _sign_in(page, behind)
+    page.goto(f"{behind.origin}{behind.path}/")
+    sign_in(page, "anna", PASSWORD)
     with page.expect_response(lambda answer: "/events" in answer.url) as events:
         page.locator(".studies a").first.click()
     assert events.value.status == 200

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hilum.serve.samples import ROOT as SAMPLES
 
-from .conftest import decoded, eventually, look, open_film, settled
+from .conftest import decoded, eventually, look, open_film, settled, sign_in
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -303,9 +303,7 @@ def filled(page: Any, place: int) -> float:
 
 def test_sign_in_roles_and_error_pages(locked: str, page: Any) -> None:
     page.goto(f"{locked}/#/users")
-    page.get_by_label("Name").fill("rita")
-    page.get_by_label("Password").fill("wrong")
-    page.get_by_role("button", name="Sign in").click()
+    sign_in(page, "rita", "wrong")
     page.get_by_text("Name or password is wrong.").wait_for()
     assert NOTICE in page.locator("main").inner_text()
     page.get_by_label("Password").fill("correct horse")
