@@ -130,7 +130,7 @@ def new_page(chromium: Any, **screen: Any) -> Iterator[Any]:
     context.set_default_navigation_timeout(PATIENCE_MS)
     opened = context.new_page()
     wrong: list[str] = []
-    opened.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    opened.on("pageerror", lambda error: wrong.append(f"error: {error} {error.stack}"))
     opened.on("console", lambda said: wrong.append(said.text) if _is_wrong(said) else None)
     opened.on("request", lambda asked: wrong.append(asked.url) if _is_foreign(asked.url) else None)
     yield opened
