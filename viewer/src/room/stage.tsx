@@ -80,12 +80,16 @@ function Corners(props: { view: FilmView; heat: Heat | null; title: string; host
   const [under, setUnder] = useState("");
   useLayoutEffect(() => {
     let asked = 0;
-    return view.onChange(() => {
+    const forget = view.onChange(() => {
       asked ||= requestAnimationFrame(() => {
         asked = 0;
         setState(view.state());
       });
     });
+    return () => {
+      forget();
+      cancelAnimationFrame(asked); // a film that was closed has no state
+    };
   }, [view]);
   useEffect(() => {
     const moved = (event: PointerEvent) => {
