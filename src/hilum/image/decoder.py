@@ -20,17 +20,18 @@ from hilum.image.decoders import LENGTH, REPORT, SMALLER, Answer, Task
 from hilum.image.limits import one_line
 
 
-def main() -> None:
-    """Answer tasks until there are no more."""
+def main(shared: int | None = None) -> None:
+    """Answer tasks until there are no more; pixels go into ``shared`` memory, if there is any."""
     _leave_no_image()
     with Path(os.devnull).open("wb") as nowhere, contextlib.suppress(BrokenPipeError):
         os.dup2(nowhere.fileno(), 2)  # some codecs print
         answers = os.fdopen(os.dup(1), "wb")
+        pixels = answers if shared is None else os.fdopen(shared, "r+b")
         os.dup2(nowhere.fileno(), 1)
         while header := sys.stdin.buffer.read(LENGTH.size):
             message = sys.stdin.buffer.read(LENGTH.unpack(header)[0])
             answer = _answer(message, nowhere)
-            _reply(answers, answer)
+            _reply(answers, pixels, answer)
             if answer.worn:
                 break
 
@@ -53,15 +54,19 @@ def _answer(message: bytes, nowhere: BinaryIO) -> Answer:
     return Answer(None, UnreadableImageError(f"{task.name}: {found}", hint=hint), worn=True)
 
 
-def _reply(answers: BinaryIO, answer: Answer) -> None:
+def _reply(answers: BinaryIO, pixels: BinaryIO, answer: Answer) -> None:
     """Write lengths, a pickle, and the buffers that it leaves out (PEP 574)."""
     buffers: list[pickle.PickleBuffer] = []
     message = pickle.dumps(answer, protocol=5, buffer_callback=buffers.append)
     parts = [memoryview(message), *(buffer.raw() for buffer in buffers)]
     answers.write(LENGTH.pack(len(parts)))
     answers.write(struct.pack(f"<{len(parts)}Q", *(part.nbytes for part in parts)))
-    for part in parts:
-        answers.write(part)
+    answers.write(message)
+    if pixels is not answers:
+        pixels.seek(0)
+    for part in parts[1:]:
+        pixels.write(part)
+    pixels.flush()
     answers.flush()
 
 

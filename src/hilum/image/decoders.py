@@ -6,10 +6,10 @@ and every other film is read as if it were alone. That holds for every format. O
 might trust within this process, a small JPEG can ask for thousands of passes over a large picture,
 and the header of a WEBP or TIFF for more memory than there is.
 
-A worker is a plain child process with two pipes (``hilum.image.decoder``) and decodes one film at
-a time, so it is known which film ended it. ``multiprocessing``, and the pools upon it, either run
-the caller's script again in every child, unless it guards its main part, or fork a process that is
-full of threads.
+A worker is a plain child process with two pipes (``hilum.image.decoder``), and memory for pixels
+where the system can share some. It decodes one film at a time, so it is known which film ended it.
+``multiprocessing``, and the pools upon it, either run the caller's script again in every child,
+unless it guards its main part, or fork a process that is full of threads.
 """
 
 from __future__ import annotations
@@ -42,11 +42,13 @@ MEMORY, BYTES_PER_PIXEL = 500_000_000, 16
 megapixels. The hungriest that was found, an RGB picture, takes 14 bytes a pixel."""
 
 LENGTH = struct.Struct("<Q")
+KEPT_BYTES = 64_000_000
+"""Pixels of a larger film do not stay in memory until the next one overwrites them."""
 REPORT = "keep the file and report it, if you may share it; else export the film again"
 SMALLER = "export the film again, at a smaller size if it is a large one"
 TIMED_OUT = 1
 """Exit code of ``faulthandler`` when the time is up."""
-_CHILD = "import sys; sys.path[:] = {!r}; from hilum.image.decoder import main; main()"
+_CHILD = "import sys; sys.path[:] = {!r}; from hilum.image.decoder import main; main(*{!r})"
 
 
 class Task(NamedTuple):
@@ -73,11 +75,14 @@ class _Worker:
     def __init__(self) -> None:
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self.used = False
+        self._shared = _shared_memory()
+        handed = () if self._shared is None else (self._shared.fileno(),)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CHILD.format(_search_path())],
+            [sys.executable, "-P", "-c", _CHILD.format(_search_path(), handed)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
+            pass_fds=handed,
             env=os.environ | threads,
             start_new_session=True,  # Ctrl-C is for this process, which then ends its children
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
@@ -103,12 +108,16 @@ class _Worker:
         self._process.kill()
         with self._process:  # closes the pipes and waits
             pass
+        if self._shared is not None:
+            self._shared.close()
 
     def forget(self) -> None:
         """Leave the process to the one that this one was forked from."""
         self._process.returncode = 0
         self._tasks.close()
         self._answers.close()
+        if self._shared is not None:
+            self._shared.close()
 
     def _send(self, message: bytes) -> None:
         view = memoryview(LENGTH.pack(len(message)) + message)
@@ -117,20 +126,41 @@ class _Worker:
 
     def _receive(self) -> Any:
         """Receive lengths, a pickle, and the buffers that it leaves out: pixels, uncopied."""
-        count = LENGTH.unpack(self._read(LENGTH.size))[0]
-        sizes = struct.unpack(f"<{count}Q", self._read(count * LENGTH.size))
-        message, *buffers = [self._read(size) for size in sizes]
+        count = LENGTH.unpack(_read(self._answers, LENGTH.size))[0]
+        sizes = struct.unpack(f"<{count}Q", _read(self._answers, count * LENGTH.size))
+        message = _read(self._answers, sizes[0])
+        if self._shared is not None:
+            self._shared.seek(0)
+        buffers = [_read(self._shared or self._answers, size) for size in sizes[1:]]
+        if self._shared is not None and sum(sizes) > KEPT_BYTES:
+            self._shared.truncate(0)
         return pickle.loads(message, buffers=buffers)  # noqa: S301 - of our own child
 
-    def _read(self, size: int) -> bytearray:
-        data = bytearray(size)
-        view = memoryview(data)
-        while view:
-            count = self._answers.readinto(view)
-            if not count:
-                raise EOFError
-            view = view[count:]
-        return data
+
+def _read(file: FileIO, size: int) -> bytearray:
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        count = file.readinto(view)
+        if not count:
+            raise EOFError
+        view = view[count:]
+    return data
+
+
+def _shared_memory() -> FileIO | None:
+    """Return memory in which a child leaves pixels: a pipe takes 64 KB at a time, and a wait each.
+
+    Pipes do where the system has none (macOS, Windows).
+    """
+    if not hasattr(os, "memfd_create"):
+        return None
+    import fcntl
+
+    place = os.memfd_create("hilum-film")
+    beyond = fcntl.fcntl(place, fcntl.F_DUPFD_CLOEXEC, 3)  # where a caller closed 0 to 2
+    os.close(place)
+    return os.fdopen(beyond, "r+b", buffering=0)
 
 
 def _search_path() -> list[str]:

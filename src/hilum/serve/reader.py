@@ -200,7 +200,7 @@ class Reader:
             paths: films; each gives exactly one reading.
             operating_point, prevalence, force, details: as in ``read``.
             batch_size: films in one inference.
-            workers: threads that open films ahead; None for one a core.
+            workers: threads that open films ahead; None for two a core: half of them wait.
 
         Raises:
             ConfigError: the bundle has no operating point of that name.
@@ -240,7 +240,7 @@ class Reader:
         films = prefetch(
             lambda path: self._open(path, asked),
             paths,
-            workers=workers or cores(),
+            workers=workers or 2 * cores(),
             ahead=2 * batch_size,
         )
         return (one for batch in batches(films, batch_size) for one in self._examine(batch, asked))
