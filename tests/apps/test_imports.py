@@ -14,7 +14,6 @@ HEAVY = {
     "matplotlib",
     "sklearn",
     "scipy",
-    "ray",
     "fastapi",
     "cv2",
     "pydicom",

@@ -11,7 +11,7 @@ from hilum.bundle.flow import flow_svg
 from hilum.bundle.folder import Bundle
 from hilum.bundle.manifest import MODEL_CARD
 from hilum.bundle.markdown import slug, to_html
-from hilum.page.render import render
+from hilum.core.page import render
 
 TEMPLATE = Path(__file__).parent / "templates" / "card.html"
 

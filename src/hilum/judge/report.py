@@ -19,12 +19,12 @@ import pandas as pd
 from hilum.core.estimate import Estimate
 from hilum.core.extras import require
 from hilum.core.files import atomic_path, write_text
+from hilum.core.page import data_uri, render
 from hilum.judge.panel import METRICS, STRATUM_METRICS
 from hilum.judge.predictions import check_predictions, scored
 from hilum.judge.schema import BaselineRow, Evaluation, LabelEvaluation, Stratum
 from hilum.judge.strata import COLUMNS
 from hilum.judge.words import headline
-from hilum.page.render import data_uri, render
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

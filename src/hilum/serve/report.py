@@ -15,10 +15,10 @@ from hilum.bundle.folder import Bundle
 from hilum.bundle.honest import honest_numbers
 from hilum.bundle.markdown import cell
 from hilum.core.files import write_text
+from hilum.core.page import data_uri, render
 from hilum.core.reading import Status
 from hilum.core.rounded import figures, fixed, percent
 from hilum.image.write import jpeg
-from hilum.page.render import data_uri, render
 from hilum.serve.heatmap import AGAINST, FOR, OPACITY, limit_of, overlay, thumbnail
 from hilum.serve.marks import STYLES, layers_of, marks_of, share
 from hilum.serve.reader import Examined, Reader

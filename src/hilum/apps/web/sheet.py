@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from hilum.apps.web.draft import WORDS, Language
 from hilum.apps.web.pictures import QUALITY
+from hilum.core.page import data_uri, render
 from hilum.core.reading import RESEARCH_USE
 from hilum.image.write import jpeg
-from hilum.page.render import data_uri, render
 from hilum.serve.pdf.letters import wrap
 from hilum.serve.pdf.pen import LEADING, SOFT, WARN, WARN_BACK, Pen
 

@@ -20,10 +20,10 @@ import pandas as pd
 from hilum.core.estimate import Estimate
 from hilum.core.extras import require
 from hilum.core.files import atomic_path, write_text
+from hilum.core.page import data_uri, render
 from hilum.judge.audit.limits import AuditLimits
 from hilum.judge.audit.schema import Audit, Check, Outcome, Verdict
 from hilum.judge.audit.words import VERDICTS, limit, number
-from hilum.page.render import data_uri, render
 
 TEMPLATE = Path(__file__).parent / "templates" / "audit.html"
 _LISTED = 30

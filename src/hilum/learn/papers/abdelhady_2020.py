@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hilum.core.config import Config
 from hilum.core.files import write_text
+from hilum.core.page import render
 from hilum.core.reading import RESEARCH_USE
 from hilum.image.open import open_radiograph
 from hilum.learn.augment import Augmentation
@@ -40,7 +41,6 @@ from hilum.learn.papers.films import (
 )
 from hilum.learn.papers.judging import Row
 from hilum.learn.papers.training import Training
-from hilum.page.render import render
 
 NAME = "abdelhady-2020"
 PAPER_ACCURACY, PAPER_LOSS, PAPER_TEST_FILMS = 0.98, 0.04, 18

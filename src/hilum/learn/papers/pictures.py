@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hilum.core.files import write_text
+from hilum.core.page import data_uri
 from hilum.core.radiograph import Pixels
 from hilum.image.write import write_png
 from hilum.judge.plots import BLUE, ORANGE, save
 from hilum.learn.explain.smoothing import smooth
 from hilum.learn.papers.training import Epoch
-from hilum.page.render import data_uri
 
 _LONGEST_SIDE = 640
 

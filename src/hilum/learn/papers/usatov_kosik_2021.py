@@ -26,6 +26,7 @@ from hilum.core.config import Config
 from hilum.core.estimate import Estimate
 from hilum.core.files import write_text
 from hilum.core.labels import View
+from hilum.core.page import render
 from hilum.core.reading import RESEARCH_USE
 from hilum.image.open import open_radiograph
 from hilum.judge import plots
@@ -46,7 +47,6 @@ from hilum.learn.papers.films import (
 from hilum.learn.papers.judging import ClassRow, Row
 from hilum.learn.papers.timing import time_side_by_side
 from hilum.learn.papers.training import Training, to_inputs
-from hilum.page.render import render
 
 NAME = "usatov-kosik-2021"
 PAPER_SECONDS = {1: 5 * 60 + 33, 3: 5 * 60 + 55}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum.core.files import write_text
-from hilum.page.render import render
+from hilum.core.page import render
 from hilum.serve.featuremap.run import FeatureMap
 
 TEMPLATE = Path(__file__).parent / "page.html"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
+from hilum.core.page import data_uri, render
 from hilum.core.reading import RESEARCH_USE
-from hilum.page.render import data_uri, render
 
 
 def template(folder: Path) -> Path:

@@ -1,1 +1,0 @@
-"""Page: one look for every self-contained HTML page that Hilum writes."""
