@@ -20,6 +20,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     ),
     "web": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "argon2", "authlib", "multipart"),
     "postgresql": ("psycopg",),
+    "pacs": ("highdicom", "pynetdicom"),
     "mlflow": ("mlflow", "sqlalchemy", "alembic"),
 }
 """Extra -> the modules that must be importable for it."""

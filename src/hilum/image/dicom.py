@@ -30,7 +30,7 @@ from hilum.image.dicom_values import code_of, numbers, text_of
 from hilum.image.grey import scale, to_grey
 from hilum.image.limits import check_size, gathered_warnings, one_line
 
-_FILM_CLASSES: dict[str, str] = {
+FILM_CLASSES: dict[str, str] = {
     uid.ComputedRadiographyImageStorage: "CR",
     uid.DigitalXRayImageStorageForPresentation: "DX",
     uid.DigitalXRayImageStorageForProcessing: "DX",
@@ -207,13 +207,13 @@ def _decode_step(dataset: Dataset) -> Step:
 
 
 def _format(dataset: Dataset) -> str:
-    kind = _FILM_CLASSES.get(text_of(dataset, "SOPClassUID") or "")
+    kind = FILM_CLASSES.get(text_of(dataset, "SOPClassUID") or "")
     return f"DICOM {kind or code_of(dataset, 'Modality') or 'of unknown kind'}"
 
 
 def _notes(dataset: Dataset, metadata: Metadata) -> list[str]:
     notes = list(spacing_of(dataset).notes)
-    if (sop_class := text_of(dataset, "SOPClassUID") or "") not in _FILM_CLASSES:
+    if (sop_class := text_of(dataset, "SOPClassUID") or "") not in FILM_CLASSES:
         kind = uid.UID(sop_class).name or "no SOP class"
         notes.append(f"{kind}, not a projection radiograph by its class: opened as a film")
     if metadata.presentation_intent == "FOR PROCESSING":
