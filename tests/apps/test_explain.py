@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from hilum.apps.cli.main import run
-from hilum.apps.explaining import Explainer
-from hilum.core.maps import METHODS
+from hilum.serve.explain.methods import METHODS
 from hilum.serve.samples import ROOT
 
 FRONTAL = ROOT / "frontal.png"
@@ -62,6 +61,8 @@ def test_a_network_without_evidence_is_explained_by_occlusion(
     assert run(["explain", str(bundle), str(FRONTAL), "--json", "--force"]) == 0
     (found,) = _lines(capsys.readouterr().out)
     assert (found["status"], found["method"]) == ("read", "occlusion")
+    assert run(["explain", str(bundle), str(FRONTAL), "-m", "evidence", "--force"]) == 7
+    assert "no evidence output" in capsys.readouterr().err
 
 
 def test_a_refused_film_has_no_map_unless_forced(
@@ -93,11 +94,9 @@ def test_a_text_file_is_a_row_with_a_reason(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["-m", "grad-cm"], "did you mean 'grad-cam'?"),
-        (["-m", "evidence@last"], "evidence reads no layer"),
+        (["-m", "occlusio"], "did you mean 'occlusion'?"),
         (["--label", "covid"], "did you mean 'covid-19'?"),
         (["--values"], "add -o FOLDER"),
-        (["-m", "layer-cam", "--layer", "stride-7"], "layer 'stride-7'"),
     ],
 )
 def test_usage(
@@ -105,15 +104,3 @@ def test_usage(
 ) -> None:
     assert run(["explain", str(small_bundle), str(FRONTAL), "--force", *more]) == 6
     assert message in capsys.readouterr().err
-
-
-def test_a_layer_with_slashes_makes_no_folders(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    flat = np.ones((5, 5), np.float32)
-    monkeypatch.setattr(Explainer, "explain", lambda *_: (flat, 1.0))
-    call = ["explain", "default", str(FRONTAL), "-m", "layer-cam@/a/Conv_1", "-o", str(tmp_path)]
-    assert run(call) == 0
-    assert [each.name for each in tmp_path.iterdir()] == [
-        "frontal.covid-19.layer-cam@_a_Conv_1.png"
-    ]

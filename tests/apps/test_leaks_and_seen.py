@@ -41,7 +41,6 @@ JUDGES = {
     "audit model": ["{bundle}", "{cases}", "--lungs", "none"],
     "calibrate": ["{bundle}", "{cases}", "-o", "{out}/new"],
     "map": ["{bundle}", "{cases}", "--split", "all", "--json"],
-    "score-maps": ["{bundle}", "{cases}", "--split", "all"],
     "fit-severity": ["{bundle}", "{cases}", "-o", "{out}/severity"],
 }
 """Verb that judges a bundle on a cases table -> how it is called."""
@@ -241,7 +240,6 @@ SHORT = {
     "evaluate": ["--bootstrap", "20"],
     "audit model": ["--only", "informative", "--bootstrap", "20"],
     "map": ["--method", "pca", "--bootstrap", "20", "--no-thumbnails", "-o", "{out}/map.html"],
-    "score-maps": ["-m", "evidence", "--faithful-films", "0", "--random-films", "0"],
 }
 
 

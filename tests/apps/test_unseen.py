@@ -7,8 +7,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hilum.apps.map_scores.films import choose_films
-from hilum.apps.map_scores.settings import ScoreSettings
 from hilum.apps.unseen import (
     in_sample,
     opacity_films,
@@ -75,13 +73,3 @@ def test_a_film_is_unseen_by_patient_or_by_the_network_of_a_fold(table: pd.DataF
     silent = spec.model_copy(update={"made": {}})
     masked = table.assign(lesion_masks=["", "", "", "{}", ""])
     assert in_sample(masked, silent, {}) == {"d"}
-
-
-def test_maps_are_not_held_out_where_the_patient_was_learned_from(table: pd.DataFrame) -> None:
-    boxes = '[{"label": "lung-opacity", "x": 1, "y": 2, "width": 3, "height": 4}]'
-    cases = table.assign(boxes=boxes, lesion_masks="", split="val")
-    found = choose_films(cases, frozenset({"a"}), "val+test", ScoreSettings())
-    assert sorted(found["case_id"]) == ["d", "e"]
-    everything = choose_films(cases, frozenset({"a"}), "all", ScoreSettings(max_trained=9))
-    held_out = everything.set_index("case_id")["held_out"]
-    assert held_out.sort_index().tolist() == [False, False, False, True, True]

@@ -11,14 +11,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from monai.visualize import GradCAM
 from sklearn.metrics import log_loss, precision_recall_fscore_support
+from torch import nn
 
 from hilum.core.errors import CohortError, ConfigError, TrainingError
 from hilum.judge.panel import Scored
 from hilum.learn.augment import Augmentation
 from hilum.learn.networks import build_network
+from hilum.learn.networks.abdelhady_2020 import Abdelhady2020
+from hilum.learn.networks.usatov_kosik_2021 import MAP_LAYER, UsatovKosik2021
 from hilum.learn.papers import experiment as experiments
-from hilum.learn.papers import judging, pictures
+from hilum.learn.papers import judging, maps, pictures
 from hilum.learn.papers.abdelhady_2020 import AbdelhadyOptions, paper_films
 from hilum.learn.papers.experiment import Experiment, fingerprint, load_network, run_all
 from hilum.learn.papers.films import PaperFilms, draw, folds_of, shared_patients
@@ -27,8 +31,6 @@ from hilum.learn.papers.training import Epoch, Labelled, Training, score, to_inp
 from hilum.learn.papers.usatov_kosik_2021 import (
     PAPER_CLASSES,
     PAPER_CONFUSION,
-    UsatovKosikOptions,
-    brightness_map,
 )
 from hilum.learn.seeds import ORDER, WEIGHTS, derive_seed, generator
 
@@ -272,30 +274,66 @@ def test_the_papers_table_fits_one_set_of_counts_only() -> None:
     assert fitting == [PAPER_CONFUSION]
 
 
-def test_a_map_is_the_sum_over_channels_of_layer_19() -> None:
+def _parts(name: str) -> tuple[nn.Module, nn.Sequential, torch.Tensor]:
+    """A network of a paper up to its last feature map, what follows, and a film."""
     torch.manual_seed(0)
-    network = build_network("usatov-kosik-2021", labels=1, channels=3, size=32).eval()
-    training = UsatovKosikOptions(size=32).augmentation  # the default is on
-    assert training.moves
-    inputs = to_inputs(torch.rand(1, 1, 32, 32), Training(network="usatov-kosik-2021"))
-    seen: list[torch.Tensor] = []
-    network.layers[18].register_forward_hook(lambda *call: seen.append(call[2]))  # type: ignore[index, union-attr]
+    network = build_network(name, labels=2, channels=3, size=32).eval()
+    with torch.no_grad():  # biases that can be told from zero
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape))
+    film = to_inputs(torch.rand(1, 1, 32, 32), Training(network=name))
+    if isinstance(network, UsatovKosik2021):
+        return network.layers[:MAP_LAYER], network.layers[MAP_LAYER:], film
+    assert isinstance(network, Abdelhady2020)
+    return network.features, network.head, film
+
+
+PAPERS = pytest.mark.parametrize("name", ["usatov-kosik-2021", "abdelhady-2020"])
+
+
+def test_brightness_is_the_sum_over_channels_of_layer_19() -> None:
+    front, _, film = _parts("usatov-kosik-2021")
     with torch.no_grad():
-        network(inputs)
-    np.testing.assert_allclose(
-        brightness_map(network, inputs), seen[0][0].numpy().sum(0), atol=1e-4
-    )
+        expected = front(film)[0].numpy().sum(0)
+    np.testing.assert_allclose(maps.brightness(front, film), expected, atol=1e-4)
+
+
+@PAPERS
+@pytest.mark.parametrize("place", [0, 1])
+def test_weighted_activations_add_up_to_the_logit_without_bends(name: str, place: int) -> None:
+    front, back, film = _parts(name)
+    with torch.no_grad():
+        before = front(film)
+        pooled = back[0](before) if isinstance(back[0], nn.MaxPool2d) else before
+        first, last = (layer for layer in back if isinstance(layer, nn.Linear))
+        weights = (last.weight[place] @ first.weight).reshape(pooled.shape[1:])
+        expected = float((weights * pooled[0]).sum())
+    found = maps.weighted(front, back, film, place)
+    assert found.shape == tuple(before.shape[2:])
+    assert float(found.sum()) == pytest.approx(expected, rel=1e-4)
+    if pooled is before:
+        np.testing.assert_allclose(found, (weights * before[0]).sum(0).numpy(), atol=1e-4)
+
+
+@PAPERS
+def test_grad_cam_agrees_with_monai(name: str) -> None:
+    front, back, film = _parts(name)
+    whole = nn.Sequential(front, back).eval()
+    theirs = GradCAM(whole, "0").compute_map(film.clone().requires_grad_(), class_idx=1)
+    ours = maps.grad_cam(front, back, film, 1)
+    assert ours.max() > 0
+    np.testing.assert_allclose(ours, theirs[0, 0].detach().numpy(), rtol=1e-4, atol=1e-6)
 
 
 def test_a_smoothed_map_stays_where_it_was() -> None:
     brightness = np.zeros((12, 12), np.float32)
     brightness[3, 9] = 1.0
-    smoothed = pictures.smooth(brightness, (240, 360))
+    smoothed = maps.smooth(brightness, (240, 360))
     assert smoothed.shape == (240, 360)
     row, column = np.unravel_index(smoothed.argmax(), smoothed.shape)
     assert abs(row - 3.5 * 20) <= 2
     assert abs(column - 9.5 * 30) <= 2
-    flat = pictures.smooth(np.full((12, 12), 0.7, np.float32), (100, 100))
+    flat = maps.smooth(np.full((12, 12), 0.7, np.float32), (100, 100))
     np.testing.assert_allclose(flat, 0.7, atol=1e-5)
 
 

@@ -12,7 +12,6 @@ EXTRAS: dict[str, tuple[str, ...]] = {
         "torch",
         "lightning",
         "monai",
-        "captum",
         "onnx",
         "onnxscript",
         "transformers",

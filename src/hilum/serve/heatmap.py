@@ -95,23 +95,27 @@ def _blends() -> NDArray[np.uint32]:
     return table.view(np.uint32).ravel()
 
 
-def with_legend(picture: RGB, title: str, limit: float) -> RGB:
+def with_legend(picture: RGB, title: str, limit: float, unit: str = "") -> RGB:
     """Put a legend and the research-use notice beneath a picture; the film keeps its coordinates.
 
     Args:
         picture: uint8 (H, W, 3), from ``overlay``.
-        title: such as "covid-19: logit -0.32 = mean evidence + bias"; one line, more if narrow.
+        title: such as "covid-19: logit -0.32 = mean evidence + bias"; each of its lines
+            is broken where the picture is narrow.
         limit: as in ``overlay``.
+        unit: of the scale, where the title does not say it.
 
     Returns:
         uint8 (H + legend, W, 3).
     """
     width = picture.shape[1]
-    low, high = f"-{limit:g} against", f"for +{limit:g}"
-    font = _fitting((f"{low}   0   {high}", title, RESEARCH_USE), width)
+    low, middle, high = f"-{limit:g} against", f"0 {unit}".strip(), f"for +{limit:g}"
+    said = title.split("\n")
+    font = _fitting((f"{low}   {middle}   {high}", said[0], RESEARCH_USE), width)
     line = math.ceil(1.5 * font.size)
     margin = line // 3
-    above, beneath = (_wrapped(each, font, width - margin) for each in (title, RESEARCH_USE))
+    above = [part for each in said for part in _wrapped(each, font, width - margin)]
+    beneath = _wrapped(RESEARCH_USE, font, width - margin)
     top = line * len(above)
     strip = Image.new("RGB", (width, top + (2 + len(beneath)) * line + line // 2), "black")
     draw = ImageDraw.Draw(strip)
@@ -121,7 +125,7 @@ def with_legend(picture: RGB, title: str, limit: float) -> RGB:
     strip.paste(Image.fromarray(bar), (margin, top + line // 3))
     for x, text, anchor in (
         (margin, low, "la"),
-        (width // 2, "0", "ma"),
+        (width // 2, middle, "ma"),
         (width - margin, high, "ra"),
     ):
         draw.text((x, top + line), text, "white", font, anchor=anchor)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from hilum.core.errors import BundleError
-from hilum.core.maps import METHODS
-from hilum.serve.explain.methods import ONNX_METHODS, Subject
-from hilum.serve.explain.occlusion import Occlusion, occlude
+from hilum.serve.explain.methods import make_map
+from hilum.serve.explain.occlusion import Occlusion, Run, occlude
 from hilum.serve.reader import load_bundle
 
 BLACK = -2.0
@@ -59,23 +58,22 @@ def test_the_local_mean_of_an_even_film_takes_nothing_away() -> None:
 
 
 @pytest.fixture(scope="module")
-def subject(small_bundle: Path) -> tuple[Subject, np.ndarray]:
-    reader = load_bundle(small_bundle, threads=1)
+def network(small_bundle: Path) -> Run:
+    return load_bundle(small_bundle, threads=1).run
+
+
+def test_evidence_is_that_of_the_network(network) -> None:
     film = np.random.default_rng(1).normal(size=(1, 64, 64)).astype(np.float32)
-    return Subject(reader.run, BLACK), film
-
-
-def test_evidence_is_that_of_the_network(subject) -> None:
-    subject, film = subject
-    found = subject.explain("evidence", film, 0)
+    found = make_map("evidence", network, film, 0, BLACK)
     blocks = film.reshape(8, 8, 8, 8).mean((1, 3))
     assert found == pytest.approx(3 * blocks, abs=1e-4)
 
 
-def test_shifted_evidence_samples_the_same_map_at_other_places(subject) -> None:
-    subject, _ = subject
+def test_shifted_evidence_samples_the_same_map_at_other_places(network) -> None:
     ramp = np.tile(np.linspace(-1, 1, 64, dtype=np.float32), (64, 1))[None]
-    coarse, fine = (subject.explain(name, ramp, 0) for name in ("evidence", "evidence-shifted"))
+    coarse, fine = (
+        make_map(name, network, ramp, 0, BLACK) for name in ("evidence", "evidence-shifted")
+    )
     assert fine.shape == (32, 32)
     inner = fine[4:-4, 4:-4]  # at the border black moves in
     assert (np.diff(inner, axis=1) > 0).all()
@@ -83,12 +81,11 @@ def test_shifted_evidence_samples_the_same_map_at_other_places(subject) -> None:
     assert inner.mean() == pytest.approx(coarse[1:-1, 1:-1].mean(), abs=1e-3)
 
 
-def test_a_bright_spot_is_found_where_it_lies(subject) -> None:
-    subject, _ = subject
+def test_a_bright_spot_is_found_where_it_lies(network) -> None:
     film = np.full((1, 64, 64), BLACK, np.float32)
     film[0, 40:46, 16:22] = 2.0
     for name in ("evidence-shifted", "occlusion"):
-        found = subject.explain(name, film, 0)
+        found = make_map(name, network, film, 0, BLACK)
         row, column = np.unravel_index(found.argmax(), found.shape)
         assert abs((row + 0.5) / found.shape[0] - 43 / 64) <= 0.1
         assert abs((column + 0.5) / found.shape[1] - 19 / 64) <= 0.1
@@ -99,9 +96,5 @@ def test_a_network_without_evidence_says_so(make_bundle, tmp_path: Path) -> None
     film = np.zeros((1, 64, 64), np.float32)
     for name in ("evidence", "evidence-shifted"):
         with pytest.raises(BundleError, match="no evidence output"):
-            Subject(reader.run, BLACK).explain(name, film, 0)
-    assert not Subject(reader.run, BLACK).explain("occlusion", film, 0)[4, 4] < 0
-
-
-def test_these_are_the_methods_that_need_no_gradients() -> None:
-    assert set(ONNX_METHODS) == {name for name, each in METHODS.items() if not each.gradients}
+            make_map(name, reader.run, film, 0, BLACK)
+    assert not make_map("occlusion", reader.run, film, 0, BLACK)[4, 4] < 0

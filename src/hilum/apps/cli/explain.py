@@ -15,10 +15,8 @@ from hilum.apps.cli.streams import json_text
 from hilum.core.config import did_you_mean
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
 from hilum.core.files import Stems
-from hilum.core.maps import DEFAULT_METHOD, WITHOUT_EVIDENCE
 
 if TYPE_CHECKING:
-    from hilum.apps.explaining import Choice, Explainer
     from hilum.serve.explain.report import MapReport
     from hilum.serve.reader import Examined, Reader
 
@@ -42,20 +40,13 @@ def explain(
         typer.Option(
             "--method",
             "-m",
-            help=f"How: a name below, METHOD@LAYER, or 'all'; repeat for more. "
-            f"Default: {DEFAULT_METHOD}; {WITHOUT_EVIDENCE} for a network that has none.",
+            help="How: a name below, or 'all'; repeat for more. "
+            "Default: evidence; occlusion for a network that has none.",
         ),
     ] = None,
     label: Annotated[
         str | None, typer.Option(help="Label to explain; default: the bundle's first.")
     ] = None,
-    layer: Annotated[
-        str,
-        typer.Option(
-            help="Layer of the methods that read one: 'last', 'stride-16' (cells of 16 pixels, "
-            "finer), or a value of the ONNX graph."
-        ),
-    ] = "last",
     out: Annotated[
         Path | None, out_folder("Folder for the pictures, one a film and method.")
     ] = None,
@@ -72,12 +63,10 @@ def explain(
 ) -> None:
     """Show what the network used: a map over the film, a legend in its unit, its numbers.
 
-    On ONNX Runtime alone: evidence (the network's own arithmetic, exact),
-    evidence-shifted (the same on a finer grid), occlusion. With the extra
-    'train', from gradients or layers: grad-cam, grad-cam++, hirescam,
-    layer-cam, integrated-gradients, smooth-grad, brightness,
-    brightness-smoothed, dense-weighted. docs/explanation/maps.md says how
-    well each points at what radiologists marked, and why the default is one.
+    Methods: evidence (the network's own arithmetic, exact), evidence-shifted
+    (the same on a finer grid, 16 inferences), occlusion (any network, a hundred
+    inferences). docs/explanation/maps.md says how well each points at what
+    radiologists marked, and why the default is one.
 
     A map shows what moved this network's answer, not where disease is. A film
     that the gate refuses gets no map without --force. Into the folder go
@@ -85,10 +74,9 @@ def explain(
 
     [bold]Example:[/bold] hilum explain default film.dcm -o maps/
 
-    [bold]Example:[/bold] hilum explain default film.dcm -m evidence -m
-    layer-cam@stride-16 -o maps/
+    [bold]Example:[/bold] hilum explain default film.dcm -m all -o maps/
     """
-    from hilum.apps.explaining import Explainer
+    from hilum.serve.explain.methods import DEFAULT_METHOD, WITHOUT_EVIDENCE
     from hilum.serve.inputs import find_films
     from hilum.serve.reader import load_bundle
 
@@ -96,12 +84,11 @@ def explain(
     films = find_films(paths)
     reader = load_bundle(bundle)
     default = DEFAULT_METHOD if reader.bundle.manifest.evidence else WITHOUT_EVIDENCE
-    choices = _choices(method or [default], layer, reader)
+    methods = _methods(method or [default], evidence=reader.bundle.manifest.evidence)
     place = _place(reader, label)
     examined = reader.examine(films, keep=True, force=force, batch_size=1)
-    explainer = Explainer(reader)
-    reports = _reports(explainer, examined, films, choices, place, out, values)
-    counts = _print(_watched(reports, len(films) * len(choices)), len(films), as_json=as_json)
+    reports = _reports(reader, examined, films, methods, place, out, values)
+    counts = _print(_watched(reports, len(films) * len(methods)), len(films), as_json=as_json)
     if counts["not read"]:
         raise typer.Exit(EXIT_SOME_NOT_READ)
 
@@ -113,16 +100,14 @@ def _check(out: Path | None, values: bool) -> None:
         raise ConfigError("--values: no folder to write to", hint="add -o FOLDER")
 
 
-def _choices(methods: list[str], layer: str, reader: Reader) -> list[Choice]:
-    from hilum.apps.explaining import Choice, all_choices
+def _methods(asked: list[str], *, evidence: bool) -> list[str]:
+    from hilum.serve.explain.methods import METHODS
 
-    named: list[Choice] = []
-    for text in methods:
-        if text == "all":
-            every = all_choices(reader.bundle.manifest.evidence)
-            named += [Choice.parse(choice.name, layer) for choice in every]
-        else:
-            named.append(Choice.parse(text, layer))
+    every = list(METHODS) if evidence else ["occlusion"]
+    for name in asked:
+        if name != "all" and name not in METHODS:
+            raise ConfigError(f"method '{name}' is not known", hint=did_you_mean(name, METHODS))
+    named = [each for name in asked for each in (every if name == "all" else [name])]
     return list(dict.fromkeys(named))
 
 
@@ -138,23 +123,23 @@ def _place(reader: Reader, label: str | None) -> int:
 
 
 def _reports(
-    explainer: Explainer,
+    reader: Reader,
     examined: Iterable[Examined],
     films: list[Path],
-    choices: list[Choice],
+    methods: list[str],
     place: int,
     out: Path | None,
     values: bool,
 ) -> Iterator[MapReport]:
     """Explain film after film; pictures are written as they are made."""
-    from hilum.apps.explained import explain_film, tail_of
+    from hilum.serve.explain.report import explain_film
 
-    label = explainer.reader.labels[place]
-    stems = Stems(out or Path(), [f"{tail_of(label, choice)}.png" for choice in choices])
+    label = reader.labels[place]
+    stems = Stems(out or Path(), [f".{label}.{method}.png" for method in methods])
     for one, film in zip(examined, films, strict=True):
         name = stems.of(film)
-        for choice in choices:
-            yield explain_film(explainer, one, choice, place, folder=out, name=name, values=values)
+        for method in methods:
+            yield explain_film(reader, one, method, place, folder=out, name=name, values=values)
 
 
 def _print(reports: Iterable[MapReport], films: int, *, as_json: bool) -> Counter[str]:
@@ -209,12 +194,11 @@ def _print_table(reports: list[MapReport], films: int, not_read: int) -> None:
 
 
 def _cells(report: MapReport) -> list[str]:
-    method = report.method if report.layer is None else f"{report.method}@{report.layer}"
     share = "-" if report.in_lung_share is None else f"{report.in_lung_share:.0%}"
     peak = "-" if report.peak is None else f"{report.peak[0]:.0f}, {report.peak[1]:.0f}"
     forced = " (forced)" if report.forced else ""
     time = f"{report.elapsed_ms or 0:.0f} ms"
-    return [method, report.label, f"{report.score or 0:.2f}{forced}", share, peak, time]
+    return [report.method, report.label, f"{report.score or 0:.2f}{forced}", share, peak, time]
 
 
 def _watched(reports: Iterator[MapReport], total: int) -> Iterator[MapReport]:

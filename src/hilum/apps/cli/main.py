@@ -37,7 +37,6 @@ VERBS: dict[str, tuple[str, str]] = {
     "compare": ("compare", ONE_MODEL),
     "evaluate": ("evaluate", ONE_MODEL),
     "calibrate": ("calibrate", ONE_MODEL),
-    "score-maps": ("score_maps", ONE_MODEL),
     "audit": ("audit", ONE_MODEL),
     "map": ("map", ONE_MODEL),
     "fit-severity": ("fit_severity", ONE_MODEL),
@@ -50,6 +49,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", THE_REST),
 }
 """Verb -> (file in this folder, its group in ``hilum --help``); each has ``register``."""
+
+REPLACED: dict[str, str] = {
+    "score-maps": "the table that it printed stays as docs/results/maps.csv",
+}
+"""Verb of 0.3.0 -> what does its work now; the next release forgets it."""
 
 EXIT_CODES = (
     "Exit codes: 0 done, 2 usage, 3 some films not read, 4 cohort, 5 leakage, 6 configuration, "
@@ -69,6 +73,8 @@ class Verbs(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         """Return the verb's name, the verb and its arguments; raise where a value is missing."""
+        if args and args[0] in REPLACED:
+            ctx.fail(f"'hilum {args[0]}' is gone: {REPLACED[args[0]]}.")
         name, verb, rest = super().resolve_command(ctx, args)
         command: Any = verb
         given = rest

@@ -23,7 +23,6 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from hilum.core.errors import ConfigError
 from hilum.learn.networks.output import NetworkOutput
 
 MAP_LAYER = 19
@@ -64,27 +63,6 @@ class UsatovKosik2021(nn.Module):
     def forward(self, films: Tensor) -> NetworkOutput:
         """Read films, float (N, C, S, S): logits (N, L)."""
         return NetworkOutput(self.layers(films), None)
-
-    def activations(self, films: Tensor, layer: int = MAP_LAYER) -> Tensor:
-        """Return what comes out of one layer.
-
-        Args:
-            films: float (N, C, S, S).
-            layer: 1 to 25, counted as in the table above.
-
-        Returns:
-            float (N, channels, h, w); (N, features) from layer 21 on.
-
-        Raises:
-            ConfigError: there is no such layer.
-        """
-        if not 1 <= layer <= len(self.layers):
-            raise ConfigError(
-                f"layer {layer}; expected 1 to {len(self.layers)}",
-                hint=f"the paper reads its map after layer {MAP_LAYER}",
-            )
-        read: Tensor = self.layers[:layer](films)
-        return read
 
 
 def build_usatov_kosik_2021(

@@ -1,4 +1,4 @@
-"""Pictures of the papers: curves, the films of an example, and the brightness map."""
+"""Pictures of the papers: curves, the films of an example, and maps of a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hilum.core.page import data_uri
 from hilum.core.radiograph import Pixels
 from hilum.image.write import write_png
 from hilum.judge.plots import BLUE, ORANGE, save
-from hilum.learn.explain.smoothing import smooth
+from hilum.learn.papers.maps import smooth
 from hilum.learn.papers.training import Epoch
 
 _LONGEST_SIDE = 640
@@ -63,20 +63,20 @@ def write_film(pixels: Pixels, path: Path) -> Path:
     return path
 
 
-def draw_map(film: Pixels, brightness: NDArray[np.float32]) -> Figure:
-    """The film, its brightness map cell by cell, the map smoothed, and both together."""
+def draw_map(film: Pixels, heat: NDArray[np.float32], name: str) -> Figure:
+    """The film, its map cell by cell, the map smoothed, and both together."""
     height, width = film.shape
-    smoothed = smooth(brightness, (height, width))
+    smoothed = smooth(heat, (height, width))
     figure = _figure((12.0, 3.2 * height / width + 0.5))
     extent = (0.0, float(width), float(height), 0.0)
     panels = figure.subplots(1, 4)
-    titles = ("film", "sum over channels", "smoothed", "smoothed, on the film")
+    titles = ("film", name, "smoothed", "smoothed, on the film")
     for axes, title in zip(panels, titles, strict=True):
         axes.set_title(title, fontsize=11)
         axes.set_axis_off()
     for place in (0, 3):
         panels[place].imshow(film, cmap="gray", vmin=0, vmax=1, extent=extent)
-    panels[1].imshow(brightness, cmap="inferno", interpolation="nearest", extent=extent)
+    panels[1].imshow(heat, cmap="inferno", interpolation="nearest", extent=extent)
     panels[2].imshow(smoothed, cmap="inferno", extent=extent)
     panels[3].imshow(smoothed, cmap="inferno", alpha=0.45, extent=extent)
     return figure

@@ -2,7 +2,7 @@
 
     out/usatov-kosik-2021.html          the page; needs no other file
     out/usatov-kosik-2021/result.json   its numbers
-    out/usatov-kosik-2021/*.png, *.csv  curves, confusion matrix, ROC, brightness map
+    out/usatov-kosik-2021/*.png, *.csv  curves, confusion matrix, ROC, three maps
     out/usatov-kosik-2021/experiments/  one file a finished training, found again after a break
 
 The paper compares ELU with ReLU, 1 with 3 input channels (training took 5:33 and 5:55) and
@@ -19,7 +19,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from hilum.core.config import Config
@@ -34,7 +33,7 @@ from hilum.judge.panel import Scored
 from hilum.judge.schema import Counts
 from hilum.learn.augment import Augmentation
 from hilum.learn.networks.usatov_kosik_2021 import MAP_LAYER
-from hilum.learn.papers import judging, pictures
+from hilum.learn.papers import judging, maps, pictures
 from hilum.learn.papers.experiment import Experiment, Outcome, load_network, run_all
 from hilum.learn.papers.films import (
     PaperFilms,
@@ -162,7 +161,7 @@ class UsatovKosikResult(BaseModel):
         confusion: films by truth (rows: False, True) and call (columns).
         bedside: share of (True, False) films of all that are AP or AP supine.
         patients_on_both_sides: test films, drawn by film, whose patient is in training too.
-        map_case_id, map_score: the true positive of the brightness map; "" where there is none.
+        map_case_id, map_score: the true positive of the maps; "" where there is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
@@ -208,7 +207,7 @@ def reproduce_usatov_kosik(
     found = _true_positive(outcomes[_MAIN], plan)
     result = _result(plan, outcomes, timing, found)
     if found is not None:
-        _write_map(network, plan, found[0], folder)
+        _write_maps(network, plan, found[0], folder)
     write_text(folder / "result.json", result.model_dump_json(indent=1) + "\n")
     _write_page(result, plan, outcomes, out)
     return result
@@ -283,28 +282,19 @@ def _true_positive(main: Outcome, plan: _Plan) -> tuple[int, float] | None:
     return int(plan.test[best]), float(scores[best])
 
 
-def brightness_map(network: torch.nn.Module, inputs: torch.Tensor) -> NDArray[np.float32]:
-    """Cumulative intensity after layer 19: the sum of the activations over the channels.
-
-    Args:
-        network: a ``UsatovKosik2021``.
-        inputs: float32 (1, C, S, S), standardised.
-
-    Returns:
-        float32 (S/8, S/8); negative where ELU's negative activations prevail.
-    """
-    with torch.inference_mode():
-        activations = network.activations(inputs, layer=MAP_LAYER)  # type: ignore[operator]
-        summed: NDArray[np.float32] = activations[0].sum(dim=0).float().numpy()
-    return summed
-
-
-def _write_map(network: torch.nn.Module, plan: _Plan, place: int, folder: Path) -> None:
+def _write_maps(network: torch.nn.Module, plan: _Plan, place: int, folder: Path) -> None:
     training = plan.experiments[0].training
-    squares = plan.films.squares[place : place + 1]
-    brightness = brightness_map(network, to_inputs(squares, training))
+    inputs = to_inputs(plan.films.squares[place : place + 1], training)
+    layers = list(network.layers)  # type: ignore[arg-type]
+    front, back = (torch.nn.Sequential(*part) for part in (layers[:MAP_LAYER], layers[MAP_LAYER:]))
+    found = {
+        "brightness-map": maps.brightness(front, inputs),
+        "weighted-map": maps.weighted(front, back, inputs),
+        "grad-cam": maps.grad_cam(front, back, inputs),
+    }
     film = open_radiograph(plan.films.cases["path"].iloc[place]).pixels
-    plots.save(pictures.draw_map(film, brightness), folder / "brightness-map.png")
+    for name, heat in found.items():
+        plots.save(pictures.draw_map(film, heat, name), folder / f"{name}.png")
 
 
 def _result(
@@ -429,5 +419,6 @@ def _draw(
         stem = folder / f"curve-{variant.name}"
         drawn[variant.name] = pictures.write_curve(outcomes[variant.name].curve, stem)
     if result.map_case_id:
-        drawn["map"] = folder / "brightness-map.png"
+        for name in ("brightness-map", "weighted-map", "grad-cam"):
+            drawn[name] = folder / f"{name}.png"
     return drawn

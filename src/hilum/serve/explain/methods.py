@@ -1,9 +1,9 @@
-"""The methods that ONNX Runtime alone can make, by name."""
+"""The maps of what a network used, by name; each runs on ONNX Runtime alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,59 +15,66 @@ from hilum.serve.explain.shifted import shifted_evidence
 Map = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What is explained, and how.
+class MapMethod(NamedTuple):
+    """One way to say which part of a film an answer rests on.
 
     Attributes:
-        run: the network.
-        black: what a black pixel is after standardisation.
-        occlusion: how patches are laid.
+        title: what the map shows, in words.
+        unit: of its numbers; those below zero speak against the label.
+        make: from (network, film float32 (C, S, S), place of the label among the logits, what a
+            black pixel is after standardisation) to a map, float32 (h, w), or None for a network
+            that lacks the evidence which the method needs.
     """
 
-    run: Run
-    black: float
-    occlusion: Occlusion = field(default_factory=Occlusion)
-
-    def explain(self, method: str, film: Films, place: int) -> Map:
-        """Make one map.
-
-        Args:
-            method: a key of ``ONNX_METHODS``.
-            film: float32 (C, S, S), standardised.
-            place: of the label among the logits.
-
-        Returns:
-            float32 (h, w) over the network's input.
-
-        Raises:
-            BundleError: the method needs evidence, and the network has none.
-        """
-        found = ONNX_METHODS[method](self, film, place)
-        if found is None:
-            raise BundleError(
-                f"method '{method}': this network has no evidence output",
-                hint="--method occlusion runs on any network",
-            )
-        return found
+    title: str
+    unit: str
+    make: Callable[[Run, Films, int, float], Map | None]
 
 
-def _evidence(subject: Subject, film: Films, place: int) -> Map | None:
-    evidence = subject.run(film[None])[1]
+def _evidence(run: Run, film: Films, place: int, black: float) -> Map | None:
+    evidence = run(film[None])[1]
     return None if evidence is None else np.asarray(evidence[0, place], np.float32)
 
 
-def _shifted(subject: Subject, film: Films, place: int) -> Map | None:
-    return shifted_evidence(subject.run, film, place, subject.black)
-
-
-def _occlusion(subject: Subject, film: Films, place: int) -> Map:
-    return occlude(subject.run, film, place, subject.black, subject.occlusion)
-
-
-ONNX_METHODS: dict[str, Callable[[Subject, Films, int], Map | None]] = {
-    "evidence": _evidence,
-    "evidence-shifted": _shifted,
-    "occlusion": _occlusion,
+METHODS: dict[str, MapMethod] = {
+    "evidence": MapMethod("the network's own evidence, exact", "logits", _evidence),
+    "evidence-shifted": MapMethod(
+        "evidence of the film moved by parts of a cell, moved back", "logits", shifted_evidence
+    ),
+    "occlusion": MapMethod(
+        "logit lost when a patch is covered",
+        "logits lost",
+        lambda run, film, place, black: occlude(run, film, place, black, Occlusion()),
+    ),
 }
-"""Name -> from (subject, film (C, S, S), place of the label) to a map, or None without evidence."""
+"""Name -> method, in the order in which tables show them."""
+
+DEFAULT_METHOD = "evidence"
+"""Of ``hilum explain``; docs/explanation/maps.md says why, with the table that it rests on."""
+WITHOUT_EVIDENCE = "occlusion"
+"""Instead of it for a network without evidence: it needs nothing but answers."""
+
+
+def make_map(method: str, run: Run, film: Films, place: int, black: float) -> Map:
+    """Make one map.
+
+    Args:
+        method: a key of ``METHODS``.
+        run: the network.
+        film: float32 (C, S, S), standardised.
+        place: of the label among the logits.
+        black: what a black pixel is after standardisation.
+
+    Returns:
+        float32 (h, w) over the network's input.
+
+    Raises:
+        BundleError: the method needs evidence, and the network has none.
+    """
+    found = METHODS[method].make(run, film, place, black)
+    if found is None:
+        raise BundleError(
+            f"method '{method}': this network has no evidence output",
+            hint="--method occlusion runs on any network",
+        )
+    return found

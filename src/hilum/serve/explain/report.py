@@ -1,16 +1,27 @@
-"""What is said beside a map: where its peak lies, how much of it lies inside the lungs."""
+"""One film explained: the map, its picture, its numbers."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from hilum.core.files import atomic_path
 from hilum.core.reading import RESEARCH_USE, Status
 from hilum.core.rounded import fixed, percent
 from hilum.image.lungs import Lungs
 from hilum.image.preprocess import Preprocess
+from hilum.image.write import write_png
 from hilum.serve.attribution import in_lung_share
+from hilum.serve.explain.methods import METHODS, make_map
+from hilum.serve.explain.picture import draw_map
+from hilum.serve.heatmap import limit_of
+from hilum.serve.reader import Examined, Reader
+
+Map = NDArray[np.float32]
 
 _SIDE = 512
 """Long side, in pixels, of the film on which the peak is looked for."""
@@ -23,8 +34,8 @@ class MapReport(BaseModel):
         path: of the film.
         status: ``read`` if there is a map; ``refused`` or ``error`` with ``reason`` and ``hint``.
         forced: the gate refused the film, and it was explained all the same.
-        method, layer, label: what was asked; the layer is None for a method that reads none.
-        unit, signed: of the map's numbers; a signed map speaks against the label below 0.
+        method, label: what was asked.
+        unit: of the map's numbers; below 0 they speak against the label.
         logit, score: of the label.
         low, high: smallest and largest number of the map on the film.
         peak: (x, y) of the largest number, in pixels of the film; None where the map is flat.
@@ -45,10 +56,8 @@ class MapReport(BaseModel):
     hint: str | None = None
     forced: bool = False
     method: str
-    layer: str | None = None
     label: str
     unit: str = ""
-    signed: bool = True
     logit: float | None = None
     score: float | None = None
     low: float | None = None
@@ -61,6 +70,71 @@ class MapReport(BaseModel):
     values: str | None = None
     bundle: str
     notice: str = RESEARCH_USE
+
+
+def explain_film(
+    reader: Reader,
+    examined: Examined,
+    method: str,
+    place: int,
+    *,
+    folder: Path | None = None,
+    name: str = "",
+    values: bool = False,
+) -> MapReport:
+    """Explain one label of one film by one method.
+
+    Args:
+        reader: of the bundle.
+        examined: of the same bundle, with its radiograph.
+        method: a key of ``METHODS``.
+        place: of the label among the bundle's.
+        folder: for the picture; None writes none.
+        name: of the film, first part of the names of files.
+        values: also write the map itself, float16 (H, W) of the film, NaN where the network did
+            not look.
+
+    Returns:
+        The numbers; without a map, and with the reason, for a film that was not read.
+    """
+    reading, film, lungs = examined.reading, examined.radiograph, examined.lungs
+    preprocess, known = reader.preprocess, METHODS[method]
+    report = MapReport(
+        path=reading.path,
+        status=reading.status,
+        reason=reading.reason,
+        hint=reading.hint,
+        forced=reading.forced,
+        method=method,
+        label=str(reader.labels[place]),
+        unit=known.unit,
+        bundle=reader.bundle.identity,
+    )
+    if reading.status is not Status.READ or film is None:
+        return report
+    inputs, black = preprocess(film, lungs), (0.0 - preprocess.mean) / preprocess.std
+    started = perf_counter()
+    heat = make_map(method, reader.run, inputs, place, black)
+    elapsed_ms = round((perf_counter() - started) * 1000, 1)
+    finding = reading.findings[place]
+    report = report.model_copy(
+        update={"logit": finding.logit, "score": finding.score, "elapsed_ms": elapsed_ms}
+        | numbers_of(preprocess, heat, film.shape, lungs)
+    )
+    if folder is None:
+        return report
+    on_film = preprocess.to_film(heat, film.shape, lungs)
+    picture = folder / f"{name}.{report.label}.{method}.png"
+    lines = sentences_of(report, known.title)
+    limit = limit_of(heat)
+    write_png(picture, draw_map(film.pixels, on_film, lungs, limit, known.unit, lines, report.peak))
+    written = {"picture": str(picture)}
+    if values:
+        largest = np.finfo(np.float16).max
+        written["values"] = str(picture.with_suffix(".npy"))
+        with atomic_path(Path(written["values"])) as temporary, temporary.open("wb") as file:
+            np.save(file, np.clip(on_film, -largest, largest).astype(np.float16))
+    return report.model_copy(update=written)
 
 
 def numbers_of(
@@ -101,8 +175,7 @@ def numbers_of(
 
 def sentences_of(report: MapReport, title: str) -> list[str]:
     """Return the lines under a picture."""
-    layer = f", layer {report.layer}" if report.layer else ""
-    what = f"{report.label} · {report.method}{layer}: {title}"
+    what = f"{report.label} · {report.method}: {title}"
     if report.score is None or report.logit is None or report.elapsed_ms is None:
         return [what]
     sign = "+" if report.logit >= 0 else ""
@@ -111,11 +184,8 @@ def sentences_of(report: MapReport, title: str) -> list[str]:
         parts.append(f"{percent(report.in_lung_share)}% of what speaks for it inside the lungs")
     if report.peak is not None:
         parts.append(f"peak at x {report.peak[0]:.0f}, y {report.peak[1]:.0f} px (ring)")
-    parts.append(_duration(report.elapsed_ms))
+    slow = report.elapsed_ms >= 1000
+    parts.append(f"{report.elapsed_ms / 1000:.1f} s" if slow else f"{report.elapsed_ms:.0f} ms")
     if report.forced:
         parts.append("REFUSED by the gate, explained on demand")
     return [what, " · ".join(parts)]
-
-
-def _duration(elapsed_ms: float) -> str:
-    return f"{elapsed_ms / 1000:.1f} s" if elapsed_ms >= 1000 else f"{elapsed_ms:.0f} ms"

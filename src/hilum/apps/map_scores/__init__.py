@@ -1,1 +1,0 @@
-"""Scores of maps: every method against what people marked, in one table."""

@@ -1,1 +1,0 @@
-"""Maps that need gradients or layers: an ONNX file as a torch module, and the methods on it."""
