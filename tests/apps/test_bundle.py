@@ -43,7 +43,7 @@ def test_card_writes_it_anew_and_seals(small_bundle, tmp_path, capsys):
     root = shutil.copytree(small_bundle, tmp_path / "bundle")
     assert run(["bundle", "card", str(root)]) == 0
     assert "the card of blocks 0.0.1" in capsys.readouterr().out
-    assert "## Reporting checklists" in (root / "MODEL_CARD.md").read_text()
+    assert "## How it was made" in (root / "MODEL_CARD.md").read_text()
     assert run(["bundle", "verify", str(root)]) == 0
     nothing = tmp_path / "table.json"
     nothing.write_text("{}")

@@ -89,9 +89,6 @@ def test_train_ends_in_an_evaluated_bundle_that_reads(
     assert str(evaluation["covid-19"].metrics["auroc"]) in card
     data = Datasheet.read(out / "bundle" / "data.json")
     assert {side.name: side.films for side in data.sides} == printed["films"]
-    energy = json.loads((out / "bundle" / "environment.json").read_text())["energy"]
-    assert energy["wall_s"] > 0
-    assert "an estimate, not a measurement" in card or "read from the counters" in card
     assert (out / "evaluation" / "report.html").is_file()
     assert not (out / "films").exists()
     for path in (out / "bundle").iterdir():

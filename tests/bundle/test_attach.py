@@ -34,7 +34,7 @@ def test_results_come_in_and_nothing_that_reads_changes(
     names = {path.name for path in full_bundle.iterdir()}
     assert {"audit.json", "audit-pneumonia.json", "out-of-source.json"} <= names
     card = (full_bundle / "MODEL_CARD.md").read_text()
-    assert card.index("Audit of covid-19") < card.index("Audit of pneumonia")
+    assert card.index("**covid-19: fail.**") < card.index("**pneumonia: fail.**")
     assert sorted(path.name for path in full_bundle.parent.iterdir()) == ["full"]
 
 

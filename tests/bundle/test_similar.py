@@ -165,6 +165,14 @@ def written(tmp_path_factory):
     return path
 
 
+def test_a_flag_that_calls_a_part_encrypted_is_a_bundle_error(written, tmp_path):
+    content = bytearray(written.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(BundleError, match="cannot be read"):
+        read_similar(tmp_path / "x.npz")
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_is_a_bundle_error_or_the_same_index(written, data):

@@ -12,14 +12,12 @@ import pandas as pd
 
 from hilum.bundle.card import write_card
 from hilum.bundle.datasheet import DATA, describe_data
-from hilum.bundle.energy import Energy
 from hilum.bundle.folder import Bundle, open_bundle, seal
-from hilum.bundle.manifest import ENVIRONMENT, EVALUATION
+from hilum.bundle.manifest import EVALUATION
 from hilum.core.files import write_text
 from hilum.data.leaks import refuse_leaks
 from hilum.data.table import read_cases, write_cases
 from hilum.judge.schema import Evaluation
-from hilum.learn.energy import Meter
 from hilum.learn.fit import FitResult, claim, fit, is_secondary
 from hilum.learn.gather import Gathered, gather_cases
 from hilum.learn.pack import pack_bundle
@@ -31,7 +29,6 @@ CASES = "cases.csv"
 GATHERED = "gathered.json"
 BUNDLE = "bundle"
 REPORT = "evaluation"
-ENERGY = "energy.json"
 
 Tell = Callable[[str], None]
 
@@ -90,7 +87,14 @@ def train(
     """
     claim(out, recipe, resume=resume)
     gathered = _gather(recipe, out, root, resume=resume, tell=tell)
-    result = _fit(recipe, gathered, out, machine)
+    result = fit(
+        recipe,
+        gathered.cases,
+        out,
+        resume=True,  # claimed above
+        device=machine.device,
+        devices=machine.devices,
+    )
     tell(f"best epoch {result.best_epoch} of {len(result.rows)}; packing the bundle")
     folder = out / BUNDLE
     pack_bundle(
@@ -101,7 +105,7 @@ def train(
         command=command,
         out_of_source=out_of_source,
     )
-    _describe(folder, recipe, gathered, result, _energy(out))
+    _describe(folder, recipe, gathered, result)
     evaluation = _evaluate(folder, gathered.cases, out / REPORT, command, tell)
     _drop_cache(out / "films")
     return Trained(open_bundle(folder), evaluation, result, gathered)
@@ -127,38 +131,8 @@ def _gather(recipe: Recipe, out: Path, root: Path | None, *, resume: bool, tell:
     return gathered
 
 
-def _fit(recipe: Recipe, gathered: Gathered, out: Path, machine: Machine) -> FitResult:
-    """Fit, and leave in ``energy.json`` what this and earlier parts of the run drew."""
-    meter = Meter(_energy(out))
-    try:
-        with meter:
-            return fit(
-                recipe,
-                gathered.cases,
-                out,
-                resume=True,  # claimed above
-                device=machine.device,
-                devices=machine.devices,
-            )
-    finally:
-        if meter.energy and not is_secondary():
-            write_text(out / ENERGY, meter.energy.model_dump_json(indent=2) + "\n")
-
-
-def _energy(out: Path) -> Energy | None:
-    path = out / ENERGY
-    if not path.is_file():
-        return None
-    return Energy.model_validate_json(path.read_text(encoding="utf-8"))
-
-
-def _describe(
-    folder: Path, recipe: Recipe, gathered: Gathered, result: FitResult, energy: Energy | None
-) -> None:
-    """Put the datasheet and the energy into the bundle, write its card anew, and seal it.
-
-    A GPU's draw is not in the CPU time of the run, so that nothing is said of it.
-    """
+def _describe(folder: Path, recipe: Recipe, gathered: Gathered, result: FitResult) -> None:
+    """Put the datasheet into the bundle, write its card anew, and seal it."""
     describe_data(
         gathered.cases,
         [label.value for label in recipe.data.labels],
@@ -167,10 +141,6 @@ def _describe(
         notes=gathered.notes,
         not_opened=len(result.train.refused),
     ).write(folder / DATA)
-    if energy and result.device == "cpu":
-        facts = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
-        facts["energy"] = energy.model_dump()
-        write_text(folder / ENVIRONMENT, json.dumps(facts, indent=2) + "\n")
     write_card(folder)
     seal(folder)
 

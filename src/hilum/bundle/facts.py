@@ -15,7 +15,6 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from hilum.bundle.datasheet import DATA, Datasheet
-from hilum.bundle.energy import Energy, energy_of
 from hilum.bundle.gate import GATE
 from hilum.bundle.manifest import ENVIRONMENT, EVALUATION, MANIFEST, Manifest
 from hilum.bundle.outofsource import OUT_OF_SOURCE, OutOfSource
@@ -83,49 +82,6 @@ class Facts:
             severity=_json(root / SEVERITY),
             similar=len(read_similar(there).case_id) if (there := root / SIMILAR).is_file() else 0,
         )
-
-    @property
-    def energy(self) -> Energy | None:
-        """What training drew, measured or estimated."""
-        return energy_of(self.environment)
-
-    @property
-    def said(self) -> frozenset[str]:
-        """Anchors of the sections of the card that have something to say."""
-        data, evaluation = self.data, self.evaluation
-        found = {
-            "at-a-glance": evaluation or self.out_of_source,
-            "data": data,
-            "inclusion": data,
-            "reference-standards": data or (evaluation and evaluation.labels),
-            "training": self.environment,
-            "selection": self.environment,
-            "recipe": self.recipe,
-            "evaluation": evaluation,
-            "sources-left-out-of-training": self.out_of_source,
-            "refusals": evaluation or self.gate.get("measured"),
-            "lungs": self.lungs.get("measured"),
-            "opacities": self.opacities.get("measured"),
-            "severity": self.severity.get("measured"),
-            "audit": self.audits,
-            "site-calibration": self.manifest.adaptations,
-            "known-failures": evaluation and any(label.failures for label in evaluation.labels),
-        }
-        return frozenset(name for name, said in found.items() if said) | ALWAYS
-
-
-ALWAYS = frozenset(
-    {
-        "intended-use",
-        "model",
-        "operating-points",
-        "probability-and-sets",
-        "limits",
-        "to-make-it-again",
-        "licence-and-citation",
-    }
-)
-"""Anchors of the sections that every bundle fills."""
 
 
 def audit_files(root: Path) -> list[Path]:

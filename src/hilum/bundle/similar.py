@@ -175,7 +175,8 @@ def read_similar(path: Path) -> Index:
     try:
         if not zipfile.is_zipfile(path):
             raise zipfile.BadZipFile("no such file" if not path.exists() else "not an archive")
-        with np.load(path, allow_pickle=False) as stored:
+        # a file of ours: numpy leaves its own open where the archive's directory is damaged
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             values = {name: stored[name] for name in stored.files}
     except _DAMAGED as error:
         raise BundleError(f"{path}: cannot be read: {error}", hint=_AGAIN) from None
@@ -223,7 +224,7 @@ _DAMAGED = (
     ValueError,
     EOFError,
     KeyError,
-    NotImplementedError,
+    RuntimeError,  # a damaged flag calls the part encrypted
     zipfile.BadZipFile,
     zlib.error,
 )

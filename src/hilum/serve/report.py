@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hilum.bundle.cardpage import card_html
+from hilum.bundle.card import card_html
 from hilum.bundle.facts import Facts
 from hilum.bundle.folder import Bundle
 from hilum.bundle.honest import honest_numbers

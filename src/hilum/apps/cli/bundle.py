@@ -52,7 +52,7 @@ def show(
 
     opened = open_bundle(bundle)
     if html is not None:
-        from hilum.bundle.cardpage import card_page
+        from hilum.bundle.card import card_page
         from hilum.core.files import write_text
 
         write_text(html, card_page(opened))
@@ -227,6 +227,6 @@ def _worth(bundle: Bundle, console: Console) -> None:
 def _card(bundle: Bundle, console: Console) -> None:
     from rich.markdown import Markdown
 
-    from hilum.bundle.cardpage import card_text
+    from hilum.bundle.card import card_text
 
     console.print(Markdown(card_text(bundle)))
