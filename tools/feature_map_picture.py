@@ -21,7 +21,7 @@ import pandas as pd
 import hilum
 from hilum.core.radiograph import Radiograph
 from hilum.data.table import read_cases
-from hilum.image.perturb import PERTURBATIONS
+from hilum.image.perturb import PERTURBATIONS, Places
 from hilum.image.write import write_png
 from hilum.serve.featuremap.page import write_page
 from hilum.serve.featuremap.run import make_map
@@ -58,7 +58,7 @@ def make_cases(folder: Path) -> pd.DataFrame:
             for number in range(EACH):
                 moved = varied(film, generator)
                 if change in PERTURBATIONS:
-                    moved = PERTURBATIONS[change].change(moved, None, generator)
+                    moved = PERTURBATIONS[change].change(moved, Places(), generator) or moved
                 stem = f"{Path(name).stem}-{change.replace(' ', '-')}-{number}"
                 write_png(folder / f"{stem}.png", moved.pixels)
                 rows.append(

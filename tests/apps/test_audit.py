@@ -59,6 +59,14 @@ def test_a_table_of_scores_needs_the_cases_alone(audit, scores, split_csv):
     assert found["subject"] == "vendor.csv"
 
 
+def test_sources_that_a_model_learned_from_are_named(audit, scores, split_csv):
+    options = ("--scores", scores, split_csv, "--threshold", 0, "--bootstrap", 20)
+    only = ("--only", "ward", "--set", "min_films=2", "--json")
+    for learned, verdict in ((("--learned", "east"), "fail"), ((), "not run")):
+        found = json.loads(audit(*options, *learned, *only)[3])
+        assert found["tests"][0]["verdict"] == verdict
+
+
 def test_a_function_is_named_by_its_module(audit, split_csv, tmp_path, monkeypatch):
     (tmp_path / "mymodel.py").write_text(
         "def predict(films):\n    return [float(film.pixels.mean()) for film in films]\n"

@@ -17,8 +17,9 @@ import pytest
 import typer
 
 from hilum.apps.cli.main import ONE_IMAGE, ONE_MODEL, VERBS, command_line, run
+from hilum.bundle.datasheet import describe_data
 from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle, seal
-from hilum.bundle.seen import split_table
+from hilum.bundle.seen import learned_from, split_table
 from hilum.bundle.similar import read_similar, write_similar
 from hilum.core.case import COLUMNS
 from hilum.core.errors import LeakageError
@@ -284,6 +285,17 @@ def test_seen_by_film_by_patient_and_by_cohort(knowing: Path, made: Path, tmp_pa
     seal(root)
     assert seen_of(root, bare, cohort="other", patient_id="") == {}  # a name of another cohort
     assert "made/p1" not in (root / "splits.csv").read_text()
+
+
+def test_a_bundle_names_the_cohorts_and_sources_that_it_learned_from(tmp_path: Path) -> None:
+    assert learned_from(tmp_path) is None
+    sides = ["train", "val", "test", "site"]
+    table = pd.DataFrame({"case_id": ["a/1", "b/1", "c/1", "d/1"], "split": sides})
+    table.to_csv(tmp_path / "splits.csv", index=False)
+    assert learned_from(tmp_path) == {"a", "b", "d"}
+    cases = table.assign(path="x.png", patient_id="", cohort="all", source=["east", "", "west", ""])
+    describe_data(cases.iloc[:3], []).write(tmp_path / "data.json")
+    assert learned_from(tmp_path) == {"a", "b", "d", "all", "east"}
 
 
 def test_a_copy_under_another_name_is_seen(made: Path, tmp_path: Path) -> None:

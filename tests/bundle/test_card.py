@@ -14,7 +14,7 @@ import pytest
 from hilum.bundle.attach import attach_results
 from hilum.bundle.card import card_page, model_card, write_card
 from hilum.bundle.datasheet import Datasheet
-from hilum.bundle.facts import Facts
+from hilum.bundle.facts import Facts, load_audit
 from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle, seal
 from hilum.judge.schema import Evaluation
 
@@ -176,6 +176,18 @@ def test_the_built_in_card_is_what_its_files_say_and_short_enough_to_be_read() -
     for label in Evaluation.load(DEFAULT_BUNDLE / "evaluation.json").labels:
         assert str(label.metrics["auroc"]) in card
         assert f"{label.films} films of {label.patients} patients" in card
+
+
+def test_an_audit_from_before_the_latest_tests_opens(
+    write_audit: Callable[..., Path], tmp_path: Path
+) -> None:
+    values = json.loads(write_audit("0" * 64).read_text())
+    new = ("left_out_false_positives", "filled_shift", "opacity_falls", "lung_moves")
+    for name in new:
+        del values["limits"][name]
+    (tmp_path / "audit.json").write_text(json.dumps(values))
+    found = load_audit(tmp_path / "audit.json")
+    assert [test.name for test in found.tests] == [test["name"] for test in values["tests"]]
 
 
 def test_the_datasheet_reads_back(full_bundle: Path) -> None:

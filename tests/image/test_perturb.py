@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from hilum.core.errors import UnsupportedImageError
 from hilum.core.radiograph import Radiograph
 from hilum.image import perturb
-from hilum.image.perturb import PERTURBATIONS
+from hilum.image.perturb import PERTURBATIONS, Places
 
 
 @pytest.fixture
@@ -22,11 +22,20 @@ def lungs():
     return mask
 
 
+@pytest.fixture
+def opacities():
+    """One in the lower part of the lung on the left, down to its edge, and on to the diaphragm."""
+    mask = np.zeros((200, 160), bool)
+    mask[115:150, 35:65] = True
+    return mask
+
+
 @pytest.mark.parametrize("name", PERTURBATIONS)
-def test_every_perturbation_keeps_the_contract_of_a_radiograph(name, film, lungs):
+def test_every_perturbation_keeps_the_contract_of_a_radiograph(name, film, lungs, opacities):
     before = film.pixels.copy()
     how = PERTURBATIONS[name]
-    one, two = (how.change(film, lungs, np.random.default_rng(7)) for _ in range(2))
+    places = Places(lungs, opacities)
+    one, two = (how.change(film, places, np.random.default_rng(7)) for _ in range(2))
     assert one.pixels.dtype == np.float32
     assert one.pixels.min() >= 0
     assert one.pixels.max() <= 1
@@ -80,6 +89,41 @@ def test_what_happens_to_films_on_their_way(film):
     assert 0.005 < np.abs(perturb.jpeg(film).pixels - film.pixels).mean() < 0.2
 
 
-def test_lungs_that_are_needed_and_missing_are_an_error(film):
-    with pytest.raises(UnsupportedImageError, match="no lung mask"):
-        PERTURBATIONS["lungs-only"].change(film, None, np.random.default_rng(0))
+def test_opacities_are_filled_from_clear_lung_and_from_nothing_else(lungs, opacities):
+    pixels = np.where(lungs, np.float32(0.2), np.float32(0.9))
+    pixels[lungs & opacities] = 0.8
+    plain = Radiograph(pixels, "film.png", "PNG", 8)
+    gone = perturb.filled(plain, lungs, opacities)
+    assert np.allclose(gone.pixels[lungs], 0.2, atol=0.01)
+    assert np.array_equal(gone.pixels[~lungs], pixels[~lungs])
+    assert gone.history[-1].name == "filled"
+    large = Radiograph(cv2.resize(pixels, (1600, 2000)), "film.png", "PNG", 8)
+    up = [cv2.resize(m.astype(np.uint8), (1600, 2000)) > 0 for m in (lungs, opacities)]
+    inside = perturb.filled(large, *up).pixels[1160:1380, 360:640]
+    assert np.allclose(inside, 0.2, atol=0.01)
+
+
+def test_as_much_clear_lung_is_filled_for_comparison(film, lungs, opacities):
+    gone = perturb.filled(film, lungs, opacities).pixels != film.pixels
+    other = perturb.filled(film, lungs, opacities, elsewhere=True).pixels != film.pixels
+    assert gone.sum() == pytest.approx(other.sum(), rel=0.01)
+    assert not (gone & other).any()
+    assert not (other & ~lungs).any()
+    assert cv2.connectedComponents(other.astype(np.uint8))[0] == 2
+
+
+def test_what_cannot_be_changed_is_none(film, lungs, opacities):
+    rng, nothing = np.random.default_rng(0), np.zeros_like(lungs)
+    half = lungs.copy()
+    half[:, 80:] = False
+    for name, places in (
+        ("lungs-only", Places()),
+        ("lungs-removed", Places(None, opacities)),
+        ("opacity-hidden", Places(lungs)),
+        ("opacity-hidden", Places(lungs, nothing)),
+        ("opacity-hidden", Places(lungs, lungs)),
+        ("lung-hidden", Places(lungs, nothing)),
+        ("lung-hidden", Places(lungs, half)),
+    ):
+        assert PERTURBATIONS[name].change(film, places, rng) is None, name
+    assert PERTURBATIONS["opacity-hidden"].change(film, Places(lungs, half), rng) is not None

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from hilum.bundle.datasheet import DATA, UNKNOWN, Datasheet
 from hilum.bundle.similar import SIMILAR, read_similar
 from hilum.core.case import owner_of, patient_of
 from hilum.core.errors import LeakageError
@@ -153,6 +154,19 @@ def find_seen(root: Path, identity: str, cases: pd.DataFrame) -> Seen:
         learned=sum(side in (TRAIN, VAL) for side in known.values()),
         indexed=len(indexed),
     )
+
+
+def learned_from(root: Path) -> frozenset[str] | None:
+    """Name the cohorts and sources that a bundle learned from or was calibrated to, as far as its
+    datasheet and ``splits.csv`` name them; None where neither does.
+    """
+    splits = _splits(root)
+    used = splits[splits["split"].isin((TRAIN, VAL, SITE))]
+    names = {film.partition("/")[0] for film in used["case_id"]} | set(used.get("cohort", ()))
+    if (path := root / DATA).is_file():
+        cells = (cell for cell in Datasheet.read(path).cells if cell.split in (TRAIN, VAL))
+        names |= {name for cell in cells for name in (cell.cohort, cell.source)}
+    return frozenset(names - {"", UNKNOWN}) or None
 
 
 def digest(patient: str) -> str:

@@ -47,7 +47,7 @@ class Detailer:
         lungs, radiograph = film.lungs, film.radiograph
         if film.inputs is None or radiograph is None:
             return film
-        opacities = self._opacities(radiograph, lungs)
+        opacities = self.opacities(radiograph, lungs)
         return replace(
             film,
             opacities=opacities,
@@ -66,7 +66,8 @@ class Detailer:
         said = {"severity": self._severity(film, answer), "similar": self._similar(answer)}
         return found.model_copy(update=said)
 
-    def _opacities(self, radiograph: Radiograph, lungs: Lungs | None) -> Opacities | None:
+    def opacities(self, radiograph: Radiograph, lungs: Lungs | None) -> Opacities | None:
+        """Return the opacities in the lungs of a film; None without lungs, or without a map."""
         if self._parts.opacities is None or lungs is None or not lungs.parts:
             return None
         return self._parts.opacities.segment(radiograph, lungs)

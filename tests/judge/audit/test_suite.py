@@ -29,7 +29,9 @@ CHANCE = np.clip(GOOD * 0.9 + 0.05, 0, 1)
 NOISE = RNG.random(N)
 
 
-def material(variants=None, *, limits=None, embedding=None, loso=None, **columns):
+def material(
+    variants=None, *, limits=None, embedding=None, loso=None, learned=("east",), **columns
+):
     table = {
         "case_id": [f"c{i}" for i in range(N)],
         "label": "covid-19",
@@ -48,6 +50,7 @@ def material(variants=None, *, limits=None, embedding=None, loso=None, **columns
         variants=variants or {},
         embedding=embedding,
         loso=loso,
+        learned=None if learned is None else frozenset(learned),
         folds=100,
     )
 
@@ -59,6 +62,8 @@ def verdict(name, made):
 LEAKS = np.clip(GOOD + np.where(EAST, 0.2, -0.2), 0, 1)
 SOURCE_TRUTH = np.where(RNG.random(N) < 0.85, EAST, ~EAST).astype(int)
 AGES = np.where(np.arange(N) // 4 % 2, 30.0, 70.0)
+PORTABLE = np.where(np.arange(N) // 8 % 2, "AP supine", "AP")
+CALLS_WEST = np.where(~EAST & (TRUTH == 0), 0.9, GOOD)
 
 FAULTS = {
     "informative": ({"score": NOISE}, {}),
@@ -69,6 +74,8 @@ FAULTS = {
         {"score": np.where((AGES > 60) & (TRUTH == 1), 0.1, GOOD), "age_years": AGES},
         {"age_years": AGES},
     ),
+    "ward": ({"score": CALLS_WEST, "view": PORTABLE}, {"view": PORTABLE}),
+    "tuberculosis": ({"score": CALLS_WEST, "tuberculosis": 1.0}, {"tuberculosis": 1.0}),
     "calibration": ({"probability": np.clip(GOOD + 0.3, 0, 1)}, {}),
 }
 
@@ -81,7 +88,12 @@ def test_a_planted_fault_of_the_scores_fails_its_test_and_nothing_else_is_needed
 
 
 FLIPPED = np.where(np.arange(N) % 4 == 0, 1 - GOOD, GOOD)
+HIDDEN = np.where(TRUTH, GOOD - 0.3, np.nan)
 PIXEL_FAULTS = {
+    "opacity-hidden": (
+        {"opacity-hidden": CHANCE, "lung-hidden": CHANCE},
+        {"opacity-hidden": HIDDEN, "lung-hidden": CHANCE},
+    ),
     "lungs-removed": ({"lungs-removed": GOOD}, {"lungs-removed": NOISE}),
     "lungs-only": ({"lungs-only": NOISE}, {"lungs-only": GOOD}),
     "border": ({"border": FLIPPED}, {"border": CHANCE}),
@@ -125,6 +137,52 @@ def test_leave_one_source_out_compares_the_same_films():
     assert found.verdict is Verdict.FAIL
     assert found.shown.measured.value > 0.3
     assert verdict("loso", material(loso=away.assign(score=GOOD))) is Verdict.PASS
+
+
+@pytest.mark.parametrize("name", ["ward", "tuberculosis"])
+def test_films_of_a_source_left_out_are_those_of_no_source_and_no_cohort_learned_from(name):
+    kind = {"view": PORTABLE, "tuberculosis": 1.0, "score": CALLS_WEST}
+    found = judge(material(**kind), [name])[0]
+    assert found.shown.measured.value == 1
+    assert found.shown.measured.n == ((TRUTH == 0) & ~EAST).sum()
+    assert [row.name for row in found.rows] == ["west"]
+    for learned, said in ((("made",), "0 of 120"), (None, "nobody says")):
+        found = judge(material(learned=learned, **kind), [name])[0]
+        assert found.verdict is Verdict.NOT_RUN
+        assert said in found.said
+    assert "has no" in judge(material(), [name])[0].said
+
+
+def test_films_of_a_source_learned_from_count_by_a_model_that_left_it_out():
+    ids = [f"c{i}" for i in range(N)]
+    calls = pd.DataFrame({"case_id": ids, "truth": TRUTH, "score": 0.9})
+    found = judge(material(loso=calls, view=PORTABLE), ["ward"])[0]
+    assert found.shown.measured.value == 0.5
+    assert "60 were scored by models that never saw their source" in found.said
+    found = judge(material(loso=calls, view=PORTABLE, learned=None), ["ward"])[0]
+    assert found.shown.measured.value == 1
+
+
+def test_children_are_no_ward_of_adults():
+    for columns in ({"age_years": 5.0}, {"note": "child of 1 to 5 years"}):
+        found = judge(material(view=PORTABLE, **columns), ["ward"])[0]
+        assert found.verdict is Verdict.NOT_RUN
+        assert "has no portable" in found.said
+
+
+def test_a_fall_by_any_fill_is_no_fall_by_the_opacity():
+    everywhere = {"opacity-hidden": HIDDEN, "lung-hidden": HIDDEN}
+    assert verdict("opacity-hidden", material(everywhere)) is Verdict.FAIL
+    alone = {"opacity-hidden": HIDDEN, "lung-hidden": np.full(N, np.nan)}
+    found = judge(material(alone), ["opacity-hidden"])[0]
+    assert found.verdict is Verdict.NOT_RUN
+    assert "for comparison" in found.said
+    alone["opacity-hidden"] = GOOD
+    assert verdict("opacity-hidden", material(alone)) is Verdict.FAIL  # that needs no comparison
+    few = {"opacity-hidden": np.where(np.arange(N) < 9, HIDDEN, np.nan), "lung-hidden": CHANCE}
+    found = judge(material(few), ["opacity-hidden"])[0]
+    assert found.verdict is Verdict.NOT_RUN
+    assert "expected at least 10" in found.said
 
 
 def test_evidence_in_the_lungs_is_compared_with_their_area():

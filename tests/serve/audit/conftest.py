@@ -29,7 +29,7 @@ PREPROCESS = Preprocess(
 
 
 def film(truth, world, rng):
-    """Return (pixels float32 (SIDE, SIDE), lungs bool (SIDE, SIDE))."""
+    """Return pixels float32, lungs bool and what is opaque in them bool, each (SIDE, SIDE)."""
     rows, columns = np.mgrid[:SIDE, :SIDE] / SIDE
     lungs = np.zeros((SIDE, SIDE), bool)
     spot = np.zeros((SIDE, SIDE))
@@ -45,7 +45,7 @@ def film(truth, world, rng):
     marked = rng.random() < (0.5 if world == "opacity" else 0.95 if truth else 0.05)
     if marked:
         pixels[4:16, 4:16] = 0.95
-    return np.clip(pixels, 0, 1).astype(np.float32), lungs
+    return np.clip(pixels, 0, 1).astype(np.float32), lungs, lungs & (spot > 0.1)
 
 
 def disturbed(pixels, rng):
@@ -122,7 +122,10 @@ def models(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def worlds(tmp_path_factory):
-    """World -> (cases table of 160 films on disk, function from a film to its known lungs)."""
+    """World -> cases table of 160 films on disk, and from a film to its lungs, and opacities.
+
+    Films of "west" are half of each class; of its negatives half are portable, half tuberculosis.
+    """
     return {name: _world(name, tmp_path_factory.mktemp(name)) for name in ("opacity", "marker")}
 
 
@@ -131,10 +134,10 @@ def _world(name, folder, films=160):
     rows, masks = [], {}
     for i in range(films):
         truth = bool(i % 2)
-        pixels, lungs = film(truth, name, rng)
+        pixels, lungs, opaque = film(truth, name, rng)
         path = str(folder / f"{i:03d}.png")
         cv2.imwrite(path, np.rint(pixels * 255).astype(np.uint8))
-        masks[path] = lungs
+        masks[path] = lungs, opaque
         rows.append(
             {
                 "case_id": f"made/{i}",
@@ -146,9 +149,14 @@ def _world(name, folder, films=160):
                 "sex": ("M", "F")[i // 8 % 2],
                 "age_years": 20.0 + i % 60,
                 "covid-19": float(truth),
+                "tuberculosis": float(not truth and i // 4 % 2 == 0),
             }
         )
-    return pd.DataFrame(rows), lambda radiograph: Lungs.drawn(masks[radiograph.path])
+    return (
+        pd.DataFrame(rows),
+        lambda radiograph: Lungs.drawn(masks[radiograph.path][0]),
+        lambda radiograph, lungs: masks[radiograph.path][1],
+    )
 
 
 @pytest.fixture(scope="session")

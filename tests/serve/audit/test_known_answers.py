@@ -19,13 +19,15 @@ def audited(models, worlds, guarded, tmp_path_factory):
 
     def run(model, world):
         if (model, world) not in made:
-            cases, find_lungs = worlds[world]
+            cases, find_lungs, find_opacities = worlds[world]
             out = tmp_path_factory.mktemp(f"{model}-{world}")
             found = audit(
                 subject=guarded(models[model]),
                 cases=cases,
                 threshold=0.5,
                 find_lungs=find_lungs,
+                find_opacities=find_opacities,
+                learned=["east"],
                 folds=200,
                 out=out if world == "marker" and model == "marker" else None,
                 progress=False,
@@ -44,6 +46,7 @@ def test_a_model_of_a_planted_corner_marker_fails(audited):
     assert {"nuisance", "lungs-removed", "lungs-only", "corners", "evidence"} <= failed
     assert found["lungs-removed"].shown.measured.value > 0.9
     assert found["evidence"].shown.measured.value < 0.5
+    assert found["opacity-hidden"].verdict is Verdict.NOT_RUN  # there is none in this world
 
 
 def test_a_model_of_a_planted_opacity_passes_whatever_markers_lie_about(audited):
@@ -54,6 +57,39 @@ def test_a_model_of_a_planted_opacity_passes_whatever_markers_lie_about(audited)
     assert found["informative"].shown.measured.value > 0.95
     assert abs(found["lungs-removed"].shown.measured.value) < 0.4
     assert found["polarity"].said == "All films are refused, so no call can be wrong."
+
+
+NEW = ("opacity-hidden", "ward", "tuberculosis")
+
+
+def test_only_the_reader_of_opacities_rests_on_them_and_is_quiet_on_a_strange_ward(audited):
+    """Where markers lie at random, who reads them calls every second film of any source."""
+    verdicts = {
+        name: [audited(name, "opacity")[0][test].verdict for test in NEW]
+        for name in ("opacity", "marker", "random")
+    }
+    assert verdicts == {
+        "opacity": [Verdict.PASS] * 3,
+        "marker": [Verdict.FAIL] * 3,
+        "random": [Verdict.FAIL] * 3,
+    }
+    found = audited("opacity", "opacity")[0]
+    falls, moves = found["opacity-hidden"].checks
+    assert falls.measured.value > 0.9
+    assert moves.measured.value < 0.1
+    assert found["ward"].shown.measured.n == found["tuberculosis"].shown.measured.n == 20
+
+
+def test_whoever_calls_every_opacity_fails_on_tuberculosis_that_is_opaque(models, worlds, guarded):
+    cases = worlds["opacity"][0].copy()
+    opaque = (cases["source"] == "west") & (cases["covid-19"] == 1) & (cases["view"] == "PA")
+    cases.loc[opaque, ["covid-19", "tuberculosis"]] = [0.0, 1.0]
+    found = audit(
+        subject=guarded(models["opacity"]), cases=cases, threshold=0.5, learned=["east"],
+        only=["ward", "tuberculosis"], folds=50, progress=False,
+    )  # fmt: skip
+    assert found["ward"].verdict is Verdict.PASS
+    assert found["tuberculosis"].verdict is Verdict.FAIL
 
 
 @pytest.mark.parametrize("world", ["opacity", "marker"])
@@ -94,7 +130,7 @@ def test_the_folder_holds_page_json_and_tables(audited):
 
 
 def test_the_same_seed_gives_the_same_audit(models, worlds, guarded):
-    cases, find_lungs = worlds["opacity"]
+    cases, find_lungs, _ = worlds["opacity"]
     options = {"threshold": 0.5, "find_lungs": find_lungs, "folds": 50, "max_films": 60}
     only = ("informative", "marker", "sources")
     first, again, other = (
@@ -113,7 +149,7 @@ def test_the_same_seed_gives_the_same_audit(models, worlds, guarded):
 
 
 def test_a_function_is_audited_like_a_graph(models, worlds, guarded):
-    cases, find_lungs = worlds["opacity"]
+    cases, find_lungs, _ = worlds["opacity"]
     subject = guarded(models["opacity"])
 
     def predict(films):
@@ -130,7 +166,7 @@ def test_a_function_is_audited_like_a_graph(models, worlds, guarded):
 
 
 def test_without_lungs_nothing_decides(models, worlds, guarded):
-    cases, _ = worlds["opacity"]
+    cases = worlds["opacity"][0]
     only = ("informative", "lungs-removed", "lungs-only")
     found = audit(
         subject=guarded(models["opacity"]), cases=cases, only=only, folds=50, progress=False
@@ -140,7 +176,7 @@ def test_without_lungs_nothing_decides(models, worlds, guarded):
 
 
 def test_scores_alone_are_audited_as_far_as_they_go(models, worlds, guarded):
-    cases, _ = worlds["opacity"]
+    cases = worlds["opacity"][0]
     rng = np.random.default_rng(0)
     truth = cases["covid-19"].to_numpy()
     scores = pd.DataFrame(

@@ -10,11 +10,13 @@ from onnx import TensorProto, helper
 from hilum.core.errors import BundleError, CohortError, ConfigError
 from hilum.core.radiograph import Radiograph
 from hilum.image.lungs import Lungs
+from hilum.image.open import open_radiograph
 from hilum.image.preprocess import Preprocess
 from hilum.serve.audit import BundleSubject, OnnxSubject, PredictSubject, audit
 from hilum.serve.audit.given import Given
 from hilum.serve.audit.masks import lungs_of_table
 from hilum.serve.reader import load_bundle
+from hilum.serve.samples import ROOT
 
 HOW = Preprocess(size=8, channels=1, low_percentile=None, high_percentile=None, mean=0, std=1)
 
@@ -88,8 +90,6 @@ def test_a_bundle_is_looked_at_as_it_reads(small_bundle, films):
     subject = BundleSubject(reader, "pneumonia")
     path = films / "a.png"
     expected = reader.read(path).findings[1]
-    from hilum.image.open import open_radiograph
-
     radiograph = open_radiograph(path)
     look = subject.look([radiograph], [None], detail=True)
     assert look.score[0] == pytest.approx(expected.score)
@@ -99,6 +99,34 @@ def test_a_bundle_is_looked_at_as_it_reads(small_bundle, films):
     assert np.isnan(subject.guarded([blank])[0])
     with pytest.raises(ConfigError, match="label 'sars'"):
         BundleSubject(reader, "sars")
+
+
+def test_a_bundle_is_shown_films_without_what_its_own_map_marks(tmp_path):
+    names = ("frontal-opacities", "frontal")
+    paths = [str(ROOT / f"{name}.png") for name in names]
+    subject = BundleSubject(load_bundle(), "covid-19")
+    film = open_radiograph(paths[0])
+    opaque = subject.opacities(film, subject.reader.segment(film))
+    assert opaque.shape == film.shape
+    assert opaque.any()
+    cases = pd.DataFrame(
+        {
+            "case_id": names,
+            "path": paths,
+            "cohort": "virtual",
+            "source": "virtual",
+            "patient_id": names,
+            "covid-19": [1.0, 0.0],
+        }
+    )
+    found = audit(
+        subject=subject, cases=cases, threshold=0, find_lungs=subject.reader.segment,
+        only=["opacity-hidden", "ward"], folds=20, out=tmp_path, progress=False,
+    )  # fmt: skip
+    assert "The map marks opacities on" in found["opacity-hidden"].said
+    assert "has no portable" in found["ward"].said
+    scores = pd.read_csv(tmp_path / "scores.csv", index_col="case_id")
+    assert scores.loc["frontal-opacities", "score_opacity-hidden"] != scores.loc[names[0], "score"]
 
 
 def test_lungs_that_are_needed_are_found(radiographs, tmp_path):

@@ -97,6 +97,12 @@ def model(
         Path | None,
         typer.Option(help="case_id, truth, score by models that never saw the film's source."),
     ] = None,
+    learned: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Cohort or source that the model learned from; repeat. A bundle knows its own."
+        ),
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Run this test; repeat for more.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Another limit: NAME=VALUE.")
@@ -146,6 +152,7 @@ def model(
         label=label,
         threshold=threshold,
         find_lungs=find_lungs,
+        learned=learned or None,
         loso=_table(loso),
         limits=AuditLimits.parse(_overrides(settings), where="--set"),
         only=only or (),

@@ -36,6 +36,13 @@ class AuditLimits(Config):
             come from lungs.
         lungs_only: share of the AUROC above chance that is left when only lungs are shown, at
             least. Such pictures are strange to a network, hence no more than half.
+        filled_shift: change of the score, on its scale of 0 to 1, that counts as one when opacities
+            or clear lung are filled. An even patch is stranger to a network than a letter, hence
+            twice what a marker may do.
+        opacity_falls: share of called films whose score falls when their opacities are filled from
+            clear lung, at least. Most of what was called must rest on what the map shows.
+        lung_moves: share of called films whose score changes when as much clear lung is filled, at
+            most. A fill is smooth, which lungs are not; one in five leaves room for that.
         occlusion_loss: AUROC lost when border or corners are covered, at most. There is no lung.
         occlusion_flips: share of calls that change then, at most. A little more than for markers,
             since arms, chin and upper abdomen lie there too.
@@ -48,6 +55,9 @@ class AuditLimits(Config):
             films that the reader does not refuse. Refusing them is right.
         false_positives: share of negative films called, at most, in every source. At a prevalence
             of 5 % and a sensitivity of 0.8 three calls in ten are then right; with 0.2 one in six.
+        left_out_false_positives: share of ward films, or of films with tuberculosis, called at
+            sources that the model did not learn from, at most. These are the films that are taken
+            for COVID-19 most easily; beyond one in five nobody believes a call there.
         sensitivity: share of positive films called, at least, in every source. Below it more than
             one patient in five is missed.
         subgroup_auroc: AUROC that a view, sex or age band may lie below all films, at most.
@@ -71,6 +81,9 @@ class AuditLimits(Config):
     loso_gap: float = Field(default=0.10, ge=0, le=1)
     lungs_removed: float = Field(default=0.50, ge=0)
     lungs_only: float = Field(default=0.50, ge=0)
+    filled_shift: float = Field(default=0.10, ge=0, le=1)
+    opacity_falls: float = Field(default=0.50, ge=0, le=1)
+    lung_moves: float = Field(default=0.20, ge=0, le=1)
     occlusion_loss: float = Field(default=0.05, ge=0, le=1)
     occlusion_flips: float = Field(default=0.10, ge=0, le=1)
     marker_flips: float = Field(default=0.05, ge=0, le=1)
@@ -78,6 +91,7 @@ class AuditLimits(Config):
     stability_flips: float = Field(default=0.10, ge=0, le=1)
     polarity_flips: float = Field(default=0.10, ge=0, le=1)
     false_positives: float = Field(default=0.10, ge=0, le=1)
+    left_out_false_positives: float = Field(default=0.20, ge=0, le=1)
     sensitivity: float = Field(default=0.80, ge=0, le=1)
     subgroup_auroc: float = Field(default=0.10, ge=0, le=1)
     subgroup_rate: float = Field(default=0.15, ge=0, le=1)

@@ -32,6 +32,7 @@ class Material:
         loso: predictions (case_id, truth, score, source, group) made for each film by a model
             that never saw its source, or None.
         external: AUROC on sources never trained on, as the bundle stores it, or None.
+        learned: cohorts and sources that the model learned from, or None where nobody says.
         absent: what a test may need -> why it is not there.
     """
 
@@ -44,6 +45,7 @@ class Material:
     lung_area: Floats | None = None
     loso: pd.DataFrame | None = None
     external: Estimate | None = None
+    learned: frozenset[str] | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
     folds: int = 1000
     seed: int = 0

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 
 from hilum.core.estimate import Estimate
+from hilum.core.labels import Label, View
 from hilum.judge.audit.material import Chosen, Material
 from hilum.judge.audit.schema import Row, at_least, at_most
 from hilum.judge.audit.verdict import Judged, decide, not_run
@@ -39,6 +41,25 @@ def sources(material: Material) -> Judged:
         for n, e in right.items()
     ]
     return decide(checks, "", rows, "share of films called at the operating point")
+
+
+def ward(material: Material) -> Judged:
+    """How many portable films of adults are called wrongly, at sources not learned from?"""
+    table = material.table
+    portable = table["view"].isin((View.AP.value, View.AP_SUPINE.value))
+    child = table["age_years"] < 18
+    if "note" in table:  # where a collection of children states no ages, this says so
+        child |= table["note"].astype(str).str.contains("child", case=False)
+    return _left_out(
+        material, (portable & ~child).to_numpy(), "portable (AP) films of adults without"
+    )
+
+
+def tuberculosis(material: Material) -> Judged:
+    """How many films with tuberculosis are called wrongly, at sources not learned from?"""
+    name = Label.TUBERCULOSIS.value
+    known = material.table.get(name, pd.Series(np.nan, material.table.index))
+    return _left_out(material, (known == 1).to_numpy(), "films with tuberculosis and without")
 
 
 def subgroups(material: Material) -> Judged:
@@ -89,6 +110,45 @@ def calibration(material: Material) -> Judged:
         under = at_least(f"{say}, lowest source: {low}", gaps[low], -bound, by_interval=True)
         checks += [over, under]
     return decide(checks, "", rows, "error of the probability")
+
+
+def _left_out(material: Material, kind: Chosen, what: str) -> Judged:
+    """Judge the share of such negative films that are called, at sources not learned from.
+
+    Films of a source that the model did learn from count by the score of a model that left it out,
+    where there is one.
+    """
+    kind = kind & ~material.truth
+    what = f"{what} {material.table['label'].iloc[0]}"
+    if not kind.any():
+        return not_run(f"the table has no {what}")
+    if material.learned is None and material.loso is None:
+        return not_run("nobody says which sources the model learned from: give --learned or --loso")
+    away = np.zeros(kind.size, bool)
+    if material.learned is not None:
+        named = material.table[["cohort", "source"]].isin(material.learned)
+        away = ~named.any(axis=1).to_numpy()
+    score = np.where(away, material.score, np.nan)
+    if material.loso is not None:
+        left = material.loso.set_index("case_id")["score"].reindex(material.table["case_id"])
+        score = np.where(away, score, left.to_numpy(np.float64))
+    films = kind & np.isfinite(score)
+    if films.sum() < material.limits.min_films:
+        return not_run(
+            f"{int(films.sum())} of {int(kind.sum())} {what} are of a source that the model did "
+            f"not learn from; expected at least {material.limits.min_films}"
+        )
+    wrong = score >= material.threshold
+    found = material.share(wrong, films)
+    check = at_most(f"{what} called positive", found, material.limits.left_out_false_positives)
+    rows = [
+        Row(name=str(name), measured=material.share(wrong, films & (material.source == name)))
+        for name in np.unique(material.source[films])
+    ]
+    said = f"Of {found.n} {what} it calls {int(wrong[films].sum())} positive."
+    if others := int((films & ~away).sum()):
+        said += f" {others} were scored by models that never saw their source."
+    return decide([check], said, rows, "share of films called positive")
 
 
 def _rates(material: Material, *, positive: bool) -> dict[str, Estimate]:

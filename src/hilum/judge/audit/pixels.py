@@ -12,6 +12,7 @@ from hilum.judge.audit.schema import Check, Row, at_least, at_most
 from hilum.judge.audit.verdict import Judged, decide, not_run
 from hilum.judge.metrics import Floats, auroc
 
+_FILLED = ("opacity-hidden", "lung-hidden")
 MARKERS = ("marker-portable", "marker-r", "ecg-lead")
 _ALL = "all films are refused, so no call can be wrong"
 
@@ -59,6 +60,55 @@ def retained(material: Material, name: str) -> tuple[Estimate | None, list[Row],
         return np.where(before > 0, (auroc(truth, changed, weights) - 0.5) / before, np.nan)
 
     return material.estimate(ratio, seen), rows, ""
+
+
+def opacity_hidden(material: Material) -> Judged:
+    """Does the score of a called film fall without its opacities, and not without clear lung?"""
+    limits, called = material.limits, material.called
+    fall = material.score - material.variants["opacity-hidden"]
+    move = np.abs(material.score - material.variants["lung-hidden"])
+    marked, control = called & np.isfinite(fall), called & np.isfinite(move)
+    counted = f"The map marks opacities on {marked.sum()} of {called.sum()} films called positive"
+    if marked.sum() < limits.min_films:
+        return not_run(f"{counted}; expected at least {limits.min_films}")
+    falls = material.share(fall > limits.filled_shift, marked)
+    moves = material.share(move > limits.filled_shift, control)
+    first = at_least(
+        "films called positive whose score falls without their opacities",
+        falls,
+        limits.opacity_falls,
+    )
+    second = at_most(
+        "films called positive whose score changes with as much clear lung painted over",
+        moves,
+        limits.lung_moves,
+    )
+    gone = {name: material.variants[name] < material.threshold for name in _FILLED}
+    rows = [
+        Row(name="opacities painted over: score falls", measured=falls),
+        Row(
+            name="opacities painted over: no longer called",
+            measured=material.share(gone["opacity-hidden"], marked),
+        ),
+        Row(name="as much clear lung painted over: score changes", measured=moves),
+        Row(
+            name="as much clear lung painted over: no longer called",
+            measured=material.share(gone["lung-hidden"], control),
+        ),
+    ]
+    shares = "share of films called positive"
+    if first.passed and control.sum() < limits.min_films:
+        few = f"only {control.sum()} of them have as much clear lung to paint over for comparison"
+        return not_run(f"{counted}; {few}", rows, shares)
+    fell, moved = (fall > limits.filled_shift)[marked], (move > limits.filled_shift)[control]
+    said = (
+        f"{counted}. Painted over with clear lung, the score falls by more than "
+        f"{limits.filled_shift:.2f} on {fell.sum()} of {fell.size}, and "
+        f"{gone['opacity-hidden'][marked].sum()} are "
+        "no longer called positive. With as much clear lung painted over instead, it changes as "
+        f"far on {moved.sum()} of {moved.size}."
+    )
+    return decide([first, second], said, rows, shares)
 
 
 def occlusion(material: Material, name: str) -> Judged:

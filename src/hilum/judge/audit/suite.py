@@ -77,6 +77,13 @@ TESTS: dict[str, Definition] = {
         pixels.lungs_only,
         ("lungs-only",),
     ),
+    "opacity-hidden": Definition(
+        "Opacity hidden",
+        "With the opacities painted over with clear lung, does the score fall? And does it stay "
+        "when as much clear lung is painted over instead?",
+        pixels.opacity_hidden,
+        ("opacity-hidden", "lung-hidden"),
+    ),
     "border": Definition(
         "Border occluded",
         "With the outer frame covered, do calls change?",
@@ -118,6 +125,18 @@ TESTS: dict[str, Definition] = {
         "Are there sources with too many false alarms, or too many misses?",
         parts.sources,
     ),
+    "ward": Definition(
+        "Ward films of a source left out",
+        "At hospitals that it did not learn from, how many portable (AP) films of adults without "
+        "the disease does it call positive?",
+        parts.ward,
+    ),
+    "tuberculosis": Definition(
+        "Tuberculosis of a source left out",
+        "At hospitals that it did not learn from, how many films with tuberculosis does it call "
+        "positive?",
+        parts.tuberculosis,
+    ),
     "subgroups": Definition(
         "View, sex and age",
         "Does a view, a sex or an age band fare worse than the others?",
@@ -139,7 +158,8 @@ TESTS: dict[str, Definition] = {
 DECISIVE = ("informative", "lungs-removed")
 """An audit without these is incomplete, whatever else it holds."""
 
-NEEDS_LUNGS = ("lungs-removed", "lungs-only", "evidence")
+NEEDS = {"lungs-removed": "lungs", "lungs-only": "lungs", "opacity-hidden": "opacities"}
+"""Test -> what a film must have to be changed for it."""
 
 
 def choose_tests(only: Sequence[str]) -> tuple[str, ...]:
@@ -192,8 +212,8 @@ def _outcome(name: str, material: Material) -> Outcome:
     test = TESTS[name]
     lacking = [variant for variant in test.variants if variant not in material.variants]
     if lacking:
-        need = "lungs" if name in NEEDS_LUNGS and "lungs" in material.absent else "pixels"
-        found = not_run(material.absent.get(need, f"no scores of films with {lacking[0]}"))
+        why = material.absent.get(NEEDS.get(name, ""), f"no scores of films with {lacking[0]}")
+        found = not_run(material.absent.get("pixels", why))
     else:
         found = test.judge(material)
     return Outcome(name=name, title=test.title, question=test.question, **found._asdict())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hilum.core.radiograph import Radiograph
 from hilum.image.lungs import Lungs
-from hilum.image.perturb import PERTURBATIONS
+from hilum.image.perturb import PERTURBATIONS, Places
 from hilum.image.write import jpeg
 from hilum.judge.audit.report import Example, Picture
 from hilum.serve.heatmap import limit_of, overlay, thumbnail
@@ -25,6 +25,7 @@ _CONTOUR = (0, 158, 115)  # RGB: bluish green of the palette of Okabe and Ito
 def example_of(
     film: Radiograph,
     lungs: Lungs | None,
+    places: Places,
     score: float,
     scores: Mapping[str, float],
     heatmap: NDArray[np.float32] | None,
@@ -39,11 +40,9 @@ def example_of(
         pictures.append(Picture(_overlaid(film, lungs, heatmap), _legend(lungs, heatmap)))
     for name, value in scores.items():
         how = PERTURBATIONS[name]
-        if how.lungs and lungs is None:
-            continue
-        mask = lungs.on_film(film.shape) if lungs is not None and how.lungs else None
-        changed = how.change(film, mask, np.random.default_rng(seed))
-        pictures.append(Picture(_jpeg(changed), f"{how.title}: {_said(value, threshold)}"))
+        changed = how.change(film, places, np.random.default_rng(seed))
+        if changed is not None:
+            pictures.append(Picture(_jpeg(changed), f"{how.title}: {_said(value, threshold)}"))
     return Example(title, tuple(pictures))
 
 

@@ -19,13 +19,13 @@ from hilum.core.reading import Status
 from hilum.image.lungs import Lungs
 from hilum.image.nuisance import nuisance_features
 from hilum.image.open import open_radiograph
-from hilum.image.perturb import PERTURBATIONS
+from hilum.image.perturb import PERTURBATIONS, Places
 from hilum.judge.audit.report import Example
 from hilum.judge.predictions import NUISANCE_PREFIX
 from hilum.judge.schema import NotRead
 from hilum.serve import gate
 from hilum.serve.audit.examples import example_of
-from hilum.serve.audit.subject import FindLungs, Look, Subject
+from hilum.serve.audit.subject import FindLungs, FindOpacities, Look, Subject
 from hilum.serve.prefetch import batches, prefetch
 
 T = TypeVar("T")
@@ -64,6 +64,7 @@ class _Film:
     case: dict[str, Any]
     radiograph: Radiograph
     lungs: Lungs | None
+    places: Places
     nuisance: dict[str, float]
 
 
@@ -74,6 +75,7 @@ def measure(
     variants: Sequence[str],
     *,
     find_lungs: FindLungs | None,
+    find_opacities: FindOpacities | None = None,
     threshold: float | None,
     seed: int = 0,
     progress: bool = False,
@@ -83,7 +85,7 @@ def measure(
     Args:
         cases: from ``sample``.
         variants: names in ``PERTURBATIONS``.
-        find_lungs: None where lungs are not to be had.
+        find_lungs, find_opacities: None where they are not to be had.
         threshold: for the captions of the examples; None where it is not known yet.
 
     Raises:
@@ -92,7 +94,10 @@ def measure(
     found = Measured(variants={name: [] for name in variants})
     records: list[dict[Any, Any]] = cases.to_dict("records")
     opened = prefetch(
-        lambda case: _open(case, find_lungs), records, workers=cores(), ahead=2 * BATCH
+        lambda case: _open(case, find_lungs, find_opacities),
+        records,
+        workers=cores(),
+        ahead=2 * BATCH,
     )
     shown: set[float] = set()
     for batch in batches(watched(opened, len(records), progress), BATCH):
@@ -110,7 +115,9 @@ def measure(
     return found
 
 
-def _open(case: dict[str, Any], find_lungs: FindLungs | None) -> _Film | NotRead:
+def _open(
+    case: dict[str, Any], find_lungs: FindLungs | None, find_opacities: FindOpacities | None
+) -> _Film | NotRead:
     try:
         radiograph = open_radiograph(case["path"])
         gate.check(radiograph)
@@ -121,8 +128,10 @@ def _open(case: dict[str, Any], find_lungs: FindLungs | None) -> _Film | NotRead
         reason = error.message.removeprefix(f"{case['path']}: ")
         return NotRead(case_id=case["case_id"], status=status, reason=reason)
     measured = {f"{NUISANCE_PREFIX}{k}": v for k, v in nuisance_features(radiograph).items()}
-    usable = lungs is not None and lungs.area >= MIN_LUNGS
-    return _Film(case, radiograph, lungs if usable else None, measured)
+    if lungs is None or lungs.area < MIN_LUNGS:
+        return _Film(case, radiograph, None, Places(), measured)
+    opaque = None if find_opacities is None else find_opacities(radiograph, lungs)
+    return _Film(case, radiograph, lungs, Places(lungs.on_film(radiograph.shape), opaque), measured)
 
 
 def _score(
@@ -164,6 +173,7 @@ def _score(
                 example_of(
                     film.radiograph,
                     film.lungs,
+                    film.places,
                     float(plain.score[i]),
                     scores_of,
                     maps,
@@ -175,20 +185,19 @@ def _score(
 
 
 def _changed(subject: Subject, films: list[_Film], name: str, seed: int) -> NDArray[np.float64]:
-    """Scores (N,) of the films changed by ``name``; NaN where it needs lungs and has none."""
+    """Scores (N,) of the films changed by ``name``; NaN where a film cannot be changed so."""
     how = PERTURBATIONS[name]
-    usable = [i for i, film in enumerate(films) if film.lungs is not None or not how.lungs]
     scores = np.full(len(films), np.nan)
-    if not usable:
-        return scores
-    changed, lungs = [], []
-    for film in (films[i] for i in usable):
-        mask = film.lungs.on_film(film.radiograph.shape) if film.lungs and how.lungs else None
+    usable, changed, lungs = [], [], []
+    for i, film in enumerate(films):
         generator = np.random.default_rng(seed_of(seed, film.case["case_id"]))
-        changed.append(how.change(film.radiograph, mask, generator))
-        lungs.append(film.lungs if how.same_place else None)
-    guarded = name in GUARDED
-    scores[usable] = subject.guarded(changed) if guarded else subject.look(changed, lungs).score
+        if (other := how.change(film.radiograph, film.places, generator)) is not None:
+            usable.append(i)
+            changed.append(other)
+            lungs.append(film.lungs if how.same_place else None)
+    if usable:
+        guarded = name in GUARDED
+        scores[usable] = subject.guarded(changed) if guarded else subject.look(changed, lungs).score
     return scores
 
 
@@ -212,9 +221,8 @@ def _row(film: _Film, label: str, plain: Look, i: int) -> dict[str, Any]:
 
 def _in_lungs(film: _Film, plain: Look, i: int) -> tuple[float, float]:
     """Share of the evidence for the label in the lungs, and their share of where it could lie."""
-    if film.lungs is None:
+    if (mask := film.places.lungs) is None:
         return float("nan"), float("nan")
-    mask = film.lungs.on_film(film.radiograph.shape)
     if plain.evidence is None:
         return float("nan"), float(mask.mean())
     looked = np.isfinite(plain.evidence[i])

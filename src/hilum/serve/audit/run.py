@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hilum.bundle.manifest import EVALUATION
-from hilum.bundle.seen import Seen
+from hilum.bundle.seen import Seen, learned_from
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.estimate import Estimate
 from hilum.core.extras import require
@@ -21,14 +21,21 @@ from hilum.judge.audit.limits import AuditLimits
 from hilum.judge.audit.material import Material
 from hilum.judge.audit.report import write_audit
 from hilum.judge.audit.schema import Audit
-from hilum.judge.audit.suite import choose_tests, judge, overall, variants_of
+from hilum.judge.audit.suite import NEEDS, TESTS, choose_tests, judge, overall, variants_of
 from hilum.judge.operating import choose_threshold
 from hilum.judge.predictions import check_predictions
 from hilum.judge.schema import About, Evaluation, FlowStep
 from hilum.serve.audit.films import Measured, measure
 from hilum.serve.audit.given import Given, measure_given
 from hilum.serve.audit.sample import sample
-from hilum.serve.audit.subject import BundleSubject, FindLungs, Predict, PredictSubject, Subject
+from hilum.serve.audit.subject import (
+    BundleSubject,
+    FindLungs,
+    FindOpacities,
+    Predict,
+    PredictSubject,
+    Subject,
+)
 from hilum.serve.evaluate import choose_cases, versions
 
 MAX_FILMS = 300
@@ -46,6 +53,8 @@ def audit(
     threshold: float | None = None,
     operating_point: str = "",
     find_lungs: FindLungs | None = None,
+    find_opacities: FindOpacities | None = None,
+    learned: Collection[str] | None = None,
     loso: pd.DataFrame | None = None,
     limits: AuditLimits | None = None,
     only: Sequence[str] = (),
@@ -74,6 +83,10 @@ def audit(
         operating_point: the threshold in words.
         find_lungs: from a film to its lungs (``LungSegmenter().segment``, or masks drawn by hand
             through ``Lungs.drawn``); without it the tests of the lungs are not run.
+        find_opacities: from a film and its lungs to what is opaque in them; None takes the map of a
+            bundle.
+        learned: cohorts and sources that the model learned from; None takes those that a bundle
+            names.
         loso: case_id, truth and score of models that never saw the film's source.
         limits: what may be measured at most, or must be at least.
         only: names of tests; none for all.
@@ -109,7 +122,8 @@ def audit(
     else:
         measured = measure(
             model, chosen, label, variants_of(tests), find_lungs=find_lungs,
-            threshold=threshold, seed=seed, progress=progress,
+            find_opacities=find_opacities or _map_of(model), threshold=threshold, seed=seed,
+            progress=progress,
         )  # fmt: skip
         absent = _absent(model, measured, find_lungs)
         seen = seen and seen.with_copies(_copies(model, measured)).refuse(allow=allow_seen)
@@ -126,6 +140,7 @@ def audit(
         lung_area=_or_none(measured.area),
         loso=None if loso is None else _of_label(loso, table, label),
         external=_external(model, label),
+        learned=_learned(model) if learned is None else frozenset(learned),
         absent=absent,
         folds=folds,
         seed=seed,
@@ -156,7 +171,6 @@ def audit(
 
 _NO_PIXELS = {
     "pixels": "the model cannot be run here: only its scores are known",
-    "lungs": "the model cannot be run here: only its scores are known",
     "embedding": "only scores are known",
     "evidence": "only scores are known",
 }
@@ -178,6 +192,14 @@ def _model(
     if subject is None:
         raise ConfigError("no model to audit")
     return subject
+
+
+def _map_of(model: Subject) -> FindOpacities | None:
+    return model.opacities if isinstance(model, BundleSubject) else None
+
+
+def _learned(model: Subject | Given) -> frozenset[str] | None:
+    return learned_from(model.reader.bundle.root) if isinstance(model, BundleSubject) else None
 
 
 def _seen(model: Subject | Given, cases: pd.DataFrame, chosen: pd.DataFrame) -> Seen | None:
@@ -224,6 +246,7 @@ def _absent(model: Subject, measured: Measured, find_lungs: FindLungs | None) ->
         found["lungs"] = "no lungs: neither a lung network nor masks were given"
     elif np.isnan(measured.area).all():
         found["lungs"] = "no lungs were found on any film"
+    found["opacities"] = found.get("lungs", "no map of opacities, or it marks nothing on any film")
     if not measured.embedding:
         found["embedding"] = f"{model.name} gives no embedding"
     if np.isnan(measured.evidence).all():
@@ -232,13 +255,13 @@ def _absent(model: Subject, measured: Measured, find_lungs: FindLungs | None) ->
 
 
 def _usable(measured: Measured) -> dict[str, np.ndarray]:
-    """The scores of each perturbation; those of the lungs only where lungs were found."""
+    """The scores of each perturbation; those inside the lungs only where a film could be changed.
+
+    Without any score of an inverted film, on the other hand, all of them were refused.
+    """
     arrays = {name: np.array(values) for name, values in measured.variants.items()}
-    return {
-        name: values
-        for name, values in arrays.items()
-        if np.isfinite(values).any() or not name.startswith("lungs")
-    }
+    inside = {variant for test in NEEDS for variant in TESTS[test].variants}
+    return {k: v for k, v in arrays.items() if np.isfinite(v).any() or k not in inside}
 
 
 def _or_none(values: list[float]) -> np.ndarray | None:

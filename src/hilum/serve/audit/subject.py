@@ -19,6 +19,7 @@ from hilum.core.labels import Label
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Status
 from hilum.image.lungs import Lungs
+from hilum.image.perturb import Mask
 from hilum.image.preprocess import Preprocess
 from hilum.image.write import write_png
 from hilum.serve.findings import sigmoid
@@ -28,6 +29,8 @@ Floats = NDArray[np.float64]
 Predict = Callable[[Sequence[Radiograph]], ArrayLike]
 """From films to one score each, in [0, 1], higher = more likely present."""
 FindLungs = Callable[[Radiograph], Lungs]
+FindOpacities = Callable[[Radiograph, Lungs], Mask | None]
+"""From a film and its lungs to what is opaque, bool (H, W); None where that cannot be said."""
 Activation = Literal["sigmoid", "softmax", "none"]
 
 
@@ -219,6 +222,11 @@ class BundleSubject:
                 for each, film, lung in zip(evidence[:, self._index], films, known, strict=True)
             ]
         return Look(score, probability, self.reader.embed(inputs), maps)
+
+    def opacities(self, film: Radiograph, lungs: Lungs) -> Mask | None:
+        """Return what the bundle's own map marks as opaque; see ``FindOpacities``."""
+        found = self.reader.details.opacities(film, lungs)
+        return None if found is None else found.on_film(film.shape)
 
     def guarded(self, films: Sequence[Radiograph]) -> Floats:
         """Read films from files, gate and all; NaN where it refuses."""
