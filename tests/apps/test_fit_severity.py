@@ -138,16 +138,13 @@ def test_json_is_one_valid_object_and_nothing_else(fitted):
     said = (fitted / "said.json").read_text()
     found = json.loads(said, parse_constant=lambda token: pytest.fail(token))
     assert found["figures"][0]["score"] == "geographic-extent"
-    assert found["readers"] == []
 
 
-def test_tables_and_estimates_are_keyed_by_case_and_finite(fitted):
+def test_figures_and_estimates_are_keyed_by_case_and_finite(fitted):
     estimates = pd.read_csv(fitted / "estimates.csv")
-    assert len(estimates) == PATIENTS + 6
+    assert len(estimates) == PATIENTS + 3
     assert np.isfinite(estimates.drop(columns="case_id").to_numpy()).all()
-    assert "<!-- normals -->" in (fitted / "tables.md").read_text()
     assert (fitted / "severity.json").stat().st_size < 400_000
-    assert not (fitted / "severity-readers.csv").exists()  # no two readers here
 
 
 def test_a_film_that_is_not_read_is_a_row_with_a_reason(tmp_path):

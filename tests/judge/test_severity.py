@@ -11,7 +11,6 @@ from hilum.judge.severity import (
     conformal_half_width,
     constant,
     crossfit,
-    estimate_without,
     fit,
 )
 
@@ -121,16 +120,6 @@ def test_borrowing_and_normals_are_never_judged():
     found = crossfit(lacking, blocks, FAST)
     assert np.isfinite(found.estimates).all()
     assert lacking.scored.sum() == 100
-
-
-def test_estimates_without_a_collection_do_not_depend_on_it():
-    question, blocks = made()
-    rest = np.arange(100, 120)
-    ahead = estimate_without(question, blocks, rest, FAST)
-    targets = question.targets.copy()
-    targets[rest] = 0
-    after = estimate_without(changed(question, targets=targets), blocks, rest, FAST)
-    np.testing.assert_allclose(ahead, after)
 
 
 def test_intervals_hold_what_they_promise():

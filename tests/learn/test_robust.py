@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch.nn import functional
 
 from hilum.learn.callbacks import CHECKPOINT
 from hilum.learn.fit import fit
 from hilum.learn.recipe import Recipe
-from hilum.learn.robust import Cells, GroupRobust, SourceAdversary
+from hilum.learn.robust import Cells, GroupRobust
 
 CASES = pd.DataFrame(
     {
@@ -37,42 +36,6 @@ def test_cells_are_class_and_source(cells: Cells) -> None:
         [True, False, False],
         [False, True, True],
     ]
-
-
-def test_the_gradient_comes_back_turned_and_weighed(cells: Cells) -> None:
-    torch.manual_seed(0)
-    adversary = SourceAdversary(4, cells, weight=0.3)
-    embedding, rows = torch.randn(6, 4, requires_grad=True), torch.arange(6)
-    adversary(embedding, rows).backward()
-    plain = embedding.detach().clone().requires_grad_()
-    allowed = cells.together[cells.classes]
-    logits = adversary.guess(plain).masked_fill(~allowed, -1e4)
-    loss = functional.cross_entropy(logits, cells.sources)
-    (expected,) = torch.autograd.grad(loss, plain, retain_graph=True)
-    assert embedding.grad is not None
-    torch.testing.assert_close(embedding.grad, -0.3 * expected)
-    assert embedding.grad.abs().max() > 0.01
-    (of_guess,) = torch.autograd.grad(loss, adversary.guess.weight)
-    torch.testing.assert_close(adversary.guess.weight.grad, of_guess)  # it learns to guess
-
-
-def test_it_chooses_among_sources_of_the_films_own_class(cells: Cells) -> None:
-    adversary = SourceAdversary(4, cells, weight=1.0)
-    torch.nn.init.zeros_(adversary.guess.weight)
-    torch.nn.init.zeros_(adversary.guess.bias)
-    each = [adversary(torch.randn(1, 4), torch.tensor([row])).item() for row in range(6)]
-    # two sources have covid-19, one has pneumonia, two have neither
-    expected = [math.log(2), math.log(2), 0.0, math.log(2), math.log(2), math.log(2)]
-    assert each == pytest.approx(expected, abs=1e-6)
-
-
-def test_a_source_that_says_only_the_class_sends_no_gradient(cells: Cells) -> None:
-    torch.manual_seed(1)
-    adversary = SourceAdversary(4, cells, weight=1.0)
-    embedding = torch.randn(1, 4, requires_grad=True)
-    adversary(embedding, torch.tensor([2])).backward()
-    assert embedding.grad is not None
-    assert embedding.grad.abs().max() < 1e-6
 
 
 def test_group_weights_are_those_worked_out_by_hand(cells: Cells) -> None:

@@ -7,7 +7,6 @@ Fitting and reading call the same function, so that they cannot differ. A group 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import cv2
 import numpy as np
@@ -38,8 +37,6 @@ GROUPS: dict[str, str] = {
 }
 """Group -> what it holds."""
 
-_REGIONS = 9  # both lungs; the right one, its three zones; the left one, its three
-_ZONES = (2, 3, 4, 6, 7, 8)
 _EDGE = 0.5  # percentile of grey that becomes 0; its counterpart becomes 1
 
 
@@ -109,11 +106,6 @@ def lung_regions(lungs: Lungs) -> dict[tuple[Side | None, Zone | None], Mask]:
         regions[side, None] = lung
         regions |= {(side, zone): part for zone, part in zones.items()}
     return regions
-
-
-def zone_shares(extents: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Take the opaque share of zones A to F, (N, 6), from the group "extents" of N films."""
-    return np.asarray(extents.reshape(len(extents), _REGIONS, -1)[:, _ZONES, 0])
 
 
 def _shape(lungs: Lungs) -> Numbers:

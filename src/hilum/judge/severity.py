@@ -167,17 +167,6 @@ def half_widths_of(question: Question, found: CrossFit, settings: SeveritySettin
     return _half_widths(question, asked, residuals, settings)
 
 
-def estimate_without(
-    question: Question, blocks: Blocks, rest: Rows, settings: SeveritySettings
-) -> Floats:
-    """Estimate the films ``rest`` by a fit on all others; (M, T), clipped to the scale."""
-    rows = np.setdiff1d(np.arange(len(question.owners)), rest)
-    rows = rows[~np.isin(question.owners[rows], question.owners[rest])]
-    errors = _inner_errors(question, blocks, rows, settings, settings.inner)
-    model = _fit_rows(question, blocks, rows, _best(errors), settings)
-    return np.asarray(np.clip(model(_take(blocks, rest)), 0, question.maxima))
-
-
 def constant(question: Question, settings: SeveritySettings) -> Floats:
     """Answer every film with the median score of other patients: what a model must beat; (N, T)."""
     estimates = np.full(question.targets.shape, np.nan)

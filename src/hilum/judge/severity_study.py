@@ -1,7 +1,6 @@
-"""The study behind severity: which features carry it, and the models of a bundle.
+"""The study behind severity: the models of a bundle, and how far they are from readers.
 
-Every estimate is of a film of a patient that its fit did not see. ``hilum.judge.severity_tables``
-judges them.
+Every estimate that is judged is of a film of a patient that its fit did not see.
 """
 
 from __future__ import annotations
@@ -9,6 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from hilum.core.errors import CohortError
 from hilum.image.severity import CLASSIFIER, EXTENTS, GREY, LOGITS, LUNGS, SHAPE
+from hilum.judge.agreement import agreement
+from hilum.judge.bootstrap import Support, bootstrap_all
 from hilum.judge.metrics import Floats
 from hilum.judge.ridge import Blocks, LinearMap
 from hilum.judge.severity import (
@@ -24,33 +27,22 @@ from hilum.judge.severity import (
     CrossFit,
     Question,
     SeveritySettings,
+    constant,
     crossfit,
-    estimate_without,
     fit,
     half_widths_of,
 )
 
-ZONES = tuple("abcdef")
-"""Brixia zones: A, B, C down the right lung, D, E, F down the left."""
-
 READERS = ("senior", "junior")
 
 SETS: dict[str, tuple[str, ...]] = {
-    "handcrafted": (SHAPE, GREY),
-    "classifier": (CLASSIFIER, LOGITS),
-    "lung network": (LUNGS,),
-    "opacity extents": (EXTENTS,),
     "extents and logits": (EXTENTS, LOGITS),
     "all but extents": (CLASSIFIER, LOGITS, LUNGS, SHAPE, GREY),
-    "all": (CLASSIFIER, LOGITS, LUNGS, SHAPE, GREY, EXTENTS),
 }
-"""Sets of feature groups that are compared."""
+"""Sets of feature groups of a bundle's models, in order of preference: the first needs an opacity
+network. docs/explanation/severity.md has the others that were compared."""
 
-SHIPPED = ("extents and logits", "all but extents")
-"""Sets for a bundle, in order of preference: the first needs an opacity network."""
-
-NO_NORMALS = "no normals"
-NOT_BORROWED = "nothing borrowed"
+CONSTANT = "constant (median)"
 
 NEVER_TRAINED = {
     "classifier": "classifier never trained on",
@@ -58,8 +50,7 @@ NEVER_TRAINED = {
 }
 """Network -> the column that marks films that it did not learn from."""
 
-Step = tuple[str, str, SeveritySettings]
-Found = dict[tuple[str, str], CrossFit]
+Step = tuple[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +58,8 @@ class Films:
     """The films of a study, in one order.
 
     Attributes:
-        table: case_id, group, cohort, view; normal (bool): without a finding; opaque (1, 0 or NaN):
-            radiologists saw an opacity; box_area: of the boxes that they drew, in pixels; and the
-            columns of ``NEVER_TRAINED`` (bool) as far as known.
+        table: case_id, group; normal (bool): without a finding; and the columns of
+            ``NEVER_TRAINED`` (bool) as far as known.
         scores: one column a score of a reader or of the mean of readers; NaN where unknown.
         blocks: group -> float64 (N, F).
     """
@@ -88,10 +78,6 @@ class Films:
         if name not in self.table:
             return np.ones(len(self.table), bool)
         return np.asarray(self.table[name].to_numpy(dtype=bool))
-
-    def numbers(self, name: str) -> Floats:
-        """One of the columns of numbers."""
-        return np.asarray(self.table[name].to_numpy(dtype=np.float64))
 
     def take(self, name: str) -> Blocks:
         """The groups of one of ``SETS``."""
@@ -119,58 +105,48 @@ class Study:
 
     Attributes:
         films: that it is about.
-        best: the set of features of the first model in ``SHIPPED`` that could be had.
+        best: the first set of features in ``SETS`` that could be had.
         questions: name -> what was asked.
-        found: (question, set or variant) -> cross-fitted estimates.
-        left_out: (question, set) -> (N, T) of unscored films, by a fit that saw none of their
-            collection; NaN for scored films.
+        found: (question, set) -> cross-fitted estimates.
         fits: (question, set) -> the models for a bundle, the preferred set first.
     """
 
     films: Films
     best: str
     questions: dict[str, Question]
-    found: Found
-    left_out: dict[tuple[str, str], Floats]
-    fits: dict[tuple[str, str], Fitted]
+    found: dict[Step, CrossFit]
+    fits: dict[Step, Fitted]
 
     @property
     def estimates(self) -> pd.DataFrame:
         """Cross-fitted estimates of every film from the best set, one column a score."""
-        columns = {
-            name: self.found[key, self.best].estimates[:, place]
-            for key, question in self.questions.items()
-            for place, name in enumerate(question.names)
-        }
-        if "brixia-a" in columns:
-            zones = [columns[f"brixia-{zone}"] for zone in ZONES]
-            columns["brixia, sum of zones"] = np.sum(zones, axis=0)
-        return pd.DataFrame(columns)
+        return pd.DataFrame(
+            {
+                name: self.found[key, self.best].estimates[:, place]
+                for key, question in self.questions.items()
+                for place, name in enumerate(question.names)
+            }
+        )
 
 
 def scores_of(cases: pd.DataFrame) -> pd.DataFrame:
-    """Return every score as a column, and the mean of both readers' Brixia scores."""
+    """Return the scores as columns; Brixia is the mean of both readers."""
     values = [json.loads(text) if text else {} for text in cases["scores"]]
-    parts = [*ZONES, "global"]
-    names = ["geographic-extent", "opacity"]
-    names += [f"brixia-{reader}-{part}" for reader in READERS for part in parts]
+    of_readers = [f"brixia-{reader}-global" for reader in READERS]
+    names = ["geographic-extent", "opacity", *of_readers]
     scores = pd.DataFrame(values, index=cases.index).reindex(columns=names).astype("float64")
-    for part in parts:
-        of_readers = [scores[f"brixia-{reader}-{part}"] for reader in READERS]
-        name = "brixia" if part == "global" else f"brixia-{part}"
-        scores[name] = sum(of_readers) / len(READERS)
-    return scores
+    return scores.assign(brixia=scores[of_readers].mean(axis=1, skipna=False))
 
 
 def questions_of(films: Films) -> dict[str, Question]:
-    """Return what is fitted together: the two scores of Cohen et al., and Brixia with its zones.
+    """Return what is fitted together: the two scores of Cohen et al., and Brixia.
 
     Raises:
         CohortError: neither has the scores of enough patients.
     """
     names = {
         "cohen": (("geographic-extent", "opacity"), (8.0, 6.0)),
-        "brixia": ((*(f"brixia-{zone}" for zone in ZONES), "brixia"), (*[3.0] * 6, 18.0)),
+        "brixia": (("brixia",), (18.0,)),
     }
     brixia, nothing = films.scores["brixia"].to_numpy(), np.full(len(films.table), np.nan)
     questions = {
@@ -200,7 +176,7 @@ def study(
     settings: SeveritySettings,
     watch: Callable[[Sequence[Step]], Iterable[Step]] = iter,
 ) -> Study:
-    """Cross-fit every set of features, and fit the models of the bundle on all films.
+    """Cross-fit each set of features, and fit the models of the bundle on all films.
 
     Args:
         films: with or without the group "extents".
@@ -212,49 +188,69 @@ def study(
     """
     questions = questions_of(films)
     sets = [name for name, groups in SETS.items() if set(groups) <= set(films.blocks)]
-    shipped = [name for name in SHIPPED if name in sets]
-    found: Found = {}
-    for key, name, how in watch(_steps(questions, sets, shipped[0], settings)):
-        found[key, name] = crossfit(questions[key], films.take(name.partition(",")[0]), how)
+    steps = [(key, name) for name in sets for key in questions]
+    found = {
+        (key, name): crossfit(questions[key], films.take(name), settings)
+        for key, name in watch(steps)
+    }
     fits = {
         (key, name): Fitted(
-            question,
-            fit(question, films.take(name), settings),
-            half_widths_of(question, found[key, name], settings),
+            questions[key],
+            fit(questions[key], films.take(name), settings),
+            half_widths_of(questions[key], found[key, name], settings),
         )
-        for name in shipped
-        for key, question in questions.items()
+        for key, name in steps
     }
-    left_out = {
-        (key, name): _left_out(films, question, name, settings)
-        for name in _LEFT_OUT
-        if name in sets
-        for key, question in questions.items()
-    }
-    return Study(films, shipped[0], questions, found, left_out, fits)
+    return Study(films, sets[0], questions, found, fits)
 
 
-_LEFT_OUT = (*SHIPPED, "all")
+def figures_of(study: Study, settings: SeveritySettings) -> pd.DataFrame:
+    """Return how far cross-fitted estimates are from readers, with 95 % intervals over patients.
+
+    A row a score, set of features (and the median score of other patients, which a model must
+    beat) and part of the films: all, and those that a network never trained on.
+    """
+    rows = []
+    for key, question in study.questions.items():
+        nothing = CrossFit(constant(question, settings), np.full(question.targets.shape, np.nan))
+        fitted = {name: each for (of, name), each in study.found.items() if of == key}
+        for name, found in {CONSTANT: nothing, **fitted}.items():
+            rows += _figures(study.films, question, name, found, settings)
+    return pd.DataFrame(rows)
 
 
-def _steps(
-    questions: Iterable[str], sets: list[str], best: str, settings: SeveritySettings
-) -> list[Step]:
-    bare = settings.model_copy(update={"normals": 0.0})
-    alone = settings.model_copy(update={"borrowed": 0.0})
-    steps = [(key, name, settings) for key in questions for name in sets]
-    steps += [(key, f"{best}, {NO_NORMALS}", bare) for key in questions]
-    steps += [(key, f"{best}, {NOT_BORROWED}", alone) for key in questions if key == "cohen"]
-    return steps
+def _figures(
+    films: Films, question: Question, name: str, found: CrossFit, settings: SeveritySettings
+) -> list[dict[str, Any]]:
+    parts = {"all": np.ones(len(films.table), bool)}
+    marks = {part: films.flag(part) for part in NEVER_TRAINED.values()}
+    parts |= {part: mark for part, mark in marks.items() if not mark.all()}
+    how: dict[str, Any] = {"folds": settings.bootstrap, "seed": settings.seed}
+    rows = []
+    for place, score in enumerate(question.names):
+        truth, said = question.targets[:, place], found.estimates[:, place]
+        inside = (np.abs(truth - said) <= found.half_widths[:, place] + 1e-9).astype(np.float64)
+        for part, chosen in parts.items():
+            at = chosen & question.scored
+            owners = films.owners[at]
+            measured = agreement(said[at], truth[at], owners, **how)
+            known = np.isfinite(found.half_widths[at, place]).all()
+            if known and at.any():
+                support = Support(at.sum(), np.unique(owners).size, "no films", proportion=True)
+                measured |= bootstrap_all(
+                    partial(_share, inside[at]), owners, {"coverage": support}, **how
+                )
+            row: dict[str, Any] = {"score": score, "features": name, "films": part}
+            row |= {"n": measured["mae"].n, "patients": np.unique(owners).size}
+            for measure, estimate in measured.items():
+                row[measure] = round(estimate.value, 4)
+                row[f"{measure}_low"] = round(estimate.low, 4)
+                row[f"{measure}_high"] = round(estimate.high, 4)
+            if known:
+                row["half_width"] = round(float(found.half_widths[at, place].mean()), 4)
+            rows.append(row)
+    return rows
 
 
-def _left_out(films: Films, question: Question, name: str, settings: SeveritySettings) -> Floats:
-    """Estimate each collection's unscored films by a fit that saw none of that collection."""
-    cohorts = films.table["cohort"].to_numpy(dtype=str)
-    asked = ~question.scored & (films.flag("normal") | ~np.isnan(films.numbers("opaque")))
-    answers = np.full(question.targets.shape, np.nan)
-    for cohort in sorted(set(cohorts[asked])):
-        rest = np.flatnonzero((cohorts == cohort) & asked)
-        if not (question.scored & (cohorts == cohort)).any():
-            answers[rest] = estimate_without(question, films.take(name), rest, settings)
-    return answers
+def _share(held: Floats, weights: Floats) -> dict[str, Floats]:
+    return {"coverage": (weights * held).sum(1) / weights.sum(1)}

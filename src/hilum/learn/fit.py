@@ -32,10 +32,9 @@ from hilum.learn.callbacks import CHECKPOINT, Curves, KeepBest, ProgressBar, Who
 from hilum.learn.films import Batch, FilmDataset, Films, open_films
 from hilum.learn.loggers import build_loggers
 from hilum.learn.memory import keep_freed_memory
-from hilum.learn.module import Learner, evidence_network
+from hilum.learn.module import Learner
 from hilum.learn.networks import build_network
 from hilum.learn.networks.ensemble import EnsembleNetwork
-from hilum.learn.pretrain import pretrain
 from hilum.learn.recipe import Recipe, TomlRecipe
 from hilum.learn.sampling import EpochSampler, balanced_weights
 from hilum.learn.seeds import WEIGHTS, derive_seed
@@ -159,8 +158,6 @@ def _fit(
     trainer = _trainer(recipe, out, [curves, *bars, best], device=device, devices=devices)
     loader = _train_loader(train, recipe, rank=trainer.global_rank, world=trainer.world_size)
     network = _network(recipe)
-    if settings.pretrain_epochs and not (out / CHECKPOINT).is_file():
-        pretrain(evidence_network(network, recipe), train, recipe, progress=progress)
     learner = Learner(network, recipe, len(loader), train.cases)
     if not _finished(out, best, curves, settings.epochs):
         _run(trainer, learner, loader, _val_loader(val, recipe), out / CHECKPOINT)

@@ -13,15 +13,15 @@ from torch.nn import functional
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from hilum.core.errors import ConfigError, TrainingError
+from hilum.core.errors import TrainingError
 from hilum.image.preprocess import Preprocess
 from hilum.judge.metrics import auroc
 from hilum.learn.augment import augment
 from hilum.learn.films import Batch
-from hilum.learn.networks.output import EvidenceNetwork, NetworkOutput
+from hilum.learn.networks.output import NetworkOutput
 from hilum.learn.recipe import Fit, Recipe
-from hilum.learn.robust import Cells, GroupRobust, SourceAdversary
-from hilum.learn.seeds import AUGMENTATION, DROPOUT, WEIGHTS, derive_seed, generator
+from hilum.learn.robust import Cells, GroupRobust
+from hilum.learn.seeds import AUGMENTATION, DROPOUT, derive_seed, generator
 
 
 def masked_bce(logits: Tensor, truth: Tensor) -> Tensor:
@@ -69,7 +69,9 @@ class Learner(LightningModule):
         super().__init__()
         self.network, self.recipe = network, recipe
         self.steps_per_epoch, self.films_of = steps_per_epoch, cases["case_id"].tolist()
-        self.adversary, self._robust = _held_off_source(network, recipe, cases)
+        cells = Cells.of(cases, [label.value for label in recipe.data.labels])
+        robust = recipe.fit.group_robust
+        self._robust = GroupRobust(cells, robust) if robust else None
         self.numbers: dict[str, float] = {}
         self._train, self._val = _Tally(), _Tally()
 
@@ -89,8 +91,6 @@ class Learner(LightningModule):
         if self._robust is not None:
             each, known = _each(output.logits, batch.truth)
             loss = self._robust(each.sum(1) / known.sum(1).clamp(min=1), batch.rows)
-        if self.adversary is not None and output.embedding is not None:
-            loss = loss + self.adversary(output.embedding, batch.rows)
         return loss
 
     def on_train_epoch_start(self) -> None:
@@ -184,33 +184,6 @@ def _optimizer(network: nn.Module, fit: Fit) -> Optimizer:
         return SGD(learned, rate, momentum=0.9, nesterov=True, weight_decay=decay)
     kind = AdamW if fit.optimizer == "adamw" else Adam
     return kind(learned, rate, weight_decay=decay)
-
-
-def _held_off_source(
-    network: nn.Module, recipe: Recipe, cases: pd.DataFrame
-) -> tuple[SourceAdversary | None, GroupRobust | None]:
-    fit, labels = recipe.fit, [label.value for label in recipe.data.labels]
-    if not (fit.adversary or fit.group_robust):
-        return None, None
-    cells = Cells.of(cases, labels)
-    robust = GroupRobust(cells, fit.group_robust) if fit.group_robust else None
-    if not fit.adversary:
-        return None, robust
-    width = evidence_network(network, recipe).evidence.in_channels
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(fit.seed, WEIGHTS, 1))
-        return SourceAdversary(width, cells, fit.adversary), robust
-
-
-def evidence_network(network: nn.Module, recipe: Recipe) -> EvidenceNetwork:
-    """Return ``network``, or raise ``ConfigError`` where it gives no embedding."""
-    if not isinstance(network, EvidenceNetwork):
-        raise ConfigError(
-            f"network '{recipe.network.name}' gives no embedding; "
-            "fit.adversary and fit.pretrain_epochs need one",
-            hint="choose a network with evidence maps, or set both to 0",
-        )
-    return network
 
 
 class _Tally:

@@ -94,10 +94,8 @@ class Fit(Config):
         monitor: what the epoch is chosen by, on val: "auroc" (mean over labels; where it ties,
             the loss) or "loss"; "last" chooses none and keeps the last, so that val stays
             unseen until the operating points are chosen on it.
-        pretrain_epochs: first learn from the training films without labels, see ``pretrain``.
         average_epochs: keep the mean of the weights of the last so many epochs (Izmailov et al.,
             UAI 2018); above 1 only with "last".
-        adversary: weight of a source adversary, see ``robust``; 0 for none.
         group_robust: step of group-robust weights, see ``robust``; 0 for none.
         patience: stop after so many epochs without a better one; None trains them all.
         precision: "bf16-mixed" is 2 to 3 times faster on CPUs with AMX, and on GPUs; without AMX
@@ -119,9 +117,7 @@ class Fit(Config):
     gradient_clip: Positive | None = None
     balance: Literal["class-and-source", "class", "as-is"] = "class-and-source"
     monitor: Literal["auroc", "loss", "last"] = "auroc"
-    pretrain_epochs: Annotated[int, Field(ge=0)] = 0
     average_epochs: Count = 1
-    adversary: Share = 0.0
     group_robust: Share = 0.0
     patience: Count | None = None
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"

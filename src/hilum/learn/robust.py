@@ -1,19 +1,13 @@
-"""Robust: losses that hold a network off the source of a film.
-
-Both work on cells: a class and a source. In pooled collections the sources of one class are hardly
-ever those of another, so a network that forgot its source altogether would forget the class as
-well; the adversary therefore asks for the source among those that have the film's own class.
-"""
+"""Robust: a loss that holds a network off the source of a film, by cells of class and source."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hilum.learn.sampling import class_of
 
@@ -40,45 +34,6 @@ class Cells(NamedTuple):
         together = torch.zeros(len(labels) + 1, len(names), dtype=torch.bool)
         together[classes, sources] = True
         return cls(classes, sources, together)
-
-
-class SourceAdversary(nn.Module):
-    """Guesses the source of a film from its embedding; the network learns to leave no trace.
-
-    Gradient reversal (Ganin et al., JMLR 2016), conditional on the class (Li et al., ECCV 2018).
-
-    Args:
-        width: E of the embedding, (N, E).
-        cells: of the training films.
-        weight: of the reversed gradient.
-    """
-
-    def __init__(self, width: int, cells: Cells, weight: float) -> None:
-        super().__init__()
-        self.cells, self.weight = cells, weight
-        self.guess = nn.Linear(width, cells.together.shape[1])
-
-    def forward(self, embedding: Tensor, rows: Tensor) -> Tensor:
-        """Return the cross-entropy of the guess, a scalar; its gradient reaches ``embedding``
-        with its sign turned."""
-        turned = _Reverse.apply(embedding.float(), self.weight)  # type: ignore[no-untyped-call]
-        allowed = self.cells.together.to(rows.device)[self.cells.classes[rows.cpu()]]
-        logits = self.guess(turned).masked_fill(~allowed, -1e4)
-        loss: Tensor = functional.cross_entropy(
-            logits, self.cells.sources[rows.cpu()].to(logits.device)
-        )
-        return loss
-
-
-class _Reverse(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, weight: float) -> Tensor:
-        ctx.weight = weight
-        return value.view_as(value)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return -ctx.weight * gradients[0], None
 
 
 class GroupRobust(nn.Module):

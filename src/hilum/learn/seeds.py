@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-WEIGHTS, ORDER, AUGMENTATION, DROPOUT, PRETRAINING = range(5)
+WEIGHTS, ORDER, AUGMENTATION, DROPOUT = range(4)
 """What a derived seed is for."""
 
 

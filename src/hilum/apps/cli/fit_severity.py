@@ -1,4 +1,4 @@
-"""``hilum fit-severity``: severity models for a bundle, and tables of what they are worth."""
+"""``hilum fit-severity``: severity models for a bundle, and what they are worth."""
 
 from __future__ import annotations
 
@@ -61,13 +61,12 @@ def fit_severity(
     """Fit severity scores on what a bundle's networks make of films that readers scored.
 
     Geographic extent (0-8), opacity (0-6) and Brixia (0-18) are regressed on
-    the embeddings of classifier and lung network, grey in six zones and the
-    extents of opacities, cross-validated by patient, beside how far two readers
-    agree on the same films. Films without a finding stand for 0. Writes
-    severity.json for the bundle, estimates.csv (one row a film, cross-fitted),
-    tables.md, and the tables severity.csv, severity-readers.csv,
-    severity-zones.csv, severity-normals.csv and severity-elsewhere.csv. Needs
-    scores of at least 20 patients for a scale; a scale with fewer is left out.
+    the extents of opacities and the logits, and, for a bundle without an
+    opacity network, on embeddings and grey in six zones; cross-validated by
+    patient. Films without a finding stand for 0. Writes severity.json for the
+    bundle, estimates.csv (one row a film, cross-fitted) and severity.csv (how
+    far they are from readers). Needs scores of at least 20 patients for a
+    scale; a scale with fewer is left out.
 
     Name with --opacities the run that made the bundle's opacity network: its
     out-of-fold.npz, which no bundle carries, has extents of the films that the
@@ -85,8 +84,7 @@ def fit_severity(
     from hilum.data.leaks import refuse_leaks
     from hilum.data.table import read_cases
     from hilum.judge.severity import SeveritySettings
-    from hilum.judge.severity_study import study
-    from hilum.judge.severity_tables import tables_of
+    from hilum.judge.severity_study import figures_of, study
     from hilum.serve.reader import load_bundle
     from hilum.serve.severity import gather_features
 
@@ -112,21 +110,20 @@ def fit_severity(
     seen = seen.with_copies(gathered.copies).refuse(allow=allow_seen, kinds=WEIGHTS)
     films = _films(chosen, gathered, reader, segmenter)
     found = study(films, settings, _watched)
-    tables = tables_of(found, settings, _watched)
+    figures = figures_of(found, settings)
     counts = {
         "films_not_read": len(gathered.not_read),
         "extents_out_of_fold": len(set(held_out) & set(gathered.features)),
         "extents_in_sample": len(flattered & set(gathered.features)),
         "seen": seen.record(WEIGHTS).model_dump(mode="json"),
     }
-    models = _pack(found, tables["figures"], reader, segmenter, settings, counts)
-    _write(out, models, found, tables, seen.said(WEIGHTS))
+    models = _pack(found, figures, reader, segmenter, settings, counts)
+    _write(out, models, found, figures)
     if as_json:
-        said: dict[str, Any] = {name: _rows(table) for name, table in tables.items()}
-        said |= {"not_read": gathered.not_read, "seen": counts["seen"]}
+        said = {"figures": _rows(figures), "not_read": gathered.not_read, "seen": counts["seen"]}
         typer.echo(json.dumps(said, indent=2, allow_nan=False))
     else:
-        _say(tables, gathered, out, seen.said(WEIGHTS))
+        _say(figures, gathered, out, seen.said(WEIGHTS))
 
 
 def _held_out(
@@ -141,7 +138,7 @@ def _held_out(
 
 
 def _choose(cases: pd.DataFrame, normals: int, seed: int) -> pd.DataFrame:
-    """Take the scored films, normal ones of each collection, and those read for opacities."""
+    """Take the scored films, and normal ones of each collection."""
     import numpy as np
     import pandas as pd
 
@@ -149,25 +146,17 @@ def _choose(cases: pd.DataFrame, normals: int, seed: int) -> pd.DataFrame:
 
     cases = cases.reindex(columns=[*cases.columns, *set(LABEL_COLUMNS) - set(cases.columns)])
     scored = (cases["scores"] != "").to_numpy()
-    opaque = cases["lung-opacity"].astype("float64").where(~scored)
-    clear = (cases["no-finding"] == 1) & (cases["covid-19"] == 0) & opaque.isna() & ~scored
+    clear = (cases["no-finding"] == 1) & (cases["covid-19"] == 0) & cases["lung-opacity"].isna()
+    clear &= ~scored
     picked = [
         part.sample(min(normals, len(part)), random_state=seed)
         for _, part in cases[clear.to_numpy()].groupby("cohort")
     ]
-    rows = pd.concat([cases[scored], *picked, cases[opaque.notna().to_numpy()]]).sort_index()
+    rows = pd.concat([cases[scored], *picked]).sort_index()
     return rows.assign(
         group=owner_of(cases)[rows.index],
         normal=np.isin(rows.index, np.concatenate([[-1], *(part.index for part in picked)])),
-        opaque=opaque.loc[rows.index],
-        box_area=[_area(text) for text in rows["boxes"]],
     )
-
-
-def _area(text: str) -> float:
-    """Area of the boxes around opacities, in pixels of the file; 0 where none was drawn."""
-    boxes = json.loads(text) if text else []
-    return float(sum(b["width"] * b["height"] for b in boxes if b["label"] == "lung-opacity"))
 
 
 def _films(
@@ -176,6 +165,7 @@ def _films(
     reader: Reader,
     segmenter: OpacitySegmenter | None,
 ) -> Films:
+    from hilum.image.severity import EXTENTS
     from hilum.judge.severity_study import SETS, Films, scores_of
 
     if not gathered.features:
@@ -185,14 +175,14 @@ def _films(
             + (f"; the first: {first[0]}: {first[1]}" if first[0] else ""),
             hint="column scores says which films count; check that the paths still hold",
         )
-    names = SETS["all" if segmenter else "all but extents"]
+    names = list(SETS["all but extents"]) + [EXTENTS] * bool(segmenter)
     had = set[str]().union(*gathered.features.values())
     if lacking := [name for name in names if name not in had]:
         raise BundleError(
             f"{reader.bundle.identity}: no film has features of group '{lacking[0]}'",
             hint="the network needs an output 'embedding', and films lungs; 'hilum doctor' tells",
         )
-    ids, blocks = gathered.blocks(list(names))
+    ids, blocks = gathered.blocks(names)
     table = chosen.set_index("case_id", drop=False).loc[ids].reset_index(drop=True)
     return Films(table, scores_of(table), blocks)
 
@@ -258,20 +248,14 @@ def _pack(
     )
 
 
-def _write(
-    out: Path, models: SeverityModels, found: Study, tables: dict[str, pd.DataFrame], seen: str
-) -> None:
+def _write(out: Path, models: SeverityModels, found: Study, figures: pd.DataFrame) -> None:
     from hilum.bundle.severity import SEVERITY
-    from hilum.core.files import atomic_path, write_text
-    from hilum.judge.severity_markdown import markdown_of
+    from hilum.core.files import atomic_path
 
     models.write(out / SEVERITY)
-    write_text(out / "tables.md", f"{markdown_of(tables)}\nTraining films: {seen}.\n")
     estimates = found.estimates.round(3)
     estimates.insert(0, "case_id", found.films.table["case_id"])
-    names = {name: f"severity-{name}.csv" for name in tables} | {"figures": "severity.csv"}
-    files = {names[name]: table for name, table in tables.items() if not table.empty}
-    for name, table in {**files, "estimates.csv": estimates}.items():
+    for name, table in {"severity.csv": figures, "estimates.csv": estimates}.items():
         with atomic_path(out / name) as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n")
 
@@ -290,7 +274,7 @@ def _watched(steps: Sequence[Step]) -> Iterable[Step]:
     return watched
 
 
-def _say(tables: dict[str, pd.DataFrame], gathered: Gathered, out: Path, seen: str) -> None:
+def _say(figures: pd.DataFrame, gathered: Gathered, out: Path, seen: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -298,18 +282,12 @@ def _say(tables: dict[str, pd.DataFrame], gathered: Gathered, out: Path, seen: s
     from hilum.core.reading import RESEARCH_USE
 
     console = Console(highlight=False)
-    figures = tables["figures"]
     for scale in Scale:
         table = Table("features", "MAE", "Spearman", "Pearson", "coverage", "n", title=scale.value)
         for row in _rows(figures[(figures["score"] == scale) & (figures["films"] == "all")]):
             cells = [_cell(row, name) for name in ("mae", "spearman", "pearson", "coverage")]
             table.add_row(row["features"], *cells, str(row["n"]))
         console.print(table)
-    readers = tables["readers"]
-    for row in [] if readers.empty else _rows(readers):
-        if row["score"] != "brixia" or row["films"] != "all":
-            continue
-        console.print(f"Brixia, {row['between']}: MAE {_cell(row, 'mae')}, ICC {_cell(row, 'icc')}")
     console.print(f"Training films: {seen}.", markup=False)
     console.print(f"{len(gathered.not_read)} films were not read. Written: {out}", soft_wrap=True)
     console.print(f"{RESEARCH_SCORE.capitalize()}s. {RESEARCH_USE}", style="dim")
