@@ -18,6 +18,7 @@ HEAVY = {
     "cv2",
     "pydicom",
     "numpy",
+    "pynetdicom",
 }
 
 
@@ -43,7 +44,15 @@ def test_reading_loads_no_training_and_no_tables(small_bundle, films):
     arguments = ["read", "--json", "--bundle", str(small_bundle), str(films / "a.png")]
     loaded = _loaded_after(f"from hilum.apps.cli.main import run; run({arguments!r})")
     assert "onnxruntime" in loaded
-    assert not loaded & {"torch", "pandas", "matplotlib", "sklearn", "scipy", "pydicom"}
+    assert not loaded & {
+        "torch",
+        "pandas",
+        "matplotlib",
+        "sklearn",
+        "scipy",
+        "pydicom",
+        "pynetdicom",
+    }
 
 
 def test_a_verb_loads_no_other_verb(small_bundle, films):
@@ -56,6 +65,12 @@ def test_a_verb_loads_no_other_verb(small_bundle, films):
         "hilum.apps.cli.sinks",
         "hilum.apps.cli.streams",
     }
+
+
+def test_the_workstation_loads_no_dicom_network():
+    loaded = _loaded_after("import hilum.apps.web.serve, hilum.apps.node.run")
+    assert "fastapi" in loaded
+    assert "pynetdicom" not in loaded
 
 
 def test_torchvision_is_absent():

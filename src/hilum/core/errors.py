@@ -15,6 +15,7 @@
     +-- StoreError                 films and readings that are kept
     |   +-- StoreBusyError             locked, or the server of the database does not answer
     |   +-- StoreFullError             no space left
+    +-- PeerError                  another application in the network
     +-- MissingExtraError          a part that was not installed
 
 A message says where, what was found and what was expected; ``hint`` says what to do next.
@@ -142,6 +143,13 @@ class StoreFullError(StoreError):
     """There is no space left where films or the store lie."""
 
     http_status = 507
+
+
+class PeerError(HilumError):
+    """An application in the network did not answer as it must."""
+
+    exit_code = 12
+    http_status = 502
 
 
 class MissingExtraError(HilumError):

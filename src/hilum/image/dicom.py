@@ -6,6 +6,8 @@ The header is parsed and judged first; pixels are decoded only when everything f
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,7 +24,7 @@ from hilum.image.dicom_bits import LOSSY
 from hilum.image.dicom_codec import decode_codes, decode_colour, syntax_name
 from hilum.image.dicom_full import Full, full_depth
 from hilum.image.dicom_grey import Levels, grey_levels
-from hilum.image.dicom_header import broken, parse
+from hilum.image.dicom_header import broken, load, parse
 from hilum.image.dicom_metadata import age_of, read_metadata
 from hilum.image.dicom_orientation import oriented
 from hilum.image.dicom_spacing import spacing_of
@@ -113,6 +115,46 @@ def read_dicom_header(data: bytes, name: str, max_megapixels: float) -> tuple[st
     with gathered_warnings():
         header = _read_header(data, name, max_megapixels)
     return header.format, header.metadata
+
+
+class Header(NamedTuple):
+    """What the header of a DICOM file says, film or not.
+
+    Attributes:
+        modality, maker, model, instance_uid: as it says; None where it does not.
+        film: its format and metadata, where it could be a film and its modality was asked for.
+    """
+
+    modality: str | None
+    maker: str | None
+    model: str | None
+    instance_uid: str | None
+    film: tuple[str, Metadata] | None
+
+
+def read_dicom_file(
+    path: str, name: str, modalities: tuple[str, ...], max_megapixels: float
+) -> Header:
+    """Say what a DICOM file is, without decoding pixels; only these modalities are films.
+
+    Raises:
+        ImageError: as ``read_dicom_header``; or it is no DICOM file at all.
+    """
+    data = Path(path).read_bytes()
+    with gathered_warnings():
+        try:
+            dataset = load(data, name, max_megapixels)
+            maker = text_of(dataset, "Manufacturer")
+            model = text_of(dataset, "ManufacturerModelName")
+            instance_uid = text_of(dataset, "SOPInstanceUID")
+            modality = code_of(dataset, "Modality")
+        except ImageError:
+            raise
+        except Exception as error:
+            raise broken(name, one_line(error)) from None
+    wanted = modality in modalities
+    film = read_dicom_header(data, name, max_megapixels) if wanted else None
+    return Header(modality, maker, model, instance_uid, film)
 
 
 def _read_header(data: bytes, name: str, max_megapixels: float) -> _Header:

@@ -26,15 +26,25 @@ def parse(data: bytes, name: str, max_megapixels: float) -> tuple[Dataset, list[
         UnreadableImageError: broken, or something is missing.
         UnsupportedImageError: several frames, too large, or without pixels by its nature.
     """
-    _check_deflated(data, name, max_megapixels)
-    dataset = dcmread(io.BytesIO(data), force=data[128:132] != b"DICM")
-    if not dataset.file_meta.get("TransferSyntaxUID"):
-        _guess_syntax(dataset)
+    dataset = load(data, name, max_megapixels)
     if "PixelData" not in dataset:
         raise _without_pixels(dataset, name)
     notes = tidy(dataset)
     _judge(dataset, name, max_megapixels)
     return dataset, notes
+
+
+def load(data: bytes, name: str, max_megapixels: float) -> Dataset:
+    """Parse a file as it is, film or not; a broken one can make pydicom raise anything.
+
+    Raises:
+        UnreadableImageError, UnsupportedImageError: what it inflates to is broken, or too large.
+    """
+    _check_deflated(data, name, max_megapixels)
+    dataset = dcmread(io.BytesIO(data), force=data[128:132] != b"DICM")
+    if not dataset.file_meta.get("TransferSyntaxUID"):
+        _guess_syntax(dataset)
+    return dataset
 
 
 def _check_deflated(data: bytes, name: str, max_megapixels: float) -> None:

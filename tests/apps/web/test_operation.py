@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from hilum.apps.node.settings import Node
 from hilum.apps.store.tables import Person
 from hilum.apps.web import stream
 from hilum.apps.web.monitoring import drift, psi, validation_shares
@@ -29,6 +30,15 @@ def test_health_and_readiness(station, monkeypatch):
     station.service.store.engine.dispose()
     monkeypatch.setattr("hilum.apps.web.operation.LEAST_DISK_BYTES", 2**62)
     assert "left" in client.get(f"{API}/ready").json()["disk"]
+
+
+def test_ready_names_the_receiver(make_station):
+    station = make_station(Settings(node=Node(reserve_gb=0)))
+    ready = station.client().get("/api/v1/ready").json()
+    assert ready["receiver"] == "it is being started"
+    full = make_station(Settings(node=Node(reserve_gb=1e9)))
+    ready = full.client().get("/api/v1/ready").json()
+    assert "nobody may begin to send" in ready["receiver"]
 
 
 def test_metrics_name_routes_and_no_film(station, make_film):

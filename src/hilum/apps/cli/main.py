@@ -43,6 +43,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "bundle": ("bundle", ONE_MODEL),
     "reproduce": ("reproduce", ONE_MODEL),
     "serve": ("serve", WORKSTATION),
+    "node": ("node", WORKSTATION),
     "user": ("user", WORKSTATION),
     "log": ("log", WORKSTATION),
     "delete": ("delete", WORKSTATION),
@@ -57,7 +58,7 @@ REPLACED: dict[str, str] = {
 
 EXIT_CODES = (
     "Exit codes: 0 done, 2 usage, 3 some films not read, 4 cohort, 5 leakage, 6 configuration, "
-    "7 bundle, 8 missing extra, 9 training, 10 audit failed, 11 store, 130 interrupted."
+    "7 bundle, 8 missing extra, 9 training, 10 audit failed, 11 store, 12 peer, 130 interrupted."
 )
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]

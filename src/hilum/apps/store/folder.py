@@ -2,6 +2,7 @@
 
 films/9f/9f2c...   the bytes as they came
 incoming/...       what is being written; left behind by a kill, swept at the next start
+receiving/...      what the receiver of the node is writing; its own, and swept by it
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class FilmFolder:
     def __init__(self, data: Path) -> None:
         self.root = data / "films"
         self._incoming = data / "incoming"
-        for folder in (self.root, self._incoming):
+        self.receiving = data / "receiving"
+        for folder in (self.root, self._incoming, self.receiving):
             folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, sha256: str) -> Path:
@@ -58,17 +60,35 @@ class FilmFolder:
                 kept = _copy(stream, out)
                 out.flush()
                 os.fsync(out.fileno())
-            target = self.path(kept.sha256)
-            target.parent.mkdir(exist_ok=True)
-            Path(temporary).replace(target)
-            sync_folder(target.parent)
-            sync_folder(self.root)
+            self._place(Path(temporary), kept)
         except OSError as error:
             raise explain(error) from error
         finally:
             if temporary is not None:
                 Path(temporary).unlink(missing_ok=True)
         return kept
+
+    def adopt(self, path: Path) -> Kept:
+        """Move a file that lies in ``receiving`` into the folder; synced as ``keep`` does.
+
+        Raises:
+            StoreError: it stays where it was.
+        """
+        try:
+            with path.open("r+b") as stream:
+                kept = Kept(hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell())
+                os.fsync(stream.fileno())
+            self._place(path, kept)
+        except OSError as error:
+            raise explain(error) from error
+        return kept
+
+    def _place(self, path: Path, kept: Kept) -> None:
+        target = self.path(kept.sha256)
+        target.parent.mkdir(exist_ok=True)
+        path.replace(target)
+        sync_folder(target.parent)
+        sync_folder(self.root)
 
     def remove(self, checksums: Iterable[str]) -> None:
         """Delete films; one that is gone already is fine."""

@@ -8,7 +8,7 @@ two films under one UID the first is kept, unless only the second can be opened.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -18,10 +18,18 @@ from hilum.apps.store.folder import FilmFolder, Kept
 from hilum.apps.store.log import Log
 from hilum.apps.store.resent import Resent, compare
 from hilum.apps.store.store import Store
-from hilum.apps.store.tables import Film, Job, Study, search_text
-from hilum.core.errors import RejectedImageError, StoreBusyError, StoreError
+from hilum.apps.store.tables import Film, Job, Received, Study, search_text
+from hilum.core.errors import ImageError, RejectedImageError, StoreBusyError, StoreError
 from hilum.core.radiograph import Metadata
 from hilum.core.reading import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """An application in the network that sent a film: its name, and its address."""
+
+    peer: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +41,14 @@ class Arrival:
         name: as the sender called it, without folders.
         format: "DICOM DX", "PNG", ...
         metadata: what its header says.
+        sender: who sent it over the network; None for people and their scripts.
     """
 
     kept: Kept
     name: str
     format: str
     metadata: Metadata = field(default_factory=Metadata)
+    sender: Sender | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +81,25 @@ def accept(store: Store, folder: FilmFolder, log: Log, arrival: Arrival, who: st
     with store.write() as session:
         taking = _Taking(session, folder, log, arrival, who)
         film = _known(session, arrival)
-        if film is None:
-            return taking.new()
-        before = film.sha256
-        accepted = taking.again(film, weighed)
+        before = film.sha256 if film is not None else None
+        accepted = taking.new() if film is None else taking.again(film, weighed)
+        if (sender := arrival.sender) is not None:
+            session.add(
+                Received(
+                    film_id=accepted.film_id,
+                    peer=sender.peer,
+                    address=sender.address,
+                    duplicate=accepted.duplicate,
+                )
+            )
+    if before is None:
+        return accepted
     if accepted.replaced:
         deletion.remove(store, folder, [before])
     elif before == arrival.kept.sha256 and weighed == (before, Resent.REPAIR):
-        queue.ask_again(store, log, film.id, who, force=False)  # it was an error, and opens now
+        queue.ask_again(
+            store, log, accepted.film_id, who, force=False
+        )  # it was an error, and opens now
     return accepted
 
 
@@ -181,7 +202,40 @@ class _Taking:
             )
 
 
-def drop(store: Store, folder: FilmFolder, kept: Kept) -> None:
+def take(store: Store, folder: FilmFolder, log: Log, arrival: Arrival, who: str) -> Accepted:
+    """Accept a film; where nothing could be written its file goes again, whatever happened.
+
+    Raises:
+        RejectedImageError, StoreError: as ``accept``.
+    """
+    try:
+        return accept(store, folder, log, arrival, who)
+    except ImageError:
+        raise
+    except Exception:
+        _drop(store, folder, arrival.kept)
+        raise
+
+
+def shortened(metadata: Metadata) -> Metadata:
+    """Cut texts of a header to what the store holds; drop what no text may contain."""
+
+    def cut(text: str | None, most: int) -> str | None:
+        if text is None:
+            return None
+        plain = text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
+        return plain[:most] or None
+
+    return replace(
+        metadata,
+        patient_id=cut(metadata.patient_id, 128),
+        study_uid=cut(metadata.study_uid, 128),
+        instance_uid=cut(metadata.instance_uid, 128),
+        sex=cut(metadata.sex, 1),
+    )
+
+
+def _drop(store: Store, folder: FilmFolder, kept: Kept) -> None:
     """Remove the file of a film that was not accepted, unless a film that was is the same."""
     with (
         contextlib.suppress(StoreError),  # then it lies there until it is sent again

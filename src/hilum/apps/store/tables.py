@@ -142,6 +142,23 @@ class Film(Table):
     read_ms: Mapped[int | None] = mapped_column(BigInteger)
 
 
+class Received(Table):
+    """A film came over the network, for the first time or again.
+
+    Attributes:
+        peer: name of the application that sent it; ``address`` it called from.
+    """
+
+    __tablename__ = "arrivals"
+
+    id: Mapped[int] = mapped_column(_Counter, primary_key=True, autoincrement=True)
+    film_id: Mapped[str] = mapped_column(ForeignKey("films.id", ondelete="CASCADE"), index=True)
+    peer: Mapped[str] = mapped_column(String(64))
+    address: Mapped[str] = mapped_column(String(64))
+    at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms, index=True)
+    duplicate: Mapped[bool] = mapped_column(Boolean, default=False)
+
+
 class Model(Table):
     """A bundle that has read films here: its manifest outlives its folder."""
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -149,11 +150,16 @@ def _description(app: FastAPI) -> APIRouter:
     return router
 
 
+def _lifespan(app: FastAPI) -> AbstractAsyncContextManager[None]:
+    return running(app.state.service)
+
+
 @contextlib.asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    service: Service = app.state.service
-    if service.supervisor is not None:
-        service.supervisor.start()
+async def running(service: Service) -> AsyncIterator[None]:
+    """Run what a workstation runs beside its pages: worker, node, ticker, housekeeping."""
+    watched = [each for each in (service.supervisor, *service.beside) if each is not None]
+    for each in watched:
+        each.start()
     beside = [asyncio.create_task(service.ticker.run()), asyncio.create_task(_keep_house(service))]
     try:
         yield
@@ -164,8 +170,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         for task in beside:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        if service.supervisor is not None:
-            await run_in_threadpool(service.supervisor.stop)
+        await asyncio.gather(*(run_in_threadpool(each.stop) for each in watched))
         with contextlib.suppress(StoreError):
             service.log.note_head()
 

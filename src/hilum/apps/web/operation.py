@@ -11,6 +11,8 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import func, select
 
+from hilum.apps.node.settings import Node
+from hilum.apps.node.status import receiver
 from hilum.apps.store import queue
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Job, Line, Setting, now_ms
@@ -19,6 +21,7 @@ from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs, public
 from hilum.apps.web.schemas import API, gives
 from hilum.apps.web.service import Served, Service
+from hilum.apps.web.supervisor import RECEIVER
 from hilum.core.errors import HilumError, StoreError
 from hilum.core.reading import Reading
 
@@ -46,6 +49,8 @@ def ready(service: Served) -> JSONResponse:
         "bundle": _bundle(service),
         "disk": _disk(service),
     }
+    if (node := service.settings.node) is not None:
+        parts["receiver"] = _receiver(service, node)
     sound = all(each == "ok" for each in parts.values())
     return JSONResponse({"ready": sound, **parts}, 200 if sound else 503)
 
@@ -126,6 +131,18 @@ def _worker(service: Service) -> str:
     if service.supervisor is None:
         return "none was started"
     return "ok" if service.supervisor.pid is not None else "it is being started again"
+
+
+def _receiver(service: Service, node: Node) -> str:
+    if shutil.disk_usage(service.data).free < node.reserve_gb * 1e9:
+        return "too little space is left: nobody may begin to send"
+    try:
+        with service.store.read() as session:
+            state = receiver(session)
+    except StoreError:
+        return "not known while the store does not answer"
+    pids = [each.pid for each in service.beside if each.module == RECEIVER]
+    return "ok" if state["listen"] and state["pid"] in pids else "it is being started"
 
 
 def _bundle(service: Service) -> str:

@@ -1,18 +1,20 @@
-"""Orders: what a server tells its worker, as one line of JSON on its standard input."""
+"""Orders: what a server tells a process beside it, as one line of JSON on its standard input."""
 
 from __future__ import annotations
 
 import json
+import os
+import threading
 from dataclasses import asdict, dataclass
 from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a worker is told; not by arguments, which every user of the machine could read.
+    """What a process is told; not by arguments, which every user of the machine could read.
 
     Attributes:
-        name: of the worker, in the queue.
+        name: of the process, in the queue.
         store: address of the store.
         data: folder of data.
         bundle: folder of the bundle, or None for that inside the package.
@@ -31,3 +33,10 @@ class Orders:
     def of(cls, line: bytes) -> Self:
         """Read a line."""
         return cls(**json.loads(line))
+
+
+def until_closed(stop: threading.Event) -> None:
+    """Set ``stop`` when standard input closes, which also happens when the server is killed."""
+    while os.read(0, 1024):  # no lock of Python's that could be held when the process ends
+        pass
+    stop.set()

@@ -32,9 +32,10 @@ from hilum.apps.web.meter import Meter
 from hilum.apps.web.protocol import Impatient
 from hilum.apps.web.service import Service
 from hilum.apps.web.settings import Settings, load_settings
-from hilum.apps.web.supervisor import Supervisor
+from hilum.apps.web.supervisor import RECEIVER, Supervisor
 from hilum.apps.web.ticker import Ticker
 from hilum.core.errors import ConfigError, HilumError
+from hilum.core.extras import require
 
 PORT = 8337
 _LOCK = "server.lock"
@@ -117,25 +118,28 @@ def make_service(
     worker: bool = True,
 ) -> Service:
     """Open everything that routes work with; ``worker`` False starts none."""
+    settings = settings or load_settings(place.data)
+    if settings.node is not None:
+        require("pacs")
     store, log = open_place(place)
     folder = FilmFolder(place.data)
     folder.sweep()
-    supervisor = None
-    if worker:
-        named = str(bundle.resolve()) if bundle is not None else None
-        supervisor = Supervisor(store, url=place.url, data=str(place.data), bundle=named)
+    named = str(bundle.resolve()) if bundle is not None else None
+    watch = partial(Supervisor, store, url=place.url, data=str(place.data), bundle=named)
+    node = worker and settings.node is not None
     return Service(
         store=store,
         folder=folder,
         log=log,
         data=place.data,
-        settings=settings or load_settings(place.data),
+        settings=settings,
         bundles=Bundles(store, bundle, place.data),
         meter=Meter(),
         looks=Looks(store, log),
         ticker=Ticker(store),
         link=link,
-        supervisor=supervisor,
+        supervisor=watch() if worker else None,
+        beside=(watch(module=RECEIVER),) if node else (),
         cookie=f"hilum_session_{port}",
     )
 

@@ -35,6 +35,7 @@ class Service:
         ticker: tells event streams that there is something new.
         link: a one-time link may open the page: none but who sits at this machine can reach it.
         supervisor: of the worker; None where none was asked for.
+        beside: supervisors of the processes of the node.
         collection: pictures of training films; None where none was named.
         cookie: name of the session's cookie; ports share cookies, so it names the port.
         stopping: set when the server ends, so that event streams end.
@@ -51,6 +52,7 @@ class Service:
     ticker: Ticker
     link: bool = False
     supervisor: Supervisor | None = None
+    beside: tuple[Supervisor, ...] = ()
     collection: Collection | None = None
     cookie: str = "hilum_session"
     stopping: threading.Event = field(default_factory=threading.Event)

@@ -7,6 +7,7 @@ from zoneinfo import available_timezones
 
 from pydantic import Field, SecretStr, field_validator
 
+from hilum.apps.node.settings import Node
 from hilum.apps.store.people import Role
 from hilum.core.config import Config
 
@@ -127,6 +128,7 @@ class Settings(Config):
         prefix: path under which a proxy shows the page: "/hilum"; whether the proxy leaves it in
             the address or takes it out. Cookies are for this path alone.
         zone: time zone of the site, for days that are asked for without one: "Europe/Berlin".
+        node: receives films by DICOM; None: it listens for none.
         https: it is reached through https (a proxy in front): cookies are ``Secure``.
     """
 
@@ -141,6 +143,7 @@ class Settings(Config):
     zone: str = "UTC"
     https: bool = False
     blind_first: bool = False
+    node: Node | None = None
 
     @field_validator("prefix")
     @classmethod

@@ -1,4 +1,4 @@
-"""Supervisor: starts the worker beside the server, and starts it again whenever it ends."""
+"""Supervisor: starts a process beside the server, and starts it again whenever it ends."""
 
 from __future__ import annotations
 
@@ -15,25 +15,30 @@ from hilum.apps.store.store import Store
 from hilum.apps.web.orders import Orders
 from hilum.core.errors import StoreError
 
+WORKER, RECEIVER = "hilum.apps.web.worker", "hilum.apps.node.receiver"
 _LOG = logging.getLogger("hilum.web")
 _PATIENCE_S = 10.0
 _STEADY_S = 30.0
-"""A worker that ran this long did not fail at once; the next one is started without delay."""
+"""One that ran this long did not fail at once; the next is started without delay."""
 
 
 class Supervisor:
-    """Keeps one worker running.
+    """Keeps one process running: the worker, or one of the node.
 
     Args:
-        store: whose queue the worker serves.
-        url, data, bundle: for the worker; see ``Orders``.
+        store: whose queue it serves.
+        url, data, bundle: for the process; see ``Orders``.
+        module: that it runs.
 
     Attributes:
-        restarts: how often the worker had to be started again.
+        restarts: how often it had to be started again.
     """
 
-    def __init__(self, store: Store, *, url: str, data: str, bundle: str | None) -> None:
+    def __init__(
+        self, store: Store, *, url: str, data: str, bundle: str | None, module: str = WORKER
+    ) -> None:
         self._store = store
+        self.module, self._kind = module, module.rpartition(".")[2]
         self._orders = (url, data, bundle)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
@@ -42,16 +47,16 @@ class Supervisor:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the worker, if one runs."""
+        """Process id, if it runs."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
     def start(self) -> None:
-        """Start the worker."""
+        """Start the process."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the worker finish its film, then end."""
+        """Let it finish what is at hand, then end."""
         self._stop.set()
         process = self._process
         if process is not None and process.stdin is not None:
@@ -65,7 +70,7 @@ class Supervisor:
     def _run(self) -> None:
         delay = 0.2
         while not self._stop.is_set():
-            name = f"worker-{secrets.token_hex(4)}"
+            name = f"{self._kind}-{secrets.token_hex(4)}"
             began = time.monotonic()
             try:
                 code: int | str = self._once(name)
@@ -73,7 +78,7 @@ class Supervisor:
                 code = str(error)
             if self._stop.is_set():
                 return
-            _LOG.warning("the worker ended with code %s; starting it again", code)
+            _LOG.warning("the %s ended with code %s; starting it again", self._kind, code)
             self.restarts += 1
             with contextlib.suppress(StoreError):  # else its lease ends by itself
                 queue.release(self._store, name)
@@ -82,11 +87,11 @@ class Supervisor:
 
     def _once(self, name: str) -> int:
         url, data, bundle = self._orders
-        command = [sys.executable, "-m", "hilum.apps.web.worker"]
+        command = [sys.executable, "-m", self.module]
         with subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the server; the worker finishes its film
+            start_new_session=True,  # Ctrl-C is for the server; what is at hand is finished
         ) as process:
             self._process = process
             if process.stdin is not None:

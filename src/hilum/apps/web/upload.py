@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, BinaryIO
 
-from hilum.apps.store.intake import Accepted, Arrival, accept, drop
+from hilum.apps.store.intake import Accepted, Arrival, shortened, take
 from hilum.apps.store.resent import Resent
 from hilum.apps.store.store import is_full
 from hilum.apps.web.problems import Problem, problem_of, too_large
 from hilum.apps.web.service import Service
 from hilum.apps.web.unzip import is_zip, members, read_most
-from hilum.core.errors import HilumError, ImageError, StoreError, StoreFullError
+from hilum.core.errors import HilumError, StoreError, StoreFullError
 from hilum.core.radiograph import Metadata
 from hilum.image.open import read_header
 from hilum.image.sniff import SNIFFED_BYTES, Kind, describe, encryption, sniff
@@ -101,13 +101,7 @@ class Intake:
         format_, metadata = self._judge(name, data)
         service = self._service
         arrival = Arrival(service.folder.keep(io.BytesIO(data)), name, format_, metadata)
-        try:
-            accepted = accept(service.store, service.folder, service.log, arrival, self._who)
-        except ImageError:
-            raise
-        except Exception:
-            drop(service.store, service.folder, arrival.kept)
-            raise
+        accepted = take(service.store, service.folder, service.log, arrival, self._who)
         if accepted.differs is Resent.PIXELS:
             self._reject(name, _other_pixels(accepted))
             return
@@ -119,7 +113,7 @@ class Intake:
         format_, metadata = read_header(data, name, max_megapixels=self._limits.megapixels)
         if metadata.patient_id is None and self._patient_id:
             metadata = replace(metadata, patient_id=self._patient_id)
-        return format_[:64], _shortened(metadata)
+        return format_[:64], shortened(metadata)
 
     def _count(self, size: int) -> None:
         self._bytes, self._files = self._bytes + size, self._files + 1
@@ -186,21 +180,3 @@ def short_name(name: str) -> str:
     plain = last.encode("utf-8", "replace").decode("utf-8")
     printable = "".join(letter for letter in plain if letter.isprintable())
     return printable[-_NAME_LENGTH:] or "film"
-
-
-def _shortened(metadata: Metadata) -> Metadata:
-    """Cut texts of a header to what the store holds; drop what no text may contain."""
-
-    def cut(text: str | None, most: int) -> str | None:
-        if text is None:
-            return None
-        plain = text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
-        return plain[:most] or None
-
-    return replace(
-        metadata,
-        patient_id=cut(metadata.patient_id, 128),
-        study_uid=cut(metadata.study_uid, 128),
-        instance_uid=cut(metadata.instance_uid, 128),
-        sex=cut(metadata.sex, 1),
-    )

@@ -24,7 +24,7 @@ from hilum.apps.store.store import Store, open_store
 from hilum.apps.store.tables import Setting, now_ms
 from hilum.apps.web.bundles import Bundles, Choice
 from hilum.apps.web.evidence import corrections, pack
-from hilum.apps.web.orders import Orders
+from hilum.apps.web.orders import Orders, until_closed
 from hilum.apps.web.settings import load_settings
 from hilum.core.errors import (
     BundleError,
@@ -168,18 +168,12 @@ def main() -> None:
         os.nice(_NICE)  # the page answers while films are read
     orders = Orders.of(sys.stdin.buffer.readline())
     stop = threading.Event()
-    threading.Thread(target=_until_closed, args=(stop,), daemon=True).start()
+    threading.Thread(target=until_closed, args=(stop,), daemon=True).start()
     try:
         Worker(orders, open_store(orders.store, upgrade=False), stop).run()
     except HilumError as error:
         _LOG.error("%s", error.message)
         sys.exit(1)
-
-
-def _until_closed(stop: threading.Event) -> None:
-    while os.read(0, 1024):  # no lock of Python's that could be held when the process ends
-        pass
-    stop.set()
 
 
 def _given_up(reader: Reader, claimed: queue.Claim) -> Reading:

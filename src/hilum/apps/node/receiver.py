@@ -1,0 +1,327 @@
+"""The receiver: a process beside the server that takes films from the network by DICOM.
+
+    python -m hilum.apps.node.receiver      started by the server, never by hand
+
+It is told what to do by one line of JSON on its standard input, and stops when that closes. Success
+(0x0000) is answered to a C-STORE only when the film is on disk and in the store; of what a sender
+was told nothing can be lost, whatever is killed. What is being received lies in a folder of its
+own, and what a killed sender, or a kill of this process, left there is swept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pynetdicom import _config, evt
+from pynetdicom.events import Event
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
+
+from hilum.apps.node import status
+from hilum.apps.node.dimse import PDU_BYTES, acceptor
+from hilum.apps.node.settings import address
+from hilum.apps.store.folder import FilmFolder
+from hilum.apps.store.intake import Arrival, Sender, shortened, take
+from hilum.apps.store.log import open_log
+from hilum.apps.store.resent import Resent
+from hilum.apps.store.store import Store, open_store
+from hilum.apps.store.tables import Setting, now_ms
+from hilum.apps.web.orders import Orders, until_closed
+from hilum.apps.web.settings import load_settings
+from hilum.core.errors import (
+    ConfigError,
+    HilumError,
+    ImageError,
+    RejectedImageError,
+    StoreError,
+    UnreadableImageError,
+    UnsupportedImageError,
+)
+from hilum.image import decoders
+from hilum.image.dicom import read_dicom_file
+
+MAKER, MODEL = "Hilum", "Hilum reader"
+"""Manufacturer and ManufacturerModelName of what Hilum writes: its results are no films."""
+ELSEWHERE = "other"
+"""Under this name callers are counted that are no peers: they may call themselves anything."""
+SUCCESS, OTHER_PIXELS, OUT_OF_RESOURCES, FAILED = 0x0000, 0xC001, 0xA700, 0x0110
+REFUSED = UnsupportedImageError.c_store_status
+PERMANENT, TRANSIENT = (0x01, 0x01, 0x03), (0x02, 0x03, 0x02)
+"""Calling AE title not recognized; local limit exceeded (PS3.8 table 9-21)."""
+_MOST_PDU_BYTES = 4 * PDU_BYTES
+"""A longer one is not waited for: its length alone could ask for 4 GB of memory."""
+_TICK_S = 1.0
+_PATIENCE_S = 6.0
+_COMMENT = 64
+_LOG = logging.getLogger("hilum.receiver")
+
+
+class Receiver:
+    """Listens until it is told to stop.
+
+    Args:
+        orders: where the store and the folder of data are.
+        store: opened.
+
+    Raises:
+        ConfigError: ``hilum.toml`` has no ``[node]``, or the address is taken.
+    """
+
+    def __init__(self, orders: Orders, store: Store) -> None:
+        data = Path(orders.data)
+        settings = load_settings(data)
+        if settings.node is None:
+            raise ConfigError(f"{data}: hilum.toml has no [node]", hint="hilum node init")
+        self._node, self._limits = settings.node, settings.limits
+        self._data, self._store = data, store
+        self._folder, self._log = FilmFolder(data), open_log(store, data)
+        self._open: dict[Any, Sender] = {}
+        self._bytes: dict[Any, int] = {}
+        self._busy: set[Path] = set()
+        self._lock = threading.Lock()
+        self._counts: dict[str, Counter[str]] = {}
+        self._said: dict[str, Any] = {}
+        for left in self._folder.receiving.iterdir():
+            left.unlink(missing_ok=True)
+        tempfile.tempdir = str(self._folder.receiving)  # where pynetdicom writes what it receives
+        _config.STORE_RECV_CHUNKED_DATASET = True
+        _config.LOG_HANDLER_LEVEL = "none"
+        logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # its lines hold headers
+        self._ae = acceptor(self._node)
+        self._server = self._listening()
+
+    def run(self, stop: threading.Event) -> None:
+        """Serve until told to stop; then let the objects at hand be received."""
+        decoders.start()
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        while not stop.wait(_TICK_S):
+            self._say(self._server.server_address)
+            self._sweep()
+        self._server.stopping = True
+        until = time.monotonic() + _PATIENCE_S
+        while self._open and time.monotonic() < until:
+            time.sleep(0.05)
+        self._say(None)
+        self._ae.shutdown()
+
+    def _listening(self) -> _Server:
+        host, port = address(self._node.listen)
+        handlers: list[Any] = [
+            (evt.EVT_REQUESTED, self._admit),
+            (evt.EVT_DATA_RECV, self._count),
+            (evt.EVT_DIMSE_RECV, self._received),
+            (evt.EVT_CONN_CLOSE, self._closed),
+            (evt.EVT_C_ECHO, lambda _: SUCCESS),
+            (evt.EVT_C_STORE, self._store_object),
+        ]
+        try:
+            server = _Server(
+                self._ae,
+                (host, port),
+                self._node.ae_title,
+                self._ae.supported_contexts,
+                None,
+                handlers,
+                _Handler,
+            )
+        except OSError as error:
+            why = f"{self._node.listen}: {error.strerror or error}"
+            raise ConfigError(why, hint="choose another listen = in [node]") from None
+        self._ae._servers.append(server)
+        return server
+
+    def _admit(self, event: Event) -> None:
+        """Let a caller in, or say why not: before anything is sent."""
+        association: Any = event.assoc
+        title = str(association.requestor.primitive.calling_ae_title).strip()
+        host = association.requestor.address
+        name = self._node.caller(title, host)
+        if name is None:
+            self._reject(association, PERMANENT, "unknown")
+        elif shutil.disk_usage(self._data).free < self._node.reserve_gb * 1e9:
+            self._reject(association, TRANSIENT, "no-space")
+        else:
+            with self._lock:
+                room = len(self._open) < self._node.max_associations
+                if room:
+                    self._open[association] = Sender(name, host)
+            if not room:
+                self._reject(association, TRANSIENT, "too-many")
+
+    def _reject(self, association: Any, why: tuple[int, int, int], word: str) -> None:
+        self._tally(ELSEWHERE, f"rejected-{word}")
+        association.acse.send_reject(*why)
+        association.kill()
+
+    def _closed(self, event: Event) -> None:
+        with self._lock:
+            self._open.pop(event.assoc, None)
+            self._bytes.pop(event.assoc, None)
+
+    def _count(self, event: Event) -> None:
+        """End an association that sends an object without end."""
+        association = event.assoc
+        received = self._bytes.get(association, 0) + len(event.data)
+        self._bytes[association] = received
+        if received > self._limits.file_mb * 1e6 + _MOST_PDU_BYTES:
+            self._bytes[association] = -sys.maxsize  # what is on its way yet changes nothing
+            self._tally(self._peer(association).peer, "too-large")
+            association.abort(block=False)
+
+    def _received(self, event: Event) -> None:
+        self._bytes[event.assoc] = 0
+
+    def _store_object(self, event: Event) -> Dataset:
+        """Answer a C-STORE; never by an exception, which would read as 'cannot understand'."""
+        sender, path = self._peer(event.assoc), Path(event.dataset_path)
+        self._busy.add(path)
+        comment = ""
+        try:
+            code, outcome = self._take(path, sender)
+        except HilumError as error:
+            code, outcome = error.c_store_status, type(error).__name__
+            comment = _comment(error)
+            if isinstance(error, StoreError):
+                _LOG.warning("an object of %s was not kept: %s", sender.peer, error.message)
+        except Exception as error:
+            code, outcome = FAILED, "unexpected"
+            _LOG.error("an object of %s: %s", sender.peer, type(error).__name__)
+        finally:
+            self._busy.discard(path)
+        self._tally(sender.peer, outcome)
+        answer = Dataset()
+        answer.Status = code
+        if comment:
+            answer.ErrorComment = comment
+        return answer
+
+    def _take(self, path: Path, sender: Sender) -> tuple[int, str]:
+        """Keep an object that is a film; return the status, and a word for the counts."""
+        megapixels = self._limits.megapixels
+        arguments = (str(path), "the object", self._node.read, megapixels)
+        header = decoders.run(
+            read_dicom_file, "the object", path.stat().st_size, megapixels, *arguments
+        )
+        if (header.maker, header.model) == (MAKER, MODEL):
+            return SUCCESS, "own"
+        if header.modality is None:  # of every object; without it nobody knows what this is
+            raise UnreadableImageError("the object: no Modality (0008,0060)")
+        if header.film is None:
+            return (SUCCESS, "ignored") if self._node.others == "ignore" else (REFUSED, "refused")
+        form, metadata = header.film
+        name = f"{header.modality} {header.instance_uid or ''}".strip()
+        name = "".join(each for each in name if each.isprintable())[:255]
+        kept = self._folder.adopt(path)
+        arrival = Arrival(kept, name, form[:64], shortened(metadata), sender)
+        accepted = take(self._store, self._folder, self._log, arrival, f"AE:{sender.peer}")
+        if accepted.differs is Resent.PIXELS:  # this film is not here: it must not be said to be
+            return OTHER_PIXELS, "other-pixels"
+        return SUCCESS, "duplicate" if accepted.duplicate else "accepted"
+
+    def _peer(self, association: Any) -> Sender:
+        return self._open.get(association) or Sender(ELSEWHERE, association.requestor.address)
+
+    def _tally(self, peer: str, outcome: str) -> None:
+        known = peer if self._node.peer(peer) else ELSEWHERE
+        with self._lock:
+            self._counts.setdefault(known, Counter())[outcome] += 1
+
+    def _say(self, listening: tuple[Any, ...] | None) -> None:
+        with self._lock:
+            counts = {peer: dict(of) for peer, of in self._counts.items()}
+        listen = f"{listening[0]}:{listening[1]}" if listening else None
+        value = {"listen": listen, "pid": os.getpid(), "counts": counts}
+        if value == self._said:
+            return
+        try:
+            with self._store.write() as session:
+                session.merge(Setting(key=status.RECEIVER, value=value | {"at_ms": now_ms()}))
+            self._said = value
+        except StoreError as error:
+            _LOG.warning("%s", error.message)
+
+    def _sweep(self) -> None:
+        """Remove what senders left that were killed, or were ended, in the middle."""
+        oldest = time.time() - 2 * self._node.association_idle_s
+        for path in self._folder.receiving.iterdir():
+            with contextlib.suppress(OSError):
+                if path not in self._busy and path.stat().st_mtime < oldest:
+                    path.unlink()
+
+
+class _Server(ThreadedAssociationServer):
+    """Takes connections; a backlog of 5 would turn away senders that come at once."""
+
+    request_queue_size = 128
+    daemon_threads = True
+    stopping = False
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Take no more connections than could ever become associations."""
+        return not self.stopping and len(self.active_associations) < self.ae.maximum_associations
+
+
+class _Handler(RequestHandler):
+    """Makes an association whose socket reads fast, and nothing endless."""
+
+    def _create_association(self) -> Any:
+        association: Any = super()._create_association()
+        wire = association.dul.socket
+        wire.socket.settimeout(self.ae.network_timeout)  # else it waits for ever in mid-object
+        wire.recv = partial(_receive, wire)
+        return association
+
+
+def _receive(wire: Any, size: int) -> bytearray:
+    """Receive so many bytes, fewer where the other side has ended."""
+    if size > _MOST_PDU_BYTES:
+        raise OSError("a PDU longer than was agreed")
+    data, got = bytearray(size), 0
+    view = memoryview(data)
+    while got < size:
+        count = wire.socket.recv_into(view[got:])
+        if not count:
+            break
+        got += count
+    view.release()
+    return data[:got]
+
+
+def _comment(error: HilumError) -> str:
+    """Say to the sender why, without a word of the header or of this machine."""
+    if isinstance(error, RejectedImageError):
+        return "known as a film of another patient"
+    if isinstance(error, ImageError):
+        text = error.message.removeprefix("the object: ").encode("ascii", "replace").decode()
+        return text.replace("\\", "/")[:_COMMENT]
+    return "cannot be kept now; send it again"
+
+
+def main() -> None:
+    """Take orders from standard input and listen."""
+    os.umask(0o077)
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    orders = Orders.of(sys.stdin.buffer.readline())
+    stop = threading.Event()
+    threading.Thread(target=until_closed, args=(stop,), daemon=True).start()
+    try:
+        store = open_store(orders.store, upgrade=False)
+        Receiver(orders, store).run(stop)
+    except HilumError as error:
+        _LOG.error("%s", error.message)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

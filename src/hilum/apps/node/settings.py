@@ -1,0 +1,163 @@
+"""Settings of the node: the table ``[node]`` of ``hilum.toml``."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address, ip_network
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from hilum.core.config import Config
+
+AE_TITLE = "HILUM"
+_TITLE = re.compile(r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?")
+"""PS3.5 6.2: 1 to 16 characters of ASCII but the backslash; spaces at the ends do not count."""
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
+
+
+def _ae_title(title: str) -> str:
+    """Return the AE title as it is compared.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not _TITLE.fullmatch(title):
+        raise ValueError("an AE title has 1 to 16 characters of ASCII, and no backslash")
+    return title
+
+
+Title = Annotated[str, AfterValidator(_ae_title)]
+
+
+def address(text: str) -> tuple[str, int]:
+    """Take ``HOST:PORT`` apart.
+
+    >>> address("0.0.0.0:11112"), address("[::1]:104")
+    (('0.0.0.0', 11112), ('::1', 104))
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65_535:
+        raise ValueError(f"'{text}' is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+class Peer(Config):
+    """One DICOM application in the network.
+
+    Attributes:
+        name: for this table, the log and the metrics.
+        ae_title: of its own; the name by which it calls here, too.
+        host, port: where it listens; None for one that only sends.
+        receive: it may send films here.
+        addresses: from which it may; "10.0.0.5", "10.1.0.0/16"; empty for any.
+        timeout_s: seconds in which it must answer.
+    """
+
+    name: str = Field(pattern=_NAME)
+    ae_title: Title
+    host: str | None = None
+    port: int = Field(default=104, gt=0, le=65_535)
+    receive: bool = True
+    addresses: tuple[str, ...] = ()
+    timeout_s: float = Field(default=30, gt=0)
+
+    @field_validator("addresses")
+    @classmethod
+    def _networks(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for each in addresses:
+            ip_network(each, strict=False)
+        return addresses
+
+    def lives_at(self, host: str) -> bool:
+        """Say whether it may call from this address."""
+        if not self.addresses:
+            return True
+        at = ip_address(host.partition("%")[0])
+        at = getattr(at, "ipv4_mapped", None) or at
+        return any(at in ip_network(each, strict=False) for each in self.addresses)
+
+
+class Node(Config):
+    """How films are received.
+
+    Attributes:
+        ae_title: of this node; a caller must name it.
+        listen: "HOST:PORT". An AE title is a name and not a password: an address that others reach
+            needs peers, or ``accept_any``.
+        accept_any: who is no peer may send films, too.
+        max_associations: at once; one more is told to try again.
+        reserve_gb: in 10^9 bytes; with less space left on the disk, nobody may begin to send.
+        association_idle_s: seconds after which a connection on which nothing happens is closed.
+        read: modalities that are taken as films.
+        others: what comes of an object that is no such film: "ignore" answers success and drops
+            it, so that whoever sends whole studies need not choose; "refuse" answers 0xA900.
+        peers: those that are known.
+    """
+
+    ae_title: Title = AE_TITLE
+    listen: str = "127.0.0.1:11112"
+    accept_any: bool = False
+    max_associations: int = Field(default=40, gt=0, le=1000)
+    reserve_gb: float = Field(default=5, ge=0)
+    association_idle_s: float = Field(default=60, gt=0)
+    read: tuple[str, ...] = Field(default=("DX", "CR"), min_length=1)
+    others: Literal["ignore", "refuse"] = "ignore"
+    peers: tuple[Peer, ...] = ()
+
+    @field_validator("listen")
+    @classmethod
+    def _host_and_port(cls, listen: str) -> str:
+        address(listen)
+        return listen
+
+    @model_validator(mode="after")
+    def _who_may_call(self) -> Self:
+        for names in ([each.name for each in self.peers], [each.ae_title for each in self.peers]):
+            if twice := next((each for each in names if names.count(each) > 1), None):
+                raise ValueError(f"two peers are called '{twice}'")
+        host, _ = address(self.listen)
+        loopback = host == "localhost" or (_is_ip(host) and ip_address(host).is_loopback)
+        if not (loopback or self.accept_any or any(each.receive for each in self.peers)):
+            raise ValueError(
+                f"listen = '{self.listen}' is reached by others: name in [[node.peers]] who may "
+                "send films, or set accept_any = true"
+            )
+        return self
+
+    def caller(self, title: str, host: str) -> str | None:
+        """Return the name of who calls from an address; None for one who may not."""
+        peer = next((each for each in self.peers if each.ae_title == title), None)
+        if peer is not None:
+            return peer.name if peer.receive and peer.lives_at(host) else None
+        anyone = self.accept_any or not self.peers
+        return title if anyone else None
+
+    def peer(self, name: str) -> Peer | None:
+        """Return the peer of this name."""
+        return next((each for each in self.peers if each.name == name), None)
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+INITIAL = """
+[node]                           # DICOM: docs/reference/node.md; needs 'hilum[pacs]'
+ae_title = "HILUM"               # by which the archive calls this node
+listen = "127.0.0.1:11112"       # "0.0.0.0:11112" for others; then name below who may send
+# read = ["DX", "CR"]            # modalities that are taken as films
+# reserve_gb = 5.0               # less left on the disk: nobody may begin to send
+
+# [[node.peers]]
+# name = "pacs"
+# ae_title = "ARCHIVE"
+# host = "10.0.0.4"
+# port = 104
+# addresses = ["10.0.0.0/24"]    # from where it may call
+"""
+"""What ``hilum node init`` adds to ``hilum.toml``."""
