@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import typer
+from numpy.typing import NDArray
 
 from hilum.apps.cli.main import ONE_IMAGE, ONE_MODEL, VERBS, command_line, run
 from hilum.bundle.datasheet import describe_data
@@ -23,13 +26,16 @@ from hilum.bundle.seen import learned_from, split_table
 from hilum.bundle.similar import read_similar, write_similar
 from hilum.core.case import COLUMNS
 from hilum.core.errors import LeakageError
+from hilum.data import fingerprint
 from hilum.data import split as split_module
+from hilum.data.cohorts import read_cohort
 from hilum.data.split import SplitSpec, make_split
-from hilum.data.table import read_cases
+from hilum.data.table import merge_cases, read_cases
+from hilum.image.open import open_radiograph
 from hilum.learn.detect.run import train_detector
 from hilum.serve.audit import audit
 from hilum.serve.calibrate import calibrate
-from hilum.serve.evaluate import evaluate
+from hilum.serve.evaluate import evaluate, predict
 from hilum.serve.featuremap.run import make_map
 from hilum.serve.reader import load_bundle
 from hilum.serve.samples import ROOT, read_samples
@@ -298,8 +304,8 @@ def test_a_bundle_names_the_cohorts_and_sources_that_it_learned_from(tmp_path: P
     assert learned_from(tmp_path) == {"a", "b", "d", "all", "east"}
 
 
-def test_a_copy_under_another_name_is_seen(made: Path, tmp_path: Path) -> None:
-    """The index of similar films knows it by its pixels, in whatever file they are."""
+def test_without_looks_a_copy_with_equal_pixels_is_seen(made: Path, tmp_path: Path) -> None:
+    """An index of version 1 knows it by its embedding, in whatever file the pixels are."""
     root = tmp_path / "bundle"
     shutil.copytree(DEFAULT_BUNDLE, root)
     table, reader = read_cases(made), load_bundle(root)
@@ -308,7 +314,7 @@ def test_a_copy_under_another_name_is_seen(made: Path, tmp_path: Path) -> None:
     assert embedding is not None
     assert neighbors is not None
     index.films[0] = neighbors.place(embedding).astype(np.float16)  # as if it had been trained on
-    write_similar(root / "similar.npz", index)
+    write_similar(root / "similar.npz", replace(index, look=None))
     seal(root)
     copied = table.iloc[[1, 2]].assign(path=[str(tmp_path / "copy.tif"), table["path"].iloc[4]])
     cv2.imwrite(str(tmp_path / "copy.tif"), cv2.imread(table["path"].iloc[1], cv2.IMREAD_GRAYSCALE))
@@ -318,6 +324,165 @@ def test_a_copy_under_another_name_is_seen(made: Path, tmp_path: Path) -> None:
     found = evaluate(reader, copied, allow_seen=True, progress=False)
     assert found.seen is not None
     assert (found.seen.films, found.seen.copies, found.seen.trained) == (1, 1, 0)
+    said = open_bundle(root).seen(copied).said()
+    assert "copies that were resized or stored with loss are not found" in said
+
+
+Film = NDArray[np.uint8]
+
+
+def jpeg(quality: int) -> Callable[[Film], Film]:
+    def stored(film: Film) -> Film:
+        _, data = cv2.imencode(".jpg", film, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+
+    return stored
+
+
+def resized(across: float, down: float) -> Callable[[Film], Film]:
+    return lambda film: cv2.resize(film, None, fx=across, fy=down, interpolation=cv2.INTER_AREA)
+
+
+def window(film: Film) -> Film:
+    low, high = np.percentile(film, (2, 98))
+    return np.uint8(np.clip((film - low) / (high - low), 0, 1) * 255)
+
+
+def cut(share: float) -> Callable[[Film], Film]:
+    def rest(film: Film) -> Film:
+        y, x = (round(share * side) for side in film.shape)
+        return film[y : film.shape[0] - y, x : film.shape[1] - x]
+
+    return rest
+
+
+COPIES: dict[str, Callable[[Film], Film]] = {
+    "renamed": lambda film: film,
+    "with little loss": jpeg(80),
+    "with loss": jpeg(60),
+    "half as large": resized(0.5, 0.5),
+    "stretched": resized(1.25, 0.8),
+    "in another window": window,
+    "mirrored": lambda film: film[:, ::-1],
+    "all of it": lambda film: window(resized(0.6, 0.5)(jpeg(60)(film))),
+}
+"""Copies that are told."""
+
+CHANGED: dict[str, Callable[[Film], Film]] = {"cropped": cut(0.1)}
+"""Copies that are not, as the reports say."""
+
+
+def copies_of(films: dict[str, str], folder: Path) -> pd.DataFrame:
+    """Store every kind of copy of each film (name -> path) under a name of its own."""
+    rows = []
+    for name, path in films.items():
+        original = np.asarray(np.round(open_radiograph(path).pixels * 255), np.uint8)
+        for kind, change in {**COPIES, **CHANGED}.items():
+            file = folder / f"{len(rows)}.png"
+            assert cv2.imwrite(str(file), np.ascontiguousarray(change(original)))
+            case_id = f"there/{name} {kind}"
+            rows.append({"case_id": case_id, "path": str(file), "patient_id": case_id})
+    return pd.DataFrame(rows).assign(cohort="there", source="there", view="PA")
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Path:
+    """The built-in bundle as if it had been trained on made/0 and made/1."""
+    root = tmp_path_factory.mktemp("indexed") / "bundle"
+    shutil.copytree(DEFAULT_BUNDLE, root)
+    learned = read_cases(made).iloc[:2].assign(split="train")
+    learned.to_csv(root.with_name("split.csv"), index=False)
+    fit = ["--fit", str(root.with_name("split.csv")), "-o", str(root / "similar.npz")]
+    assert run(["similar", "default", *fit]) == 0
+    split_table(learned).to_csv(root / "splits.csv", index=False)
+    seal(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Path:
+    """Copies of made/1, of every kind."""
+    folder = tmp_path_factory.mktemp("copied")
+    table = copies_of({"1": read_cases(made)["path"].iloc[1]}, folder)
+    table["covid-19"] = [n % 2 for n in range(len(table))]
+    table["scores"] = '{"opacity": 1}'
+    masks = []
+    for path in table["path"]:
+        mask = np.zeros_like(cv2.imread(path, cv2.IMREAD_GRAYSCALE))
+        mask[mask.shape[0] // 3 : -mask.shape[0] // 3] = 255
+        cv2.imwrite(path.replace(".png", ".mask.png"), mask)
+        masks.append(json.dumps({"ground-glass": path.replace(".png", ".mask.png")}))
+    table.assign(lesion_masks=masks).to_csv(folder / "cases.csv", index=False)
+    return folder / "cases.csv"
+
+
+@pytest.mark.parametrize(("verb", "arguments"), JUDGES.items())
+def test_every_verb_that_judges_knows_copies_of_films_that_were_trained_on(
+    verb: str,
+    arguments: list[str],
+    indexed: Path,
+    copied: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = [
+        *arguments,
+        *(each for each in SHORT.get(verb, []) if each != "-o" and "{" not in each),
+    ]
+    assert call(verb, asked, indexed, copied, tmp_path / "out") == 5
+    said = capsys.readouterr().err
+    whole = len(COPIES) + len(CHANGED)
+    assert f"{len(COPIES)} of {whole} films were in training; the first: there/1 " in said
+    assert f"{len(COPIES)} copies of films trained on" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_copy_is_judged_and_the_report_says_which_ones_could_be_found(
+    indexed: Path, copied: Path
+) -> None:
+    table = read_cases(copied)
+    strangers = table[table["case_id"].str.contains("cropped")]
+    found = evaluate(load_bundle(indexed), strangers, progress=False)
+    assert found.seen is not None
+    assert (found.seen.films, found.seen.copies) == (0, 0)
+    assert "none is a copy of one of 2 films of training, be it with loss" in found.seen.said
+    assert "cropped and turned copies are not found" in found.seen.said
+
+
+def test_a_film_that_is_only_read_is_not_looked_at(
+    indexed: Path, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a verb that judges asks for a film's look; reading does not pay for it."""
+    monkeypatch.setattr(fingerprint, "_even_out", lambda _: pytest.fail("a look was made"))
+    assert load_bundle(indexed).read(read_cases(made)["path"].iloc[0], details=True).findings
+
+
+@pytest.mark.real_data
+def test_copies_of_real_films_are_known_and_films_of_other_people_are_not(
+    data_root: Path, tmp_path: Path
+) -> None:
+    """Of the films that the built-in bundle was trained on."""
+    collections = (
+        ("covid-chestxray-dataset", "covid-chestxray-dataset"),
+        ("covid-cxnet", "COVID-CXNet"),
+        ("nih-chestxray14", "nih-chestxray14"),
+        ("openist", "OpenIST"),
+    )
+    cases = merge_cases([read_cohort(name, data_root / at).cases for name, at in collections])
+    splits = pd.read_csv(DEFAULT_BUNDLE / "splits.csv").set_index("case_id")["split"]
+    side = cases["case_id"].map(splits)
+    known, unknown = (
+        cases[side == name].groupby("cohort").sample(most, random_state=0)
+        for name, most in (("train", 2), ("test", 6))
+    )
+    table = copies_of(dict(zip(known["case_id"], known["path"], strict=True)), tmp_path)
+    strangers = unknown.assign(case_id="there/" + unknown["case_id"], patient_id="", cohort="there")
+    table = pd.concat([table, strangers])[[*table.columns]].assign(**{"covid-19": 0})
+    found = predict(load_bundle(), table, ["covid-19"], nuisance=False)
+    wanted = {f"there/{film} {kind}" for film in known["case_id"] for kind in COPIES}
+    assert wanted - set(found.copies) <= {film.case_id for film in found.not_read}
+    assert set(found.copies) <= wanted
+    assert len(found.not_read) < len(table) / 20
 
 
 def test_a_bundle_that_does_not_say_is_said(small_bundle: Path, made: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from hilum.bundle.similar import (
 from hilum.core.errors import BundleError
 from hilum.core.files import sha256_of
 from hilum.core.labels import Label
+from hilum.data.fingerprint import LOOK_SIDE, look
 
 FILMS, WIDTH, AXES = 30, 20, 6
 
@@ -51,8 +53,73 @@ def test_what_is_written_is_read_and_the_same_bytes_come_again(tmp_path):
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     found = read_similar(tmp_path / "a.npz")
     assert found.model == index.model
-    for name in Index.__slots__[1:]:
+    assert found.look is None
+    for name in Index.__slots__[1:-1]:
         np.testing.assert_array_equal(getattr(found, name), getattr(index, name))
+
+
+def films(count, seed=0):
+    """Pictures with structure of all sizes, as different as films of strangers or more."""
+    generator = np.random.default_rng(seed)
+    noise = generator.normal(size=(count, 300, 240)).astype(np.float32)
+    smooth = [cv2.GaussianBlur(one, (0, 0), 8) for one in noise]
+    return [np.float32(0.5) + one / (6 * one.std()) for one in smooth]
+
+
+def with_looks(pictures):
+    looks = np.stack([look(np.clip(one, 0, 1)) for one in pictures])
+    return replace(make_index()[0], look=looks)
+
+
+def test_an_index_with_looks_is_version_2_and_one_without_stays_version_1(tmp_path):
+    plain, looking = make_index()[0], with_looks(films(FILMS))
+    for index, version in ((plain, 1), (looking, 2)):
+        write_similar(tmp_path / "x.npz", index)
+        with np.load(tmp_path / "x.npz") as stored:
+            assert int(stored["version"]) == version
+            assert ("look" in stored.files) == (version == 2)
+        found = read_similar(tmp_path / "x.npz").look
+        np.testing.assert_array_equal(found, index.look)
+
+
+def test_a_copy_has_the_look_of_its_original_and_a_stranger_has_not():
+    """By NumPy's own correlation, of looks that were made of other pixels than the stored ones."""
+    known, strangers = films(FILMS), films(FILMS, seed=1)
+    index = with_looks(known)
+    neighbors = Neighbors(index)
+    for i, one in enumerate(known):
+        changed = np.clip(
+            cv2.resize(one, (150, 150), interpolation=cv2.INTER_AREA) * 1.2 - 0.1, 0, 1
+        )
+        small = look(np.round(changed * 63) / np.float32(63))
+        assert np.corrcoef(small, index.look[i])[0, 1] > 0.95
+        for kind in (small, look(1 - changed), look(np.ascontiguousarray(changed[:, ::-1]))):
+            assert neighbors.copy_of(None, kind) == f"made/{i}"
+    for one in strangers:
+        alike = look(np.clip(one, 0, 1))
+        assert max(abs(np.corrcoef(alike, index.look)[0, 1:])) < 0.7
+        assert neighbors.copy_of(None, alike) == ""
+
+
+def test_a_film_that_shows_nothing_is_no_copy_of_another():
+    known = films(FILMS)
+    known[3] = np.full((300, 240), 0.5, np.float32)
+    neighbors = Neighbors(with_looks(known))
+    assert neighbors.copy_of(None, look(np.zeros((50, 60), np.float32))) == ""
+    assert neighbors.copy_of(None, look(np.ones((50, 60), np.float32))) == ""
+    assert neighbors.copy_of(make_index()[1][0], None) == ""
+
+
+def test_without_looks_the_embedding_tells_equal_pixels():
+    index, embedding = make_index()
+    strange = look(films(1)[0])
+    assert Neighbors(index).copy_of(embedding[0], strange) == ""  # along too few axes
+    generator = np.random.default_rng(1)
+    axes = np.linalg.qr(generator.normal(size=(WIDTH, 16)))[0].T.astype(np.float16)
+    along = (embedding - index.mean) @ axes.T.astype(np.float32)
+    index = replace(index, axes=axes, films=along.astype(np.float16))
+    assert Neighbors(index).copy_of(embedding[5], strange) == "made/5"
+    assert Neighbors(index).copy_of(None, strange) == ""
 
 
 def test_a_film_of_the_index_finds_itself_at_distance_zero():
@@ -128,6 +195,8 @@ def test_a_bundle_without_an_index_has_none_and_that_of_another_network_is_refus
         ({"labels": np.ones((FILMS, 3), np.int8)}, "labels"),
         ({"names": np.array(["covid-19", "cough"])}, "names"),
         ({"cohort": np.arange(FILMS)}, "cohort"),
+        ({"look": np.ones((FILMS, LOOK_SIDE), np.int8)}, "look"),
+        ({"look": np.ones((FILMS, LOOK_SIDE**2), np.float32)}, "look"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(tmp_path, change, named):
@@ -149,7 +218,7 @@ def test_pickles_are_never_opened(tmp_path):
     with pytest.raises(BundleError, match="cannot be read"):
         read_similar(path)
     np.savez(path, version=np.int32(7))
-    with pytest.raises(BundleError, match="version 7; this Hilum reads 1"):
+    with pytest.raises(BundleError, match="version 7; this Hilum reads 1 and 2"):
         read_similar(path)
     np.savez(path, version=np.int32(1), mean=np.zeros(3))
     with pytest.raises(BundleError, match="holds mean; expected model, mean"):
@@ -161,12 +230,13 @@ def test_pickles_are_never_opened(tmp_path):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     path = tmp_path_factory.mktemp("index") / "x.npz"
-    write_similar(path, make_index()[0])
-    return path
+    index = with_looks(films(FILMS))
+    write_similar(path, index)
+    return path, index
 
 
 def test_a_flag_that_calls_a_part_encrypted_is_a_bundle_error(written, tmp_path):
-    content = bytearray(written.read_bytes())
+    content = bytearray(written[0].read_bytes())
     content[content.index(b"PK\x01\x02") + 8] |= 1
     (tmp_path / "x.npz").write_bytes(content)
     with pytest.raises(BundleError, match="cannot be read"):
@@ -176,15 +246,17 @@ def test_a_flag_that_calls_a_part_encrypted_is_a_bundle_error(written, tmp_path)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_is_a_bundle_error_or_the_same_index(written, data):
-    content = bytearray(written.read_bytes())
+    whole, index = written
+    content = bytearray(whole.read_bytes())
     if data.draw(st.booleans()):
         content = content[: data.draw(st.integers(0, len(content) - 1))]
     else:
         content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
-    path = written.with_name("damaged.npz")
+    path = whole.with_name("damaged.npz")
     path.write_bytes(content)
     try:
         found = read_similar(path)
     except BundleError:
         return
-    np.testing.assert_array_equal(found.films, make_index()[0].films)
+    np.testing.assert_array_equal(found.films, index.films)
+    np.testing.assert_array_equal(found.look, index.look)

@@ -44,7 +44,7 @@ class Facts:
         data: the datasheet.
         lungs, gate, opacities, severity: what the files of that name measured and how they were
             made.
-        similar: films of training whose embeddings the bundle carries.
+        similar: films of training whose embeddings the bundle carries; ``looks``: their looks, too.
     """
 
     manifest: Manifest
@@ -59,6 +59,7 @@ class Facts:
     opacities: dict[str, Any] = field(default_factory=dict)
     severity: dict[str, Any] = field(default_factory=dict)
     similar: int = 0
+    looks: bool = False
 
     @classmethod
     def read(cls, root: Path) -> Self:
@@ -68,6 +69,7 @@ class Facts:
             BundleError: a file is there and cannot be read.
         """
         recipe = root / RECIPE
+        similar = read_similar(there) if (there := root / SIMILAR).is_file() else None
         return cls(
             manifest=Manifest.model_validate_json((root / MANIFEST).read_text(encoding="utf-8")),
             environment=_json(root / ENVIRONMENT),
@@ -80,7 +82,8 @@ class Facts:
             gate=_json(root / GATE),
             opacities=_json(root / _OPACITIES),
             severity=_json(root / SEVERITY),
-            similar=len(read_similar(there).case_id) if (there := root / SIMILAR).is_file() else 0,
+            similar=0 if similar is None else len(similar.case_id),
+            looks=similar is not None and similar.look is not None,
         )
 
 

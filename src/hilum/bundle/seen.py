@@ -50,6 +50,7 @@ class Seen:
         how: case_id -> kind, for those that it knew.
         learned: films on the sides of the bundle that it knew; 0 where it does not say.
         indexed: films of training that copies are looked for among.
+        looks: copies are told by their look; without it by equal pixels.
     """
 
     bundle: str
@@ -57,6 +58,7 @@ class Seen:
     how: Mapping[str, str]
     learned: int
     indexed: int
+    looks: bool = False
 
     def among(self, case_ids: Iterable[str]) -> Self:
         """Keep these films: those that are judged, of a table that was asked about as a whole."""
@@ -118,15 +120,17 @@ class Seen:
             )
         sides = [kind for kind in (TRAIN, VAL, SITE) if kind in kinds]
         named = " and ".join(filter(None, (", ".join(sides[:-1]), sides[-1])))
+        among = f"one of {self.indexed} films of training"
         looked = (
-            f"; none has the pixels of one of {self.indexed} films of training (copies that were "
-            "resized or stored with loss are not found)"
-            if self.indexed
-            else ""
+            f"; none is a copy of {among}, be it with loss, in another size or window, or mirrored "
+            "(cropped and turned copies are not found)"
+            if self.looks
+            else f"; none has the pixels of {among} (copies that were resized or stored with loss "
+            "are not found)"
         )
         return (
             f"none of {len(self.films)} case_ids is among the {self.learned} of {named} in "
-            f"{SPLITS}, nor another film of their patients{looked}"
+            f"{SPLITS}, nor another film of their patients{looked if self.indexed else ''}"
         )
 
     def _each(self, kinds: Collection[str]) -> str:
@@ -136,7 +140,7 @@ class Seen:
 
 def find_seen(root: Path, identity: str, cases: pd.DataFrame) -> Seen:
     """Look films up in the split of a bundle; see ``Bundle.seen``."""
-    splits, indexed = _splits(root), _indexed(root)
+    splits, (indexed, looks) = _splits(root), _indexed(root)
     sides = dict(zip(splits["case_id"], splits["split"], strict=True))
     known = {film: side for film, side in sides.items() if side in (TRAIN, VAL, SITE)}
     films = cases["case_id"].astype(str)
@@ -153,6 +157,7 @@ def find_seen(root: Path, identity: str, cases: pd.DataFrame) -> Seen:
         how={case_id: kind for case_id, kind in named.items() if kind},
         learned=sum(side in (TRAIN, VAL) for side in known.values()),
         indexed=len(indexed),
+        looks=looks,
     )
 
 
@@ -209,12 +214,13 @@ def _splits(root: Path) -> pd.DataFrame:
     return read_table(path, ("case_id", "split")).reset_index(drop=True)
 
 
-def _indexed(root: Path) -> dict[str, str]:
-    """Return case_id -> cohort of the films that the bundle carries embeddings of."""
+def _indexed(root: Path) -> tuple[dict[str, str], bool]:
+    """Return case_id -> cohort of the films that the bundle's index has, and has it looks?"""
     if not (root / SIMILAR).is_file():
-        return {}
+        return {}, False
     index = read_similar(root / SIMILAR)
-    return dict(zip(index.case_id.tolist(), index.cohort.tolist(), strict=True))
+    films = dict(zip(index.case_id.tolist(), index.cohort.tolist(), strict=True))
+    return films, index.look is not None
 
 
 def _of_another_cohort(

@@ -1,10 +1,13 @@
-"""Similar: the films that a bundle was trained on, as embeddings, never as pictures.
+"""Similar: the films that a bundle was trained on, as embeddings and looks, not as pictures.
 
-NAME/similar.npz   which films, what is known of them, where they lie in feature space
+NAME/similar.npz   which films, what is known of them, their place in feature space, their look
 
 The space is the network's embedding along its principal axes, compared by direction: the distance
 of two films is 1 less the cosine of the angle between them, from 0 (the same film) to 2.
 The gate's distance (``unlike-training``) is another: of the lung network, to all films at once.
+
+A copy is told by its look: 24 x 24 numbers of evened-out contrast, in which lungs, heart and some
+ribs can be made out, and no lesion or letter. A file of version 1 has none and tells equal pixels.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -23,19 +27,24 @@ from hilum.core.details import Similar
 from hilum.core.errors import BundleError
 from hilum.core.files import atomic_path, sha256_of
 from hilum.core.labels import Label
+from hilum.data.fingerprint import LOOK_SIDE
 
 SIMILAR = "similar.npz"
-SIMILAR_VERSION = 1
+VERSION, VERSION_WITHOUT_LOOKS = 2, 1
 UNKNOWN = -1
 """In ``labels``: the reference standard says nothing."""
+SAME_LOOK = 0.9
+"""Looks that correlate this well are of one film: ``benchmarks/copies.py`` measures it."""
 COPY = 0.01
-"""A film this near is one of those in the index: equal pixels in any file are at 0 (0.00001 at
-most, of 44 films), 98 films of other people at 0.0216 or more; most copies in a lossy format, or
-of another size, lie between 0.004 and 0.2, among strangers, and are not told."""
+"""Without looks: a film this near is one of those in the index. Equal pixels in any file are at 0
+(0.00001 at most, of 44 films), 98 films of other people at 0.0216 or more; most copies in a lossy
+format, or of another size, lie between 0.004 and 0.2, among strangers, and are not told."""
 LEAST_AXES = 16
-"""Of an index that tells copies: along fewer, films of other people point one way by chance."""
-MAX_BYTES = 2**20
-"""Of the file; an index of more films takes fewer axes."""
+"""Of an index that tells copies without looks: along fewer, films of other people point one way by
+chance."""
+MAX_BYTES = 2**22
+"""Of the file: about 8,000 films, of which a look takes 0.4 kB and the rest 0.15 kB. With the
+networks and records of the built-in bundle that is less than the 25 MB that a bundle may have."""
 _AGAIN = "make it again: hilum similar BUNDLE --fit split.csv -o similar.npz"
 
 
@@ -51,6 +60,7 @@ class Index:
         case_id, cohort: str (n,).
         group: int32 (n,), films of one patient share it.
         labels: int8 (n, L), 1, 0 or ``UNKNOWN``; ``names`` of the L columns.
+        look: int8 (n, 576), of ``hilum.data.fingerprint.look``; None in version 1.
     """
 
     model: str
@@ -62,6 +72,7 @@ class Index:
     group: NDArray[np.int32]
     labels: NDArray[np.int8]
     names: NDArray[np.str_]
+    look: NDArray[np.int8] | None = None
 
 
 class Neighbors:
@@ -129,12 +140,32 @@ class Neighbors:
                 found.append(self._similar(i, float(distance[i])))
         return tuple(found)
 
-    def copy_of(self, embedding: NDArray[np.float32] | None) -> str:
-        """Return the ``case_id`` of the film that this one is a copy of, or ""."""
+    def copy_of(self, embedding: NDArray[np.float32] | None, look: NDArray[np.int8] | None) -> str:
+        """Return the ``case_id`` of the film that this one is a copy of, or "".
+
+        Looks stand loss, size, shape and window; mirrored films and negatives are compared as well.
+        A copy that lost more than a hundredth at its sides, or was turned, is not told.
+
+        Args:
+            embedding: float32 (E,), asked where the index has no looks.
+            look: int8 (576,), of ``hilum.data.fingerprint.look``.
+        """
+        if self._looks is not None:
+            if look is None:
+                return ""
+            mirrored = look.reshape(LOOK_SIDE, LOOK_SIDE)[:, ::-1].ravel()
+            alike = np.abs(self._looks @ _look(np.stack([look, mirrored])).T).max(axis=1)
+            best = int(alike.argmax())
+            return str(self.index.case_id[best]) if alike[best] >= SAME_LOOK else ""
         if embedding is None or len(self.index.axes) < LEAST_AXES:
             return ""
         nearest = self.nearest(embedding, 1)[0]
         return nearest.case_id if nearest.distance <= COPY else ""
+
+    @cached_property
+    def _looks(self) -> NDArray[np.float32] | None:
+        """Made when a copy is first asked for: reading needs none."""
+        return None if self.index.look is None else _look(self.index.look)
 
     def _similar(self, i: int, distance: float) -> Similar:
         known = zip(self._names, self.index.labels[i].tolist(), strict=True)
@@ -153,11 +184,12 @@ def write_similar(path: Path, index: Index) -> None:
         BundleError: its parts do not fit together, or the file is larger than ``MAX_BYTES``.
     """
     _check(index, str(path))
-    fields = {name: getattr(index, name) for name in Index.__slots__ if name != "model"}
+    version = VERSION_WITHOUT_LOOKS if index.look is None else VERSION
+    fields = {name: getattr(index, name) for name in _names(version) if name != "model"}
     with atomic_path(path) as temporary:
         with temporary.open("wb") as stream:
             np.savez_compressed(
-                stream, version=np.int32(SIMILAR_VERSION), model=np.str_(index.model), **fields
+                stream, version=np.int32(version), model=np.str_(index.model), **fields
             )
         if (size := temporary.stat().st_size) > MAX_BYTES:
             raise BundleError(
@@ -180,19 +212,24 @@ def read_similar(path: Path) -> Index:
             values = {name: stored[name] for name in stored.files}
     except _DAMAGED as error:
         raise BundleError(f"{path}: cannot be read: {error}", hint=_AGAIN) from None
-    version = values.pop("version", np.int32(0))
-    if version.shape != () or version.dtype.kind != "i" or int(version) != SIMILAR_VERSION:
+    version, known = values.pop("version", np.int32(0)), (VERSION_WITHOUT_LOOKS, VERSION)
+    if version.shape != () or version.dtype.kind != "i" or int(version) not in known:
         raise BundleError(
-            f"{path}: version {version}; this Hilum reads {SIMILAR_VERSION}", hint=_AGAIN
+            f"{path}: version {version}; this Hilum reads {known[0]} and {known[1]}", hint=_AGAIN
         )
-    if values.keys() != set(Index.__slots__):
+    if values.keys() != set(names := _names(int(version))):
         raise BundleError(
-            f"{path}: holds {', '.join(sorted(values))}; expected {', '.join(Index.__slots__)}",
+            f"{path}: holds {', '.join(sorted(values))}; expected {', '.join(names)}",
             hint=_AGAIN,
         )
     index = Index(**(values | {"model": str(values["model"])}))
     _check(index, str(path))
     return index
+
+
+def _names(version: int) -> tuple[str, ...]:
+    """Return what a file of that version holds, besides the version."""
+    return tuple(name for name in Index.__slots__ if name != "look" or version == VERSION)
 
 
 def open_similar(root: Path) -> Neighbors | None:
@@ -234,12 +271,14 @@ _KINDS = {
     "films": np.float16,
     "group": np.int32,
     "labels": np.int8,
+    "look": np.int8,
 }
 
 
 def _check(index: Index, where: str) -> None:
     """Raise ``BundleError`` unless types and shapes fit together."""
-    wrong = [name for name, kind in _KINDS.items() if getattr(index, name).dtype != kind]
+    kinds = {name: kind for name, kind in _KINDS.items() if getattr(index, name) is not None}
+    wrong = [name for name, kind in kinds.items() if getattr(index, name).dtype != kind]
     wrong += [
         name for name in ("case_id", "cohort", "names") if getattr(index, name).dtype.kind != "U"
     ]
@@ -252,6 +291,8 @@ def _check(index: Index, where: str) -> None:
         "group": (films,),
         "labels": (films, index.names.size),
     }
+    if index.look is not None:
+        shapes["look"] = (films, LOOK_SIDE**2)
     wrong += [name for name, shape in shapes.items() if getattr(index, name).shape != shape]
     if not wrong and films < 1:
         wrong = ["case_id"]
@@ -262,6 +303,12 @@ def _check(index: Index, where: str) -> None:
         wrong = ["films"]
     if wrong:
         raise BundleError(f"{where}: '{wrong[0]}' does not fit the rest", hint=_AGAIN)
+
+
+def _look(look: NDArray[np.int8]) -> NDArray[np.float32]:
+    """Return looks (..., 576) so that their products are correlations."""
+    values = look.astype(np.float32)
+    return _directions(values - values.mean(axis=-1, keepdims=True))
 
 
 def _directions(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,5 +1,8 @@
 """Fingerprint: what is kept of a film to find its copies, whatever was done to them.
 
+A bundle has room for less: the look of each film that it learned from, which stands all but a crop
+and a turn.
+
 Local features (SIFT) of a film whose local contrast was evened out stand a crop, a resize, a
 re-encoding and text burned in; evening out stands another window or gamma; descriptors that do not
 tell a rising edge from a falling one stand an inversion.
@@ -23,9 +26,13 @@ PICTURE_SIDE = 128
 """Long side, in pixels, of the picture that is kept for comparing two films as a whole."""
 MAX_POINTS = 150
 """Strongest features kept of a film."""
+LOOK_SIDE = 24
+"""Sides of a look. In 3.7 million pairs of films of two patients correlations reach 0.82; with
+sides of 16 they reach 0.88, with 32 they reach 0.78 for nearly twice the bytes."""
 
 _NEIGHBORHOOD = DETECTION_SIDE / 24  # sigma in pixels: about the width of a rib
 _FLOOR = 0.02  # local deviation below which a film is taken for flat, so that noise stays small
+_STEPS = 8  # of a look's values in one deviation: finer ones change no correlation by 0.001
 _DEVIATIONS = 3.0  # a pixel further than this from its neighborhood says no more
 
 
@@ -66,6 +73,22 @@ def fingerprint(pixels: Pixels) -> Fingerprint:
         np.asarray(points * scale, np.float32),
         descriptors,
     )
+
+
+def look(pixels: Pixels) -> NDArray[np.int8]:
+    """Return what a film looks like as a whole: (576,), its local contrast in 24 x 24 places.
+
+    Two looks are compared by their correlation, whatever size, shape, window or losses the films
+    have: the film is brought to a square, evened out and averaged.
+
+    Args:
+        pixels: float32 (H, W) in [0, 1].
+    """
+    square = cv2.resize(pixels, (DETECTION_SIDE, DETECTION_SIDE), interpolation=cv2.INTER_AREA)
+    even = _even_out(np.asarray(square, np.float32))
+    cells = cv2.resize(even, (LOOK_SIDE, LOOK_SIDE), interpolation=cv2.INTER_AREA).ravel()
+    away = (cells - cells.mean()) / max(float(cells.std()), 1e-6)
+    return np.asarray(np.clip(np.round(_STEPS * away), -127, 127), np.int8)
 
 
 def pixel_hash(pixels: Pixels) -> str:

@@ -219,7 +219,8 @@ class SeenFilms(_Part):
         films: those seen before in a way that flatters what is judged.
         trained, val, site: where they stood: fitted to; epoch, thresholds and calibration chosen
             on; of a site that it was calibrated to.
-        copies: of films trained on, found by the index of similar films: equal pixels in any file.
+        copies: of films trained on, found by the index of similar films; ``said`` says which ones
+            it can find.
         patients: other films of patients trained on.
         said: what was compared and found, in words.
     """

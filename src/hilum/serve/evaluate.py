@@ -21,6 +21,7 @@ from hilum.core.errors import CohortError
 from hilum.core.extras import require
 from hilum.core.labels import View
 from hilum.core.reading import Status
+from hilum.data.fingerprint import look
 from hilum.data.leaks import refuse_leaks, sides
 from hilum.image.nuisance import nuisance_features
 from hilum.judge.calibration import OperatingPoint
@@ -160,12 +161,13 @@ def predict(
     carried = [column for column in CARRIED if column in cases]
     columns = ["case_id", "path", *carried, *labels]
     records: list[dict[Any, Any]] = cases[columns].to_dict("records")
-    examined = reader.examine([case["path"] for case in records], keep=nuisance, batch_size=_BATCH)
+    examined = reader.examine([case["path"] for case in records], keep=True, batch_size=_BATCH)
     for case, one in zip(records, _watched(examined, len(records), progress), strict=True):
         reading = one.reading
         if reading.status is Status.READ:
-            rows += _rows(case, one, labels, carried)
-            copies += [case["case_id"]] if reader.copy_of(one.embedding) else []
+            rows += _rows(case, one, labels, carried, nuisance)
+            kept = None if one.radiograph is None else look(one.radiograph.pixels)
+            copies += [case["case_id"]] if reader.copy_of(one.embedding, kept) else []
         else:
             reason = reading.reason or "no reason given"
             cohort = case.get("cohort")
@@ -251,10 +253,14 @@ def _outputs(reader: Reader, cases: pd.DataFrame, labels: Sequence[str]) -> list
 
 
 def _rows(
-    case: dict[Any, Any], one: Examined, labels: Sequence[str], carried: Sequence[str]
+    case: dict[Any, Any],
+    one: Examined,
+    labels: Sequence[str],
+    carried: Sequence[str],
+    nuisance: bool,
 ) -> Iterator[dict[str, Any]]:
     measured: dict[str, float] = {}
-    if one.radiograph is not None:
+    if nuisance and one.radiograph is not None:
         features = nuisance_features(one.radiograph)
         measured = {f"{NUISANCE_PREFIX}{name}": value for name, value in features.items()}
     for finding in one.reading.findings:

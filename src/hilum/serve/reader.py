@@ -122,9 +122,9 @@ class Reader:
         """The films of training that the bundle carries, as embeddings; None without them."""
         return open_similar(self.bundle.root)
 
-    def copy_of(self, embedding: NDArray[np.float32] | None) -> str:
-        """Return the training film that a film of this embedding is a copy of, or ""."""
-        return "" if self.neighbors is None else self.neighbors.copy_of(embedding)
+    def copy_of(self, embedding: NDArray[np.float32] | None, look: NDArray[np.int8] | None) -> str:
+        """Return the training film that a film is a copy of, or ""; see ``Neighbors.copy_of``."""
+        return "" if self.neighbors is None else self.neighbors.copy_of(embedding, look)
 
     @property
     def labels(self) -> tuple[Label, ...]:

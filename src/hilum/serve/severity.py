@@ -18,6 +18,7 @@ from hilum.core.details import Scale
 from hilum.core.errors import BundleError
 from hilum.core.files import sha256_of
 from hilum.core.machine import cores
+from hilum.data.fingerprint import look
 from hilum.image.opacities import Opacities
 from hilum.image.severity import CLASSIFIER, Numbers, severity_features
 from hilum.judge.ridge import LinearMap
@@ -104,13 +105,17 @@ def gather_features(
 
     known = held_out or {}
 
-    def look(item: tuple[str, Path]) -> tuple[dict[str, Numbers], str]:
+    def gather(item: tuple[str, Path]) -> tuple[dict[str, Numbers], str, str]:
         case_id, path = item
         film = open_film(path, reader.preprocess, reader.segmenter, reader.gate, keep=True)
-        return film_features(reader, film, opacities, known.get(case_id)), film.reason
+        features = film_features(reader, film, opacities, known.get(case_id))
+        if not features or film.radiograph is None:
+            return {}, film.reason, ""
+        seen = look(film.radiograph.pixels)
+        return features, "", reader.copy_of(features.get(CLASSIFIER), seen)
 
     gathered = Gathered()
-    results = prefetch(look, films.items(), workers=cores(), ahead=2 * cores())
+    results = prefetch(gather, films.items(), workers=cores(), ahead=2 * cores())
     every_s = 0.5 if sys.stderr.isatty() else 10
     watched = tqdm(
         zip(films, results, strict=True),
@@ -120,10 +125,10 @@ def gather_features(
         mininterval=every_s,
         disable=not progress,
     )
-    for case_id, (features, reason) in watched:
+    for case_id, (features, reason, original) in watched:
         if features:
             gathered.features[case_id] = features
-            if reader.copy_of(features.get(CLASSIFIER)):
+            if original:
                 gathered.copies.append(case_id)
         else:
             gathered.not_read[case_id] = reason

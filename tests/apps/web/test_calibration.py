@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
+
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 
-from hilum.apps.web.calibration import _distance, _leak_check
-from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle
+from hilum.apps.store.folder import FilmFolder
+from hilum.apps.store.tables import Film
+from hilum.apps.web.calibration import _compare, _distance, _leak_check
+from hilum.apps.web.pictures import Pictures
+from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle, seal
+from hilum.bundle.similar import Index, write_similar
 from hilum.core.errors import LeakageError
+from hilum.core.files import sha256_of
+from hilum.data.fingerprint import look
+from hilum.image.open import open_radiograph
 from hilum.judge import site
+from hilum.serve.samples import ROOT
 
 API = "/api/v1"
 FINDING = "covid-19"
@@ -94,18 +106,68 @@ def test_a_verdict_that_was_given_blind_is_the_truth_of_a_calibration(station, m
     assert row["truth"] == {FINDING: 1}
 
 
-def test_a_copy_of_a_training_film_calibrates_nothing_unless_it_is_asked_for():
-    """The reading's details know it: the nearest film of training is the film itself."""
+def looking(root, film):
+    """Give a bundle the index that its training on a film would have left."""
+    seen = look(open_radiograph(film).pixels)
+    index = Index(
+        model=sha256_of(root / "model.onnx"),
+        mean=np.zeros(2, np.float32),
+        axes=np.eye(2, dtype=np.float16),
+        films=np.ones((1, 2), np.float16),
+        case_id=np.array(["there/0"]),
+        cohort=np.array(["there"]),
+        group=np.zeros(1, np.int32),
+        labels=np.ones((1, 1), np.int8),
+        names=np.array([FINDING]),
+        look=seen[None],
+    )
+    write_similar(root / "similar.npz", index)
+    seal(root)
+    return root
+
+
+def test_a_training_film_that_was_stored_again_with_loss_calibrates_nothing_unless_asked_for(
+    make_station, make_film, calibrated_bundle, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(site, "LEAST_PATIENTS", 4)
+    root = looking(shutil.copytree(calibrated_bundle, tmp_path / "bundle"), ROOT / "frontal.png")
+    station = make_station(bundle=root)
+    admin = station.client("administrator")
+    for i in range(11):
+        film, value = make_film(i, level=20 * i), int(i >= 5) if i not in (4, 5) else int(i == 4)
+        if i == 0:
+            smaller = cv2.resize(cv2.imread(str(ROOT / "frontal.png")), (500, 600))
+            film = tmp_path / "copy.jpg"
+            cv2.imwrite(str(film), smaller, [cv2.IMWRITE_JPEG_QUALITY, 60])
+        film_id = station.film(film, patient_id=f"P{i}")
+        admin.put(f"{API}/films/{film_id}/reference", json={"finding": FINDING, "value": value})
+    with station.service.store.read() as session:  # a film that can be compared no more
+        gone = session.get_one(Film, film_id).sha256
+    station.service.folder.path(gone).write_bytes(b"damaged")
+    answer = admin.post(f"{API}/calibration/preview", json={"site": "St. Anna"})
+    assert answer.status_code == 422
+    assert "1 of 11 films were in training" in answer.json()["detail"]
+    asked = {"site": "St. Anna", "allow_seen": True}
+    answer = admin.post(f"{API}/calibration/preview", json=asked)
+    assert answer.status_code == 201, answer.text
+    said = answer.json()["adaptation"]["leak_check"]
+    assert "of 11, 10 were compared with the films of training by pixels, and 1 are copies" in said
+
+
+def test_without_looks_the_reading_knows_a_copy_with_equal_pixels(calibrated_bundle, tmp_path):
+    """Its details name the nearest film of training: at no distance it is the film itself."""
     near = {"details": {"similar": [{"distance": 0.0}, {"distance": 0.3}]}}
     far, silent = {"details": {"similar": [{"distance": 0.2}]}}, {"details": None}
     rows = [
-        {"case_id": case_id, "label": label, "copy": _distance(reading)}
+        {"case_id": case_id, "label": label, "distance": _distance(reading)}
         for case_id, reading in (("a", near), ("b", far), ("c", silent))
         for label in ("covid-19", "pneumonia")
     ]
-    base, table = open_bundle(), pd.DataFrame(rows)
+    base, pictures = open_bundle(calibrated_bundle), Pictures(FilmFolder(tmp_path / "films"), 10)
+    copied = _compare(base, pd.DataFrame(rows), pictures)
+    assert copied == {"a": True, "b": False, "c": None}
     with pytest.raises(LeakageError, match=r"1 of 3 films were in training; the first: a \(copy"):
-        _leak_check(base, table, allow=False)
-    said = _leak_check(base, table, allow=True)
+        _leak_check(base, copied, allow=False)
+    said = _leak_check(base, copied, allow=True)
     assert "of 3, 2 were compared with the films of training by pixels, and 1 are copies" in said
     assert LeakageError("").http_status == 422

@@ -62,13 +62,13 @@ def similar(
 ) -> None:
     """Find the films of a bundle's training that lie nearest to a film in feature space.
 
-    A bundle carries where its training films lie and what is known of them,
-    never their pictures. Distance: 0 the same film, about 1 nothing in
-    common, 2 the opposite. One film a patient is shown; with --cases, films
-    of the same patient as FILE are left out, and -o draws the neighbors that
-    the table finds. To look alike to a network is no diagnosis: how often
-    neighbors share their label is measured in docs/results/similar.csv.
-    Exit code 3: the film was not read.
+    A bundle carries where its training films lie, what is known of them and a
+    look of 24 x 24 numbers that tells copies, not their pictures. Distance: 0
+    the same film, about 1 nothing in common, 2 the opposite. One film a
+    patient is shown; with --cases, films of the same patient as FILE are left
+    out, and -o draws the neighbors that the table finds. To look alike to a
+    network is no diagnosis: how often neighbors share their label is measured
+    in docs/results/similar.csv. Exit code 3: the film was not read.
 
     [bold]Example:[/bold] hilum similar default film.png --cases split.csv -o alike.png
 

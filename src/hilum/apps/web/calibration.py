@@ -6,12 +6,14 @@ The base is always the bundle that the server was started with, so that calibrat
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 
 from hilum.apps.store import events
@@ -21,14 +23,20 @@ from hilum.apps.store.tables import Film, Read, Setting, new_id
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.bundles import KEY, of_this_network
+from hilum.apps.web.evidence import kinds_of
+from hilum.apps.web.films import pictures_of
+from hilum.apps.web.pictures import Kinds, Pictures
 from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.schemas import API, AskApply, AskPreview
 from hilum.apps.web.service import Served, Service
 from hilum.bundle.folder import Bundle, open_bundle
 from hilum.bundle.seen import REFIT
-from hilum.bundle.similar import COPY
-from hilum.core.errors import BundleError, StoreError
+from hilum.bundle.similar import COPY, open_similar
+from hilum.core.errors import BundleError, ImageError, StoreError
+from hilum.core.machine import cores
+from hilum.data.fingerprint import DETECTION_SIDE, look
 from hilum.judge.adaptation import Adaptation
+from hilum.serve.prefetch import prefetch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +68,9 @@ def calibration(visitor: _Administrator, service: Served) -> dict[str, Any]:
 
 
 @router.post("/calibration/preview", status_code=201, summary="Fit a candidate")
-def preview(body: AskPreview, visitor: _Administrator, service: Served) -> dict[str, Any]:
+def preview(
+    body: AskPreview, request: Request, visitor: _Administrator, service: Served
+) -> dict[str, Any]:
     """Fit calibration, operating points and sets; nothing changes until it is applied."""
     blind.check_off(visitor)
     from hilum.serve.calibrate import adapt
@@ -83,7 +93,8 @@ def preview(body: AskPreview, visitor: _Administrator, service: Served) -> dict[
         candidate_id = new_id()
         root = service.bundles.calibrated / candidate_id
         table = pd.DataFrame(rows)
-        known = _leak_check(base, table, allow=body.allow_seen)
+        copied = _compare(base, table, pictures_of(request))
+        known = _leak_check(base, copied, allow=body.allow_seen)
         adapt(base, table, root, site=body.site, not_read=left_out, leak_check=known)
         _forget_old(service)
     finally:
@@ -207,7 +218,8 @@ def _rows(session: Session, base: Bundle, source: _Source) -> tuple[list[dict[st
                 "truth": row["truth"][finding["label"]],
                 "score": finding["score"],
                 "group": row["patient"],
-                "copy": _distance(read.reading),
+                "distance": _distance(read.reading),
+                "file": (film.sha256, kinds_of(read)),
             }
             for finding in read.reading["findings"]
             if finding["label"] in row["truth"]
@@ -221,15 +233,36 @@ def _distance(reading: dict[str, Any]) -> float:
     return float(similar[0]["distance"])
 
 
-def _leak_check(base: Bundle, table: pd.DataFrame, *, allow: bool) -> str:
+def _compare(base: Bundle, table: pd.DataFrame, pictures: Pictures) -> dict[str, bool | None]:
+    """Say of each film if it is a copy of a training film; None where it was not compared."""
+    films = table.drop_duplicates("case_id")
+    neighbors = open_similar(base.root)
+    if neighbors is None or neighbors.index.look is None:
+        pairs = zip(films["case_id"], films["distance"], strict=True)
+        return {film: None if math.isnan(far) else far <= COPY for film, far in pairs}
+
+    def copied(file: tuple[str, Kinds]) -> bool | None:
+        try:
+            pixels = pictures.window(*file, DETECTION_SIDE)
+        except ImageError:
+            return None
+        return neighbors.copy_of(None, look(pixels)) != ""
+
+    found = prefetch(copied, films["file"], workers=cores(), ahead=2 * cores())
+    return dict(zip(films["case_id"], found, strict=True))
+
+
+def _leak_check(base: Bundle, copied: Mapping[str, bool | None], *, allow: bool) -> str:
     """Say how training films were looked for; raise ``LeakageError`` where there are some."""
-    films = table.drop_duplicates("case_id").astype({"case_id": str})
-    copies = films["case_id"][films["copy"] <= COPY]
-    seen = base.seen(films[["case_id"]]).with_copies(copies).refuse(allow=allow, kinds=REFIT)
-    compared, copied = int(films["copy"].notna().sum()), len(seen.counted(REFIT))
+    import pandas as pd
+
+    copies = [film for film, yes in copied.items() if yes]
+    seen = base.seen(pd.DataFrame({"case_id": list(copied)})).with_copies(copies)
+    counted = len(seen.refuse(allow=allow, kinds=REFIT).counted(REFIT))
+    compared = sum(yes is not None for yes in copied.values())
     return (
-        f"films reviewed at this site carry no case_id; of {len(films)}, {compared} were compared "
-        f"with the films of training by pixels, and {copied} are copies of one"
+        f"films reviewed at this site carry no case_id; of {len(copied)}, {compared} were compared "
+        f"with the films of training by pixels, and {counted} are copies of one"
     )
 
 

@@ -1,6 +1,6 @@
 """Collection: pictures of the training films that a reading names as similar.
 
-A bundle carries where its training films lie in feature space, never their pictures. Who has the
+A bundle carries where its training films lie in feature space, not their pictures. Who has the
 collection beside the server names its cases table (``hilum serve --collection``); its films are
 joined by ``case_id``, which may tell of a patient and so stands in no address and no log.
 """

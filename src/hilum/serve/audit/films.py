@@ -16,6 +16,7 @@ from hilum.core.errors import CohortError, ImageError, RejectedImageError
 from hilum.core.machine import cores
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Status
+from hilum.data.fingerprint import look
 from hilum.image.lungs import Lungs
 from hilum.image.nuisance import nuisance_features
 from hilum.image.open import open_radiograph
@@ -45,6 +46,7 @@ class Measured:
     Attributes:
         rows: of the table of ``Material``.
         variants: perturbation -> scores.
+        looks: int8 (576,) of each film as it is; see ``hilum.data.fingerprint.look``.
         evidence, area: shares in the lungs; NaN without lungs or maps.
         examples: films with all that was done to them.
         not_read: with the reason.
@@ -53,6 +55,7 @@ class Measured:
     rows: list[dict[str, Any]] = field(default_factory=list)
     variants: dict[str, list[float]] = field(default_factory=dict)
     embedding: list[NDArray[np.float32]] = field(default_factory=list)
+    looks: list[NDArray[np.int8]] = field(default_factory=list)
     evidence: list[float] = field(default_factory=list)
     area: list[float] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
@@ -66,6 +69,7 @@ class _Film:
     lungs: Lungs | None
     places: Places
     nuisance: dict[str, float]
+    look: NDArray[np.int8]
 
 
 def measure(
@@ -128,10 +132,12 @@ def _open(
         reason = error.message.removeprefix(f"{case['path']}: ")
         return NotRead(case_id=case["case_id"], status=status, reason=reason)
     measured = {f"{NUISANCE_PREFIX}{k}": v for k, v in nuisance_features(radiograph).items()}
+    seen = look(radiograph.pixels)
     if lungs is None or lungs.area < MIN_LUNGS:
-        return _Film(case, radiograph, None, Places(), measured)
+        return _Film(case, radiograph, None, Places(), measured, seen)
     opaque = None if find_opacities is None else find_opacities(radiograph, lungs)
-    return _Film(case, radiograph, lungs, Places(lungs.on_film(radiograph.shape), opaque), measured)
+    places = Places(lungs.on_film(radiograph.shape), opaque)
+    return _Film(case, radiograph, lungs, places, measured, seen)
 
 
 def _score(
@@ -157,6 +163,7 @@ def _score(
     for i in np.flatnonzero(read):
         film = films[i]
         found.rows.append(_row(film, label, plain, int(i)))
+        found.looks.append(film.look)
         for name, scores in found.variants.items():
             scores.append(float(changed[name][i]))
         share, area = _in_lungs(film, plain, int(i))

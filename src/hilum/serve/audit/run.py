@@ -213,8 +213,9 @@ def _copies(model: Subject, measured: Measured) -> list[str]:
     """The films that are copies of some that a bundle was trained on."""
     if not isinstance(model, BundleSubject) or not measured.embedding:
         return []
-    pairs = zip(measured.rows, measured.embedding, strict=True)
-    return [row["case_id"] for row, embedding in pairs if model.reader.copy_of(embedding)]
+    known = zip(measured.embedding, measured.looks, strict=True)
+    originals = [model.reader.copy_of(embedding, look) for embedding, look in known]
+    return [row["case_id"] for row, one in zip(measured.rows, originals, strict=True) if one]
 
 
 def _given_point(

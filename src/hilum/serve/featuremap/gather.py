@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hilum.core.errors import BundleError, CohortError
 from hilum.core.machine import cores
 from hilum.core.reading import Finding
+from hilum.data.fingerprint import look
 from hilum.image.write import jpeg
 from hilum.judge.schema import NotRead
 from hilum.serve.audit.sample import allot
@@ -24,6 +25,8 @@ from hilum.serve.prefetch import batches, prefetch
 from hilum.serve.reader import BATCH, Reader
 
 T = TypeVar("T")
+_Opened = tuple[Film, NDArray[np.int8] | None, bytes]
+"""A film without its pixels, its look if it may be read, its picture if one was asked for."""
 
 QUALITY = 70
 """Of a thumbnail's JPEG."""
@@ -36,6 +39,7 @@ class Gathered:
     Attributes:
         cases: their rows of the table.
         embedding: float32 (n, E).
+        looks: int8 (n, 576), of ``hilum.data.fingerprint.look``.
         findings: of each film, at the operating point.
         pictures: JPEG of each film, or empty where none were asked for.
         not_read: the others, with the reason.
@@ -43,6 +47,7 @@ class Gathered:
 
     cases: pd.DataFrame
     embedding: NDArray[np.float32]
+    looks: NDArray[np.int8]
     findings: tuple[tuple[Finding, ...], ...]
     pictures: tuple[bytes, ...]
     not_read: tuple[NotRead, ...]
@@ -88,6 +93,7 @@ def gather(
     return Gathered(
         cases[cases["case_id"].isin(found.case_ids)].reset_index(drop=True),
         np.concatenate(found.embedding),
+        np.stack(found.looks),
         tuple(findings_of(manifest, each, operating_point) for each in np.vstack(found.logits)),
         tuple(found.pictures),
         tuple(found.not_read),
@@ -100,19 +106,21 @@ class _Found:
 
     case_ids: list[str] = field(default_factory=list)
     embedding: list[NDArray[np.float32]] = field(default_factory=list)
+    looks: list[NDArray[np.int8]] = field(default_factory=list)
     logits: list[NDArray[np.float32]] = field(default_factory=list)
     pictures: list[bytes] = field(default_factory=list)
     not_read: list[NotRead] = field(default_factory=list)
 
 
-def _add(reader: Reader, rows: list[tuple[dict[Any, Any], tuple[Film, bytes]]], to: _Found) -> None:
+def _add(reader: Reader, rows: list[tuple[dict[Any, Any], _Opened]], to: _Found) -> None:
     sound = []
-    for case, (film, picture) in rows:
-        if film.inputs is None:
+    for case, (film, seen, picture) in rows:
+        if film.inputs is None or seen is None:
             to.not_read.append(_not_read(case, film))
             continue
         sound.append(film.inputs)
         to.case_ids.append(case["case_id"])
+        to.looks.append(seen)
         to.pictures += [picture] if picture else []
     if sound:
         inputs = np.stack(sound)
@@ -170,9 +178,10 @@ def watched(films: Iterator[T], total: int, what: str, progress: bool) -> Iterat
     )
 
 
-def _open(reader: Reader, path: str, side: int) -> tuple[Film, bytes]:
-    film = open_film(path, reader.preprocess, reader.segmenter, reader.gate, keep=side > 0)
+def _open(reader: Reader, path: str, side: int) -> _Opened:
+    film = open_film(path, reader.preprocess, reader.segmenter, reader.gate, keep=True)
     if film.inputs is None or film.radiograph is None:
-        return film, b""
-    small = thumbnail(film.radiograph.pixels, side)
-    return replace(film, radiograph=None), jpeg(small, QUALITY)
+        return film, None, b""
+    pixels, film = film.radiograph.pixels, replace(film, radiograph=None)
+    picture = jpeg(thumbnail(pixels, side), QUALITY) if side else b""
+    return film, look(pixels), picture

@@ -146,8 +146,9 @@ def make_map(
     seen.refuse(allow=allow_seen, kinds=WEIGHTS)
     side = next(side for most, side in SIDES if len(chosen) <= most) if thumbnails else 0
     found = gather(reader, chosen, operating_point=operating_point, side=side, progress=progress)
-    pairs = zip(found.cases["case_id"], found.embedding, strict=True)
-    seen = seen.with_copies([film for film, one in pairs if reader.copy_of(one)])
+    films = zip(found.cases["case_id"], found.embedding, found.looks, strict=True)
+    copies = [film for film, embedding, look in films if reader.copy_of(embedding, look)]
+    seen = seen.with_copies(copies)
     seen = seen.among(found.cases["case_id"]).refuse(allow=allow_seen, kinds=WEIGHTS)
     table = _table(reader, found, label)
     layouts = {TITLES[one]: project(found.embedding, one, seed=seed) for one in _both(method)}
