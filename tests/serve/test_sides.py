@@ -13,7 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from hilum.apps.cli.table import Table
 from hilum.core.radiograph import Sides
 from hilum.image.open import open_radiograph
-from hilum.serve.pdf.report import PdfReport
+from hilum.serve.pdf import PdfReport, Sheet
 from hilum.serve.reader import load_bundle
 from hilum.serve.report import Report
 from hilum.serve.samples import ROOT
@@ -81,8 +81,8 @@ def test_what_is_assumed_is_said_in_every_report(examined, reader, tmp_path, cap
         page.add(one)
         assert ("Right and left are assumed" in page.html()) is assumed
         assert ("a marker in the picture is not read" in page.html()) is assumed
-        pdf = PdfReport(reader)
-        pdf.add(one)
+        pdf = PdfReport(reader.bundle)
+        pdf.add(Sheet.of(one, reader))
         pdf.write(tmp_path / f"{name}.pdf")
         text = re.sub(r"\s+", " ", PdfReader(tmp_path / f"{name}.pdf").pages[0].extract_text())
         assert ("Right and left are assumed" in text) is assumed

@@ -213,9 +213,9 @@ def test_a_large_film_gives_a_small_file(tmp_path, film, reader, with_details):
 
 
 def test_many_films_are_one_file(tmp_path, film, refused, reader, words):
-    report = PdfReport(reader, made=MADE)
+    report = PdfReport(reader.bundle, made=MADE)
     for examined in (film, refused, film):
-        report.add(examined)
+        report.add(Sheet.of(examined, reader))
     report.write(tmp_path / "sub" / "all.pdf")
     pages = words(tmp_path / "sub" / "all.pdf")
     assert [re.search(r"page \d", page).group() for page in pages] == ["page 1", "page 2", "page 3"]
@@ -226,7 +226,7 @@ def test_many_films_are_one_file(tmp_path, film, refused, reader, words):
 
 def test_a_report_without_films_is_an_error(tmp_path, reader):
     with pytest.raises(ValueError, match="without a film"):
-        PdfReport(reader).write(tmp_path / "none.pdf")
+        PdfReport(reader.bundle).write(tmp_path / "none.pdf")
     assert not (tmp_path / "none.pdf").exists()
 
 

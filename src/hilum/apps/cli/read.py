@@ -15,7 +15,7 @@ from hilum.apps.cli.places import out_file, out_folder, out_path
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
 
 if TYPE_CHECKING:
-    from hilum.apps.cli.sinks import Paper, Sink
+    from hilum.apps.cli.sinks import DicomFolder, Paper, Sink
     from hilum.serve.reader import Examined, Reader
 
 
@@ -56,6 +56,12 @@ def read(
         int,
         typer.Option(help="Longest side of a film in its overlay, in pixels; 0: its own.", min=0),
     ] = 1024,
+    dicom: Annotated[
+        Path | None, out_folder("Write DICOM objects for the archive to this folder.", "--dicom")
+    ] = None,
+    objects: Annotated[
+        str, typer.Option(help="Kinds of --dicom: sr, seg, gsps, sc, pdf; several with commas.")
+    ] = "sr,sc",
     details: Annotated[
         bool,
         typer.Option(
@@ -95,9 +101,13 @@ def read(
     With --details a reading also says where the lungs and the opacities lie,
     what share of each lung and zone is opaque, severity scores of the
     literature ("research score") and the most similar films that the model
-    was trained on, as far as the bundle carries the parts for it. --html and
-    --pdf imply it. A page of the PDF names the film's file, not its folders.
+    was trained on, as far as the bundle carries the parts for it. --html,
+    --pdf and --dicom imply it. A page of the PDF names the film's file, not its folders.
     Into a folder go NAME.pdf, also for films that were refused.
+
+    --dicom writes NAME.sr.dcm and so on: objects of the film's own patient
+    and study, marked as research use, for films that were read and that are
+    DICOM files. The same film and bundle give the same bytes and UIDs.
     Exit code 0: all were read; 3: some were not.
 
     [bold]Example:[/bold] hilum read ward/ film.dcm --html report.html --pdf ward.pdf
@@ -110,6 +120,7 @@ def read(
     from hilum.serve.inputs import find_films
     from hilum.serve.reader import BATCH, load_bundle
 
+    kinds = _kinds(dicom, objects)
     films = find_films(paths)
     reader = load_bundle(bundle, max_megapixels=max_megapixels)
     keep = any(each is not None for each in (html, pdf, heatmap))
@@ -118,13 +129,14 @@ def read(
         operating_point=operating_point,
         prevalence=prevalence,
         force=force,
-        details=details or html is not None or pdf is not None,
+        details=details or any(each is not None for each in (html, pdf, dicom)),
         keep=keep,
         batch_size=4 if keep else BATCH,
     )
     sinks = _sinks(reader, as_json, html, pdf, paper, heatmap, heatmap_side)
-    counts = _pour(examined, len(films), sinks)
-    if counts["read"] < len(films):
+    archive = _archive(reader, dicom, kinds)
+    counts = _pour(examined, len(films), [*sinks, *archive])
+    if counts["read"] < len(films) or any(each.lacking for each in archive):
         raise typer.Exit(EXIT_SOME_NOT_READ)
 
 
@@ -134,6 +146,25 @@ def _check_pdf_place(pdf: Path | None) -> None:
         raise ConfigError(
             f"--pdf {pdf}: is a file; expected NAME.pdf or a folder", hint="e.g. --pdf ward.pdf"
         )
+
+
+def _kinds(dicom: Path | None, objects: str) -> tuple[str, ...]:
+    """Raise before the first film is read: a kind that is none, or highdicom missing."""
+    if dicom is None:
+        return ()
+    from hilum.core.extras import require
+    from hilum.serve.dicom import parse_kinds
+
+    require("pacs")
+    return parse_kinds(objects)
+
+
+def _archive(reader: Reader, dicom: Path | None, kinds: tuple[str, ...]) -> list[DicomFolder]:
+    if dicom is None:
+        return []
+    from hilum.apps.cli.sinks import DicomFolder
+
+    return [DicomFolder(reader, dicom, kinds)]
 
 
 def _sinks(

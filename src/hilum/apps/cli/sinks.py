@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import typer
 
 from hilum.apps.cli.streams import json_text
-from hilum.core.files import Stems
+from hilum.core.errors import ImageError
+from hilum.core.files import Stems, atomic_path
 from hilum.core.machine import cores
-from hilum.core.reading import Finding
+from hilum.core.reading import Finding, Status
 from hilum.serve.reader import Examined, Reader
 
 if TYPE_CHECKING:
@@ -88,14 +89,14 @@ class Sheets:
         if path.suffix.lower() == ".pdf" and not path.is_dir():
             from hilum.serve.pdf import PdfReport
 
-            self._one = PdfReport(reader, page=page)
+            self._one = PdfReport(reader.bundle, page=page)
 
     def add(self, examined: Examined) -> None:
         """Add the page of one film, read or not."""
-        from hilum.serve.pdf import write_pdf
+        from hilum.serve.pdf import Sheet, write_pdf
 
         if self._one is not None:
-            self._one.add(examined)
+            self._one.add(Sheet.of(examined, self._reader))
         else:
             stem = self._names.of(examined.reading.path)
             write_pdf(self._path / f"{stem}.pdf", examined, self._reader, page=self._page)
@@ -108,6 +109,58 @@ class Sheets:
             typer.echo(f"wrote {self._path}: {self._written} pages", err=True)
         elif self._one is None:
             typer.echo(f"wrote {self._written} PDF files to {self._path}", err=True)
+
+
+class DicomFolder:
+    """A DICOM object of every kind that was asked for, for each film of a study.
+
+    Args:
+        reader: that made the readings.
+        folder: where NAME.KIND.dcm go; made if need be.
+        kinds: of ``hilum.serve.dicom.KINDS``.
+
+    Attributes:
+        lacking: films that were read and have no object, because they belong to no study.
+    """
+
+    def __init__(self, reader: Reader, folder: Path, kinds: tuple[str, ...]) -> None:
+        self._reader = reader
+        self._folder = folder
+        self._kinds = kinds
+        self._names = Stems(folder, [f".{kind}.dcm" for kind in kinds])
+        self._written = 0
+        self.lacking = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, examined: Examined) -> None:
+        """Write the objects of one film; say which it cannot have."""
+        from hilum.serve.dicom import objects_of
+
+        reading = examined.reading
+        if reading.status is not Status.READ:
+            return
+        stem = self._names.of(reading.path)
+        made = objects_of(
+            reading.model_dump(mode="json"),
+            Path(reading.path),
+            self._kinds,
+            bundle=self._reader.bundle,
+        )
+        try:
+            for kind, dataset, why in made:
+                if dataset is None:
+                    typer.echo(f"{reading.path}: no {kind}: {why}", err=True)
+                    continue
+                with atomic_path(self._folder / f"{stem}.{kind}.dcm") as temporary:
+                    dataset.save_as(temporary, enforce_file_format=True)
+                self._written += 1
+        except ImageError as error:
+            self.lacking += 1
+            typer.echo(f"no objects: {error.message}", err=True)
+
+    def close(self) -> None:
+        """Say what was written."""
+        typer.echo(f"wrote {self._written} DICOM objects to {self._folder}", err=True)
 
 
 class Overlays:

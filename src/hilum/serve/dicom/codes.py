@@ -29,6 +29,8 @@ OWN: dict[str, Code] = {
         _own("threshold", "threshold on the score"),
         _own("prevalence", "prevalence that the probability holds for"),
         _own("coverage", "nominal coverage of the prediction set"),
+        _own("answer", "answer, all in all"),
+        _own("cannot-say", "Cannot say"),
         _own("call", "finding at the operating point"),
         _own("prediction-set", "answers that cannot be ruled out"),
         _own("none", "Neither answer"),
@@ -57,6 +59,8 @@ OWN: dict[str, Code] = {
 
 SCALES = {Scale.EXTENT: "extent", Scale.OPACITY: "opacity", Scale.BRIXIA: "brixia"}
 
+SHARES = {Opacity.GROUND_GLASS: "opaque-gg", Opacity.CONSOLIDATION: "opaque-cons"}
+
 IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 DEVICE = Code("121007", "DCM", "Device")
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
@@ -68,6 +72,24 @@ PROCESSING = Code("109102", "DCM", "Processing Equipment")
 SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
 SEGMENTATION = Code("113076", "DCM", "Segmentation")
 
+MODALITY = Code("121139", "DCM", "Modality")
+MODALITIES = {
+    "CR": Code("CR", "DCM", "Computed Radiography"),
+    "DX": Code("DX", "DCM", "Digital Radiography"),
+}
+OTHER_MODALITY = Code("OT", "DCM", "Other Modality")
+IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
+IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")
+SOURCE = Code("260753009", "SCT", "Source")
+PIXEL_ROWS = Code("110910", "DCM", "Pixel Data Rows")
+PIXEL_COLUMNS = Code("110911", "DCM", "Pixel Data Columns")
+ROW_ORIENTATION = Code("111044", "DCM", "Patient Orientation Row")
+COLUMN_ORIENTATION = Code("111043", "DCM", "Patient Orientation Column")
+HORIZONTAL_SPACING = Code("111026", "DCM", "Horizontal Pixel Spacing")
+VERTICAL_SPACING = Code("111066", "DCM", "Vertical Pixel Spacing")
+
+PIXELS = Code("{pixels}", "UCUM", "Pixels")
+MILLIMETER = Code("mm", "UCUM", "millimeter")
 PERCENT = Code("%", "UCUM", "percent")
 NO_UNITS = Code("1", "UCUM", "no units")
 SCORE_UNIT = Code("{score}", "UCUM", "score")

@@ -16,7 +16,7 @@ ELLIPSIS = "\u2026"
 
 _FIRST_EAST = 0x1100
 """Hangul's first letter; what comes before is not East Asian."""
-_FONTS = Path(__file__).parent / "fonts"
+FONTS = Path(__file__).parent / "fonts"
 _FILES = {REGULAR: "DejaVuSans.ttf", BOLD: "DejaVuSans-Bold.ttf", EAST: "DroidSansFallback.ttf"}
 
 
@@ -26,7 +26,7 @@ def _known(font: str) -> frozenset[int]:
     from reportlab.pdfbase import pdfmetrics  # type: ignore[import-untyped]
     from reportlab.pdfbase.ttfonts import TTFont  # type: ignore[import-untyped]
 
-    loaded = TTFont(font, str(_FONTS / _FILES[font]))
+    loaded = TTFont(font, str(FONTS / _FILES[font]))
     pdfmetrics.registerFont(loaded)
     return frozenset(loaded.face.charToGlyph)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hilum.bundle.facts import Facts
+from hilum.bundle.folder import Bundle
 from hilum.core.files import atomic_path
 from hilum.core.reading import RESEARCH_USE
 from hilum.serve.pdf import blocks, film
@@ -39,24 +40,24 @@ class PdfReport:
     Only the finished pages are kept, not the films.
 
     Args:
-        reader: that made the readings.
+        bundle: that made the readings.
         page: size of the paper.
         made: date and time to write on every page; None for now. Everything else in the file
             follows from the readings, byte for byte.
     """
 
-    def __init__(self, reader: Reader, *, page: Page = "A4", made: datetime | None = None) -> None:
-        self._reader = reader
+    def __init__(self, bundle: Bundle, *, page: Page = "A4", made: datetime | None = None) -> None:
+        self._bundle = bundle
         self._width, self._height = PAGES[page]
         self._made = made or datetime.now().astimezone()
-        self._facts = Facts.read(reader.bundle.root)
+        self._facts = Facts.read(bundle.root)
         self._file = BytesIO()
         self._canvas = self._new_canvas()
         self.pages = 0
 
-    def add(self, examined: Examined) -> None:
+    def add(self, sheet: Sheet) -> None:
         """Add one film, read or not."""
-        self._draw(Sheet.of(examined, self._reader))
+        self._draw(sheet)
 
     def write(self, path: Path) -> None:
         """Write the pages to ``path``, whole or not at all; nothing can be added afterwards.
@@ -64,11 +65,20 @@ class PdfReport:
         Raises:
             ValueError: no film was added.
         """
+        data = self.finish()
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(data)
+
+    def finish(self) -> bytes:
+        """Return the file; nothing can be added afterwards.
+
+        Raises:
+            ValueError: no film was added.
+        """
         if not self.pages:
             raise ValueError("a report without a film has no page")
         self._canvas.save()
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(self._file.getvalue())
+        return self._file.getvalue()
 
     def _new_canvas(self) -> Any:
         from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
@@ -83,7 +93,7 @@ class PdfReport:
         canvas.setAuthor("Hilum")
         canvas.setSubject(RESEARCH_USE)
         canvas.setCreator(f"hilum {version('hilum')}")
-        canvas.setKeywords(self._reader.bundle.identity)
+        canvas.setKeywords(self._bundle.identity)
         canvas.setViewerPreference("DisplayDocTitle", "true")
         canvas.setDateFormatter(lambda *_: self._made.strftime("D:%Y%m%d%H%M%S"))
         return canvas
@@ -149,7 +159,7 @@ class PdfReport:
         return [findings, thirds, notes]
 
     def _foot(self, sheet: Sheet) -> Block:
-        bundle, manifest = self._reader.bundle, self._facts.manifest
+        bundle, manifest = self._bundle, self._facts.manifest
 
         def block(pen: Pen, left: float, top: float, width: float) -> float:
             top = blocks.heading(pen, left, top, width, "Model")
@@ -191,8 +201,8 @@ def write_pdf(
         page: "A4" or "Letter".
         made: date and time to write on it; None for now.
     """
-    report = PdfReport(reader, page=page, made=made)
-    report.add(examined)
+    report = PdfReport(reader.bundle, page=page, made=made)
+    report.add(Sheet.of(examined, reader))
     report.write(path)
 
 

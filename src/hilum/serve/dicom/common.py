@@ -1,0 +1,263 @@
+"""Common: what all objects of a film share: patient, study, series, equipment, times and UIDs.
+
+No clock and no random number: the same reading of the same file gives the same bytes. The SOP
+Instance UID is a digest of all the others, so that no two contents ever have one UID: an archive
+keeps the first of them and answers success for the second.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from functools import cached_property
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from hilum.core.labels import Code
+from hilum.core.reading import Reading
+from hilum.serve.dicom.codes import PROCESSING, SCHEME, SCHEME_NAME, SOURCE_IMAGE
+from hilum.serve.dicom.source import Placement, Points, Source
+from hilum.serve.marks import Layer, Mark
+
+MANUFACTURER = "Hilum"
+MODEL = "Hilum reader"
+SERIES = {"sr": 9200, "seg": 9201, "gsps": 9202, "sc": 9203, "pdf": 9204}
+"""Series numbers: high, so that a viewer which sorts by them shows the film first."""
+LONG_STRING = 64
+"""Most characters of VR LO (PS3.5 6.2)."""
+_LONG_AGO = datetime(1900, 1, 1)
+"""Of a film that states no date."""
+_DATES = ("Content", "Acquisition", "Series", "Study")
+_CUT = re.compile(r"cut to the box around .*?margin of (\d+)%")
+_CROP = re.compile(r"preprocess: crop to ")
+
+
+def uid(*parts: str) -> str:
+    """Return a UID that follows from texts: 2.25 and a UUID of version 8 (PS3.5 B.2, RFC 9562)."""
+    digest = bytearray(sha256("\0".join(("hilum", *parts)).encode()).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return f"2.25.{UUID(bytes=bytes(digest)).int}"
+
+
+def item(code: Code) -> Dataset:
+    """Return a code as an item of a sequence (PS3.3 table 8.8-1)."""
+    made = Dataset()
+    made.CodeValue, made.CodingSchemeDesignator = code.value, code.scheme
+    made.CodeMeaning = code.meaning
+    return made
+
+
+def printable(text: str, longest: int = LONG_STRING) -> str:
+    """Return text as a value may hold it: no control signs and no backslash, and not too long."""
+    kept = "".join(sign if sign.isprintable() else " " for sign in text).replace("\\", "/")
+    return kept[:longest].strip()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What every object is made from.
+
+    Attributes:
+        reading: of status ``read``.
+        path: of the film, for those that show its pixels.
+        read_at: when it was read, with a time zone; None takes the film's own date.
+    """
+
+    reading: Reading
+    path: Path
+    source: Source
+    read_at: datetime | None = None
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Where the reading's points lie in the file."""
+        return Placement(self.reading.history, self.shape, self.source.shape)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the film as it was read."""
+        return int(self.reading.film["height"]), int(self.reading.film["width"])
+
+    @property
+    def bundle_version(self) -> str:
+        """The version in "name version (checksum)"."""
+        return self.reading.bundle.rpartition(" (")[0].rpartition(" ")[2]
+
+    @property
+    def checksum(self) -> str:
+        """The first digits of the checksum of the bundle."""
+        return self.reading.bundle.rpartition("(")[2].rstrip(")")
+
+    @property
+    def moment(self) -> datetime:
+        """When the reading was made, in the film's time zone; else the date of the film."""
+        if self.read_at is None:
+            return self._film_date()
+        offset = self.source.study.get("TimezoneOffsetFromUTC", "")
+        if not offset:
+            return self.read_at
+        minutes = int(offset[0] + "1") * (60 * int(offset[1:3]) + int(offset[3:]))
+        return self.read_at.astimezone(timezone(timedelta(minutes=minutes)))
+
+    def _film_date(self) -> datetime:
+        for kind in _DATES:
+            day = self.source.text(f"{kind}Date")
+            clock = (self.source.text(f"{kind}Time").partition(".")[0] + "000000")[:6]
+            for form, text in (("%Y%m%d%H%M%S", day + clock), ("%Y%m%d", day)):
+                try:
+                    return datetime.strptime(text, form)
+                except ValueError:
+                    continue
+        return _LONG_AGO
+
+    @cached_property
+    def seen(self) -> Points:
+        """The rectangle that went into the network, (4, 2) in the stored matrix.
+
+        The box around the lungs with the margin that the history names, clipped to the film; the
+        whole film where the bundle does not cut, or the reading has no lungs.
+        """
+        height, width = self.shape
+        left, top, right, bottom = 0.0, 0.0, float(width), float(height)
+        steps = "\n".join(self.reading.history)
+        lungs = self.reading.details.lungs if self.reading.details else ()
+        cut = _CUT.search(steps)
+        if cut and lungs:
+            lefts, tops, wides, highs = zip(*(lung.box for lung in lungs), strict=True)
+            rights = [a + b for a, b in zip(lefts, wides, strict=True)]
+            bottoms = [a + b for a, b in zip(tops, highs, strict=True)]
+            margin = int(cut[1]) / 100
+            across = margin * (max(rights) - min(lefts))
+            down = margin * (max(bottoms) - min(tops))
+            left, right = max(min(lefts) - across, 0), min(max(rights) + across, width)
+            top, bottom = max(min(tops) - down, 0), min(max(bottoms) + down, height)
+        if _CROP.search(steps):
+            side = min(right - left, bottom - top)
+            left, top = (left + right - side) / 2, (top + bottom - side) / 2
+            right, bottom = left + side, top + side
+        return self.placement.box(left, top, right - left, bottom - top)
+
+    def drawn(self, mark: Mark) -> Points:
+        """Return the line of a mark in the stored matrix: corners of a box, or pixel centers."""
+        if mark.layer is Layer.BOXES:
+            return self.placement.points(np.array(mark.points, float))
+        return self.placement.outline(mark.points)
+
+    def tracking_uid(self, identifier: str) -> str:
+        """Return the UID of what is tracked: the same from one bundle version to the next."""
+        lineage = self.reading.bundle.rpartition(" (")[0].rpartition(" ")[0]
+        return uid("tracking", self.source.text("SOPInstanceUID"), lineage, identifier)
+
+    def series_uid(self, kind: str) -> str:
+        """Return the UID of the series of one kind of object."""
+        asked = [f"{each.operating_point} {each.prevalence}" for each in self.reading.findings]
+        film = self.source.text("SeriesInstanceUID")
+        return uid("series", kind, film, self.reading.bundle, *asked)
+
+    def source_item(self) -> Dataset:
+        """Return the film as an item of Source Image Sequence (PS3.3 C.7.6.1.1.4)."""
+        film = self.source.reference
+        film.PurposeOfReferenceCodeSequence = [item(SOURCE_IMAGE)]
+        return film
+
+    def series_item(self) -> Dataset:
+        """Return the film as an item of Referenced Series Sequence (0008,1115)."""
+        series = Dataset()
+        series.SeriesInstanceUID = self.source.text("SeriesInstanceUID")
+        series.ReferencedImageSequence = [self.source.reference]
+        return series
+
+
+def finished(dataset: Dataset, kind: str, subject: Subject, modality: str) -> Dataset:
+    """Give an object what all share, and the UID that follows from all of it.
+
+    Args:
+        dataset: with its SOP class and what is its own.
+        kind: "sr", "seg", "gsps", "sc" or "pdf".
+        modality: of its series.
+
+    Returns:
+        the data set, ready to be written: Explicit VR Little Endian, with its file meta.
+    """
+    source, moment = subject.source, subject.moment
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    for element in source.study:
+        dataset[element.tag] = element
+    dataset.Modality = modality
+    dataset.SeriesInstanceUID = subject.series_uid(kind)
+    dataset.SeriesNumber = SERIES[kind]
+    dataset.SeriesDescription = printable(
+        f"Hilum {subject.bundle_version[:20]} {kind.upper()} (research use only)"
+    )
+    number = source.text("InstanceNumber")
+    dataset.InstanceNumber = number if re.fullmatch(r"\d{1,9}", number) else "1"
+    laterality = source.text("Laterality")
+    if laterality in ("L", "R"):
+        dataset.Laterality = laterality
+    equipment = _equipment(subject)
+    for element in equipment:
+        dataset[element.tag] = element
+    equipment = _equipment(subject)
+    equipment.PurposeOfReferenceCodeSequence = [item(PROCESSING)]
+    dataset.ContributingEquipmentSequence = [equipment]
+    _timed(dataset, moment)
+    dataset.CodingSchemeIdentificationSequence = [_scheme()]
+    return _identified(dataset, kind, source.text("SOPInstanceUID"))
+
+
+def _equipment(subject: Subject) -> Dataset:
+    made = Dataset()
+    made.Manufacturer = MANUFACTURER
+    made.ManufacturerModelName = MODEL
+    made.DeviceSerialNumber = printable(subject.checksum)
+    made.SoftwareVersions = [f"hilum {version('hilum')}", printable(subject.reading.bundle)]
+    return made
+
+
+def _timed(dataset: Dataset, moment: datetime) -> None:
+    day, clock = moment.strftime("%Y%m%d"), moment.strftime("%H%M%S")
+    for event in ("InstanceCreation", "Series", "Content", "PresentationCreation"):
+        if event in ("InstanceCreation", "Series") or f"{event}Date" in dataset:
+            setattr(dataset, f"{event}Date", day)
+            setattr(dataset, f"{event}Time", clock)
+    if moment.tzinfo is not None:
+        dataset.TimezoneOffsetFromUTC = moment.strftime("%z")[:5]
+
+
+def _scheme() -> Dataset:
+    made = Dataset()
+    made.CodingSchemeDesignator = SCHEME
+    made.CodingSchemeUID = uid("coding scheme", SCHEME)
+    made.CodingSchemeName = SCHEME_NAME
+    made.CodingSchemeResponsibleOrganization = MANUFACTURER
+    return made
+
+
+def _identified(dataset: Dataset, kind: str, film: str) -> Dataset:
+    """Set the UID by the bytes of everything else."""
+    dataset.SOPInstanceUID = ""
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    write_dataset(buffer, dataset)
+    digest = sha256(buffer.getvalue()).hexdigest()
+    dataset.SOPInstanceUID = uid("object", kind, film, digest)
+    meta = FileMetaDataset()
+    meta.FileMetaInformationVersion = b"\0\1"
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = UID(uid("implementation", MODEL))
+    meta.ImplementationVersionName = ("HILUM_" + version("hilum").replace(".", "_"))[:16]
+    dataset.file_meta = meta
+    dataset.preamble = b"\0" * 128
+    return dataset

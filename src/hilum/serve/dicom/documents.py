@@ -1,0 +1,166 @@
+"""Documents: a reading as a picture (SC) and as a page (PDF), for whoever shows nothing else."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from pydicom.dataset import Dataset
+from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
+
+from hilum.bundle.folder import Bundle
+from hilum.core.errors import BundleError
+from hilum.core.reading import RESEARCH_USE
+from hilum.image.open import open_radiograph
+from hilum.image.write import jpeg
+from hilum.serve.dicom.codes import REPORT
+from hilum.serve.dicom.common import Subject, finished, item
+from hilum.serve.dicom.gsps import lines
+from hilum.serve.heatmap import thumbnail
+from hilum.serve.marks import CASING, STYLES, layers_of, marks_of
+from hilum.serve.pdf.letters import FONTS
+from hilum.serve.pdf.report import PdfReport
+from hilum.serve.pdf.sheet import QUALITY, SIDE, Sheet
+from hilum.serve.words import sides_line
+
+LONG_SIDE = 1024
+"""Of the film in its picture, in pixels; never enlarged."""
+_STRIP = 0.08
+"""Height of each strip, as a share of the film's; more where the words need it."""
+BANNER = "RESEARCH USE ONLY, NOT A MEDICAL DEVICE"
+_WHITE, _DIM, _WARN = (255, 255, 255), (190, 190, 190), (255, 190, 60)
+_LARGEST, _SMALLEST = 26, 7
+Line = list[tuple[str, tuple[int, int, int]]]
+"""Pieces of text, each with its color."""
+
+
+def make_sc(subject: Subject) -> Dataset:
+    """Return the film with its marks as Secondary Capture (1.2.840.10008.5.1.4.1.1.7), in color.
+
+    It lies as in its file. The words stand on strips that are added above and below: nothing of the
+    film is covered by them, and they name no patient.
+    """
+    dataset = Dataset()
+    dataset.SOPClassUID = SecondaryCaptureImageStorage
+    dataset.ConversionType = "WSD"
+    dataset.ImageType = ["DERIVED", "SECONDARY"]
+    dataset.ContentDate = dataset.ContentTime = ""
+    dataset.Laterality = ""
+    dataset.PatientOrientation = list(subject.source.orientation) or None
+    dataset.DerivationDescription = f"Marks of {subject.reading.bundle[:200]}; {RESEARCH_USE}"
+    dataset.SourceImageSequence = [subject.source_item()]
+    burned = subject.source.text("BurnedInAnnotation")
+    if burned in ("YES", "NO"):
+        dataset.BurnedInAnnotation = burned
+    if subject.source.text("LossyImageCompression") == "01":
+        dataset.LossyImageCompression = "01"
+        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+            if keyword in subject.source.header:
+                dataset[keyword] = subject.source.header[keyword]
+    picture = _picture(subject)
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "RGB"
+    dataset.PlanarConfiguration = 0
+    dataset.Rows, dataset.Columns = picture.shape[:2]
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation = 7, 0
+    pixels = picture.tobytes()
+    dataset.PixelData = pixels + b"\0" * (len(pixels) % 2)
+    dataset["PixelData"].VR = "OB"
+    return finished(dataset, "sc", subject, "OT")
+
+
+def make_pdf(subject: Subject, bundle: Bundle) -> Dataset:
+    """Return the report as Encapsulated PDF (1.2.840.10008.5.1.4.1.1.104.1).
+
+    Args:
+        subject: the reading and its film.
+        bundle: that made the reading: the page says how far it can be trusted.
+
+    Raises:
+        BundleError: it is another bundle.
+    """
+    if bundle.identity != subject.reading.bundle:
+        raise BundleError(
+            f"the reading is of {subject.reading.bundle}, the bundle is {bundle.identity}",
+            hint="name the bundle that made the reading, or leave the PDF out",
+        )
+    report = PdfReport(bundle, made=subject.moment)
+    report.add(_sheet(subject))
+    pdf = report.finish()
+    dataset = Dataset()
+    dataset.SOPClassUID = EncapsulatedPDFStorage
+    dataset.ConversionType = "WSD"
+    dataset.ContentDate = dataset.ContentTime = ""
+    dataset.AcquisitionDateTime = ""
+    # the film on the page may name the patient, unless its file denies that
+    denied = subject.source.text("BurnedInAnnotation") == "NO"
+    dataset.BurnedInAnnotation = "NO" if denied else "YES"
+    dataset.RecognizableVisualFeatures = "NO"
+    dataset.VerificationFlag = "UNVERIFIED"
+    dataset.DocumentTitle = "Chest radiograph: reading by a model (research use only)"
+    dataset.ConceptNameCodeSequence = [item(REPORT)]
+    dataset.SourceInstanceSequence = [subject.source.reference]
+    dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"
+    dataset.EncapsulatedDocumentLength = len(pdf)
+    dataset.EncapsulatedDocument = pdf + b"\0" * (len(pdf) % 2)
+    return finished(dataset, "pdf", subject, "DOC")
+
+
+def _sheet(subject: Subject) -> Sheet:
+    """Prepare the page as the report does, without a heatmap: evidence is not kept in a reading."""
+    film = open_radiograph(subject.path).pixels
+    small = thumbnail(subject.placement.as_read(film), SIDE)
+    name = f"{subject.source.text('Modality')} {subject.source.text('SOPInstanceUID')}".strip()
+    marks = marks_of(subject.reading.details)
+    return Sheet(subject.reading, name, subject.shape, jpeg(small, QUALITY), marks=marks)
+
+
+def _picture(subject: Subject) -> NDArray[np.uint8]:
+    """Draw: uint8 (H, W, 3)."""
+    film = subject.placement.as_stored(open_radiograph(subject.path).pixels)
+    small = thumbnail(film, LONG_SIDE)
+    picture = cv2.cvtColor(cv2.convertScaleAbs(small, alpha=255), cv2.COLOR_GRAY2RGB)
+    scale = np.array(small.shape[::-1]) / np.array(subject.source.shape[::-1])
+    wide = max(1, round(max(small.shape) / 500))
+    marks = marks_of(subject.reading.details)
+    for mark in marks:
+        points = np.rint(subject.drawn(mark) * scale * 16 - 8).astype(np.int32)
+        for color, width in ((CASING, wide + 2), (STYLES[mark.layer].color, wide)):
+            cv2.polylines(picture, [points], True, color, width, cv2.LINE_AA, shift=4)
+    width = small.shape[1]
+    least = round(_STRIP * small.shape[0])
+    above = _strip([[(BANNER, _WARN)]], width, least)
+    said = [[(each, _WHITE)] for each in lines(subject)]
+    said.append([(f"{STYLES[each].words}   ", STYLES[each].color) for each in layers_of(marks)])
+    said.append([(f"read by {subject.reading.bundle}", _DIM)])
+    said.append([(sides_line(subject.reading.film), _DIM)])
+    below = _strip(said, width, least)
+    return np.vstack([above, picture, below])
+
+
+def _strip(said: list[Line], width: int, least: int) -> NDArray[np.uint8]:
+    """Write lines on black, as large as the longest fits into the width."""
+    texts = ["".join(text for text, _ in line) for line in said]
+    longest = max(map(_font(100).getlength, texts)) / 100
+    size = int(min(_LARGEST, max(_SMALLEST, 0.96 * width / longest)))
+    kept = [line for line, text in zip(said, texts, strict=True) if text]
+    step = round(1.4 * size)
+    height = max(least, step * len(kept) + step // 2)
+    strip = Image.new("RGB", (width, height), "black")
+    draw = ImageDraw.Draw(strip)
+    top = (height - step * len(kept)) // 2
+    for line in kept:
+        left = 0.02 * width
+        for text, color in line:
+            draw.text((left, top), text, color, _font(size))
+            left += _font(size).getlength(text)
+        top += step
+    return np.asarray(strip, np.uint8)
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(FONTS / "DejaVuSans.ttf", size)

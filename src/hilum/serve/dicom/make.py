@@ -1,0 +1,130 @@
+"""Make: from a stored reading and its film to the objects that an archive keeps.
+
+A pure function of the two: no network, no clock. It may be called in any process, again and at any
+time, and gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydicom.dataset import Dataset
+
+from hilum.bundle.folder import Bundle, open_bundle
+from hilum.core.config import did_you_mean
+from hilum.core.errors import ConfigError
+from hilum.core.extras import require
+from hilum.core.reading import Reading, Status
+from hilum.image.limits import gathered_warnings
+from hilum.serve.dicom.common import Subject
+from hilum.serve.dicom.source import read_source
+
+KINDS: dict[str, str] = {
+    "seg": "1.2.840.10008.5.1.4.1.1.66.4",
+    "gsps": "1.2.840.10008.5.1.4.1.1.11.1",
+    "sc": "1.2.840.10008.5.1.4.1.1.7",
+    "pdf": "1.2.840.10008.5.1.4.1.1.104.1",
+    "sr": "1.2.840.10008.5.1.4.1.1.88.33",
+}
+"""Kind of object -> its SOP class, in the order of sending: where the SR is, all is."""
+
+
+class Made(NamedTuple):
+    """An object, or why there is none for this film."""
+
+    kind: str
+    dataset: Dataset | None
+    why: str = ""
+
+
+def parse_kinds(text: str) -> tuple[str, ...]:
+    """Read "sr,seg": kinds in the order of ``KINDS``, each once.
+
+    Raises:
+        ConfigError: one of them is none, or there is not one.
+    """
+    named = [each.strip().lower() for each in text.split(",") if each.strip()]
+    for each in named:
+        if each not in KINDS:
+            raise ConfigError(
+                f"object '{each}': expected {', '.join(KINDS)}", hint=did_you_mean(each, KINDS)
+            )
+    if not named:
+        raise ConfigError(f"no object named; expected {', '.join(KINDS)}", hint="e.g. sr,sc")
+    return tuple(kind for kind in KINDS if kind in named)
+
+
+def make_objects(
+    reading: Mapping[str, Any],
+    film: Path,
+    kinds: Iterable[str] = tuple(KINDS),
+    *,
+    read_at: datetime | None = None,
+    bundle: Bundle | None = None,
+) -> list[Dataset]:
+    """Return the objects of one reading: those of ``kinds`` that this film can have.
+
+    Args:
+        reading: as JSON has it, with details: without them no region but the whole film is known.
+        film: the file that was read.
+        kinds: of ``KINDS``.
+        read_at: when it was read, with a time zone; None dates the objects by the film, because a
+            reading does not say it.
+        bundle: that made the reading, for what the PDF says of it; None: the one in the package.
+
+    Returns:
+        complete data sets, to be written with ``save_as(path, enforce_file_format=True)``; none for
+        a film that was not read.
+
+    Raises:
+        UnsupportedImageError: no CR, DX or SC image of a study; see ``read_source``.
+        UnreadableImageError: the file is missing or broken.
+        BundleError: a PDF is asked for, and ``bundle`` did not make the reading.
+        MissingExtraError: highdicom is not installed.
+    """
+    made = objects_of(reading, film, kinds, read_at=read_at, bundle=bundle)
+    return [each.dataset for each in made if each.dataset is not None]
+
+
+def objects_of(
+    reading: Mapping[str, Any],
+    film: Path,
+    kinds: Iterable[str] = tuple(KINDS),
+    *,
+    read_at: datetime | None = None,
+    bundle: Bundle | None = None,
+) -> Iterator[Made]:
+    """Make objects one by one, and say of each that cannot be why; see ``make_objects``."""
+    require("pacs")
+    told = Reading.model_validate(dict(reading))
+    wanted = parse_kinds(",".join(kinds))
+    if told.status is not Status.READ:
+        return
+    subject = Subject(told, film, read_source(film), read_at)
+    evidence: list[Dataset] = []
+    for kind in wanted:
+        with gathered_warnings():
+            made = _made(kind, subject, bundle, evidence)
+        if kind == "seg" and made.dataset is not None:
+            evidence.append(made.dataset)
+        yield made
+
+
+def _made(kind: str, subject: Subject, bundle: Bundle | None, evidence: list[Dataset]) -> Made:
+    """Import what makes it only now: highdicom takes its time."""
+    from hilum.serve.dicom import documents, gsps, seg, sr
+
+    if kind == "sr":
+        return Made(kind, sr.make_sr(subject, evidence))
+    if kind == "seg":
+        why = seg.why_no_seg(subject)
+        return Made(kind, None if why else seg.make_seg(subject), why)
+    if kind == "gsps":
+        why = gsps.why_no_gsps(subject)
+        return Made(kind, None if why else gsps.make_gsps(subject), why)
+    if kind == "sc":
+        return Made(kind, documents.make_sc(subject))
+    return Made(kind, documents.make_pdf(subject, bundle or open_bundle()))

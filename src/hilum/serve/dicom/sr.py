@@ -1,0 +1,411 @@
+"""SR: a reading as Comprehensive SR, Measurement Report TID 1500 (PS3.16).
+
+Every measurement group is a TID 1410 with a region on the film. A finding speaks of the whole film;
+its region is the rectangle that the network saw. One group without a region would make OHIF 3.12
+show nothing of the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+from highdicom import sr
+from highdicom.sr import CodedConcept
+from highdicom.sr.value_types import ContainerContentItem, ContentSequence, TextContentItem
+from pydicom.dataset import Dataset
+
+from hilum.core.details import Affected, Details, Lesion, LungDetail, OpacityBox, Severity, Zone
+from hilum.core.labels import Code, Label
+from hilum.core.reading import RESEARCH_USE, Answer, Finding
+from hilum.serve.dicom import codes
+from hilum.serve.dicom.codes import OWN
+from hilum.serve.dicom.common import MANUFACTURER, MODEL, Subject, finished, printable, uid
+from hilum.serve.dicom.source import Points, Source
+from hilum.serve.words import sides_line
+
+MOST_POINTS = 400
+"""Of one outline."""
+MOST_REGIONS = 20
+"""Most opacities, and most boxes: the largest and the best."""
+_LONGEST_TEXT = 1024
+_CONTAINS = sr.RelationshipTypeValues.CONTAINS
+_ANSWERS = {
+    Answer.PRESENT: codes.PRESENT,
+    Answer.ABSENT: codes.ABSENT,
+    Answer.CANNOT_SAY: OWN["cannot-say"],
+}
+
+
+def make_sr(subject: Subject, others: Sequence[Dataset] = ()) -> Dataset:
+    """Return a reading as Comprehensive SR (1.2.840.10008.5.1.4.1.1.88.33).
+
+    It is complete, preliminary and unverified: no person has signed it.
+
+    Args:
+        subject: the reading and its film.
+        others: objects of the same reading that it lists as evidence beside the film (its SEG).
+    """
+    film = evidence(subject.source)
+    report = sr.MeasurementReport(
+        observation_context=_observer(subject),
+        procedure_reported=_procedures(subject.source),
+        imaging_measurements=list(_groups(subject)),
+        title=coded(codes.REPORT),
+        language_of_content_item_and_descendants=sr.LanguageOfContentItemAndDescendants(
+            CodedConcept("en", "RFC5646", "English")
+        ),
+    )
+    report[0].ContinuityOfContent = "SEPARATE"
+    rows = report[0].ContentSequence
+    rows.insert(len(rows) - 1, _library(subject.source))
+    rows.append(_comments(subject))
+    document = sr.ComprehensiveSR(
+        evidence=[film, *others],
+        content=report,
+        series_instance_uid=subject.series_uid("sr"),
+        series_number=1,
+        sop_instance_uid="2.25.1",  # the true ones follow from the content
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        is_complete=True,
+        requested_procedures=list(subject.source.requests) or None,
+    )
+    return finished(document, "sr", subject, "SR")
+
+
+def coded(code: Code, meaning: str = "") -> CodedConcept:
+    """Return a code for highdicom; another ``meaning`` names what it is of."""
+    return CodedConcept(code.value, code.scheme, printable(meaning or code.meaning))
+
+
+def evidence(source: Source) -> Dataset:
+    """Return what highdicom wants to know of the film: its repaired header."""
+    film = Dataset()
+    film.SpecificCharacterSet = "ISO_IR 192"
+    for element in source.study:
+        film[element.tag] = element
+    film.SOPClassUID, film.SOPInstanceUID = (
+        source.text("SOPClassUID"),
+        source.text("SOPInstanceUID"),
+    )
+    film.SeriesInstanceUID = source.text("SeriesInstanceUID")
+    film.Modality = source.text("Modality") or "OT"
+    film.Rows, film.Columns = source.shape
+    if source.orientation:
+        film.PatientOrientation = list(source.orientation)
+    return film
+
+
+def label_words(label: Label) -> str:
+    """Name a label at the head of a meaning.
+
+    >>> label_words(Label.COVID_19), label_words(Label.LUNG_OPACITY)
+    ('COVID-19', 'Lung opacity')
+    """
+    if label in (Label.COVID_19, Label.SARS, Label.MERS, Label.ARDS):
+        return label.value.upper()
+    return label.value.replace("-", " ").capitalize()
+
+
+def _groups(subject: Subject) -> Iterator[sr.PlanarROIMeasurementsAndQualitativeEvaluations]:
+    details = subject.reading.details or Details()
+    for finding in subject.reading.findings:
+        yield _of_finding(subject, finding)
+    if details.affected or details.severity:
+        yield _of_both(subject, details)
+    for lung in details.lungs:
+        yield _of_lung(subject, lung, details.affected)
+    for place, lesion in enumerate(details.lesions[:MOST_REGIONS], start=1):
+        yield _of_lesion(subject, f"opacity-{place}", lesion)
+    for place, box in enumerate(details.boxes[:MOST_REGIONS], start=1):
+        yield _of_box(subject, f"box-{place}", box)
+
+
+def _of_finding(
+    subject: Subject, finding: Finding
+) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+    name = label_words(finding.label)
+
+    def called(own: str) -> CodedConcept:
+        return coded(OWN[own], f"{name}, {OWN[own].meaning}")
+
+    numbers = []
+    if finding.prevalence is not None:
+        numbers.append(_percent(called("probability"), finding.probability))
+    numbers.append(_number(called("score"), finding.score))
+    if finding.prevalence is not None:
+        numbers.append(_percent(called("prevalence"), finding.prevalence))
+    numbers.append(_number(called("threshold"), finding.threshold))
+    if finding.coverage is not None:
+        numbers.append(_percent(called("coverage"), finding.coverage))
+    said = [
+        sr.QualitativeEvaluation(called("answer"), coded(_ANSWERS[finding.answer])),
+        sr.QualitativeEvaluation(
+            called("call"), coded(codes.PRESENT if finding.present else codes.ABSENT)
+        ),
+    ]
+    if finding.prediction_set is not None:
+        answers = coded(codes.ANSWERS[finding.prediction_set])
+        said.append(sr.QualitativeEvaluation(called("prediction-set"), answers))
+    return _group(
+        subject,
+        finding.label.value,
+        subject.seen,
+        codes.CLINICAL_FINDING,
+        codes.of_label(finding.label),
+        numbers,
+        said=said,
+        side=codes.BILATERAL,
+        asked=finding,
+    )
+
+
+def _of_both(
+    subject: Subject, details: Details
+) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+    numbers = [
+        _percent(coded(OWN["opaque"], "Both lungs, opaque share"), row.share)
+        for row in details.affected
+        if row.side is None
+    ]
+    for score in details.severity:
+        numbers += _scale(score)
+    return _group(
+        subject,
+        "severity",
+        subject.seen,
+        codes.ABNORMAL,
+        codes.OPACITY,
+        numbers,
+        side=codes.BILATERAL,
+    )
+
+
+def _scale(score: Severity) -> Iterator[sr.Measurement]:
+    name = codes.SCALES[score.scale]
+    for own, value in (
+        (name, score.value),
+        (f"{name}-low", score.low),
+        (f"{name}-high", score.high),
+    ):
+        yield sr.Measurement(
+            name=coded(OWN[own]),
+            value=_rounded(value),
+            unit=coded(codes.SCORE_UNIT),
+            method=coded(codes.ESTIMATED),
+        )
+
+
+def _of_lung(
+    subject: Subject, lung: LungDetail, affected: Sequence[Affected]
+) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+    name = f"{lung.side.value.capitalize()} lung"
+    numbers: list[sr.Measurement] = []
+    for row in affected:
+        if row.side is lung.side:
+            numbers += _opaque(name, row)
+    numbers.append(_percent(coded(OWN["area-film"], f"{name}, area, share of the film"), lung.area))
+    return _group(
+        subject,
+        f"lung-{lung.side}",
+        subject.placement.outline(lung.outline),
+        codes.ANATOMY,
+        codes.LUNG,
+        numbers,
+        side=codes.SIDES[lung.side],
+    )
+
+
+def _opaque(name: str, row: Affected) -> Iterator[sr.Measurement]:
+    """Say how much of a lung is opaque, by kind; of a zone only how much."""
+    if row.zone is not None and row.side is not None:
+        own = OWN[f"opaque-{row.zone}"]
+        yield _percent(coded(own, f"{name}, {own.meaning}"), row.share, zone=row.zone)
+        return
+    for own, value in (
+        (OWN["opaque"], row.share),
+        *((OWN[codes.SHARES[kind]], value) for kind, value in row.kinds.items()),
+    ):
+        yield _percent(coded(own, f"{name}, {own.meaning}"), value)
+
+
+def _of_lesion(
+    subject: Subject, name: str, lesion: Lesion
+) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+    return _group(
+        subject,
+        name,
+        subject.placement.outline(lesion.outline),
+        codes.ABNORMAL,
+        codes.KINDS[lesion.kind],
+        [
+            _percent(coded(OWN["area-lungs"]), lesion.area),
+            _number(coded(OWN["mean-score"]), lesion.score),
+        ],
+    )
+
+
+def _of_box(
+    subject: Subject, name: str, box: OpacityBox
+) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+    return _group(
+        subject,
+        name,
+        subject.placement.box(*box.box),
+        codes.ABNORMAL,
+        codes.OPACITY,
+        [_number(coded(OWN["box-score"]), box.score)],
+    )
+
+
+def _group(
+    subject: Subject,
+    identifier: str,
+    outline: Points,
+    category: Code,
+    finding: Code,
+    numbers: Sequence[sr.Measurement],
+    *,
+    said: Sequence[sr.QualitativeEvaluation] = (),
+    side: Code | None = None,
+    asked: Finding | None = None,
+) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+    film = subject.source.reference
+    region = sr.ImageRegion(
+        sr.GraphicTypeValues.POLYLINE,
+        closed(outline),
+        sr.SourceImageForRegion(film.ReferencedSOPClassUID, film.ReferencedSOPInstanceUID),
+    )
+    return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(subject.tracking_uid(identifier), identifier),
+        referenced_region=region,
+        finding_type=coded(finding),
+        finding_category=coded(category),
+        finding_sites=[sr.FindingSite(coded(codes.LUNG), coded(side) if side else None)],
+        algorithm_id=algorithm(subject, asked),
+        measurements=list(numbers),
+        qualitative_evaluations=list(said) or None,
+    )
+
+
+def closed(outline: Points) -> Points:
+    """Return a closed polygon of at most ``MOST_POINTS``, the first point again at its end."""
+    away = 0.5
+    points = outline
+    while len(points) >= MOST_POINTS:
+        simpler = cv2.approxPolyDP(outline.astype(np.float32), away, closed=True)
+        points, away = simpler[:, 0].astype(float), away * 1.5
+    return np.concatenate([points, points[:1]])
+
+
+def algorithm(subject: Subject, asked: Finding | None = None) -> sr.AlgorithmIdentification:
+    """Say which bundle answered, and how it was asked (TID 4019)."""
+    said = [f"bundle {printable(subject.reading.bundle, _LONGEST_TEXT)}"]
+    if asked is not None:
+        said.append(f"operating point {printable(asked.operating_point)} {asked.threshold:g}")
+        said.append(f"calibration {printable(asked.calibration)}")
+    if asked is not None and asked.prevalence is not None:
+        said.append(f"prevalence {asked.prevalence:g}")
+    if asked is not None and asked.coverage is not None:
+        said.append(f"coverage of the prediction set {asked.coverage:g}")
+    return sr.AlgorithmIdentification(
+        name=MANUFACTURER,
+        version=printable(subject.bundle_version),
+        parameters=said,
+        family=coded(codes.ARTIFICIAL_INTELLIGENCE),
+        manufacturer=MANUFACTURER,
+    )
+
+
+def _observer(subject: Subject) -> sr.ObservationContext:
+    device = sr.DeviceObserverIdentifyingAttributes(
+        uid=uid("device", subject.reading.bundle),
+        name=MODEL,
+        manufacturer_name=MANUFACTURER,
+        model_name=printable(subject.reading.bundle),
+        serial_number=printable(subject.checksum),
+    )
+    return sr.ObservationContext(
+        observer_device_context=sr.ObserverContext(coded(codes.DEVICE), device)
+    )
+
+
+def _procedures(source: Source) -> list[CodedConcept]:
+    """Return the film's own procedures; PixelMed takes "plain chest X-ray" for an error."""
+    given = [
+        CodedConcept(each.CodeValue, each.CodingSchemeDesignator, each.CodeMeaning)
+        for each in source.study.get("ProcedureCodeSequence", [])
+    ]
+    return given or [coded(codes.IMAGING_PROCEDURE)]
+
+
+def _library(source: Source) -> ContainerContentItem:
+    """Return row 5 of the template: the film, as far as its header describes it (TID 1600)."""
+    context = sr.RelationshipTypeValues.HAS_ACQ_CONTEXT
+    modality = codes.MODALITIES.get(source.text("Modality"), codes.OTHER_MODALITY)
+    rows, columns = source.shape
+    said: list[sr.ContentItem] = [
+        sr.CodeContentItem(coded(codes.MODALITY), coded(modality), context)
+    ]
+    sizes: list[tuple[Code, float, Code]] = [
+        (codes.PIXEL_ROWS, rows, codes.PIXELS),
+        (codes.PIXEL_COLUMNS, columns, codes.PIXELS),
+    ]
+    if source.spacing_mm:
+        down, across = source.spacing_mm
+        sizes.append((codes.HORIZONTAL_SPACING, _rounded(across), codes.MILLIMETER))
+        sizes.append((codes.VERTICAL_SPACING, _rounded(down), codes.MILLIMETER))
+    said += [
+        sr.NumContentItem(coded(name), value, coded(unit), relationship_type=context)
+        for name, value, unit in sizes
+    ]
+    names = codes.ROW_ORIENTATION, codes.COLUMN_ORIENTATION
+    said += [
+        sr.TextContentItem(coded(name), value, context)
+        for name, value in zip(names, source.orientation, strict=False)
+    ]
+    film = source.reference
+    image = sr.ImageContentItem(
+        coded(codes.SOURCE),
+        film.ReferencedSOPClassUID,
+        film.ReferencedSOPInstanceUID,
+        relationship_type=_CONTAINS,
+    )
+    image.ContentSequence = ContentSequence(said)
+    group = ContainerContentItem(coded(codes.IMAGE_LIBRARY_GROUP), relationship_type=_CONTAINS)
+    group.ContentSequence = ContentSequence([image])
+    library = ContainerContentItem(coded(codes.IMAGE_LIBRARY), relationship_type=_CONTAINS)
+    library.ContentSequence = ContentSequence([group])
+    return library
+
+
+def _comments(subject: Subject) -> ContainerContentItem:
+    """Return row 12 of the template: what a reader must know."""
+    reading = subject.reading
+    said = [RESEARCH_USE, sides_line(reading.film)]
+    said += [f"Read by force although {reading.reason}"] * reading.forced
+    said += [printable(note, _LONGEST_TEXT) for note in reading.notes]
+    container = ContainerContentItem(
+        coded(codes.QUALITATIVE_EVALUATIONS), relationship_type=_CONTAINS
+    )
+    container.ContentSequence = ContentSequence(
+        [TextContentItem(coded(codes.COMMENT), text, _CONTAINS) for text in said if text]
+    )
+    return container
+
+
+def _percent(name: CodedConcept, value: float, zone: Zone | None = None) -> sr.Measurement:
+    site = [sr.FindingSite(coded(codes.ZONES[zone]))] if zone else None
+    unit = coded(codes.PERCENT)
+    return sr.Measurement(name=name, value=_rounded(100 * value), unit=unit, finding_sites=site)
+
+
+def _number(name: CodedConcept, value: float) -> sr.Measurement:
+    return sr.Measurement(name=name, value=_rounded(value), unit=coded(codes.NO_UNITS))
+
+
+def _rounded(value: float) -> float:
+    """Keep four decimals: a reading has no more, and a decimal string at most 16 signs."""
+    return round(float(value), 4)

@@ -1,0 +1,447 @@
+"""Objects of films of several kinds, judged by implementations that share no code with ours."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from hilum.bundle.folder import Bundle
+from hilum.core.errors import BundleError, ConfigError, HilumError
+from hilum.image.open import open_radiograph
+from hilum.serve.dicom import KINDS, make_objects, objects_of, parse_kinds
+from hilum.serve.dicom.codes import OWN
+from hilum.serve.samples import ROOT
+
+from .conftest import CASES
+
+DCIODVFY = (  # warnings that may be, with the reason
+    "Unrecognized defined term <99HILUM>",  # our own scheme, identified in the object
+    "Unrecognized defined term <2.25.",  # and the UID of that scheme
+    "is only permitted to be empty when actually unknown",  # Laterality, of a pair of lungs
+    "Value dubious for this VR - (0x0010,0x0010) PN",  # a film's own name of one component
+)
+PIXELMED = Path("/usr/share/java/pixelmed.jar")
+
+
+def _bytes(dataset: Dataset) -> bytes:
+    buffer = BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _walk(item):
+    yield item
+    for each in item.get("ContentSequence", []):
+        yield from _walk(each)
+
+
+def _groups(document):
+    return [each for each in _walk(document) if _name(each) == "125007"]
+
+
+def _name(item):
+    names = item.get("ConceptNameCodeSequence")
+    return names[0].CodeValue if names else ""
+
+
+def _tracked(document):
+    return {
+        next(each.TextValue for each in group.ContentSequence if _name(each) == "112039"): group
+        for group in _groups(document)
+    }
+
+
+def _polygon(group):
+    (region,) = (each for each in group.ContentSequence if each.ValueType == "SCOORD")
+    return np.array(region.GraphicData).reshape(-1, 2)
+
+
+def _frames(dataset):
+    frames = dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns)
+    names = [each.TrackingID for each in dataset.SegmentSequence]
+    return dict(zip(names, frames, strict=True))
+
+
+def _dice(one, other):
+    return 2 * (one & other).sum() / (one.sum() + other.sum())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_dciodvfy_finds_no_error(cases, tool, name):
+    program = tool("dciodvfy", "dicom3tools")
+    for kind in cases[name].made:
+        run = subprocess.run([program, cases[name].file(kind)], capture_output=True, text=True)
+        said = [line for line in run.stderr.splitlines() if line.startswith(("Error", "Warning"))]
+        assert [line for line in said if not any(each in line for each in DCIODVFY)] == [], kind
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_dcentvfy_finds_one_patient_and_one_study(cases, tool, name):
+    files = [cases[name].path, *(cases[name].file(kind) for kind in cases[name].made)]
+    run = subprocess.run([tool("dcentvfy", "dicom3tools"), *files], capture_output=True, text=True)
+    said = [line for line in (run.stdout + run.stderr).splitlines() if line.strip()]
+    # the program takes the accession number of a report for one of its series, and compares names
+    # byte by byte, whatever their character sets are
+    allowed = ["Element=<AccessionNumber> IE <", *["Element=<PatientName>"] * (name == "names")]
+    assert [line for line in said if not any(each in line for each in allowed)] == []
+
+
+def test_dcmtk_reads_report_and_presentation_state(cases, tool):
+    for case in cases.values():
+        run = subprocess.run(
+            [tool("dsrdump", "dcmtk"), case.file("sr")], capture_output=True, text=True
+        )
+        said = [line for line in run.stderr.splitlines() if "ISO_IR 192" not in line]
+        assert (run.returncode, said) == (0, [])
+        subprocess.run([tool("dsr2html", "dcmtk"), case.file("sr"), os.devnull], check=True)
+        if case.path.stem == "names":
+            continue  # dcmpschk counts the bytes of a name in Unicode as letters
+        run = subprocess.run(
+            [tool("dcmpschk", "dcmtk"), case.file("gsps")], capture_output=True, text=True
+        )
+        assert "Test passed" in run.stdout + run.stderr
+
+
+def test_pixelmed_finds_no_error(cases, tool):
+    """One document: the program takes 15 s of CPU."""
+    if not PIXELMED.exists() and not os.environ.get("CI"):
+        pytest.skip("PixelMed is not installed (apt-get install libpixelmed-java)")
+    limits = [f"-Djdk.xml.xpath{each}Limit=0" for each in ("TotalOp", "ExprOp", "ExprGrp")]
+    program = "com.pixelmed.validate.DicomSRValidator"
+    call = [tool("java", "default-jre-headless"), *limits, "-cp", PIXELMED, program]
+    run = subprocess.run([*call, cases["names"].file("sr")], capture_output=True, text=True)
+    assert "Root Template Validation Complete" in run.stdout, run.stdout + run.stderr
+    assert "Found Root Template TID_1500" in run.stdout
+    assert [line for line in run.stdout.splitlines() if "Error" in line] == []
+
+
+def test_highdicom_reads_them_again(cases):
+    from highdicom.seg import segread
+    from highdicom.sr import srread
+
+    document = srread(cases["demo"].file("sr"))
+    groups = document.content.get_planar_roi_measurement_groups()
+    assert len(groups) == len(_groups(document))
+    assert segread(cases["demo"].file("seg")).number_of_segments >= 2
+
+
+def test_every_object_says_research_use_and_belongs_to_the_film(cases):
+    for case in cases.values():
+        film = dcmread(case.path, stop_before_pixels=True)
+        assert set(case.made) | set(case.why) == set(KINDS)
+        for kind, dataset in case.made.items():
+            assert dataset.SOPClassUID == KINDS[kind]
+            assert dataset.StudyInstanceUID == film.StudyInstanceUID
+            assert dataset.SeriesInstanceUID != film.SeriesInstanceUID
+            assert str(dataset.PatientName) == str(film.PatientName)
+            assert "research use only" in dataset.SeriesDescription
+            assert film.SOPInstanceUID.encode() in _bytes(dataset)
+
+
+def test_the_report_says_what_the_reading_says(cases):
+    for case in cases.values():
+        groups = _tracked(case.made["sr"])
+        for finding in case.reading["findings"]:
+            numbers, said = _content(groups[finding["label"]])
+            assert numbers["probability"] == pytest.approx(100 * finding["probability"], abs=1e-4)
+            assert numbers["score"] == pytest.approx(finding["score"], abs=1e-4)
+            assert said["call"] == ("Present" if finding["present"] else "Absent")
+            assert said["answer"].lower().replace(" ", "-") == finding["answer"].replace(
+                "indeterminate", "cannot-say"
+            )
+        for scale in case.reading["details"]["severity"]:
+            numbers, _ = _content(groups["severity"])
+            own = {"geographic-extent": "extent"}.get(scale["scale"], scale["scale"])
+            found = [numbers[own], numbers[f"{own}-low"], numbers[f"{own}-high"]]
+            assert found == [scale["value"], scale["low"], scale["high"]]
+        for row in case.reading["details"]["affected"]:
+            if row["side"] and not row["zone"]:
+                numbers, _ = _content(groups[f"lung-{row['side']}"])
+                assert numbers["opaque"] == pytest.approx(100 * row["share"], abs=1e-4)
+        text = "\n".join(each.get("TextValue", "") for each in _walk(case.made["sr"]))
+        assert all(note.replace("\\", "/") in text for note in case.reading["notes"])
+        assert "Research use only; not a medical device." in text
+        assert case.made["sr"].PreliminaryFlag == "PRELIMINARY"
+        assert case.made["sr"].VerificationFlag == "UNVERIFIED"
+
+
+def _content(group):
+    numbers, said = {}, {}
+    for each in group.ContentSequence:
+        if each.ValueType == "NUM":
+            numbers[_name(each)] = float(each.MeasuredValueSequence[0].NumericValue)
+        elif each.ValueType == "CODE" and _name(each) in OWN:
+            said[_name(each)] = each.ConceptCodeSequence[0].CodeMeaning
+    return numbers, said
+
+
+def test_every_group_has_a_region_on_the_film(cases):
+    for case in cases.values():
+        sr, film = case.made["sr"], dcmread(case.path, stop_before_pixels=True)
+        assert len(_groups(sr)) >= 4
+        for group in _groups(sr):
+            assert group.ContentTemplateSequence[0].TemplateIdentifier == "1410"
+            polygon = _polygon(group)
+            assert (polygon[0] == polygon[-1]).all()
+            assert 3 < len(polygon) <= 401
+            assert (polygon >= 0).all()
+            assert (polygon <= [film.Columns, film.Rows]).all()
+
+
+def test_without_a_calibration_there_is_no_probability(cases):
+    reading = cases["demo"].reading
+    bare = [each | {"prevalence": None} for each in reading["findings"]]
+    (document,) = make_objects(reading | {"findings": bare}, cases["demo"].path, ["sr"])
+    for label in ("covid-19", "pneumonia"):
+        numbers, _ = _content(_tracked(document)[label])
+        assert "probability" not in numbers
+        assert "score" in numbers
+
+
+@pytest.mark.parametrize("name", [each for each in CASES if each != "cr"])
+def test_the_segments_are_the_outlines_of_the_report(cases, name):
+    groups, frames = _tracked(cases[name].made["sr"]), _frames(cases[name].made["seg"])
+    for lung in ("lung-right", "lung-left"):
+        drawn = np.zeros(frames[lung].shape, np.uint8)
+        cv2.fillPoly(drawn, [np.rint(_polygon(groups[lung]) - 0.5).astype(np.int32)], (1,))
+        away = cv2.distanceTransform(1 - drawn, cv2.DIST_L2, 5)
+        assert away[frames[lung] > 0].max() <= 1.5
+        assert _dice(drawn > 0, frames[lung] > 0) > 0.99
+        uids = {
+            each.TrackingID: each.TrackingUID for each in cases[name].made["seg"].SegmentSequence
+        }
+        tracked = [each for each in groups[lung].ContentSequence if _name(each) == "112040"]
+        assert uids[lung] == tracked[0].UID
+
+
+BACK = {
+    "mirrored": lambda mask: mask[:, ::-1],
+    "left": lambda mask: np.rot90(mask),
+    "upside-down": lambda mask: mask[::-1, ::-1],
+    "oblong": lambda mask: mask[::2],
+}
+
+
+@pytest.mark.parametrize("name", BACK)
+def test_a_turned_film_is_drawn_as_it_is_stored(cases, name):
+    """The lungs of the upright film, turned as the file is, are the segments of the turned film."""
+    reading = cases[name].reading
+    if name in ("left", "upside-down"):
+        assert any(step.startswith("corrected: turned ") for step in reading["history"])
+    upright = _frames(cases["window"].made["seg"])
+    frames = _frames(cases[name].made["seg"])
+    for lung in ("lung-right", "lung-left"):
+        assert _dice(BACK[name](upright[lung]) > 0, frames[lung] > 0) > 0.97
+    own = _frames_of_reading(reading)
+    for lung in ("lung-right", "lung-left"):
+        assert _dice(BACK[name](own[lung]) > 0, frames[lung] > 0) > 0.99
+
+
+def _frames_of_reading(reading):
+    """Fill the outlines of a reading in the matrix of the film as it was read."""
+    shape = reading["film"]["height"], reading["film"]["width"]
+    frames = {}
+    for lung in reading["details"]["lungs"]:
+        mask = np.zeros(shape, np.uint8)
+        cv2.fillPoly(mask, [np.array(lung["outline"], np.int32)], (1,))
+        frames[f"lung-{lung['side']}"] = mask
+    return frames
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_presentation_state_shows_the_film_as_it_was_read(cases, tool, name, tmp_path):
+    """Rendered by dcmtk, without the marks; and the picture lies as the file does."""
+    case = cases[name]
+    film = dcmread(case.path)
+    if film.file_meta.TransferSyntaxUID.is_compressed:
+        film.decompress()
+    state = dcmread(case.file("gsps"))
+    del state.GraphicAnnotationSequence
+    film.save_as(tmp_path / "film.dcm")
+    state.save_as(tmp_path / "gsps.dcm")
+    call = [tool("dcmp2pgm", "dcmtk"), "-p", "gsps.dcm", "film.dcm", "out.pgm"]
+    subprocess.run(call, check=True, cwd=tmp_path, capture_output=True)
+    shown = np.asarray(Image.open(tmp_path / "out.pgm")).astype(np.float32)
+    (sc,) = make_objects(case.reading | {"details": None}, case.path, ["sc"])  # without marks
+    picture = sc.pixel_array.astype(np.float32).mean(-1)
+    read = open_radiograph(case.path).shape
+    height = round(picture.shape[1] * film.Rows / film.Columns)
+    if name == "oblong":
+        height *= 2
+    assert max(read) >= max(picture.shape[1], height)
+    top = round(0.08 * height)
+    inside = picture[top : top + height]
+    shown = cv2.resize(shown, inside.shape[::-1], interpolation=cv2.INTER_AREA)
+    assert np.corrcoef(inside.ravel(), shown.ravel())[0, 1] > 0.95
+
+
+def test_a_film_that_came_inverted_is_shown_right(cases):
+    reading = cases["window"].reading
+    assert cases["demo"].made["gsps"].PresentationLUTShape == "INVERSE"
+    assert cases["window"].made["gsps"].PresentationLUTShape == "IDENTITY"
+    history = [*reading["history"], "corrected: polarity turned, bone is white now (found so: 1)"]
+    state, picture = make_objects(
+        reading | {"history": history}, cases["window"].path, ["gsps", "sc"]
+    )
+    assert state.PresentationLUTShape == "INVERSE"
+    plain = cases["window"].made["sc"].pixel_array[300:600].astype(float).mean(-1)
+    assert np.corrcoef(plain.ravel(), picture.pixel_array[300:600].mean(-1).ravel())[0, 1] < -0.7
+
+
+def test_the_words_cover_nothing_of_the_film_and_name_nobody(cases):
+    case = cases["demo"]
+    sc, film = case.made["sc"], open_radiograph(case.path).pixels
+    picture = sc.pixel_array
+    assert picture.shape[0] > 1.15 * film.shape[0]
+    top = round(0.08 * film.shape[0])
+    grey = np.rint(255 * film)
+    same = abs(picture[top : top + film.shape[0]].astype(float) - grey[..., None]).max(-1) <= 1
+    assert same.mean() > 0.9, "only thin lines are drawn over it"
+    assert (picture[:top] == [255, 190, 60]).all(-1).any(), "the banner"
+
+
+def test_the_page_is_a_pdf_without_the_patient(cases):
+    pypdf = pytest.importorskip("pypdf")
+    pdf = cases["names"].made["pdf"]
+    data = pdf.EncapsulatedDocument[: pdf.EncapsulatedDocumentLength]
+    text = pypdf.PdfReader(BytesIO(data)).pages[0].extract_text()
+    assert "Research use only" in text
+    assert "Yamada" not in text
+    assert pdf.BurnedInAnnotation == dcmread(cases["names"].path).get("BurnedInAnnotation", "YES")
+    assert pdf.VerificationFlag == "UNVERIFIED"
+
+
+def test_names_are_written_in_unicode(cases):
+    for kind, dataset in cases["names"].made.items():
+        again = dcmread(cases["names"].file(kind), stop_before_pixels=True)
+        assert again.SpecificCharacterSet == "ISO_IR 192"
+        assert str(again.PatientName).split("=")[1] == "山田^太郎"
+        assert "PatientAge" not in dataset
+
+
+def test_without_spacing_there_is_no_segmentation(cases):
+    assert cases["cr"].why == {"seg": "the film does not say how far its pixels lie apart"}
+    assert "seg" in cases["demo"].made
+
+
+def test_the_same_reading_gives_the_same_bytes_and_any_other_another_uid(cases):
+    case = cases["demo"]
+    again = make_objects(case.reading | {"path": "/other/name", "elapsed_ms": 9.0}, case.path)
+    assert [_bytes(each) for each in again] == [_bytes(each) for each in case.made.values()]
+    when = datetime(2026, 11, 3, 4, 5, 6, tzinfo=UTC)
+    dated = make_objects(case.reading, case.path, read_at=when)
+    other = make_objects(case.reading | {"notes": ["another"]}, case.path, ["sr"])
+    uids = [each.SOPInstanceUID for each in (*again, *dated, *other)]
+    assert len(set(uids)) == 2 * len(KINDS) + 1
+    assert {each.SeriesInstanceUID for each in dated} == {each.SeriesInstanceUID for each in again}
+    assert dated[-1].ContentDate == "20261103"
+    assert dated[-1].TimezoneOffsetFromUTC == "+0000"
+    assert all(re.fullmatch(r"2\.25\.[1-9]\d{0,38}", each) for each in uids)
+
+
+def test_the_report_lists_film_and_segmentation_as_evidence(cases):
+    (study,) = cases["demo"].made["sr"].CurrentRequestedProcedureEvidenceSequence
+    listed = {
+        each.ReferencedSOPInstanceUID
+        for series in study.ReferencedSeriesSequence
+        for each in series.ReferencedSOPSequence
+    }
+    film = dcmread(cases["demo"].path, stop_before_pixels=True)
+    assert listed == {film.SOPInstanceUID, cases["demo"].made["seg"].SOPInstanceUID}
+
+
+def test_a_film_that_was_not_read_has_no_objects(cases):
+    refused = cases["demo"].reading | {
+        "status": "error",
+        "reason": "broken",
+        "findings": [],
+        "details": None,
+    }
+    assert make_objects(refused, cases["demo"].path) == []
+
+
+def test_a_pdf_of_another_bundle_is_an_error(cases, reader):
+    other = Bundle(reader.bundle.root, reader.bundle.manifest, "0" * 64)
+    with pytest.raises(BundleError, match="the reading is of"):
+        make_objects(cases["demo"].reading, cases["demo"].path, ["pdf"], bundle=other)
+
+
+def test_kinds_are_named():
+    assert parse_kinds("sr, SEG,sr") == ("seg", "sr")
+    for wrong in ("", "sr,sgps"):
+        with pytest.raises(ConfigError, match="expected seg, gsps, sc, pdf, sr"):
+            parse_kinds(wrong)
+
+
+_TEXT = st.text(st.characters(codec="latin-1"), max_size=80)
+_KEYWORDS = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientAge",
+    "PatientWeight",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "InstanceNumber",
+    "PatientOrientation",
+    "ImagerPixelSpacing",
+    "InstitutionName",
+    "StudyDescription",
+    "Modality",
+    "ContentDate",
+    "TimezoneOffsetFromUTC",
+)
+
+
+@pytest.mark.filterwarnings("ignore")
+@given(st.dictionaries(st.sampled_from(_KEYWORDS), st.none() | _TEXT, min_size=1, max_size=6))
+@settings(max_examples=40)
+def test_whatever_the_header_says_there_are_objects_or_a_reason(cases, tmp_path_factory, damage):
+    film = dcmread(cases["window"].path)
+    film.SpecificCharacterSet = "ISO_IR 100"
+    for keyword, value in damage.items():
+        if value is None:
+            film.pop(keyword, None)
+        else:  # as a string of another VR: pydicom would refuse to write many of them
+            film.add_new(keyword, "LO", value)
+    path = tmp_path_factory.mktemp("damaged") / "film.dcm"
+    film.save_as(path)
+    try:
+        made = list(objects_of(cases["window"].reading, path, ["seg", "gsps", "sr"]))
+    except HilumError:
+        return
+    assert [each.kind for each in made] == ["seg", "gsps", "sr"]
+    for each in made:
+        if each.dataset is not None:
+            assert dcmread(BytesIO(_bytes(each.dataset))).SOPInstanceUID
+        else:
+            assert each.why
+
+
+def test_reading_without_objects_imports_neither_library(tmp_path):
+    code = (
+        "import sys; from hilum.apps.cli.main import run\n"
+        f"run(['read', {str(ROOT / 'frontal.png')!r}, '--json'])\n"
+        "print(sorted({'highdicom', 'pynetdicom'} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert run.stderr.strip().endswith("[]"), run.stderr
+    assert '"status":"read"' in run.stdout
