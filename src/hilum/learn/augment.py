@@ -90,6 +90,22 @@ def augment(films: Tensor, augmentation: Augmentation, generator: torch.Generato
     return _disguise(films, augmentation, generator)
 
 
+def augment_with_planes(
+    films: Tensor, planes: Tensor, augmentation: Augmentation, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Change films as ``augment`` does, and move soft planes, float32 (N, P, h, w), along.
+
+    Returns:
+        The films; the planes, 0 beyond the border.
+    """
+    draws = torch.rand(len(films), _DRAWS, generator=generator, device=films.device)
+    if augmentation.moves:
+        matrices = _matrices(draws, augmentation)
+        films, planes = _move(films, matrices), _move(planes, matrices, padding="zeros")
+    films = _change_grey(films, draws, augmentation, generator)
+    return _disguise(films, augmentation, generator), planes
+
+
 def augment_with_mask(
     films: Tensor, masks: Tensor, augmentation: Augmentation, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:

@@ -119,7 +119,9 @@ def compare(network: nn.Module, path: Path, films: NDArray[np.float32]) -> Parit
         score = _worse(score, _largest(sigmoid(ours.logits.numpy()), sigmoid(theirs[0])))
         if ours.evidence is not None:
             bias = network.bias.detach().numpy()  # type: ignore[operator]
-            evidence = _worse(evidence, _largest(theirs[1].mean((2, 3)) + bias, theirs[0]))
+            summed = np.isfinite(bias)  # the others are no sum over their map
+            ours_again = theirs[1].mean((2, 3)) + bias
+            evidence = _worse(evidence, _largest(ours_again[:, summed], theirs[0][:, summed]))
     has_evidence = len(session.get_outputs()) > 1
     return Parity(films=len(films), score=score, evidence=evidence if has_evidence else None)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,10 +23,17 @@ from tqdm import tqdm
 from hilum.bundle.lungs import LungSegmenter
 from hilum.core.errors import CohortError, ImageError
 from hilum.core.files import atomic_path, sha256_of, write_text
-from hilum.core.radiograph import Pixels
+from hilum.core.radiograph import Pixels, Radiograph
+from hilum.image.lungs import Lungs
 from hilum.image.open import open_radiograph
 from hilum.image.preprocess import Preprocess
 
+Case = Mapping[Any, Any]
+"""A row of a cases table."""
+Draw = Callable[[Radiograph, Lungs, Case, Preprocess], NDArray[np.uint8]]
+"""From a film, its lungs and its row to planes, uint8 (P, S/4, S/4), on the network's input."""
+
+_DRAWN = ["lung_mask", "lesion_masks", "boxes"]
 _THREADS = 2
 _IN_FLIGHT = 64
 
@@ -40,6 +48,8 @@ class Films:
         rows: int (n,): film i of ``cases`` is ``squares[rows[i]]``.
         refused: case_id, path, reason and hint of the films that did not open.
         checksums: case_id -> SHA-256 of the file.
+        planes: uint8 (m, P, S/4, S/4), memory-mapped: what is drawn on each film, see
+            ``dense.draw_planes``; None for a network that learns from labels alone.
     """
 
     cases: pd.DataFrame
@@ -47,11 +57,12 @@ class Films:
     rows: NDArray[np.int64]
     refused: pd.DataFrame
     checksums: dict[str, str]
+    planes: NDArray[np.uint8] | None = None
 
     def take(self, kept: NDArray[np.bool_]) -> Films:
         """Return the films where ``kept``, bool (n,), holds."""
         cases = self.cases[kept].reset_index(drop=True)
-        return Films(cases, self.squares, self.rows[kept], self.refused, self.checksums)
+        return replace(self, cases=cases, rows=self.rows[kept])
 
 
 def open_films(
@@ -60,6 +71,7 @@ def open_films(
     folder: Path,
     *,
     lungs: Path | None = None,
+    draw: Draw | None = None,
     progress: bool = True,
 ) -> Films:
     """Open every film, or find them where an earlier call left them.
@@ -69,6 +81,7 @@ def open_films(
         preprocess: ``square`` of this object is what is kept.
         lungs: bundle whose lung network is used where ``preprocess`` needs lungs; None for the
             one inside the package.
+        draw: makes the planes of a film; None for no planes.
         folder: of the cache; the key of a file in it covers the contents of all films and what
             ``square`` does, so a stale one is never read.
 
@@ -76,14 +89,18 @@ def open_films(
         CohortError: a film whose pixels are not numbers; none that opens.
     """
     checksums = _checksums(cases, progress=progress)
-    segmenter = LungSegmenter(lungs, threads=1) if preprocess.needs_lungs else None
-    key = _key(preprocess, segmenter, cases, checksums)
+    wanted = preprocess.needs_lungs or draw is not None
+    segmenter = LungSegmenter(lungs, threads=1) if wanted else None
+    key = _key(preprocess, segmenter, cases, checksums, draw=draw is not None)
     pixels, refusals = folder / f"{key}.npy", folder / f"{key}.json"
-    if not (pixels.is_file() and refusals.is_file()):
-        reasons = _fill(cases, _Opener(preprocess, segmenter), pixels, progress=progress)
+    drawn = folder / f"{key}-planes.npy"
+    if not (pixels.is_file() and refusals.is_file() and (draw is None or drawn.is_file())):
+        opener = _Opener(preprocess, segmenter, draw)
+        reasons = _fill(cases, opener, pixels, drawn, progress=progress)
         write_text(refusals, json.dumps(reasons, indent=2) + "\n")
     reasons = json.loads(refusals.read_text(encoding="utf-8"))
-    return _films(cases, np.load(pixels, mmap_mode="r"), reasons, checksums)
+    films = _films(cases, np.load(pixels, mmap_mode="r"), reasons, checksums)
+    return films if draw is None else replace(films, planes=np.load(drawn, mmap_mode="r"))
 
 
 def fingerprint(cases: pd.DataFrame, labels: Sequence[str], checksums: dict[str, str]) -> str:
@@ -123,47 +140,70 @@ def _films(
 
 
 def _fill(
-    cases: pd.DataFrame, opener: _Opener, target: Path, *, progress: bool
+    cases: pd.DataFrame, opener: _Opener, target: Path, drawn: Path, *, progress: bool
 ) -> dict[str, list[str]]:
-    """Write all squares to ``target``; return case_id -> [reason, hint] of those that failed."""
+    """Write all squares and planes; return case_id -> [reason, hint] of those that failed."""
     size, reasons = opener.preprocess.size, {}
-    with atomic_path(target) as temporary, ThreadPoolExecutor(_THREADS) as pool:
+    with ExitStack() as open_files, ThreadPoolExecutor(_THREADS) as pool:
         squares = np.lib.format.open_memmap(
-            temporary, mode="w+", dtype=np.float16, shape=(len(cases), size, size)
+            open_files.enter_context(atomic_path(target)),
+            mode="w+",
+            dtype=np.float16,
+            shape=(len(cases), size, size),
         )
-        paths = iter(cases["path"])
+        planes = None
         bar = tqdm(cases["case_id"], desc="open films", unit="film", disable=_quiet(progress))
-        opened = _in_order(pool, paths, opener)
-        for row, (case_id, square) in enumerate(zip(bar, opened, strict=True)):
-            if isinstance(square, ImageError):
-                reasons[case_id] = [square.message, square.hint]
-            else:
-                squares[row] = _finite(square, case_id)
+        opened = _in_order(pool, iter(cases.to_dict("records")), opener)
+        for row, (case_id, found) in enumerate(zip(bar, opened, strict=True)):
+            if isinstance(found, ImageError):
+                reasons[case_id] = [found.message, found.hint]
+                continue
+            squares[row] = _finite(found.square, case_id)
+            if found.planes is not None:
+                if planes is None:
+                    planes = np.lib.format.open_memmap(
+                        open_files.enter_context(atomic_path(drawn)),
+                        mode="w+",
+                        dtype=np.uint8,
+                        shape=(len(cases), *found.planes.shape),
+                    )
+                planes[row] = found.planes
         squares.flush()
-        del squares
+        if planes is not None:
+            planes.flush()
+        del squares, planes
     return reasons
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, paths: Iterator[str], opener: _Opener
-) -> Iterator[Pixels | ImageError]:
+    pool: ThreadPoolExecutor, cases: Iterator[Case], opener: _Opener
+) -> Iterator[_Opened | ImageError]:
     """Open films in threads, a few ahead, so that memory does not grow with their number."""
-    while batch := list(islice(paths, _IN_FLIGHT)):
+    while batch := list(islice(cases, _IN_FLIGHT)):
         yield from pool.map(opener, batch)
+
+
+class _Opened(NamedTuple):
+    square: Pixels
+    planes: NDArray[np.uint8] | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Opener:
     preprocess: Preprocess
     segmenter: LungSegmenter | None
+    draw: Draw | None = None
 
-    def __call__(self, path: str) -> Pixels | ImageError:
+    def __call__(self, case: Case) -> _Opened | ImageError:
         try:
-            film = open_radiograph(path)
-            lungs = self.segmenter.segment(film) if self.segmenter else None
-            return self.preprocess.square(film, lungs)
+            film = open_radiograph(case["path"])
         except ImageError as error:
             return error
+        lungs = self.segmenter.segment(film) if self.segmenter else None
+        square = self.preprocess.square(film, lungs)
+        if self.draw is None or lungs is None:
+            return _Opened(square, None)
+        return _Opened(square, self.draw(film, lungs, case, self.preprocess))
 
 
 def _finite(square: Pixels, case_id: str) -> Pixels:
@@ -194,11 +234,15 @@ def _key(
     segmenter: LungSegmenter | None,
     cases: pd.DataFrame,
     checksums: dict[str, str],
+    *,
+    draw: bool,
 ) -> str:
     settings = preprocess.model_dump(exclude={"mean", "std", "channels"})
     if segmenter:
         settings["lungs"] = segmenter.checksum
     films = [[case_id, checksums[case_id]] for case_id in cases["case_id"]]
+    if draw:
+        settings["drawn"] = cases.reindex(columns=_DRAWN).fillna("").to_numpy().tolist()
     return hashlib.sha256(json.dumps([settings, films]).encode()).hexdigest()[:16]
 
 
@@ -214,11 +258,13 @@ class Batch(NamedTuple):
         squares: float32 (N, 1, S, S) in [0, 1], not yet standardised.
         truth: float32 (N, L): 1, 0, or NaN for unknown.
         rows: int64 (N,): their rows in ``Films.cases``.
+        planes: float32 (N, P, S/4, S/4) in [0, 1], or None; see ``Films.planes``.
     """
 
     squares: Tensor
     truth: Tensor
     rows: Tensor
+    planes: Tensor | None = None
 
 
 class FilmDataset(Dataset[Batch]):
@@ -239,6 +285,9 @@ class FilmDataset(Dataset[Batch]):
     def __getitems__(self, indices: list[int]) -> Batch:
         """Return the films at ``indices`` as one batch; torch's loader calls this."""
         chosen = np.asarray(indices)
-        squares = self.films.squares[self.films.rows[chosen]].astype(np.float32)
-        rows = torch.from_numpy(chosen)
-        return Batch(torch.from_numpy(squares).unsqueeze(1), self.truth[rows], rows)
+        stored, rows = self.films.rows[chosen], torch.from_numpy(chosen)
+        squares = torch.from_numpy(self.films.squares[stored].astype(np.float32))
+        planes = None
+        if self.films.planes is not None:
+            planes = torch.from_numpy(self.films.planes[stored].astype(np.float32) / 255)
+        return Batch(squares.unsqueeze(1), self.truth[rows], rows, planes)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -29,13 +30,14 @@ from hilum.core.errors import CohortError, ConfigError
 from hilum.core.files import write_text
 from hilum.data.leaks import refuse_leaks
 from hilum.learn.callbacks import CHECKPOINT, Curves, KeepBest, ProgressBar, WholeCheckpoints
+from hilum.learn.dense import DRAWN, DenseLearner, Known, draw_planes
 from hilum.learn.films import Batch, FilmDataset, Films, open_films
 from hilum.learn.loggers import build_loggers
 from hilum.learn.memory import keep_freed_memory
 from hilum.learn.module import Learner
 from hilum.learn.networks import build_network
 from hilum.learn.networks.ensemble import EnsembleNetwork
-from hilum.learn.recipe import Recipe, TomlRecipe
+from hilum.learn.recipe import DENSE, Recipe, TomlRecipe
 from hilum.learn.sampling import EpochSampler, balanced_weights
 from hilum.learn.seeds import WEIGHTS, derive_seed
 
@@ -103,7 +105,8 @@ def fit(
     learned = _learned(refuse_leaks(cases), recipe)
     claim(out, recipe, resume=resume)
     if films is None:
-        films = open_films(learned, recipe.preprocess, out / "films", progress=progress)
+        draw = draw_planes if recipe.network.name == DENSE else None
+        films = open_films(learned, recipe.preprocess, out / "films", draw=draw, progress=progress)
     films.refused.to_csv(out / REFUSED, index=False)
     check_classes(films.cases, recipe)
     train, val = (films.take((films.cases["split"] == s).to_numpy()) for s in ("train", "val"))
@@ -158,7 +161,8 @@ def _fit(
     trainer = _trainer(recipe, out, [curves, *bars, best], device=device, devices=devices)
     loader = _train_loader(train, recipe, rank=trainer.global_rank, world=trainer.world_size)
     network = _network(recipe)
-    learner = Learner(network, recipe, len(loader), train.cases)
+    kind = DenseLearner if recipe.network.name == DENSE else Learner
+    learner = kind(network, recipe, len(loader), train.cases)
     if not _finished(out, best, curves, settings.epochs):
         _run(trainer, learner, loader, _val_loader(val, recipe), out / CHECKPOINT)
     if not trainer.is_global_zero:
@@ -242,6 +246,9 @@ def _train_loader(films: Films, recipe: Recipe, *, rank: int, world: int) -> Dat
     balanced = settings.balance != "as-is"
     labels = [label.value for label in recipe.data.labels]
     weights = balanced_weights(films.cases, labels, settings.balance) if balanced else None
+    if weights is not None and recipe.network.name == DENSE:
+        outlined = (Known.of(films.cases).material == DRAWN).numpy()
+        weights = np.where(outlined, recipe.dense.drawn, 1) * weights
     sampler = EpochSampler(len(films.cases), weights, settings.seed, rank=rank, world=world)
     whole_batches = balanced and len(sampler) >= settings.batch_size
     return DataLoader(

@@ -93,6 +93,14 @@ class Learner(LightningModule):
             loss = self._robust(each.sum(1) / known.sum(1).clamp(min=1), batch.rows)
         return loss
 
+    def _changed(self, batch: Batch, random: torch.Generator) -> Tensor:
+        """Return the films of a batch as they are shown this time."""
+        return augment(batch.squares, self.recipe.augmentation, random)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Return what is learned, in groups of one learning rate."""
+        return [{"params": [each for each in self.parameters() if each.requires_grad]}]
+
     def on_train_epoch_start(self) -> None:
         """Start the epoch's own randomness."""
         seed = derive_seed(
@@ -110,8 +118,7 @@ class Learner(LightningModule):
             batch_idx * self.trainer.world_size + self.trainer.global_rank,
             device=batch.squares.device,
         )
-        squares = augment(batch.squares, self.recipe.augmentation, random)
-        output = self._look(squares)
+        output = self._look(self._changed(batch, random))
         loss = self._loss(output, batch)
         if not torch.isfinite(loss):
             raise self._not_a_number(loss, batch, batch_idx)
@@ -141,7 +148,7 @@ class Learner(LightningModule):
     def configure_optimizers(self) -> Any:
         """Build the optimizer and its schedule, which moves every step."""
         fit = self.recipe.fit
-        optimizer = _optimizer(self, fit)
+        optimizer = _optimizer(self._groups(), fit)
         schedule = LambdaLR(
             optimizer, lambda step: learning_rate_factor(step, self.steps_per_epoch, fit)
         )
@@ -177,9 +184,8 @@ def learning_rate_factor(step: int, steps_per_epoch: int, fit: Fit) -> float:
     return 0.5 * (1 + math.cos(math.pi * min((step - warmup) / rest, 1.0)))
 
 
-def _optimizer(network: nn.Module, fit: Fit) -> Optimizer:
+def _optimizer(learned: list[dict[str, Any]], fit: Fit) -> Optimizer:
     rate, decay = fit.learning_rate, fit.weight_decay
-    learned = [each for each in network.parameters() if each.requires_grad]
     if fit.optimizer == "sgd":
         return SGD(learned, rate, momentum=0.9, nesterov=True, weight_decay=decay)
     kind = AdamW if fit.optimizer == "adamw" else Adam

@@ -17,6 +17,9 @@ from hilum.learn.augment import Augmentation
 UNSET = "none"
 """How a recipe writes None, since TOML has no null: ``patience = "none"``."""
 
+DENSE = "dense"
+"""The network that learns from what is drawn, too."""
+
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0)]
@@ -134,6 +137,26 @@ class Fit(Config):
         return self
 
 
+class Dense(Config):
+    """What the network "dense" learns besides the labels; see ``hilum.learn.dense``.
+
+    Attributes:
+        boxes: weight of "something in this box is opaque" beside "all outside the boxes is clear".
+        box_share: share of a box, its most opaque part, that has to be opaque.
+        synthetic: chance that lesions are drawn into a film without a finding.
+        drawn: how many times as often a film is shown on which opacities were outlined.
+        given: weight of COVID-19, and of the appearance, given opacity.
+        decoder_rate: learning rate of all but the encoder, in times ``fit.learning_rate``.
+    """
+
+    boxes: Share = 0.3
+    box_share: Annotated[float, Field(gt=0, le=1)] = 0.4
+    synthetic: Annotated[float, Field(ge=0, le=1)] = 0.3
+    drawn: Positive = 3.0
+    given: Share = 0.5
+    decoder_rate: Positive = 3.0
+
+
 class BundleSpec(Config):
     """What the bundle is called and how it is stored; see ``hilum.bundle.manifest.Manifest``.
 
@@ -180,7 +203,23 @@ class Recipe(TomlRecipe):
     network: NetworkSpec = NetworkSpec()
     augmentation: Augmentation = Augmentation()
     fit: Fit = Fit()
+    dense: Dense = Dense()
     bundle: BundleSpec = BundleSpec()
+
+    @model_validator(mode="after")
+    def _dense_is_whole(self) -> Self:
+        if self.network.name != DENSE:
+            return self
+        if self.data.labels != (Label.COVID_19, Label.LUNG_OPACITY):
+            raise ValueError(
+                'network "dense" answers data.labels = ["covid-19", "lung-opacity"], '
+                f"not {[label.value for label in self.data.labels]}"
+            )
+        if self.preprocess.fit != "stretch" or self.preprocess.size % 32:
+            raise ValueError('network "dense" needs preprocess.fit = "stretch", size a 32-fold')
+        if self.fit.members > 1 or self.fit.pretrain_epochs or self.fit.adversary:
+            raise ValueError('network "dense" takes no members, pretraining or adversary')
+        return self
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:

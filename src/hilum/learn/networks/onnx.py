@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hilum.core.files import atomic_path
+from hilum.learn.networks.dense import DenseOutput
 
 OPSET = 18
 
@@ -26,6 +27,8 @@ class _Plain(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         output = self.network(image)
+        if isinstance(output, DenseOutput):
+            return *output[:4], output.appearance
         return tuple(output) if self.with_evidence else (output.logits,)
 
 
@@ -33,7 +36,8 @@ def write_onnx(network: nn.Module, path: Path, *, channels: int, size: int) -> t
     """Write a network to ``path`` as one ONNX file, opset 18, with any number of films.
 
     The file has the input "image", float32 (N, C, S, S), and the outputs "logits" (N, L) and,
-    where the network has them, "evidence" (N, L, h, w) and "embedding" (N, E). The network is
+    where the network has them, "evidence" (N, L, h, w) and "embedding" (N, E); of a dense network
+    also "maps" (N, 3, h, w) and "appearance" (N, 4), see ``DenseOutput``. The network is
     written in evaluation mode and left in the mode in which it came.
 
     Args:
@@ -48,8 +52,11 @@ def write_onnx(network: nn.Module, path: Path, *, channels: int, size: int) -> t
     network.eval()
     films = torch.zeros(2, channels, size, size)  # 2: the exporter takes a 1 for a constant
     with torch.no_grad():
-        with_evidence = network(films).evidence is not None
+        output = network(films)
+    with_evidence = output.evidence is not None
     outputs = ("logits", "evidence", "embedding") if with_evidence else ("logits",)
+    if isinstance(output, DenseOutput):
+        outputs = (*outputs, "maps", "appearance")
     try:
         with atomic_path(path) as temporary, quiet_exporter():
             torch.onnx.export(
