@@ -129,6 +129,7 @@ KILLED_IN_EPOCH = """
 import os, signal, sys
 from pathlib import Path
 from hilum.data.table import read_cases
+from hilum.learn.module import Learner
 from hilum.learn.fit import fit
 from hilum.learn.module import Learner
 from hilum.learn.recipe import Recipe
@@ -171,6 +172,28 @@ def test_a_run_killed_in_an_epoch_and_resumed_ends_like_an_unbroken_one(
     for name in ("metrics.json", "curves.csv"):
         whole, broken = ((tmp_path / run / name).read_bytes() for run in ("whole", "broken"))
         assert whole == broken, name
+
+
+def test_a_network_that_leaves_parts_out_at_random_resumes_like_an_unbroken_run(
+    make_cases: MakeCases, tiny_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lite0 = {"name": "efficientnet-lite0", "options": {"pretrained": False}}
+    small = {"size": 64, "channels": 1}
+    recipe = tiny_recipe({"epochs": 2, "monitor": "last"}, network=lite0, preprocess=small)
+    whole = fit(recipe, make_cases(), tmp_path / "whole", progress=False)
+    start = Learner.on_train_epoch_start
+
+    def stop(learner: Learner) -> None:
+        if learner.current_epoch == 1:
+            raise KeyboardInterrupt
+        start(learner)
+
+    monkeypatch.setattr(Learner, "on_train_epoch_start", stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe, make_cases(), tmp_path / "broken", progress=False)
+    monkeypatch.setattr(Learner, "on_train_epoch_start", start)
+    resumed = fit(recipe, make_cases(), tmp_path / "broken", resume=True, progress=False)
+    assert resumed.rows == whole.rows
 
 
 def test_curves_beyond_the_checkpoint_are_forgotten_on_resume(

@@ -155,13 +155,13 @@ class Known(NamedTuple):
         order = {name: place for place, name in enumerate(APPEARANCES)}
         by_hand = cases.get("lung_mask", pd.Series("", index=cases.index)).fillna("") != ""
         return cls(
-            torch.from_numpy(_material(cases, said, looks)),
-            torch.from_numpy(np.where(by_hand, 1, _FOUND_LUNGS).astype(np.float32)),
-            torch.from_numpy(opacity.astype(np.float32)),
-            torch.from_numpy(sure.astype(np.float32)),
-            torch.from_numpy(given.astype(np.float32)),
+            torch.tensor(_material(cases, said, looks)),
+            torch.tensor(np.where(by_hand, 1, _FOUND_LUNGS), dtype=torch.float32),
+            torch.tensor(opacity, dtype=torch.float32),
+            torch.tensor(sure, dtype=torch.float32),
+            torch.tensor(given, dtype=torch.float32),
             torch.tensor([order.get(look, -1) for look in looks]),
-            torch.from_numpy(places.fillna(0).to_numpy(np.int64)),
+            torch.tensor(places.fillna(0).to_numpy(np.int64)),
         )
 
     def take(self, rows: Tensor) -> Known:

@@ -102,22 +102,16 @@ class Learner(LightningModule):
         return [{"params": [each for each in self.parameters() if each.requires_grad]}]
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's own randomness."""
-        seed = derive_seed(
-            self.recipe.fit.seed, DROPOUT, self.current_epoch, self.trainer.global_rank
-        )
-        torch.manual_seed(seed)
+        """Forget the last epoch's predictions."""
         self._train = _Tally()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch; raise ``TrainingError`` when it is not a number."""
-        random = generator(
-            self.recipe.fit.seed,
-            AUGMENTATION,
-            self.current_epoch,
-            batch_idx * self.trainer.world_size + self.trainer.global_rank,
-            device=batch.squares.device,
-        )
+        place = batch_idx * self.trainer.world_size + self.trainer.global_rank
+        when = (self.current_epoch, place)
+        random = generator(self.recipe.fit.seed, AUGMENTATION, *when, device=batch.squares.device)
+        # here and not once an epoch: on resume the loaders draw from torch's generator in between
+        torch.manual_seed(derive_seed(self.recipe.fit.seed, DROPOUT, *when))
         output = self._look(self._changed(batch, random))
         loss = self._loss(output, batch)
         if not torch.isfinite(loss):

@@ -28,7 +28,7 @@ class _Plain(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         output = self.network(image)
         if isinstance(output, DenseOutput):
-            return *output[:4], output.appearance
+            return *output, output.appearance
         return tuple(output) if self.with_evidence else (output.logits,)
 
 
@@ -37,7 +37,7 @@ def write_onnx(network: nn.Module, path: Path, *, channels: int, size: int) -> t
 
     The file has the input "image", float32 (N, C, S, S), and the outputs "logits" (N, L) and,
     where the network has them, "evidence" (N, L, h, w) and "embedding" (N, E); of a dense network
-    also "maps" (N, 3, h, w) and "appearance" (N, 4), see ``DenseOutput``. The network is
+    also "maps" (N, 3, h, w), "given" and "appearance" (N, 4), see ``DenseOutput``. The network is
     written in evaluation mode and left in the mode in which it came.
 
     Args:
@@ -56,7 +56,7 @@ def write_onnx(network: nn.Module, path: Path, *, channels: int, size: int) -> t
     with_evidence = output.evidence is not None
     outputs = ("logits", "evidence", "embedding") if with_evidence else ("logits",)
     if isinstance(output, DenseOutput):
-        outputs = (*outputs, "maps", "appearance")
+        outputs = (*outputs, "maps", "given", "appearance")
     try:
         with atomic_path(path) as temporary, quiet_exporter():
             torch.onnx.export(

@@ -1,0 +1,403 @@
+"""The dense network: its arithmetic, what it learns from, and what a film teaches it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+import torch
+
+from hilum.core.errors import ConfigError
+from hilum.core.radiograph import Radiograph
+from hilum.image.lungs import Lungs
+from hilum.image.preprocess import Preprocess
+from hilum.learn.dense import (
+    BOXED,
+    BOXES,
+    CLEAR,
+    DRAWN,
+    LESION,
+    LUNGS,
+    UNSEEN,
+    DenseLearner,
+    Known,
+    dense_loss,
+    draw_planes,
+    with_lesions,
+)
+from hilum.learn.fit import fit
+from hilum.learn.networks import build_network, write_onnx
+from hilum.learn.networks.dense import LAYOUT, DenseNetwork, DenseOutput, layout_of
+from hilum.learn.recipe import Dense, Recipe
+
+SIZE, MAP = 64, 16
+
+
+@pytest.fixture(autouse=True)
+def _one_seed() -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def network() -> DenseNetwork:
+    made = build_network("dense", labels=2, channels=3, size=SIZE, pretrained=False)
+    assert isinstance(made, DenseNetwork)
+    torch.nn.init.normal_(made.layout.weight)
+    with torch.no_grad():
+        made(torch.randn(8, 3, SIZE, SIZE))  # moves the running statistics off their start
+    return made.eval()
+
+
+def test_covid_is_opacity_times_what_the_layout_says_in_the_exported_graph(
+    network: DenseNetwork, tmp_path: Path
+) -> None:
+    names = write_onnx(network, tmp_path / "model.onnx", channels=3, size=SIZE)
+    films = torch.randn(5, 3, SIZE, SIZE).numpy()
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    found = dict(zip(names, session.run(list(names), {"image": films}), strict=True))
+    covid, opacity = (1 / (1 + np.exp(-found["logits"].astype(np.float64)))).T
+    right, left, opaque = (torch.from_numpy(found["maps"]).sigmoid()).unbind(1)
+    layout = layout_of(opaque * torch.maximum(right, left), right, left)
+    with torch.no_grad():
+        given = network.layout(network.scale(layout))
+    np.testing.assert_allclose(covid, opacity * given[:, 0].sigmoid().numpy(), atol=1e-6)
+    shares = given[:, 1:].softmax(1).numpy() * opacity[:, None]
+    np.testing.assert_allclose(found["appearance"][:, :3], shares, atol=1e-6)
+    np.testing.assert_allclose(found["appearance"].sum(1), 1, atol=1e-6)
+    evidence = found["evidence"]
+    assert evidence.shape == (5, 2, SIZE // 4, SIZE // 4)
+    np.testing.assert_array_equal(evidence[:, 0], evidence[:, 1])
+    summed = evidence[:, 1].mean((1, 2)) + float(network.bias[1].detach())
+    np.testing.assert_allclose(summed, found["logits"][:, 1], atol=1e-5)
+    assert len(np.unique(covid.round(6))) > 1  # films differ
+
+
+def test_a_film_without_opacity_or_without_lungs_cannot_be_covid(network: DenseNetwork) -> None:
+    for channel in ("opacity", "lungs"):
+        with torch.no_grad():
+            network.pixels.weight.zero_()
+            network.pixels.bias.copy_(torch.tensor([3.0, 3.0, 3.0]))
+            network.pixels.bias[slice(2, 3) if channel == "opacity" else slice(0, 2)] = -30
+            network.layout.bias[0] = 30  # as sure of COVID-19 as can be
+            output = network(torch.randn(4, 3, SIZE, SIZE))
+        assert float(output.evidence.max()) < 1e-6
+        least = torch.sigmoid(network.offset.detach())
+        torch.testing.assert_close(output.logits.sigmoid(), least.expand(4, 2))
+
+
+def blobs(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Two lungs as ellipses, and clouds of opacity inside; float32 (1, 48, 48) each."""
+    random = np.random.default_rng(seed)
+    lungs = []
+    for center in (14, 34):
+        lung = np.zeros((48, 48), np.float32)
+        cv2.ellipse(lung, (center, 24), (7, 16), 0, 0, 360, 1, -1)
+        lungs.append(torch.from_numpy(lung)[None])
+    right, left = lungs
+    cloud = cv2.GaussianBlur(random.random((48, 48), np.float32), (0, 0), 4)
+    cloud = (cloud - cloud.min()) / np.ptp(cloud)
+    return torch.from_numpy(cloud)[None] * torch.maximum(right, left), right, left
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_layout_is_what_counting_pixels_gives(seed: int) -> None:
+    opaque, right, left = blobs(seed)
+    found = dict(zip(LAYOUT, layout_of(opaque, right, left)[0].tolist(), strict=True))
+    shares, amounts = {}, {}
+    for side, lung in (("right", right[0].numpy()), ("left", left[0].numpy())):
+        rows, columns = np.nonzero(lung)
+        values = opaque[0].numpy()[rows, columns]
+        by_row = np.array([(rows <= row).mean() for row in range(48)])
+        by_column = np.array([(columns <= column).mean() for column in range(48)])
+        heights = np.select([by_row < 1 / 3, by_row < 2 / 3], ["upper", "middle"], "lower")[rows]
+        first = (by_column < 0.5)[columns]
+        lateral = first if side == "right" else ~first
+        for height in ("upper", "middle", "lower"):
+            for half, mask in (("lateral", lateral), ("medial", ~lateral)):
+                here = (heights == height) & mask
+                amounts[side, height, half] = values[here].sum()
+                assert found[f"{side}-{height}-{half}"] == pytest.approx(
+                    values[here].sum() / (here.sum() + 1), rel=1e-4
+                )
+        shares[side] = values.sum() / (len(values) + 1)
+    total = opaque.sum().item() + 1
+    lower = sum(value for (_, height, _), value in amounts.items() if height == "lower")
+    lateral_amount = sum(value for (*_, half), value in amounts.items() if half == "lateral")
+    assert found["worse"] == pytest.approx(max(shares.values()), rel=1e-4)
+    assert found["alike"] == pytest.approx(
+        min(shares.values()) / (max(shares.values()) + 0.02), rel=1e-4
+    )
+    assert found["lower"] == pytest.approx(lower / total, rel=1e-4)
+    assert found["lateral"] == pytest.approx(lateral_amount / total, rel=1e-4)
+
+
+def test_a_mirrored_film_has_the_mirrored_layout() -> None:
+    opaque, right, left = blobs(1)
+    one = layout_of(opaque, right, left)[0]
+    other = layout_of(opaque.flip(2), left.flip(2), right.flip(2))[0]
+    torch.testing.assert_close(other[6:12], one[:6], atol=0.05, rtol=0.2)  # the middle column
+    torch.testing.assert_close(other[12:17], one[12:17])
+
+
+def cases(**columns: list[object]) -> pd.DataFrame:
+    count = len(next(iter(columns.values())))
+    names = ["covid-19", "lung-opacity", "no-finding", "pneumonia", "tuberculosis"]
+    absent: dict[str, list[object]] = {name: [np.nan] * count for name in names}
+    absent |= {name: [""] * count for name in ("appearance", "boxes", "lesion_masks", "lung_mask")}
+    return pd.DataFrame(absent | {"cohort": ["one"] * count} | columns)
+
+
+def test_what_is_known_of_a_film_follows_from_its_row() -> None:
+    box = json.dumps([{"label": "lung-opacity", "x": 0, "y": 0, "width": 9, "height": 9}])
+    other = json.dumps([{"label": "cardiomegaly", "x": 0, "y": 0, "width": 9, "height": 9}])
+    known = Known.of(
+        cases(
+            appearance=["typical", "negative", "atypical", "", "", "", ""],
+            boxes=[box, "", box, "", other, "", ""],
+            lesion_masks=["", "", "", '{"consolidation": "a.png"}', "", "", ""],
+            lung_mask=["", "", "", "lungs.png", "", "", ""],
+            **{
+                "covid-19": [1, 0, np.nan, 1, 0, 0, np.nan],
+                "lung-opacity": [1, 0, 1, np.nan, 0, 0, np.nan],
+                "no-finding": [np.nan, np.nan, np.nan, np.nan, 0, 1, np.nan],
+            },
+        )
+    )
+    assert known.material.tolist() == [BOXED, CLEAR, BOXED, DRAWN, UNSEEN, CLEAR, UNSEEN]
+    assert known.opacity[:6].tolist() == [1, 0, 1, 1, 0, 0]
+    assert known.opacity[6].isnan()
+    assert known.sure.tolist() == [1, 1, 1, 0.5, 0.5, 1, 0]
+    assert known.appearance.tolist() == [0, -1, 2, -1, -1, -1, -1]
+    assert known.given[[0, 2, 3]].tolist() == [1, 0, 1]
+    assert known.given[[1, 4, 5, 6]].isnan().all()  # COVID-19 given opacity: no opacity, no answer
+    assert known.lungs[3] == 1 > known.lungs[0]
+
+
+def test_a_collection_of_one_class_says_nothing_of_covid_given_opacity() -> None:
+    table = cases(
+        cohort=["all covid", "all covid", "clinic", "both", "both"],
+        **{"covid-19": [1, 1, 0, 1, 0], "pneumonia": [1, 1, 1, 1, 1]},
+    )
+    known = Known.of(table)
+    assert known.given.isnan().tolist() == [True, True, True, False, False]
+    assert known.given[3:].tolist() == [1, 0]
+    assert known.source[3] == known.source[4]
+
+
+@pytest.mark.parametrize("region", ["film", "lung-field", "lungs-only"])
+def test_planes_lie_where_the_film_has_them(region: str, tmp_path: Path) -> None:
+    height, width = 300, 240
+    lung = np.zeros((height, width), bool)
+    lung[60:240, 30:100] = lung[60:240, 140:210] = True
+    lesion = np.zeros((height, width), np.uint8)
+    lesion[120:180, 40:80] = 255
+    cv2.imwrite(str(tmp_path / "lesion.png"), lesion)
+    box = {"label": "lung-opacity", "x": 150.0, "y": 90.0, "width": 50.0, "height": 60.0}
+    stray = {"label": "nodule", "x": 0.0, "y": 0.0, "width": 200.0, "height": 200.0}
+    case = {
+        "boxes": json.dumps([stray, box]),
+        "lesion_masks": json.dumps({"consolidation": str(tmp_path / "lesion.png")}),
+    }
+    preprocess = Preprocess.parse({"size": 96, "region": region, "margin": 0.1}, where="test")
+    pixels = np.random.default_rng(0).random((height, width), np.float32)
+    lungs = Lungs.drawn(lung)
+    planes = draw_planes(Radiograph(pixels, "film.png", "PNG", 8), lungs, case, preprocess)
+    assert planes.shape == (9, 24, 24)
+    left, top, across, down = preprocess.window((height, width), lungs)
+    assert not planes[BOXES][1:].any()
+    outline = lesion > 0
+    boxed = np.zeros_like(outline)
+    boxed[90:150, 150:200] = True
+    for plane, mask in (
+        (planes[LUNGS][0], lung & (np.arange(width) < 120)),
+        (planes[LUNGS][1], lung & (np.arange(width) >= 120)),
+        (planes[LESION], outline),
+        (planes[BOXES][0], boxed),
+    ):
+        rows, columns = np.nonzero(mask)
+        weights = plane / plane.sum()
+        x = left + across * ((np.arange(24) + 0.5) / 24 @ weights.sum(0))
+        y = top + down * ((np.arange(24) + 0.5) / 24 @ weights.sum(1))
+        assert (x, y) == (
+            pytest.approx(columns.mean() + 0.5, abs=2),
+            pytest.approx(rows.mean() + 0.5, abs=2),
+        )
+        area = plane.sum() / 255 * across * down / 24**2
+        assert area == pytest.approx(mask.sum(), rel=0.08)
+
+
+def sure_output(maps: torch.Tensor, given: torch.Tensor | None = None) -> DenseOutput:
+    """An output that says what ``maps`` (N, 3, h, w) in [0, 1] say, without doubt."""
+    logits = torch.where(maps > 0.5, 12.0, -12.0)
+    count = len(maps)
+    zeros = torch.zeros(count, 2)
+    given = torch.zeros(count, 4) if given is None else given
+    empty = torch.zeros(count, 2, MAP, MAP)
+    return DenseOutput(zeros, empty, zeros, logits, given)
+
+
+def nothing_known(count: int, **known: list[float]) -> Known:
+    nan, none = torch.full((count,), torch.nan), torch.zeros(count, dtype=torch.int64)
+    start = Known(none, torch.zeros(count), nan, torch.zeros(count), nan, none - 1, none)
+    return start._replace(**{name: torch.tensor(value) for name, value in known.items()})
+
+
+def scene() -> torch.Tensor:
+    """Planes (1, 9, 16, 16): two lungs, an outline in one and a box over it."""
+    planes = torch.zeros(1, 9, MAP, MAP)
+    planes[0, 0, 2:14, 1:7] = planes[0, 1, 2:14, 9:15] = 1
+    planes[0, LESION, 4:8, 2:6] = 1
+    planes[0, BOXES.start, 3:9, 1:7] = 1
+    return planes
+
+
+@pytest.mark.parametrize("material", [DRAWN, BOXED, CLEAR])
+def test_a_map_that_says_what_is_known_costs_nothing_and_another_costs(material: int) -> None:
+    planes = scene()
+    right_map = planes[:, :3].clone()
+    right_map[:, 2] = 0 if material == CLEAR else planes[:, LESION]
+    wrong_map = right_map.clone()
+    wrong_map[0, 2, 10:14, 10:14] = 1  # in the other lung, outside every box
+    known = nothing_known(1, material=[material], lungs=[1.0])
+
+    def cost(maps: torch.Tensor) -> float:
+        return float(dense_loss(sure_output(maps), known, planes, torch.zeros(1), Dense()))
+
+    assert cost(right_map) < 0.2
+    assert cost(wrong_map) > cost(right_map) + 0.5
+    empty = right_map.clone()
+    empty[:, 2] = 0
+    assert (cost(empty) > cost(right_map) + 0.5) == (material != CLEAR)
+
+
+def test_what_is_not_known_sends_no_gradient() -> None:
+    maps = torch.randn(2, 3, MAP, MAP, requires_grad=True)
+    given = torch.randn(2, 4, requires_grad=True)
+    logits = torch.randn(2, 2, requires_grad=True)
+    output = DenseOutput(logits, torch.zeros(2, 2, MAP, MAP), torch.zeros(2, 1), maps, given)
+    planes = scene().expand(2, -1, -1, -1)
+    dense_loss(output, nothing_known(2), planes, torch.zeros(1), Dense()).backward()
+    assert maps.grad is not None
+    assert float(maps.grad[:, 2].abs().max()) == 0
+    assert given.grad is None or float(given.grad.abs().max()) == 0
+    assert logits.grad is None or float(logits.grad.abs().max()) == 0
+
+
+def test_the_intercept_of_a_collection_is_learned_and_stays_out_of_the_network() -> None:
+    known = nothing_known(4, given=[1.0, 1.0, 1.0, 0.0], source=[0, 0, 1, 1])
+    intercepts = torch.zeros(2, requires_grad=True)
+    output = sure_output(torch.zeros(4, 3, MAP, MAP))
+    planes = torch.zeros(4, 9, MAP, MAP)
+    dense_loss(output, known, planes, intercepts, Dense()).backward()
+    assert intercepts.grad is not None
+    assert intercepts.grad[0] < 0  # only positives: it rises
+    assert float(intercepts.grad[1].abs()) < 1e-6  # one of each
+
+
+def test_lesions_are_drawn_into_clear_films_alone() -> None:
+    size = 4 * MAP
+    squares = torch.full((3, 1, size, size), 0.3)
+    squares[:, :, : size // 8] = 0.9
+    planes = scene().repeat(3, 1, 1, 1)
+    planes[:, LESION:] = 0
+    known = nothing_known(3, material=[CLEAR, BOXED, CLEAR], opacity=[0.0, 1.0, 0.0])
+    known = known._replace(sure=torch.ones(3))
+    random = np.random.default_rng(2)
+    films, drawn, now = with_lesions(squares, planes, known, 1.0, random)
+    assert now.material.tolist() == [DRAWN, BOXED, DRAWN]
+    torch.testing.assert_close(films[1], squares[1])
+    torch.testing.assert_close(drawn[1], planes[1])
+    for place in (0, 2):
+        changed = (films[place, 0] - squares[place, 0]).abs() > 0.01
+        covered = torch.nn.functional.interpolate(drawn[place : place + 1, 2:3], scale_factor=4.0)
+        assert changed.any()
+        assert drawn[place, LESION].sum() > 0
+        assert float(changed[covered[0, 0] == 0].float().mean()) < 0.1
+        assert now.opacity[place] == 1
+    assert known.material.tolist() == [CLEAR, BOXED, CLEAR]  # what was given is not changed
+    same, *_ = with_lesions(squares, planes, known, 0.0, random)
+    torch.testing.assert_close(same, squares)
+
+
+def dense_recipe(tiny_recipe: Callable[..., Recipe], **tables: dict[str, object]) -> Recipe:
+    values: dict[str, dict[str, object]] = {
+        "data": {"cases": "cases.csv", "labels": ["covid-19", "lung-opacity"]},
+        "preprocess": {"size": 64, "channels": 1},
+        "network": {
+            "name": "dense",
+            "options": {"pretrained": False, "frozen_blocks": 0, "decoder_channels": 16},
+        },
+    }
+    fitted = {"monitor": "last", "learning_rate": 0.001} | tables.pop("fit", {})
+    return tiny_recipe(fitted, **(values | tables))
+
+
+def dense_cases(make_cases: Callable[..., pd.DataFrame], films: int = 40) -> pd.DataFrame:
+    table = make_cases(films)
+    present = table["covid-19"] == 1
+    box = [{"label": "lung-opacity", "x": 10.0, "y": 40.0, "width": 24.0, "height": 24.0}]
+    table["lung-opacity"] = present.astype(float)
+    table["no-finding"] = (~present).astype(float)
+    table["boxes"] = [json.dumps(box) if here else "" for here in present]
+    return table
+
+
+def test_it_trains_and_a_run_that_was_broken_off_ends_like_an_unbroken_one(
+    make_cases, tiny_recipe, tmp_path, monkeypatch
+) -> None:
+    table, recipe = dense_cases(make_cases), dense_recipe(tiny_recipe, fit={"epochs": 2})
+    whole = fit(recipe, table, tmp_path / "whole", progress=False)
+    assert len(whole.rows) == 2
+    assert whole.train.planes is not None
+    assert whole.train.planes.shape[1:] == (9, 16, 16)
+    assert all(np.isfinite(row["train_loss"]) for row in whole.rows)
+
+    epochs = DenseLearner.on_train_epoch_start
+
+    def stop(learner: DenseLearner) -> None:
+        if learner.current_epoch == 1:
+            raise KeyboardInterrupt
+        epochs(learner)
+
+    monkeypatch.setattr(DenseLearner, "on_train_epoch_start", stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe, table, tmp_path / "broken", progress=False)
+    monkeypatch.setattr(DenseLearner, "on_train_epoch_start", epochs)
+    again = fit(recipe, table, tmp_path / "broken", resume=True, progress=False)
+    assert again.rows == whole.rows
+    for one, other in zip(again.network.parameters(), whole.network.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_another_box_is_another_cache(make_cases, tiny_recipe, tmp_path) -> None:
+    table, recipe = dense_cases(make_cases), dense_recipe(tiny_recipe, fit={"epochs": 1})
+    from hilum.learn.films import open_films
+
+    first = open_films(table, recipe.preprocess, tmp_path, draw=draw_planes, progress=False)
+    table["boxes"] = table["boxes"].str.replace("24.0", "48.0")
+    second = open_films(table, recipe.preprocess, tmp_path, draw=draw_planes, progress=False)
+    assert first.planes is not None
+    assert second.planes is not None
+    assert first.planes[:, BOXES].sum() < second.planes[:, BOXES].sum()
+    assert len(list(tmp_path.glob("*-planes.npy"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({"data": {"cases": "c.csv", "labels": ["covid-19"]}}, "lung-opacity"),
+        ({"preprocess": {"size": 64, "fit": "pad"}}, "stretch"),
+        ({"preprocess": {"size": 80}}, "32-fold"),
+        ({"fit": {"members": 2}}, "members"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_is_refused(tiny_recipe, tables, said) -> None:
+    with pytest.raises(ConfigError, match=said):
+        dense_recipe(tiny_recipe, **tables)
