@@ -119,7 +119,7 @@ def compare(network: nn.Module, path: Path, films: NDArray[np.float32]) -> Parit
         score = _worse(score, _largest(sigmoid(ours.logits.numpy()), sigmoid(theirs[0])))
         if ours.evidence is not None:
             bias = network.bias.detach().numpy()  # type: ignore[operator]
-            summed = np.isfinite(bias)  # the others are no sum over their map
+            summed = np.array(getattr(network, "summed", [True] * len(bias)))
             ours_again = theirs[1].mean((2, 3)) + bias
             evidence = _worse(evidence, _largest(ours_again[:, summed], theirs[0][:, summed]))
     has_evidence = len(session.get_outputs()) > 1

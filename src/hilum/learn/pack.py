@@ -168,14 +168,15 @@ def _output(
         code=code.value if code else None,
         scheme=code.scheme if code else None,
         meaning=code.meaning if code else None,
-        bias=_finite(bias[place]) if isinstance(bias, torch.Tensor) else None,
+        bias=_number(bias[place]) if isinstance(bias, torch.Tensor) else None,
         calibration=decisions.calibration,
         operating_points=decisions.operating_points,
         conformal=decisions.conformal,
     )
 
 
-def _finite(bias: torch.Tensor) -> float | None:
+def _number(bias: torch.Tensor) -> float | None:
+    """Return a bias; None for a label whose logit is no sum over its map."""
     return float(bias.detach()) if bias.isfinite() else None
 
 

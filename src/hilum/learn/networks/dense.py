@@ -67,7 +67,13 @@ class _Separable(nn.Sequential):
 
 
 class DenseNetwork(nn.Module):
-    """See the module; ``build_dense`` gives the arguments their meaning."""
+    """See the module; ``build_dense`` gives the arguments their meaning.
+
+    Attributes:
+        summed: which logits are ``evidence.mean + bias``; that of COVID-19 is a product's.
+    """
+
+    summed = (False, True)
 
     def __init__(self, encoder: Any, channels: int, drop_connect: float, frozen: int) -> None:
         super().__init__()
