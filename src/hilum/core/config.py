@@ -18,7 +18,12 @@ from hilum.core.textfile import read_text
 class Config(BaseModel):
     """Base of every settings object: frozen, no unknown keys, defaults validated."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        json_schema_serialization_defaults_required=True,
+    )
 
     @field_validator("*", mode="before")
     @classmethod

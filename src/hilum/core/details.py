@@ -7,15 +7,18 @@ usual the right lung lies on the left.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from hilum.core.labels import Label
 
-PixelBox = tuple[int, int, int, int]
+PixelBox = Annotated[tuple[int, int, int, int], Field(examples=[[310, 200, 110, 700]])]
 """(left, top, width, height), in pixels of the film."""
 
-Outline = tuple[tuple[int, int], ...]
+Outline = Annotated[
+    tuple[tuple[int, int], ...], Field(examples=[[[310, 200], [420, 210], [400, 900]]])
+]
 """A closed polygon of (x, y), in pixels of the film."""
 
 RESEARCH_SCORE = "research score"
@@ -57,7 +60,12 @@ class Scale(StrEnum):
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        defer_build=True,
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class LungDetail(_Frozen):
@@ -70,7 +78,7 @@ class LungDetail(_Frozen):
     """
 
     side: Side
-    area: float = Field(ge=0, le=1)
+    area: float = Field(ge=0, le=1, examples=[0.08])
     box: PixelBox
     outline: Outline
 
@@ -87,8 +95,8 @@ class Affected(_Frozen):
 
     side: Side | None
     zone: Zone | None
-    share: float = Field(ge=0, le=1)
-    kinds: dict[Opacity, float]
+    share: float = Field(ge=0, le=1, examples=[0.2])
+    kinds: dict[Opacity, float] = Field(examples=[{"ground-glass": 0.2}])
 
 
 class Lesion(_Frozen):
@@ -102,8 +110,8 @@ class Lesion(_Frozen):
     """
 
     kind: Opacity
-    area: float = Field(ge=0, le=1)
-    score: float = Field(ge=0, le=1)
+    area: float = Field(ge=0, le=1, examples=[0.08])
+    score: float = Field(ge=0, le=1, examples=[0.7])
     box: PixelBox
     outline: Outline
 
@@ -116,7 +124,7 @@ class OpacityBox(_Frozen):
     """
 
     box: PixelBox
-    score: float = Field(ge=0, le=1)
+    score: float = Field(ge=0, le=1, examples=[0.7])
 
 
 class Severity(_Frozen):
@@ -129,12 +137,12 @@ class Severity(_Frozen):
     """
 
     scale: Scale
-    value: float
-    low: float
-    high: float
-    coverage: float = Field(gt=0, lt=1)
+    value: float = Field(examples=[3.4])
+    low: float = Field(examples=[2.2])
+    high: float = Field(examples=[4.8])
+    coverage: float = Field(gt=0, lt=1, examples=[0.9])
     minimum: float = 0.0
-    maximum: float
+    maximum: float = Field(examples=[8.0])
     notice: str = RESEARCH_SCORE
 
 
@@ -147,10 +155,10 @@ class Similar(_Frozen):
         labels: what the reference standard says of it: 1 or 0; unknown ones are left out.
     """
 
-    case_id: str
-    cohort: str
-    distance: float = Field(ge=0)
-    labels: dict[Label, int]
+    case_id: str = Field(examples=["nih/00012_003"])
+    cohort: str = Field(examples=["nih"])
+    distance: float = Field(ge=0, examples=[0.03])
+    labels: dict[Label, int] = Field(examples=[{"pneumonia": 0}])
 
 
 class Details(_Frozen):

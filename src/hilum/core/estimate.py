@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
 from hilum.core.rounded import fixed
+
+_Number = Annotated[float, WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "null"}]})]
 
 
 class Estimate(BaseModel):
@@ -25,13 +27,18 @@ class Estimate(BaseModel):
     undefined: one class only (n=3)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        ser_json_inf_nan="null",
+        json_schema_serialization_defaults_required=True,
+    )
 
-    value: float
-    low: float = math.nan
-    high: float = math.nan
-    n: int
-    note: str = ""
+    value: _Number = Field(examples=[0.8])
+    low: _Number = Field(default=math.nan, examples=[0.7])
+    high: _Number = Field(default=math.nan, examples=[0.88])
+    n: int = Field(examples=[120])
+    note: str = Field(default="", examples=[""])
 
     @field_validator("value", "low", "high", mode="before")
     @classmethod

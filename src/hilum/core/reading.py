@@ -116,21 +116,23 @@ class Finding(BaseModel):
         answer: the headline that contradicts none of these; see ``answer_of``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_serialization_defaults_required=True
+    )
 
     label: Label
-    code: str | None = None
-    logit: float
-    score: float = Field(ge=0, le=1)
-    probability: float = Field(ge=0, le=1)
-    calibration: str
+    code: str | None = Field(default=None, examples=["840539006"])
+    logit: float = Field(examples=[1.2])
+    score: float = Field(ge=0, le=1, examples=[0.77])
+    probability: float = Field(ge=0, le=1, examples=[0.71])
+    calibration: str = Field(examples=["platt"])
     present: bool
-    operating_point: str
-    threshold: float
-    prevalence: float | None = Field(default=None, ge=0, le=1)
+    operating_point: str = Field(examples=["balanced"])
+    threshold: float = Field(examples=[0.602])
+    prevalence: float | None = Field(default=None, ge=0, le=1, examples=[0.42])
     prediction_set: PredictionSet | None = None
-    coverage: float | None = Field(default=None, gt=0, lt=1)
-    in_lung_share: float | None = Field(default=None, ge=0, le=1)
+    coverage: float | None = Field(default=None, gt=0, lt=1, examples=[0.9])
+    in_lung_share: float | None = Field(default=None, ge=0, le=1, examples=[0.93])
     answer: Answer = Field(
         default_factory=lambda data: answer_of(
             data["prediction_set"], data["present"], data["probability"], data["prevalence"]
@@ -157,22 +159,27 @@ class Reading(BaseModel):
         notice: the research-use notice.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_serialization_defaults_required=True
+    )
 
     schema_version: str = READING_SCHEMA_VERSION
-    path: str
+    path: str = Field(examples=["film.dcm"])
     status: Status
-    reason: str | None = None
-    hint: str | None = None
-    refusal: Refusal | None = None
+    reason: str | None = Field(default=None, examples=[None])
+    hint: str | None = Field(default=None, examples=[None])
+    refusal: Refusal | None = Field(default=None, examples=[None])
     forced: bool = False
     findings: tuple[Finding, ...] = ()
     details: Details | None = None
-    bundle: str
-    elapsed_ms: float
-    film: dict[str, Any] = Field(default_factory=dict)
-    history: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    bundle: str = Field(examples=["hilum-default 0.2.0 (38fc1977)"])
+    elapsed_ms: float = Field(examples=[120.0])
+    film: dict[str, Any] = Field(
+        default_factory=dict,
+        examples=[{"format": "DICOM DX", "height": 2000, "width": 1600, "sides": "stated"}],
+    )
+    history: tuple[str, ...] = Field(default=(), examples=[[]])
+    notes: tuple[str, ...] = Field(default=(), examples=[[]])
     notice: str = RESEARCH_USE
 
     @model_validator(mode="after")

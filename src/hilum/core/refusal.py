@@ -52,7 +52,9 @@ class Refusal(BaseModel):
         hint: what to do about it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_serialization_defaults_required=True
+    )
 
     code: Reason
     measured: str

@@ -8,6 +8,8 @@ from hilum.core.config import Config
 from hilum.core.estimate import Estimate
 from hilum.core.labels import Label
 
+_BRIER = {"brier": {"value": 0.16, "low": 0.13, "high": 0.19, "n": 141, "note": ""}}
+
 
 class LabelAdaptation(Config):
     """What the site's films said of one label.
@@ -20,11 +22,11 @@ class LabelAdaptation(Config):
     """
 
     label: Label
-    films: int
-    positives: int
-    negatives: int
-    before: dict[str, Estimate]
-    after: dict[str, Estimate]
+    films: int = Field(examples=[141])
+    positives: int = Field(examples=[61])
+    negatives: int = Field(examples=[80])
+    before: dict[str, Estimate] = Field(examples=[_BRIER])
+    after: dict[str, Estimate] = Field(examples=[_BRIER])
 
 
 class Adaptation(Config):
@@ -40,12 +42,14 @@ class Adaptation(Config):
         leak_check: what was compared with the bundle's training films, in words.
     """
 
-    site: str
-    created: str
-    bundle: str
-    films: int
-    patients: int
+    site: str = Field(examples=["St. Anna"])
+    created: str = Field(examples=["2026-11-22"])
+    bundle: str = Field(examples=["hilum-default 0.2.0 (38fc1977)"])
+    films: int = Field(examples=[141])
+    patients: int = Field(examples=[141])
     not_read: int = 0
     labels: tuple[LabelAdaptation, ...] = Field(min_length=1)
-    kept: dict[str, str] = Field(default_factory=dict)
-    leak_check: str
+    kept: dict[str, str] = Field(
+        default_factory=dict, examples=[{"pneumonia": "12 positives; 50 are needed"}]
+    )
+    leak_check: str = Field(examples=["films reviewed at this site"])

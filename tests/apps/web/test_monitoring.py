@@ -25,15 +25,15 @@ def test_films_like_those_of_the_evaluation_seldom_raise_the_alarm(make_station,
     for _ in range(200):
         counts = generator.multinomial(films, shares / shares.sum())
         alike = np.repeat((np.arange(10) + 0.5) / 10, counts)
-        alarms += drift(service, label, alike.tolist())["alarm"]
+        alarms += drift(service, label, alike.tolist()).alarm
     assert alarms <= 8  # 1 in 100 by design; 4 in 100 leaves room for chance
 
 
 def test_a_drift_is_found_with_fifty_films(make_station):
     service = make_station(bundle=DEFAULT_BUNDLE).service
     found = drift(service, Label.COVID_19, [0.97] * 30 + [0.05] * 20)
-    assert found["alarm"]
-    assert found["psi"] > found["chance"] > 0
+    assert found.alarm
+    assert found.psi > found.chance > 0
 
 
 def test_a_damaged_bundle_leaves_the_rest_of_the_page(station, make_film, tmp_path):

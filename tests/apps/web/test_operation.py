@@ -126,12 +126,12 @@ def test_scores_are_compared_with_the_bundles_own_evaluation(make_station, make_
     assert validation_shares(DEFAULT_BUNDLE, Label.MASS) is None
     station = make_station(Settings(monitoring=Monitoring(least_films=5)), bundle=DEFAULT_BUNDLE)
     alike = [(place + 0.5) / 10 for place, s in enumerate(shares) for _ in range(round(200 * s))]
-    assert drift(station.service, Label.COVID_19, alike)["alarm"] is False
+    assert drift(station.service, Label.COVID_19, alike).alarm is False
     away = drift(station.service, Label.COVID_19, [0.99] * 20)
-    assert away["alarm"] is True
-    assert away["psi"] > away["limit"]
+    assert away.alarm is True
+    assert away.psi > away.limit
     few = drift(station.service, Label.COVID_19, [0.99] * 4)
-    assert (few["psi"], few["alarm"]) == (None, False)
+    assert (few.psi, few.alarm) == (None, False)
 
 
 def test_a_film_that_never_ends_ends_its_worker(station, make_film, monkeypatch):

@@ -60,7 +60,8 @@ def _fields(text):
 @pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize("length", [0, 200, 10_000])
 def test_a_report_of_any_length_is_one_page(language, length):
-    body = draft(None, language, "PNG", "")
-    body["findings"] = "Слово word " * (length // 11)
+    body = draft(None, language, "PNG", "").model_dump() | {
+        "findings": "Слово word " * (length // 11)
+    }
     page = Sheet(body, "P1", "by", "model").pdf()
     assert page.count(b"/Type /Page\n") == 1

@@ -16,10 +16,10 @@ from hilum.apps.store.reviewed import Reviewed, reviewed
 from hilum.apps.store.tables import iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.answers import Against, Agreement, AgreementAnswer, AgreementCounts
 from hilum.apps.web.days import day_ms, zone_of
 from hilum.apps.web.schemas import API, Day, Zone, gives
 from hilum.apps.web.service import Served
-from hilum.core.estimate import Estimate
 from hilum.core.labels import Label
 from hilum.judge.reader_study import against_reference, kappa, share
 
@@ -59,20 +59,20 @@ def agreement(
     from_: Annotated[Day, Query(alias="from")] = None,
     to: Day = None,
     zone: Zone = None,
-) -> dict[str, Any]:
+) -> AgreementAnswer:
     """Give kappa, and sensitivity and specificity of each, with 95 % intervals over patients."""
     blind.check_off(visitor)
     where = zone_of(zone, service.settings.zone)
     with service.store.read() as session:
         found = list(reviewed(session, label, day_ms(from_, where), day_ms(to, where, days=1)))
-    return {"label": label, **measure(found)}
+    return AgreementAnswer(label=label, **dict(measure(found)))
 
 
 @router.get(
     "/agreement.csv",
     summary="The reader study",
     response_class=Response,
-    responses=gives("text/csv", "one row per film, finding and reviewer"),
+    responses=gives("text/csv", "one row per film, finding and reviewer", ",".join(COLUMNS) + "\n"),
 )
 def agreement_csv(visitor: _Reader, service: Served) -> Response:
     """Give every reviewed film; patients are numbered by a hash that is not their id."""
@@ -92,7 +92,7 @@ def agreement_csv(visitor: _Reader, service: Served) -> Response:
     return Response(out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def measure(found: Sequence[Reviewed], folds: int = FOLDS) -> dict[str, Any]:
+def measure(found: Sequence[Reviewed], folds: int = FOLDS) -> Agreement:
     """Measure agreement over rows of ``reviewed``; without folds there are no intervals.
 
     People and model agree on what both answer: who is unsure, and a model that cannot say, leave
@@ -111,37 +111,25 @@ def measure(found: Sequence[Reviewed], folds: int = FOLDS) -> dict[str, Any]:
     films = np.array([each.film_id for each in found], dtype=str)
     once = np.unique(films, return_index=True)[1]  # the machine says the same to every reviewer
     moved = share(human[changed] != unseen[changed], groups[changed], folds=folds)
-    return {
-        "films": once.size,
-        "reviewers": len({each.person for each in found}),
-        "kappa": shown(both["kappa"]),
-        "agreement": shown(both["agreement"]),
-        "blind_kappa": shown(kappa(unseen, answers, groups, folds=folds)["kappa"]),
-        "changed_after_reading": shown(moved),
-        "machine": _against(machine[once], truth[once], groups[once], folds),
-        "human": _against(human, truth, groups, folds),
-        "blind_human": _against(unseen, truth, groups, folds),
-        "counts": {
-            "both_present": int(((human == 1) & (answers == 1)).sum()),
-            "only_machine": int(((human == 0) & (answers == 1)).sum()),
-            "only_human": int(((human == 1) & (answers == 0)).sum()),
-            "both_absent": int(((human == 0) & (answers == 0)).sum()),
-            "unsure": int(np.isnan(human).sum()),
-            "cannot_say": int((np.isnan(answers) & ~np.isnan(human)).sum()),
-        },
-    }
-
-
-def shown(estimate: Estimate) -> dict[str, Any]:
-    """Return an estimate as JSON, NaN as null."""
-    return estimate.model_dump(mode="json")
-
-
-def _against(
-    called: NDArray[np.float64], truth: NDArray[np.float64], groups: NDArray[np.str_], folds: int
-) -> dict[str, Any]:
-    found = against_reference(called, truth, groups, folds=folds)
-    return {name: shown(estimate) for name, estimate in found.items()}
+    return Agreement(
+        films=once.size,
+        reviewers=len({each.person for each in found}),
+        kappa=both["kappa"],
+        agreement=both["agreement"],
+        blind_kappa=kappa(unseen, answers, groups, folds=folds)["kappa"],
+        changed_after_reading=moved,
+        machine=Against(**against_reference(machine[once], truth[once], groups[once], folds=folds)),
+        human=Against(**against_reference(human, truth, groups, folds=folds)),
+        blind_human=Against(**against_reference(unseen, truth, groups, folds=folds)),
+        counts=AgreementCounts(
+            both_present=int(((human == 1) & (answers == 1)).sum()),
+            only_machine=int(((human == 0) & (answers == 1)).sum()),
+            only_human=int(((human == 1) & (answers == 0)).sum()),
+            both_absent=int(((human == 0) & (answers == 0)).sum()),
+            unsure=int(np.isnan(human).sum()),
+            cannot_say=int((np.isnan(answers) & ~np.isnan(human)).sum()),
+        ),
+    )
 
 
 def _floats(values: Sequence[int | None]) -> NDArray[np.float64]:

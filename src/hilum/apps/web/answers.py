@@ -1,242 +1,266 @@
-"""Answers: what each call gives, as types that the OpenAPI document is made of.
+"""Answers: what each call gives, as models that routes return.
 
-Routes return plain dicts; ``tests/apps/web/test_examples.py`` holds them to these types. An answer
-may gain keys in later versions, and none goes away under ``/api/v1``.
+The OpenAPI document, its examples, the viewer's types and docs/reference/api.md are made of them.
+An answer may gain keys in later versions, and none goes away under ``/api/v1``.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from typing_extensions import TypedDict
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from hilum.core.details import Lesion, OpacityBox
-from hilum.core.labels import Label
-from hilum.core.reading import Answer, Reading
+from hilum.apps.store.people import Role
+from hilum.apps.web.problems import ProblemFacts
+from hilum.apps.web.schemas import API, Call, FilmStatus, Source
+from hilum.core.details import Lesion, OpacityBox, Outline, Side
+from hilum.core.estimate import Estimate
+from hilum.core.labels import Label, ReferenceStandard
+from hilum.core.reading import RESEARCH_USE, Answer, PredictionSet, Reading
+from hilum.judge.adaptation import Adaptation
 
-FilmStatus = Literal["queued", "reading", "read", "refused", "error"]
-RoleName = Literal["metrics", "reader", "reviewer", "administrator"]
-Call = Literal["present", "absent"]
-
-
-class Measured(TypedDict):
-    """A metric with its 95 % interval; null where it is undefined, and ``note`` says why."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    note: str
-
-
-class ProblemAnswer(TypedDict):
-    """RFC 9457; the codes are part of the API and never change."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    hint: str | None
+Day = Annotated[str, Field(examples=["2026-11-16"], description="ISO 8601")]
+Status = Annotated[FilmStatus, Field(examples=["read"])]
+At = Annotated[str, Field(examples=["2026-11-22T12:00:01.000Z"])]
+Film = Annotated[str, Field(examples=["9f2c4e0d1a3b5c7d"])]
+Study = Annotated[str, Field(examples=["0a1b2c3d4e5f6071"])]
+ReadingId = Annotated[str, Field(examples=["5566778899aabbcc"])]
+By = Annotated[str, Field(examples=["anna"])]
+View = Annotated[str, Field(examples=["PA"])]
+Format = Annotated[str, Field(examples=["DICOM DX"])]
+Identity = Annotated[str, Field(examples=["hilum-default 0.2.0 (38fc1977)"])]
+Checksum = Annotated[str, Field(examples=["38fc1977" + "0" * 56])]
+Probability = Annotated[float, Field(examples=[0.71])]
 
 
-class AcceptedFilm(TypedDict):
-    """A film that is on disk and in the store.
+class _Stored:
+    """A reading is given as it was stored, in the form of its ``schema_version``."""
 
-    ``differs`` is "header" where the film that is kept has the same pixels and another header;
-    ``replaced`` where what was kept before could not be opened.
-    """
-
-    film_id: str
-    study_id: str
-    name: str
-    duplicate: bool
-    differs: str | None
-    replaced: bool
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, _: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(Reading.__pydantic_core_schema__)
 
 
-class RejectedFilm(ProblemAnswer):
+class Said(BaseModel):
+    """Base of what answers carry."""
+
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
+
+
+class AcceptedFilm(Said):
+    """A film that is on disk and in the store."""
+
+    film_id: Film
+    study_id: Study
+    name: str = Field(examples=["film.dcm"])
+    duplicate: bool = Field(examples=[False], description="it was there already")
+    differs: Literal["header"] | None = Field(
+        examples=[None], description="the film that is kept has the same pixels, another header"
+    )
+    replaced: bool = Field(examples=[False], description="what was kept before could not be opened")
+
+
+class RejectedFilm(ProblemFacts):
     """A file that was not taken, and why; ``other-pixels`` names the film that is kept instead."""
 
-    name: str
-    film_id: str | None
-    study_id: str | None
+    name: str = Field(examples=["notes.txt"])
+    film_id: Film | None = Field(examples=[None])
+    study_id: Study | None = Field(examples=[None])
 
 
-class Uploaded(TypedDict):
+class Uploaded(Said):
     """What became of the files of a request."""
 
-    accepted: list[AcceptedFilm]
-    rejected: list[RejectedFilm]
+    accepted: list[AcceptedFilm] = Field(default_factory=list)
+    rejected: list[RejectedFilm] = Field(default_factory=list)
 
 
-class FilmAnswer(TypedDict):
+class FilmAnswer(Said):
     """A film without its reading."""
 
-    film_id: str
-    study_id: str
-    name: str
-    status: FilmStatus
-    format: str
-    view: str | None
-    size: int
-    created_at: str
-    read_at: str | None
-    reading_id: str | None
-    blind_pending: bool
-    blind_owed: list[Label]
+    film_id: Film
+    study_id: Study
+    name: str = Field(examples=["film.dcm"])
+    status: Status
+    format: Format
+    view: View | None
+    size: int = Field(examples=[8388608], description="bytes")
+    created_at: At
+    read_at: At | None
+    reading_id: ReadingId | None
+    blind_pending: bool = Field(examples=[False])
+    blind_owed: list[Label] = Field(
+        examples=[[]], description="findings to answer before the model's answers are shown"
+    )
 
 
-class Preset(TypedDict):
+class Preset(Said):
     """A window: ``low`` is shown black, ``high`` white."""
 
-    name: str
-    center: float
-    width: float
-    low: float
-    high: float
+    name: str = Field(examples=["film"])
+    center: float = Field(examples=[2048.0])
+    width: float = Field(examples=[4096.0])
+    low: float = Field(examples=[0.0])
+    high: float = Field(examples=[4095.0])
 
 
-class ImageFacts(TypedDict):
+class ImageFacts(Said):
     """What the header says."""
 
-    format: str
-    modality: str | None
-    view: str | None
-    laterality: str | None
-    patient_id: str | None
-    age_years: float | None
-    sex: str | None
-    study_date: str | None
-    manufacturer: str | None
+    format: Format
+    modality: str | None = Field(examples=["DX"])
+    view: View | None
+    laterality: str | None = Field(examples=[None])
+    patient_id: str | None = Field(examples=["P123"])
+    age_years: float | None = Field(examples=[61.0])
+    sex: str | None = Field(examples=["M"])
+    study_date: str | None = Field(examples=["2020-03-14"])
+    manufacturer: str | None = Field(examples=["Example"])
 
 
-class RulerFacts(TypedDict):
+class RulerFacts(Said):
     """A line on a film whose length a person knew."""
 
-    points: list[list[float]]
-    mm: float
-    by: str
-    at: str
+    points: tuple[tuple[float, float], tuple[float, float]] = Field(
+        examples=[[[310.0, 420.5], [560.0, 420.5]]], description="its ends, (x, y)"
+    )
+    mm: float = Field(examples=[25.0])
+    by: By
+    at: At
 
 
-class RulerAnswer(TypedDict):
+class RulerAnswer(Said):
     """A film's ruler, null once it is taken back."""
 
     ruler: RulerFacts | None
 
 
-class ImageAnswer(TypedDict):
+class ImageAnswer(Said):
     """How to show a film's pixels."""
 
-    rows: int
-    columns: int
-    bits: int
-    min: int
-    max: int
-    slope: float
-    intercept: float
-    orientation: list[str] | None
+    rows: int = Field(examples=[2000])
+    columns: int = Field(examples=[1600])
+    bits: int = Field(examples=[12])
+    min: int = Field(examples=[0])
+    max: int = Field(examples=[4095])
+    slope: float = Field(examples=[1.0])
+    intercept: float = Field(examples=[-1024.0])
+    orientation: tuple[str, str] | None = Field(
+        examples=[["L", "F"]],
+        description="towards what part of the patient rows and columns run: L, R, A, P, H or F",
+    )
     sides: Literal["stated", "assumed"]
-    spacing_mm: list[float] | None
-    spacing_plane: Literal["patient", "detector"] | None
-    spacing_source: str | None
-    ruler: RulerFacts | None
-    inverted: bool
-    corrected: list[str]
+    spacing_mm: tuple[float, float] | None = Field(
+        examples=[[0.143, 0.143]], description="(row, column)"
+    )
+    spacing_plane: Literal["patient", "detector"] | None = Field(examples=["detector"])
+    spacing_source: str | None = Field(examples=["ImagerPixelSpacing"])
+    ruler: RulerFacts | None = Field(
+        default=None, examples=[None], description="a known length; the spacing is by it"
+    )
+    inverted: bool = Field(description="stored white-is-low, and turned")
+    corrected: list[str] = Field(examples=[[]], description="how it was put right, in words")
     presets: list[Preset]
-    default: str
+    default: str = Field(examples=["film"], description="name of the preset to begin with")
     metadata: ImageFacts
-    notes: list[str]
+    notes: list[str] = Field(examples=[["lossy compressed at some time"]])
 
 
-class Queued(TypedDict):
+class Queued(Said):
     """A film that will be read again."""
 
-    film_id: str
-    status: Literal["queued"]
+    film_id: Film
+    status: Literal["queued"] = "queued"
 
 
-class ReadingAnswer(TypedDict):
-    """A reading and what made it; all but the first two are null or empty while it waits."""
+class ReadingAnswer(Said):
+    """A reading and what made it; all but the first three are null or empty while it waits."""
 
-    film_id: str
-    status: FilmStatus
-    queue_ahead: int
-    reading_id: str | None
-    read_at: str | None
-    bundle: str | None
-    bundle_checksum: str | None
-    site: str | None
-    reading: Reading | None
-    similar_pictures: list[str | None]
+    film_id: Film
+    status: Status
+    queue_ahead: int = Field(examples=[0], description="films that are read before it")
+    reading_id: ReadingId | None = None
+    read_at: At | None = None
+    bundle: Identity | None = None
+    bundle_checksum: Checksum | None = None
+    site: str | None = Field(default=None, examples=[None])
+    reading: Annotated[dict[str, Any], _Stored] | None = None
+    similar_pictures: list[str | None] = Field(
+        default_factory=list,
+        examples=[[f"{API}/readings/5566778899aabbcc/similar/0.jpg"]],
+        description="a picture of each of details.similar, null where there is none",
+    )
 
 
-class LungOutline(TypedDict):
+class LungOutline(Said):
     """A lung; the side is null where only the outline is known."""
 
-    side: Literal["right", "left"] | None
-    outline: list[tuple[int, int]]
+    side: Side | None
+    outline: Outline
 
 
-class HeatmapFacts(TypedDict):
+class HeatmapFacts(Said):
     """Where a heatmap is, and how to color it."""
 
     label: Label
-    png: str
-    f32: str
-    rows: int
-    columns: int
-    low: float
-    high: float
-    limit: float
-    unit: Literal["logit"]
+    png: str = Field(examples=[f"{API}/films/9f2c4e0d1a3b5c7d/heatmaps/covid-19.png"])
+    f32: str = Field(examples=[f"{API}/films/9f2c4e0d1a3b5c7d/heatmaps/covid-19.f32"])
+    rows: int = Field(examples=[512])
+    columns: int = Field(examples=[410])
+    low: float = Field(examples=[-1.2])
+    high: float = Field(examples=[2.3])
+    limit: float = Field(examples=[5.0], description="end of a symmetric color scale")
+    unit: Literal["logit"] = "logit"
 
 
-class OverlaysAnswer(TypedDict):
+class OverlaysAnswer(Said):
     """What can be laid over a film, in its pixels."""
 
-    rows: int
-    columns: int
+    rows: int = Field(examples=[2000])
+    columns: int = Field(examples=[1600])
     lungs: list[LungOutline]
     lesions: list[Lesion]
     boxes: list[OpacityBox]
     heatmaps: list[HeatmapFacts]
 
 
-class Patient(TypedDict):
+class Patient(Said):
     """Whose study it is, as far as the header says."""
 
-    id: str | None
-    sex: str | None
-    age_years: float | None
+    id: str | None = Field(examples=["P123"])
+    sex: str | None = Field(examples=["M"])
+    age_years: float | None = Field(examples=[61.0])
 
 
-class ShortFinding(TypedDict):
+class ShortFinding(Said):
     """A finding as the worklist shows it."""
 
     label: Label
-    probability: float
+    probability: Probability
     present: bool
-    prediction_set: Literal["present", "absent", "indeterminate", "none"] | None
+    prediction_set: PredictionSet | None
     answer: Answer
 
 
-class _StudyFacts(TypedDict):
-    study_id: str
-    status: FilmStatus
-    created_at: str
-    read_at: str | None
-    study_date: str | None
-    name: str
-    view: str | None
-    film_id: str | None
+class _StudyFacts(Said):
+    study_id: Study
+    status: Status
+    created_at: At
+    read_at: At | None
+    study_date: str | None = Field(examples=["2020-03-14"])
+    name: str = Field(examples=["film.dcm"])
+    view: View | None
+    film_id: Film | None = Field(description="the film to open first")
     patient: Patient
     findings: list[ShortFinding]
-    refusal: str | None
-    priority: float | None
-    reviewed: bool
-    blind_pending: bool
+    refusal: str | None = Field(examples=[None], description="code of the reason")
+    priority: Probability | None = Field(description="the largest probability")
+    reviewed: bool = Field(description="it has a verdict")
+    blind_pending: bool = Field(examples=[False])
 
 
 class StudyItem(_StudyFacts):
@@ -247,97 +271,102 @@ class StudyItem(_StudyFacts):
     reports: int
 
 
-class Counts(TypedDict):
+class Counts(Said):
     """Studies of each status, by the filters other than that of the status."""
 
-    queued: int
-    reading: int
+    queued: int = Field(examples=[0])
+    reading: int = Field(examples=[0])
     read: int
-    refused: int
-    error: int
+    refused: int = Field(examples=[0])
+    error: int = Field(examples=[0])
 
 
-class StudiesAnswer(TypedDict):
+class StudiesAnswer(Said):
     """A page of the worklist."""
 
     items: list[StudyItem]
-    total: int
-    next: str | None
+    total: int = Field(description="of what the filters let through")
+    next: str | None = Field(
+        examples=[None], description="cursor of the next page; null on the last one"
+    )
     counts: Counts
 
 
-class MarkAnswer(TypedDict):
+class MarkAnswer(Said):
     """Something drawn on a film, in its pixels."""
 
-    kind: Literal["point", "line", "ellipse", "rectangle", "polygon"]
-    points: list[tuple[float, float]]
-    text: str
+    kind: Literal["point", "line", "ellipse", "rectangle", "polygon"] = Field(examples=["line"])
+    points: list[tuple[float, float]] = Field(examples=[[[310.0, 200.0], [310.0, 690.0]]])
+    text: str = Field(examples=["here"])
 
 
 class MeasuredMark(MarkAnswer):
-    """A mark with what it measures, such as "Length 122.5 mm"; None for what measures nothing."""
+    """A mark with what it measures; null for what measures nothing."""
 
-    measured: str | None
+    measured: str | None = Field(examples=["Length 122.5 mm"])
 
 
-class DeskAnswer(TypedDict):
+class DeskAnswer(Said):
     """What a person has begun on a film and not given yet."""
 
-    version: int
-    choices: dict[Label, Literal["present", "absent", "unsure"]]
-    text: str
-    corrected_label: Label | None
-    blind: bool
+    version: int = Field(examples=[4])
+    choices: dict[Label, Call] = Field(examples=[{"covid-19": "present"}])
+    text: str = Field(examples=["left base"])
+    corrected_label: Label | None = Field(examples=[None])
+    blind: bool = Field(examples=[False])
     marks: list[MeasuredMark]
 
 
-class VerdictAnswer(TypedDict):
-    """What a person said of a finding; ``call`` is present or absent, None where neither was said.
+class VerdictAnswer(Said):
+    """What a person said of a finding."""
 
-    ``verdict`` is "unknown" where an older Hilum kept an agreement with an answer that cannot be
-    told any more.
-    """
-
-    verdict_id: str
-    film_id: str
-    reading_id: str | None
-    by: str
-    at: str
+    verdict_id: str = Field(examples=["1122334455667788"])
+    film_id: Film
+    reading_id: ReadingId | None
+    by: By
+    at: At
     finding: Label
-    verdict: Literal["present", "absent", "unsure", "unknown"]
-    call: Call | None
-    text: str
-    corrected_label: Label | None
+    verdict: Literal["present", "absent", "unsure", "unknown"] = Field(
+        examples=["absent"],
+        description="unknown: an older Hilum kept an agreement with an answer that is not known",
+    )
+    call: Literal["present", "absent"] | None = Field(
+        examples=["absent"], description="null where neither was said"
+    )
+    text: str = Field(examples=["looks like atelectasis"])
+    corrected_label: Label | None = Field(examples=["atelectasis"])
     marks: list[MarkAnswer]
-    blind: bool
+    blind: bool = Field(examples=[False])
 
 
-class ReportDraft(TypedDict):
+class ReportDraft(Said):
     """The text of a report."""
 
-    title: str
-    indication: str
-    technique: str
-    comparison: str
-    findings: str
-    impression: str
+    title: str = Field(examples=["Chest radiograph"])
+    indication: str = Field(examples=["Cough"])
+    technique: str = Field(examples=["DICOM DX, PA"])
+    comparison: str = Field(examples=["None available."])
+    findings: str = Field(examples=["covid-19: present. Probability 71 %"])
+    impression: str = Field(examples=["To be judged by the reader."])
     language: Literal["en", "ru"]
 
 
 class ReportAnswer(ReportDraft):
-    """A stored version of a report; ``measurements`` of its author, a line each."""
+    """A stored version of a report."""
 
-    measurements: str
-    report_id: str
-    film_id: str
-    reading_id: str | None
+    report_id: str = Field(examples=["8877665544332211"])
+    film_id: Film
+    reading_id: ReadingId | None
     version: int
-    by: str
-    at: str
+    by: By
+    at: At
+    measurements: str = Field(
+        default="", examples=["Length 122.5 mm"], description="of its author, a line each"
+    )
 
 
 class StudyAnswer(_StudyFacts):
-    """A study with all that belongs to it."""
+    """A study with all that belongs to it; ``prior`` are other studies of the patient."""
 
     films: list[FilmAnswer]
     prior: list[StudyItem]
@@ -345,336 +374,329 @@ class StudyAnswer(_StudyFacts):
     reports: list[ReportAnswer]
 
 
-class VerdictsAnswer(TypedDict):
+class VerdictsAnswer(Said):
     """Verdicts, newest first."""
 
     items: list[VerdictAnswer]
 
 
-class ReportsAnswer(TypedDict):
+class ReportsAnswer(Said):
     """Reports, newest version first."""
 
     items: list[ReportAnswer]
 
 
-class ReferenceAnswer(TypedDict):
+class ReferenceAnswer(Said):
     """What the reference standard says of a finding."""
 
     finding: Label
-    value: Literal[0, 1]
-    standard: str
-    by: str
-    at: str
+    value: Literal[0, 1] = Field(examples=[1])
+    standard: ReferenceStandard
+    by: By
+    at: At
 
 
-class ReferencesAnswer(TypedDict):
+class ReferencesAnswer(Said):
     """What is known of a film."""
 
     items: list[ReferenceAnswer]
 
 
-class Against(TypedDict):
+class Against(Said):
     """Against the reference standard."""
 
-    sensitivity: Measured
-    specificity: Measured
+    sensitivity: Estimate
+    specificity: Estimate
 
 
-class AgreementCounts(TypedDict):
+class AgreementCounts(Said):
     """Verdicts by what person and machine say."""
 
-    both_present: int
-    only_machine: int
-    only_human: int
-    both_absent: int
-    unsure: int
-    cannot_say: int
+    both_present: int = Field(examples=[40])
+    only_machine: int = Field(examples=[10])
+    only_human: int = Field(examples=[5])
+    both_absent: int = Field(examples=[65])
+    unsure: int = Field(examples=[3])
+    cannot_say: int = Field(examples=[7], description="films of which the model cannot say")
 
 
-class AgreementAnswer(TypedDict):
-    """Agreement of people and machine."""
+class Agreement(Said):
+    """Agreement of people and machine, whatever the finding."""
 
-    label: Label
-    films: int
-    reviewers: int
-    kappa: Measured
-    agreement: Measured
-    blind_kappa: Measured
-    changed_after_reading: Measured
+    films: int = Field(examples=[120])
+    reviewers: int = Field(examples=[2])
+    kappa: Estimate
+    agreement: Estimate
+    blind_kappa: Estimate
+    changed_after_reading: Estimate
     machine: Against
     human: Against
     blind_human: Against
     counts: AgreementCounts
 
 
-class AdaptedLabel(TypedDict):
-    """What a calibration did to a label: measures by name, before and after."""
+class AgreementAnswer(Agreement):
+    """Agreement of people and machine."""
 
     label: Label
-    films: int
-    positives: int
-    negatives: int
-    before: dict[str, Measured]
-    after: dict[str, Measured]
 
 
-class AdaptationAnswer(TypedDict):
-    """A calibration to a site; ``kept`` are labels that had too few patients, and why."""
-
-    site: str
-    created: str
-    bundle: str
-    films: int
-    patients: int
-    not_read: int
-    labels: list[AdaptedLabel]
-    kept: dict[str, str]
-    leak_check: str
-
-
-class CandidateAnswer(TypedDict):
+class CandidateAnswer(Said):
     """A bundle that could read, or reads."""
 
-    identity: str
-    checksum: str
-    candidate_id: str | None
-    adaptation: AdaptationAnswer | None
+    identity: Identity
+    checksum: Checksum
+    candidate_id: str | None = Field(
+        examples=["00aa11bb22cc33dd"], description="null: the bundle that the server began with"
+    )
+    adaptation: Adaptation | None
 
 
-class Previous(TypedDict):
+class Previous(Said):
     """What was active before: the base, or a candidate."""
 
     base: bool
-    candidate_id: str | None
+    candidate_id: str | None = Field(examples=[None])
 
 
-class Available(TypedDict):
+class Available(Said):
     """Patients whose truth is known."""
 
-    positives: int
-    negatives: int
-    needed: int
+    positives: int = Field(examples=[61])
+    negatives: int = Field(examples=[80])
+    needed: int = Field(examples=[50])
 
 
-class CalibrationAnswer(TypedDict):
-    """What is calibrated, and what could be: ``available`` by source, then label."""
+class CalibrationAnswer(Said):
+    """What is calibrated, and what could be."""
 
     active: CandidateAnswer
-    previous: Previous | None
+    previous: Previous | None = Field(description="null where there is nothing to undo")
     candidates: list[CandidateAnswer]
-    available: dict[Literal["reference", "verdicts"], dict[Label, Available]]
+    available: dict[Source, dict[Label, Available]] = Field(description="counts of patients")
 
 
-class Latency(TypedDict):
+class Latency(Said):
     """From acceptance to reading, in milliseconds."""
 
-    p50: float | None
-    p95: float | None
+    p50: float | None = Field(examples=[900.0])
+    p95: float | None = Field(examples=[1800.0])
 
 
-class DayAnswer(TypedDict):
+class DayAnswer(Said):
     """Films of a day."""
 
-    day: str
-    films: int
-    read: int
-    refused: int
-    error: int
+    day: Day
+    films: int = Field(examples=[40])
+    read: int = Field(examples=[36])
+    refused: int = Field(examples=[3])
+    error: int = Field(examples=[1])
     latency_ms: Latency
 
 
-class ScoresAnswer(TypedDict):
-    """The site's probabilities beside those of the bundle's evaluation; ``chance``: of ``psi``."""
+class ScoresAnswer(Said):
+    """The site's probabilities beside those of the bundle's evaluation, over ten bins."""
 
     label: Label
-    edges: list[float]
-    n: int
-    site: list[float]
-    validation: list[float] | None
-    psi: float | None
-    chance: float | None
-    limit: float
-    alarm: bool
-    note: str
+    edges: list[float] = Field(examples=[[0.0, 0.5, 1.0]])
+    n: int = Field(examples=[36])
+    site: list[float] = Field(examples=[[0.7, 0.3]])
+    validation: list[float] | None = Field(default=None, examples=[[0.6, 0.4]])
+    psi: float | None = Field(
+        default=None, examples=[0.08], description="population stability index"
+    )
+    chance: float | None = Field(
+        default=None, examples=[0.31], description="exceeded once in a hundred without a drift"
+    )
+    limit: float = Field(examples=[0.25])
+    alarm: bool = Field(default=False, description="psi is above both")
+    note: str = Field(default="", examples=[""], description="why there is no psi")
 
 
-class WeekAnswer(TypedDict):
+class WeekAnswer(Said):
     """Agreement of a week; ``week`` is its Monday."""
 
-    week: str
-    films: int
-    agreement: float | None
-    kappa: float | None
+    week: Day
+    films: int = Field(examples=[12])
+    agreement: float | None = Field(examples=[0.83])
+    kappa: float | None = Field(examples=[0.6])
 
 
-class MonitoringAnswer(TypedDict):
+class MonitoringAnswer(Said):
     """The state of the service."""
 
     days: list[DayAnswer]
-    films: int
-    refusals: dict[str, int]
-    refusal_rate: float | None
+    films: int = Field(examples=[40])
+    refusals: dict[str, int] = Field(examples=[{"lateral": 2, "ct-slice": 1}])
+    refusal_rate: float | None = Field(examples=[0.075])
     scores: ScoresAnswer
     agreement: list[WeekAnswer]
 
 
-class PointAnswer(TypedDict):
-    """An operating point."""
+class PointAnswer(Said):
+    """An operating point, and what it cost on the cases that it was chosen on."""
 
-    name: str
-    threshold: float
-    sensitivity: Measured | None
-    specificity: Measured | None
-    chosen_on: str
-    rule: str
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str = Field(examples=["balanced"])
+    threshold: float = Field(examples=[0.602])
+    sensitivity: Estimate
+    specificity: Estimate
+    chosen_on: str = Field(examples=["val"])
+    rule: str = Field(examples=["largest Youden index"])
 
 
-class LabelAnswer(TypedDict):
+class LabelAnswer(Said):
     """A label that the bundle answers."""
 
     label: Label
-    calibration: str
-    prevalence: float | None
-    coverage: float | None
+    calibration: str = Field(examples=["platt"])
+    prevalence: float | None = Field(examples=[0.42])
+    coverage: float | None = Field(examples=[0.9])
     operating_points: list[PointAnswer]
 
 
-class BundleAnswer(TypedDict):
+class BundleAnswer(Said):
     """The bundle that reads."""
 
-    identity: str
-    name: str
-    version: str
-    checksum: str
-    site: str | None
+    identity: Identity
+    name: str = Field(examples=["hilum-default"])
+    version: str = Field(examples=["0.2.0"])
+    checksum: Checksum
+    site: str | None = Field(examples=[None])
     calibrated: bool
-    intended_use: str
+    intended_use: str = Field(examples=["Research."])
     labels: list[LabelAnswer]
 
 
-class LimitsAnswer(TypedDict):
+class LimitsAnswer(Said):
     """What a request may bring."""
 
-    file_mb: float
-    request_mb: float
-    files: int
-    megapixels: float
+    model_config = ConfigDict(from_attributes=True)
+
+    file_mb: float = Field(examples=[100.0])
+    request_mb: float = Field(examples=[500.0])
+    files: int = Field(examples=[500])
+    megapixels: float = Field(examples=[100.0])
 
 
-class MeAnswer(TypedDict):
+class MeAnswer(Said):
     """Who is signed in, and what the page may show."""
 
-    name: str
-    role: RoleName
-    local: bool
-    blind: bool
-    csrf: str | None
-    notice: str
-    version: str
-    bundle: BundleAnswer | None
-    bundle_error: str | None
-    labels: list[Label]
-    idle_minutes: float
+    name: By
+    role: Role = Field(examples=["reviewer"])
+    local: bool = Field(examples=[False], description="came by the printed link")
+    blind: bool = Field(examples=[False], description="reads blind first")
+    csrf: str | None = Field(examples=["3kK..."], description="null for a token")
+    notice: str = Field(examples=[RESEARCH_USE])
+    version: str = Field(examples=["0.3.0"])
+    bundle: BundleAnswer | None = Field(description="null where it is damaged")
+    bundle_error: str | None = Field(examples=[None])
+    labels: list[Label] = Field(
+        examples=[["covid-19", "pneumonia"]],
+        description="what a corrected label or a reference standard may be of",
+    )
+    idle_minutes: float = Field(examples=[30.0])
     limits: LimitsAnswer
 
 
-class DeletionAnswer(TypedDict):
+class DeletionAnswer(Said):
     """What goes, or went: how many of each, and when the first and the last study came."""
 
-    studies: int
-    films: int
-    readings: int
-    verdicts: int
+    studies: int = Field(examples=[3])
+    films: int = Field(examples=[4])
+    readings: int = Field(examples=[4])
+    verdicts: int = Field(examples=[2])
     marks: int
     reference_standards: int
     reports: int
     unfinished: int
     rulers: int
-    first_at: str | None
-    last_at: str | None
-    confirm: str
+    first_at: At | None
+    last_at: At | None
+    confirm: str = Field(examples=["77aa88bb99cc00dd"])
 
 
-class PersonAnswer(TypedDict):
+class PersonAnswer(Said):
     """Who may sign in, and how."""
 
-    user_id: str
-    name: str
-    role: RoleName
+    user_id: str = Field(examples=["aabbccddeeff0011"])
+    name: By
+    role: Role = Field(examples=["reviewer"])
     password: bool
-    openid: bool
-    disabled: bool
-    blind: bool | None
-    created_at: str
+    openid: bool = Field(examples=[False])
+    disabled: bool = Field(examples=[False])
+    blind: bool | None = Field(examples=[None], description="null: as the site has it")
+    created_at: At
 
 
-class PeopleAnswer(TypedDict):
+class PeopleAnswer(Said):
     """Everybody."""
 
     items: list[PersonAnswer]
 
 
-class TokenAnswer(TypedDict):
+class TokenAnswer(Said):
     """A token without its secret."""
 
-    token_id: str
-    name: str
-    user: str
-    created_at: str
+    token_id: str = Field(examples=["1100ffeeddccbbaa"])
+    name: str = Field(examples=["archive"])
+    user: By
+    created_at: At
 
 
 class NewTokenAnswer(TokenAnswer):
     """A token with its secret, this once."""
 
-    token: str
+    token: str = Field(examples=["hilum_..."])
 
 
-class TokensAnswer(TypedDict):
+class TokensAnswer(Said):
     """All tokens."""
 
     items: list[TokenAnswer]
 
 
-class Health(TypedDict):
+class Health(Said):
     """The process answers."""
 
-    status: Literal["ok"]
+    status: Literal["ok"] = "ok"
 
 
-class Ready(TypedDict):
+class Ready(Said):
     """Each part is "ok" or a sentence."""
 
     ready: bool
-    store: str
-    worker: str
-    bundle: str
-    disk: str
+    store: str = Field(examples=["ok"])
+    worker: str = Field(examples=["ok"])
+    bundle: str = Field(examples=["ok"])
+    disk: str = Field(examples=["ok"])
 
 
-class LogLine(TypedDict):
+class LogLine(Said):
     """A line of the log."""
 
-    seq: int
-    at: str
-    who: str
-    action: str
-    film_id: str | None
-    study_id: str | None
-    bundle: str | None
-    data: dict[str, Any]
-    hash: str
+    seq: int = Field(examples=[812])
+    at: At
+    who: str = Field(examples=["hilum"])
+    action: str = Field(examples=["read"])
+    film_id: Film | None
+    study_id: Study | None
+    bundle: Checksum | None
+    data: dict[str, Any] = Field(examples=[{"forced": False, "status": "read"}])
+    hash: str = Field(examples=["e3b0c442" + "0" * 56])
 
 
-class LogAnswer(TypedDict):
+class LogAnswer(Said):
     """A page of the log; ``next`` goes into ``before``."""
 
     items: list[LogLine]
-    next: int | None
+    next: int | None = Field(examples=[812])
 
 
-class LogVerified(TypedDict):
+class LogVerified(Said):
     """``problem`` names the first line that is wrong."""
 
     ok: bool
-    lines: int
-    problem: str | None
+    lines: int = Field(examples=[812])
+    problem: str | None = Field(examples=[None])

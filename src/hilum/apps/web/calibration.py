@@ -11,7 +11,7 @@ import shutil
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
@@ -22,20 +22,21 @@ from hilum.apps.store.reviewed import films_with_truth, films_with_verdicts
 from hilum.apps.store.tables import Film, Read, Setting, new_id
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.answers import Available, CalibrationAnswer, CandidateAnswer, Previous
 from hilum.apps.web.bundles import KEY, of_this_network
 from hilum.apps.web.evidence import kinds_of
 from hilum.apps.web.films import pictures_of
 from hilum.apps.web.pictures import Kinds, Pictures
 from hilum.apps.web.problems import Problem, not_found
-from hilum.apps.web.schemas import API, AskApply, AskPreview
+from hilum.apps.web.schemas import API, AskApply, AskPreview, Source
 from hilum.apps.web.service import Served, Service
 from hilum.bundle.folder import Bundle, open_bundle
 from hilum.bundle.seen import REFIT
 from hilum.bundle.similar import COPY, open_similar
 from hilum.core.errors import BundleError, ImageError, StoreError
+from hilum.core.labels import Label
 from hilum.core.machine import cores
 from hilum.data.fingerprint import DETECTION_SIDE, look
-from hilum.judge.adaptation import Adaptation
 from hilum.serve.prefetch import prefetch
 
 if TYPE_CHECKING:
@@ -44,33 +45,31 @@ if TYPE_CHECKING:
 router = APIRouter(prefix=API, tags=["calibration"])
 KEPT_CANDIDATES = 5
 _Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
-_Source = Literal["reference", "verdicts"]
 _ONE_AT_A_TIME = threading.Lock()
 
 
 @router.get("/calibration", summary="What is calibrated, and what could be")
-def calibration(visitor: _Administrator, service: Served) -> dict[str, Any]:
+def calibration(visitor: _Administrator, service: Served) -> CalibrationAnswer:
     """Say which bundle is active, which candidates there are, and how many cases were reviewed."""
     blind.check_off(visitor)  # it counts what others said of films
     active = service.bundles.open()
     base = service.bundles.open_base()
     setting = _setting(service, base)
     with service.store.read() as session:
-        available = {
-            source: _available(session, service, source) for source in ("reference", "verdicts")
-        }
-    return {
-        "active": _show(service, active, active.root),
-        "previous": _previous(setting),
-        "candidates": _offered(service, base),
-        "available": available,
-    }
+        sources: tuple[Source, ...] = ("reference", "verdicts")
+        available = {source: _available(session, service, source) for source in sources}
+    return CalibrationAnswer(
+        active=_show(service, active, active.root),
+        previous=_previous(setting),
+        candidates=_offered(service, base),
+        available=available,
+    )
 
 
 @router.post("/calibration/preview", status_code=201, summary="Fit a candidate")
 def preview(
     body: AskPreview, request: Request, visitor: _Administrator, service: Served
-) -> dict[str, Any]:
+) -> CandidateAnswer:
     """Fit calibration, operating points and sets; nothing changes until it is applied."""
     blind.check_off(visitor)
     from hilum.serve.calibrate import adapt
@@ -106,11 +105,11 @@ def preview(
     except StoreError:  # there is no candidate that the log does not know
         shutil.rmtree(root, ignore_errors=True)
         raise
-    return _candidate(service, root)
+    return _show(service, open_bundle(root), root)
 
 
 @router.post("/calibration/apply", summary="Read with a candidate from now on")
-def apply(body: AskApply, visitor: _Administrator, service: Served) -> dict[str, Any]:
+def apply(body: AskApply, visitor: _Administrator, service: Served) -> CalibrationAnswer:
     """Use a candidate for films from now on; readings that are there stay as they are."""
     blind.check_off(visitor)
     root = service.bundles.calibrated / body.candidate_id
@@ -130,7 +129,7 @@ def apply(body: AskApply, visitor: _Administrator, service: Served) -> dict[str,
 
 
 @router.post("/calibration/undo", summary="Take the last calibration back")
-def undo(visitor: _Administrator, service: Served) -> dict[str, Any]:
+def undo(visitor: _Administrator, service: Served) -> CalibrationAnswer:
     """Use the bundle again that was active before."""
     blind.check_off(visitor)
     base = service.bundles.open_base()
@@ -177,11 +176,11 @@ def _setting(service: Service, base: Bundle) -> dict[str, Any]:
     return setting if setting and setting["base"] == base.checksum else {}
 
 
-def _previous(setting: dict[str, Any]) -> dict[str, Any] | None:
+def _previous(setting: dict[str, Any]) -> Previous | None:
     """Say what an undo would bring back; None if there is nothing to undo."""
     if not setting.get("can_undo"):
         return None
-    return {"base": setting["before"] is None, "candidate_id": setting["before"]}
+    return Previous(base=setting["before"] is None, candidate_id=setting["before"])
 
 
 def _is_of(candidate: Bundle, base: Bundle) -> bool:
@@ -189,18 +188,18 @@ def _is_of(candidate: Bundle, base: Bundle) -> bool:
     return bool(adaptations) and adaptations[-1].bundle == base.identity
 
 
-def _offered(service: Service, base: Bundle) -> list[dict[str, Any]]:
+def _offered(service: Service, base: Bundle) -> list[CandidateAnswer]:
     """Return the candidates of this base, newest first; a damaged one helps nobody."""
     offered = []
     for root in _candidates(service):
         with contextlib.suppress(BundleError):
             found = open_bundle(root)
             if _is_of(found, base):
-                offered.append({"candidate_id": root.name, **_show(service, found, root)})
+                offered.append(_show(service, found, root))
     return offered
 
 
-def _rows(session: Session, base: Bundle, source: _Source) -> tuple[list[dict[str, Any]], int]:
+def _rows(session: Session, base: Bundle, source: Source) -> tuple[list[dict[str, Any]], int]:
     """Return predictions of reviewed films by this network, and how many had none."""
     films = films_with_truth(session) if source == "reference" else films_with_verdicts(session)
     mine = of_this_network(session, base)
@@ -266,22 +265,22 @@ def _leak_check(base: Bundle, copied: Mapping[str, bool | None], *, allow: bool)
     )
 
 
-def _available(session: Session, service: Service, source: _Source) -> dict[str, Any]:
+def _available(session: Session, service: Service, source: Source) -> dict[Label, Available]:
     """Count the patients of each class that a calibration could use."""
     from hilum.judge.site import LEAST_PATIENTS
 
     rows, _ = _rows(session, service.bundles.open_base(), source)
-    counts: dict[str, Any] = {}
+    counts = {}
     for output in service.bundles.open().manifest.labels:
         groups: dict[int, set[str]] = {0: set(), 1: set()}
         for row in rows:
             if row["label"] == output.label:
                 groups[row["truth"]].add(row["group"])
-        counts[output.label] = {
-            "positives": len(groups[1]),
-            "negatives": len(groups[0] - groups[1]),
-            "needed": LEAST_PATIENTS,
-        }
+        counts[output.label] = Available(
+            positives=len(groups[1]),
+            negatives=len(groups[0] - groups[1]),
+            needed=LEAST_PATIENTS,
+        )
     return counts
 
 
@@ -291,20 +290,15 @@ def _candidates(service: Service) -> list[Path]:
     return sorted(found, key=lambda each: each.stat().st_mtime, reverse=True)
 
 
-def _candidate(service: Service, root: Path) -> dict[str, Any]:
-    return {"candidate_id": root.name, **_show(service, open_bundle(root), root)}
-
-
-def _show(service: Service, bundle: Bundle, root: Path) -> dict[str, Any]:
+def _show(service: Service, bundle: Bundle, root: Path) -> CandidateAnswer:
     adaptations = bundle.manifest.adaptations
     here = root.parent == service.bundles.calibrated
-    record: Adaptation | None = adaptations[-1] if adaptations and here else None
-    return {
-        "identity": bundle.identity,
-        "checksum": bundle.checksum,
-        "candidate_id": root.name if here else None,
-        "adaptation": record.model_dump(mode="json") if record else None,
-    }
+    return CandidateAnswer(
+        identity=bundle.identity,
+        checksum=bundle.checksum,
+        candidate_id=root.name if here else None,
+        adaptation=adaptations[-1] if adaptations and here else None,
+    )
 
 
 def _forget_old(service: Service) -> None:

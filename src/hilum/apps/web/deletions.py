@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 
@@ -11,6 +11,7 @@ from hilum.apps.store.deletion import Chosen, Going
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import iso
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.answers import DeletionAnswer
 from hilum.apps.web.films import pictures_of
 from hilum.apps.web.problems import Problem
 from hilum.apps.web.schemas import API, AskDeletion, Deletion
@@ -21,7 +22,7 @@ _Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
 
 
 @router.post("/deletions/preview", summary="What would be deleted")
-def preview(body: AskDeletion, _: _Administrator, service: Served) -> dict[str, Any]:
+def preview(body: AskDeletion, _: _Administrator, service: Served) -> DeletionAnswer:
     """Count what belongs to studies, or to a patient; ``confirm`` goes into the deletion."""
     with service.store.read() as session:
         return _show(deletion.preview(session, _chosen(body)))
@@ -30,7 +31,7 @@ def preview(body: AskDeletion, _: _Administrator, service: Served) -> dict[str, 
 @router.post("/deletions", summary="Delete studies, or erase a patient")
 def delete(
     body: Deletion, request: Request, visitor: _Administrator, service: Served
-) -> dict[str, Any]:
+) -> DeletionAnswer:
     """Delete what a preview showed, with films, readings, verdicts, marks and reports.
 
     The log keeps its lines: that it happened, and no patient's id.
@@ -55,18 +56,18 @@ def _chosen(body: AskDeletion) -> Chosen:
     return Chosen(tuple(body.study_ids), body.patient_id)
 
 
-def _show(going: Going) -> dict[str, Any]:
-    return {
-        "studies": going.studies,
-        "films": going.films,
-        "readings": going.readings,
-        "verdicts": going.verdicts,
-        "marks": going.marks,
-        "reference_standards": going.references,
-        "reports": going.reports,
-        "unfinished": going.desks,
-        "rulers": going.rulers,
-        "first_at": iso(going.first_ms),
-        "last_at": iso(going.last_ms),
-        "confirm": going.mark,
-    }
+def _show(going: Going) -> DeletionAnswer:
+    return DeletionAnswer(
+        studies=going.studies,
+        films=going.films,
+        readings=going.readings,
+        verdicts=going.verdicts,
+        marks=going.marks,
+        reference_standards=going.references,
+        reports=going.reports,
+        unfinished=going.desks,
+        rulers=going.rulers,
+        first_at=iso(going.first_ms),
+        last_at=iso(going.last_ms),
+        confirm=going.mark,
+    )

@@ -1,19 +1,17 @@
-"""Described: the OpenAPI document: roles, types and an example of every answer and body."""
+"""Described: the OpenAPI document: who may call, and an example of every answer and body."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from pydantic import TypeAdapter
 
 from hilum.apps.web import problems
 from hilum.apps.web.access import role_of
-from hilum.apps.web.answers import ProblemAnswer
-from hilum.apps.web.examples import ANSWERS, BODIES, REDIRECTS, TEXTS
 
-_REF = "#/components/schemas/{model}"
+_REF = "#/components/schemas/"
 
 
 def describe(app: FastAPI, routes: list[APIRoute]) -> None:
@@ -24,68 +22,57 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> None:
         "token": {"type": "http", "scheme": "bearer"},
         "session": {"type": "apiKey", "in": "cookie", "name": "hilum_session"},
     }
-    _add_problem(schemas)
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    problem = problems.ProblemAnswer.model_json_schema(ref_template=_REF + "{model}")
+    schemas |= problem.pop("$defs") | {"Problem": problem}
+    refused = {problems.MEDIA_TYPE: {"schema": {"$ref": _REF + "Problem"}}}
     for route in routes:
         if not route.include_in_schema:
             continue
         for method in route.methods or ():
-            described = document["paths"][route.path][method.lower()]
-            _describe_access(described, role_of(route))
-            _describe_answer(described, method, route, schemas)
-            _describe_body(described)
-    for unused in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(unused, None)
+            described, role = document["paths"][route.path][method.lower()], role_of(route)
+            described["security"] = [{"token": []}, {"session": []}] if role else []
+            described["description"] += f"\n\nRole: {role or 'none'}."
+            described["responses"]["default"] = {"description": "Refused", "content": refused}
+            described["responses"].pop("422", None)
+            for content in _in_json(described):
+                content.setdefault("example", example(content["schema"], schemas))
+    problem["example"] = example(problem, schemas)
 
 
-def _describe_access(described: dict[str, Any], role: str | None) -> None:
-    described["security"] = [{"token": []}, {"session": []}] if role else []
-    described["description"] += f"\n\nRole: {role or 'none'}."
-    problem = {problems.MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
-    described["responses"]["default"] = {"description": "Refused", "content": problem}
-    described["responses"].pop("422", None)
+def _in_json(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for each in (described.get("requestBody", {}), *described["responses"].values()):
+        if (content := each.get("content", {}).get("application/json")) is not None:
+            yield content
 
 
-def _describe_answer(
-    described: dict[str, Any], method: str, route: APIRoute, schemas: dict[str, Any]
-) -> None:
-    """Put the type and the example of an answer where FastAPI only saw a dict."""
-    answers = described["responses"]
-    answer = answers.get(str(route.status_code or 200))
-    if route.path in REDIRECTS:
-        answers.pop("200")
-        answers["303"] = {"description": "Where the browser goes next"}
-    elif (known := ANSWERS.get((method, route.path))) is not None:
-        kind, example = known
-        content = {"schema": _schema_of(kind, schemas), "example": example}
-        answer["content"] = {"application/json": content}
-        if route.path.endswith("/ready"):
-            answers["503"] = answer | {"description": "Not ready"}
-    elif route.path in TEXTS:
-        (content,) = answer["content"].values()
-        content["schema"] = {"type": "string"}
-        content["example"] = TEXTS[route.path]
+def example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    """Put the example of a type together from those of its fields.
 
-
-def _describe_body(described: dict[str, Any]) -> None:
-    content = described.get("requestBody", {}).get("content", {}).get("application/json")
-    if content is not None:
-        content["example"] = BODIES[content["schema"]["$ref"].rpartition("/")[2]]
-
-
-def _schema_of(kind: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return a reference to a type's schema, and put that among the components."""
-    schema = TypeAdapter(kind).json_schema(mode="serialization", ref_template=_REF)
-    for name, part in schema.pop("$defs", {}).items():
-        schemas.setdefault(name, part)
-    if "title" not in schema:
-        return schema
-    schemas.setdefault(schema["title"], schema)
-    return {"$ref": _REF.format(model=schema["title"])}
-
-
-def _add_problem(schemas: dict[str, Any]) -> None:
-    schema = TypeAdapter(ProblemAnswer).json_schema()
-    schema["title"] = "Problem"
-    schema["properties"]["code"]["enum"] = sorted(problems.TITLES)
-    schema["example"] = problems.describe(404, "not-found", "there is no such film", "...")
-    schemas["Problem"] = schema
+    Where a field has none, it is its first value, or that of its first type; fields that may be
+    left out and have none are left out.
+    """
+    if "examples" in schema:
+        return schema["examples"][0]
+    if "$ref" in schema:
+        return example(schemas[schema["$ref"].removeprefix(_REF)], schemas)
+    if "anyOf" in schema:
+        return example(schema["anyOf"][0], schemas)
+    for key in ("const", "default"):
+        if key in schema:
+            return schema[key]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "properties" in schema:
+        return {
+            name: example(each, schemas)
+            for name, each in schema["properties"].items()
+            if name in schema.get("required", ()) or "examples" in str(each)
+        }
+    if "items" in schema:
+        return [example(schema["items"], schemas)]
+    if "propertyNames" in schema:
+        key = example(schema["propertyNames"], schemas)
+        return {key: example(schema["additionalProperties"], schemas)}
+    return {"string": "...", "integer": 1, "number": 0.5, "boolean": True}.get(schema["type"], {})

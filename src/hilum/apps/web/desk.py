@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Desk, now_ms
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.answers import DeskAnswer
 from hilum.apps.web.films import find_film, spacing_of
 from hilum.apps.web.measured import Spacing, in_words
 from hilum.apps.web.schemas import API, FilmId, OnDesk
@@ -24,7 +25,7 @@ _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
 
 
 @router.get("/films/{film_id}/desk", summary="What I have begun on a film")
-def desk(film_id: FilmId, request: Request, visitor: _Reviewer, service: Served) -> dict[str, Any]:
+def desk(film_id: FilmId, request: Request, visitor: _Reviewer, service: Served) -> DeskAnswer:
     """Give what was kept of my work on a film, with what its marks measure."""
     with service.store.read() as session:
         find_film(session, film_id)
@@ -36,7 +37,7 @@ def desk(film_id: FilmId, request: Request, visitor: _Reviewer, service: Served)
 @router.put("/films/{film_id}/desk", summary="Keep what I have begun on a film")
 def keep(
     film_id: FilmId, body: OnDesk, request: Request, visitor: _Reviewer, service: Served
-) -> dict[str, Any]:
+) -> DeskAnswer:
     """Keep it in place of what was there, unless another window has kept something meanwhile."""
     spacing = spacing_of(request, service, film_id) if body.marks else None
     with service.store.write() as session:
@@ -80,8 +81,8 @@ def _words(theirs: str, mine: str) -> str:
     return f"{theirs}\n{mine}"[:10_000]
 
 
-def _show(kept: Desk | None, spacing: Spacing | None) -> dict[str, Any]:
+def _show(kept: Desk | None, spacing: Spacing | None) -> DeskAnswer:
     empty: dict[str, Any] = OnDesk().model_dump(mode="json")
     said = empty if kept is None else {**kept.body, "version": kept.version}
     marks = [{**each, "measured": in_words(each, spacing)} for each in said["marks"]]
-    return {**said, "marks": marks}
+    return DeskAnswer.model_validate({**said, "marks": marks})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
+from hilum.apps.web.answers import ReportDraft
 from hilum.core.details import Severity
 from hilum.core.reading import Answer, Finding, Reading, Status
 from hilum.core.rounded import figures, fixed, percent
@@ -95,7 +96,7 @@ WORDS: dict[Language, dict[str, str]] = {
 
 def draft(
     reading: Reading | None, language: Language, technique: str, comparison: str
-) -> dict[str, Any]:
+) -> ReportDraft:
     """Write the text of a new report.
 
     Args:
@@ -105,15 +106,15 @@ def draft(
         comparison: dates of earlier films; "" for none.
     """
     words = WORDS[language]
-    return {
-        "title": words["title"],
-        "indication": "",
-        "technique": technique,
-        "comparison": comparison or words["none"],
-        "findings": "\n".join(_findings(reading, words)),
-        "impression": _impression(reading, words),
-        "language": language,
-    }
+    return ReportDraft(
+        title=words["title"],
+        indication="",
+        technique=technique,
+        comparison=comparison or words["none"],
+        findings="\n".join(_findings(reading, words)),
+        impression=_impression(reading, words),
+        language=language,
+    )
 
 
 def _findings(reading: Reading | None, words: dict[str, str]) -> list[str]:

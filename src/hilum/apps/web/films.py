@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -18,6 +17,7 @@ from hilum.apps.store.rulers import ruler_of, with_ruler
 from hilum.apps.store.tables import Film, Read, iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.answers import FilmAnswer, ImageAnswer, Queued, Uploaded
 from hilum.apps.web.evidence import kinds_of
 from hilum.apps.web.measured import Spacing
 from hilum.apps.web.pace import AtMost
@@ -25,7 +25,7 @@ from hilum.apps.web.pictures import Pictures
 from hilum.apps.web.problems import Problem, answer, not_found
 from hilum.apps.web.schemas import API, Again, FilmId, gives
 from hilum.apps.web.service import Served, Service
-from hilum.apps.web.upload import Intake, Outcome, Part
+from hilum.apps.web.upload import Intake, Part
 from hilum.core.errors import ImageError, StoreError
 
 router = APIRouter(prefix=API, tags=["films"])
@@ -59,10 +59,11 @@ _FORM = {
     UPLOAD,
     status_code=201,
     summary="Send films",
+    response_model=Uploaded,
     openapi_extra={"requestBody": _FORM},
     response_description="Every accepted film is on disk and in the store",
 )
-async def add_films(request: Request, visitor: _Reviewer, service: Served) -> Response:
+async def add_films(request: Request, visitor: _Reviewer, service: Served) -> Uploaded | Response:
     """Send films by content: DICOM, PNG, JPEG, TIFF, WEBP, BMP, or ZIP of such."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Problem(415, "invalid", "expected multipart/form-data", hint="curl -F files=@film")
@@ -80,14 +81,14 @@ async def add_films(request: Request, visitor: _Reviewer, service: Served) -> Re
 
 
 @router.get("/films/{film_id}", summary="One film")
-def film(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, Any]:
+def film(film_id: FilmId, visitor: _Reader, service: Served) -> FilmAnswer:
     """Say what is known of a film, without its reading."""
     with service.store.read() as session:
         return show_film(session, find_film(session, film_id), visitor)
 
 
 @router.get("/films/{film_id}/image", summary="How to show a film")
-def image(film_id: FilmId, request: Request, visitor: _Reader, service: Served) -> dict[str, Any]:
+def image(film_id: FilmId, request: Request, visitor: _Reader, service: Served) -> ImageAnswer:
     """Give size, depth, windows, spacing and metadata of a film."""
     return _described(request, service, film_id, visitor)
 
@@ -138,12 +139,12 @@ def opened(film_id: FilmId, visitor: _Reader, service: Served) -> None:
 
 
 @router.post("/films/{film_id}/read", status_code=202, summary="Read a film again")
-def read_again(film_id: FilmId, body: Again, visitor: _Reviewer, service: Served) -> dict[str, Any]:
+def read_again(film_id: FilmId, body: Again, visitor: _Reviewer, service: Served) -> Queued:
     """Queue a film once more: for a new bundle, after an error, or in spite of its refusal."""
     with service.store.read() as session:
         find_film(session, film_id)
     queue.ask_again(service.store, service.log, film_id, visitor.name, force=body.force)
-    return {"film_id": film_id, "status": "queued"}
+    return Queued(film_id=film_id)
 
 
 def find_film(session: Session, film_id: str) -> Film:
@@ -154,23 +155,23 @@ def find_film(session: Session, film_id: str) -> Film:
     return found
 
 
-def show_film(session: Session, film: Film, visitor: Visitor) -> dict[str, Any]:
+def show_film(session: Session, film: Film, visitor: Visitor) -> FilmAnswer:
     """Return a film as the API says it."""
     owed = blind.owed(session, visitor, film)
-    return {
-        "film_id": film.id,
-        "study_id": film.study_id,
-        "name": film.name,
-        "status": film.status,
-        "format": film.format,
-        "view": film.view,
-        "size": film.size,
-        "created_at": iso(film.created_ms),
-        "read_at": iso(film.read_ms),
-        "reading_id": film.reading_id,
-        "blind_pending": bool(owed),
-        "blind_owed": owed,
-    }
+    return FilmAnswer(
+        film_id=film.id,
+        study_id=film.study_id,
+        name=film.name,
+        status=film.status,
+        format=film.format,
+        view=film.view,
+        size=film.size,
+        created_at=iso(film.created_ms),
+        read_at=iso(film.read_ms),
+        reading_id=film.reading_id,
+        blind_pending=bool(owed),
+        blind_owed=owed,
+    )
 
 
 def _parts_of(form: FormData) -> tuple[list[Part], str | None]:
@@ -202,7 +203,7 @@ def _good_patient_id(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= _PATIENT_ID and value.isprintable()
 
 
-def _take(service: Service, who: str, patient_id: str | None, parts: list[Part]) -> Outcome:
+def _take(service: Service, who: str, patient_id: str | None, parts: list[Part]) -> Uploaded:
     intake = Intake(service, who, patient_id)
     for number, part in enumerate(parts):
         try:
@@ -213,13 +214,12 @@ def _take(service: Service, who: str, patient_id: str | None, parts: list[Part])
     return intake.outcome
 
 
-def _answer(outcome: Outcome) -> Response:
-    lists = {"accepted": outcome.accepted, "rejected": outcome.rejected}
+def _answer(outcome: Uploaded) -> Uploaded | Response:
     if outcome.accepted:
-        return JSONResponse(lists, 201)
+        return outcome
     if outcome.rejected:
-        first = {key: value for key, value in outcome.rejected[0].items() if key != "name"}
-        return answer({**first, **lists})
+        first = outcome.rejected[0].model_dump(mode="json", exclude={"name"})
+        return answer(first | outcome.model_dump(mode="json"))
     raise Problem(422, "invalid", "no films in the field 'files'", hint="curl -F files=@film.dcm")
 
 
@@ -253,10 +253,10 @@ def _file_of(
 
 def _described(
     request: Request, service: Service, film_id: str, visitor: Visitor | None = None
-) -> dict[str, Any]:
+) -> ImageAnswer:
     described = pictures_of(request).describe(*_file_of(service, film_id, visitor))
     with service.store.read() as session:
-        return with_ruler(described, ruler_of(session, film_id))
+        return ImageAnswer.model_validate(with_ruler(described, ruler_of(session, film_id)))
 
 
 def spacing_of(request: Request, service: Service, film_id: str) -> Spacing | None:
@@ -265,10 +265,9 @@ def spacing_of(request: Request, service: Service, film_id: str) -> Spacing | No
         found = _described(request, service, film_id)
     except (ImageError, Problem):
         return None  # it cannot be looked at, so that nothing was measured on it
-    if found["spacing_mm"] is None:
+    if found.spacing_mm is None:
         return None
-    row, column = found["spacing_mm"]
-    return Spacing(row, column, at_detector=found["spacing_plane"] == "detector")
+    return Spacing(*found.spacing_mm, at_detector=found.spacing_plane == "detector")
 
 
 def pictures_of(request: Request) -> Pictures:

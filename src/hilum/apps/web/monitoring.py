@@ -21,6 +21,13 @@ from hilum.apps.store.tables import Read, now_ms
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.agreement import measure
+from hilum.apps.web.answers import (
+    DayAnswer,
+    Latency,
+    MonitoringAnswer,
+    ScoresAnswer,
+    WeekAnswer,
+)
 from hilum.apps.web.bundles import of_this_network
 from hilum.apps.web.days import begins_ms, day_of, zone_of
 from hilum.apps.web.schemas import API, Zone
@@ -44,7 +51,7 @@ def monitoring(
     days: Annotated[int, Query(ge=1, le=366)] = 30,
     label: Label = Label.COVID_19,
     zone: Zone = None,
-) -> dict[str, Any]:
+) -> MonitoringAnswer:
     """Give films a day, refusals by reason, drift of the scores, agreement by week, latency."""
     blind.check_off(visitor)
     where = zone_of(zone, service.settings.zone)
@@ -59,14 +66,14 @@ def monitoring(
         reads = _reads(session, since, where, label, mine)
         weeks = _weeks(session, since, where, label)
     count = Counter(each["status"] for each in reads)
-    return {
-        "days": _days(reads, first, days),
-        "films": len(reads),
-        "refusals": dict(Counter(each["refusal"] for each in reads if each["refusal"])),
-        "refusal_rate": count["refused"] / len(reads) if reads else None,
-        "scores": drift(service, label, _stated(base, label, reads)),
-        "agreement": weeks,
-    }
+    return MonitoringAnswer(
+        days=_days(reads, first, days),
+        films=len(reads),
+        refusals=dict(Counter(each["refusal"] for each in reads if each["refusal"])),
+        refusal_rate=count["refused"] / len(reads) if reads else None,
+        scores=drift(service, label, _stated(base, label, reads)),
+        agreement=weeks,
+    )
 
 
 def psi(site: Iterable[float], validation: Iterable[float]) -> float:
@@ -93,34 +100,31 @@ def by_chance(validation: list[float], films: int) -> float:
     return float(np.quantile([psi(each, shares) for each in draws], _CHANCE))
 
 
-def drift(service: Service, label: Label, probabilities: list[float]) -> dict[str, Any]:
+def drift(service: Service, label: Label, probabilities: list[float]) -> ScoresAnswer:
     """Compare the site's probabilities with those of the bundle's evaluation.
 
     There is an alarm where the index is above the limit, and above what chance explains.
     """
     settings = service.settings.monitoring
     counts, edges = np.histogram(probabilities, bins=BINS, range=(0, 1))
-    found: dict[str, Any] = {
-        "label": label,
-        "edges": [round(float(edge), 3) for edge in edges],
-        "n": len(probabilities),
-        "site": (counts / max(len(probabilities), 1)).tolist(),
-        "validation": None,
-        "psi": None,
-        "chance": None,
-        "limit": settings.psi_limit,
-        "alarm": False,
-        "note": "",
-    }
     validation = validation_shares(service.bundles.base, label)
+    found = ScoresAnswer(
+        label=label,
+        edges=[round(float(edge), 3) for edge in edges],
+        n=len(probabilities),
+        site=(counts / max(len(probabilities), 1)).tolist(),
+        validation=validation,
+        limit=settings.psi_limit,
+    )
     if validation is None:
-        return found | {"note": "the bundle's evaluation says nothing of this label"}
-    found["validation"] = validation
+        note = "the bundle's evaluation says nothing of this label"
+        return found.model_copy(update={"note": note})
     if len(probabilities) < settings.least_films:
-        return found | {"note": f"fewer than {settings.least_films} films were read"}
-    index, chance = psi(found["site"], validation), by_chance(validation, len(probabilities))
+        note = f"fewer than {settings.least_films} films were read"
+        return found.model_copy(update={"note": note})
+    index, chance = psi(found.site, validation), by_chance(validation, len(probabilities))
     alarm = index > max(settings.psi_limit, chance)
-    return found | {"psi": index, "chance": chance, "alarm": alarm}
+    return found.model_copy(update={"psi": index, "chance": chance, "alarm": alarm})
 
 
 def validation_shares(root: Path, label: Label) -> list[float] | None:
@@ -170,7 +174,7 @@ def _stated(base: Bundle | None, label: Label, reads: list[dict[str, Any]]) -> l
     return [float(each) for each in output.calibration(scores)]
 
 
-def _days(reads: list[dict[str, Any]], first: date, days: int) -> list[dict[str, Any]]:
+def _days(reads: list[dict[str, Any]], first: date, days: int) -> list[DayAnswer]:
     by_day: defaultdict[date, list[dict[str, Any]]] = defaultdict(list)
     for each in reads:
         by_day[each["day"]].append(each)
@@ -181,17 +185,17 @@ def _days(reads: list[dict[str, Any]], first: date, days: int) -> list[dict[str,
         waited = [each["waited_ms"] for each in found]
         latency = {f"p{q}": float(np.percentile(waited, q)) if waited else None for q in (50, 95)}
         listed.append(
-            {
-                "day": day.isoformat(),
-                "films": len(found),
+            DayAnswer(
+                day=day.isoformat(),
+                films=len(found),
                 **{status: count[status] for status in ("read", "refused", "error")},
-                "latency_ms": latency,
-            }
+                latency_ms=Latency(**latency),
+            )
         )
     return listed
 
 
-def _weeks(session: Session, since: int, zone: ZoneInfo, label: Label) -> list[dict[str, Any]]:
+def _weeks(session: Session, since: int, zone: ZoneInfo, label: Label) -> list[WeekAnswer]:
     by_week: defaultdict[str, list[Any]] = defaultdict(list)
     for each in reviewed(session, label, since):
         day = day_of(each.at_ms, zone)
@@ -200,11 +204,11 @@ def _weeks(session: Session, since: int, zone: ZoneInfo, label: Label) -> list[d
     for week, found in sorted(by_week.items()):
         measured = measure(found, folds=0)
         weeks.append(
-            {
-                "week": week,
-                "films": measured["films"],
-                "agreement": measured["agreement"]["value"],
-                "kappa": measured["kappa"]["value"],
-            }
+            WeekAnswer(
+                week=week,
+                films=measured.films,
+                agreement=measured.agreement.value,
+                kappa=measured.kappa.value,
+            )
         )
     return weeks

@@ -29,6 +29,11 @@ from hilum.apps.web.settings import OpenId
 from hilum.apps.web.signin import set_cookie
 
 router = APIRouter(prefix=API, tags=["sign-in"])
+_REDIRECTS: dict[str, Any] = {
+    "status_code": 303,
+    "response_class": Response,
+    "response_description": "Where the browser goes next",
+}
 COOKIE = "hilum_oidc"
 _PAGE = "../../../"
 """The page as seen from the callback, under whatever path a proxy shows both."""
@@ -138,7 +143,7 @@ class Provider:
         )
 
 
-@router.get("/oidc/login", summary="Go to the OpenID provider", dependencies=[public])
+@router.get("/oidc/login", summary="Go to the OpenID provider", dependencies=[public], **_REDIRECTS)
 def oidc_login(request: Request, service: Served) -> Response:
     """Send the browser to the provider."""
     provider = _provider(request)
@@ -159,7 +164,9 @@ def oidc_login(request: Request, service: Served) -> Response:
     return response
 
 
-@router.get("/oidc/callback", summary="Come back from the provider", dependencies=[public])
+@router.get(
+    "/oidc/callback", summary="Come back from the provider", dependencies=[public], **_REDIRECTS
+)
 def oidc_callback(
     request: Request,
     service: Served,

@@ -7,7 +7,6 @@ import shutil
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import func, select
 
@@ -19,6 +18,7 @@ from hilum.apps.store.tables import Film, Job, Line, Setting, now_ms
 from hilum.apps.store.worklist import STATUSES
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs, public
+from hilum.apps.web.answers import Health, LogAnswer, LogLine, LogVerified, Ready
 from hilum.apps.web.schemas import API, gives
 from hilum.apps.web.service import Served, Service
 from hilum.apps.web.supervisor import RECEIVER
@@ -35,13 +35,18 @@ _Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
 
 
 @router.get("/health", summary="Does the process answer?", dependencies=[public])
-async def health() -> dict[str, str]:
+async def health() -> Health:
     """Answer."""
-    return {"status": "ok"}
+    return Health()
 
 
-@router.get("/ready", summary="Can films be read?", dependencies=[public])
-def ready(service: Served) -> JSONResponse:
+@router.get(
+    "/ready",
+    summary="Can films be read?",
+    dependencies=[public],
+    responses={503: {"model": Ready, "description": "Not ready"}},
+)
+def ready(service: Served, response: Response) -> Ready:
     """Say of the store, the worker, the bundle and the disk whether they are ready."""
     parts = {
         "store": _store(service),
@@ -52,14 +57,15 @@ def ready(service: Served) -> JSONResponse:
     if (node := service.settings.node) is not None:
         parts["receiver"] = _receiver(service, node)
     sound = all(each == "ok" for each in parts.values())
-    return JSONResponse({"ready": sound, **parts}, 200 if sound else 503)
+    response.status_code = 200 if sound else 503
+    return Ready(ready=sound, **parts)
 
 
 @router.get(
     "/metrics",
     summary="Numbers for Prometheus",
     response_class=Response,
-    responses=gives("text/plain", "Prometheus' text format"),
+    responses=gives("text/plain", "Prometheus' text format", 'hilum_films{status="read"} 36.0\n'),
 )
 def metrics(_: _Metrics, service: Served) -> Response:
     """Give counters, durations and the length of the queue."""
@@ -82,20 +88,20 @@ def log(
     service: Served,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
-) -> dict[str, Any]:
+) -> LogAnswer:
     """Give lines, newest first; ``next`` goes into ``before`` for the ones before them."""
     blind.check_off(visitor)
     lines = service.log.lines(limit=limit, before=before)
     blind.show(service, visitor, [line.film_id for line in lines if line.action in _TELLING])
     more = lines[-1].seq if len(lines) == limit and lines[-1].seq > 1 else None
-    return {"items": [_show(line) for line in lines], "next": more}
+    return LogAnswer(items=[_show(line) for line in lines], next=more)
 
 
 @router.get("/log/verify", summary="Is the log whole?")
-def verify_log(_: _Administrator, service: Served) -> dict[str, Any]:
+def verify_log(_: _Administrator, service: Served) -> LogVerified:
     """Look for a line that was changed, inserted or removed."""
     found = service.log.verify()
-    return {"ok": found.ok, "lines": found.lines, "problem": found.problem}
+    return LogVerified(ok=found.ok, lines=found.lines, problem=found.problem)
 
 
 @router.get("/schema/reading.json", summary="JSON schema of a Reading")
@@ -104,18 +110,18 @@ def reading_schema(_: _Reader) -> dict[str, Any]:
     return Reading.model_json_schema()
 
 
-def _show(line: Line) -> dict[str, Any]:
-    return {
-        "seq": line.seq,
-        "at": line.at,
-        "who": line.who,
-        "action": line.action,
-        "film_id": line.film_id,
-        "study_id": line.study_id,
-        "bundle": line.bundle,
-        "data": json.loads(line.data),
-        "hash": line.hash,
-    }
+def _show(line: Line) -> LogLine:
+    return LogLine(
+        seq=line.seq,
+        at=line.at,
+        who=line.who,
+        action=line.action,
+        film_id=line.film_id,
+        study_id=line.study_id,
+        bundle=line.bundle,
+        data=json.loads(line.data),
+        hash=line.hash,
+    )
 
 
 def _store(service: Service) -> str:

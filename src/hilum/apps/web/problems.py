@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -53,6 +54,44 @@ TITLES: dict[str, str] = {
     "rejected": "Film rejected",
 }
 """Code -> title; the codes are part of the API and never change."""
+
+
+class ProblemFacts(BaseModel):
+    """What every problem says (RFC 9457)."""
+
+    type: str = Field(examples=[_BASE + "not-a-film"])
+    title: str = Field(examples=["Not a film"])
+    status: int = Field(examples=[415])
+    code: Annotated[str, Field(json_schema_extra={"enum": sorted(TITLES)})] = Field(
+        examples=["not-a-film"], description="look at this; it never changes"
+    )
+    detail: str = Field(examples=["text; expected a film"], description="for people")
+    hint: str | None = Field(
+        examples=["name an image: DICOM, PNG, JPEG, TIFF, WEBP or BMP"], description="for people"
+    )
+
+
+class WrongField(BaseModel):
+    """A parameter, or a field of a body, that is not as described."""
+
+    where: str = Field(examples=["body.finding"])
+    message: str
+
+
+class SignIn(BaseModel):
+    """What the sign-in page should offer."""
+
+    password: bool
+    oidc: str | None = Field(description="where to go")
+    link: bool = Field(description="'hilum user link' would open the page")
+
+
+class ProblemAnswer(ProblemFacts):
+    """A refusal."""
+
+    errors: list[WrongField] | None = Field(default=None, description="of 422 ``invalid``")
+    sign_in: SignIn | None = Field(default=None, description="of 401")
+
 
 _STATUS_CODES = {
     401: "not-signed-in",

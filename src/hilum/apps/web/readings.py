@@ -15,6 +15,7 @@ from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Model, Read, iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.answers import HeatmapFacts, LungOutline, OverlaysAnswer, ReadingAnswer
 from hilum.apps.web.collection import picture_addresses
 from hilum.apps.web.evidence import Evidence, fill, outlines, unpack
 from hilum.apps.web.films import find_film
@@ -64,7 +65,7 @@ def reading(
     service: Served,
     prevalence: _Prevalence = None,
     operating_point: Choice = None,
-) -> dict[str, Any]:
+) -> ReadingAnswer:
     """Give what the machine says; ``reading`` is null while the film waits."""
     with service.store.read() as session:
         film = find_film(session, film_id)
@@ -73,44 +74,44 @@ def reading(
         waits = film.status in ("queued", "reading")
         if read is None or waits:
             ahead = queue.ahead_of(session, film_id)
-            return {"film_id": film_id, "status": film.status, "queue_ahead": ahead} | _NOTHING
+            return ReadingAnswer(film_id=film_id, status=film.status, queue_ahead=ahead)
         model = session.get_one(Model, read.checksum)
     blind.show(service, visitor, [film_id])
     service.looks.note(visitor, film)
     said = with_answers(read.reading)
     if prevalence is not None or operating_point is not None:
         said = restate(said, model.manifest, operating_point, prevalence)
-    return {
-        "film_id": film_id,
-        "status": film.status,
-        "queue_ahead": 0,
-        "reading_id": read.id,
-        "read_at": iso(read.created_ms),
-        "bundle": model.identity,
-        "bundle_checksum": model.checksum,
-        "site": model.site,
-        "reading": said,
-        "similar_pictures": [
+    return ReadingAnswer(
+        film_id=film_id,
+        status=film.status,
+        queue_ahead=0,
+        reading_id=read.id,
+        read_at=iso(read.created_ms),
+        bundle=model.identity,
+        bundle_checksum=model.checksum,
+        site=model.site,
+        reading=said,
+        similar_pictures=[
             each and service.settings.prefix + each
             for each in picture_addresses(service.collection, read.id, said)
         ],
-    }
+    )
 
 
 @router.get("/films/{film_id}/overlays", summary="What can be laid over a film")
-def overlays(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, Any]:
+def overlays(film_id: FilmId, visitor: _Reader, service: Served) -> OverlaysAnswer:
     """Give outlines, boxes and where the heatmaps are, in pixels of the film."""
     found = find(service, film_id, visitor)
     height, width = found.shape
     details = found.read.reading.get("details") or {}
-    return {
-        "rows": height,
-        "columns": width,
-        "lungs": _lungs(found, details),
-        "lesions": details.get("lesions", []),
-        "boxes": details.get("boxes", []),
-        "heatmaps": _heatmaps(found, service.settings.prefix),
-    }
+    return OverlaysAnswer(
+        rows=height,
+        columns=width,
+        lungs=_lungs(found, details),
+        lesions=details.get("lesions", []),
+        boxes=details.get("boxes", []),
+        heatmaps=_heatmaps(found, service.settings.prefix),
+    )
 
 
 @router.get(
@@ -223,22 +224,17 @@ def restate(
     return before.model_copy(update={"findings": findings}).model_dump(mode="json")
 
 
-_NOTHING: dict[str, Any] = dict.fromkeys(
-    ("reading_id", "read_at", "bundle", "bundle_checksum", "site", "reading")
-) | {"similar_pictures": []}
-
-
-def _lungs(found: Shown, details: dict[str, Any]) -> list[dict[str, Any]]:
+def _lungs(found: Shown, details: dict[str, Any]) -> list[LungOutline]:
     """Take the lungs with their sides where they are known, else the mask's borders."""
     if details.get("lungs"):
-        return [{"side": each["side"], "outline": each["outline"]} for each in details["lungs"]]
+        return [LungOutline.model_validate(each) for each in details["lungs"]]
     if found.evidence.lungs is None:
         return []
     mask = found.evidence.lungs.on_film(found.shape)
-    return [{"side": None, "outline": each} for each in outlines(mask)[:4]]
+    return [LungOutline(side=None, outline=each) for each in outlines(mask)[:4]]
 
 
-def _heatmaps(found: Shown, prefix: str) -> list[dict[str, Any]]:
+def _heatmaps(found: Shown, prefix: str) -> list[HeatmapFacts]:
     if found.evidence.maps is None:
         return []
     where = f"{prefix}/api/v1/films/{found.film.id}/heatmaps"
@@ -247,17 +243,16 @@ def _heatmaps(found: Shown, prefix: str) -> list[dict[str, Any]]:
         heatmap = _heatmap(found, output.label)
         low, high = _range(heatmap)
         listed.append(
-            {
-                "label": output.label,
-                "png": f"{where}/{output.label}.png",
-                "f32": f"{where}/{output.label}.f32",
-                "rows": heatmap.shape[0],
-                "columns": heatmap.shape[1],
-                "low": low,
-                "high": high,
-                "limit": limit_of(heatmap),
-                "unit": "logit",
-            }
+            HeatmapFacts(
+                label=output.label,
+                png=f"{where}/{output.label}.png",
+                f32=f"{where}/{output.label}.f32",
+                rows=heatmap.shape[0],
+                columns=heatmap.shape[1],
+                low=low,
+                high=high,
+                limit=limit_of(heatmap),
+            )
         )
     return listed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import func, select
@@ -14,6 +14,7 @@ from hilum.apps.store.tables import Film, Model, Person, Read, Report, Study, is
 from hilum.apps.store.worklist import prior
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.answers import ReportAnswer, ReportDraft, ReportsAnswer
 from hilum.apps.web.desk import marks_of
 from hilum.apps.web.draft import WORDS, Language, draft
 from hilum.apps.web.evidence import kinds_of, unpack
@@ -42,7 +43,7 @@ _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
 @router.get("/films/{film_id}/reports/draft", summary="A prefilled report")
 def report_draft(
     film_id: FilmId, visitor: _Reader, service: Served, language: Language = "en"
-) -> dict[str, Any]:
+) -> ReportDraft:
     """Give the text that the reading suggests."""
     with service.store.read() as session:
         film = find_film(session, film_id)
@@ -57,7 +58,7 @@ def report_draft(
 
 
 @router.get("/films/{film_id}/reports", summary="Reports of a film")
-def reports(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, Any]:
+def reports(film_id: FilmId, visitor: _Reader, service: Served) -> ReportsAnswer:
     """List all versions, newest first."""
     with service.store.read() as session:
         film = find_film(session, film_id)
@@ -66,13 +67,13 @@ def reports(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, Any
         items = [show_report(session, each) for each in session.scalars(query)]
     if items:
         blind.show(service, visitor, [film_id])
-    return {"items": items}
+    return ReportsAnswer(items=items)
 
 
 @router.post("/films/{film_id}/reports", status_code=201, summary="Write a report")
 def write_report(
     film_id: FilmId, body: ReportText, request: Request, visitor: _Reviewer, service: Served
-) -> dict[str, Any]:
+) -> ReportAnswer:
     """Keep a new version, with what its author has measured; those before it stay."""
     spacing = spacing_of(request, service, film_id)
     with service.store.write() as session:
@@ -130,18 +131,17 @@ def report_html(report_id: AnyId, request: Request, visitor: _Reader, service: S
     return Response(sheet.html(), media_type="text/html; charset=utf-8", headers=headers)
 
 
-def show_report(session: Session, report: Report) -> dict[str, Any]:
+def show_report(session: Session, report: Report) -> ReportAnswer:
     """Return a report as the API says it."""
-    return {
-        "report_id": report.id,
-        "film_id": report.film_id,
-        "reading_id": report.reading_id,
-        "version": report.version,
-        "by": session.get_one(Person, report.person_id).name,
-        "at": iso(report.at_ms),
-        "measurements": "",
+    return ReportAnswer(
+        report_id=report.id,
+        film_id=report.film_id,
+        reading_id=report.reading_id,
+        version=report.version,
+        by=session.get_one(Person, report.person_id).name,
+        at=iso(report.at_ms),
         **report.body,
-    }
+    )
 
 
 def _sheet(request: Request, service: Served, report_id: str, visitor: Visitor, form: str) -> Sheet:

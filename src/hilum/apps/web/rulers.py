@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter
 
 from hilum.apps.store.people import Role
 from hilum.apps.store.rulers import ruler_of, set_ruler
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.answers import RulerAnswer
 from hilum.apps.web.films import find_film
 from hilum.apps.web.problems import Problem
 from hilum.apps.web.schemas import API, FilmId, NewRuler
@@ -22,9 +23,7 @@ _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
 
 
 @router.put("/films/{film_id}/ruler", summary="Enter a known length")
-def put_ruler(
-    film_id: FilmId, body: NewRuler, visitor: _Reviewer, service: Served
-) -> dict[str, Any]:
+def put_ruler(film_id: FilmId, body: NewRuler, visitor: _Reviewer, service: Served) -> RulerAnswer:
     """Enter, change or (with null) take back how long a line on the film is, in millimeters."""
     length = math.dist(*body.points)
     if length < SHORTEST:
@@ -43,4 +42,4 @@ def put_ruler(
             pixels=round(length, 1),
             mm=body.mm,
         )
-        return {"ruler": ruler_of(session, film_id)}
+        return RulerAnswer(ruler=ruler_of(session, film_id))

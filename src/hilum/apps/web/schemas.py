@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import TypeAliasType
 
 from hilum.apps.store.people import LONGEST_PASSWORD, SHORTEST_PASSWORD, Role
 from hilum.core.labels import Label, ReferenceStandard
@@ -18,6 +19,8 @@ API = "/api/v1"
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _ID = "^[0-9a-f]{16}$"
 _LARGEST = 1e6
+_LINE = {"kind": "line", "points": [[310.0, 200.0], [310.0, 690.0]], "text": "here"}
+_PASSWORD = "correct horse battery"  # noqa: S105 - of nobody
 LONGEST_NAME = 64
 """Of a person, in characters."""
 
@@ -49,6 +52,10 @@ Zone = Annotated[
 ]
 Choice = Annotated[str | None, Query(max_length=64), AfterValidator(lambda v: v and _plain(v))]
 
+FilmStatus = TypeAliasType("FilmStatus", Literal["queued", "reading", "read", "refused", "error"])
+Call = TypeAliasType("Call", Literal["present", "absent", "unsure"])
+Source = TypeAliasType("Source", Literal["reference", "verdicts"])
+
 
 class Body(BaseModel):
     """Base of what requests carry: unknown keys are refused."""
@@ -59,8 +66,10 @@ class Body(BaseModel):
 class Login(Body):
     """A name and a password."""
 
-    name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_plain)]
-    password: str = Field(min_length=1, max_length=LONGEST_PASSWORD)
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_plain)] = (
+        Field(examples=["anna"])
+    )
+    password: str = Field(min_length=1, max_length=LONGEST_PASSWORD, examples=[_PASSWORD])
     blind: bool | None = Field(default=None, description="read blind first, or not, from now on")
 
 
@@ -73,18 +82,18 @@ class Blind(Body):
 class NewPerson(Body):
     """A person to add; without a password only tokens and the OpenID provider sign in."""
 
-    name: ShortWords
-    role: Role
+    name: ShortWords = Field(examples=["anna"])
+    role: Role = Field(examples=["reviewer"])
     password: Annotated[
         str | None, Field(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)
-    ] = None
+    ] = Field(default=None, examples=[_PASSWORD])
     blind: bool | None = None
 
 
 class ChangedPerson(Body):
     """What is to change of a person; what is left out stays."""
 
-    role: Role | None = None
+    role: Role | None = Field(default=None, examples=["reader"])
     disabled: bool | None = None
     password: Annotated[
         str | None, Field(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)
@@ -95,27 +104,32 @@ class ChangedPerson(Body):
 class NewPassword(Body):
     """One's own password: of now, and from now on."""
 
-    old: str = Field(min_length=1, max_length=LONGEST_PASSWORD)
-    new: str = Field(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)
+    old: str = Field(min_length=1, max_length=LONGEST_PASSWORD, examples=[_PASSWORD])
+    new: str = Field(
+        min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD, examples=["staple correct horse"]
+    )
 
 
 class NewToken(Body):
     """A token to make."""
 
-    person_id: Annotated[str, Field(pattern=_ID, alias="user_id")]
-    name: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)]
-
-
-Status = Literal["queued", "reading", "read", "refused", "error"]
+    person_id: str = Field(pattern=_ID, alias="user_id", examples=["aabbccddeeff0011"])
+    name: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)] = Field(
+        examples=["archive"]
+    )
 
 
 class StudyQuery(Body):
     """Which studies a page of the worklist should hold."""
 
-    status: Annotated[list[Status], Field(max_length=5)] = []
+    status: Annotated[list[FilmStatus], Field(max_length=5, examples=[["read"]])] = []
     q: Annotated[
         str | None,
-        Field(max_length=64, description="part of a patient id or a file name, or a study id"),
+        Field(
+            max_length=64,
+            description="part of a patient id or a file name, or a study id",
+            examples=["P123"],
+        ),
         AfterValidator(lambda text: text and _plain(text)),
     ] = None
     label: Label | None = None
@@ -125,14 +139,17 @@ class StudyQuery(Body):
     to: Day = None
     zone: Zone = None
     sort: Literal["newest", "priority"] = "newest"
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    limit: Annotated[int, Field(ge=1, le=200, examples=[20])] = 50
     cursor: Annotated[str | None, Field(max_length=200, pattern="^[A-Za-z0-9_-]*$")] = None
 
 
 class AskDeletion(Body):
     """What to delete: studies by their ids, or everything of a patient."""
 
-    study_ids: Annotated[list[Annotated[str, Field(pattern=_ID)]], Field(max_length=1000)] = []
+    study_ids: Annotated[
+        list[Annotated[str, Field(pattern=_ID)]],
+        Field(max_length=1000, examples=[["0a1b2c3d4e5f6071"]]),
+    ] = []
     patient_id: Annotated[
         str | None, Field(min_length=1, max_length=128), AfterValidator(lambda v: v and _plain(v))
     ] = None
@@ -147,13 +164,13 @@ class AskDeletion(Body):
 class Deletion(AskDeletion):
     """The same, as the preview showed it."""
 
-    confirm: Annotated[str, Field(pattern=_ID, description="of the preview")]
+    confirm: str = Field(pattern=_ID, description="of the preview", examples=["77aa88bb99cc00dd"])
 
 
 class Again(Body):
     """Read a film again; ``force`` reads it though it was refused, and marks it."""
 
-    force: bool = False
+    force: bool = Field(default=False, examples=[False])
 
 
 Coordinate = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST, allow_inf_nan=False)]
@@ -163,7 +180,7 @@ class Mark(Body):
     """Something drawn on a film, in its pixels."""
 
     kind: Literal["point", "line", "ellipse", "rectangle", "polygon"]
-    points: Annotated[list[tuple[Coordinate, Coordinate]], Field(min_length=1, max_length=500)]
+    points: list[tuple[Coordinate, Coordinate]] = Field(min_length=1, max_length=500)
     text: ShortWords = ""
 
 
@@ -175,10 +192,12 @@ class NewVerdict(Body):
     """
 
     finding: Label
-    verdict: Literal["present", "absent", "unsure", "agree", "disagree"]
-    text: Words = ""
-    corrected_label: Label | None = None
-    marks: Annotated[list[Mark], Field(max_length=100)] = []
+    verdict: Literal["present", "absent", "unsure", "agree", "disagree"] = Field(
+        examples=["absent"]
+    )
+    text: Words = Field(default="", examples=["looks like atelectasis"])
+    corrected_label: Label | None = Field(default=None, examples=["atelectasis"])
+    marks: list[Mark] = Field(default=[], max_length=100, examples=[[_LINE]])
     blind: bool = False
 
 
@@ -191,56 +210,60 @@ class NewVerdicts(Body):
 class OnDesk(Body):
     """What a person has begun on a film; ``version`` of what it goes on from, 0 at first."""
 
-    version: Annotated[int, Field(ge=0)] = 0
-    choices: dict[Label, Literal["present", "absent", "unsure"]] = {}
-    text: Words = ""
+    version: int = Field(default=0, ge=0, examples=[3])
+    choices: dict[Label, Call] = Field(default={}, examples=[{"covid-19": "present"}])
+    text: Words = Field(default="", examples=["left base"])
     corrected_label: Label | None = None
     blind: bool = False
-    marks: Annotated[list[Mark], Field(max_length=100)] = []
+    marks: list[Mark] = Field(default=[], max_length=100, examples=[[_LINE]])
 
 
 class NewRuler(Body):
     """How long a line on a film is, in millimeters; its ends are in pixels. None takes it back."""
 
-    points: tuple[tuple[Coordinate, Coordinate], tuple[Coordinate, Coordinate]]
-    mm: Annotated[float, Field(gt=0, le=2000, allow_inf_nan=False)] | None
+    points: tuple[tuple[Coordinate, Coordinate], tuple[Coordinate, Coordinate]] = Field(
+        examples=[[[310.0, 420.5], [560.0, 420.5]]]
+    )
+    mm: Annotated[float, Field(gt=0, le=2000, allow_inf_nan=False)] | None = Field(examples=[25.0])
 
 
 class NewReference(Body):
     """What the reference standard says; None takes it back."""
 
     finding: Label
-    value: Literal[0, 1] | None
-    standard: ReferenceStandard = ReferenceStandard.UNSTATED
+    value: Literal[0, 1] | None = Field(examples=[1])
+    standard: ReferenceStandard = Field(default=ReferenceStandard.UNSTATED, examples=["RT-PCR"])
 
 
 class ReportText(Body):
     """The text of a report."""
 
-    title: ShortWords = "Chest radiograph"
-    indication: Words = ""
-    technique: Words = ""
-    comparison: Words = ""
-    findings: Words = ""
-    impression: Words = ""
+    title: ShortWords = Field(default="Chest radiograph", examples=["Chest radiograph"])
+    indication: Words = Field(default="", examples=["Cough"])
+    technique: Words = Field(default="", examples=["DICOM DX, PA"])
+    comparison: Words = Field(default="", examples=["None available."])
+    findings: Words = Field(default="", examples=["Opacities in the left lower zone."])
+    impression: Words = Field(default="", examples=["To be judged by the reader."])
     language: Literal["en", "ru"] = "en"
 
 
 class AskPreview(Body):
     """What a calibration is to be fitted to."""
 
-    site: Annotated[ShortWords, Field(min_length=1)]
-    source: Literal["reference", "verdicts"] = "reference"
+    site: ShortWords = Field(min_length=1, examples=["St. Anna"])
+    source: Source = Field(default="reference", examples=["verdicts"])
     allow_seen: bool = False
 
 
 class AskApply(Body):
     """Which candidate is to be used."""
 
-    candidate_id: Annotated[str, Field(pattern=_ID)]
+    candidate_id: str = Field(pattern=_ID, examples=["00aa11bb22cc33dd"])
 
 
-def gives(media_type: str, description: str) -> dict[int | str, Any]:
-    """Return the ``responses`` of a route that answers with bytes."""
-    schema = {"type": "string", "format": "binary"}
-    return {200: {"description": description, "content": {media_type: {"schema": schema}}}}
+def gives(media_type: str, description: str, begins: str = "") -> dict[int | str, Any]:
+    """Return the ``responses`` of a route that answers with bytes, or a text that begins so."""
+    content: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+    if begins:
+        content = {"schema": {"type": "string"}, "example": begins}
+    return {200: {"description": description, "content": {media_type: content}}}

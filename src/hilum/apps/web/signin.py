@@ -34,6 +34,7 @@ from hilum.apps.web.access import (
     public,
     visitor_of,
 )
+from hilum.apps.web.answers import BundleAnswer, LabelAnswer, LimitsAnswer, MeAnswer, PointAnswer
 from hilum.apps.web.link import may_open, use_link
 from hilum.apps.web.pace import AtMost
 from hilum.apps.web.problems import Problem
@@ -100,21 +101,19 @@ class Failures:
 
 
 @router.get("/me", summary="Who I am")
-def me(visitor: _Reader, service: Served) -> dict[str, Any]:
+def me(visitor: _Reader, service: Served) -> MeAnswer:
     """Say who is signed in, what the page may show, and the token against forged requests."""
     return describe(visitor, service)
 
 
 @router.post("/login", summary="Sign in with a password", dependencies=[public])
-async def login(
-    body: Login, request: Request, response: Response, service: Served
-) -> dict[str, Any]:
+async def login(body: Login, request: Request, response: Response, service: Served) -> MeAnswer:
     """Begin a session: the cookie is in the answer."""
     begin = partial(_login, body, request, response, service)
     return await to_thread.run_sync(begin, limiter=_signing_in())
 
 
-def _login(body: Login, request: Request, response: Response, service: Service) -> dict[str, Any]:
+def _login(body: Login, request: Request, response: Response, service: Service) -> MeAnswer:
     check_origin(request)
     person = _whose(request, service, body.name, body.password)
     if person is None:
@@ -142,7 +141,7 @@ def logout(request: Request, response: Response, visitor: _Reader, service: Serv
 @router.put("/me/password", summary="Change my own password")
 def change_password(
     body: NewPassword, request: Request, response: Response, visitor: _Reader, service: Served
-) -> dict[str, Any]:
+) -> MeAnswer:
     """Change the password; every session of mine ends, and this browser gets a new one."""
     with service.store.read() as session:
         has_one = session.get_one(Person, visitor.person_id).password is not None
@@ -167,7 +166,7 @@ def change_password(
 
 
 @router.put("/me/blind", summary="Switch blind first read on or off")
-def blind(body: Blind, request: Request, visitor: _Reviewer, service: Served) -> dict[str, Any]:
+def blind(body: Blind, request: Request, visitor: _Reviewer, service: Served) -> MeAnswer:
     """While on, the machine's answer is shown only after one's own verdict."""
     with service.store.write() as session:
         choose_blind(session.get_one(Person, visitor.person_id), on=body.on)
@@ -191,60 +190,51 @@ def open_link(
     return RedirectResponse("./?link=used", 303)
 
 
-def describe(visitor: Visitor, service: Service) -> dict[str, Any]:
+def describe(visitor: Visitor, service: Service) -> MeAnswer:
     """Return what ``GET /me`` says."""
-    limits = service.settings.limits
     try:
         bundle, error = describe_bundle(service.bundles.open()), None
     except BundleError as damaged:
         bundle, error = None, damaged.message
-    return {
-        "name": visitor.name,
-        "role": visitor.role,
-        "local": visitor.local,
-        "blind": visitor.blind,
-        "csrf": visitor.csrf,
-        "notice": RESEARCH_USE,
-        "version": version("hilum"),
-        "bundle": bundle,
-        "bundle_error": error,
-        "labels": [label.value for label in Label],
-        "idle_minutes": service.settings.session.idle_minutes,
-        "limits": {
-            "file_mb": limits.file_mb,
-            "request_mb": limits.request_mb,
-            "files": limits.files,
-            "megapixels": limits.megapixels,
-        },
-    }
+    return MeAnswer(
+        name=visitor.name,
+        role=visitor.role,
+        local=visitor.local,
+        blind=visitor.blind,
+        csrf=visitor.csrf,
+        notice=RESEARCH_USE,
+        version=version("hilum"),
+        bundle=bundle,
+        bundle_error=error,
+        labels=list(Label),
+        idle_minutes=service.settings.session.idle_minutes,
+        limits=LimitsAnswer.model_validate(service.settings.limits),
+    )
 
 
-def describe_bundle(bundle: Bundle) -> dict[str, Any]:
+def describe_bundle(bundle: Bundle) -> BundleAnswer:
     """Return what the page says of a bundle."""
     manifest = bundle.manifest
-    fields = {"name", "threshold", "sensitivity", "specificity", "chosen_on", "rule"}
     labels = [
-        {
-            "label": output.label,
-            "calibration": output.calibration.method,
-            "prevalence": output.calibration.prevalence,
-            "coverage": output.conformal.coverage if output.conformal else None,
-            "operating_points": [
-                point.model_dump(mode="json", include=fields) for point in output.operating_points
-            ],
-        }
+        LabelAnswer(
+            label=output.label,
+            calibration=output.calibration.method,
+            prevalence=output.calibration.prevalence,
+            coverage=output.conformal.coverage if output.conformal else None,
+            operating_points=[PointAnswer.model_validate(each) for each in output.operating_points],
+        )
         for output in manifest.labels
     ]
-    return {
-        "identity": bundle.identity,
-        "name": manifest.name,
-        "version": manifest.version,
-        "checksum": bundle.checksum,
-        "site": manifest.adaptations[-1].site if manifest.adaptations else None,
-        "calibrated": all(each["prevalence"] is not None for each in labels),
-        "intended_use": manifest.intended_use,
-        "labels": labels,
-    }
+    return BundleAnswer(
+        identity=bundle.identity,
+        name=manifest.name,
+        version=manifest.version,
+        checksum=bundle.checksum,
+        site=manifest.adaptations[-1].site if manifest.adaptations else None,
+        calibrated=all(each.prevalence is not None for each in labels),
+        intended_use=manifest.intended_use,
+        labels=labels,
+    )
 
 
 def _whose(request: Request, service: Service, name: str, password: str) -> Person | None:

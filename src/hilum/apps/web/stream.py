@@ -35,7 +35,12 @@ _Reader = Annotated[Visitor, needs(Role.READER, uses=False)]
     "/events",
     summary="What happens, as it happens",
     response_class=EventSourceResponse,
-    responses=gives("text/event-stream", "server-sent events"),
+    responses=gives(
+        "text/event-stream",
+        "server-sent events",
+        'id: 7\nevent: read\ndata: {"film_id": "9f2c4e0d1a3b5c7d", "study_id": '
+        '"0a1b2c3d4e5f6071", "status": "read", "at": "2026-11-22T12:00:01.000Z"}\n\n',
+    ),
 )
 async def stream(
     request: Request,

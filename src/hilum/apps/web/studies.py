@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Query, Request
 from sqlalchemy import select
@@ -14,6 +14,7 @@ from hilum.apps.store.tables import Film, Report, Study, Verdict, iso
 from hilum.apps.store.worklist import Asked, page, prior
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.answers import Counts, Patient, StudiesAnswer, StudyAnswer, StudyItem
 from hilum.apps.web.days import day_ms, zone_of
 from hilum.apps.web.films import pictures_of, show_film
 from hilum.apps.web.problems import Problem, not_found
@@ -33,7 +34,7 @@ def studies(
     visitor: _Reader,
     service: Served,
     afterwards: BackgroundTasks,
-) -> dict[str, Any]:
+) -> StudiesAnswer:
     """Give a page of studies; ``next`` is the cursor of the page after it."""
     return _page(asked, visitor, service, afterwards)
 
@@ -41,14 +42,14 @@ def studies(
 @router.post("/studies/search", summary="The worklist, asked for in a body")
 def search(
     asked: StudyQuery, visitor: _Reader, service: Served, afterwards: BackgroundTasks
-) -> dict[str, Any]:
+) -> StudiesAnswer:
     """Give what ``GET /studies`` gives: a patient's id that is searched for is in no address."""
     return _page(asked, visitor, service, afterwards)
 
 
 def _page(
     query: StudyQuery, visitor: Visitor, service: Service, afterwards: BackgroundTasks
-) -> dict[str, Any]:
+) -> StudiesAnswer:
     if visitor.blind and query.label is not None:
         raise Problem(
             409,
@@ -73,11 +74,12 @@ def _page(
         found = page(session, asked)
         items = show_studies(session, found.items, visitor)
     afterwards.add_task(blind.show_list, service, visitor, _answered(items))
-    return {"items": items, "total": found.total, "next": found.next, "counts": found.counts}
+    counts = Counts(**found.counts)
+    return StudiesAnswer(items=items, total=found.total, next=found.next, counts=counts)
 
 
 @router.get("/studies/{study_id}", summary="One study")
-def study(study_id: StudyId, visitor: _Reader, service: Served) -> dict[str, Any]:
+def study(study_id: StudyId, visitor: _Reader, service: Served) -> StudyAnswer:
     """Give a study with its films, earlier studies of the patient, verdicts and reports."""
     with service.store.read() as session:
         found = session.get(Study, study_id)
@@ -98,13 +100,15 @@ def study(study_id: StudyId, visitor: _Reader, service: Served) -> dict[str, Any
             select(Report).where(Report.film_id.in_(open_ids)).order_by(Report.at_ms.desc())
         )
         shown = show_studies(session, [found, *prior(session, found)], visitor)
-        said = {
-            **shown[0],
-            "films": [show_film(session, each, visitor) for each in films],
-            "prior": shown[1:],
-            "verdicts": [show_verdict(session, each) for each in verdicts],
-            "reports": [show_report(session, each) for each in reports],
-        }
+        said = StudyAnswer(
+            **dict(shown[0])
+            | {
+                "films": [show_film(session, each, visitor) for each in films],
+                "prior": shown[1:],
+                "verdicts": [show_verdict(session, each) for each in verdicts],
+                "reports": [show_report(session, each) for each in reports],
+            }
+        )
     blind.show(service, visitor, [*open_ids, *_answered(shown)])
     return said
 
@@ -121,7 +125,7 @@ def delete_study(
     pictures_of(request).forget()
 
 
-def show_studies(session: Session, studies: list[Study], visitor: Visitor) -> list[dict[str, Any]]:
+def show_studies(session: Session, studies: list[Study], visitor: Visitor) -> list[StudyItem]:
     """Return studies as the API says them; what a blind reader should not know is left out."""
     ids = [each.film_id for each in studies if each.film_id]
     hidden = blind.pending_of(session, visitor, ids)
@@ -137,30 +141,30 @@ def _first_films(session: Session, studies: list[Study]) -> dict[str, Film]:
     return {each.study_id: each for each in session.scalars(newest_first)}
 
 
-def _answered(items: list[dict[str, Any]]) -> list[str]:
+def _answered(items: list[StudyItem]) -> list[str]:
     """Return the films whose answers stand in studies as the API says them."""
-    return [each["film_id"] for each in items if each["findings"]]
+    return [each.film_id for each in items if each.film_id and each.findings]
 
 
-def _show(study: Study, visitor: Visitor, pending: bool, first: Film | None) -> dict[str, Any]:
+def _show(study: Study, visitor: Visitor, pending: bool, first: Film | None) -> StudyItem:
     """Return a study; while its person reads blind no list tells an answer, given or owed."""
     shown = first or study
-    return {
-        "study_id": study.id,
-        "status": study.status,
-        "created_at": iso(study.created_ms),
-        "read_at": iso(study.read_ms),
-        "study_date": study.study_date,
-        "name": shown.name,
-        "view": shown.view,
-        "films": study.films,
-        "film_id": first.id if first else study.film_id,
-        "patient": {"id": study.patient_id, "sex": study.sex, "age_years": study.age_years},
-        "findings": [] if visitor.blind else study.findings,
-        "refusal": study.refusal,
-        "priority": None if visitor.blind or study.priority < 0 else study.priority,
-        "reviewed": study.verdicts > 0,
-        "verdicts": study.verdicts,
-        "reports": study.reports,
-        "blind_pending": pending,
-    }
+    return StudyItem(
+        study_id=study.id,
+        status=study.status,
+        created_at=iso(study.created_ms),
+        read_at=iso(study.read_ms),
+        study_date=study.study_date,
+        name=shown.name,
+        view=shown.view,
+        films=study.films,
+        film_id=first.id if first else study.film_id,
+        patient=Patient(id=study.patient_id, sex=study.sex, age_years=study.age_years),
+        findings=[] if visitor.blind else study.findings,
+        refusal=study.refusal,
+        priority=None if visitor.blind or study.priority < 0 else study.priority,
+        reviewed=study.verdicts > 0,
+        verdicts=study.verdicts,
+        reports=study.reports,
+        blind_pending=pending,
+    )

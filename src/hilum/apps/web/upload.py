@@ -9,12 +9,13 @@ import contextlib
 import io
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, BinaryIO
+from dataclasses import asdict, dataclass, replace
+from typing import BinaryIO
 
 from hilum.apps.store.intake import Accepted, Arrival, shortened, take
 from hilum.apps.store.resent import Resent
 from hilum.apps.store.store import is_full
+from hilum.apps.web.answers import AcceptedFilm, RejectedFilm, Uploaded
 from hilum.apps.web.problems import Problem, problem_of, too_large
 from hilum.apps.web.service import Service
 from hilum.apps.web.unzip import is_zip, members, read_most
@@ -35,14 +36,6 @@ class Part:
     stream: BinaryIO
 
 
-@dataclass
-class Outcome:
-    """What became of the files of a request, as the API says it."""
-
-    accepted: list[dict[str, Any]] = field(default_factory=list)
-    rejected: list[dict[str, Any]] = field(default_factory=list)
-
-
 class Intake:
     """Takes the files of one request.
 
@@ -56,7 +49,7 @@ class Intake:
         self._service, self._who, self._patient_id = service, who, patient_id
         self._limits = service.settings.limits
         self._bytes, self._files = 0, 0
-        self.outcome = Outcome()
+        self.outcome = Uploaded()
 
     def take(self, part: Part) -> None:
         """Take a file or a ZIP of files; a refusal is written down, not raised.
@@ -106,7 +99,7 @@ class Intake:
             self._reject(name, _other_pixels(accepted))
             return
         (service.meter.duplicates if accepted.duplicate else service.meter.accepted).inc()
-        self.outcome.accepted.append({"name": name, **asdict(accepted)})
+        self.outcome.accepted.append(AcceptedFilm(name=name, **asdict(accepted)))
 
     def _judge(self, name: str, data: bytes) -> tuple[str, Metadata]:
         kind_of(data, name)
@@ -127,7 +120,9 @@ class Intake:
         detail = str(problem["detail"]).removeprefix(f"{name}: ")
         self._service.meter.rejected.labels(problem["code"]).inc()
         ids = {"film_id": None, "study_id": None}
-        self.outcome.rejected.append({"name": name, **ids, **problem, "detail": detail})
+        self.outcome.rejected.append(
+            RejectedFilm.model_validate({"name": name, **ids, **problem, "detail": detail})
+        )
 
 
 def kind_of(data: bytes, name: str) -> Kind:

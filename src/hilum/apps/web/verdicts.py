@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter
 from sqlalchemy import delete, select
@@ -15,6 +15,12 @@ from hilum.apps.store.reviewed import CALLS
 from hilum.apps.store.tables import Film, Person, Read, Reference, Study, Verdict, iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.answers import (
+    ReferenceAnswer,
+    ReferencesAnswer,
+    VerdictAnswer,
+    VerdictsAnswer,
+)
 from hilum.apps.web.films import find_film
 from hilum.apps.web.problems import Problem
 from hilum.apps.web.schemas import API, FilmId, NewReference, NewVerdict, NewVerdicts
@@ -27,7 +33,7 @@ _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
 
 
 @router.get("/films/{film_id}/verdicts", summary="Verdicts of a film")
-def verdicts(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, Any]:
+def verdicts(film_id: FilmId, visitor: _Reader, service: Served) -> VerdictsAnswer:
     """List what people said, newest first."""
     with service.store.read() as session:
         film = find_film(session, film_id)
@@ -39,13 +45,13 @@ def verdicts(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, An
         items = [show_verdict(session, each) for each in found]
     if not pending and any(each.person_id != visitor.person_id for each in found):
         blind.show(service, visitor, [film_id])
-    return {"items": items}
+    return VerdictsAnswer(items=items)
 
 
 @router.post("/films/{film_id}/verdicts", status_code=201, summary="Give a verdict")
 def give_verdict(
     film_id: FilmId, body: NewVerdict, visitor: _Reviewer, service: Served
-) -> dict[str, Any]:
+) -> VerdictAnswer:
     """Keep what a person says of a finding; nothing said before is changed."""
     return _give(film_id, [body], visitor, service)[0]
 
@@ -53,14 +59,14 @@ def give_verdict(
 @router.post("/films/{film_id}/verdicts/all", status_code=201, summary="Give several verdicts")
 def give_verdicts(
     film_id: FilmId, body: NewVerdicts, visitor: _Reviewer, service: Served
-) -> dict[str, Any]:
+) -> VerdictsAnswer:
     """Keep what a person says of several findings, all or none; blind ones reveal the answer."""
-    return {"items": _give(film_id, body.verdicts, visitor, service)}
+    return VerdictsAnswer(items=_give(film_id, body.verdicts, visitor, service))
 
 
 def _give(
     film_id: str, given: Sequence[NewVerdict], visitor: Visitor, service: Service
-) -> list[dict[str, Any]]:
+) -> list[VerdictAnswer]:
     with service.store.write() as session:
         film = find_film(session, film_id)
         said = [_said(session, film, each, visitor) for each in given]
@@ -106,7 +112,7 @@ def _keep(session: Session, film: Film, body: NewVerdict, said: str, visitor: Vi
 
 
 @router.get("/films/{film_id}/reference", summary="The reference standard")
-def reference(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, Any]:
+def reference(film_id: FilmId, visitor: _Reader, service: Served) -> ReferencesAnswer:
     """Give what the reference standard says of a film; who reads it blind sees what is his own."""
     with service.store.read() as session:
         return _references(session, find_film(session, film_id), visitor)
@@ -115,7 +121,7 @@ def reference(film_id: FilmId, visitor: _Reader, service: Served) -> dict[str, A
 @router.put("/films/{film_id}/reference", summary="Enter the reference standard")
 def set_reference(
     film_id: FilmId, body: NewReference, visitor: _Reviewer, service: Served
-) -> dict[str, Any]:
+) -> ReferencesAnswer:
     """Enter, change or (with null) take back what the reference standard says."""
     with service.store.write() as session:
         film = find_film(session, film_id)
@@ -144,22 +150,22 @@ def set_reference(
         return _references(session, film, visitor)
 
 
-def show_verdict(session: Session, verdict: Verdict) -> dict[str, Any]:
+def show_verdict(session: Session, verdict: Verdict) -> VerdictAnswer:
     """Return a verdict as the API says it."""
-    return {
-        "verdict_id": verdict.id,
-        "film_id": verdict.film_id,
-        "reading_id": verdict.reading_id,
-        "by": session.get_one(Person, verdict.person_id).name,
-        "at": iso(verdict.at_ms),
-        "finding": verdict.finding,
-        "verdict": verdict.verdict,
-        "call": {1: "present", 0: "absent", None: None}[verdict.call],
-        "text": verdict.text,
-        "corrected_label": verdict.corrected_label,
-        "marks": verdict.marks,
-        "blind": verdict.blind,
-    }
+    return VerdictAnswer(
+        verdict_id=verdict.id,
+        film_id=verdict.film_id,
+        reading_id=verdict.reading_id,
+        by=session.get_one(Person, verdict.person_id).name,
+        at=iso(verdict.at_ms),
+        finding=verdict.finding,
+        verdict=verdict.verdict,
+        call={1: "present", 0: "absent", None: None}[verdict.call],
+        text=verdict.text,
+        corrected_label=verdict.corrected_label,
+        marks=verdict.marks,
+        blind=verdict.blind,
+    )
 
 
 def _said(session: Session, film: Film, body: NewVerdict, visitor: Visitor) -> str:
@@ -221,7 +227,7 @@ def _check_blind(session: Session, film: Film, body: NewVerdict, visitor: Visito
         )
 
 
-def _references(session: Session, film: Film, visitor: Visitor) -> dict[str, Any]:
+def _references(session: Session, film: Film, visitor: Visitor) -> ReferencesAnswer:
     session.flush()
     query = select(Reference, Person.name).join(Person, Person.id == Reference.person_id)
     query = query.where(Reference.film_id == film.id).order_by(Reference.finding)
@@ -229,13 +235,13 @@ def _references(session: Session, film: Film, visitor: Visitor) -> dict[str, Any
         query = query.where(Reference.person_id == visitor.person_id)
     rows = session.execute(query)
     items = [
-        {
-            "finding": row[0].finding,
-            "value": row[0].value,
-            "standard": row[0].standard,
-            "by": row[1],
-            "at": iso(row[0].at_ms),
-        }
+        ReferenceAnswer(
+            finding=row[0].finding,
+            value=row[0].value,
+            standard=row[0].standard,
+            by=row[1],
+            at=iso(row[0].at_ms),
+        )
         for row in rows
     ]
-    return {"items": items}
+    return ReferencesAnswer(items=items)

@@ -70,7 +70,7 @@ def test_every_renderer_has_the_same_last_digit(
     scores, chances, inside = _shown(page, stand_in, reading)
     assert scores == [fixed(each, 1) for each in VALUES]
 
-    written = draft(reading, "en", "", "")["findings"]
+    written = draft(reading, "en", "", "").findings
     assert re.findall(r"score\): ([\d.]+) of", written) == scores
     percents = re.findall(r"Probability (\d+) %", written)
     assert [each.replace("\u00a0", " ") for each in chances] == [f"{each} %" for each in percents]
