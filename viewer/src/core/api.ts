@@ -1,8 +1,10 @@
 /** The server's API: one function a route; every failure is an `ApiError` with a hint. */
 import type {
-  Agreement, Answer, Calibration, Candidate, Deleted, Film, FilmImage, LogLine, Me, Monitoring, NewVerdict,
-  OnDesk, Overlays, Problem, Reading, Reference, Report, ReportText, Role, Ruler, Source, Study, StudyPage, Token,
-  ToDelete, User, Verdict,
+  AgreementAnswer, AskDeletion, CalibrationAnswer, CandidateAnswer, DeletionAnswer, DeskAnswer, FilmAnswer,
+  ImageAnswer, LogAnswer, LogVerified, MeAnswer, MonitoringAnswer, NewReference, NewTokenAnswer, NewVerdict,
+  OnDesk, OverlaysAnswer, PeopleAnswer, PersonAnswer, Problem, ReadingAnswer, ReferencesAnswer,
+  ReportAnswer, ReportDraft, ReportsAnswer, Role, RulerAnswer, RulerFacts, Source, StudiesAnswer, StudyAnswer,
+  TokensAnswer, VerdictsAnswer,
 } from "./types";
 
 /** Beneath the page, wherever a proxy shows it: at "/", or at "/hilum/". */
@@ -18,8 +20,11 @@ const zone = (): string | undefined => {
   return timeZone && timeZone !== "Etc/Unknown" ? timeZone : undefined;
 };
 
+/** What the server refuses, and what fails in the page itself, with codes of its own. */
+export type Failure = Omit<Problem, "code" | "hint"> & { code: string; hint?: string | null };
+
 export class ApiError extends Error {
-  constructor(readonly problem: Problem) {
+  constructor(readonly problem: Failure) {
     super(problem.detail || problem.title);
   }
   get status(): number {
@@ -39,14 +44,14 @@ export const csrfToken = (): string | null => csrf;
 
 /** Called when a request finds that nobody is signed in, or perhaps somebody else in another tab. */
 export const session = {
-  lost: (_problem: Problem): void => undefined,
+  lost: (_problem: Failure): void => undefined,
   changed: (): void => undefined,
 };
 
 /** The problem in the body of an answer, or one made of its status. */
-export function problemOf(status: number, body: string): Problem {
+export function problemOf(status: number, body: string): Failure {
   try {
-    const problem = JSON.parse(body) as Partial<Problem>;
+    const problem = JSON.parse(body) as Partial<Failure>;
     if (typeof problem.title === "string" || typeof problem.detail === "string") {
       return { type: "about:blank", title: "", status, detail: "", code: "", ...problem };
     }
@@ -108,7 +113,7 @@ export function queryOf(query: Record<string, unknown>): string {
 const given = (query: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(query).filter(([, value]) => value !== null && value !== ""));
 
-async function remember(me: Promise<Me>): Promise<Me> {
+async function remember(me: Promise<MeAnswer>): Promise<MeAnswer> {
   const known = await me;
   csrf = known.csrf;
   return known;
@@ -129,89 +134,87 @@ export interface StudyQuery {
 }
 
 export const api = {
-  me: () => remember(get<Me>("me")),
+  me: () => remember(get<MeAnswer>("me")),
   login: (name: string, password: string, blind: boolean) =>
-    remember(change<Me>("POST", "login", { name, password, ...(blind && { blind }) })),
+    remember(change<MeAnswer>("POST", "login", { name, password, ...(blind && { blind }) })),
   /** Ask an address that redirects elsewhere, without going there. */
   probe: (address: string) => send(address, { redirect: "manual" }),
   logout: () => change<void>("POST", "logout"),
   changePassword: (old: string, fresh: string) =>
-    remember(change<Me>("PUT", "me/password", { old, new: fresh })),
-  setBlind: (on: boolean) => remember(change<Me>("PUT", "me/blind", { on })),
+    remember(change<MeAnswer>("PUT", "me/password", { old, new: fresh })),
+  setBlind: (on: boolean) => remember(change<MeAnswer>("PUT", "me/blind", { on })),
 
   /** In a body: what is searched for may be a patient's id, and addresses are kept in logs. */
   studies: ({ status, ...rest }: StudyQuery) =>
-    change<StudyPage>("POST", "studies/search", given({ ...rest, zone: zone(), status: status ? [status] : [] })),
-  study: (id: string) => get<Study>(`studies/${encodeURIComponent(id)}`),
+    change<StudiesAnswer>("POST", "studies/search", given({ ...rest, zone: zone(), status: status ? [status] : [] })),
+  study: (id: string) => get<StudyAnswer>(`studies/${encodeURIComponent(id)}`),
   deleteStudy: (id: string) => change<void>("DELETE", `studies/${encodeURIComponent(id)}`),
 
-  previewDeletion: (what: ToDelete) => change<Deleted>("POST", "deletions/preview", what),
-  deleteAll: (what: ToDelete, confirm: string) =>
-    change<Deleted>("POST", "deletions", { ...what, confirm }),
+  previewDeletion: (what: AskDeletion) => change<DeletionAnswer>("POST", "deletions/preview", what),
+  deleteAll: (what: AskDeletion, confirm: string) =>
+    change<DeletionAnswer>("POST", "deletions", { ...what, confirm }),
 
-  film: (id: string) => get<Film>(film(id)),
+  film: (id: string) => get<FilmAnswer>(film(id)),
   /** For the log: this person looks at this film now. */
   opened: (id: string) => change<void>("POST", `${film(id)}/opened`),
-  image: (id: string) => get<FilmImage>(`${film(id)}/image`),
+  image: (id: string) => get<ImageAnswer>(`${film(id)}/image`),
   /** uint16, row by row; little-endian, as every computer with a browser is. */
   pixels: async (id: string) =>
     new Uint16Array(await (await send(`${film(id)}/pixels`)).arrayBuffer()),
   thumbnail: (id: string) => `${BASE}/${film(id)}/thumbnail.jpg`,
   reading: (id: string, query: { prevalence?: number | null; operating_point?: string | null } = {}) =>
-    get<Answer>(`${film(id)}/reading`, query),
-  overlays: (id: string) => get<Overlays>(`${film(id)}/overlays`),
+    get<ReadingAnswer>(`${film(id)}/reading`, query),
+  overlays: (id: string) => get<OverlaysAnswer>(`${film(id)}/overlays`),
   /** float32 logits; NaN where the network did not look. */
   heatmap: async (address: string) => new Float32Array(await (await send(address)).arrayBuffer()),
   readAgain: (id: string, force: boolean) => change<void>("POST", `${film(id)}/read`, { force }),
 
-  verdicts: async (id: string) => (await get<{ items: Verdict[] }>(`${film(id)}/verdicts`)).items,
-  desk: (id: string) => get<OnDesk>(`${film(id)}/desk`),
+  verdicts: async (id: string) => (await get<VerdictsAnswer>(`${film(id)}/verdicts`)).items,
+  desk: (id: string) => get<DeskAnswer>(`${film(id)}/desk`),
   /** `leaving`: the browser sends it though the page is gone. */
   keepDesk: (id: string, work: OnDesk, leaving: boolean) =>
-    change<OnDesk>("PUT", `${film(id)}/desk`, work, leaving),
+    change<DeskAnswer>("PUT", `${film(id)}/desk`, work, leaving),
   /** All or none, so that a blind verdict of one finding never shows the answer to another. */
   giveVerdicts: (id: string, verdicts: readonly NewVerdict[]) =>
-    change<{ items: Verdict[] }>("POST", `${film(id)}/verdicts/all`, { verdicts }),
+    change<VerdictsAnswer>("POST", `${film(id)}/verdicts/all`, { verdicts }),
   references: async (id: string) =>
-    (await get<{ items: Reference[] }>(`${film(id)}/reference`)).items,
+    (await get<ReferencesAnswer>(`${film(id)}/reference`)).items,
   /** How long a line on the film is; null takes it back. */
-  setRuler: (id: string, points: Ruler["points"], mm: number | null) =>
-    change<{ ruler: Ruler | null }>("PUT", `${film(id)}/ruler`, { points, mm }),
-  setReference: (id: string, reference: Reference) =>
-    change<Reference>("PUT", `${film(id)}/reference`, reference),
+  setRuler: (id: string, points: RulerFacts["points"], mm: number | null) =>
+    change<RulerAnswer>("PUT", `${film(id)}/ruler`, { points, mm }),
+  setReference: (id: string, reference: NewReference) =>
+    change<ReferencesAnswer>("PUT", `${film(id)}/reference`, reference),
 
   draft: (id: string, language: string) =>
-    get<ReportText>(`${film(id)}/reports/draft`, { language }),
-  reports: async (id: string) => (await get<{ items: Report[] }>(`${film(id)}/reports`)).items,
-  saveReport: (id: string, text: ReportText) =>
-    change<Report>("POST", `${film(id)}/reports`, text),
+    get<ReportDraft>(`${film(id)}/reports/draft`, { language }),
+  reports: async (id: string) => (await get<ReportsAnswer>(`${film(id)}/reports`)).items,
+  saveReport: (id: string, text: ReportDraft) =>
+    change<ReportAnswer>("POST", `${film(id)}/reports`, text),
   reportAddress: (id: string, kind: "pdf" | "html") =>
     `${BASE}/reports/${encodeURIComponent(id)}.${kind}`,
 
   agreement: (label: string, from: string, to: string) =>
-    get<Agreement>("agreement", { label, from, to, zone: zone() }),
+    get<AgreementAnswer>("agreement", { label, from, to, zone: zone() }),
   agreementCsv: `${BASE}/agreement.csv`,
 
-  calibration: () => get<Calibration>("calibration"),
+  calibration: () => get<CalibrationAnswer>("calibration"),
   previewCalibration: (site: string, source: Source) =>
-    change<Candidate>("POST", "calibration/preview", { site, source }),
+    change<CandidateAnswer>("POST", "calibration/preview", { site, source }),
   applyCalibration: (candidate_id: string) =>
-    change<Calibration>("POST", "calibration/apply", { candidate_id }),
-  undoCalibration: () => change<Calibration>("POST", "calibration/undo"),
+    change<CalibrationAnswer>("POST", "calibration/apply", { candidate_id }),
+  undoCalibration: () => change<CalibrationAnswer>("POST", "calibration/undo"),
 
-  monitoring: (days: number, label: string) => get<Monitoring>("monitoring", { days, label, zone: zone() }),
+  monitoring: (days: number, label: string) => get<MonitoringAnswer>("monitoring", { days, label, zone: zone() }),
   log: (before: number | null) =>
-    get<{ items: LogLine[]; next: number | null }>("log", { limit: 100, before }),
-  verifyLog: () => get<{ ok: boolean; lines: number; problem: string | null }>("log/verify"),
-  users: async () => (await get<{ items: User[] }>("users")).items,
+    get<LogAnswer>("log", { limit: 100, before }),
+  verifyLog: () => get<LogVerified>("log/verify"),
+  users: async () => (await get<PeopleAnswer>("users")).items,
   addUser: (name: string, role: Role, password: string) =>
-    change<User>("POST", "users", { name, role, password: password || null }),
+    change<PersonAnswer>("POST", "users", { name, role, password: password || null }),
   changeUser: (id: string, changes: Partial<{ role: Role; disabled: boolean; password: string }>) =>
-    change<User>("PATCH", `users/${encodeURIComponent(id)}`, changes),
-  tokens: async () => (await get<{ items: Token[] }>("tokens")).items,
+    change<PersonAnswer>("PATCH", `users/${encodeURIComponent(id)}`, changes),
+  tokens: async () => (await get<TokensAnswer>("tokens")).items,
   addToken: (user_id: string, name: string) =>
-    change<Token>("POST", "tokens", { user_id, name }),
+    change<NewTokenAnswer>("POST", "tokens", { user_id, name }),
   deleteToken: (id: string) => change<void>("DELETE", `tokens/${encodeURIComponent(id)}`),
 };
-
-export type { Reading };

@@ -3,9 +3,9 @@ import { computed, signal } from "@preact/signals";
 import { api, ApiError, session } from "./api";
 import { t } from "./i18n";
 import { told } from "./sentences";
-import type { Me, Role, SignIn } from "./types";
+import type { MeAnswer, Role, SignIn } from "./types";
 
-export const me = signal<Me | null>(null);
+export const me = signal<MeAnswer | null>(null);
 /** What the sign-in page offers; null while somebody is signed in. */
 export const signIn = signal<SignIn | null>(null);
 /** The session ended under an open page: it stays, covered, until the same person is back. */
@@ -22,7 +22,7 @@ session.lost = (problem) => {
 session.changed = () => void unlock();
 
 /** Somebody has signed in: goes on with the page that is there, if it is that person's. */
-export function enter(found: Me): void {
+export function enter(found: MeAnswer): void {
   if (me.value && me.value.name !== found.name) {
     location.hash = "";
     location.reload();

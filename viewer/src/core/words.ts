@@ -1,6 +1,6 @@
 /** What numbers of a reading say, in a few words. */
 import { t, type Key } from "./i18n";
-import type { Finding, ModelAnswer } from "./types";
+import type { Answer, Finding } from "./types";
 
 const EVEN = [0.33, 0.66] as const;
 /** The scale of the IPCC (Mastrandrea et al., 2010, table 1), as the server's own reports use it. */
@@ -22,13 +22,13 @@ export function likelihood(finding: Pick<Finding, "probability" | "prevalence">)
 }
 
 /** The headline of a finding, in words. */
-export function headline(answer: ModelAnswer, label: string): string {
+export function headline(answer: Answer, label: string): string {
   if (answer === "present") return label;
   return answer === "absent" ? t("answer.not", { label }) : t("answer.cannot-say");
 }
 
 /** How an answer is colored: for, against, or neither. */
-export const tone = (answer: ModelAnswer): "for" | "against" | "open" =>
+export const tone = (answer: Answer): "for" | "against" | "open" =>
   answer === "present" ? "for" : answer === "absent" ? "against" : "open";
 
 /** Threshold, set and probability point to different answers, and none of them says why. */

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { api } from "../core/api";
 import { t, type Key } from "../core/i18n";
 import { me } from "../core/store";
-import type { Agreement, Estimate } from "../core/types";
+import type { AgreementAnswer, Estimate } from "../core/types";
 import { Choice, Field, Interval, labelName, Loading, Page, Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
 
@@ -43,7 +43,7 @@ export function AgreementPage() {
   );
 }
 
-function Numbers({ of }: { of: Agreement }) {
+function Numbers({ of }: { of: AgreementAnswer }) {
   const { counts } = of;
   if (of.films === 0) return <p class="nothing">{t("agreement.none")}</p>;
   return (

@@ -4,14 +4,14 @@ import { api } from "../core/api";
 import { knows, named, t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { complain, say, whoAmI } from "../core/store";
-import type { Calibration, Candidate, LabelAdaptation, Source } from "../core/types";
+import type { CalibrationAnswer, CandidateAnswer, LabelAdaptation, Source } from "../core/types";
 import { BeforeAfter } from "../parts/charts";
 import { Choice, Dialog, Field, Interval, labelName, Loading, Page, Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
 
 export function CalibrationPage() {
   const found = useLoad(() => api.calibration(), []);
-  const [sure, setSure] = useState<Candidate | "undo" | null>(null);
+  const [sure, setSure] = useState<CandidateAnswer | "undo" | null>(null);
   const changed = async (work: Promise<unknown>, text: string) => {
     try {
       await work;
@@ -66,7 +66,7 @@ export function CalibrationPage() {
                 setSure(null);
                 void (chosen === "undo"
                   ? changed(api.undoCalibration(), t("calibration.undone"))
-                  : changed(api.applyCalibration(chosen.candidate_id), t("calibration.applied")));
+                  : changed(api.applyCalibration(chosen.candidate_id ?? ""), t("calibration.applied")));
               }}
             >
               {t(sure === "undo" ? "calibration.undo" : "calibration.apply")}
@@ -80,12 +80,12 @@ export function CalibrationPage() {
 }
 
 /** What an undo brings back. */
-function before(previous: Calibration["previous"], candidates: readonly Candidate[]): string {
+function before(previous: CalibrationAnswer["previous"], candidates: readonly CandidateAnswer[]): string {
   const found = candidates.find((each) => each.candidate_id === previous?.candidate_id);
   return found?.identity ?? t("calibration.base");
 }
 
-function Available({ of, reload }: { of: Calibration; reload: () => void }) {
+function Available({ of, reload }: { of: CalibrationAnswer; reload: () => void }) {
   const [site, setSite] = useState("");
   const [source, setSource] = useState<Source>("reference");
   const [busy, setBusy] = useState(false);
@@ -115,7 +115,7 @@ function Available({ of, reload }: { of: Calibration; reload: () => void }) {
           </tr>
         </thead>
         <tbody>
-          {Object.entries(of.available[source]).map(([label, { positives, negatives, needed }]) => (
+          {Object.entries(of.available[source] ?? {}).map(([label, { positives, negatives, needed }]) => (
             <tr key={label}>
               <th scope="row">{labelName(label)}</th>
               <td class="num">{positives}</td>
@@ -147,9 +147,10 @@ function Available({ of, reload }: { of: Calibration; reload: () => void }) {
   );
 }
 
-function Proposed(props: { candidate: Candidate; active: boolean; apply: () => void }) {
+function Proposed(props: { candidate: CandidateAnswer; active: boolean; apply: () => void }) {
   const { candidate, active } = props;
   const { adaptation } = candidate;
+  if (!adaptation) return null;
   return (
     <section class="card">
       <h2>

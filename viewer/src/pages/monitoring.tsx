@@ -4,7 +4,7 @@ import { api } from "../core/api";
 import { named, number, percent, t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { me } from "../core/store";
-import type { Monitoring } from "../core/types";
+import type { MonitoringAnswer } from "../core/types";
 import { Bars, Distributions, Lines, Stacked } from "../parts/charts";
 import { Choice, labelName, Loading, Page, Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
@@ -44,7 +44,7 @@ export function MonitoringPage() {
 /** "2026-11-22" as "11-22". */
 const short = (day: string): string => day.slice(5);
 
-function Charts({ of }: { of: Monitoring }) {
+function Charts({ of }: { of: MonitoringAnswer }) {
   const days = of.days.map(({ day }) => short(day));
   const pick = (name: "read" | "refused" | "error") => of.days.map((each) => each[name]);
   return (
@@ -104,7 +104,7 @@ function Charts({ of }: { of: Monitoring }) {
   );
 }
 
-function Drift({ scores }: { scores: Monitoring["scores"] }) {
+function Drift({ scores }: { scores: MonitoringAnswer["scores"] }) {
   return (
     <section class="card">
       <h2>{t("monitoring.drift")}</h2>
@@ -122,7 +122,7 @@ function Drift({ scores }: { scores: Monitoring["scores"] }) {
           title={t("monitoring.drift")}
           edges={scores.edges}
           here={scores.site}
-          there={scores.validation}
+          there={scores.validation ?? []}
           names={[t("monitoring.here"), t("monitoring.validation")]}
         />
       )}

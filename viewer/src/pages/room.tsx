@@ -3,6 +3,7 @@ import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } fr
 import { api } from "../core/api";
 import { t } from "../core/i18n";
 import { complain, go, may, route, say } from "../core/store";
+import type { Label } from "../core/types";
 import { neighbor, order, remember, selected } from "../core/worklist";
 import { Loading, StatusTag, Switch, Tabs, Trouble } from "../parts/ui";
 import { useKeys } from "../parts/use";
@@ -204,7 +205,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
 }
 
 const NONE: readonly never[] = [];
-const labelsOf = (answer: ReturnType<typeof useFilm>["answer"]): string[] =>
+const labelsOf = (answer: ReturnType<typeof useFilm>["answer"]): Label[] =>
   answer?.reading?.findings.map(({ label }) => label) ?? [];
 
 function nameOf({ study }: ReturnType<typeof useFilm>, filmId: string): string {

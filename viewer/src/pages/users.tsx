@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { api } from "../core/api";
 import { date, t } from "../core/i18n";
 import { complain, say } from "../core/store";
-import type { Role, Token, User } from "../core/types";
+import type { PersonAnswer, Role, NewTokenAnswer } from "../core/types";
 import { Choice, Dialog, Field, Loading, Page, Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
 
@@ -13,7 +13,7 @@ const roles = () => ROLES.map((role) => [role, t(`role.${role}`)] as const);
 export function UsersPage() {
   const users = useLoad(() => api.users(), []);
   const tokens = useLoad(() => api.tokens(), []);
-  const [made, setMade] = useState<Token | null>(null);
+  const [made, setMade] = useState<NewTokenAnswer | null>(null);
   const run = async (work: () => Promise<unknown>, text: string) => {
     try {
       await work();
@@ -29,7 +29,6 @@ export function UsersPage() {
   };
   if (users.error) return <Page title="nav.users"><Trouble error={users.error} again={users.reload} /></Page>;
   if (!users.value) return <Page title="nav.users"><Loading /></Page>;
-  const nameOf = (id: string) => users.value?.find((user) => user.user_id === id)?.name ?? id;
   return (
     <Page title="nav.users" intro="users.intro">
       <section class="card">
@@ -74,7 +73,7 @@ export function UsersPage() {
             <li key={token.token_id}>
               <b>{token.name}</b>{" "}
               <span class="soft">
-                {token.user ?? nameOf(token.user_id)}, {date(token.created_at)}
+                {token.user}, {date(token.created_at)}
               </span>
               <button
                 class="quiet"
@@ -101,7 +100,7 @@ export function UsersPage() {
 /** True where it succeeded. */
 type Run = (work: () => Promise<unknown>, text: string) => Promise<boolean>;
 
-function UserButtons({ user, run, made }: { user: User; run: Run; made: (token: Token) => void }) {
+function UserButtons({ user, run, made }: { user: PersonAnswer; run: Run; made: (token: NewTokenAnswer) => void }) {
   const disabled = !user.disabled;
   return (
     <>

@@ -4,7 +4,7 @@ import { api, type StudyQuery } from "../core/api";
 import { listen } from "../core/events";
 import { t } from "../core/i18n";
 import { go, may, me } from "../core/store";
-import type { Status, StudyItem, StudyPage, ToDelete } from "../core/types";
+import type { AskDeletion, FilmStatus, StudiesAnswer, StudyItem } from "../core/types";
 import { order, remember, selected } from "../core/worklist";
 import { Choice, Field, labelName, Loading, Trouble } from "../parts/ui";
 import { DeletionDialog } from "../parts/deletion";
@@ -12,7 +12,7 @@ import { UploadButton } from "../parts/upload";
 import { useKeys, useLoad } from "../parts/use";
 import { StudyTable } from "./worklisttable";
 
-const STATUSES: readonly Status[] = ["queued", "reading", "read", "refused", "error"];
+const STATUSES: readonly FilmStatus[] = ["queued", "reading", "read", "refused", "error"];
 const PAGE = 50;
 const EMPTY: StudyQuery = { sort: "newest", status: "", q: "", label: "", reviewed: "", from: "", to: "" };
 let kept: StudyQuery = EMPTY;
@@ -144,7 +144,7 @@ function toggled(ticked: ReadonlySet<string> | null, id: string): ReadonlySet<st
 
 /** What can be done with the studies of this page that are ticked. */
 function Ticked(props: { items: readonly StudyItem[]; ticked: ReadonlySet<string>; done: () => void }) {
-  const [what, setWhat] = useState<ToDelete | null>(null);
+  const [what, setWhat] = useState<AskDeletion | null>(null);
   const chosen = props.items.filter((item) => props.ticked.has(item.study_id));
   const [patient, ...others] = [...new Set(chosen.map((item) => item.patient.id))];
   return (
@@ -207,11 +207,11 @@ function Search(props: {
 }
 
 function StatusFilter(props: {
-  page: StudyPage | null;
+  page: StudiesAnswer | null;
   chosen: string;
   choose: (status: string) => void;
 }) {
-  const counts = props.page?.counts ?? {};
+  const counts: Partial<Record<FilmStatus, number>> = props.page?.counts ?? {};
   const all = STATUSES.reduce((sum, status) => sum + (counts[status] ?? 0), 0);
   const chips: [string, string, number][] = [
     ["", t("all"), all],
@@ -234,7 +234,7 @@ function StatusFilter(props: {
 }
 
 function Pager(props: {
-  page: StudyPage;
+  page: StudiesAnswer;
   first: number;
   back: (() => void) | null;
   on: (() => void) | null;

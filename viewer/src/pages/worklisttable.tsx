@@ -115,8 +115,7 @@ function Result({ item }: { item: StudyItem }) {
   }
   if (item.blind_pending) return <span class="tag blind">{t("blind.first")}</span>;
   if (item.status === "refused" || item.status === "error") {
-    const code = typeof item.refusal === "string" ? item.refusal : item.refusal?.code;
-    return <span class="soft">{code ? named("refusal", code) : t("reading.not-opened")}</span>;
+    return <span class="soft">{item.refusal ? named("refusal", item.refusal) : t("reading.not-opened")}</span>;
   }
   return (
     <ul class="results">

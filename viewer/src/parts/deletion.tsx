@@ -4,20 +4,20 @@ import { api } from "../core/api";
 import { date, number, t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { asApiError, say } from "../core/store";
-import type { Deleted, ToDelete } from "../core/types";
+import type { AskDeletion, DeletionAnswer } from "../core/types";
 import { Dialog, Loading, Trouble } from "./ui";
 import { useLoad } from "./use";
 
 const COUNTED = [
   "studies", "films", "readings", "verdicts", "marks", "reference_standards", "reports", "unfinished",
   "rulers",
-] as const satisfies readonly (keyof Deleted)[];
+] as const satisfies readonly (keyof DeletionAnswer)[];
 
-export function DeletionDialog(props: { what: ToDelete; close: () => void; done: () => void }) {
+export function DeletionDialog(props: { what: AskDeletion; close: () => void; done: () => void }) {
   const { what, close, done } = props;
   const shown = useLoad(() => api.previewDeletion(what), [JSON.stringify(what)]);
   const [wrong, setWrong] = useState("");
-  const remove = async (going: Deleted) => {
+  const remove = async (going: DeletionAnswer) => {
     try {
       await api.deleteAll(what, going.confirm);
       say("good", t("deletion.done", { count: number(going.studies, 0) }));
@@ -30,7 +30,7 @@ export function DeletionDialog(props: { what: ToDelete; close: () => void; done:
   };
   const going = shown.value;
   return (
-    <Dialog title={"patient_id" in what ? t("deletion.patient", { id: what.patient_id }) : t("deletion.title")} close={close}>
+    <Dialog title={what.patient_id ? t("deletion.patient", { id: what.patient_id }) : t("deletion.title")} close={close}>
       {shown.error ? (
         <Trouble error={shown.error} again={shown.reload} />
       ) : !going ? (

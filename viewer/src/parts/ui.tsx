@@ -4,7 +4,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import type { ApiError } from "../core/api";
 import { number, percent, t, named, knows, type Key } from "../core/i18n";
 import { told } from "../core/sentences";
-import type { Estimate, Status } from "../core/types";
+import type { Estimate, FilmStatus } from "../core/types";
 
 export function Loading() {
   return (
@@ -27,7 +27,7 @@ export function Trouble({ error, again }: { error: ApiError; again?: () => void 
   );
 }
 
-const MARKS: Record<Status, string> = {
+const MARKS: Record<FilmStatus, string> = {
   queued: "…",
   reading: "↻",
   read: "✓",
@@ -35,7 +35,7 @@ const MARKS: Record<Status, string> = {
   error: "!",
 };
 
-export function StatusTag({ status }: { status: Status }) {
+export function StatusTag({ status }: { status: FilmStatus }) {
   return (
     <span class={`tag status-${status}`}>
       <span aria-hidden="true">{MARKS[status]}</span> {t(`status.${status}`)}

@@ -8,12 +8,12 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { unkept } from "../core/leave";
 import { complain, may } from "../core/store";
-import type { Call, Mark, OnDesk } from "../core/types";
+import type { Call, DeskAnswer, Mark, OnDesk } from "../core/types";
 import type { FilmView } from "./filmview";
 
 const PAUSE_MS = 300;
 
-export type Work = Omit<OnDesk, "version">;
+export type Work = Required<Omit<OnDesk, "version">>;
 export interface Desk {
   work: Work;
   /** As it is now, though the page is not drawn with it yet. */
@@ -25,9 +25,9 @@ export interface Desk {
 
 const EMPTY: Work = { choices: {}, text: "", corrected_label: null, blind: false, marks: [] };
 
-const workOf = ({ choices, text, corrected_label, blind, marks }: OnDesk): Work => ({
+const workOf = ({ choices, text, corrected_label, blind, marks }: DeskAnswer): Work => ({
   choices, text, corrected_label, blind,
-  marks: marks.map(({ kind, points, text: said = "" }) => ({ kind, points, text: said })),
+  marks: marks.map(({ kind, points, text: said }) => ({ kind, points, text: said })),
 });
 const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
 

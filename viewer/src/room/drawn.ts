@@ -1,8 +1,11 @@
 /** Drawn: what a person drew on a film, as marks in the film's own pixels, and back again. */
 import type { Types } from "@cornerstonejs/core";
 import { annotation, EllipticalROITool, LengthTool, type Types as ToolTypes } from "@cornerstonejs/tools";
-import type { Mark, Point } from "../core/types";
+import type { Mark } from "../core/types";
 import { MARK } from "./tools";
+
+/** (x, y) in pixels of the film. */
+export type Point = Mark["points"][number];
 
 type Kind = "line" | "ellipse" | "rectangle";
 type World = readonly number[];

@@ -1,5 +1,5 @@
 /** Edges: towards what part of the patient each edge of the screen looks, however the film lies. */
-import type { FilmImage } from "../core/types";
+import type { ImageAnswer } from "../core/types";
 import type { Affine } from "./overlay";
 
 export type Edge = "left" | "right" | "top" | "bottom";
@@ -7,7 +7,7 @@ export type Edge = "left" | "right" | "top" | "bottom";
 const OPPOSITE: Record<string, string> = { L: "R", R: "L", A: "P", P: "A", H: "F", F: "H" };
 
 /** A letter for each edge; in parentheses where it is assumed, as films are displayed. */
-export function edgesOf(film: FilmImage, map: Affine): Partial<Record<Edge, string>> {
+export function edgesOf(film: ImageAnswer, map: Affine): Partial<Record<Edge, string>> {
   const { orientation } = film;
   const found: Partial<Record<Edge, string>> = {};
   const put = (x: number, y: number, letter: string) => {

@@ -3,13 +3,13 @@ import { api } from "../core/api";
 import { date, knows, named, number, t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { complain, go, may } from "../core/store";
-import type { Answer, Film } from "../core/types";
+import type { FilmAnswer, ReadingAnswer } from "../core/types";
 import { calibrations, setRuler } from "./ruler";
 import { lengthUnit } from "./units";
 import { Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
 
-export function FilmFacts(props: { filmId: string; film: Film | null; answer: Answer | null }) {
+export function FilmFacts(props: { filmId: string; film: FilmAnswer | null; answer: ReadingAnswer | null }) {
   const image = useLoad(() => api.image(props.filmId), [props.filmId, props.film?.reading_id, calibrations.value]);
   const { film, answer } = props;
   if (image.error) return <Trouble error={image.error} again={image.reload} />;
@@ -85,7 +85,7 @@ export function FilmFacts(props: { filmId: string; film: Film | null; answer: An
   );
 }
 
-async function remove(film: Film) {
+async function remove(film: FilmAnswer) {
   if (!confirm(t("study.delete.sure"))) return;
   try {
     await api.deleteStudy(film.study_id);

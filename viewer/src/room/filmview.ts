@@ -8,8 +8,8 @@ import {
   Enums, eventTarget, getShouldUseCPURendering, RenderingEngine, type Types,
 } from "@cornerstonejs/core";
 import { annotation, Enums as ToolEnums, ToolGroupManager, type Types as ToolTypes } from "@cornerstonejs/tools";
-import type { FilmImage, Mark, Point } from "../core/types";
-import { drawnOn, drawOn } from "./drawn";
+import type { ImageAnswer, Mark } from "../core/types";
+import { drawnOn, drawOn, type Point } from "./drawn";
 import { defaultWindow, filmImage, forget, imageIdOf, spacingOf } from "./loader";
 import { affineThrough, drawLayers, scaleOf, toFilm, type Affine, type Layer } from "./overlay";
 import { askLength } from "./ruler";
@@ -58,7 +58,7 @@ export class FilmView {
   private constructor(
     readonly element: HTMLDivElement,
     readonly filmId: string,
-    readonly film: FilmImage,
+    readonly film: ImageAnswer,
     private readonly viewport: Types.IStackViewport,
     id: string,
   ) {

@@ -1,6 +1,6 @@
 /** Layers: what the server says can be laid over a film, as shapes and pictures. */
 import { signal } from "@preact/signals";
-import type { HeatmapInfo, Mark, Overlays, Verdict } from "../core/types";
+import type { HeatmapFacts, Mark, OverlaysAnswer, VerdictAnswer } from "../core/types";
 import { box, polygon, type Layer } from "./overlay";
 
 export type OverlayName = "heatmap" | "lungs" | "lesions" | "boxes" | "marks";
@@ -49,13 +49,13 @@ export const DASHES: Record<"lungs" | "ground-glass" | "consolidation" | "box", 
 };
 
 export interface Heat {
-  info: HeatmapInfo;
+  info: HeatmapFacts;
   picture: HTMLCanvasElement;
   values: Float32Array;
 }
 
 /** A heatmap as a picture: its color is the sign, its opacity the strength. */
-export function paintHeat(info: HeatmapInfo, values: Float32Array): Heat {
+export function paintHeat(info: HeatmapFacts, values: Float32Array): Heat {
   const { rows, columns, limit } = info;
   if (values.length !== rows * columns) {
     throw new Error(`${values.length} values in a heatmap of ${rows} x ${columns}`);
@@ -83,7 +83,7 @@ export function heatAt(heat: Heat, column: number, row: number, film: { rows: nu
 }
 
 /** Which overlays a film has at all. */
-export function offered(overlays: Overlays | null, marks: readonly Mark[]): Record<OverlayName, boolean> {
+export function offered(overlays: OverlaysAnswer | null, marks: readonly Mark[]): Record<OverlayName, boolean> {
   return {
     heatmap: Boolean(overlays?.heatmaps.length),
     lungs: Boolean(overlays?.lungs.length),
@@ -93,11 +93,11 @@ export function offered(overlays: Overlays | null, marks: readonly Mark[]): Reco
   };
 }
 
-export const marksOf = (verdicts: readonly Verdict[]): Mark[] =>
+export const marksOf = (verdicts: readonly VerdictAnswer[]): Mark[] =>
   verdicts.flatMap((verdict) => verdict.marks);
 
 /** The layers to draw, from the bottom up. */
-export function layersOf(overlays: Overlays | null, heat: Heat | null, marks: readonly Mark[]): Layer[] {
+export function layersOf(overlays: OverlaysAnswer | null, heat: Heat | null, marks: readonly Mark[]): Layer[] {
   if (hidden.value) return [];
   const layers: Layer[] = [];
   const { heatmap, lungs, lesions, boxes, marks: drawn } = shown.value;

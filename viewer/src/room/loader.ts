@@ -7,23 +7,23 @@
  */
 import { cache, Enums, imageLoader, metaData, utilities, type Types } from "@cornerstonejs/core";
 import { api } from "../core/api";
-import type { FilmImage, Preset } from "../core/types";
+import type { ImageAnswer, Preset } from "../core/types";
 
 const SCHEME = "hilum";
 /** Some forty large films; older ones are dropped. */
 const CACHE_BYTES = 768 * 1024 * 1024;
-const films = new Map<string, FilmImage>();
+const films = new Map<string, ImageAnswer>();
 
 export const imageIdOf = (filmId: string): string => `${SCHEME}:${filmId}`;
 const filmIdOf = (imageId: string): string => imageId.slice(SCHEME.length + 1);
 
 /** Spacing of the world: (row, column) in mm, or 1 where it is not known. */
-export function spacingOf(film: FilmImage): [number, number] {
+export function spacingOf(film: ImageAnswer): [number, number] {
   return film.spacing_mm ? [film.spacing_mm[0], film.spacing_mm[1]] : [1, 1];
 }
 
 /** The window that a film opens with: the preset that the server names, else its whole range. */
-export function defaultWindow(film: FilmImage): { center: number; width: number } {
+export function defaultWindow(film: ImageAnswer): { center: number; width: number } {
   const preset: Preset | undefined =
     film.presets.find((each) => each.name === film.default) ?? film.presets[0];
   if (preset) return { center: preset.center, width: preset.width };
@@ -39,7 +39,7 @@ export function registerFilms(): void {
 }
 
 /** Fetch the header of a film, once. */
-export async function filmImage(filmId: string): Promise<FilmImage> {
+export async function filmImage(filmId: string): Promise<ImageAnswer> {
   const known = films.get(filmId);
   if (known) return known;
   const film = await api.image(filmId);
@@ -48,7 +48,7 @@ export async function filmImage(filmId: string): Promise<FilmImage> {
 }
 
 /** The header of the film that cornerstone names in a drawing ("imageId:hilum:..."). */
-export const filmOf = (target: string): FilmImage | undefined =>
+export const filmOf = (target: string): ImageAnswer | undefined =>
   films.get(filmIdOf(target.slice(target.indexOf(`${SCHEME}:`))));
 
 /** Fetch a film anew when it is next asked for. */

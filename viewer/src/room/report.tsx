@@ -4,7 +4,7 @@ import { api } from "../core/api";
 import { date, language, t } from "../core/i18n";
 import { unkept } from "../core/leave";
 import { complain, may, say } from "../core/store";
-import type { Report, ReportText } from "../core/types";
+import type { ReportAnswer, ReportDraft } from "../core/types";
 import { Field, Loading, Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
 
@@ -18,14 +18,14 @@ const PARTS = [
 ] as const;
 
 /** What was typed and not saved yet, kept while the page is open. */
-const unsaved = new Map<string, ReportText>();
+const unsaved = new Map<string, ReportDraft>();
 
 export function ReportPanel({ filmId, saved }: { filmId: string; saved: () => void }) {
   const versions = useLoad(() => api.reports(filmId), [filmId]);
-  const [text, setText] = useState<ReportText | null>(unsaved.get(filmId) ?? null);
+  const [text, setText] = useState<ReportDraft | null>(unsaved.get(filmId) ?? null);
   const [busy, setBusy] = useState(false);
 
-  const begin = async (from: Report | null) => {
+  const begin = async (from: ReportAnswer | null) => {
     try {
       setText(from ? textOf(from) : await api.draft(filmId, language.value));
     } catch (error) {
@@ -36,7 +36,7 @@ export function ReportPanel({ filmId, saved }: { filmId: string; saved: () => vo
     if (!text && versions.value && may("reviewer")) void begin(versions.value[0] ?? null);
   }, [versions.value]);
 
-  const change = (part: keyof ReportText, value: string) => {
+  const change = (part: keyof ReportDraft, value: string) => {
     if (!text) return;
     const changed = { ...text, [part]: value };
     unsaved.set(filmId, changed);
@@ -95,11 +95,11 @@ export function ReportPanel({ filmId, saved }: { filmId: string; saved: () => vo
   );
 }
 
-const textOf = ({ title, indication, technique, comparison, findings, impression, language: spoken }: Report) => ({
+const textOf = ({ title, indication, technique, comparison, findings, impression, language: spoken }: ReportAnswer) => ({
   title, indication, technique, comparison, findings, impression, language: spoken,
 });
 
-function Versions(props: { versions: readonly Report[]; begin: (from: Report) => void }) {
+function Versions(props: { versions: readonly ReportAnswer[]; begin: (from: ReportAnswer) => void }) {
   if (props.versions.length === 0) return <p class="soft">{t("report.none")}</p>;
   return (
     <ul class="versions">

@@ -8,7 +8,7 @@ import type { ComponentChildren } from "preact";
 import { figures, hundredfold, knows, named, number, percent, t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { may, me } from "../core/store";
-import type { Answer, BundleLabel, Finding, Reading } from "../core/types";
+import type { Finding, LabelAnswer, Reading, ReadingAnswer } from "../core/types";
 import { differ, headline, likelihood, tone } from "../core/words";
 import { Choice, Field, Interval, labelName, Loading } from "../parts/ui";
 import { Where } from "./where";
@@ -18,7 +18,7 @@ export const prevalence = signal<number | null>(null);
 export const operatingPoint = signal<string>("");
 
 export function Result(props: {
-  answer: Answer | null;
+  answer: ReadingAnswer | null;
   again: (force: boolean) => void;
 }) {
   const { answer: given } = props;
@@ -52,7 +52,7 @@ export function Result(props: {
   );
 }
 
-const knownOf = (label: string): BundleLabel | undefined =>
+const knownOf = (label: string): LabelAnswer | undefined =>
   me.value?.bundle?.labels.find((each) => each.label === label);
 
 function Headline(props: { tone: string; title: string; children: ComponentChildren }) {
@@ -117,7 +117,7 @@ function NotRead({ reading, again }: { reading: Reading; again: (force: boolean)
   );
 }
 
-function Said({ finding, known }: { finding: Finding; known: BundleLabel | undefined }) {
+function Said({ finding, known }: { finding: Finding; known: LabelAnswer | undefined }) {
   const label = labelName(finding.label);
   const kind = tone(finding.answer);
   const point = known?.operating_points.find((each) => each.name === finding.operating_point);
@@ -205,7 +205,7 @@ function Scale({ finding }: { finding: Finding }) {
 }
 
 /** What speaks against relying on the reading: its notes, where it was calibrated, with what. */
-function Doubts({ reading, given }: { reading: Reading; given: Answer }) {
+function Doubts({ reading, given }: { reading: Reading; given: ReadingAnswer }) {
   const bundle = me.value?.bundle;
   const site = given.site;
   const low = reading.findings.filter(

@@ -1,11 +1,11 @@
 /** Strips beneath the film: other films of the study, earlier studies, films that look alike. */
 import { api, located } from "../core/api";
 import { figures, t } from "../core/i18n";
-import type { Film, Similar, Study, StudyItem } from "../core/types";
+import type { FilmAnswer, Similar, StudyAnswer, StudyItem } from "../core/types";
 import { labelName } from "../parts/ui";
 
 export function Strips(props: {
-  study: Study | null;
+  study: StudyAnswer | null;
   filmId: string;
   similar: readonly Similar[];
   pictures: readonly (string | null)[];
@@ -59,7 +59,7 @@ function Strip({ title, children }: { title: string; children: preact.ComponentC
 }
 
 function Other(props: {
-  film: Film | StudyItem;
+  film: FilmAnswer | StudyItem;
   beside: string | null;
   compare: (filmId: string | null) => void;
 }) {

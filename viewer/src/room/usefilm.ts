@@ -4,17 +4,17 @@ import { api } from "../core/api";
 import { listen } from "../core/events";
 import { asApiError, complain, me } from "../core/store";
 import type { ApiError } from "../core/api";
-import type { Answer, Film, Overlays, Study, Verdict } from "../core/types";
+import type { FilmAnswer, OverlaysAnswer, ReadingAnswer, StudyAnswer, VerdictAnswer } from "../core/types";
 import { paintHeat, shown, type Heat } from "./layers";
 import { operatingPoint, prevalence } from "./result";
 import { useLoad } from "../parts/use";
 
 export interface FilmData {
-  film: Film | null;
-  study: Study | null;
-  answer: Answer | null;
-  overlays: Overlays | null;
-  verdicts: readonly Verdict[];
+  film: FilmAnswer | null;
+  study: StudyAnswer | null;
+  answer: ReadingAnswer | null;
+  overlays: OverlaysAnswer | null;
+  verdicts: readonly VerdictAnswer[];
   blind: boolean;
   error: ApiError | null;
   reload: () => void;
@@ -85,7 +85,7 @@ export function useFilm(filmId: string): FilmData {
 }
 
 /** The heatmap of a label, fetched when it is first switched on. */
-export function useHeat(overlays: Overlays | null, label: string): Heat | null {
+export function useHeat(overlays: OverlaysAnswer | null, label: string): Heat | null {
   const [heat, setHeat] = useState<Heat | null>(null);
   const info = overlays?.heatmaps.find((each) => each.label === label) ?? overlays?.heatmaps[0] ?? null;
   const wanted = shown.value.heatmap.on;

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { date, t } from "../core/i18n";
 import { complain, may, me, say } from "../core/store";
-import type { Call, Reference, Verdict } from "../core/types";
+import type { Call, Label, ReferenceStandard, VerdictAnswer } from "../core/types";
 import { Choice, Field, labelName } from "../parts/ui";
 import { useLoad } from "../parts/use";
 import { chosen, type Desk } from "./desk";
@@ -21,9 +21,9 @@ export const saveByKey = signal(0);
 
 export function VerdictPanel(props: {
   filmId: string;
-  labels: readonly string[];
+  labels: readonly Label[];
   blind: boolean;
-  verdicts: readonly Verdict[];
+  verdicts: readonly VerdictAnswer[];
   desk: Desk;
   saved: () => void;
 }) {
@@ -109,7 +109,7 @@ export function VerdictPanel(props: {
   );
 }
 
-function Past({ verdicts, note }: { verdicts: readonly Verdict[]; note: string }) {
+function Past({ verdicts, note }: { verdicts: readonly VerdictAnswer[]; note: string }) {
   return (
     <section class="past" aria-label={t("verdict.past")}>
       {note && <p class="soft">{note}</p>}
@@ -133,15 +133,15 @@ function Past({ verdicts, note }: { verdicts: readonly Verdict[]; note: string }
   );
 }
 
-const STANDARDS = ["RT-PCR", "report", "radiologist", "unstated"] as const;
+const STANDARDS: readonly ReferenceStandard[] = ["RT-PCR", "report", "radiologist", "unstated"];
 
 /** What is known of the patient beyond this film; it judges both, the machine and the human. */
-function References({ filmId, labels }: { filmId: string; labels: readonly string[] }) {
+function References({ filmId, labels }: { filmId: string; labels: readonly Label[] }) {
   const known = useLoad(() => api.references(filmId), [filmId]);
-  const [standard, setStandard] = useState<string>("RT-PCR");
+  const [standard, setStandard] = useState<ReferenceStandard>("RT-PCR");
   const valueOf = (label: string) => known.value?.find((each) => each.finding === label);
-  const set = async (finding: string, typed: string) => {
-    const value: Reference["value"] = typed === "" ? null : typed === "1" ? 1 : 0;
+  const set = async (finding: Label, typed: string) => {
+    const value = typed === "" ? null : typed === "1" ? 1 : 0;
     try {
       await api.setReference(filmId, { finding, value, standard });
       known.reload();

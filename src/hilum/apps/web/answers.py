@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from hilum.apps.store.people import Role
 from hilum.apps.web.problems import ProblemFacts
@@ -18,7 +16,7 @@ from hilum.apps.web.schemas import API, Call, FilmStatus, Source
 from hilum.core.details import Lesion, OpacityBox, Outline, Side
 from hilum.core.estimate import Estimate
 from hilum.core.labels import Label, ReferenceStandard
-from hilum.core.reading import RESEARCH_USE, Answer, PredictionSet, Reading
+from hilum.core.reading import RESEARCH_USE, Answer, PredictionSet
 from hilum.judge.adaptation import Adaptation
 
 Day = Annotated[str, Field(examples=["2026-11-16"], description="ISO 8601")]
@@ -32,17 +30,9 @@ View = Annotated[str, Field(examples=["PA"])]
 Format = Annotated[str, Field(examples=["DICOM DX"])]
 Identity = Annotated[str, Field(examples=["hilum-default 0.2.0 (38fc1977)"])]
 Checksum = Annotated[str, Field(examples=["38fc1977" + "0" * 56])]
+StoredReading = Annotated[dict[str, Any], WithJsonSchema({"$ref": "#/components/schemas/Reading"})]
+"""A reading is given as it was stored, in the form of its ``schema_version``."""
 Probability = Annotated[float, Field(examples=[0.71])]
-
-
-class _Stored:
-    """A reading is given as it was stored, in the form of its ``schema_version``."""
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, _: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return handler(Reading.__pydantic_core_schema__)
 
 
 class Said(BaseModel):
@@ -188,7 +178,7 @@ class ReadingAnswer(Said):
     bundle: Identity | None = None
     bundle_checksum: Checksum | None = None
     site: str | None = Field(default=None, examples=[None])
-    reading: Annotated[dict[str, Any], _Stored] | None = None
+    reading: StoredReading | None = None
     similar_pictures: list[str | None] = Field(
         default_factory=list,
         examples=[[f"{API}/readings/5566778899aabbcc/similar/0.jpg"]],
@@ -254,7 +244,7 @@ class _StudyFacts(Said):
     study_date: str | None = Field(examples=["2020-03-14"])
     name: str = Field(examples=["film.dcm"])
     view: View | None
-    film_id: Film | None = Field(description="the film to open first")
+    film_id: Film = Field(description="the film to open first")
     patient: Patient
     findings: list[ShortFinding]
     refusal: str | None = Field(examples=[None], description="code of the reason")

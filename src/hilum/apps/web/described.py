@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 
 from hilum.apps.web import problems
 from hilum.apps.web.access import role_of
+from hilum.core.reading import Reading
 
 _REF = "#/components/schemas/"
 
@@ -24,8 +25,11 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> None:
     }
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    problem = problems.ProblemAnswer.model_json_schema(ref_template=_REF + "{model}")
-    schemas |= problem.pop("$defs") | {"Problem": problem}
+    where = _REF + "{model}"
+    problem = problems.ProblemAnswer.model_json_schema(ref_template=where)
+    reading = Reading.model_json_schema(ref_template=where, mode="serialization")
+    for name, each in (("Problem", problem), ("Reading", reading)):
+        schemas |= each.pop("$defs") | {name: each}
     refused = {problems.MEDIA_TYPE: {"schema": {"$ref": _REF + "Problem"}}}
     for route in routes:
         if not route.include_in_schema:

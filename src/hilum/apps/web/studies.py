@@ -143,7 +143,7 @@ def _first_films(session: Session, studies: list[Study]) -> dict[str, Film]:
 
 def _answered(items: list[StudyItem]) -> list[str]:
     """Return the films whose answers stand in studies as the API says them."""
-    return [each.film_id for each in items if each.film_id and each.findings]
+    return [each.film_id for each in items if each.findings]
 
 
 def _show(study: Study, visitor: Visitor, pending: bool, first: Film | None) -> StudyItem:
