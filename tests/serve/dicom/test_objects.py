@@ -445,3 +445,20 @@ def test_reading_without_objects_imports_neither_library(tmp_path):
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert run.stderr.strip().endswith("[]"), run.stderr
     assert '"status":"read"' in run.stdout
+
+
+@pytest.mark.real_data
+def test_dciodvfy_finds_no_error_in_objects_of_real_films(data_root, reader, tool, tmp_path):
+    films = sorted(path for path in data_root.glob("dicom/*") if path.is_file())
+    if not films:
+        pytest.skip("no DICOM films there")
+    program, count = tool("dciodvfy", "dicom3tools"), 0
+    for path, reading in zip(films, reader.read_many(films, details=True), strict=True):
+        if not reading.film.get("format", "").startswith("DICOM"):
+            continue
+        for dataset in make_objects(reading.model_dump(mode="json"), path):
+            dataset.save_as(tmp_path / "object.dcm", enforce_file_format=True)
+            run = subprocess.run([program, tmp_path / "object.dcm"], capture_output=True, text=True)
+            assert [line for line in run.stderr.splitlines() if line.startswith("Error")] == []
+            count += 1
+    assert count >= 5

@@ -45,8 +45,8 @@ def test_codes_of_dicom_and_snomed_mean_what_the_dictionary_of_pydicom_says():
         for concept in CONCEPTS[scheme].values():
             for value, (meaning, _) in concept.items():
                 known.setdefault((scheme, value), set()).add(meaning.lower())
-    known["SCT", "404684003"] = {"clinical finding"}  # pydicom: "finding", and "lab source"
-    known["SCT", "260753009"] = {"source"}
+    known["SCT", "404684003"] = {"clinical finding"}  # pydicom: "finding" and
+    known["SCT", "260753009"] = {"source"}  # "Source (attribute)"
     found = {(code.scheme, code.value): code.meaning.lower() for code in _codes()}
     both = found.keys() & known.keys()
     assert len(both) > 15

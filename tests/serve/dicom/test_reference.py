@@ -1,0 +1,61 @@
+"""The reference of the objects in the docs says what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from hilum.serve.dicom import KINDS
+from hilum.serve.dicom.codes import OWN
+from hilum.serve.dicom.common import SERIES
+from hilum.serve.dicom.gsps import LAYERS
+from hilum.serve.dicom.source import COPIED
+from hilum.serve.dicom.sr import MOST_POINTS, MOST_REGIONS
+
+PAGE = (Path(__file__).parents[3] / "docs/reference/dicom.md").read_text(encoding="utf-8")
+
+
+def _rows(title: str) -> list[list[str]]:
+    section = re.search(rf"^##+ {title}\n(.*?)(?=^##|\Z)", PAGE, re.DOTALL | re.MULTILINE)[1]
+    found = re.findall(r"^\| `(.*) \|$", section, re.MULTILINE)
+    return [[cell.strip(" `") for cell in row.split("|")] for row in found]
+
+
+def test_kinds(cases):
+    rows = [
+        [kind, said.split()[-1], modality, int(number)]
+        for kind, said, modality, number, _ in _rows("Kinds")
+    ]
+    made = cases["demo"].made
+    assert rows == [
+        [kind, sop_class, made[kind].Modality, SERIES[kind]] for kind, sop_class in KINDS.items()
+    ]
+
+
+def test_what_is_copied():
+    listed = re.search(r"<!-- copied -->\n(.*?)<!-- /copied -->", PAGE, re.DOTALL)[1]
+    assert [each.strip() for each in listed.split(",")] == list(COPIED)
+
+
+def test_concepts():
+    assert _rows("Concepts of 99HILUM") == [[code.value, code.meaning] for code in OWN.values()]
+
+
+def test_layers():
+    assert _rows("GSPS") == [list(each) for each in LAYERS.items()]
+
+
+def test_groups_and_limits(cases):
+    section = PAGE.split("## SR\n")[1].split("### Concepts")[0]
+    named = set(re.findall(r"`([a-z-]+)`", section))
+    used = {
+        code
+        for case in cases.values()
+        for code in re.findall(r"'([a-z-]+)'", str(case.made["sr"]))
+        if code in OWN
+    }
+    severity = {each for each in OWN if re.match("extent|opacity|brixia", each)}
+    answers = {"cannot-say", "none"}
+    assert used - severity - answers == (named & set(OWN)) - severity - answers
+    assert f"at most {MOST_POINTS} points" in section
+    assert f"at most {MOST_REGIONS} |" in section
