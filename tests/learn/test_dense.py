@@ -22,7 +22,7 @@ from hilum.learn.dense import (
     BOXES,
     CLEAR,
     DRAWN,
-    LESION,
+    LESIONS,
     LUNGS,
     UNSEEN,
     DenseLearner,
@@ -63,7 +63,7 @@ def test_covid_is_opacity_times_what_the_layout_says_in_the_exported_graph(
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     found = dict(zip(names, session.run(list(names), {"image": films}), strict=True))
     covid, opacity = (1 / (1 + np.exp(-found["logits"].astype(np.float64)))).T
-    right, left, opaque = (torch.from_numpy(found["maps"]).sigmoid()).unbind(1)
+    right, left, opaque, _ = torch.from_numpy(found["maps"]).sigmoid().unbind(1)
     layout = layout_of(opaque * torch.maximum(right, left), right, left)
     with torch.no_grad():
         given = network.layout(network.scale(layout))
@@ -83,7 +83,7 @@ def test_a_film_without_opacity_or_without_lungs_cannot_be_covid(network: DenseN
     for channel in ("opacity", "lungs"):
         with torch.no_grad():
             network.pixels.weight.zero_()
-            network.pixels.bias.copy_(torch.tensor([3.0, 3.0, 3.0]))
+            network.pixels.bias.copy_(torch.tensor([3.0, 3.0, 3.0, 0.0]))
             network.pixels.bias[slice(2, 3) if channel == "opacity" else slice(0, 2)] = -30
             network.layout.bias[0] = 30  # as sure of COVID-19 as can be
             output = network(torch.randn(4, 3, SIZE, SIZE))
@@ -209,7 +209,7 @@ def test_planes_lie_where_the_film_has_them(region: str, tmp_path: Path) -> None
     pixels = np.random.default_rng(0).random((height, width), np.float32)
     lungs = Lungs.drawn(lung)
     planes = draw_planes(Radiograph(pixels, "film.png", "PNG", 8), lungs, case, preprocess)
-    assert planes.shape == (9, 24, 24)
+    assert planes.shape == (10, 24, 24)
     left, top, across, down = preprocess.window((height, width), lungs)
     assert not planes[BOXES][1:].any()
     outline = lesion > 0
@@ -218,7 +218,7 @@ def test_planes_lie_where_the_film_has_them(region: str, tmp_path: Path) -> None
     for plane, mask in (
         (planes[LUNGS][0], lung & (np.arange(width) < 120)),
         (planes[LUNGS][1], lung & (np.arange(width) >= 120)),
-        (planes[LESION], outline),
+        (planes[LESIONS][1], outline),
         (planes[BOXES][0], boxed),
     ):
         rows, columns = np.nonzero(mask)
@@ -234,7 +234,7 @@ def test_planes_lie_where_the_film_has_them(region: str, tmp_path: Path) -> None
 
 
 def sure_output(maps: torch.Tensor, given: torch.Tensor | None = None) -> DenseOutput:
-    """An output that says what ``maps`` (N, 3, h, w) in [0, 1] say, without doubt."""
+    """An output that says what ``maps`` (N, 4, h, w) in [0, 1] say, without doubt."""
     logits = torch.where(maps > 0.5, 12.0, -12.0)
     count = len(maps)
     zeros = torch.zeros(count, 2)
@@ -250,10 +250,10 @@ def nothing_known(count: int, **known: list[float]) -> Known:
 
 
 def scene() -> torch.Tensor:
-    """Planes (1, 9, 16, 16): two lungs, an outline in one and a box over it."""
-    planes = torch.zeros(1, 9, MAP, MAP)
+    """Planes (1, 10, 16, 16): two lungs, an outline in one and a box over it."""
+    planes = torch.zeros(1, 10, MAP, MAP)
     planes[0, 0, 2:14, 1:7] = planes[0, 1, 2:14, 9:15] = 1
-    planes[0, LESION, 4:8, 2:6] = 1
+    planes[0, LESIONS, 4:8, 2:6] = torch.tensor([0.0, 1.0])[:, None, None]
     planes[0, BOXES.start, 3:9, 1:7] = 1
     return planes
 
@@ -261,8 +261,8 @@ def scene() -> torch.Tensor:
 @pytest.mark.parametrize("material", [DRAWN, BOXED, CLEAR])
 def test_a_map_that_says_what_is_known_costs_nothing_and_another_costs(material: int) -> None:
     planes = scene()
-    right_map = planes[:, :3].clone()
-    right_map[:, 2] = 0 if material == CLEAR else planes[:, LESION]
+    right_map = planes[:, [0, 1, 3, 3]].clone()
+    right_map[:, 2] = 0 if material == CLEAR else planes[:, 3]
     wrong_map = right_map.clone()
     wrong_map[0, 2, 10:14, 10:14] = 1  # in the other lung, outside every box
     known = nothing_known(1, material=[material], lungs=[1.0])
@@ -275,17 +275,20 @@ def test_a_map_that_says_what_is_known_costs_nothing_and_another_costs(material:
     empty = right_map.clone()
     empty[:, 2] = 0
     assert (cost(empty) > cost(right_map) + 0.5) == (material != CLEAR)
+    other_kind = right_map.clone()
+    other_kind[:, 3] = 0
+    assert (cost(other_kind) > cost(right_map) + 0.5) == (material == DRAWN)
 
 
 def test_what_is_not_known_sends_no_gradient() -> None:
-    maps = torch.randn(2, 3, MAP, MAP, requires_grad=True)
+    maps = torch.randn(2, 4, MAP, MAP, requires_grad=True)
     given = torch.randn(2, 4, requires_grad=True)
     logits = torch.randn(2, 2, requires_grad=True)
     output = DenseOutput(logits, torch.zeros(2, 2, MAP, MAP), torch.zeros(2, 1), maps, given)
     planes = scene().expand(2, -1, -1, -1)
     dense_loss(output, nothing_known(2), planes, torch.zeros(1), Dense()).backward()
     assert maps.grad is not None
-    assert float(maps.grad[:, 2].abs().max()) == 0
+    assert float(maps.grad[:, 2:].abs().max()) == 0
     assert given.grad is None or float(given.grad.abs().max()) == 0
     assert logits.grad is None or float(logits.grad.abs().max()) == 0
 
@@ -293,8 +296,8 @@ def test_what_is_not_known_sends_no_gradient() -> None:
 def test_the_intercept_of_a_collection_is_learned_and_stays_out_of_the_network() -> None:
     known = nothing_known(4, given=[1.0, 1.0, 1.0, 0.0], source=[0, 0, 1, 1])
     intercepts = torch.zeros(2, requires_grad=True)
-    output = sure_output(torch.zeros(4, 3, MAP, MAP))
-    planes = torch.zeros(4, 9, MAP, MAP)
+    output = sure_output(torch.zeros(4, 4, MAP, MAP))
+    planes = torch.zeros(4, 10, MAP, MAP)
     dense_loss(output, known, planes, intercepts, Dense()).backward()
     assert intercepts.grad is not None
     assert intercepts.grad[0] < 0  # only positives: it rises
@@ -306,7 +309,7 @@ def test_lesions_are_drawn_into_clear_films_alone() -> None:
     squares = torch.full((3, 1, size, size), 0.3)
     squares[:, :, : size // 8] = 0.9
     planes = scene().repeat(3, 1, 1, 1)
-    planes[:, LESION:] = 0
+    planes[:, LESIONS.start :] = 0
     known = nothing_known(3, material=[CLEAR, BOXED, CLEAR], opacity=[0.0, 1.0, 0.0])
     known = known._replace(sure=torch.ones(3))
     random = np.random.default_rng(2)
@@ -316,9 +319,11 @@ def test_lesions_are_drawn_into_clear_films_alone() -> None:
     torch.testing.assert_close(drawn[1], planes[1])
     for place in (0, 2):
         changed = (films[place, 0] - squares[place, 0]).abs() > 0.01
-        covered = torch.nn.functional.interpolate(drawn[place : place + 1, 2:3], scale_factor=4.0)
+        covered = torch.nn.functional.interpolate(
+            drawn[place : place + 1, LESIONS].amax(1, keepdim=True), scale_factor=4.0
+        )
         assert changed.any()
-        assert drawn[place, LESION].sum() > 0
+        assert drawn[place, LESIONS].sum() > 0
         assert float(changed[covered[0, 0] == 0].float().mean()) < 0.1
         assert now.opacity[place] == 1
     assert known.material.tolist() == [CLEAR, BOXED, CLEAR]  # what was given is not changed
@@ -356,7 +361,7 @@ def test_it_trains_and_a_run_that_was_broken_off_ends_like_an_unbroken_one(
     whole = fit(recipe, table, tmp_path / "whole", progress=False)
     assert len(whole.rows) == 2
     assert whole.train.planes is not None
-    assert whole.train.planes.shape[1:] == (9, 16, 16)
+    assert whole.train.planes.shape[1:] == (10, 16, 16)
     assert all(np.isfinite(row["train_loss"]) for row in whole.rows)
 
     epochs = DenseLearner.on_train_epoch_start

@@ -36,7 +36,7 @@ from hilum.learn.augment import augment_with_planes
 from hilum.learn.films import Batch, Case
 from hilum.learn.lungs.films import read_mask
 from hilum.learn.module import Learner
-from hilum.learn.networks.dense import OPACITY, DenseNetwork, DenseOutput
+from hilum.learn.networks.dense import CONSOLIDATION, OPACITY, DenseNetwork, DenseOutput
 from hilum.learn.opacities.films import read_kinds
 from hilum.learn.opacities.synthetic import add_lesions
 from hilum.learn.recipe import Dense, Recipe
@@ -44,8 +44,9 @@ from hilum.learn.seeds import AUGMENTATION, derive_seed
 
 MOST_BOXES = 6
 """Boxes of one film that are learned from; one film in 500 of SIIM-COVID19 has more."""
-LUNGS, LESION, BOXES = slice(0, 2), 2, slice(3, 3 + MOST_BOXES)
-"""Planes of a film: the right lung and the left one, what was outlined, each box."""
+LUNGS, LESIONS, BOXES = slice(0, 2), slice(2, 4), slice(4, 4 + MOST_BOXES)
+"""Planes of a film: the right lung and the left one, ground-glass and consolidation as outlined,
+each box."""
 UNSEEN, DRAWN, BOXED, CLEAR = range(4)
 """What is known of where a film is opaque."""
 BOX_LABELS = (Label.LUNG_OPACITY.value, Label.TUBERCULOSIS.value)
@@ -67,7 +68,7 @@ def draw_planes(
         preprocess: of the run; ``fit`` must be "stretch".
 
     Returns:
-        uint8 (9, S/4, S/4), 0 to 255: see ``LUNGS``, ``LESION`` and ``BOXES``.
+        uint8 (10, S/4, S/4), 0 to 255: see ``LUNGS``, ``LESIONS`` and ``BOXES``.
 
     Raises:
         CohortError: a mask that cannot be read, or of another shape than its film.
@@ -77,8 +78,9 @@ def draw_planes(
         inside = Lungs.drawn(read_mask(case["lung_mask"], film.shape), _SIDE)
     sides = split_sides(inside)
     layers: list[NDArray[Any]] = [sides[Side.RIGHT], sides[Side.LEFT]]
-    kinds = read_kinds(case.get("lesion_masks") or "", film.shape)
-    layers.append(_small(np.logical_or.reduce(kinds)) if case.get("lesion_masks") else _nothing())
+    outlined = case.get("lesion_masks") or ""
+    kinds = [_small(kind) for kind in read_kinds(outlined, film.shape)] if outlined else []
+    layers += kinds or [_nothing(), _nothing()]
     layers += [_box(box, film.shape) for box in _boxes(case)[:MOST_BOXES]]
     coarse = preprocess.model_copy(
         update={
@@ -279,7 +281,7 @@ def with_lesions(
 
     Args:
         squares: float32 (N, 1, S, S) in [0, 1]; not changed.
-        planes: float32 (N, 9, S/4, S/4); not changed.
+        planes: float32 (N, 10, S/4, S/4); not changed.
         known: of the films.
         chance: of a clear film.
         random: the only source of chance.
@@ -292,9 +294,8 @@ def with_lesions(
         both = planes[place, LUNGS].amax(0).cpu().numpy()
         inside = cv2.resize(both, (size, size), interpolation=cv2.INTER_LINEAR) > 0.5
         film, masks = add_lesions(squares[place, 0].cpu().numpy(), inside, random)
-        lesion = torch.from_numpy(masks.any(0).astype(np.float32))[None, None]
         squares[place, 0] = torch.from_numpy(film)
-        planes[place, LESION] = functional.avg_pool2d(lesion, 4)[0, 0]
+        planes[place, LESIONS] = functional.avg_pool2d(torch.from_numpy(masks).float(), 4)
         known.material[place] = DRAWN
         share = masks.any(0).sum() / max(int(inside.sum()), 1)
         known.opacity[place] = 1.0 if share else known.opacity[place]
@@ -314,7 +315,7 @@ def dense_loss(
     Args:
         output: of the network.
         known: of the films, N.
-        planes: float32 (N, 9, h, w), of the size of ``output.maps``.
+        planes: float32 (N, 10, h, w), of the size of ``output.maps``.
         intercepts: float (sources,), of COVID-19 given opacity.
         weights: of the recipe.
     """
@@ -323,7 +324,9 @@ def dense_loss(
     boxes = planes[:, BOXES] * inside[:, None]
     loss = _lung_loss(output.maps[:, :OPACITY], planes[:, LUNGS], known.lungs)
     if (at := known.material == DRAWN).any():
-        each = _drawn_loss(logits[at], planes[at, LESION], inside[at])
+        lesions = planes[at, LESIONS]
+        each = _drawn_loss(logits[at], lesions.amax(1), inside[at])
+        each = each + _kind_loss(output.maps[at, CONSOLIDATION], lesions)
         loss = loss + 3 * at.float().mean() * each
     if (at := known.material == CLEAR).any():
         each = _over(functional.softplus(logits[at]), inside[at])
@@ -360,6 +363,14 @@ def _lung_loss(logits: Tensor, lungs: Tensor, weight: Tensor) -> Tensor:
 def _drawn_loss(logits: Tensor, lesion: Tensor, inside: Tensor) -> Tensor:
     each = functional.binary_cross_entropy_with_logits(logits, lesion, reduction="none")
     return _over(each, inside) + _dice(logits.sigmoid() * inside, lesion * inside)
+
+
+def _kind_loss(logits: Tensor, lesions: Tensor) -> Tensor:
+    """Where a lesion was outlined, say of which kind; where both were, it is consolidation."""
+    either, dense = lesions.amax(1), lesions[:, 1]
+    target = (dense / either.clamp(min=1e-3)).clamp(max=1)
+    each = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return 0.3 * _over(each, either)
 
 
 def _box_loss(logits: Tensor, boxes: Tensor, inside: Tensor, weights: Dense) -> Tensor:

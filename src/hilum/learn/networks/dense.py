@@ -2,7 +2,7 @@
 
 An encoder (EfficientNet-Lite0), a top-down decoder of a few channels (Lin et al., CVPR 2017, with
 depthwise-separable convolutions) to a quarter of the input, and pixel logits for the right lung,
-the left lung and opacity. Both answers are arithmetic of that map:
+the left lung, opacity, and what of it is consolidation. Both answers are arithmetic of that map:
 
 - opacity: ``bias + mean(evidence)``, where the evidence of a pixel is what its chance to be opaque
   adds, over the lungs. A film without lungs has no evidence.
@@ -23,7 +23,7 @@ from hilum.learn.networks.efficientnet_lite import lite0, to_grey
 
 _ENDS = {2: 24, 4: 40, 10: 112, 15: 320}
 """Block of the encoder -> channels, at a quarter, an eighth, a 16th and a 32nd of the input."""
-RIGHT, LEFT, OPACITY = range(3)
+RIGHT, LEFT, OPACITY, CONSOLIDATION = range(4)
 """Channels of ``DenseOutput.maps``."""
 _BIAS = -2.0
 
@@ -37,7 +37,8 @@ class DenseOutput(NamedTuple):
             ``logits[:, 1] == evidence[:, 1].mean((1, 2)) + bias[1]``.
         embedding: float (N, 496): the encoder's last features over the film, and two levels of
             features over what is opaque.
-        maps: float (N, 3, S/4, S/4), logits: right lung, left lung, opacity.
+        maps: float (N, 4, S/4, S/4), logits: right lung, left lung, opacity, and consolidation
+            given opacity (else it is ground-glass).
         given: float (N, 4), logits read off the layout: of COVID-19 given opacity; and, to be
             compared by a softmax, of a typical, an indeterminate and an atypical appearance given
             opacity (Litmanovich et al., J Thorac Imaging 2020).
@@ -89,7 +90,7 @@ class DenseNetwork(nn.Module):
             for width in _ENDS.values()
         )
         self.smooth = nn.ModuleList(_Separable(channels) for _ in range(len(_ENDS) + 1))
-        self.pixels = nn.Conv2d(channels, 3, 1)
+        self.pixels = nn.Conv2d(channels, 4, 1)
         nn.init.constant_(self.pixels.bias, -1.0)  # type: ignore[arg-type]
         self.gain = nn.Parameter(torch.zeros(2))
         self.offset = nn.Parameter(torch.tensor(_BIAS))
@@ -114,7 +115,7 @@ class DenseNetwork(nn.Module):
         levels = self._encode(films)
         features = self._decode(levels)
         maps = self.pixels(features)
-        right, left, chance = maps.sigmoid().unbind(1)
+        right, left, chance, _ = maps.sigmoid().unbind(1)
         lungs = torch.maximum(right, left).detach()
         opaque = chance * lungs
         evidence = self._evidence(opaque, lungs)

@@ -37,7 +37,7 @@ def write_onnx(network: nn.Module, path: Path, *, channels: int, size: int) -> t
 
     The file has the input "image", float32 (N, C, S, S), and the outputs "logits" (N, L) and,
     where the network has them, "evidence" (N, L, h, w) and "embedding" (N, E); of a dense network
-    also "maps" (N, 3, h, w), "given" and "appearance" (N, 4), see ``DenseOutput``. The network is
+    also "maps" (N, 4, h, w), "given" and "appearance" (N, 4), see ``DenseOutput``. The network is
     written in evaluation mode and left in the mode in which it came.
 
     Args:
