@@ -57,14 +57,14 @@ TRAINS = {
     "compare": ["{grid}", "-o", "{out}/compare", "--jobs", "1"],
     "train-opacities": ["--recipe", "{base}", "-o", "{out}/opacities"],
     "train-detector": ["--recipe", "{detector}", "--cases", "{cases}", "-o", "{out}/detector"],
-    "similar": ["{bundle}", "--fit", "{cases}", "-o", "{out}/similar.npz"],
+    "bundle index": ["{bundle}", "{cases}", "-o", "{out}/similar.npz"],
     "boxes score": ["{coco}", "{cases}"],
     "evaluate": ["--predictions", "{predictions}"],
 }
 """Verb that learns from a table, or judges what is no bundle -> how it is called."""
 
 OTHERS = {
-    *("demo", "show", "read", "lungs", "explain"),
+    *("demo", "show", "read", "explain"),
     *("cohort list", "cohort fetch", "cohort read", "cohort merge", "cohort check", "split"),
     *("boxes export", "boxes import", "audit lists"),
     *("bundle show", "bundle verify", "bundle card", "bundle add"),
@@ -392,8 +392,8 @@ def indexed(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Path:
     shutil.copytree(DEFAULT_BUNDLE, root)
     learned = read_cases(made).iloc[:2].assign(split="train")
     learned.to_csv(root.with_name("split.csv"), index=False)
-    fit = ["--fit", str(root.with_name("split.csv")), "-o", str(root / "similar.npz")]
-    assert run(["similar", "default", *fit]) == 0
+    fit = [str(root.with_name("split.csv")), "-o", str(root / "similar.npz")]
+    assert run(["bundle", "index", "default", *fit]) == 0
     split_table(learned).to_csv(root / "splits.csv", index=False)
     seal(root)
     return root

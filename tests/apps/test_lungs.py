@@ -10,10 +10,12 @@ from PIL import Image
 
 from hilum.apps.cli.main import run
 from hilum.bundle.lungs import LUNGS, LUNGS_SPEC, LungSegmenter
+from hilum.image.open import open_radiograph
 from hilum.serve.samples import ROOT
 
 FRONTAL = ROOT / "frontal.png"
 DICOM = ROOT / "frontal.dcm"
+LATERAL = ROOT / "lateral.png"
 
 RECIPE = """
 task = "lungs"
@@ -31,65 +33,27 @@ batch_size = 4
 """
 
 
-def test_one_film_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out, mask = tmp_path / "contours.png", tmp_path / "mask.png"
-    assert run(["lungs", str(DICOM), "-o", str(out), "--mask", str(mask), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["status"] == "found"
-    assert found["notice"].startswith("Research use only")
-    height, width = found["height"], found["width"]
-    assert np.asarray(Image.open(mask)).shape == (height, width)
-    assert np.asarray(Image.open(out)).shape == (height, width, 3)
-    left, top, wide, high = found["box"]
-    assert 0 <= left < left + wide <= width
-    assert 0 <= top < top + high <= height
-    assert sum(part["area"] for part in found["parts"]) == pytest.approx(found["area"], abs=1e-4)
-
-
-def test_many_films_into_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_masks_have_the_size_of_their_films(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a.txt").write_text("no film")
-    films = [str(FRONTAL), str(DICOM), str(tmp_path / "a.txt")]
-    assert run(["lungs", *films, "-o", str(tmp_path / "out"), "--mask", str(tmp_path / "out")]) == 3
-    printed = capsys.readouterr().out
-    assert "3 films: 2 found, 1 error" in printed
-    assert "Research use only" in printed
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "frontal.lungs.png",
-        "frontal-2.lungs.png",
-        "frontal.mask.png",
-        "frontal-2.mask.png",
-    }
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([str(FRONTAL), str(DICOM), "-o", "one.png"], "one PNG for 2 films"),
-        ([str(FRONTAL), "-o", "one.jpg"], "expected a name ending in .png, or a folder"),
-        ([str(FRONTAL), "-o", str(FRONTAL)], "is one of the films"),
-        ([str(FRONTAL), "-o", "x.png", "--mask", "x.png"], "both contours and mask"),
-    ],
-)
-def test_what_cannot_be_written_is_said_before_anything_is(
-    arguments: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    before = FRONTAL.read_bytes()
-    assert run(["lungs", *arguments]) == 6
-    assert message in capsys.readouterr().err
-    assert FRONTAL.read_bytes() == before
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_bundle_without_lungs_is_named(
-    small_bundle: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["lungs", str(FRONTAL), "--bundle", str(small_bundle)]) == 7
-    assert "no lung network here" in capsys.readouterr().err
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((400, 300), 128, np.uint8))
+    films = [str(FRONTAL), str(DICOM), str(LATERAL), str(tmp_path / "grey.png")]
+    out = tmp_path / "out"
+    assert run(["read", *films, str(tmp_path / "a.txt"), "--masks", str(out), "--json"]) == 3
+    readings = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [each["status"] for each in readings[:3]] == ["read", "read", "refused"]
+    names = {path.name for path in out.iterdir()}
+    assert {"frontal.mask.png", "frontal-2.mask.png"} <= names
+    assert not {"grey.mask.png", "a.mask.png"} & names
+    segmenter = LungSegmenter(threads=1)
+    for film, name in ((FRONTAL, "frontal"), (DICOM, "frontal-2")):
+        radiograph = open_radiograph(film)
+        mask = np.asarray(Image.open(out / f"{name}.mask.png"))
+        assert (mask.dtype, mask.shape) == (np.uint8, radiograph.shape)
+        assert set(np.unique(mask)) == {0, 255}
+        expected = segmenter.segment(radiograph).on_film(radiograph.shape)
+        np.testing.assert_array_equal(mask > 0, expected)
 
 
 @pytest.fixture

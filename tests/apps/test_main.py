@@ -114,3 +114,11 @@ def test_the_module_is_the_command():
     command = [sys.executable, "-m", "hilum", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"hilum {__version__}\n"
+
+
+@pytest.mark.parametrize("verb", sorted(main.REPLACED))
+def test_a_verb_that_is_gone_names_what_does_its_work(verb, capsys):
+    assert verb not in main.VERBS
+    assert main.run([verb, "film.png"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"'hilum {verb}' is gone: {main.REPLACED[verb]}." in said

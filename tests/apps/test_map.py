@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import hilum
 from hilum.apps.cli.main import run
+from hilum.bundle.folder import DEFAULT_BUNDLE
 from hilum.image.write import write_png
 from hilum.serve.samples import ROOT
 
@@ -44,7 +46,7 @@ def index(virtual, tmp_path_factory):
     """An index of the train films, and the table of what was measured."""
     out = tmp_path_factory.mktemp("index")
     code = run(
-        ["similar", "default", "--fit", str(virtual), "-o", str(out / "similar.npz"),
+        ["bundle", "index", "default", str(virtual), "-o", str(out / "similar.npz"),
          "--table", str(out / "similar.csv"), "--bootstrap", "20"]
     )  # fmt: skip
     assert code == 0
@@ -103,21 +105,20 @@ def test_a_network_without_embedding_has_no_map(small_bundle, split_csv, capsys)
     assert "no output 'embedding'" in capsys.readouterr().err
 
 
-def test_an_index_knows_its_own_films(index, virtual, tmp_path, capsys):
-    film, picture = virtual.parent / "2.png", tmp_path / "alike.png"
-    arguments = ["similar", "default", str(film), "--index", str(index), "--json"]
-    assert run([*arguments, "-k", "3"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["status"] == "read"
-    assert len(found["similar"]) == 3
-    assert found["similar"][0]["case_id"] == "virtual/2"
-    assert found["similar"][0]["distance"] < 0.002
-    assert found["similar"][0]["labels"] == {"covid-19": 0}
-    assert run([*arguments, "--cases", str(virtual), "-o", str(picture)]) == 0
-    found = json.loads(capsys.readouterr().out)
-    names = {one["case_id"] for one in found["similar"]}
-    assert not names & {"virtual/2", "virtual/3"}  # the film's own patient
-    assert picture.read_bytes()[:4] == b"\x89PNG"
+def test_a_bundle_with_the_index_names_its_own_films(index, virtual, tmp_path, capsys):
+    root = shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle")
+    assert run(["bundle", "add", str(root), str(index)]) == 0
+    capsys.readouterr()
+    film, refused = str(virtual.parent / "2.png"), str(ROOT / "lateral.png")
+    assert run(["read", film, refused, "-b", str(root), "--details", "--json"]) == 3
+    read, sideways = map(json.loads, capsys.readouterr().out.splitlines())
+    nearest, *others = read["details"]["similar"]
+    assert nearest["case_id"] == "virtual/2"
+    assert nearest["distance"] < 0.002
+    assert nearest["labels"] == {"covid-19": 0}
+    assert others
+    assert "virtual/3" not in {one["case_id"] for one in others}  # one film a patient
+    assert (sideways["status"], sideways["details"]) == ("refused", None)
 
 
 def test_an_index_holds_train_films_only_and_its_measurements_say_for_whom(index):
@@ -130,39 +131,11 @@ def test_an_index_holds_train_films_only_and_its_measurements_say_for_whom(index
     assert len(set(table.loc[table["chosen"] == "yes", "distance"])) == 1
 
 
-def test_a_film_that_is_refused_has_no_neighbors(index, capsys):
-    film = str(ROOT / "lateral.png")
-    arguments = ["similar", "default", film, "--index", str(index)]
-    assert run([*arguments, "--json"]) == 3
-    found = json.loads(capsys.readouterr().out)
-    assert (found["status"], found["similar"]) == ("refused", [])
-    assert run([*arguments, "--force"]) == 0
-    assert "placed all the same" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        (["default"], 2, "expected a FILE, or --fit"),
-        (["default", "--fit", "x.csv"], 2, "--fit needs -o"),
-        (["default", "film.png", "--index", "nowhere.npz"], 7, "nowhere.npz: cannot be read"),
-    ],
-)
-def test_similar_refuses(capsys, arguments, code, said):
-    assert run(["similar", *arguments]) == code
-    assert said in " ".join(capsys.readouterr().err.split())
-
-
-def test_a_bundle_without_an_index_says_how_to_make_one(small_bundle, films, capsys):
-    assert run(["similar", str(small_bundle), str(films / "a.png")]) == 7
-    assert "--fit split.csv" in capsys.readouterr().err
-
-
 def test_one_film_is_no_index(virtual, tmp_path, capsys):
     cases = pd.read_csv(virtual)
     cases["path"] = [str(virtual.parent / name) for name in cases["path"]]
     cases["split"] = ["train", *["test"] * (len(cases) - 1)]
     cases.iloc[[0, 2, 3]].to_csv(tmp_path / "cases.csv", index=False)
-    fit = ["--fit", str(tmp_path / "cases.csv"), "-o", str(tmp_path / "similar.npz")]
-    assert run(["similar", "default", *fit]) == 4
+    fit = [str(tmp_path / "cases.csv"), "-o", str(tmp_path / "similar.npz")]
+    assert run(["bundle", "index", "default", *fit]) == 4
     assert "1 films of split 'train' were read; an index needs" in capsys.readouterr().err

@@ -34,11 +34,10 @@ def test_overlays_and_sheets(small_bundle, ward, tmp_path, capsys):
     assert page.is_file()
 
 
-def test_contours_and_masks(ward, tmp_path, capsys):
-    out, mask = tmp_path / "out", tmp_path / "mask"
-    code = run(["lungs", str(ward), "-o", str(out), "--mask", str(mask), "--json"])
-    assert code == 0, capsys.readouterr()
-    assert len(_files(out, ".lungs.png")) == len(_files(mask, ".mask.png")) == len(LONG)
+def test_masks(small_bundle, ward, tmp_path, capsys):
+    arguments = ["read", str(ward), "--bundle", str(small_bundle), "--masks", str(tmp_path / "m")]
+    assert run(arguments) == 0, capsys.readouterr()
+    assert len(_files(tmp_path / "m", ".mask.png")) == len(LONG)
 
 
 def test_maps(small_bundle, ward, tmp_path, capsys):
@@ -61,7 +60,7 @@ def test_an_option_for_an_output_is_looked_at_first(verb):
     command = typer.main.get_command(command_line([name]))
     for each in _all(command):
         for option in each.params:
-            if {"--out", "--html", "--pdf", "--heatmap", "--mask"} & set(option.opts):
+            if {"--out", "--html", "--pdf", "--heatmap", "--masks"} & set(option.opts):
                 assert option.callback is not None, (each.name, option.opts)
 
 
@@ -86,7 +85,7 @@ def test_a_place_that_cannot_be_written_is_said_before_reading(small_bundle, fil
         (["cohort", "merge", "x.csv", "-o"], "folder"),
         (["boxes", "export", "x.csv", "-o"], "folder"),
         (["map", "default", "x.csv", "--png"], "folder"),
-        (["similar", "default", "--fit", "x.csv", "-o", "x.npz", "--table"], "folder"),
+        (["bundle", "index", "default", "x.csv", "-o", "x.npz", "--table"], "folder"),
         (["read", "x.png", "--html"], "folder"),
         (["read", "x.png", "--heatmap"], "file"),
         (["evaluate", "default", "x.csv", "-o"], "file"),

@@ -12,9 +12,7 @@ from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle, seal
 from hilum.bundle.lungs import LUNGS, LUNGS_SPEC, LungSegmenter
 from hilum.core.errors import BundleError
 from hilum.core.reading import Status
-from hilum.image.lungs import Lungs
 from hilum.image.open import open_radiograph
-from hilum.serve.lungs import COLORS, find_lungs, outline, with_notice
 from hilum.serve.reader import Reader, load_bundle
 from hilum.serve.report import Report
 from hilum.serve.samples import ROOT
@@ -117,60 +115,3 @@ def test_a_bundle_that_reads_the_lung_field_must_carry_its_network(
     root = make_bundle(tmp_path / "lacking", region="lung-field")
     with pytest.raises(BundleError, match="no lung network here"):
         Reader(open_bundle(root), threads=1)
-
-
-def test_numbers_picture_and_mask_of_one_film(tmp_path: Path) -> None:
-    segmenter = LungSegmenter(threads=1)
-    picture, mask = tmp_path / "a.png", tmp_path / "b.png"
-    report = find_lungs(FRONTAL, segmenter, picture=picture, mask=mask)
-    radiograph = open_radiograph(FRONTAL)
-    stored = np.asarray(Image.open(mask))
-    assert stored.dtype == np.uint8
-    assert stored.shape == radiograph.shape == (report.height, report.width)
-    assert set(np.unique(stored)) == {0, 255}
-    inside = stored > 0
-    assert report.area == pytest.approx(inside.mean(), abs=0.003)
-    assert len(report.parts) == 2
-    rows, columns = np.nonzero(inside)
-    left, top, width, height = report.box or (0, 0, 0, 0)
-    near = 2 * radiograph.shape[0] / 224
-    found = (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
-    assert np.abs(np.subtract((left, top, width, height), found)).max() <= near
-    shown = np.asarray(Image.open(picture))
-    assert shown.shape == (*radiograph.shape, 3)
-    for color in COLORS:
-        line = np.abs(shown.astype(int) - color).max(2) == 0
-        assert 200 < line.sum() < 0.05 * line.size
-
-
-def test_the_contour_follows_the_border_of_the_mask() -> None:
-    mask = np.zeros((200, 200), bool)
-    mask[50:150, 30:90] = True
-    picture = outline(np.full((200, 200), 0.5, np.float32), Lungs.drawn(mask, size=200))
-    colored = np.ptp(picture.astype(int), axis=2) > 0
-    rows, columns = np.nonzero(colored)
-    assert abs(rows.min() - 50) <= 1
-    assert abs(rows.max() - 149) <= 1
-    assert abs(columns.min() - 30) <= 1
-    assert abs(columns.max() - 89) <= 1
-    assert not colored[60:140, 40:80].any()
-
-
-@pytest.mark.parametrize("width", [80, 400, 3000])
-def test_the_notice_stands_in_the_corner(width: int) -> None:
-    plain = np.full((width, width, 3), 90, np.uint8)
-    rows, _ = np.nonzero((with_notice(plain) != plain).any(2))
-    assert rows.min() > width * 0.8
-
-
-def test_a_film_without_lungs_and_a_file_that_is_none(tmp_path: Path) -> None:
-    segmenter = LungSegmenter(threads=1)
-    Image.fromarray(np.full((200, 150), 128, np.uint8)).save(tmp_path / "grey.png")
-    none = find_lungs(tmp_path / "grey.png", segmenter, mask=tmp_path / "mask.png")
-    assert (none.status, none.box, none.parts, none.area) == ("none", None, (), 0)
-    assert none.reason == "no lungs found on this film"
-    (tmp_path / "text.png").write_text("no film")
-    error = find_lungs(tmp_path / "text.png", segmenter, mask=tmp_path / "never.png")
-    assert error.status == "error"
-    assert "text" in (error.reason or "")
-    assert not (tmp_path / "never.png").exists()

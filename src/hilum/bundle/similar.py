@@ -45,7 +45,7 @@ chance."""
 MAX_BYTES = 2**22
 """Of the file: about 8,000 films, of which a look takes 0.4 kB and the rest 0.15 kB. With the
 networks and records of the built-in bundle that is less than the 25 MB that a bundle may have."""
-_AGAIN = "make it again: hilum similar BUNDLE --fit split.csv -o similar.npz"
+_AGAIN = "make it again: hilum bundle index BUNDLE split.csv -o similar.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,11 +242,8 @@ def open_similar(root: Path) -> Neighbors | None:
         BundleError: the index is damaged, or was made by another network.
     """
     path = root / SIMILAR
-    return open_index(path, root) if path.is_file() else None
-
-
-def open_index(path: Path, root: Path) -> Neighbors:
-    """Open an index that lies anywhere, for the bundle in ``root``; see ``open_similar``."""
+    if not path.is_file():
+        return None
     index = read_similar(path)
     if index.model != (found := sha256_of(root / MODEL)):
         raise BundleError(

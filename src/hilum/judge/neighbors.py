@@ -20,7 +20,7 @@ from hilum.judge.bootstrap import Support, bootstrap_all
 from hilum.judge.metrics import Floats
 
 NEAREST = 5
-"""Neighbors that are asked; as many as ``hilum similar`` shows."""
+"""Neighbors that are asked; as many as a reading names."""
 PLACES = ("anywhere", "same collection", "other collections")
 _BLIND = "any film"
 

@@ -25,6 +25,7 @@ def register(app: typer.Typer, panel: str) -> None:
     verbs.command("verify")(verify)
     verbs.command("card")(card)
     verbs.command("add")(add)
+    verbs.command("index")(index)
     app.add_typer(verbs, name="bundle", rich_help_panel=panel)
 
 
@@ -130,7 +131,7 @@ def add(
     """Add parts that say more of a film than its findings: opacities, severity, similar films.
 
     Parts are made by 'hilum train-opacities', 'hilum fit-severity' and 'hilum
-    similar --fit'. Those in the bundle are replaced; it gets a new checksum and a
+    bundle index'. Those in the bundle are replaced; it gets a new checksum and a
     new model card. Findings stay as they are. It is done whole or not at all.
 
     [bold]Example:[/bold] hilum bundle add runs/default/bundle runs/opacities
@@ -139,6 +140,60 @@ def add(
 
     opened = attach_results(bundle, parts=parts)
     typer.echo(f"{opened.root}: {opened.identity}")
+
+
+def index(
+    bundle: Annotated[str, typer.Argument(help="Bundle folder, or 'default'; it stays as it is.")],
+    cases: Annotated[
+        Path, typer.Argument(metavar="SPLIT.csv", help="Cases table; its train films go in.")
+    ],
+    out: Annotated[Path, out_file("The index: similar.npz.")],
+    table: Annotated[Path | None, out_file("Write what was measured as CSV.", "--table")] = None,
+    label: Annotated[str | None, typer.Option(help="Whose agreement is measured.")] = None,
+    max_films: Annotated[
+        int, typer.Option(min=0, help="Most films, spread over collections; 0: all.")
+    ] = 0,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of patients.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make the index of similar films: where a bundle's training films lie in feature space.
+
+    It holds where they lie, what is known of them and a look of 24 x 24
+    numbers that tells copies, not their pictures. 'hilum bundle add' puts it
+    into the bundle, and readings with details then name the nearest. How often
+    neighbors share their label is measured on val and test. To look alike to a
+    network is no diagnosis.
+
+    [bold]Example:[/bold] hilum bundle index runs/default/bundle split.csv -o similar.npz
+    """
+    from hilum.core.extras import require
+
+    require("evaluate")
+    import json
+
+    from hilum.data.table import read_cases
+    from hilum.serve.featuremap.index import fit_similar
+    from hilum.serve.reader import load_bundle
+
+    made, measured = fit_similar(
+        load_bundle(bundle),
+        read_cases(cases),
+        out,
+        table=table,
+        label=label,
+        max_films=max_films,
+        folds=bootstrap,
+        seed=seed,
+    )
+    films, axes, size = len(made.case_id), len(made.axes), out.stat().st_size
+    if as_json:
+        rows = [json.loads(one.model_dump_json()) for one in measured]
+        typer.echo(json.dumps({"films": films, "axes": axes, "bytes": size, "measured": rows}))
+        return
+    typer.echo(f"{out}: {films} films, {axes} axes, {size / 1000:.0f} kB, no pictures")
+    for one in measured:
+        typer.echo(f"  {one.distance}, {one.where}: neighbors share their label {one.label}")
 
 
 def _facts(bundle: Bundle, console: Console) -> None:

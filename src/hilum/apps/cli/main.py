@@ -25,9 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "demo": ("demo", ONE_IMAGE),
     "show": ("show", ONE_IMAGE),
     "read": ("read", ONE_IMAGE),
-    "lungs": ("lungs", ONE_IMAGE),
     "explain": ("explain", ONE_IMAGE),
-    "similar": ("similar", ONE_IMAGE),
     "cohort": ("cohort", ONE_MODEL),
     "split": ("split", ONE_MODEL),
     "train": ("train", ONE_MODEL),
@@ -52,6 +50,8 @@ VERBS: dict[str, tuple[str, str]] = {
 """Verb -> (file in this folder, its group in ``hilum --help``); each has ``register``."""
 
 REPLACED: dict[str, str] = {
+    "lungs": "'hilum read FILE --masks FOLDER' writes the masks, --details --json the numbers",
+    "similar": "'hilum read FILE --details' names the films, 'hilum bundle index' makes the index",
     "score-maps": "the table that it printed stays as docs/results/maps.csv",
 }
 """Verb of 0.3.0 -> what does its work now; the next release forgets it."""

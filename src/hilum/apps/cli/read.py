@@ -62,6 +62,10 @@ def read(
     objects: Annotated[
         str, typer.Option(help="Kinds of --dicom: sr, seg, gsps, sc, pdf; several with commas.")
     ] = "sr,sc",
+    masks: Annotated[
+        Path | None,
+        out_folder("Write the lungs of each film, at its size, to this folder.", "--masks"),
+    ] = None,
     details: Annotated[
         bool,
         typer.Option(
@@ -103,7 +107,9 @@ def read(
     literature ("research score") and the most similar films that the model
     was trained on, as far as the bundle carries the parts for it. --html,
     --pdf and --dicom imply it. A page of the PDF names the film's file, not its folders.
-    Into a folder go NAME.pdf, also for films that were refused.
+    Into a folder go NAME.pdf, also for films that were refused. --masks writes
+    NAME.mask.png: 8 bits, 255 inside the lungs; of a refused film too, where
+    they were found. It is where lungs lie, no measurement of their volume.
 
     --dicom writes NAME.sr.dcm and so on: objects of the film's own patient
     and study, marked as research use, for films that were read and that are
@@ -123,7 +129,7 @@ def read(
     kinds = _kinds(dicom, objects)
     films = find_films(paths)
     reader = load_bundle(bundle, max_megapixels=max_megapixels)
-    keep = any(each is not None for each in (html, pdf, heatmap))
+    keep = any(each is not None for each in (html, pdf, heatmap, masks))
     examined = reader.examine(
         films,
         operating_point=operating_point,
@@ -133,7 +139,7 @@ def read(
         keep=keep,
         batch_size=4 if keep else BATCH,
     )
-    sinks = _sinks(reader, as_json, html, pdf, paper, heatmap, heatmap_side)
+    sinks = _sinks(reader, as_json, html, pdf, paper, heatmap, heatmap_side, masks)
     archive = _archive(reader, dicom, kinds)
     counts = _pour(examined, len(films), [*sinks, *archive])
     if counts["read"] < len(films) or any(each.lacking for each in archive):
@@ -175,6 +181,7 @@ def _sinks(
     paper: Paper,
     heatmap: Path | None,
     heatmap_side: int,
+    masks: Path | None,
 ) -> list[Sink]:
     from hilum.apps.cli import sinks
 
@@ -185,6 +192,8 @@ def _sinks(
         chosen.append(sinks.Sheets(reader, pdf, paper))
     if heatmap is not None:
         chosen.append(sinks.Overlays(reader, heatmap, heatmap_side))
+    if masks is not None:
+        chosen.append(sinks.Masks(masks))
     return chosen
 
 

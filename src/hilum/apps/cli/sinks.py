@@ -218,6 +218,35 @@ class Overlays:
             self._waiting.popleft().result()
 
 
+class Masks:
+    """A PNG for each film: 8 bits, the film's size, 255 inside the lungs.
+
+    Args:
+        folder: where NAME.mask.png go; made if need be.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names = Stems(folder, [".mask.png"])
+        self._written = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, examined: Examined) -> None:
+        """Write the mask of one film, read or refused, if it has lungs."""
+        from hilum.image.write import write_png
+
+        stem = self._names.of(examined.reading.path)
+        if examined.radiograph is None or examined.lungs is None or not examined.lungs.parts:
+            return
+        inside = examined.lungs.on_film(examined.radiograph.shape).astype("float32")
+        write_png(self._folder / f"{stem}.mask.png", inside)
+        self._written += 1
+
+    def close(self) -> None:
+        """Say how many were written."""
+        typer.echo(f"wrote {self._written} masks to {self._folder}", err=True)
+
+
 def _draw(film: Pixels, heatmap: Callable[[], Heatmap], finding: Finding, path: Path) -> None:
     from hilum.image.write import write_png
     from hilum.serve.heatmap import limit_of, overlay, with_legend

@@ -84,7 +84,7 @@ def open_collection(table: Path, bundle: Bundle) -> tuple[Collection, str]:
     if neighbors is None:
         raise ConfigError(
             f"--collection: {bundle.identity} does not know which films are similar",
-            hint="hilum similar BUNDLE --fit split.csv, then hilum bundle add",
+            hint="hilum bundle index BUNDLE split.csv -o similar.npz, then hilum bundle add",
         )
     cases = read_cases(table)
     found = Collection(dict(zip(cases["case_id"], cases["path"], strict=True)), table.name)
