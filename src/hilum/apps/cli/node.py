@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +14,9 @@ import typer
 from hilum.apps.cli.serve import Address, Data
 
 if TYPE_CHECKING:
-    from hilum.apps.node.settings import Node
+    from hilum.apps.node.settings import Node, Peer
+    from hilum.apps.store.log import Log
+    from hilum.apps.store.store import Store
     from hilum.apps.web.serve import Place
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
@@ -20,8 +25,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 def register(app: typer.Typer, panel: str) -> None:
     """Add the verb to the command line."""
     node = typer.Typer(no_args_is_help=True, help="Receive films by DICOM, from a PACS.")
-    for verb in (init, run, status, check, conformance):
-        node.command(verb.__name__)(verb)
+    verbs = (init, run, status, check, list_, retry, drop, resend, send, conformance)
+    for verb in verbs:
+        node.command(verb.__name__.rstrip("_"))(verb)
     app.add_typer(node, name="node", rich_help_panel=panel)
 
 
@@ -78,12 +84,9 @@ def status(store: Address = None, data: Data = None, as_json: AsJson = False) ->
     [bold]Example:[/bold] hilum node status --json
     """
     from hilum.apps.node import status as module
-    from hilum.apps.web.serve import open_place
 
-    opened, _ = open_place(_place(data, store), make=False)
-    with opened.read() as session:
+    with _opened(data, store) as (opened, _), opened.read() as session:
         found = module.summary(session)
-    opened.close()
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -92,6 +95,15 @@ def status(store: Address = None, data: Data = None, as_json: AsJson = False) ->
     for peer, films in found["received"].items():
         again = f", {films['duplicates']} sent again" if films["duplicates"] else ""
         typer.echo(f"{peer}: {films['films']} films{again}; last {films['last']}")
+    typer.echo(f"readings whose results wait to be made: {found['to_make']}")
+    if found["not_made"]:
+        typer.echo(f"readings whose results could not be made: {found['not_made']}")
+    for peer, sent in found["peers"].items():
+        states = ", ".join(f"{word} {count}" for word, count in sorted(sent["states"].items()))
+        last = f"; last sent {sent['last_sent']}" if sent["last_sent"] else ""
+        typer.echo(f"to {peer}: {states}{last}")
+        if sent["error"]:
+            typer.echo(f"  since {sent['since']}: {sent['error']}")
     for peer, counts in found["counts"].items():
         words = ", ".join(f"{word} {count}" for word, count in sorted(counts.items()))
         typer.echo(f"{peer}, since the start: {words}")
@@ -107,16 +119,10 @@ def check(
     """
     node = _node(_place(data, None))
     from hilum.apps.node import dimse
-    from hilum.core.config import did_you_mean
-    from hilum.core.errors import ConfigError, PeerError
+    from hilum.core.errors import PeerError
 
-    names = [each.name for each in node.peers]
-    if peer != "all" and peer not in names:
-        raise ConfigError(f"there is no peer '{peer}'", hint=did_you_mean(peer, names))
     failed = 0
-    for each in node.peers:
-        if peer not in ("all", each.name):
-            continue
+    for each in node.peers if peer == "all" else (_peer(node, peer),):
         if each.host is None:
             typer.echo(f"{each.name}: sends only; it has no host")
             continue
@@ -128,6 +134,137 @@ def check(
             typer.echo(error.message)
     if failed:
         raise PeerError(f"{failed} of the peers did not answer as they must")
+
+
+def list_(
+    state: Annotated[
+        str | None, typer.Option(help="waiting, claimed, sent, dead or dropped.")
+    ] = None,
+    peer: Annotated[str | None, typer.Option(help="Name of a peer.")] = None,
+    study: Annotated[str | None, typer.Option(metavar="UID", help="Study Instance UID.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 100,
+    store: Address = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """List results on their way to peers, newest first; UIDs by their last 8 digits.
+
+    [bold]Example:[/bold] hilum node list --state dead
+    """
+    from hilum.apps.store import outbox
+    from hilum.core.config import did_you_mean
+    from hilum.core.errors import ConfigError
+
+    if state is not None and state not in outbox.STATES:
+        raise ConfigError(f"there is no state '{state}'", hint=did_you_mean(state, outbox.STATES))
+    with _opened(data, store) as (opened, _), opened.read() as session:
+        rows = outbox.listed(session, state=state, peer=peer, study_uid=study, most=limit)
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    for row in rows:
+        error = f"  {row['error']}" if row["error"] else ""
+        typer.echo(
+            f"{row['id']}  {row['peer']}  {row['state']}  {row['kind']}  film {row['film_id']}  "
+            f"...{row['uid_ends']}{error}"
+        )
+
+
+def retry(
+    ids: Annotated[list[int] | None, typer.Argument(help="As 'hilum node list' has them.")] = None,
+    peer: Annotated[str | None, typer.Option(help="All of a peer.")] = None,
+    all_dead: Annotated[bool, typer.Option("--all-dead", help="All of all peers.")] = False,
+    store: Address = None,
+    data: Data = None,
+) -> None:
+    """Send at once what is dead or waits.
+
+    [bold]Example:[/bold] hilum node retry --peer pacs
+    """
+    from hilum.apps.store import outbox
+    from hilum.core.errors import ConfigError
+
+    if sum((bool(ids), peer is not None, all_dead)) != 1:
+        raise ConfigError("what is to be sent?", hint="ids, --peer or --all-dead")
+    with _opened(data, store) as (opened, log):
+        count = outbox.retry(opened, log, "command line", ids=ids or (), peer=peer)
+    typer.echo(f"{count} wait to be sent at once")
+
+
+def drop(
+    ids: Annotated[list[int], typer.Argument(help="As 'hilum node list' has them.")],
+    reason: Annotated[str, typer.Option(help="For the log; name no patient.")],
+    store: Address = None,
+    data: Data = None,
+) -> None:
+    """Give up what was not sent; the log keeps who did, and why.
+
+    [bold]Example:[/bold] hilum node drop 17 18 --reason "the archive has no SR"
+    """
+    from hilum.apps.store import outbox
+
+    with _opened(data, store) as (opened, log):
+        count = outbox.drop(opened, log, "command line", ids, reason)
+    typer.echo(f"{count} given up")
+
+
+def resend(
+    film: Annotated[str | None, typer.Option(help="Id of a film.")] = None,
+    study: Annotated[str | None, typer.Option(help="Id of a study.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="All made from that day on (UTC).")
+    ] = None,
+    peer: Annotated[str | None, typer.Option(help="To this peer alone.")] = None,
+    store: Address = None,
+    data: Data = None,
+) -> None:
+    """Send results again that were sent or given up: the same objects, the same UIDs.
+
+    [bold]Example:[/bold] hilum node resend --since 2026-11-01 --peer pacs
+    """
+    from datetime import UTC
+
+    from hilum.apps.store import outbox
+    from hilum.core.errors import ConfigError
+
+    if sum(each is not None for each in (film, study, since)) != 1:
+        raise ConfigError("what is to be sent again?", hint="--film, --study or --since")
+    since_ms = round(since.replace(tzinfo=UTC).timestamp() * 1000) if since else None
+    with _opened(data, store) as (opened, log):
+        count = outbox.resend(
+            opened,
+            log,
+            "command line",
+            film_id=film,
+            study_id=study,
+            since_ms=since_ms,
+            peer=peer,
+        )
+    typer.echo(f"{count} wait to be sent again")
+
+
+def send(
+    files: Annotated[list[Path], typer.Argument(help="DICOM files.")],
+    peer: Annotated[str, typer.Option(help="Name of a peer.")],
+    data: Data = None,
+) -> None:
+    """Send any DICOM files to a peer, now, to see whether it takes them; exit code 12 if not.
+
+    [bold]Example:[/bold] hilum node send film.dcm --peer pacs
+    """
+    node = _node(_place(data, None))
+    from hilum.apps.node import dimse
+    from hilum.core.errors import PeerError
+
+    known = _peer(node, peer)
+    failed = 0
+    for path, answered in dimse.send(node, known, files):
+        sent = answered in dimse.SENT
+        failed += not sent
+        word = "does not take this class and syntax" if answered is None else f"0x{answered:04X}"
+        typer.echo(f"{path}: {'sent' if sent else 'refused'}, {word}")
+    if failed:
+        raise PeerError(f"{peer}: {failed} of {len(files)} files were not taken")
 
 
 def conformance(
@@ -170,6 +307,29 @@ def _node(place: Place) -> Node:
     if node is None:
         raise ConfigError(f"{place.data}: hilum.toml has no [node]", hint="hilum node init")
     return node
+
+
+def _peer(node: Node, name: str) -> Peer:
+    from hilum.core.config import did_you_mean
+    from hilum.core.errors import ConfigError
+
+    if (found := node.peer(name)) is None:
+        names = [each.name for each in node.peers]
+        raise ConfigError(f"there is no peer '{name}'", hint=did_you_mean(name, names))
+    return found
+
+
+@contextmanager
+def _opened(data: Path | None, store: str | None) -> Iterator[tuple[Store, Log]]:
+    """Open the store of a place that is there, and its log."""
+    place = _place(data, store)
+    from hilum.apps.web.serve import open_place
+
+    opened, log = open_place(place, make=False)
+    try:
+        yield opened, log
+    finally:
+        opened.close()
 
 
 def _say(line: str) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import ip_address, ip_network
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from hilum.core.config import Config
 
 AE_TITLE = "HILUM"
+ANY = "*"
+Kind = Literal["seg", "gsps", "sc", "pdf", "sr"]
 _TITLE = re.compile(r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?")
 """PS3.5 6.2: 1 to 16 characters of ASCII but the backslash; spaces at the ends do not count."""
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
@@ -52,6 +55,8 @@ class Peer(Config):
         receive: it may send films here.
         addresses: from which it may; "10.0.0.5", "10.1.0.0/16"; empty for any.
         timeout_s: seconds in which it must answer.
+        max_objects: most that are sent on one association.
+        give_up_h: hours after which a result that could not be sent is given up.
     """
 
     name: str = Field(pattern=_NAME)
@@ -61,6 +66,8 @@ class Peer(Config):
     receive: bool = True
     addresses: tuple[str, ...] = ()
     timeout_s: float = Field(default=30, gt=0)
+    max_objects: int = Field(default=200, gt=0)
+    give_up_h: float = Field(default=72, gt=0)
 
     @field_validator("addresses")
     @classmethod
@@ -78,6 +85,50 @@ class Peer(Config):
         return any(at in ip_network(each, strict=False) for each in self.addresses)
 
 
+class When(Config):
+    """Of which films results are sent.
+
+    Attributes:
+        present: a finding that must be present at the operating point.
+        min_probability: that it must have.
+    """
+
+    present: str
+    min_probability: float = Field(default=0, ge=0, le=1)
+
+
+class Route(Config):
+    """Where results go of films that came from a peer.
+
+    Attributes:
+        source: ``from``: name of that peer, or "*" for any.
+        to: names of peers.
+        objects: kinds of results.
+        when: of which films; None: of every film that was read.
+    """
+
+    source: str = Field(alias="from")
+    to: tuple[str, ...] = Field(min_length=1)
+    objects: tuple[Kind, ...] = Field(default=("sr", "sc"), min_length=1)
+    when: When | None = None
+
+    def takes(self, sources: Collection[str], findings: Iterable[Mapping[str, Any]]) -> bool:
+        """Say whether results of a film are sent by this route.
+
+        Args:
+            sources: peers that the film came from.
+            findings: of its reading.
+        """
+        if self.source != ANY and self.source not in sources:
+            return False
+        return self.when is None or any(
+            each["label"] == self.when.present
+            and each["present"]
+            and each["probability"] >= self.when.min_probability
+            for each in findings
+        )
+
+
 class Node(Config):
     """How films are received.
 
@@ -92,7 +143,9 @@ class Node(Config):
         read: modalities that are taken as films.
         others: what comes of an object that is no such film: "ignore" answers success and drops
             it, so that whoever sends whole studies need not choose; "refuse" answers 0xA900.
+        keep_results_days: after which results are deleted whose every delivery is closed.
         peers: those that are known.
+        routes: where results go; the first that fits counts. Without any they stay here.
     """
 
     ae_title: Title = AE_TITLE
@@ -103,7 +156,9 @@ class Node(Config):
     association_idle_s: float = Field(default=60, gt=0)
     read: tuple[str, ...] = Field(default=("DX", "CR"), min_length=1)
     others: Literal["ignore", "refuse"] = "ignore"
+    keep_results_days: float = Field(default=30, gt=0)
     peers: tuple[Peer, ...] = ()
+    routes: tuple[Route, ...] = ()
 
     @field_validator("listen")
     @classmethod
@@ -116,6 +171,12 @@ class Node(Config):
         for names in ([each.name for each in self.peers], [each.ae_title for each in self.peers]):
             if twice := next((each for each in names if names.count(each) > 1), None):
                 raise ValueError(f"two peers are called '{twice}'")
+        reached = {each.name for each in self.peers if each.host}
+        for route in self.routes:
+            if route.source != ANY and self.peer(route.source) is None:
+                raise ValueError(f"a route from '{route.source}', which is no peer")
+            if unknown := next((name for name in route.to if name not in reached), None):
+                raise ValueError(f"a route to '{unknown}', which is no peer with a host")
         host, _ = address(self.listen)
         loopback = host == "localhost" or (_is_ip(host) and ip_address(host).is_loopback)
         if not (loopback or self.accept_any or any(each.receive for each in self.peers)):
@@ -159,5 +220,10 @@ listen = "127.0.0.1:11112"       # "0.0.0.0:11112" for others; then name below w
 # host = "10.0.0.4"
 # port = 104
 # addresses = ["10.0.0.0/24"]    # from where it may call
+
+# [[node.routes]]                # results go back; without it they stay here
+# from = "pacs"
+# to = ["pacs"]
+# objects = ["sr", "sc"]         # of seg, gsps, sc, pdf, sr
 """
 """What ``hilum node init`` adds to ``hilum.toml``."""

@@ -7,10 +7,12 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from hilum.apps.store.tables import Job, Received, Setting, iso
+from hilum.apps.store.tables import Delivery, Job, Made, Received, Setting, iso
 
 RECEIVER = "receiver"
 """The setting in which the receiver says how it is; see ``receiver``."""
+SENDER = "peer:"
+"""With the name of a peer: {"error": why it cannot be sent to, or None, "since_ms"}."""
 
 
 def receiver(session: Session) -> dict[str, Any]:
@@ -30,6 +32,22 @@ def summary(session: Session) -> dict[str, Any]:
     last = func.max(Received.at_ms)
     first = func.count().filter(Received.duplicate.is_(False))
     by_peer = select(Received.peer, first, func.count(), last).group_by(Received.peer)
+    deliveries = select(
+        Delivery.peer, Delivery.state, func.count(), func.min(Delivery.created_ms),
+        func.max(Delivery.sent_ms),
+    ).group_by(Delivery.peer, Delivery.state)  # fmt: skip
+    peers: dict[str, dict[str, Any]] = {}
+    for name, word, count, oldest, sent in session.execute(deliveries):
+        peer = peers.setdefault(name, {"states": {}, "oldest_waiting": None, "last_sent": None})
+        peer["states"][word] = count
+        if word == "waiting":
+            peer["oldest_waiting"] = iso(oldest)
+        if sent is not None:
+            peer["last_sent"] = max(peer["last_sent"] or "", iso(sent) or "")
+    for name, peer in peers.items():
+        found = session.get(Setting, SENDER + name)
+        peer["error"] = found.value["error"] if found else None
+        peer["since"] = iso(found.value["since_ms"]) if found else None
     return {
         "listen": state["listen"],
         "counts": state["counts"],
@@ -37,5 +55,8 @@ def summary(session: Session) -> dict[str, Any]:
             row[0]: {"films": row[1], "duplicates": row[2] - row[1], "last": iso(row[3])}
             for row in session.execute(by_peer.order_by(Received.peer))
         },
+        "to_make": session.scalar(select(func.count()).where(Made.state == "to-make")),
+        "not_made": session.scalar(select(func.count()).where(Made.state == "failed")),
+        "peers": peers,
         "to_read": session.scalar(select(func.count()).where(Job.state != "done")),
     }

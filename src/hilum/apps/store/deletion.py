@@ -12,7 +12,7 @@ from sqlalchemy import Select, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import events
+from hilum.apps.store import events, outbox
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store, parts
@@ -87,8 +87,7 @@ class Going:
 def preview(session: Session, chosen: Chosen) -> Going:
     """Say what would go."""
     ids = list(session.scalars(chosen.query()))
-    films = [row for part in parts(ids) for row in session.execute(_films_of(part))]
-    film_ids = [row.id for row in films]
+    film_ids = _film_ids(session, ids)
     verdicts = _rows(session, film_ids, Verdict)
     kinds = (Read, Reference, Report, Desk, Ruler)
     others = {kind: len(_rows(session, film_ids, kind)) for kind in kinds}
@@ -96,7 +95,7 @@ def preview(session: Session, chosen: Chosen) -> Going:
     seen = [*ids, *film_ids, *(str(row) for row in verdicts), *map(str, others.values())]
     return Going(
         studies=len(ids),
-        films=len(films),
+        films=len(film_ids),
         readings=others[Read],
         verdicts=len(verdicts),
         marks=sum(len(row.marks) for row in verdicts),
@@ -136,12 +135,14 @@ def delete(
         going = preview(session, chosen)
         agreed(going)
         ids = list(session.scalars(chosen.query()))
+        results = outbox.checksums(session, _film_ids(session, ids))
         checksums = _delete(session, log, ids, who, why)
         if chosen.patient_id is not None and ids:
             pseudonym = log.pseudonym(chosen.patient_id)
             log.add(session, who, "patient-erased", patient=pseudonym, studies=len(ids), **why)
     for part in parts(checksums):
         remove(store, folder, part)
+    outbox.remove(store, folder, results)
     if ids:
         store.forget()
     return going
@@ -202,6 +203,10 @@ def _delete(session: Session, log: Log, ids: list[str], who: str, why: dict[str,
 def _films_of(study_ids: list[str]) -> Select[str, str, str]:
     query = select(Film.id, Film.study_id, Film.sha256).where(Film.study_id.in_(study_ids))
     return query.order_by(Film.created_ms, Film.id)
+
+
+def _film_ids(session: Session, study_ids: list[str]) -> list[str]:
+    return [row.id for part in parts(study_ids) for row in session.execute(_films_of(part))]
 
 
 def _rows(session: Session, film_ids: list[str], kind: Any) -> list[Any]:

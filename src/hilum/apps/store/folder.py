@@ -2,6 +2,7 @@
 
 films/9f/9f2c...   the bytes as they came
 incoming/...       what is being written; left behind by a kill, swept at the next start
+results/9f/9f2c... objects that go to the archive
 receiving/...      what the receiver of the node is writing; its own, and swept by it
 """
 
@@ -40,15 +41,23 @@ class FilmFolder:
         self.root = data / "films"
         self._incoming = data / "incoming"
         self.receiving = data / "receiving"
-        for folder in (self.root, self._incoming, self.receiving):
+        self.results = data / "results"
+        for folder in (self.root, self._incoming, self.receiving, self.results):
             folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, sha256: str) -> Path:
         """Return where the film of this checksum lies."""
         return self.root / sha256[:2] / sha256
 
-    def keep(self, stream: BinaryIO) -> Kept:
+    def result(self, sha256: str) -> Path:
+        """Return where the result of this checksum lies."""
+        return self.results / sha256[:2] / sha256
+
+    def keep(self, stream: BinaryIO, *, result: bool = False) -> Kept:
         """Copy a stream into the folder; when this returns it is on disk, synced with its folder.
+
+        Args:
+            stream: a film, or where ``result`` is true what was made of one.
 
         Raises:
             StoreFullError: no space; nothing is left behind.
@@ -60,7 +69,8 @@ class FilmFolder:
                 kept = _copy(stream, out)
                 out.flush()
                 os.fsync(out.fileno())
-            self._place(Path(temporary), kept)
+            target = self.result(kept.sha256) if result else self.path(kept.sha256)
+            _place(Path(temporary), target)
         except OSError as error:
             raise explain(error) from error
         finally:
@@ -78,17 +88,10 @@ class FilmFolder:
             with path.open("r+b") as stream:
                 kept = Kept(hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell())
                 os.fsync(stream.fileno())
-            self._place(path, kept)
+            _place(path, self.path(kept.sha256))
         except OSError as error:
             raise explain(error) from error
         return kept
-
-    def _place(self, path: Path, kept: Kept) -> None:
-        target = self.path(kept.sha256)
-        target.parent.mkdir(exist_ok=True)
-        path.replace(target)
-        sync_folder(target.parent)
-        sync_folder(self.root)
 
     def remove(self, checksums: Iterable[str]) -> None:
         """Delete films; one that is gone already is fine."""
@@ -108,6 +111,13 @@ def _copy(stream: BinaryIO, out: BinaryIO) -> Kept:
         digest.update(chunk)
         size += len(chunk)
     return Kept(digest.hexdigest(), size)
+
+
+def _place(path: Path, target: Path) -> None:
+    target.parent.mkdir(exist_ok=True)
+    path.replace(target)
+    sync_folder(target.parent)
+    sync_folder(target.parent.parent)
 
 
 def sync_folder(folder: Path) -> None:

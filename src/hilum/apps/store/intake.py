@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import deletion, events, queue
+from hilum.apps.store import deletion, events, outbox, queue
 from hilum.apps.store.folder import FilmFolder, Kept
 from hilum.apps.store.log import Log
 from hilum.apps.store.resent import Resent, compare
@@ -92,6 +92,8 @@ def accept(store: Store, folder: FilmFolder, log: Log, arrival: Arrival, who: st
                     duplicate=accepted.duplicate,
                 )
             )
+            session.flush()
+            outbox.want_once(session, accepted.film_id)  # it was here, and came by hand before
     if before is None:
         return accepted
     if accepted.replaced:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import events
+from hilum.apps.store import events, outbox
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store
 from hilum.apps.store.tables import (
@@ -138,6 +138,7 @@ def finish(store: Store, log: Log, claimed: Claim, worker: str, answer: Answer) 
         again = found is not None and (found.status == Status.ERROR or is_old(found))
         if found is None or again:
             found = _write(session, found, film, job, answer)
+            outbox.want(session, found)
         film.status, film.reading_id, film.read_ms = found.status, found.id, found.created_ms
         _show(session, film)
         events.tell(session, found.status, film.id, film.study_id, status=found.status)

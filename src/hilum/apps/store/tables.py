@@ -159,6 +159,78 @@ class Received(Table):
     duplicate: Mapped[bool] = mapped_column(Boolean, default=False)
 
 
+class Made(Table):
+    """A reading of which results are to be made for the archive, were made, or could not be.
+
+    Attributes:
+        state: ``to-make``, ``made`` or ``failed``; ``error`` says why.
+        attempts: how often making was begun; what ends its worker each time is given up.
+    """
+
+    __tablename__ = "made"
+
+    reading_id: Mapped[str] = mapped_column(
+        ForeignKey("readings.id", ondelete="CASCADE"), primary_key=True
+    )
+    film_id: Mapped[str] = mapped_column(ForeignKey("films.id", ondelete="CASCADE"), index=True)
+    state: Mapped[str] = mapped_column(String(8), default="to-make", index=True)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    error: Mapped[str | None] = mapped_column(String(255))
+    at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+
+
+class Result(Table):
+    """An object that was made of a reading; its file lies under ``sha256`` in ``results``.
+
+    Attributes:
+        kind: sr, seg, gsps, sc or pdf.
+        sop_uid: its own; other bytes have another one, always.
+        superseded: another bundle, or another version, has read the film since.
+    """
+
+    __tablename__ = "results"
+
+    id: Mapped[int] = mapped_column(_Counter, primary_key=True, autoincrement=True)
+    film_id: Mapped[str] = mapped_column(ForeignKey("films.id", ondelete="CASCADE"), index=True)
+    reading_id: Mapped[str] = mapped_column(String(ID_LENGTH))
+    kind: Mapped[str] = mapped_column(String(8))
+    sop_class: Mapped[str] = mapped_column(String(64))
+    sop_uid: Mapped[str] = mapped_column(String(64), unique=True)
+    study_uid: Mapped[str] = mapped_column(String(64), index=True)
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    superseded: Mapped[bool] = mapped_column(Boolean, default=False)
+    at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+
+
+class Delivery(Table):
+    """A result on its way to a peer.
+
+    Attributes:
+        state: ``waiting``, ``claimed`` by the sender, ``sent``, ``dead`` (nothing is tried any more
+            until a person says so) or ``dropped`` by a person.
+        attempts: how often the peer refused it; ``next_ms``: not before; 0: at once.
+        status: what the peer answered last; ``error`` in words.
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("result_id", "peer"),
+        Index("ix_deliveries_state_peer_next", "state", "peer", "next_ms"),
+    )
+
+    id: Mapped[int] = mapped_column(_Counter, primary_key=True, autoincrement=True)
+    result_id: Mapped[int] = mapped_column(ForeignKey("results.id", ondelete="CASCADE"))
+    peer: Mapped[str] = mapped_column(String(32))
+    state: Mapped[str] = mapped_column(String(10), default="waiting")
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    next_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+    status: Mapped[int | None] = mapped_column(Integer)
+    error: Mapped[str | None] = mapped_column(String(255))
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+    sent_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+
 class Model(Table):
     """A bundle that has read films here: its manifest outlives its folder."""
 

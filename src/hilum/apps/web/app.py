@@ -19,7 +19,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from hilum.apps.store import deletion, events
+from hilum.apps.store import deletion, events, outbox
 from hilum.apps.web import (
     agreement,
     calibration,
@@ -192,6 +192,8 @@ async def _keep_house(service: Service) -> None:
 
 def _retain(service: Service) -> bool:
     """Delete what was kept long enough; False if there may be more of it."""
+    if (node := service.settings.node) is not None:
+        outbox.retain(service.store, service.folder, node.keep_results_days)
     days = service.settings.retention.days
     if days is None:
         return True

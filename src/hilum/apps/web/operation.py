@@ -21,7 +21,7 @@ from hilum.apps.web.access import Visitor, needs, public
 from hilum.apps.web.answers import Health, LogAnswer, LogLine, LogVerified, Ready
 from hilum.apps.web.schemas import API, gives
 from hilum.apps.web.service import Served, Service
-from hilum.apps.web.supervisor import RECEIVER
+from hilum.apps.web.supervisor import RECEIVER, SENDER
 from hilum.core.errors import HilumError, StoreError
 from hilum.core.reading import Reading
 
@@ -56,6 +56,8 @@ def ready(service: Served, response: Response) -> Ready:
     }
     if (node := service.settings.node) is not None:
         parts["receiver"] = _receiver(service, node)
+        running = any(each.pid is not None for each in service.beside if each.module == SENDER)
+        parts["sender"] = "ok" if running else "it is being started"
     sound = all(each == "ok" for each in parts.values())
     response.status_code = 200 if sound else 503
     return Ready(ready=sound, **parts)

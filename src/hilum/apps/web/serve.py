@@ -32,7 +32,7 @@ from hilum.apps.web.meter import Meter
 from hilum.apps.web.protocol import Impatient
 from hilum.apps.web.service import Service
 from hilum.apps.web.settings import Settings, load_settings
-from hilum.apps.web.supervisor import RECEIVER, Supervisor
+from hilum.apps.web.supervisor import RECEIVER, SENDER, Supervisor
 from hilum.apps.web.ticker import Ticker
 from hilum.core.errors import ConfigError, HilumError
 from hilum.core.extras import require
@@ -139,7 +139,7 @@ def make_service(
         ticker=Ticker(store),
         link=link,
         supervisor=watch() if worker else None,
-        beside=(watch(module=RECEIVER),) if node else (),
+        beside=(watch(module=RECEIVER), watch(module=SENDER)) if node else (),
         cookie=f"hilum_session_{port}",
     )
 

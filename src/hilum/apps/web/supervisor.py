@@ -15,7 +15,8 @@ from hilum.apps.store.store import Store
 from hilum.apps.web.orders import Orders
 from hilum.core.errors import StoreError
 
-WORKER, RECEIVER = "hilum.apps.web.worker", "hilum.apps.node.receiver"
+WORKER = "hilum.apps.web.worker"
+RECEIVER, SENDER = "hilum.apps.node.receiver", "hilum.apps.node.sender"
 _LOG = logging.getLogger("hilum.web")
 _PATIENCE_S = 10.0
 _STEADY_S = 30.0

@@ -1,5 +1,7 @@
 """The worker: a process beside the server that takes films from the queue and reads them.
 
+Where results go to an archive it makes them, too, when no film waits.
+
     python -m hilum.apps.web.worker      started by the server, never by hand
 
 It is told what to do by one line of JSON on its standard input, and stops when that closes, which
@@ -15,11 +17,16 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from hilum.apps.node.making import Maker
 from hilum.apps.store import queue
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import open_log
+from hilum.apps.store.outbox import Making
 from hilum.apps.store.store import Store, open_store
 from hilum.apps.store.tables import Setting, now_ms
 from hilum.apps.web.bundles import Bundles, Choice
@@ -35,6 +42,9 @@ from hilum.core.errors import (
 )
 from hilum.core.reading import Reading, Status
 from hilum.serve.reader import Reader, load_bundle
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 STATE = "worker"
 """The setting in which a worker says how it is: {"bundle": identity or None, "error", "at_ms"}."""
@@ -58,11 +68,15 @@ class Worker:
 
     def __init__(self, orders: Orders, store: Store, stop: threading.Event) -> None:
         data = Path(orders.data)
-        self._megapixels = load_settings(data).limits.megapixels
+        settings = load_settings(data)
+        self._megapixels = settings.limits.megapixels
         self._name, self._store, self._stop = orders.name, store, stop
         self._folder, self._log = FilmFolder(data), open_log(store, data)
         base = Path(orders.bundle) if orders.bundle else None
         self._bundles = Bundles(store, base, data)
+        self._maker: Maker | None = None
+        if settings.node is not None and settings.node.routes:
+            self._maker = Maker(store, self._folder, self._log, settings.node, self._make)
         self._reader: Reader | None = None
         self._choice: Choice | None = None
         self._said: str | None = ""
@@ -88,7 +102,15 @@ class Worker:
         if reader is None:
             self._stop.wait(1)
             return False
-        if queue.waiting(self._store) == 0:
+        waiting = queue.waiting(self._store)
+        if self._maker is not None and (waiting == 0 or self._maker.many()):
+            self._began = time.monotonic()
+            try:
+                if self._maker.step():
+                    return True
+            finally:
+                self._began = None
+        if waiting == 0:
             return False
         claimed = queue.claim(self._store, self._name)
         if claimed is None:
@@ -129,6 +151,18 @@ class Worker:
         )
         reading = examined.reading.model_copy(update={"path": claimed.name})
         return queue.Answer(reading, checksum, pack(examined), corrections(reading.history))
+
+    def _make(
+        self, making: Making, film: Path, kinds: tuple[str, ...]
+    ) -> Iterator[tuple[str, Dataset]]:
+        """Make results of a reading for the archive."""
+        from hilum.serve.dicom import objects_of
+
+        bundle = self._reader.bundle if self._reader is not None else None
+        read_at = datetime.fromtimestamp(making.read_ms / 1000, UTC)
+        for made in objects_of(making.reading, film, kinds, read_at=read_at, bundle=bundle):
+            if made.dataset is not None:
+                yield made.kind, made.dataset
 
     def _keep(self, claimed: queue.Claim, answer: queue.Answer) -> None:
         """Write what was found; while the store does not answer, or is full, try again."""

@@ -1,0 +1,90 @@
+"""Making: results of a reading for the archive, by the route that its film's sender has."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hilum.apps.node.settings import Node, Route
+from hilum.apps.store import outbox
+from hilum.apps.store.folder import FilmFolder
+from hilum.apps.store.log import Log
+from hilum.apps.store.outbox import Making, Object
+from hilum.apps.store.store import Store
+from hilum.core.errors import HilumError, StoreError
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+Make = Callable[[Making, Path, tuple[str, ...]], Iterable[tuple[str, "Dataset"]]]
+"""Makes objects of a reading and its film: (kind, data set) each, of the kinds that are asked for;
+the same bytes and UIDs whenever it is called."""
+_MANY = 50
+_LOG = logging.getLogger("hilum.worker")
+
+
+class Maker:
+    """Makes results.
+
+    Args:
+        store, folder, log: where they go.
+        node: whose routes say which.
+        make: makes them.
+    """
+
+    def __init__(self, store: Store, folder: FilmFolder, log: Log, node: Node, make: Make) -> None:
+        self._store, self._folder, self._log = store, folder, log
+        self._node, self._make = node, make
+
+    def many(self) -> bool:
+        """Say whether so many readings wait that their results come before the next film."""
+        with self._store.read() as session:
+            return outbox.to_make(session) >= _MANY
+
+    def step(self) -> bool:
+        """Make the results of one reading; False where there is none."""
+        making = outbox.claim_making(self._store)
+        if making is None:
+            return False
+        if making.attempts > outbox.MAX_ATTEMPTS:
+            outbox.fail(self._store, making, "making its results ended the worker each time")
+            return True
+        try:
+            route = self._route(making.sources, making.reading)
+            made = [] if route is None else self._objects(making, route)
+        except StoreError:
+            raise
+        except HilumError as error:
+            outbox.fail(self._store, making, error.message)
+            return True
+        except Exception as error:
+            _LOG.error("results could not be made: %s", type(error).__name__)
+            outbox.fail(self._store, making, f"unexpected: {type(error).__name__}")
+            return True
+        outbox.put(self._store, self._log, making, made, route.to if route else ())
+        return True
+
+    def _route(self, sources: tuple[str, ...], reading: Mapping[str, Any]) -> Route | None:
+        fits = (each for each in self._node.routes if each.takes(sources, reading["findings"]))
+        return next(fits, None)
+
+    def _objects(self, making: Making, route: Route) -> list[Object]:
+        path = self._folder.path(making.sha256)
+        return [self._keep(*each) for each in self._make(making, path, route.objects)]
+
+    def _keep(self, kind: str, dataset: Dataset) -> Object:
+        buffer = io.BytesIO()
+        dataset.save_as(buffer, enforce_file_format=True)
+        buffer.seek(0)
+        kept = self._folder.keep(buffer, result=True)
+        return Object(
+            kind=kind,
+            sop_class=str(dataset.SOPClassUID),
+            sop_uid=str(dataset.SOPInstanceUID),
+            study_uid=str(dataset.StudyInstanceUID),
+            sha256=kept.sha256,
+            size=kept.size,
+        )

@@ -1,0 +1,176 @@
+"""The sender: a process beside the server that brings results to the archive by DICOM.
+
+    python -m hilum.apps.node.sender      started by the server, never by hand
+
+It is told what to do by one line of JSON on its standard input, and stops when that closes. Each
+peer has a thread, so that one that hangs keeps no other waiting. A peer that cannot be reached, or
+refuses, is tried by one association at a time, more and more rarely, however much waits for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from hilum.apps.node import dimse, status
+from hilum.apps.node.settings import Node, Peer
+from hilum.apps.store import outbox
+from hilum.apps.store.folder import FilmFolder
+from hilum.apps.store.outbox import MAX_ATTEMPTS, Parcel
+from hilum.apps.store.store import Store, open_store
+from hilum.apps.store.tables import Setting, now_ms
+from hilum.apps.web.orders import Orders, until_closed
+from hilum.apps.web.settings import load_settings
+from hilum.core.errors import ConfigError, HilumError, PeerError, StoreError
+
+FIRST_S, MOST_S, JITTER = 5.0, 600.0, 0.2
+_POLL_S = 0.5
+_LOG = logging.getLogger("hilum.sender")
+
+
+class Sender:
+    """Sends to one peer until told to stop.
+
+    Args:
+        store, folder: what is sent.
+        node: whose AE title it is.
+        peer: to whom.
+        stop: set to end after the object at hand.
+        wait: waits so many seconds, or until told to stop.
+    """
+
+    def __init__(
+        self, store: Store, folder: FilmFolder, node: Node, peer: Peer, stop: threading.Event,
+        wait: Callable[[float], object] | None = None,
+    ) -> None:  # fmt: skip
+        self._store, self._folder, self._node, self._peer = store, folder, node, peer
+        self._stop, self._wait = stop, wait or stop.wait
+        self._failures = 0
+
+    def run(self) -> None:
+        """Send what is due, until told to stop."""
+        while not self._stop.is_set():
+            try:
+                busy = self.step()
+            except StoreError as error:
+                _LOG.warning("%s", error.message)
+                busy = False
+            except Exception as error:  # a thread that ends would be missed by nobody
+                _LOG.error("sending to %s: %s", self._peer.name, type(error).__name__)
+                busy = False
+            if not busy:
+                self._wait(_POLL_S)
+
+    def step(self) -> bool:
+        """Send what is due of one study; False where nothing is."""
+        outbox.give_up(self._store, self._peer.name, self._peer.give_up_h)
+        parcels = outbox.claim(self._store, self._peer.name, self._peer.max_objects)
+        if not parcels:
+            return False
+        left = list(parcels)
+        try:
+            contexts = dimse.contexts_of(each.object.sop_class for each in parcels)
+            with dimse.associated(self._node, self._peer, contexts) as association:
+                while left and not self._stop.is_set():
+                    path = self._folder.result(left[0].object.sha256)
+                    answered = dimse.store(association, self._peer, path)
+                    self._close(left.pop(0), answered)
+        except (PeerError, ConfigError) as error:
+            self._put_back(left, error.message)
+            self._say(error.message)
+            self._back_off(permanent=getattr(error, "permanent", False))
+            return True
+        self._put_back(left, None)
+        self._failures = 0
+        self._say(None)
+        return True
+
+    def _close(self, parcel: Parcel, answered: int | None) -> None:
+        """Write what a peer's answer makes of a delivery; None: it does not take this class."""
+        attempts = parcel.attempts + 1
+        if answered is None:
+            why = "the peer does not take this class of objects"
+            outbox.close(self._store, parcel, state="dead", error=why)
+            return
+        if answered in dimse.SENT:
+            outbox.close(self._store, parcel, state="sent", status=answered, attempts=attempts)
+            return
+        error = f"the peer answered 0x{answered:04X}"
+        temporary = dimse.is_temporary(answered)
+        if answered == dimse.NOT_SUPPORTED or (not temporary and attempts >= MAX_ATTEMPTS):
+            outbox.close(
+                self._store, parcel, state="dead", status=answered, error=error, attempts=attempts
+            )
+            return
+        outbox.close(
+            self._store, parcel, state="waiting", status=answered, error=error, attempts=attempts,
+            next_ms=now_ms() + round(1000 * delay(attempts)),
+        )  # fmt: skip
+
+    def _put_back(self, parcels: list[Parcel], error: str | None) -> None:
+        for each in parcels:
+            outbox.close(self._store, each, state="waiting", error=error, next_ms=now_ms())
+
+    def _back_off(self, *, permanent: bool) -> None:
+        """Wait before the next association; a person who says "retry" ends the waiting."""
+        self._failures += 1
+        left = MOST_S if permanent else delay(self._failures)
+        while left > 0 and not self._stop.is_set():
+            self._wait(min(left, _POLL_S))
+            left -= _POLL_S
+            with self._store.read() as session:
+                if outbox.due(session, self._peer.name, at_once=True):
+                    return
+
+    def _say(self, error: str | None) -> None:
+        """Note how the peer is: since when it is up, or down and why."""
+        with self._store.read() as session:
+            found = session.get(Setting, status.SENDER + self._peer.name)
+        if found is not None and found.value["error"] == error:
+            return
+        with self._store.write() as session:
+            value = {"error": error, "since_ms": now_ms()}
+            session.merge(Setting(key=status.SENDER + self._peer.name, value=value))
+
+
+def delay(failures: int) -> float:
+    """Return seconds to wait after so many failures: 5, 10, 20, ... 600, and a fifth up or down."""
+    plain: float = min(MOST_S, FIRST_S * 2 ** min(failures - 1, 10))
+    return plain * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - so that not all come at once
+
+
+def main() -> None:
+    """Take orders from standard input and send."""
+    os.umask(0o077)
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # its lines hold headers
+    orders = Orders.of(sys.stdin.buffer.readline())
+    stop = threading.Event()
+    threading.Thread(target=until_closed, args=(stop,), daemon=True).start()
+    try:
+        data = Path(orders.data)
+        node = load_settings(data).node
+        if node is None:
+            raise ConfigError(f"{data}: hilum.toml has no [node]", hint="hilum node init")
+        store = open_store(orders.store, upgrade=False)
+        outbox.release(store)
+        folder = FilmFolder(data)
+        senders = [Sender(store, folder, node, each, stop) for each in node.peers if each.host]
+        threads = [threading.Thread(target=each.run, daemon=True) for each in senders]
+        for thread in threads:
+            thread.start()
+        stop.wait()
+        for thread in threads:
+            thread.join(5)
+    except HilumError as error:
+        _LOG.error("%s", error.message)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

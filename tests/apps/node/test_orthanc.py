@@ -1,0 +1,158 @@
+"""A film goes from dcmtk to the node, and what was read of it to a real Orthanc."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+
+from hilum.apps.store.store import open_store, sqlite_url
+from hilum.apps.store.tables import Delivery, Film, Made, Read, Result
+from hilum.serve.samples import ROOT
+
+LIMIT_S = 300
+KINDS = ("seg", "gsps", "sc", "pdf", "sr")
+ORTHANC = shutil.which("Orthanc") or shutil.which("/usr/sbin/Orthanc")
+
+
+def _free():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class Orthanc:
+    """An archive on loopback, to be stopped and started."""
+
+    def __init__(self, folder, node_port):
+        folder.mkdir()
+        self.http, self.dicom = _free(), _free()
+        settings = {
+            "Name": "tests",
+            "StorageDirectory": str(folder / "files"),
+            "IndexDirectory": str(folder / "index"),
+            "HttpPort": self.http,
+            "DicomPort": self.dicom,
+            "DicomAet": "ORTHANC",
+            "DicomCheckCalledAet": True,
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False,
+            "Plugins": [],
+            "DicomModalities": {"HILUM": ["HILUM", "127.0.0.1", node_port]},
+        }
+        self._settings = folder / "orthanc.json"
+        self._settings.write_text(json.dumps(settings))
+        self.process = None
+
+    def start(self):
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen([ORTHANC, str(self._settings)], **quiet)
+        _wait_for(lambda: self.get("/system") is not None)
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(60)
+
+    def get(self, path):
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.http}{path}", timeout=30).json()
+        except httpx.HTTPError:
+            return None
+
+    def instances(self):
+        """SOP Instance UID -> (id, SOP class) of all that it has."""
+        found = {}
+        for each in self.get("/instances") or []:
+            tags = self.get(f"/instances/{each}/simplified-tags")
+            found[tags["SOPInstanceUID"]] = (each, tags["SOPClassUID"])
+        return found
+
+
+def _wait_for(condition):
+    until = time.monotonic() + LIMIT_S
+    while not (found := condition()):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    return found
+
+
+@pytest.fixture
+def hospital(tmp_path):
+    """An Orthanc that is not started yet, and a node whose results go to it."""
+    if ORTHANC is None:
+        pytest.skip("Orthanc is not installed (apt-get install orthanc)")
+    data, port = tmp_path / "data", _free()
+    data.mkdir()
+    orthanc = Orthanc(tmp_path / "orthanc", port)
+    (data / "hilum.toml").write_text(f"""
+[node]
+listen = "127.0.0.1:{port}"
+reserve_gb = 0.0
+accept_any = true
+[[node.peers]]
+name = "archive"
+ae_title = "ORTHANC"
+host = "127.0.0.1"
+port = {orthanc.dicom}
+[[node.routes]]
+from = "*"
+to = ["archive"]
+objects = {json.dumps(KINDS)}
+""")
+    command = [sys.executable, "-m", "hilum.apps.cli.main", "node", "run", "--data", str(data)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if re.search("listens for DICOM", line):
+            break
+    store = open_store(sqlite_url(data / "store.db"), upgrade=False)
+    yield orthanc, port, store
+    store.close()
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    process.stdout.close()
+    orthanc.stop()
+
+
+def _count(store, table, *where):
+    with store.read() as session:
+        return session.scalar(select(func.count()).select_from(table).where(*where))
+
+
+def test_results_reach_an_archive_that_was_away_and_come_back_as_nothing(hospital):
+    orthanc, port, store = hospital
+    where = ["-aec", "HILUM", "127.0.0.1", str(port)]
+    film = str(ROOT / "frontal.dcm")
+    assert subprocess.run(["storescu", "-xt", *where, film]).returncode == 0
+    _wait_for(lambda: _count(store, Made, Made.state != "to-make"))
+    with store.read() as session:
+        made = session.scalars(select(Made)).one()
+        assert (made.state, made.error) == ("made", None)
+        results = {each.sop_uid: each for each in session.scalars(select(Result))}
+    assert {each.kind for each in results.values()} == set(KINDS)
+    _wait_for(lambda: _count(store, Delivery, Delivery.error.is_not(None)))  # nobody is there
+    orthanc.start()
+    _wait_for(lambda: _count(store, Delivery, Delivery.state == "sent") == len(KINDS))
+    there = orthanc.instances()
+    assert {uid: klass for uid, (_, klass) in there.items()} == {
+        uid: each.sop_class for uid, each in results.items()
+    }
+    answer = httpx.post(
+        f"http://127.0.0.1:{orthanc.http}/modalities/HILUM/store",
+        json={"Resources": [each for each, _ in there.values()], "Synchronous": True},
+        timeout=60,
+    ).json()
+    assert (answer["InstancesCount"], answer["FailedInstancesCount"]) == (len(KINDS), 0)
+    assert _count(store, Film) == 1
+    assert subprocess.run(["storescu", "-xt", *where, film]).returncode == 0
+    assert (_count(store, Read), _count(store, Delivery)) == (1, len(KINDS))

@@ -1,0 +1,331 @@
+"""What is sent: to peers that take, refuse, hang, end, are away, or lie."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import threading
+from contextlib import contextmanager
+
+import pytest
+from pydicom import dcmread
+from pynetdicom import AE, evt
+from sqlalchemy import select
+
+from hilum.apps.cli.main import run
+from hilum.apps.node import receiver, sender
+from hilum.apps.node.sender import Sender
+from hilum.apps.node.settings import Node, Peer
+from hilum.apps.node.status import summary
+from hilum.apps.store import outbox
+from hilum.apps.store.folder import FilmFolder
+from hilum.apps.store.log import open_log
+from hilum.apps.store.outbox import Making, Object
+from hilum.apps.store.store import open_store, sqlite_url
+from hilum.apps.store.tables import Delivery, Film, Made, Model, Read, Study
+from hilum.serve.dicom.common import MANUFACTURER, MODEL
+
+SC = "1.2.840.10008.5.1.4.1.1.7"
+SR = "1.2.840.10008.5.1.4.1.1.88.33"
+
+
+class Outbox:
+    """A store with results that wait, and a sender for them."""
+
+    def __init__(self, data, make_dicom):
+        data.mkdir()
+        self.data, self._make = data, make_dicom
+        self.store = open_store(sqlite_url(data / "store.db"))
+        self.log, self.folder = open_log(self.store, data), FilmFolder(data)
+        self.waited = []
+        self.stop = threading.Event()
+
+    def add(self, number, kinds=("sc", "sr")):
+        """Put results of one film into the outbox, as the worker does."""
+        film, reading = f"film{number}", f"reading{number}"
+        with self.store.write() as session:
+            if session.get(Model, "c" * 64) is None:
+                session.add(Model(checksum="c" * 64, identity="blocks", manifest={}))
+            session.add(Study(id=f"study{number}", name="x", status="read"))
+            session.flush()
+            session.add(
+                Film(id=film, study_id=f"study{number}", sha256=film, name="x", size=1, format="DX")
+            )
+            session.flush()
+            session.add(
+                Read(id=reading, film_id=film, checksum="c" * 64, status="read", reading={})
+            )
+            session.flush()
+            session.add(Made(reading_id=reading, film_id=film))
+        objects = []
+        for place, kind in enumerate(kinds):
+            uid = f"1.2.3.{number}.{place}"
+            path = self._make(
+                number, SOPClassUID=SR if kind == "sr" else SC, SOPInstanceUID=uid, Modality="OT"
+            )
+            with path.open("rb") as stream:
+                kept = self.folder.keep(stream, result=True)
+            klass = SR if kind == "sr" else SC
+            objects.append(Object(kind, klass, uid, f"1.2.{number}", kept.sha256, kept.size))
+        making = Making(reading, film, "", {}, "c" * 64, 0, ("pacs",), 1)
+        outbox.put(self.store, self.log, making, objects, ("pacs",))
+
+    def sender(self, port, **peer):
+        values = {"name": "pacs", "ae_title": "ARCHIVE", "host": "127.0.0.1", "port": port}
+        known = Peer(**values | {"timeout_s": 5} | peer)
+        node = Node(peers=(known,))
+        return Sender(self.store, self.folder, node, known, self.stop, self.waited.append)
+
+    @property
+    def states(self):
+        with self.store.read() as session:
+            return [row.state for row in session.scalars(select(Delivery).order_by(Delivery.id))]
+
+    @property
+    def rows(self):
+        with self.store.read() as session:
+            return list(session.scalars(select(Delivery).order_by(Delivery.id)))
+
+
+@pytest.fixture
+def box(tmp_path, make_dicom):
+    made = Outbox(tmp_path / "data", make_dicom)
+    yield made
+    made.store.close()
+
+
+@contextmanager
+def archive(*, answers=None, classes=(SC, SR), title="ARCHIVE", require=(), on_store=None):
+    """A peer that answers C-STORE as it is told; it yields its port and what it was sent."""
+    got, asked = [], []
+    ae = AE(title)
+    ae.require_called_aet = True
+    ae.require_calling_aet = list(require)
+    for each in (*classes, "1.2.840.10008.1.1"):
+        ae.add_supported_context(each)
+
+    def store(event):
+        got.append(event.dataset)
+        if on_store is not None:
+            on_store(event)
+        return (answers or {}).get(event.dataset.SOPClassUID, 0x0000)
+
+    handlers = [(evt.EVT_C_STORE, store), (evt.EVT_REQUESTED, lambda _: asked.append(1))]
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    try:
+        yield server.server_address[1], got, asked
+    finally:
+        server.shutdown()
+
+
+def test_what_waits_is_sent_as_it_was_made(box):
+    box.add(1)
+    with archive() as (port, got, asked):
+        assert box.sender(port).step()
+        assert not box.sender(port).step()
+    assert box.states == ["sent", "sent"]
+    assert [each.SOPClassUID for each in got] == [SC, SR]  # the SR comes last
+    assert len(asked) == 1
+    with box.store.read() as session:
+        from hilum.apps.store.tables import Result
+
+        results = {each.sop_uid: each for each in session.scalars(select(Result))}
+        said = summary(session)["peers"]["pacs"]
+    for each in got:
+        kept = dcmread(box.folder.result(results[each.SOPInstanceUID].sha256))
+        assert {e.tag: e.value for e in each} == {e.tag: e.value for e in kept}
+    assert said["states"] == {"sent": 2}
+    assert said["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("status", "states"),
+    [
+        (0x0000, ["sent"]),
+        (0xB000, ["sent"]),
+        (0xB006, ["sent"]),
+        (0xB007, ["sent"]),
+        (0x0111, ["sent"]),
+        (0xA700, ["waiting"] * 4),
+        (0xA7FF, ["waiting"] * 4),
+        (0x0110, ["waiting"] * 4),
+        (0x0122, ["dead"]),
+        (0xA900, ["waiting", "waiting", "dead"]),
+        (0xC000, ["waiting", "waiting", "dead"]),
+        (0x0124, ["waiting", "waiting", "dead"]),
+    ],
+)
+def test_what_each_answer_makes_of_a_delivery(box, monkeypatch, status, states):
+    monkeypatch.setattr(sender, "delay", lambda _: 0.0)
+    box.add(1, kinds=("sc",))
+    seen = []
+    with archive(answers={SC: status}) as (port, _, _):
+        for _ in states:
+            assert box.sender(port).step()
+            seen += box.states
+    assert seen == states
+    (row,) = box.rows
+    assert (row.status, row.attempts) == (status, len(states))
+    assert (row.error is None) == (states[-1] == "sent")
+
+
+def test_a_class_that_is_not_taken_keeps_the_others_from_nothing(box):
+    box.add(1)
+    with archive(classes=(SC,)) as (port, got, _):
+        assert box.sender(port).step()
+    assert box.states == ["sent", "dead"]
+    assert "does not take this class" in box.rows[1].error
+    assert len(got) == 1
+
+
+def test_a_peer_that_is_away_is_tried_once_a_step_and_gets_all_when_it_is_back(box, monkeypatch):
+    monkeypatch.setattr(sender.random, "uniform", lambda *_: 1.0)
+    for number in range(20):
+        box.add(number, kinds=("sc",))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        away = box.sender(port)
+        waits = []
+        for _ in range(4):
+            box.waited.clear()
+            assert away.step()
+            waits.append(sum(box.waited))
+    assert waits == [5, 10, 20, 40]
+    assert box.states == ["waiting"] * 20
+    with box.store.read() as session:
+        assert "cannot be reached" in summary(session)["peers"]["pacs"]["error"]
+    with archive() as (port, got, asked):
+        back = box.sender(port)
+        while back.step():
+            pass
+    assert box.states == ["sent"] * 20
+    assert len(asked) == 20
+    assert len({each.SOPInstanceUID for each in got}) == 20
+
+
+def test_a_peer_that_rejects_is_waited_for_longer(box):
+    box.add(1)
+    with archive(require=["SOMEBODY"]) as (port, _, asked):
+        assert box.sender(port).step()
+    assert box.states == ["waiting", "waiting"]
+    assert sum(box.waited) == sender.MOST_S
+    assert len(asked) == 1
+    assert "refused the association" in box.rows[0].error
+
+
+def test_retry_ends_the_waiting(box):
+    box.add(1)
+    tried = box.sender(1)
+    count = []
+
+    def wait(seconds):
+        count.append(seconds)
+        if len(count) == 3:
+            outbox.retry(box.store, box.log, "anna", peer="pacs")
+
+    tried._wait = wait
+    assert tried.step()
+    assert len(count) == 3
+
+
+def test_a_peer_that_ends_in_the_middle_gets_the_rest_later(box):
+    box.add(1)
+    ended = []
+
+    def end(event):
+        if not ended:
+            ended.append(1)
+            event.assoc.abort()
+
+    with archive(on_store=end) as (port, got, _):
+        one = box.sender(port)
+        assert one.step()
+        assert box.states == ["waiting", "waiting"]
+        assert one.step()
+    assert box.states == ["sent", "sent"]
+    assert len(got) == 3
+
+
+def test_a_peer_that_does_not_answer_is_not_waited_for_for_ever(box):
+    box.add(1, kinds=("sc",))
+    hang = threading.Event()
+    with archive(on_store=lambda _: hang.wait(30)) as (port, _, _):
+        assert box.sender(port, timeout_s=1).step()
+        hang.set()
+    assert box.states == ["waiting"]
+    assert "did not answer" in box.rows[0].error or "ended" in box.rows[0].error
+
+
+def test_too_many_objects_take_several_associations(box):
+    box.add(1, kinds=("sc",) * 5)
+    with archive() as (port, _, asked):
+        some = box.sender(port, max_objects=2)
+        while some.step():
+            pass
+    assert box.states == ["sent"] * 5
+    assert len(asked) == 3
+
+
+def test_verbs(box, capsys, tmp_path):
+    box.add(1)
+    box.add(2)
+    data = ["--data", str(box.data)]
+    (box.data / "hilum.toml").write_text("[node]\n")
+    assert run(["node", "list", "--json", *data]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["state"] for row in rows] == ["waiting"] * 4
+    assert rows[0]["kind"] == "sr"
+    assert run(["node", "drop", "1", "2", "--reason", "of no use", *data]) == 0
+    assert run(["node", "list", "--state", "dropped", *data]) == 0
+    assert capsys.readouterr().out.count("of no use") == 2
+    assert run(["node", "resend", "--study", "study1", *data]) == 0
+    assert run(["node", "retry", "--all-dead", *data]) == 0
+    assert box.states == ["waiting"] * 4
+    assert run(["node", "status", *data]) == 0
+    assert "to pacs: waiting 4" in capsys.readouterr().out
+    assert run(["node", "list", "--state", "waitng", *data]) == 6
+    assert "did you mean 'waiting'?" in capsys.readouterr().err
+    assert run(["node", "retry", *data]) == 6
+    assert run(["node", "resend", *data]) == 6
+
+
+def test_send_says_of_each_file_whether_it_was_taken(box, make_dicom, capsys):
+    taken = make_dicom(1, SOPClassUID=SC)
+    other = make_dicom(2, SOPClassUID=SR)
+    with archive(classes=(SC,)) as (port, got, _):
+        (box.data / "hilum.toml").write_text(
+            '[node]\n[[node.peers]]\nname = "pacs"\nae_title = "ARCHIVE"\n'
+            f'host = "127.0.0.1"\nport = {port}\n'
+        )
+        data = ["--peer", "pacs", "--data", str(box.data)]
+        assert run(["node", "send", str(taken), *data]) == 0
+        assert run(["node", "send", str(taken), str(other), *data]) == 12
+    said = capsys.readouterr().out
+    assert f"{taken}: sent, 0x0000" in said
+    assert f"{other}: refused, does not take this class" in said
+    assert len(got) == 2
+
+
+def test_what_the_receiver_knows_as_its_own_is_what_is_written():
+    assert (receiver.MAKER, receiver.MODEL) == (MANUFACTURER, MODEL)
+
+
+def test_kinds_are_those_that_are_made():
+    from typing import get_args
+
+    from hilum.apps.node.settings import Kind
+    from hilum.serve.dicom import KINDS
+
+    assert get_args(Kind) == outbox.ORDER == tuple(KINDS)
+
+
+def test_a_file_that_is_no_dicom_is_named(box, tmp_path, capsys):
+    (box.data / "hilum.toml").write_text(
+        '[node]\n[[node.peers]]\nname = "p"\nae_title = "A"\nhost = "127.0.0.1"\n'
+    )
+    path = tmp_path / "note.txt"
+    path.write_bytes(io.BytesIO(b"words").read())
+    assert run(["node", "send", str(path), "--peer", "p", "--data", str(box.data)]) == 3
+    assert "no DICOM file" in capsys.readouterr().err
