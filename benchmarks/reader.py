@@ -1,0 +1,202 @@
+"""What a bundle's reader is worth, question by question, on films that it never saw.
+
+Prints one row a question: within one collection (patients held out), each class of one collection
+at the threshold that the bundle ships, and where the evidence lies beside boxes that radiologists
+drew. AUROC and shares with 95 % intervals over patients, and the number of films.
+
+    python benchmarks/reader.py runs/dense/cases.csv --bundle runs/dense/bundle --csv reader.csv
+
+The table is the ``cases.csv`` of a training run: its films of "test" are read, but for those whose
+patient the bundle has seen (a bundle of another run may have seen some). ``--side all`` reads every
+film that the bundle has not seen, as for a source that was left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from hilum import load_bundle
+from hilum.core.case import owner_of
+from hilum.core.labels import Label
+from hilum.data.table import read_cases
+from hilum.judge.bootstrap import bootstrap
+from hilum.judge.metrics import auroc
+from hilum.serve.reader import Examined, Reader
+
+COVID, OPACITY = Label.COVID_19.value, Label.LUNG_OPACITY.value
+RSNA = ("nih-chestxray14", "rsna-pneumonia")
+BOXES = ("lung-opacity", "tuberculosis")
+LEAST, MOST = 0.01, 0.9
+"""Boxes that cover a smaller or larger share of the lungs say nothing of where evidence lies."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", type=Path, help="cases table with a column split")
+    parser.add_argument("--bundle", type=Path, help="default: the one inside the package")
+    parser.add_argument("--side", default="test", help="side of the split, or all")
+    parser.add_argument("--csv", type=Path, help="write the table here, too")
+    arguments = parser.parse_args()
+    reader = load_bundle(arguments.bundle)
+    cases = read_cases(arguments.cases)
+    if arguments.side != "all":
+        cases = cases[cases["split"] == arguments.side]
+    films = read_films(reader, unseen(reader, cases))
+    rows = pd.DataFrame(questions(films, reader))
+    print(f"{reader.bundle.identity}: {len(films)} films of {films['owner'].nunique()} patients")
+    print(rows.to_string(index=False, float_format="%.3f"))
+    if arguments.csv:
+        rows.insert(0, "bundle", reader.bundle.identity)
+        rows.to_csv(arguments.csv, index=False, lineterminator="\n", float_format="%.4f")
+
+
+def unseen(reader: Reader, cases: pd.DataFrame) -> pd.DataFrame:
+    """Leave out films of patients that the bundle has learned from."""
+    seen = reader.bundle.seen(cases).how
+    cases = cases[~cases["case_id"].isin(seen)]
+    return cases.assign(owner=owner_of(cases)).reset_index(drop=True)
+
+
+def read_films(reader: Reader, cases: pd.DataFrame) -> pd.DataFrame:
+    """Read films; one row each that was read, with its scores and where its evidence lies."""
+    examined = reader.examine(cases["path"], keep=False, force=True)
+    bar = tqdm(examined, total=len(cases), desc="read", disable=None)
+    rows = [
+        scores_of(one, reader, case)
+        for one, case in zip(bar, cases.to_dict("records"), strict=True)
+    ]
+    return cases.join(pd.DataFrame(rows)).dropna(subset=["score"]).reset_index(drop=True)
+
+
+def scores_of(one: Examined, reader: Reader, case: dict) -> dict[str, float]:
+    findings = {finding.label.value: finding for finding in one.reading.findings}
+    if not findings:
+        return {"score": np.nan}
+    covid = findings[COVID]
+    row = {"score": covid.score, "called": float(covid.present)}
+    other = findings.get(OPACITY) or findings.get(Label.PNEUMONIA.value)
+    row["opacity"] = other.score if other else np.nan
+    return row | where_evidence_lies(one, reader, case)
+
+
+def where_evidence_lies(one: Examined, reader: Reader, case: dict) -> dict[str, float]:
+    """Evidence inside the boxes over the boxes' share of the lungs, and whether it peaks there."""
+    boxes = [box for box in json.loads(case["boxes"] or "[]") if box["label"] in BOXES]
+    if not boxes or one.evidence is None or one.lungs is None:
+        return {}
+    shape = one.reading.film["height"], one.reading.film["width"]
+    small = (128, 128)
+    evidence = reader.on_film(one.evidence, reader.labels[0], small, one.lungs)
+    lungs = one.lungs.on_film(small)
+    inside = np.zeros(small, bool)
+    for box in boxes:
+        rows = slice(*(round(128 * y / shape[0]) for y in (box["y"], box["y"] + box["height"])))
+        columns = slice(*(round(128 * x / shape[1]) for x in (box["x"], box["x"] + box["width"])))
+        inside[rows, columns] = True
+    share = (inside & lungs).sum() / max(lungs.sum(), 1)
+    if not LEAST <= share <= MOST:
+        return {}
+    here = np.where(lungs, np.nan_to_num(evidence), 0)
+    positive = here.clip(min=0)
+    total = positive.sum()
+    peak = inside.flat[int(here.argmax())]
+    return {"energy": (positive[inside].sum() / total if total else 0) / share, "hit": float(peak)}
+
+
+def questions(films: pd.DataFrame, reader: Reader) -> Iterator[dict]:
+    look = films.get("appearance", pd.Series("", index=films.index)).fillna("")
+    cohort, covid = films["cohort"], films[COVID]
+    siim, rsna = cohort == "siim-covid19", cohort.isin(RSNA)
+    rest = cohort == "covid-chestxray-dataset"
+    normal = rsna & (films["no-finding"] == 1) & (films[OPACITY] == 0)
+    pairs = {
+        "SIIM, typical against negative": (siim & (look == "typical"), siim & (look == "negative")),
+        "SIIM, any opacity against negative": (
+            siim & (look != "") & (look != "negative"),
+            siim & (look == "negative"),
+        ),
+        "SIIM, typical against other opacities": (
+            siim & (look == "typical"),
+            siim & look.isin(["indeterminate", "atypical"]),
+        ),
+        "covid-chestxray, COVID-19 against other pneumonia": (
+            rest & (covid == 1),
+            rest & (covid == 0) & (films["pneumonia"] == 1),
+        ),
+        "NIH and RSNA, opacity against normal": (rsna & (films[OPACITY] == 1), normal),
+        "all, COVID-19 against not": (covid == 1, covid == 0),
+        "all, COVID-19 against tuberculosis": (covid == 1, films["tuberculosis"] == 1),
+    }
+    for name, (present, absent) in pairs.items():
+        for column in ("score", "opacity"):
+            yield two_classes(name, column, films, present, absent)
+    point = next(o for o in reader.bundle.manifest.labels if o.label.value == COVID)
+    yield {"question": f"threshold: {point.operating_points[0].threshold:.3f}"}
+    kinds = {
+        "called, SIIM typical": siim & (look == "typical"),
+        **{
+            f"called, {name} with COVID-19": (cohort == name) & (covid == 1)
+            for name in sorted(cohort[covid == 1].unique())
+            if name != "siim-covid19"
+        },
+        "called, SIIM negative": siim & (look == "negative"),
+        "called, NIH and RSNA, normal to RSNA": normal,
+        "called, NIH and RSNA, no finding": rsna & (films["no-finding"] == 1),
+        "called, NIH and RSNA, all": rsna,
+        "called, NIH and RSNA, AP": rsna & films["view"].isin(["AP", "AP supine"]),
+        "called, tuberculosis": films["tuberculosis"] == 1,
+        "called, Shenzhen normal": (cohort == "shenzhen") & (films["no-finding"] == 1),
+        "called, OpenIST": cohort == "openist",
+        "called, JSRT": cohort == "jsrt",
+    }
+    for name, chosen in kinds.items():
+        yield mean_of(name, "called", films[chosen])
+    for name, chosen in (
+        ("SIIM", siim),
+        ("NIH and RSNA", rsna),
+        ("TBX11K", cohort == "tbx11k"),
+    ):
+        if "energy" in films:
+            yield mean_of(f"evidence in boxes, times their share, {name}", "energy", films[chosen])
+            yield mean_of(f"evidence peaks in a box, {name}", "hit", films[chosen])
+
+
+def two_classes(
+    name: str, column: str, films: pd.DataFrame, present: pd.Series, absent: pd.Series
+) -> dict:
+    chosen = films[(present | absent) & films[column].notna()]
+    truth = present[chosen.index].astype(float)
+    estimate = bootstrap(auroc, truth, chosen[column], chosen["owner"])
+    return {
+        "question": f"AUROC, {name}, by {'COVID-19' if column == 'score' else column}",
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "positive": int(truth.sum()),
+        "films": len(chosen),
+    }
+
+
+def mean_of(name: str, column: str, films: pd.DataFrame) -> dict:
+    films = films[films[column].notna()] if column in films else films[:0]
+    if films.empty:
+        return {"question": name, "films": 0}
+    estimate = bootstrap(_mean, np.ones(len(films)), films[column], films["owner"])
+    value, low, high = estimate.value, estimate.low, estimate.high
+    return {"question": name, "value": value, "low": low, "high": high, "films": len(films)}
+
+
+def _mean(truth, score, weights):
+    weights = np.ones((1, len(score))) if weights is None else weights
+    return (weights * score).sum(1) / weights.sum(1)
+
+
+if __name__ == "__main__":
+    main()
