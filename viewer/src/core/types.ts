@@ -547,6 +547,7 @@ export interface components {
             worker: string;
             bundle: string;
             disk: string;
+            receiver?: string | null;
         };
         /**
          * @description Why a film is refused. The codes are part of the format of a reading and never change.

@@ -654,13 +654,16 @@ class Health(Said):
 
 
 class Ready(Said):
-    """Each part is "ok" or a sentence."""
+    """Each part is "ok" or a sentence; ``receiver`` is there with a node."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
     ready: bool
     store: str = Field(examples=["ok"])
     worker: str = Field(examples=["ok"])
     bundle: str = Field(examples=["ok"])
     disk: str = Field(examples=["ok"])
+    receiver: str | None = Field(default=None, examples=["ok"])
 
 
 class LogLine(Said):

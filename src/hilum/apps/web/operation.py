@@ -45,6 +45,7 @@ async def health() -> Health:
     summary="Can films be read?",
     dependencies=[public],
     responses={503: {"model": Ready, "description": "Not ready"}},
+    response_model_exclude_none=True,
 )
 def ready(service: Served, response: Response) -> Ready:
     """Say of the store, the worker, the bundle and the disk whether they are ready."""
