@@ -25,12 +25,16 @@ MAX_MEGAPIXELS = 100.0
 """Largest film that is decoded, in millions of pixels; the largest detectors give about 20."""
 
 
-def open_radiograph(path: str | Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Radiograph:
+def open_radiograph(
+    path: str | Path, *, max_megapixels: float = MAX_MEGAPIXELS, turned: bool = True
+) -> Radiograph:
     """Open one film.
 
     Args:
         path: a PNG, JPEG, TIFF, WEBP, BMP or DICOM file, whatever it is called.
         max_megapixels: larger films are refused before they are decoded.
+        turned: bring a DICOM film into the way in which it is displayed; False leaves it as it
+            lies in its file.
 
     Returns:
         A radiograph: pixels float32 (H, W) in [0, 1], 0 = air, 1 = bone.
@@ -42,7 +46,7 @@ def open_radiograph(path: str | Path, *, max_megapixels: float = MAX_MEGAPIXELS)
         UnsupportedImageError: not one grey frame of pixels: a text, several frames, a colour
             photograph, a film beyond ``max_megapixels``.
     """
-    return in_decoder(open_here, path, max_megapixels)
+    return in_decoder(open_here, path, max_megapixels, turned)
 
 
 def in_decoder(call: Callable[..., R], path: str | Path, max_megapixels: float, *more: object) -> R:
@@ -54,12 +58,14 @@ def in_decoder(call: Callable[..., R], path: str | Path, max_megapixels: float, 
     return decoders.run(call, name, size, max_megapixels, *given)
 
 
-def open_here(path: str, name: str, max_megapixels: float) -> Radiograph:
+def open_here(path: str, name: str, max_megapixels: float, turned: bool = True) -> Radiograph:
     """Open one film in this process; ``name`` stands for it in messages."""
-    return open_bytes(read_file(path, name), name, max_megapixels=max_megapixels)
+    return open_bytes(read_file(path, name), name, max_megapixels=max_megapixels, turned=turned)
 
 
-def open_bytes(data: bytes, name: str, *, max_megapixels: float = MAX_MEGAPIXELS) -> Radiograph:
+def open_bytes(
+    data: bytes, name: str, *, max_megapixels: float = MAX_MEGAPIXELS, turned: bool = True
+) -> Radiograph:
     """Open one film from memory, in this process; ``name`` stands for it in messages.
 
     See ``open_radiograph``.
@@ -73,7 +79,7 @@ def open_bytes(data: bytes, name: str, *, max_megapixels: float = MAX_MEGAPIXELS
     if kind is Kind.DICOM:
         from hilum.image.dicom import open_dicom  # pydicom takes 0.2 s to import
 
-        return open_dicom(data, name, max_megapixels)
+        return open_dicom(data, name, max_megapixels, turned=turned)
     return open_raster(data, kind, name, max_megapixels)
 
 

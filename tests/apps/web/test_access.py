@@ -31,6 +31,7 @@ MATRIX = {
     ("GET", "/films/{film_id}/heatmaps/{label}.png"): READER,
     ("GET", "/films/{film_id}/image"): READER,
     ("GET", "/films/{film_id}/lungs.png"): READER,
+    ("GET", "/films/{film_id}/objects/{kind}.dcm"): READER,
     ("GET", "/films/{film_id}/opacities/{kind}.png"): READER,
     ("POST", "/films/{film_id}/opened"): READER,
     ("GET", "/films/{film_id}/overlays"): READER,

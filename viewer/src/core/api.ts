@@ -121,6 +121,10 @@ async function remember(me: Promise<MeAnswer>): Promise<MeAnswer> {
 
 const film = (id: string) => `films/${encodeURIComponent(id)}`;
 
+/** What an archive can keep of a reading. */
+export const OBJECTS = ["sr", "seg", "gsps", "sc", "pdf"] as const;
+export type ObjectKind = (typeof OBJECTS)[number];
+
 export interface StudyQuery {
   status?: string;
   q?: string;
@@ -190,6 +194,8 @@ export const api = {
   reports: async (id: string) => (await get<ReportsAnswer>(`${film(id)}/reports`)).items,
   saveReport: (id: string, text: ReportDraft) =>
     change<ReportAnswer>("POST", `${film(id)}/reports`, text),
+  /** A reading as a DICOM object: the bytes of the file. */
+  object: async (id: string, kind: ObjectKind) => (await send(`${film(id)}/objects/${kind}.dcm`)).blob(),
   reportAddress: (id: string, kind: "pdf" | "html") =>
     `${BASE}/reports/${encodeURIComponent(id)}.${kind}`,
 

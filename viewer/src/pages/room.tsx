@@ -196,7 +196,13 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
             ) : (
               <p class="soft">{t("verdict.nothing")}</p>
             ))}
-          {tab === "report" && <ReportPanel filmId={filmId} saved={data.reload} />}
+          {tab === "report" && (
+            <ReportPanel
+              filmId={filmId}
+              archive={data.film?.status === "read" && !!data.film.format?.startsWith("DICOM")}
+              saved={data.reload}
+            />
+          )}
           {tab === "facts" && <FilmFacts filmId={filmId} film={data.film} answer={data.answer} />}
         </div>
       </aside>

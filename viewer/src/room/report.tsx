@@ -1,6 +1,6 @@
 /** Report: prefilled by the server, edited by a person, every version kept. */
 import { useEffect, useState } from "preact/hooks";
-import { api } from "../core/api";
+import { api, OBJECTS, type ObjectKind } from "../core/api";
 import { date, language, t } from "../core/i18n";
 import { unkept } from "../core/leave";
 import { complain, may, say } from "../core/store";
@@ -20,7 +20,8 @@ const PARTS = [
 /** What was typed and not saved yet, kept while the page is open. */
 const unsaved = new Map<string, ReportDraft>();
 
-export function ReportPanel({ filmId, saved }: { filmId: string; saved: () => void }) {
+export function ReportPanel(props: { filmId: string; archive: boolean; saved: () => void }) {
+  const { filmId, saved } = props;
   const versions = useLoad(() => api.reports(filmId), [filmId]);
   const [text, setText] = useState<ReportDraft | null>(unsaved.get(filmId) ?? null);
   const [busy, setBusy] = useState(false);
@@ -91,7 +92,41 @@ export function ReportPanel({ filmId, saved }: { filmId: string; saved: () => vo
           </p>
         </form>
       )}
+      {props.archive && <Objects filmId={filmId} />}
     </div>
+  );
+}
+
+/** The reading as files for an archive: a film of a study, and read. */
+function Objects({ filmId }: { filmId: string }) {
+  const [busy, setBusy] = useState(false);
+  const take = async (kind: ObjectKind) => {
+    setBusy(true);
+    try {
+      const address = URL.createObjectURL(await api.object(filmId, kind));
+      const link = document.createElement("a");
+      link.href = address;
+      link.download = `${filmId}.${kind}.dcm`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(address), 10_000); // the browser has begun by then
+    } catch (error) {
+      complain(error);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <section class="objects" aria-label={t("objects")}>
+      <h3>{t("objects")}</h3>
+      <p class="soft">{t("objects.explained")}</p>
+      <p class="actions">
+        {OBJECTS.map((kind) => (
+          <button key={kind} disabled={busy} title={t(`objects.${kind}`)} onClick={() => void take(kind)}>
+            {kind.toUpperCase()}
+          </button>
+        ))}
+      </p>
+    </section>
   );
 }
 

@@ -111,7 +111,7 @@ def make_pdf(subject: Subject, bundle: Bundle) -> Dataset:
 
 def _sheet(subject: Subject) -> Sheet:
     """Prepare the page as the report does, without a heatmap: evidence is not kept in a reading."""
-    film = open_radiograph(subject.path).pixels
+    film = open_radiograph(subject.path, turned=False).pixels
     small = thumbnail(subject.placement.as_read(film), SIDE)
     name = f"{subject.source.text('Modality')} {subject.source.text('SOPInstanceUID')}".strip()
     marks = marks_of(subject.reading.details)
@@ -120,8 +120,10 @@ def _sheet(subject: Subject) -> Sheet:
 
 def _picture(subject: Subject) -> NDArray[np.uint8]:
     """Draw: uint8 (H, W, 3)."""
-    film = subject.placement.as_stored(open_radiograph(subject.path).pixels)
+    film = open_radiograph(subject.path, turned=False).pixels
     small = thumbnail(film, LONG_SIDE)
+    if subject.placement.inverted:
+        small = np.float32(1) - small
     picture = cv2.cvtColor(cv2.convertScaleAbs(small, alpha=255), cv2.COLOR_GRAY2RGB)
     scale = np.array(small.shape[::-1]) / np.array(subject.source.shape[::-1])
     wide = max(1, round(max(small.shape) / 500))

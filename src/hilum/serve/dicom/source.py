@@ -226,16 +226,9 @@ class Placement:
         corners = [[left, top], [right, top], [right, bottom], [left, bottom]]
         return self.points(np.array(corners, float))
 
-    def as_stored(self, opened: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn the pixels of ``open_radiograph`` back to how they lie in the file.
-
-        Pixels that are not square stay stretched; the polarity is what the gate made of it.
-        """
-        pixels = turn_upright(opened, {6: 8, 8: 6}.get(self.turn, self.turn))
-        return np.float32(1) - pixels if self.inverted else pixels
-
     def as_read(self, opened: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Put the pixels of ``open_radiograph`` right as the gate did."""
+        """Turn pixels that lie as in their file, and put them right, as the history says."""
+        opened = turn_upright(opened, self.turn)
         for key in self.corrections:
             opened = CORRECTIONS[key].put_right(opened)
         return np.ascontiguousarray(opened, np.float32)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 
 from hilum.serve.samples import ROOT as SAMPLES
 
@@ -88,6 +89,9 @@ def test_from_upload_to_report(link: str, page: Any) -> None:
     page.get_by_role("textbox", name="Impression").fill("Seen by a person.")
     page.get_by_role("button", name="Save a version").click()
     page.get_by_text("Version 1 saved.").wait_for()
+    with page.expect_download() as taken:
+        page.get_by_role("region", name="For the archive").get_by_role("button", name="SR").click()
+    assert dcmread(taken.value.path()).Modality == "SR"
     for name, kind in (("PDF", "application/pdf"), ("HTML", "text/html")):
         address = page.get_by_role("link", name=name, exact=True).get_attribute("href")
         answer = page.request.get(link.split("/open")[0] + address)

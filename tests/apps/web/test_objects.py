@@ -1,0 +1,70 @@
+"""A film's reading as DICOM objects, by the API."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import pytest
+from pydicom import dcmread
+
+from hilum.serve.dicom import KINDS
+from hilum.serve.samples import ROOT
+
+API = "/api/v1"
+
+
+def test_every_kind_is_given_for_the_film_and_stands_in_the_log(station):
+    film_id = station.film(ROOT / "frontal.dcm")
+    client = station.client("reader")
+    film = dcmread(ROOT / "frontal.dcm", stop_before_pixels=True)
+    for kind in ("sr", "gsps", "sc", "pdf"):
+        answer = client.get(f"{API}/films/{film_id}/objects/{kind}.dcm")
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == "application/dicom"
+        assert f"{film_id}.{kind}.dcm" in answer.headers["content-disposition"]
+        dataset = dcmread(BytesIO(answer.content))
+        assert dataset.SOPClassUID == KINDS[kind]
+        assert dataset.StudyInstanceUID == film.StudyInstanceUID
+        again = client.get(f"{API}/films/{film_id}/objects/{kind}.dcm")
+        assert again.content == answer.content
+    read_at = client.get(f"{API}/films/{film_id}/reading").json()["read_at"]
+    assert dataset.ContentDate == read_at[:10].replace("-", "")
+    assert dataset.TimezoneOffsetFromUTC == "+0000"
+    log = station.client("administrator").get(f"{API}/log").json()["items"]
+    said = [each["data"]["what"] for each in log if each["action"] == "exported"]
+    assert sorted(said) == sorted(2 * [f"object.{kind}" for kind in ("sr", "gsps", "sc", "pdf")])
+
+
+@pytest.mark.parametrize(
+    ("film", "kind", "status", "said"),
+    [
+        ("frontal.png", "sr", 415, "no DICOM file"),
+        ("bare.dcm", "seg", 404, "does not say how far its pixels lie apart"),
+        ("frontal.dcm", "rtss", 422, "sr"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_reason(
+    make_station, small_bundle, film, kind, status, said, tmp_path
+):
+    station = make_station(bundle=small_bundle)
+    path = ROOT / film
+    if film == "bare.dcm":
+        bare = dcmread(ROOT / "frontal.dcm")
+        del bare.ImagerPixelSpacing
+        path = tmp_path / film
+        bare.save_as(path)
+    film_id = station.film(path)
+    answer = station.client("reader").get(f"{API}/films/{film_id}/objects/{kind}.dcm")
+    assert answer.status_code == status, answer.text
+    assert said in answer.text
+    assert "/films/" not in answer.json()["detail"]
+
+
+def test_a_film_that_was_refused_has_none(station):
+    film_id = station.film(ROOT / "lateral.png")
+    answer = station.client("reader").get(f"{API}/films/{film_id}/objects/sc.dcm")
+    reading = station.client("reader").get(f"{API}/films/{film_id}/reading").json()["reading"]
+    if reading["status"] == "refused":
+        assert (answer.status_code, answer.json()["code"]) == (409, "not-read")
+    else:
+        assert answer.status_code == 415
