@@ -129,8 +129,8 @@ def test_usatov_kosiks_comparisons_are_all_there(outputs: Path) -> None:
     assert [row["support"] for row in printed["classes"]] == [2, 4]
     assert printed["timing"]["one_s"] > 0
     folder = outputs / "usatov-kosik-2021"
-    shown = (folder / "brightness-map.png").is_file()
-    assert shown == bool(printed["map_case_id"])
+    for name in ("brightness-map", "weighted-map", "grad-cam"):
+        assert (folder / f"{name}.png").is_file() == bool(printed["map_case_id"])
     assert cv2.imread(str(folder / "confusion.png")) is not None
 
 

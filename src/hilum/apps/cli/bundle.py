@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hilum.bundle.folder import Bundle
-    from hilum.bundle.manifest import LabelOutput
 
 Folder = Annotated[Path | None, typer.Argument(metavar="[BUNDLE]", help="Default: the built-in.")]
 
@@ -70,7 +69,11 @@ def show(
 
     console = Console(highlight=False)
     if whole:
-        _card(opened, console)
+        from rich.markdown import Markdown
+
+        from hilum.bundle.card import card_text
+
+        console.print(Markdown(card_text(opened)))
         return
     _facts(opened, console)
     _points(opened, console)
@@ -211,9 +214,14 @@ def _facts(bundle: Bundle, console: Console) -> None:
         "intended use": manifest.intended_use,
         "licence": manifest.licence,
         "preprocess": ", ".join(f"{k} {v}" for k, v in manifest.preprocess.model_dump().items()),
-        "labels": ", ".join(_named(o.label, o.scheme, o.code) for o in manifest.labels),
+        "labels": ", ".join(
+            f"{o.label} ({o.scheme} {o.code})" if o.code else o.label for o in manifest.labels
+        ),
         "calibration": ", ".join(f"{o.label}: {o.calibration.method}" for o in manifest.labels),
-        "conformal sets": ", ".join(f"{o.label}: {_sets(o)}" for o in manifest.labels),
+        "conformal sets": ", ".join(
+            f"{o.label}: {f'{o.conformal.coverage:.0%}' if o.conformal else 'none'}"
+            for o in manifest.labels
+        ),
         "adapted to": ", ".join(f"{a.site}, {a.created}" for a in manifest.adaptations) or "-",
     }
     table.add_column(no_wrap=True)
@@ -221,14 +229,6 @@ def _facts(bundle: Bundle, console: Console) -> None:
     for name, value in rows.items():
         table.add_row(name, value)
     console.print(table)
-
-
-def _sets(output: LabelOutput) -> str:
-    return f"{output.conformal.coverage:.0%}" if output.conformal else "none"
-
-
-def _named(label: str, scheme: str | None, code: str | None) -> str:
-    return f"{label} ({scheme} {code})" if code else label
 
 
 def _points(bundle: Bundle, console: Console) -> None:
@@ -277,11 +277,3 @@ def _worth(bundle: Bundle, console: Console) -> None:
     if not facts.out_of_source:
         console.print("Sources left out of training: not measured.")
     console.print("The whole model card: hilum bundle show --card, or --html FILE")
-
-
-def _card(bundle: Bundle, console: Console) -> None:
-    from rich.markdown import Markdown
-
-    from hilum.bundle.card import card_text
-
-    console.print(Markdown(card_text(bundle)))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +17,7 @@ from hilum.core.files import Stems
 
 if TYPE_CHECKING:
     from hilum.serve.explain.report import MapReport
-    from hilum.serve.reader import Examined, Reader
+    from hilum.serve.reader import Reader
 
 _FEW = 4
 
@@ -76,64 +75,65 @@ def explain(
 
     [bold]Example:[/bold] hilum explain default film.dcm -m all -o maps/
     """
-    from hilum.serve.explain.methods import DEFAULT_METHOD, WITHOUT_EVIDENCE
+    from hilum.serve.explain.methods import DEFAULT_METHOD, METHODS, WITHOUT_EVIDENCE
     from hilum.serve.inputs import find_films
     from hilum.serve.reader import load_bundle
 
-    _check(out, values)
-    films = find_films(paths)
-    reader = load_bundle(bundle)
-    default = DEFAULT_METHOD if reader.bundle.manifest.evidence else WITHOUT_EVIDENCE
-    methods = _methods(method or [default], evidence=reader.bundle.manifest.evidence)
-    place = _place(reader, label)
-    examined = reader.examine(films, keep=True, force=force, batch_size=1)
-    reports = _reports(reader, examined, films, methods, place, out, values)
-    counts = _print(_watched(reports, len(films) * len(methods)), len(films), as_json=as_json)
-    if counts["not read"]:
-        raise typer.Exit(EXIT_SOME_NOT_READ)
-
-
-def _check(out: Path | None, values: bool) -> None:
     if out is not None and out.is_file():
         raise ConfigError(f"-o {out}: is a file; expected a folder", hint="e.g. -o maps/")
     if values and out is None:
         raise ConfigError("--values: no folder to write to", hint="add -o FOLDER")
-
-
-def _methods(asked: list[str], *, evidence: bool) -> list[str]:
-    from hilum.serve.explain.methods import METHODS
-
-    every = list(METHODS) if evidence else ["occlusion"]
+    films = find_films(paths)
+    reader = load_bundle(bundle)
+    evidence = reader.bundle.manifest.evidence
+    every = list(METHODS) if evidence else [WITHOUT_EVIDENCE]
+    asked = method or [DEFAULT_METHOD if evidence else WITHOUT_EVIDENCE]
     for name in asked:
-        if name != "all" and name not in METHODS:
+        if name not in METHODS and name != "all":
             raise ConfigError(f"method '{name}' is not known", hint=did_you_mean(name, METHODS))
     named = [each for name in asked for each in (every if name == "all" else [name])]
-    return list(dict.fromkeys(named))
-
-
-def _place(reader: Reader, label: str | None) -> int:
-    if label is None:
-        return 0
-    names = [str(each) for each in reader.labels]
-    if label not in names:
+    methods = list(dict.fromkeys(named))
+    labels = [str(each) for each in reader.labels]
+    if label is not None and label not in labels:
         raise ConfigError(
-            f"label '{label}': not in {reader.bundle.identity}", hint=did_you_mean(label, names)
+            f"label '{label}': not in {reader.bundle.identity}", hint=did_you_mean(label, labels)
         )
-    return names.index(label)
+    place = 0 if label is None else labels.index(label)
+    reports = _reports(reader, films, methods, place, out, force=force, values=values)
+    total = len(films) * len(methods)
+    if total >= _FEW and sys.stderr.isatty():
+        from tqdm import tqdm
+
+        reports = iter(tqdm(reports, total=total, unit="map", delay=2, mininterval=0.5))
+    kept, not_explained = [], set()
+    for report in reports:
+        if report.score is None:
+            not_explained.add(report.path)
+        if as_json:
+            sys.stdout.write(json_text(report.model_dump_json()) + "\n")
+            sys.stdout.flush()
+        else:
+            kept.append(report)
+    if not as_json:
+        _print(kept, len(films), len(not_explained))
+    if not_explained:
+        raise typer.Exit(EXIT_SOME_NOT_READ)
 
 
 def _reports(
     reader: Reader,
-    examined: Iterable[Examined],
     films: list[Path],
     methods: list[str],
     place: int,
     out: Path | None,
+    *,
+    force: bool,
     values: bool,
 ) -> Iterator[MapReport]:
     """Explain film after film; pictures are written as they are made."""
     from hilum.serve.explain.report import explain_film
 
+    examined = reader.examine(films, keep=True, force=force, batch_size=1)
     label = reader.labels[place]
     stems = Stems(out or Path(), [f".{label}.{method}.png" for method in methods])
     for one, film in zip(examined, films, strict=True):
@@ -142,27 +142,7 @@ def _reports(
             yield explain_film(reader, one, method, place, folder=out, name=name, values=values)
 
 
-def _print(reports: Iterable[MapReport], films: int, *, as_json: bool) -> Counter[str]:
-    from hilum.core.reading import Status
-
-    counts: Counter[str] = Counter()
-    rows, not_read = [], set()
-    for report in reports:
-        counts[report.status] += 1
-        if report.status is not Status.READ:
-            not_read.add(report.path)
-        if as_json:
-            sys.stdout.write(json_text(report.model_dump_json()) + "\n")
-            sys.stdout.flush()
-        else:
-            rows.append(report)
-    counts["not read"] = len(not_read)
-    if not as_json:
-        _print_table(rows, films, len(not_read))
-    return counts
-
-
-def _print_table(reports: list[MapReport], films: int, not_read: int) -> None:
+def _print(reports: list[MapReport], films: int, not_explained: int) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -179,7 +159,16 @@ def _print_table(reports: list[MapReport], films: int, not_read: int) -> None:
             reasons[report.path] = f"{report.path}: {report.status}: {report.reason}"
             continue
         name, shown = ("" if report.path == shown else Path(report.path).name), report.path
-        table.add_row(escape(name), *map(escape, _cells(report)))
+        share, peak = report.in_lung_share, report.peak
+        table.add_row(
+            escape(name),
+            report.method,
+            report.label,
+            f"{report.score:.2f}{' (forced)' if report.forced else ''}",
+            "-" if share is None else f"{share:.0%}",
+            "-" if peak is None else f"{peak[0]:.0f}, {peak[1]:.0f}",
+            f"{report.elapsed_ms or 0:.0f} ms",
+        )
     console = Console(highlight=False)
     if len(reasons) < films:
         console.print(table)
@@ -187,24 +176,7 @@ def _print_table(reports: list[MapReport], films: int, not_read: int) -> None:
         console.print(reason, markup=False, soft_wrap=True)
     written = sum(report.picture is not None for report in reports)
     console.print(
-        f"\n{films} film{'' if films == 1 else 's'}, {not_read} not explained; "
+        f"\n{films} film{'' if films == 1 else 's'}, {not_explained} not explained; "
         f"{written} picture{'' if written == 1 else 's'} written"
     )
     console.print(RESEARCH_USE, style="dim")
-
-
-def _cells(report: MapReport) -> list[str]:
-    share = "-" if report.in_lung_share is None else f"{report.in_lung_share:.0%}"
-    peak = "-" if report.peak is None else f"{report.peak[0]:.0f}, {report.peak[1]:.0f}"
-    forced = " (forced)" if report.forced else ""
-    time = f"{report.elapsed_ms or 0:.0f} ms"
-    return [report.method, report.label, f"{report.score or 0:.2f}{forced}", share, peak, time]
-
-
-def _watched(reports: Iterator[MapReport], total: int) -> Iterator[MapReport]:
-    """Show progress on stderr in runs over two seconds."""
-    if total < _FEW or not sys.stderr.isatty():
-        return reports
-    from tqdm import tqdm
-
-    return iter(tqdm(reports, total=total, unit="map", delay=2, mininterval=0.5))

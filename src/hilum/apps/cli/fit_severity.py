@@ -81,12 +81,14 @@ def fit_severity(
     from hilum.apps.unseen import in_sample, unseen_marks
     from hilum.bundle.opacities import open_opacities
     from hilum.bundle.seen import WEIGHTS
+    from hilum.bundle.severity import SEVERITY
+    from hilum.core.files import atomic_path
     from hilum.data.leaks import refuse_leaks
     from hilum.data.table import read_cases
     from hilum.judge.severity import SeveritySettings
     from hilum.judge.severity_study import figures_of, study
     from hilum.serve.reader import load_bundle
-    from hilum.serve.severity import gather_features
+    from hilum.serve.severity import HeldOut, gather_features
 
     settings = SeveritySettings(folds=folds, bootstrap=bootstrap, seed=seed)
     reader = load_bundle(bundle, threads=1)
@@ -97,7 +99,10 @@ def fit_severity(
             f"--opacities {opacities}: no opacity network there",
             hint="'hilum train-opacities' makes one",
         )
-    held_out = _held_out(out_of_fold, folder, segmenter)
+    kept = out_of_fold or folder / "out-of-fold.npz"
+    held_out: Mapping[str, Any] = {}
+    if segmenter is not None and (out_of_fold or kept.is_file()):
+        held_out = HeldOut(kept, segmenter.spec)
     table, spec = refuse_leaks(read_cases(cases)), segmenter.spec if segmenter else None
     seen = reader.bundle.seen(table)
     marks = unseen_marks(table, seen, spec, held_out)
@@ -118,23 +123,17 @@ def fit_severity(
         "seen": seen.record(WEIGHTS).model_dump(mode="json"),
     }
     models = _pack(found, figures, reader, segmenter, settings, counts)
-    _write(out, models, found, figures)
+    models.write(out / SEVERITY)
+    estimates = found.estimates.round(3)
+    estimates.insert(0, "case_id", films.table["case_id"])
+    for name, written in {"severity.csv": figures, "estimates.csv": estimates}.items():
+        with atomic_path(out / name) as temporary:
+            written.to_csv(temporary, index=False, lineterminator="\n")
     if as_json:
         said = {"figures": _rows(figures), "not_read": gathered.not_read, "seen": counts["seen"]}
         typer.echo(json.dumps(said, indent=2, allow_nan=False))
     else:
         _say(figures, gathered, out, seen.said(WEIGHTS))
-
-
-def _held_out(
-    named: Path | None, folder: Path, segmenter: OpacitySegmenter | None
-) -> Mapping[str, Any]:
-    from hilum.serve.severity import HeldOut
-
-    path = named or folder / "out-of-fold.npz"
-    if segmenter is None or not (named or path.is_file()):
-        return {}
-    return HeldOut(path, segmenter.spec)
 
 
 def _choose(cases: pd.DataFrame, normals: int, seed: int) -> pd.DataFrame:
@@ -246,18 +245,6 @@ def _pack(
         | counts,
         measured={"cross-validated by patient": _rows(kept)},
     )
-
-
-def _write(out: Path, models: SeverityModels, found: Study, figures: pd.DataFrame) -> None:
-    from hilum.bundle.severity import SEVERITY
-    from hilum.core.files import atomic_path
-
-    models.write(out / SEVERITY)
-    estimates = found.estimates.round(3)
-    estimates.insert(0, "case_id", found.films.table["case_id"])
-    for name, table in {"severity.csv": figures, "estimates.csv": estimates}.items():
-        with atomic_path(out / name) as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -15,8 +15,8 @@ from hilum.apps.cli.places import out_file, out_folder, out_path
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
 
 if TYPE_CHECKING:
-    from hilum.apps.cli.sinks import DicomFolder, Paper, Sink
-    from hilum.serve.reader import Examined, Reader
+    from hilum.apps.cli.sinks import Sink
+    from hilum.serve.reader import Examined
 
 
 _FEW = 10
@@ -120,9 +120,13 @@ def read(
     """
     from hilum.image import decoders
 
-    _check_pdf_place(pdf)
+    if pdf is not None and pdf.is_file() and pdf.suffix.lower() != ".pdf":
+        raise ConfigError(
+            f"--pdf {pdf}: is a file; expected NAME.pdf or a folder", hint="e.g. --pdf ward.pdf"
+        )
     decoders.start()  # while the networks are loaded
 
+    from hilum.apps.cli import sinks as to
     from hilum.serve.inputs import find_films
     from hilum.serve.reader import BATCH, load_bundle
 
@@ -139,19 +143,25 @@ def read(
         keep=keep,
         batch_size=4 if keep else BATCH,
     )
-    sinks = _sinks(reader, as_json, html, pdf, paper, heatmap, heatmap_side, masks)
-    archive = _archive(reader, dicom, kinds)
+    sinks: list[Sink] = []
+    if as_json:
+        sinks.append(to.JsonLines())
+    else:
+        from hilum.apps.cli.table import Table  # rich takes 0.05 s to import
+
+        sinks.append(Table(reader.bundle))
+    if html is not None:
+        sinks.append(to.Page(reader, html))
+    if pdf is not None:
+        sinks.append(to.Sheets(reader, pdf, paper))
+    if heatmap is not None:
+        sinks.append(to.Overlays(reader, heatmap, heatmap_side))
+    if masks is not None:
+        sinks.append(to.Masks(masks))
+    archive = [] if dicom is None else [to.DicomFolder(reader, dicom, kinds)]
     counts = _pour(examined, len(films), [*sinks, *archive])
     if counts["read"] < len(films) or any(each.lacking for each in archive):
         raise typer.Exit(EXIT_SOME_NOT_READ)
-
-
-def _check_pdf_place(pdf: Path | None) -> None:
-    """Raise before thousands of films are read, not after."""
-    if pdf is not None and pdf.is_file() and pdf.suffix.lower() != ".pdf":
-        raise ConfigError(
-            f"--pdf {pdf}: is a file; expected NAME.pdf or a folder", hint="e.g. --pdf ward.pdf"
-        )
 
 
 def _kinds(dicom: Path | None, objects: str) -> tuple[str, ...]:
@@ -163,44 +173,6 @@ def _kinds(dicom: Path | None, objects: str) -> tuple[str, ...]:
 
     require("pacs")
     return parse_kinds(objects)
-
-
-def _archive(reader: Reader, dicom: Path | None, kinds: tuple[str, ...]) -> list[DicomFolder]:
-    if dicom is None:
-        return []
-    from hilum.apps.cli.sinks import DicomFolder
-
-    return [DicomFolder(reader, dicom, kinds)]
-
-
-def _sinks(
-    reader: Reader,
-    as_json: bool,
-    html: Path | None,
-    pdf: Path | None,
-    paper: Paper,
-    heatmap: Path | None,
-    heatmap_side: int,
-    masks: Path | None,
-) -> list[Sink]:
-    from hilum.apps.cli import sinks
-
-    chosen: list[Sink] = [sinks.JsonLines() if as_json else _table(reader)]
-    if html is not None:
-        chosen.append(sinks.Page(reader, html))
-    if pdf is not None:
-        chosen.append(sinks.Sheets(reader, pdf, paper))
-    if heatmap is not None:
-        chosen.append(sinks.Overlays(reader, heatmap, heatmap_side))
-    if masks is not None:
-        chosen.append(sinks.Masks(masks))
-    return chosen
-
-
-def _table(reader: Reader) -> Sink:
-    from hilum.apps.cli.table import Table  # rich takes 0.05 s to import
-
-    return Table(reader.bundle)
 
 
 def _pour(examined: Iterator[Examined], total: int, sinks: list[Sink]) -> Counter[str]:

@@ -294,7 +294,7 @@ def _write_maps(network: torch.nn.Module, plan: _Plan, place: int, folder: Path)
     }
     film = open_radiograph(plan.films.cases["path"].iloc[place]).pixels
     for name, heat in found.items():
-        plots.save(pictures.draw_map(film, heat, name), folder / f"{name}.png")
+        plots.save(pictures.draw_map(film, heat, name.replace("-", " ")), folder / f"{name}.png")
 
 
 def _result(
