@@ -68,9 +68,12 @@ def make_dicom(tmp_path):
 class Node:
     """A receiver with its store, and what a test does to it."""
 
-    def __init__(self, data, url, toml):
+    def __init__(self, data, url, toml, files=None):
         self.data, self.url = data, url
-        data.mkdir(parents=True)
+        data.mkdir(parents=True, exist_ok=True)
+        for each in files.iterdir() if files else ():
+            (data / each.name).write_bytes(each.read_bytes())
+            (data / each.name).chmod(0o600)
         (data / "hilum.toml").write_text(toml)
         self.store = open_store(url)
         self.log = open_log(self.store, data)
@@ -145,10 +148,10 @@ def make_node(tmp_path):
     """Start a receiver: ``make_node(toml of [node])``; port and store are its own."""
     made = []
 
-    def make(toml="", *, limits="", url=None):
-        data = tmp_path / f"node{len(made)}" / "data"
+    def make(toml="", *, limits="", url=None, files=None, data=None):
+        data = data or tmp_path / f"node{len(made)}" / "data"
         text = f'[node]\nlisten = "127.0.0.1:0"\nreserve_gb = 0.0\n{toml}\n{limits}\n'
-        node = Node(data, url or sqlite_url(data / "store.db"), text)
+        node = Node(data, url or sqlite_url(data / "store.db"), text, files)
         made.append(node)
         return node.start()
 

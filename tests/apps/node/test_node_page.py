@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hilum.apps.cli import node as verbs
 from hilum.apps.node import receiver
-from hilum.apps.node.settings import INITIAL, Node, Peer, Route
+from hilum.apps.node.settings import INITIAL, Node, Peer, Route, Tls
 from hilum.apps.store import outbox
 from hilum.core import errors
 
@@ -19,9 +19,9 @@ RECEIVED = PAGE.partition("## What is sent")[0]
 
 def _settings():
     """Name in the file -> default in the code, of every setting."""
-    fields = [*Peer.model_fields.items(), *Route.model_fields.items(), *Node.model_fields.items()]
-    tables = {"peers", "routes"}
-    return {field.alias or name: field.default for name, field in fields if name not in tables}
+    own = {k: v for k, v in Node.model_fields.items() if k not in ("peers", "routes", "tls")}
+    fields = Tls.model_fields | Peer.model_fields | Route.model_fields | own
+    return {field.alias or name: field.default for name, field in fields.items()}
 
 
 def test_exactly_the_settings_are_named():
@@ -59,7 +59,11 @@ def test_every_status_is_named():
     tree = [errors.HilumError]
     for each in tree:
         tree += each.__subclasses__()
-    codes = {each.c_store_status for each in tree} | {receiver.SUCCESS, receiver.OTHER_PIXELS}
+    codes = {each.c_store_status for each in tree} | {
+        receiver.SUCCESS,
+        receiver.OTHER_PIXELS,
+        receiver.NOT_AUTHORIZED,
+    }
     assert {int(code, 16) for code in re.findall(r"0x([0-9A-F]{4})", RECEIVED)} == codes
 
 

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
+from hilum.apps.cli.main import run
 from hilum.apps.store.store import open_store, sqlite_url
 from hilum.apps.store.tables import Delivery, Film, Made, Read, Result
 from hilum.serve.samples import ROOT
@@ -104,6 +105,7 @@ name = "archive"
 ae_title = "ORTHANC"
 host = "127.0.0.1"
 port = {orthanc.dicom}
+commit = true
 [[node.routes]]
 from = "*"
 to = ["archive"]
@@ -115,7 +117,7 @@ objects = {json.dumps(KINDS)}
         if re.search("listens for DICOM", line):
             break
     store = open_store(sqlite_url(data / "store.db"), upgrade=False)
-    yield orthanc, port, store
+    yield orthanc, port, store, data
     store.close()
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
@@ -129,8 +131,8 @@ def _count(store, table, *where):
         return session.scalar(select(func.count()).select_from(table).where(*where))
 
 
-def test_results_reach_an_archive_that_was_away_and_come_back_as_nothing(hospital):
-    orthanc, port, store = hospital
+def test_results_reach_an_archive_that_was_away_and_come_back_as_nothing(hospital, capsys):
+    orthanc, port, store, data = hospital
     where = ["-aec", "HILUM", "127.0.0.1", str(port)]
     film = str(ROOT / "frontal.dcm")
     assert subprocess.run(["storescu", "-xt", *where, film]).returncode == 0
@@ -142,7 +144,10 @@ def test_results_reach_an_archive_that_was_away_and_come_back_as_nothing(hospita
     assert {each.kind for each in results.values()} == set(KINDS)
     _wait_for(lambda: _count(store, Delivery, Delivery.error.is_not(None)))  # nobody is there
     orthanc.start()
-    _wait_for(lambda: _count(store, Delivery, Delivery.state == "sent") == len(KINDS))
+    _wait_for(lambda: _count(store, Delivery, Delivery.state == "committed") == len(KINDS))
+    assert run(["node", "check", "--data", str(data)]) == 0
+    said = capsys.readouterr().out
+    assert said == f"archive: answers C-ECHO, takes {', '.join(KINDS)}, storage commitment\n"
     there = orthanc.instances()
     assert {uid: klass for uid, (_, klass) in there.items()} == {
         uid: each.sop_class for uid, each in results.items()

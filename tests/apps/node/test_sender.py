@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 from pydicom import dcmread
-from pynetdicom import AE, evt
+from pydicom.dataset import Dataset
+from pynetdicom import AE, build_context, build_role, evt
 from sqlalchemy import select
 
 from hilum.apps.cli.main import run
@@ -23,10 +24,11 @@ from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import open_log
 from hilum.apps.store.outbox import Making, Object
 from hilum.apps.store.store import open_store, sqlite_url
-from hilum.apps.store.tables import Delivery, Film, Made, Model, Read, Study
+from hilum.apps.store.tables import Delivery, Film, Made, Model, Read, Result, Study
 from hilum.serve.dicom.common import MANUFACTURER, MODEL
 
 SC = "1.2.840.10008.5.1.4.1.1.7"
+MODEL_UID = "1.2.840.10008.1.20.1"
 SR = "1.2.840.10008.5.1.4.1.1.88.33"
 
 
@@ -75,7 +77,7 @@ class Outbox:
         values = {"name": "pacs", "ae_title": "ARCHIVE", "host": "127.0.0.1", "port": port}
         known = Peer(**values | {"timeout_s": 5} | peer)
         node = Node(peers=(known,))
-        return Sender(self.store, self.folder, node, known, self.stop, self.waited.append)
+        return Sender(self.store, self.data, node, known, self.stop, self.waited.append)
 
     @property
     def states(self):
@@ -96,7 +98,16 @@ def box(tmp_path, make_dicom):
 
 
 @contextmanager
-def archive(*, answers=None, classes=(SC, SR), title="ARCHIVE", require=(), on_store=None):
+def archive(
+    *,
+    answers=None,
+    classes=(SC, SR),
+    title="ARCHIVE",
+    require=(),
+    on_store=None,
+    commitment=None,
+    at_once=False,
+):
     """A peer that answers C-STORE as it is told; it yields its port and what it was sent."""
     got, asked = [], []
     ae = AE(title)
@@ -111,7 +122,17 @@ def archive(*, answers=None, classes=(SC, SR), title="ARCHIVE", require=(), on_s
             on_store(event)
         return (answers or {}).get(event.dataset.SOPClassUID, 0x0000)
 
+    def act(event):
+        answered = commitment.action(event)
+        if at_once:
+            said = (event.assoc, *commitment.asked[-1])
+            threading.Timer(0.2, commitment.report, said).start()
+        return answered
+
     handlers = [(evt.EVT_C_STORE, store), (evt.EVT_REQUESTED, lambda _: asked.append(1))]
+    if commitment is not None:
+        ae.add_supported_context(MODEL_UID)
+        handlers.append((evt.EVT_N_ACTION, act))
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     try:
         yield server.server_address[1], got, asked
@@ -128,8 +149,6 @@ def test_what_waits_is_sent_as_it_was_made(box):
     assert [each.SOPClassUID for each in got] == [SC, SR]  # the SR comes last
     assert len(asked) == 1
     with box.store.read() as session:
-        from hilum.apps.store.tables import Result
-
         results = {each.sop_uid: each for each in session.scalars(select(Result))}
         said = summary(session)["peers"]["pacs"]
     for each in got:
@@ -266,6 +285,125 @@ def test_too_many_objects_take_several_associations(box):
             pass
     assert box.states == ["sent"] * 5
     assert len(asked) == 3
+
+
+class Commitment:
+    """What an archive says of storage commitment, on the association that asks, or by a call."""
+
+    def __init__(self, lost=()):
+        self.lost, self.asked = set(lost), []
+
+    def action(self, event):
+        told = event.action_information
+        uids = [
+            (each.ReferencedSOPClassUID, each.ReferencedSOPInstanceUID)
+            for each in told.ReferencedSOPSequence
+        ]
+        self.asked.append((told.TransactionUID, uids))
+        return 0x0000, None
+
+    def report(self, association, transaction, uids):
+        told = Dataset()
+        told.TransactionUID = transaction
+        told.ReferencedSOPSequence, told.FailedSOPSequence = [], []
+        for klass, uid in uids:
+            item = Dataset()
+            item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = klass, uid
+            if uid in self.lost:
+                item.FailureReason = 0x0112
+                told.FailedSOPSequence.append(item)
+            else:
+                told.ReferencedSOPSequence.append(item)
+        if not told.FailedSOPSequence:
+            del told.FailedSOPSequence
+        kind = 2 if "FailedSOPSequence" in told else 1
+        return association.send_n_event_report(told, kind, MODEL_UID, f"{MODEL_UID}.1")[0].Status
+
+    def call(self, port, title="ARCHIVE"):
+        """Call the node's receiver back with the last answer."""
+        role, context = build_role(MODEL_UID, scp_role=True), build_context(MODEL_UID)
+        association = AE(title).associate(
+            "127.0.0.1", port, ae_title="HILUM", contexts=[context], ext_neg=[role]
+        )
+        status = self.report(association, *self.asked[-1])
+        association.release()
+        return status
+
+
+def test_what_was_sent_is_confirmed_by_a_call_and_what_was_lost_is_sent_again(
+    box, make_node, monkeypatch
+):
+    monkeypatch.setattr(sender, "_SAME_S", 0.1)
+    node = make_node(
+        '[[node.peers]]\nname = "pacs"\nae_title = "ARCHIVE"\nreceive = false\ncommit = true\n'
+        '[[node.peers]]\nname = "other"\nae_title = "OTHER"\n',
+        url=str(box.store.engine.url),
+        data=box.data,
+    )
+    box.add(1)
+    answers = Commitment(lost=["1.2.3.1.0"])
+    with archive(commitment=answers) as (port, got, _):
+        one = box.sender(port, commit=True)
+        assert one.step()
+        assert box.states == ["sent", "sent"]
+        assert not one.step()  # it was asked, and is not asked again at once
+        ((_, uids),) = answers.asked
+        assert uids == [(SC, "1.2.3.1.0"), (SR, "1.2.3.1.1")]
+        assert answers.call(node.port, title="OTHER") == 0
+        assert box.states == ["sent", "sent"]  # another peer's word does not count
+        assert answers.call(node.port) == 0
+        assert box.states == ["waiting", "committed"]
+        answers.lost.clear()
+        assert one.step()
+        assert len(got) == 3
+        assert answers.call(node.port) == 0
+    assert box.states == ["committed", "committed"]
+    with box.store.read() as session:
+        path = box.folder.result(session.scalars(select(Result.sha256)).first())
+    refused = node.dcmtk("storescu", path, calling="ARCHIVE")  # it may confirm, and no more
+    assert refused.code != 0
+    assert node.counts(**{"not-authorized": 1}) == {"not-authorized": 1}
+
+
+def test_a_confirmation_on_the_same_association(box):
+    box.add(1)
+    answers = Commitment()
+    with archive(commitment=answers, at_once=True) as (port, _, _):
+        assert box.sender(port, commit=True).step()
+    assert box.states == ["committed", "committed"]
+
+
+def test_a_peer_that_says_nothing_is_asked_three_times(box, monkeypatch):
+    monkeypatch.setattr(sender, "_SAME_S", 0.1)
+    box.add(1, kinds=("sc",))
+    answers = Commitment()
+    with archive(commitment=answers) as (port, _, _):
+        one = box.sender(port, commit=True)
+        for _ in range(5):
+            one.step()
+            with box.store.write() as session:
+                session.get_one(Delivery, 1).asked_ms -= 4_000_000
+    assert len(answers.asked) == 3
+    assert len({transaction for transaction, _ in answers.asked}) == 3
+    assert box.states == ["sent"]
+
+
+def test_what_is_lost_again_and_again_is_dead(box, make_node, monkeypatch):
+    monkeypatch.setattr(sender, "_SAME_S", 0.1)
+    node = make_node(
+        '[[node.peers]]\nname = "pacs"\nae_title = "ARCHIVE"\ncommit = true\n',
+        url=str(box.store.engine.url),
+        data=box.data,
+    )
+    box.add(1, kinds=("sc",))
+    answers = Commitment(lost=["1.2.3.1.0"])
+    with archive(commitment=answers) as (port, got, _):
+        one = box.sender(port, commit=True)
+        while one.step():
+            answers.call(node.port)
+    assert box.states == ["dead"]
+    assert len(got) == 3
+    assert "0x0112" in box.rows[0].error
 
 
 def test_verbs(box, capsys, tmp_path):

@@ -113,12 +113,15 @@ def check(
     peer: Annotated[str, typer.Argument(help="Name of a peer, or all.")] = "all",
     data: Data = None,
 ) -> None:
-    """Ask peers whether they are there and know this node; exit code 12 if one does not.
+    """Ask peers whether they are there, know this node, and take what is to go to them.
+
+    By TLS where they have it. The exit code is 12 if one does not answer as it must.
 
     [bold]Example:[/bold] hilum node check pacs
     """
-    node = _node(_place(data, None))
-    from hilum.apps.node import dimse
+    place = _place(data, None)
+    node = _node(place)
+    from hilum.apps.node.check import check_peer
     from hilum.core.errors import PeerError
 
     failed = 0
@@ -127,8 +130,7 @@ def check(
             typer.echo(f"{each.name}: sends only; it has no host")
             continue
         try:
-            dimse.echo(node, each)
-            typer.echo(f"{each.name}: answers C-ECHO")
+            typer.echo(f"{each.name}: {check_peer(node, each, place.data)}")
         except PeerError as error:
             failed += 1
             typer.echo(error.message)
@@ -138,7 +140,7 @@ def check(
 
 def list_(
     state: Annotated[
-        str | None, typer.Option(help="waiting, claimed, sent, dead or dropped.")
+        str | None, typer.Option(help="waiting, claimed, sent, committed, dead or dropped.")
     ] = None,
     peer: Annotated[str | None, typer.Option(help="Name of a peer.")] = None,
     study: Annotated[str | None, typer.Option(metavar="UID", help="Study Instance UID.")] = None,
@@ -252,13 +254,14 @@ def send(
 
     [bold]Example:[/bold] hilum node send film.dcm --peer pacs
     """
-    node = _node(_place(data, None))
+    place = _place(data, None)
+    node = _node(place)
     from hilum.apps.node import dimse
     from hilum.core.errors import PeerError
 
     known = _peer(node, peer)
     failed = 0
-    for path, answered in dimse.send(node, known, files):
+    for path, answered in dimse.send(node, known, files, place.data):
         sent = answered in dimse.SENT
         failed += not sent
         word = "does not take this class and syntax" if answered is None else f"0x{answered:04X}"

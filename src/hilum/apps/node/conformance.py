@@ -7,8 +7,17 @@ from typing import Any
 
 from pydicom.uid import UID
 
-from hilum.apps.node.dimse import ACSE_S, PDU_BYTES, acceptor
+from hilum.apps.node.dimse import (
+    ACSE_S,
+    COMMITMENT,
+    EXPLICIT,
+    IMPLICIT,
+    PDU_BYTES,
+    VERIFICATION,
+    acceptor,
+)
 from hilum.apps.node.settings import Node
+from hilum.serve.dicom import KINDS
 
 
 def statement(node: Node) -> dict[str, Any]:
@@ -26,12 +35,24 @@ def statement(node: Node) -> dict[str, Any]:
         "idle_timeout_s": node.association_idle_s,
         "callers": [each.ae_title for each in node.peers if each.receive],
         "any_caller": node.accept_any or not node.peers,
+        "tls": node.tls is not None,
+        "scu": _scu(node),
         "modalities": list(node.read),
         "scp": {
             str(each.abstract_syntax): [str(uid) for uid in each.transfer_syntax]
             for each in ae.supported_contexts
         },
     }
+
+
+def _scu(node: Node) -> dict[str, list[str]]:
+    """Return what is proposed to peers: SOP class -> transfer syntaxes."""
+    kinds = {kind for route in node.routes for kind in route.objects}
+    proposed = {VERIFICATION: [IMPLICIT]}
+    proposed |= {KINDS[kind]: [EXPLICIT, IMPLICIT] for kind in KINDS if kind in kinds}
+    if any(each.commit for each in node.peers):
+        proposed[COMMITMENT] = [EXPLICIT, IMPLICIT]
+    return proposed
 
 
 def markdown(node: Node) -> str:
@@ -41,7 +62,14 @@ def markdown(node: Node) -> str:
     syntaxes = sorted({uid for each in facts["scp"].values() for uid in each})
     classes = "\n".join(f"| {UID(uid).name} | {uid} |" for uid in facts["scp"])
     listed = "\n".join(f"| {UID(uid).name} | {uid} |" for uid in syntaxes)
+    sent = "\n".join(f"| {UID(uid).name} | {uid} |" for uid in facts["scu"])
     modalities = ", ".join(node.read)
+    security = (
+        "TLS 1.2 or later; both sides have a certificate of an authority that the site names "
+        "(PS3.15 B.12, the profile of the platform's TLS library)."
+        if node.tls
+        else "No secure transport connection profile."
+    )
     dropped = {
         "ignore": "answered by success (0x0000) and dropped",
         "refuse": "answered by 0xA900",
@@ -69,13 +97,15 @@ Research use only; not a medical device.
 ## Service class provider
 
 Verification, and Storage (level 2: the object is kept as it came). Success is answered when the
-object is on disk and in the store. Objects of modality {modalities} are kept and read; all others
+object is on disk and in the store. Of Storage Commitment the N-EVENT-REPORT is taken, for what this
+node asked to be kept. Objects of modality {modalities} are kept and read; all others
 are {dropped}. Results of Hilum itself are answered by success and dropped.
 
 | C-STORE status | when |
 |---|---|
 | 0x0000 | kept, or kept before, or dropped as said above |
 | 0x0110 | a failure that nobody thought of |
+| 0x0124 | the caller may not send films |
 | 0xA700 | no space, or the store does not answer: send it again |
 | 0xA900 | not one grey frame |
 | 0xC000 | broken, or known as a film of another patient |
@@ -92,11 +122,19 @@ that are not compressed; of several that are proposed, the first is taken.
 |---|---|
 {listed}
 
+## Service class user
+
+Results are sent in explicit or implicit VR little endian, not compressed.
+
+| SOP class | UID |
+|---|---|
+{sent}
+
 ## Character sets
 
 Those of PS3.3 C.12.1.1.2 that Python knows; names and ids are kept as Unicode.
 
 ## Security
 
-AE titles are names, not passwords. No secure transport connection profile.
+AE titles are names, not passwords. {security}
 """

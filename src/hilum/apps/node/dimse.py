@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.association import Association
+from pynetdicom.events import Event
 from pynetdicom.presentation import (
     AllStoragePresentationContexts,
     PresentationContext,
@@ -23,6 +25,7 @@ from hilum.apps.node.settings import Node, Peer
 from hilum.core.errors import ConfigError, PeerError, UnreadableImageError
 
 VERIFICATION = "1.2.840.10008.1.1"
+COMMITMENT, COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
 PDU_BYTES = 262_144
 ACSE_S = 30.0
 """How long a connection may wait to become an association."""
@@ -45,6 +48,7 @@ def acceptor(node: Node) -> AE:
     for context in AllStoragePresentationContexts:
         ae.add_supported_context(str(context.abstract_syntax), ALL_TRANSFER_SYNTAXES)
     ae.add_supported_context(VERIFICATION)
+    ae.add_supported_context(COMMITMENT, scu_role=True, scp_role=True)  # its answer comes here
     return ae
 
 
@@ -89,7 +93,9 @@ def store(association: Association, peer: Peer, path: Path) -> int | None:
     return int(status)
 
 
-def send(node: Node, peer: Peer, paths: Iterable[Path]) -> Iterator[tuple[Path, int | None]]:
+def send(
+    node: Node, peer: Peer, paths: Iterable[Path], data: Path
+) -> Iterator[tuple[Path, int | None]]:
     """Send any DICOM files on one association; yield each with what ``store`` returned."""
     files = list(paths)
     wanted: dict[tuple[str, str], None] = {}
@@ -99,19 +105,89 @@ def send(node: Node, peer: Peer, paths: Iterable[Path]) -> Iterator[tuple[Path, 
             wanted[str(header.SOPClassUID), str(header.file_meta.TransferSyntaxUID)] = None
         except (InvalidDicomError, AttributeError) as error:
             raise UnreadableImageError(f"{path}: no DICOM file: {error}") from None
-    with associated(node, peer, [build_context(*each) for each in wanted]) as association:
+    contexts = [build_context(*each) for each in wanted]
+    with associated(node, peer, contexts, data=data) as association:
         for path in files:
             yield path, store(association, peer, path)
 
 
+def ask_commitment(
+    association: Association, transaction: str, objects: Iterable[tuple[str, str]]
+) -> bool:
+    """Ask a peer to confirm that it keeps objects (N-ACTION, PS3.4 J.3.2); False if it will not.
+
+    Args:
+        association: with ``COMMITMENT`` among its contexts.
+        transaction: a new UID, by which its answer is known.
+        objects: SOP class and instance UID of each.
+    """
+    if not any(each.abstract_syntax == COMMITMENT for each in association.accepted_contexts):
+        return False
+    asked = Dataset()
+    asked.TransactionUID = transaction
+    asked.ReferencedSOPSequence = []
+    for sop_class, sop_uid in objects:
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop_uid
+        asked.ReferencedSOPSequence.append(item)
+    answer, _ = association.send_n_action(asked, 1, COMMITMENT, COMMITMENT_INSTANCE)
+    return bool(answer.get("Status") == 0)
+
+
+class Report(NamedTuple):
+    """What a peer answered to ``ask_commitment``: UIDs that it keeps, and those not, with why."""
+
+    transaction: str
+    kept: set[str]
+    failed: dict[str, int]
+
+
+def report_of(event: Event) -> Report:
+    """Read an N-EVENT-REPORT of storage commitment (PS3.4 J.3.3)."""
+    told = event.event_information
+
+    def items(keyword: str) -> Iterable[Dataset]:
+        return told.get(keyword) or ()
+
+    return Report(
+        transaction=str(told.TransactionUID),
+        kept={str(each.ReferencedSOPInstanceUID) for each in items("ReferencedSOPSequence")},
+        failed={
+            str(each.ReferencedSOPInstanceUID): int(each.get("FailureReason") or 0x0110)
+            for each in items("FailedSOPSequence")
+        },
+    )
+
+
+def taken(node: Node, peer: Peer, classes: Iterable[str], data: Path) -> set[str]:
+    """Ask a peer which of these classes it takes.
+
+    Raises:
+        PeerError: it is not there, or refuses.
+    """
+    with associated(node, peer, contexts_of(classes), data=data) as association:
+        return {str(each.abstract_syntax) for each in association.accepted_contexts}
+
+
 @contextmanager
 def associated(
-    node: Node, peer: Peer, contexts: list[PresentationContext]
+    node: Node,
+    peer: Peer,
+    contexts: list[PresentationContext],
+    *,
+    data: Path,
+    on_report: Callable[[Event], tuple[int, None]] | None = None,
 ) -> Iterator[Association]:
     """Yield an association with a peer; release it in the end.
 
+    Args:
+        node, peer: between whom.
+        contexts: to propose.
+        data: folder of data, for the files of ``[node.tls]``.
+        on_report: takes what the peer says of a storage commitment meanwhile.
+
     Raises:
-        ConfigError: it has no ``host``.
+        ConfigError: it has no ``host``; or the files for TLS are wrong.
         PeerError: it cannot be reached, or refuses.
     """
     if peer.host is None:
@@ -121,7 +197,15 @@ def associated(
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout_s
     ae.connection_timeout = peer.timeout_s
     ae.requested_contexts = contexts
-    association = ae.associate(peer.host, peer.port, ae_title=peer.ae_title)
+    tls = node.tls.context(data, server=False) if peer.tls and node.tls is not None else None
+    handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, on_report)] if on_report else []
+    association = ae.associate(
+        peer.host,
+        peer.port,
+        ae_title=peer.ae_title,
+        tls_args=(tls, peer.host) if tls else None,
+        evt_handlers=handlers,
+    )
     if not association.is_established:
         raise _RefusedError(f"{peer.name}: {_why_not(association)}", hint=_ASK, at=association)
     try:
@@ -131,14 +215,14 @@ def associated(
             association.release()
 
 
-def echo(node: Node, peer: Peer) -> None:
+def echo(node: Node, peer: Peer, data: Path) -> None:
     """Ask a peer whether it is there (C-ECHO).
 
     Raises:
         PeerError: it is not, or does not say so.
     """
     contexts = [build_context(VERIFICATION)]
-    with associated(node, peer, contexts) as association:
+    with associated(node, peer, contexts, data=data) as association:
         if association.accepted_contexts:
             status = association.send_c_echo().get("Status")
             if status != 0:

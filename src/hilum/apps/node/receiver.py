@@ -29,8 +29,9 @@ from pynetdicom.events import Event
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from hilum.apps.node import status
-from hilum.apps.node.dimse import PDU_BYTES, acceptor
+from hilum.apps.node.dimse import ACSE_S, PDU_BYTES, acceptor, report_of
 from hilum.apps.node.settings import address
+from hilum.apps.store import outbox
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.intake import Arrival, Sender, shortened, take
 from hilum.apps.store.log import open_log
@@ -56,6 +57,7 @@ MAKER, MODEL = "Hilum", "Hilum reader"
 ELSEWHERE = "other"
 """Under this name callers are counted that are no peers: they may call themselves anything."""
 SUCCESS, OTHER_PIXELS, OUT_OF_RESOURCES, FAILED = 0x0000, 0xC001, 0xA700, 0x0110
+NOT_AUTHORIZED = 0x0124
 REFUSED = UnsupportedImageError.c_store_status
 PERMANENT, TRANSIENT = (0x01, 0x01, 0x03), (0x02, 0x03, 0x02)
 """Calling AE title not recognized; local limit exceeded (PS3.8 table 9-21)."""
@@ -124,14 +126,16 @@ class Receiver:
             (evt.EVT_CONN_CLOSE, self._closed),
             (evt.EVT_C_ECHO, lambda _: SUCCESS),
             (evt.EVT_C_STORE, self._store_object),
+            (evt.EVT_N_EVENT_REPORT, self._committed),
         ]
+        tls = self._node.tls.context(self._data, server=True) if self._node.tls else None
         try:
             server = _Server(
                 self._ae,
                 (host, port),
                 self._node.ae_title,
                 self._ae.supported_contexts,
-                None,
+                tls,
                 handlers,
                 _Handler,
             )
@@ -206,8 +210,24 @@ class Receiver:
             answer.ErrorComment = comment
         return answer
 
+    def _committed(self, event: Event) -> tuple[int, None]:
+        """Take what an archive says of the results that it was asked to keep."""
+        try:
+            report = report_of(event)
+            outbox.reported(self._store, self._peer(event.assoc).peer, *report)
+        except StoreError as error:
+            _LOG.warning("%s", error.message)
+            return OUT_OF_RESOURCES, None
+        except Exception as error:
+            _LOG.error("a storage commitment: %s", type(error).__name__)
+            return FAILED, None
+        return SUCCESS, None
+
     def _take(self, path: Path, sender: Sender) -> tuple[int, str]:
         """Keep an object that is a film; return the status, and a word for the counts."""
+        known = self._node.peer(sender.peer)
+        if known is not None and not known.receive:
+            return NOT_AUTHORIZED, "not-authorized"
         megapixels = self._limits.megapixels
         arguments = (str(path), "the object", self._node.read, megapixels)
         header = decoders.run(
@@ -268,8 +288,25 @@ class _Server(ThreadedAssociationServer):
     stopping = False
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Take no more connections than could ever become associations."""
-        return not self.stopping and len(self.active_associations) < self.ae.maximum_associations
+        """Take no more connections than could ever become associations, of two threads each."""
+        return not self.stopping and threading.active_count() < 2 * self.ae.maximum_associations
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Take a connection; TLS comes later, in a thread that nobody else waits for."""
+        wire: Any = self.socket
+        connection, at = wire.accept()
+        return connection, at
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Make an association of a connection; by TLS where that is spoken here."""
+        if self.ssl_context is not None:
+            request.settimeout(ACSE_S)
+            try:
+                request = self.ssl_context.wrap_socket(request, server_side=True)
+            except OSError:  # not by TLS, without a certificate, or with one of another authority
+                self.shutdown_request(request)
+                return
+        super().process_request_thread(request, client_address)
 
 
 class _Handler(RequestHandler):

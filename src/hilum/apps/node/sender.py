@@ -16,6 +16,10 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from pydicom.uid import generate_uid
+from pynetdicom.events import Event
 
 from hilum.apps.node import dimse, status
 from hilum.apps.node.settings import Node, Peer
@@ -30,6 +34,8 @@ from hilum.core.errors import ConfigError, HilumError, PeerError, StoreError
 
 FIRST_S, MOST_S, JITTER = 5.0, 600.0, 0.2
 _POLL_S = 0.5
+_SAME_S = 2.0
+"""How long a confirmation is waited for on the association on which it was asked for."""
 _LOG = logging.getLogger("hilum.sender")
 
 
@@ -37,7 +43,7 @@ class Sender:
     """Sends to one peer until told to stop.
 
     Args:
-        store, folder: what is sent.
+        store, data: with what is sent.
         node: whose AE title it is.
         peer: to whom.
         stop: set to end after the object at hand.
@@ -45,12 +51,14 @@ class Sender:
     """
 
     def __init__(
-        self, store: Store, folder: FilmFolder, node: Node, peer: Peer, stop: threading.Event,
+        self, store: Store, data: Path, node: Node, peer: Peer, stop: threading.Event,
         wait: Callable[[float], object] | None = None,
     ) -> None:  # fmt: skip
+        self._data, folder = data, FilmFolder(data)
         self._store, self._folder, self._node, self._peer = store, folder, node, peer
         self._stop, self._wait = stop, wait or stop.wait
         self._failures = 0
+        self._answered = threading.Event()
 
     def run(self) -> None:
         """Send what is due, until told to stop."""
@@ -70,16 +78,26 @@ class Sender:
         """Send what is due of one study; False where nothing is."""
         outbox.give_up(self._store, self._peer.name, self._peer.give_up_h)
         parcels = outbox.claim(self._store, self._peer.name, self._peer.max_objects)
-        if not parcels:
+        if not parcels and not (self._peer.commit and self._unconfirmed()):
             return False
         left = list(parcels)
+        classes = [each.object.sop_class for each in parcels]
+        if self._peer.commit:
+            classes.append(dimse.COMMITMENT)
         try:
-            contexts = dimse.contexts_of(each.object.sop_class for each in parcels)
-            with dimse.associated(self._node, self._peer, contexts) as association:
+            with dimse.associated(
+                self._node,
+                self._peer,
+                dimse.contexts_of(classes),
+                data=self._data,
+                on_report=self._reported,
+            ) as association:
                 while left and not self._stop.is_set():
                     path = self._folder.result(left[0].object.sha256)
                     answered = dimse.store(association, self._peer, path)
                     self._close(left.pop(0), answered)
+                if self._peer.commit:
+                    self._ask(association)
         except (PeerError, ConfigError) as error:
             self._put_back(left, error.message)
             self._say(error.message)
@@ -89,6 +107,33 @@ class Sender:
         self._failures = 0
         self._say(None)
         return True
+
+    def _unconfirmed(self) -> list[outbox.Unconfirmed]:
+        with self._store.read() as session:
+            return outbox.unconfirmed(session, self._peer.name, self._peer.max_objects)
+
+    def _ask(self, association: Any) -> None:
+        """Ask for confirmation of what was sent; the answer may come at once, or call back."""
+        asked = self._unconfirmed()
+        if not asked:
+            return
+        transaction = str(generate_uid(prefix=None))
+        outbox.asked(self._store, [each.id for each in asked], transaction)
+        self._answered.clear()
+        objects = [(each.sop_class, each.sop_uid) for each in asked]
+        if dimse.ask_commitment(association, transaction, objects):
+            self._answered.wait(_SAME_S)
+        else:
+            _LOG.warning("%s does not do storage commitment", self._peer.name)
+
+    def _reported(self, event: Event) -> tuple[int, None]:
+        try:
+            outbox.reported(self._store, self._peer.name, *dimse.report_of(event))
+        except Exception as error:
+            _LOG.error("a storage commitment: %s", type(error).__name__)
+            return 0x0110, None
+        self._answered.set()
+        return 0x0000, None
 
     def _close(self, parcel: Parcel, answered: int | None) -> None:
         """Write what a peer's answer makes of a delivery; None: it does not take this class."""
@@ -159,8 +204,7 @@ def main() -> None:
             raise ConfigError(f"{data}: hilum.toml has no [node]", hint="hilum node init")
         store = open_store(orders.store, upgrade=False)
         outbox.release(store)
-        folder = FilmFolder(data)
-        senders = [Sender(store, folder, node, each, stop) for each in node.peers if each.host]
+        senders = [Sender(store, data, node, each, stop) for each in node.peers if each.host]
         threads = [threading.Thread(target=each.run, daemon=True) for each in senders]
         for thread in threads:
             thread.start()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import ssl
 from collections.abc import Collection, Iterable, Mapping
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from hilum.core.config import Config
+from hilum.core.errors import ConfigError
 
 AE_TITLE = "HILUM"
 ANY = "*"
@@ -54,6 +58,8 @@ class Peer(Config):
         host, port: where it listens; None for one that only sends.
         receive: it may send films here.
         addresses: from which it may; "10.0.0.5", "10.1.0.0/16"; empty for any.
+        tls: it is spoken to by TLS; needs ``[node.tls]``.
+        commit: it is asked to confirm that it keeps what it was sent (storage commitment).
         timeout_s: seconds in which it must answer.
         max_objects: most that are sent on one association.
         give_up_h: hours after which a result that could not be sent is given up.
@@ -65,6 +71,8 @@ class Peer(Config):
     port: int = Field(default=104, gt=0, le=65_535)
     receive: bool = True
     addresses: tuple[str, ...] = ()
+    tls: bool = False
+    commit: bool = False
     timeout_s: float = Field(default=30, gt=0)
     max_objects: int = Field(default=200, gt=0)
     give_up_h: float = Field(default=72, gt=0)
@@ -83,6 +91,46 @@ class Peer(Config):
         at = ip_address(host.partition("%")[0])
         at = getattr(at, "ipv4_mapped", None) or at
         return any(at in ip_network(each, strict=False) for each in self.addresses)
+
+
+class Tls(Config):
+    """TLS 1.2 or later in both directions, each side with a certificate (PS3.15 B).
+
+    Attributes:
+        certificate, key: PEM files of this node; relative to the folder of data. The key must be
+            for its owner's eyes alone.
+        peers: PEM file of the authorities whose certificates are believed.
+    """
+
+    certificate: Path
+    key: Path
+    peers: Path
+
+    def context(self, data: Path, *, server: bool) -> ssl.SSLContext:
+        """Return what to listen, or to call, with.
+
+        Names in certificates are not compared with addresses: devices have certificates for their
+        AE, and the authority named here is the site's own.
+
+        Raises:
+            ConfigError: a file is missing, is none, does not fit, or others may read the key.
+        """
+        purpose = ssl.Purpose.CLIENT_AUTH if server else ssl.Purpose.SERVER_AUTH
+        key = data / self.key
+        try:
+            if os.name == "posix" and key.stat().st_mode & 0o077:
+                raise ConfigError(f"{key}: others may read this key", hint=f"chmod 600 {key}")
+            made = ssl.create_default_context(purpose, cafile=str(data / self.peers))
+            made.check_hostname = False
+            made.verify_mode = ssl.CERT_REQUIRED
+            made.minimum_version = ssl.TLSVersion.TLSv1_2
+            made.load_cert_chain(data / self.certificate, key)
+        except OSError as error:  # ssl.SSLError is one
+            names = ", ".join(str(data / each) for each in (self.certificate, self.key, self.peers))
+            raise ConfigError(
+                f"[node.tls]: {error.strerror or error}", hint=f"look at {names}"
+            ) from None
+        return made
 
 
 class When(Config):
@@ -143,6 +191,7 @@ class Node(Config):
         read: modalities that are taken as films.
         others: what comes of an object that is no such film: "ignore" answers success and drops
             it, so that whoever sends whole studies need not choose; "refuse" answers 0xA900.
+        tls: ``listen`` speaks TLS, and nothing else.
         keep_results_days: after which results are deleted whose every delivery is closed.
         peers: those that are known.
         routes: where results go; the first that fits counts. Without any they stay here.
@@ -156,6 +205,7 @@ class Node(Config):
     association_idle_s: float = Field(default=60, gt=0)
     read: tuple[str, ...] = Field(default=("DX", "CR"), min_length=1)
     others: Literal["ignore", "refuse"] = "ignore"
+    tls: Tls | None = None
     keep_results_days: float = Field(default=30, gt=0)
     peers: tuple[Peer, ...] = ()
     routes: tuple[Route, ...] = ()
@@ -171,6 +221,8 @@ class Node(Config):
         for names in ([each.name for each in self.peers], [each.ae_title for each in self.peers]):
             if twice := next((each for each in names if names.count(each) > 1), None):
                 raise ValueError(f"two peers are called '{twice}'")
+        if self.tls is None and any(each.tls for each in self.peers):
+            raise ValueError("a peer with tls = true, but no [node.tls]")
         reached = {each.name for each in self.peers if each.host}
         for route in self.routes:
             if route.source != ANY and self.peer(route.source) is None:
@@ -190,7 +242,8 @@ class Node(Config):
         """Return the name of who calls from an address; None for one who may not."""
         peer = next((each for each in self.peers if each.ae_title == title), None)
         if peer is not None:
-            return peer.name if peer.receive and peer.lives_at(host) else None
+            calls = peer.receive or peer.commit  # an archive calls back to confirm
+            return peer.name if calls and peer.lives_at(host) else None
         anyone = self.accept_any or not self.peers
         return title if anyone else None
 

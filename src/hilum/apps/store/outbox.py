@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, case, delete, func, select, update
+from sqlalchemy import Select, case, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from hilum.apps.store.folder import FilmFolder
@@ -26,8 +26,10 @@ MAX_ATTEMPTS = 3
 """What ends its maker, or is refused by a peer, that often is given up, and says so."""
 ORDER = ("seg", "gsps", "sc", "pdf", "sr")
 """In which results are sent: when the SR is there, all are."""
-CLOSED = ("sent", "dead", "dropped")
+CLOSED = ("sent", "committed", "dead", "dropped")
 STATES = ("waiting", "claimed", *CLOSED)
+NO_SUCH_OBJECT = 0x0112
+_UNASKED = {"asked": 0, "asked_ms": None, "transaction": None}
 _HOUR_MS = 3_600_000
 
 
@@ -216,6 +218,59 @@ def close(
             delivery.sent_ms = now_ms()
 
 
+class Unconfirmed(NamedTuple):
+    """A result that was sent, and of which the peer has not said that it keeps it."""
+
+    id: int
+    sop_class: str
+    sop_uid: str
+
+
+def unconfirmed(session: Session, peer: str, most: int) -> list[Unconfirmed]:
+    """Return what a peer is to be asked to confirm: what it was never asked for, or long ago."""
+    long_ago = Delivery.asked_ms < now_ms() - _HOUR_MS
+    query = (
+        select(Delivery.id, Result.sop_class, Result.sop_uid)
+        .join(Result, Delivery.result_id == Result.id)
+        .where(Delivery.state == "sent", Delivery.peer == peer, Delivery.asked < MAX_ATTEMPTS)
+        .where(or_(Delivery.asked_ms.is_(None), long_ago))
+    )
+    rows = session.execute(query.order_by(Delivery.id).limit(most))
+    return [Unconfirmed(*row) for row in rows]
+
+
+def asked(store: Store, ids: list[int], transaction: str) -> None:
+    """Note, before it is done, by which transaction a peer is asked to confirm deliveries."""
+    with store.write() as session:
+        session.execute(
+            update(Delivery)
+            .where(Delivery.id.in_(ids), Delivery.state == "sent")
+            .values(transaction=transaction, asked=Delivery.asked + 1, asked_ms=now_ms())
+        )
+
+
+def reported(
+    store: Store, peer: str, transaction: str, kept: Collection[str], failed: Mapping[str, int]
+) -> None:
+    """Write what a peer says of a transaction: UIDs that it keeps, and those not, with why.
+
+    What it has lost is sent again, as long as it has not been asked too often.
+    """
+    with store.write() as session:
+        query = select(Delivery, Result).join(Result, Delivery.result_id == Result.id)
+        query = query.where(Delivery.transaction == transaction, Delivery.peer == peer)
+        for delivery, result in session.execute(query.where(Delivery.state == "sent")):
+            if result.sop_uid in failed:
+                delivery.status = failed[result.sop_uid]
+                delivery.error = f"not kept by the peer: 0x{delivery.status:04X}"
+                again = delivery.status == NO_SUCH_OBJECT and delivery.asked < MAX_ATTEMPTS
+                delivery.state, delivery.next_ms = "waiting" if again else "dead", now_ms()
+                delivery.asked_ms = None
+            elif result.sop_uid in kept:
+                delivery.state, delivery.committed_ms = "committed", now_ms()
+                delivery.error = None
+
+
 def give_up(store: Store, peer: str, hours: float) -> int:
     """Let what has waited for a peer too long wait no more; return how many."""
     old = (Delivery.state == "waiting") & (Delivery.peer == peer)
@@ -237,7 +292,7 @@ def retry(
         query = query.where(Delivery.id.in_(ids))
     if peer is not None:
         query = query.where(Delivery.peer == peer)
-    values = {"state": "waiting", "next_ms": 0, "attempts": 0, "created_ms": now_ms()}
+    values = {"state": "waiting", "next_ms": 0, "attempts": 0, "created_ms": now_ms()} | _UNASKED
     return _by_hand(store, log, who, "retried", query.values(values), {})
 
 
@@ -272,7 +327,7 @@ def resend(
         "attempts": 0,
         "created_ms": now_ms(),
         "error": None,
-    }
+    } | _UNASKED
     return _by_hand(store, log, who, "resent", query.values(values), {})
 
 

@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -207,10 +208,12 @@ class Delivery(Table):
     """A result on its way to a peer.
 
     Attributes:
-        state: ``waiting``, ``claimed`` by the sender, ``sent``, ``dead`` (nothing is tried any more
-            until a person says so) or ``dropped`` by a person.
+        state: ``waiting``, ``claimed`` by the sender, ``sent``, ``committed``, ``dead`` (nothing is
+            tried any more until a person says so) or ``dropped`` by a person.
         attempts: how often the peer refused it; ``next_ms``: not before; 0: at once.
         status: what the peer answered last; ``error`` in words.
+        transaction: by which the peer was asked last, at ``asked_ms``, to confirm that it keeps it;
+            ``asked``: how often.
     """
 
     __tablename__ = "deliveries"
@@ -227,8 +230,12 @@ class Delivery(Table):
     next_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
     status: Mapped[int | None] = mapped_column(Integer)
     error: Mapped[str | None] = mapped_column(String(255))
+    transaction: Mapped[str | None] = mapped_column(String(64), index=True)
+    asked: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
+    asked_ms: Mapped[int | None] = mapped_column(BigInteger)
     created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
     sent_ms: Mapped[int | None] = mapped_column(BigInteger)
+    committed_ms: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Model(Table):

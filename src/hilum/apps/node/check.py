@@ -1,0 +1,32 @@
+"""Check: whether a peer is there, knows this node, and takes what is to go to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hilum.apps.node import dimse
+from hilum.apps.node.settings import Node, Peer
+from hilum.core.errors import PeerError
+from hilum.serve.dicom import KINDS
+
+
+def check_peer(node: Node, peer: Peer, data: Path) -> str:
+    """Return in words what a peer does.
+
+    Raises:
+        ConfigError: the files for TLS are wrong.
+        PeerError: it does not answer, or does not take what a route sends to it.
+    """
+    dimse.echo(node, peer, data)
+    words = ["answers C-ECHO by TLS" if peer.tls else "answers C-ECHO"]
+    routed = {kind for route in node.routes if peer.name in route.to for kind in route.objects}
+    wanted: dict[str, str] = {kind: KINDS[kind] for kind in KINDS if kind in routed}
+    if peer.commit:
+        wanted["storage commitment"] = dimse.COMMITMENT
+    if wanted:
+        taken = dimse.taken(node, peer, wanted.values(), data)
+        missing = [kind for kind, uid in wanted.items() if uid not in taken]
+        if missing:
+            raise PeerError(f"{peer.name}: {words[0]}, does not take {', '.join(missing)}")
+        words.append(f"takes {', '.join(wanted)}")
+    return ", ".join(words)
