@@ -35,6 +35,24 @@ def test_every_kind_is_given_for_the_film_and_stands_in_the_log(station):
     assert sorted(said) == sorted(2 * [f"object.{kind}" for kind in ("sr", "gsps", "sc", "pdf")])
 
 
+def test_what_the_visitor_measured_goes_along_as_theirs(station):
+    film_id = station.film(ROOT / "frontal.dcm")
+    line = {"kind": "line", "points": [[310, 200], [310, 690]], "text": "here"}
+    desk = {"version": 0, "choices": {}, "text": "", "corrected_label": None, "blind": False}
+    reviewer = station.client("reviewer")
+    kept = reviewer.put(f"{API}/films/{film_id}/desk", json=desk | {"marks": [line]})
+    assert kept.status_code == 200, kept.text
+    answer = reviewer.get(f"{API}/films/{film_id}/objects/gsps.dcm")
+    layers = {
+        each.GraphicLayer: each
+        for each in dcmread(BytesIO(answer.content)).GraphicAnnotationSequence
+    }
+    said = layers["PERSON"].TextObjectSequence[0].UnformattedTextValue
+    assert said == "line of reviewer-1: 151.9 mm at the detector: here"
+    other = station.client("reader").get(f"{API}/films/{film_id}/objects/gsps.dcm")
+    assert b"reviewer-1" not in other.content
+
+
 @pytest.mark.parametrize(
     ("film", "kind", "status", "said"),
     [

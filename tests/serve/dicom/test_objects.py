@@ -22,7 +22,7 @@ from pydicom.dataset import Dataset
 from hilum.bundle.folder import Bundle
 from hilum.core.errors import BundleError, ConfigError, HilumError
 from hilum.image.open import open_radiograph
-from hilum.serve.dicom import KINDS, make_objects, objects_of, parse_kinds
+from hilum.serve.dicom import KINDS, PersonMark, make_objects, objects_of, parse_kinds
 from hilum.serve.dicom.codes import OWN
 from hilum.serve.samples import ROOT
 
@@ -336,6 +336,62 @@ def test_names_are_written_in_unicode(cases):
 def test_without_spacing_there_is_no_segmentation(cases):
     assert cases["cr"].why == {"seg": "the film does not say how far its pixels lie apart"}
     assert "seg" in cases["demo"].made
+
+
+MARKS = (
+    PersonMark("anna", "line", [[10, 20], [10, 120]], "left base", 31.0, 1, True, True),
+    PersonMark("anna", "ellipse", [[100, 200], [300, 280]], "", 500.0, 2),
+    PersonMark("anna", "rectangle", [[-50, 5], [60, 9000]]),
+    PersonMark("борис", "point", [[7, 8]], "here"),
+)
+
+
+@pytest.mark.parametrize("name", ["window", "left"])
+def test_what_persons_drew_stands_there_as_theirs(cases, tool, tmp_path, name):
+    case = cases[name]
+    objects = make_objects(case.reading, case.path, ["gsps", "sr"], marks=MARKS)
+    for dataset in objects:
+        dataset.save_as(tmp_path / "object.dcm", enforce_file_format=True)
+        run = subprocess.run(
+            [tool("dciodvfy", "dicom3tools"), tmp_path / "object.dcm"],
+            capture_output=True,
+            text=True,
+        )
+        assert [line for line in run.stderr.splitlines() if line.startswith("Error")] == []
+    state, document = objects
+    groups = _tracked(document)
+    model = {
+        each.TextValue
+        for group in groups.values()
+        for each in group.ContentSequence
+        if _name(each) == "111001"
+    }
+    assert model == {"Hilum"}
+    for place, mark in enumerate(MARKS, start=1):
+        group = groups[f"person-{place}"]
+        said = {_name(each): each for each in group.ContentSequence}
+        assert said["121005"].ConceptCodeSequence[0].CodeMeaning == "Person"
+        assert str(said["121008"].PersonName) == mark.by
+        assert "111001" not in said, "no algorithm drew it"
+        assert mark.text in said["121106"].TextValue
+        assert (_polygon(group) <= [state.DisplayedAreaSelectionSequence[0]
+                .DisplayedAreaBottomRightHandCorner]).all()  # fmt: skip
+    length = next(e for e in groups["person-1"].ContentSequence if e.ValueType == "NUM")
+    assert float(length.MeasuredValueSequence[0].NumericValue) == 31.0
+    height = case.reading["film"]["height"]
+    expected = {
+        "window": [[10.5, 20.5], [10.5, 120.5]],
+        # the film was turned right to be read: its x is the stored height, from below
+        "left": [[20.5, case.reading["film"]["width"] - 10.5],
+                 [120.5, case.reading["film"]["width"] - 10.5]],
+    }[name]  # fmt: skip
+    assert height > 0
+    assert _polygon(groups["person-1"]).tolist() == expected
+    (layer,) = (e for e in state.GraphicAnnotationSequence if e.GraphicLayer == "PERSON")
+    assert [len(e.GraphicData) for e in layer.GraphicObjectSequence] == [4, 74, 10, 2]
+    assert "anna" in layer.TextObjectSequence[0].UnformattedTextValue
+    others = [e for e in state.GraphicAnnotationSequence if e.GraphicLayer != "PERSON"]
+    assert not any("anna" in str(each) for each in others)
 
 
 def test_the_same_reading_gives_the_same_bytes_and_any_other_another_uid(cases):

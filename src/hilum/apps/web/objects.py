@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from hilum.apps.store.people import Role
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.desk import marks_of
+from hilum.apps.web.films import spacing_of
+from hilum.apps.web.measured import measure
 from hilum.apps.web.problems import Problem
-from hilum.apps.web.readings import find, with_answers
+from hilum.apps.web.readings import Shown, find, with_answers
 from hilum.apps.web.schemas import API, FilmId, gives
-from hilum.apps.web.service import Served
+from hilum.apps.web.service import Served, Service
 from hilum.core.errors import BundleError, ImageError
 from hilum.core.extras import require
 from hilum.core.reading import Status
+
+if TYPE_CHECKING:
+    from hilum.serve.dicom import PersonMark
 
 router = APIRouter(prefix=API, tags=["readings"])
 _Kind = Literal["sr", "seg", "gsps", "sc", "pdf"]
@@ -29,8 +35,13 @@ _Reader = Annotated[Visitor, needs(Role.READER)]
     response_class=Response,
     responses=gives("application/dicom", "of the film's patient and study; research use only"),
 )
-def object_dcm(film_id: FilmId, kind: _Kind, visitor: _Reader, service: Served) -> Response:
-    """Give the reading as SR, SEG, GSPS, SC or PDF; the taking out stands in the log."""
+def object_dcm(
+    film_id: FilmId, kind: _Kind, request: Request, visitor: _Reader, service: Served
+) -> Response:
+    """Give the reading as SR, SEG, GSPS, SC or PDF; the taking out stands in the log.
+
+    What the visitor has drawn and measured on the film goes into SR and GSPS, as theirs.
+    """
     found = find(service, film_id, visitor)
     if found.read.reading["status"] != Status.READ:
         raise Problem(409, "not-read", "the film was not read, so that there is no object of it")
@@ -48,6 +59,7 @@ def object_dcm(film_id: FilmId, kind: _Kind, visitor: _Reader, service: Served) 
             [kind],
             read_at=datetime.fromtimestamp(found.read.created_ms // 1000, zone),
             bundle=service.bundles.open(),
+            marks=_marks(request, service, found, visitor),
         )
     except ImageError as error:  # without the place on this machine
         raise type(error)(error.message.removeprefix(f"{path}: "), hint=error.hint) from None
@@ -68,3 +80,29 @@ def object_dcm(film_id: FilmId, kind: _Kind, visitor: _Reader, service: Served) 
     dataset.save_as(file, enforce_file_format=True)
     headers = {"Content-Disposition": f'attachment; filename="{film_id}.{kind}.dcm"'}
     return Response(file.getvalue(), media_type="application/dicom", headers=headers)
+
+
+def _marks(request: Request, service: Service, found: Shown, visitor: Visitor) -> list[PersonMark]:
+    """Return what the visitor has on the desk of a film, measured."""
+    from hilum.serve.dicom import PersonMark
+
+    with service.store.read() as session:
+        drawn = marks_of(session, found.film.id, visitor.person_id)
+    if not drawn:
+        return []
+    spacing = spacing_of(request, service, found.film.id)
+    marks = []
+    for each in drawn:
+        value, power = measure(each, spacing) or (None, 1)
+        mark = PersonMark(
+            by=visitor.name,
+            kind=each["kind"],
+            points=each["points"],
+            text=each.get("text") or "",
+            measured=value,
+            power=power,
+            millimeters=spacing is not None,
+            at_detector=spacing is not None and spacing.at_detector,
+        )
+        marks.append(mark)
+    return marks

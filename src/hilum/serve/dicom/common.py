@@ -8,12 +8,14 @@ keeps the first of them and answers success for the second.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -34,6 +36,8 @@ SERIES = {"sr": 9200, "seg": 9201, "gsps": 9202, "sc": 9203, "pdf": 9204}
 """Series numbers: high, so that a viewer which sorts by them shows the film first."""
 LONG_STRING = 64
 """Most characters of VR LO (PS3.5 6.2)."""
+_ELLIPSE = 36
+"""Points of an ellipse: some viewers draw polylines alone."""
 _LONG_AGO = datetime(1900, 1, 1)
 """Of a film that states no date."""
 _DATES = ("Content", "Acquisition", "Series", "Study")
@@ -63,6 +67,54 @@ def printable(text: str, longest: int = LONG_STRING) -> str:
     return kept[:longest].strip()
 
 
+class PersonMark(NamedTuple):
+    """What a person drew on a film; it goes into the objects as theirs, never as the model's.
+
+    Attributes:
+        by: who.
+        kind: point, line, ellipse or rectangle (by two corners), or polygon.
+        points: (x, y) in pixels of the film as it was read.
+        text: what they wrote at it.
+        measured: the length (``power`` 1) or area (2); None where it measures nothing.
+        millimeters: its unit; else pixels.
+        at_detector: those millimeters hold at the detector, not in the patient.
+    """
+
+    by: str
+    kind: str
+    points: Sequence[Sequence[float]]
+    text: str = ""
+    measured: float | None = None
+    power: int = 1
+    millimeters: bool = True
+    at_detector: bool = False
+
+    @property
+    def words(self) -> str:
+        """Say in a line what it is: who, what it measures, what is written at it."""
+        said = [f"{self.kind} of {self.by}"]
+        if self.measured is not None:
+            unit = ("mm" if self.millimeters else "px") + ("2" if self.power == 2 else "")
+            place = " at the detector" if self.millimeters and self.at_detector else ""
+            said.append(f"{self.measured:.1f} {unit}{place}")
+        return printable(": ".join((*said, *[self.text] * bool(self.text))), 200)
+
+    def line(self, placement: Placement) -> Points:
+        """Return its points in the stored matrix; of what is closed the first one again."""
+        points = np.asarray(self.points, float).reshape(-1, 2)
+        if self.kind in ("ellipse", "rectangle") and len(points) == 2:
+            (left, top), (right, bottom) = points
+            corners = [[left, top], [right, top], [right, bottom], [left, bottom]]
+            points = np.array(corners)
+            if self.kind == "ellipse":
+                turn = np.linspace(0, 2 * np.pi, _ELLIPSE, endpoint=False)
+                around = np.stack([np.cos(turn), np.sin(turn)], axis=1) / 2
+                points = (corners[0] + np.array(corners[2])) / 2 + around * np.ptp(points, axis=0)
+        if self.kind in ("ellipse", "rectangle", "polygon"):
+            points = np.concatenate([points, points[:1]])
+        return placement.points(points + 0.5)
+
+
 @dataclass(frozen=True)
 class Subject:
     """What every object is made from.
@@ -71,12 +123,14 @@ class Subject:
         reading: of status ``read``.
         path: of the film, for those that show its pixels.
         read_at: when it was read, with a time zone; None takes the film's own date.
+        marks: of persons.
     """
 
     reading: Reading
     path: Path
     source: Source
     read_at: datetime | None = None
+    marks: tuple[PersonMark, ...] = ()
 
     @cached_property
     def placement(self) -> Placement:

@@ -13,15 +13,19 @@ from hilum.image.dicom_values import items_of, numbers
 from hilum.image.dicom_window import read_windows
 from hilum.image.stored import open_stored
 from hilum.serve.dicom.common import Subject, finished
+from hilum.serve.dicom.source import Points
 from hilum.serve.dicom.sr import closed
 from hilum.serve.marks import Layer, Mark, marks_of
 from hilum.serve.words import headline
 
+_SHORT_TEXT = 1024
+"""Most characters of VR ST (PS3.5 6.2)."""
 IN_COLOR = "the film is in color, which a grayscale presentation state cannot show"
 LAYERS = {
     "HILUM_LUNGS": "outlines of the lungs",
     "HILUM_OPAC": "opacities and boxes around them",
     "HILUM_TEXT": "research use only, and the findings",
+    "PERSON": "what persons drew and measured",
 }
 """Graphic layers in their order, and what is in them."""
 
@@ -46,14 +50,20 @@ def make_gsps(subject: Subject) -> Dataset:
         _layer(place, name) for place, name in enumerate(LAYERS, start=1)
     ]
     annotations = [
-        _graphics(name, marks, subject)
+        _graphics(name, [closed(subject.drawn(mark)) for mark in marks], subject)
         for name, marks in (
             ("HILUM_LUNGS", [each for each in _marks(subject) if each.layer is Layer.LUNGS]),
             ("HILUM_OPAC", [each for each in _marks(subject) if each.layer is not Layer.LUNGS]),
         )
         if marks
     ]
-    dataset.GraphicAnnotationSequence = [*annotations, _text(subject)]
+    annotations.append(_text("HILUM_TEXT", 0.01, _words(subject), subject))
+    if subject.marks:
+        drawn = _graphics("PERSON", [m.line(subject.placement) for m in subject.marks], subject)
+        said = _text("PERSON", 0.9, [mark.words for mark in subject.marks[:8]], subject)
+        drawn.TextObjectSequence = said.TextObjectSequence
+        annotations.append(drawn)
+    dataset.GraphicAnnotationSequence = annotations
     _modality(dataset, subject)
     dataset.SoftcopyVOILUTSequence = [_voi(subject)]
     turned = any(step.startswith("polarity: ") for step in subject.reading.history)
@@ -102,34 +112,38 @@ def _layer(place: int, name: str) -> Dataset:
     return layer
 
 
-def _graphics(name: str, marks: list[Mark], subject: Subject) -> Dataset:
+def _graphics(name: str, lines: list[Points], subject: Subject) -> Dataset:
     annotation = Dataset()
     annotation.ReferencedImageSequence = [subject.source.reference]
     annotation.GraphicLayer = name
     annotation.GraphicObjectSequence = []
-    for mark in marks:
+    for points in lines:
         line = Dataset()
-        points = closed(subject.drawn(mark))
         line.GraphicAnnotationUnits = "PIXEL"
         line.GraphicDimensions = 2
         line.NumberOfGraphicPoints = len(points)
         line.GraphicData = [float(each) for each in np.round(points, 2).ravel()]
-        line.GraphicType, line.GraphicFilled = "POLYLINE", "N"
+        line.GraphicType = "POLYLINE" if len(points) > 1 else "POINT"
+        if len(points) > 2:
+            line.GraphicFilled = "N"
         annotation.GraphicObjectSequence.append(line)
     return annotation
 
 
-def _text(subject: Subject) -> Dataset:
+def _words(subject: Subject) -> list[str]:
+    return ["HILUM research use only", *lines(subject)[:8]]
+
+
+def _text(name: str, top: float, words: list[str], subject: Subject) -> Dataset:
     annotation = Dataset()
     annotation.ReferencedImageSequence = [subject.source.reference]
-    annotation.GraphicLayer = "HILUM_TEXT"
+    annotation.GraphicLayer = name
     said = Dataset()
     said.BoundingBoxAnnotationUnits = "DISPLAY"
-    said.BoundingBoxTopLeftHandCorner = [0.01, 0.01]
-    said.BoundingBoxBottomRightHandCorner = [0.5, 0.1]
+    said.BoundingBoxTopLeftHandCorner = [0.01, top]
+    said.BoundingBoxBottomRightHandCorner = [0.5, round(top + 0.09, 2)]
     said.BoundingBoxTextHorizontalJustification = "LEFT"
-    words = ["HILUM research use only", *lines(subject)[:8]]
-    said.UnformattedTextValue = "\r\n".join(words)
+    said.UnformattedTextValue = "\r\n".join(words)[:_SHORT_TEXT]
     annotation.TextObjectSequence = [said]
     return annotation
 

@@ -19,7 +19,7 @@ from hilum.core.errors import ConfigError
 from hilum.core.extras import require
 from hilum.core.reading import Reading, Status
 from hilum.image.limits import gathered_warnings
-from hilum.serve.dicom.common import Subject
+from hilum.serve.dicom.common import PersonMark, Subject
 from hilum.serve.dicom.source import read_source
 
 KINDS: dict[str, str] = {
@@ -64,6 +64,7 @@ def make_objects(
     *,
     read_at: datetime | None = None,
     bundle: Bundle | None = None,
+    marks: Iterable[PersonMark] = (),
 ) -> list[Dataset]:
     """Return the objects of one reading: those of ``kinds`` that this film can have.
 
@@ -74,6 +75,7 @@ def make_objects(
         read_at: when it was read, with a time zone; None dates the objects by the film, because a
             reading does not say it.
         bundle: that made the reading, for what the PDF says of it; None: the one in the package.
+        marks: of persons, for the SR and the GSPS: theirs, and said so.
 
     Returns:
         complete data sets, to be written with ``save_as(path, enforce_file_format=True)``; none for
@@ -85,7 +87,7 @@ def make_objects(
         BundleError: a PDF is asked for, and ``bundle`` did not make the reading.
         MissingExtraError: highdicom is not installed.
     """
-    made = objects_of(reading, film, kinds, read_at=read_at, bundle=bundle)
+    made = objects_of(reading, film, kinds, read_at=read_at, bundle=bundle, marks=marks)
     return [each.dataset for each in made if each.dataset is not None]
 
 
@@ -96,6 +98,7 @@ def objects_of(
     *,
     read_at: datetime | None = None,
     bundle: Bundle | None = None,
+    marks: Iterable[PersonMark] = (),
 ) -> Iterator[Made]:
     """Make objects one by one, and say of each that cannot be why; see ``make_objects``."""
     require("pacs")
@@ -103,7 +106,7 @@ def objects_of(
     wanted = parse_kinds(",".join(kinds))
     if told.status is not Status.READ:
         return
-    subject = Subject(told, film, read_source(film), read_at)
+    subject = Subject(told, film, read_source(film), read_at, tuple(marks))
     evidence: list[Dataset] = []
     for kind in wanted:
         with gathered_warnings():

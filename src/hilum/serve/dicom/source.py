@@ -212,8 +212,8 @@ class Placement:
         return self.corrections.count("inverted") % 2 == 1
 
     def points(self, film: Points) -> Points:
-        """Bring points (N, 2) of the film as read into the stored matrix."""
-        unit = film / np.array(self._shape[::-1], float)
+        """Bring points (N, 2) of the film as read into the stored matrix; none lies beyond it."""
+        unit = np.clip(film / np.array(self._shape[::-1], float), 0, 1)
         return np.asarray((self._origin + unit @ self._axes) * np.array(self._stored[::-1]))
 
     def outline(self, pixels: Sequence[tuple[int, int]]) -> Points:

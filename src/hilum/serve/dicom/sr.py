@@ -21,7 +21,15 @@ from hilum.core.labels import Code, Label
 from hilum.core.reading import RESEARCH_USE, Answer, Finding
 from hilum.serve.dicom import codes
 from hilum.serve.dicom.codes import OWN
-from hilum.serve.dicom.common import MANUFACTURER, MODEL, Subject, finished, printable, uid
+from hilum.serve.dicom.common import (
+    MANUFACTURER,
+    MODEL,
+    PersonMark,
+    Subject,
+    finished,
+    printable,
+    uid,
+)
 from hilum.serve.dicom.source import Points, Source
 from hilum.serve.words import sides_line
 
@@ -121,6 +129,8 @@ def _groups(subject: Subject) -> Iterator[sr.PlanarROIMeasurementsAndQualitative
         yield _of_lesion(subject, f"opacity-{place}", lesion)
     for place, box in enumerate(details.boxes[:MOST_REGIONS], start=1):
         yield _of_box(subject, f"box-{place}", box)
+    for place, mark in enumerate(subject.marks, start=1):
+        yield _of_person(subject, f"person-{place}", mark)
 
 
 def _of_finding(
@@ -258,6 +268,38 @@ def _of_box(
         codes.OPACITY,
         [_number(coded(OWN["box-score"]), box.score)],
     )
+
+
+def _of_person(
+    subject: Subject, name: str, mark: PersonMark
+) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+    """Return what a person drew, with that person as its observer."""
+    film = subject.source.reference
+    points = mark.line(subject.placement)
+    kind = "POINT" if len(points) == 1 else "POLYLINE"
+    numbers = []
+    if mark.measured is not None:
+        what, unit = (codes.LENGTH, codes.MILLIMETER)
+        if mark.power == 2:
+            what, unit = codes.AREA, codes.SQUARE_MILLIMETER
+        unit = unit if mark.millimeters else codes.PIXELS
+        number = round(mark.measured, 1)
+        numbers.append(sr.Measurement(name=coded(what), value=number, unit=coded(unit)))
+    own = subject.tracking_uid(f"{mark.by} {mark.kind} {mark.points}")
+    group = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(own, name),
+        referenced_region=sr.ImageRegion(
+            kind,
+            points,
+            sr.SourceImageForRegion(film.ReferencedSOPClassUID, film.ReferencedSOPInstanceUID),
+        ),
+        measurements=numbers or None,
+    )
+    rows = group[0].ContentSequence
+    person = sr.PersonObserverIdentifyingAttributes(name=printable(mark.by.replace("^", " ")))
+    rows.extend(sr.ObserverContext(coded(codes.PERSON), person))
+    rows.append(TextContentItem(coded(codes.COMMENT), mark.words, _CONTAINS))
+    return group
 
 
 def _group(
