@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 import torch
 
+from hilum.bundle.onnx import Graph
 from hilum.core.errors import ConfigError
+from hilum.core.labels import Label
 from hilum.core.radiograph import Radiograph
 from hilum.image.lungs import Lungs
 from hilum.image.preprocess import Preprocess
@@ -34,7 +36,9 @@ from hilum.learn.dense import (
 from hilum.learn.fit import fit
 from hilum.learn.networks import build_network, write_onnx
 from hilum.learn.networks.dense import LAYOUT, DenseNetwork, DenseOutput, layout_of
+from hilum.learn.pack import pack_bundle
 from hilum.learn.recipe import Dense, Recipe
+from hilum.serve.reader import load_bundle
 
 SIZE, MAP = 64, 16
 
@@ -406,3 +410,32 @@ def test_another_box_is_another_cache(make_cases, tiny_recipe, tmp_path) -> None
 def test_a_recipe_that_does_not_fit_is_refused(tiny_recipe, tables, said) -> None:
     with pytest.raises(ConfigError, match=said):
         dense_recipe(tiny_recipe, **tables)
+
+
+def test_a_bundle_of_whole_films_reads_in_one_pass(
+    make_cases, tiny_recipe, tmp_path, monkeypatch
+) -> None:
+    table = dense_cases(make_cases)
+    recipe = dense_recipe(tiny_recipe, fit={"epochs": 1})
+    result = fit(recipe, table, tmp_path / "run", progress=False)
+    pack_bundle(result, recipe, table, tmp_path / "bundle", command="hilum train dense.toml")
+    reader = load_bundle(tmp_path / "bundle")
+    assert reader.bundle.manifest.maps
+    assert not list((tmp_path / "bundle").glob("lungs.*"))
+    runs = []
+    run = Graph.run
+    monkeypatch.setattr(Graph, "run", lambda *all: (runs.append(1), run(*all))[1])
+    (one,) = reader.examine(table["path"][:1], details=True)
+    assert runs == [1]
+    covid, opacity = one.reading.findings
+    assert (covid.label, opacity.label) == (Label.COVID_19, Label.LUNG_OPACITY)
+    assert covid.score <= opacity.score
+    assert one.evidence.shape == (2, 16, 16)
+    given = tiny_recipe(
+        {"monitor": "last", "epochs": 1},
+        **(recipe.model_dump(include={"data", "network"}, mode="json")),
+        preprocess={"size": 64, "channels": 1, "region": "lung-field"},
+    )
+    cut = fit(given, table, tmp_path / "cut", progress=False)
+    pack_bundle(cut, given, table, tmp_path / "cut-bundle", command="hilum train dense.toml")
+    assert not load_bundle(tmp_path / "cut-bundle").bundle.manifest.maps  # it needs lungs first

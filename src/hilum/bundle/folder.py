@@ -78,7 +78,7 @@ def open_bundle(root: Path | None = None) -> Bundle:
     if root is None or (str(root) == BUILT_IN and not root.exists()):
         root = DEFAULT_BUNDLE
     verify(root)
-    return Bundle(root, _manifest(root), sha256_of(root / CHECKSUMS))
+    return Bundle(root, manifest_of(root), sha256_of(root / CHECKSUMS))
 
 
 def seal(root: Path) -> None:
@@ -135,7 +135,8 @@ def _checksums(root: Path) -> dict[str, str]:
     return sums
 
 
-def _manifest(root: Path) -> Manifest:
+def manifest_of(root: Path) -> Manifest:
+    """Read the manifest in a folder; ``open_bundle`` also verifies the rest."""
     path = root / MANIFEST
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ NAME/
   bundle.json        this manifest
   model.onnx         "image" (N, C, S, S) -> "logits" (N, L), "evidence" (N, L, h, w); float32
   lungs.onnx         the network that finds the lungs; lungs.json says how it was made
+                     (absent where model.onnx has the output "maps")
   gate.json          what must not be read (absent: only what the file says of itself is refused)
   recipe.toml        the resolved recipe of the run
   environment.json   versions, machine, seed, data fingerprint, command
@@ -67,6 +68,7 @@ class Manifest(Config):
         name, version: of the bundle; ``created`` ISO 8601 date.
         network: name in ``NETWORKS``; "external" for a model made elsewhere.
         evidence: whether the ONNX graph has the exact evidence output.
+        maps: whether it gives lungs and opacities, too, see ``hilum.bundle.onepass``.
         licence: SPDX identifier of the weights' licence.
         trained_on: cohorts in words, with the number of films and patients.
         intended_use: one sentence.
@@ -79,6 +81,7 @@ class Manifest(Config):
     created: str
     network: str
     evidence: bool
+    maps: bool = False
     preprocess: Preprocess
     labels: tuple[LabelOutput, ...] = Field(min_length=1)
     licence: str = "CC-BY-NC-SA-4.0"

@@ -88,7 +88,7 @@ class OpacitySegmenter:
     """
 
     def __init__(self, root: Path, threads: int | None = 1) -> None:
-        self.spec = _spec(root / OPACITIES_SPEC)
+        self.spec = read_spec(root / OPACITIES_SPEC)
         self._graph = Graph(root / OPACITIES, threads)
         self.checksum = sha256_of(root / OPACITIES)
 
@@ -100,8 +100,7 @@ class OpacitySegmenter:
             lungs: of that film; where none were found, nothing is opaque.
         """
         if not lungs.parts:
-            empty = np.zeros((len(KINDS), *lungs.mask.shape), np.float32)
-            return Opacities(empty, self.spec.limits)
+            return nothing_opaque(self.spec, lungs)
         logits = self.run(self.spec.preprocess(radiograph, lungs)[None])[0]
         return self.spec.opacities(place(logits, self.spec.preprocess, lungs), lungs.mask)
 
@@ -121,6 +120,11 @@ def open_opacities(root: Path, threads: int | None = 1) -> OpacitySegmenter | No
     return OpacitySegmenter(root, threads)
 
 
+def nothing_opaque(spec: OpacitySpec, lungs: Lungs) -> Opacities:
+    """Return the opacities of a film without lungs."""
+    return Opacities(np.zeros((len(KINDS), *lungs.mask.shape), np.float32), spec.limits)
+
+
 def place(logits: NDArray[np.float32], preprocess: Preprocess, lungs: Lungs) -> NDArray[np.float32]:
     """Bring logits of a network's input onto the square that the lungs lie on.
 
@@ -132,13 +136,25 @@ def place(logits: NDArray[np.float32], preprocess: Preprocess, lungs: Lungs) -> 
     Returns:
         float32 (K, S, S): sigmoid(logit) inside the lungs, 0 outside.
     """
-    scores = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    scores = np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
+    return place_scores(scores, preprocess, lungs)
+
+
+def place_scores(
+    scores: NDArray[np.float32], preprocess: Preprocess, lungs: Lungs
+) -> NDArray[np.float32]:
+    """Do as ``place`` with scores in [0, 1]."""
     square = lungs.mask.shape
     film = [preprocess.to_film(each, square, lungs) for each in scores]
     return np.where(lungs.mask, np.nan_to_num(np.stack(film)), 0).astype(np.float32)
 
 
-def _spec(path: Path) -> OpacitySpec:
+def read_spec(path: Path) -> OpacitySpec:
+    """Read ``opacities.json``.
+
+    Raises:
+        BundleError: no such file, or it was changed.
+    """
     if not path.is_file():
         raise BundleError(
             f"{path.parent}: no opacity network here ({path.name} is missing)",

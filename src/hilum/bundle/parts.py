@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hilum.bundle.lungs import LUNGS
-from hilum.bundle.opacities import OpacitySegmenter, open_opacities
+from hilum.bundle.onepass import AnyOpacities, open_map_opacities
+from hilum.bundle.opacities import open_opacities
 from hilum.bundle.severity import SEVERITY, SeverityModels, open_severity
 from hilum.bundle.similar import Neighbors, open_similar
 from hilum.core.errors import BundleError
@@ -16,7 +17,7 @@ from hilum.core.files import sha256_of
 class Parts(NamedTuple):
     """The parts of a bundle; None for each that it does not carry."""
 
-    opacities: OpacitySegmenter | None
+    opacities: AnyOpacities | None
     severity: SeverityModels | None
     similar: Neighbors | None
 
@@ -40,4 +41,5 @@ def open_parts(root: Path, *, lungs: str | None = None) -> Parts:
                 f"{root / SEVERITY}: fitted with another {name}",
                 hint="fit it again with this bundle: 'hilum fit-severity'",
             )
-    return Parts(open_opacities(root), severity, open_similar(root))
+    opacities = open_map_opacities(root) or open_opacities(root)
+    return Parts(opacities, severity, open_similar(root))

@@ -19,10 +19,12 @@ from hilum.bundle.folder import DEFAULT_BUNDLE, seal
 from hilum.bundle.gate import GATE
 from hilum.bundle.lungs import LUNGS, LUNGS_SPEC
 from hilum.bundle.manifest import ENVIRONMENT, MANIFEST, MODEL, LabelOutput, Manifest
+from hilum.bundle.opacities import OPACITIES_SPEC, OpacitySpec
 from hilum.bundle.seen import SPLITS, split_table
 from hilum.core.case import owner_of
 from hilum.core.files import write_text
 from hilum.core.labels import CODES, Label
+from hilum.image.opacities import KINDS
 from hilum.judge.decisions import Decisions, fit_decisions
 from hilum.judge.predictions import check_predictions
 from hilum.learn.environment import describe_environment
@@ -30,7 +32,7 @@ from hilum.learn.export import Parity, export_onnx, open_session, run_session, s
 from hilum.learn.films import Films, fingerprint
 from hilum.learn.fit import FitResult
 from hilum.learn.predict import inputs_of
-from hilum.learn.recipe import Recipe
+from hilum.learn.recipe import DENSE, Recipe
 
 PARITY_FILMS = 64
 OUT_OF_SOURCE = "left-out sources, each film scored by a network that never saw its source"
@@ -87,10 +89,14 @@ def pack_bundle(
         parity = _export(result, recipe, staging / MODEL)
         foreign = None if out_of_source is None else _foreign(out_of_source, cases)
         manifest = _manifest(result, recipe, staging / MODEL, parity, foreign)
-        for name in (LUNGS, LUNGS_SPEC):  # the network whose lungs the films were cut to
-            shutil.copyfile(DEFAULT_BUNDLE / name, staging / name)
-        if recipe.bundle.gate and (DEFAULT_BUNDLE / GATE).is_file():
-            shutil.copyfile(DEFAULT_BUNDLE / GATE, staging / GATE)
+        if manifest.maps:  # its gate has to be fitted to it: hilum train-gate --lungs BUNDLE
+            spec = OpacitySpec(preprocess=recipe.preprocess, thresholds=dict.fromkeys(KINDS, 0.5))
+            write_text(staging / OPACITIES_SPEC, spec.model_dump_json(indent=2) + "\n")
+        else:
+            for name in (LUNGS, LUNGS_SPEC):  # the network whose lungs the films were cut to
+                shutil.copyfile(DEFAULT_BUNDLE / name, staging / name)
+            if recipe.bundle.gate and (DEFAULT_BUNDLE / GATE).is_file():
+                shutil.copyfile(DEFAULT_BUNDLE / GATE, staging / GATE)
         write_text(staging / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
         write_text(staging / "recipe.toml", _portable(recipe).to_toml())
         write_text(staging / "LICENSE", _licence(recipe))
@@ -145,6 +151,7 @@ def _manifest(
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
         network=recipe.network.name,
         evidence=parity.evidence is not None,
+        maps=recipe.network.name == DENSE and not recipe.preprocess.needs_lungs,
         preprocess=recipe.preprocess,
         labels=tuple(outputs),
         licence=recipe.bundle.licence,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.bundle.gate import Gate
-from hilum.bundle.lungs import LungSegmenter
+from hilum.bundle.onepass import SeenLungs, Segmenter
 from hilum.core.details import Details
 from hilum.core.errors import ImageError, RejectedImageError
 from hilum.core.radiograph import Radiograph
@@ -104,7 +104,7 @@ class Film:
 def open_film(
     path: str | Path,
     preprocess: Preprocess,
-    segmenter: LungSegmenter | None = None,
+    segmenter: Segmenter | None = None,
     gate: Gate | None = None,
     *,
     keep: bool,
@@ -155,7 +155,7 @@ def _admitted(
     film: Film,
     radiograph: Radiograph,
     preprocess: Preprocess,
-    segmenter: LungSegmenter | None,
+    segmenter: Segmenter | None,
     gate: Gate | None,
     force: bool,
 ) -> Film:
@@ -167,6 +167,8 @@ def _admitted(
         if not force:
             return refused
         film = replace(refused, status=Status.READ, forced=True)
+    if isinstance(film.lungs, SeenLungs):
+        return replace(film, inputs=film.lungs.inputs)
     return replace(film, inputs=preprocess(admission.radiograph, film.lungs))
 
 

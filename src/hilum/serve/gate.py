@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hilum.bundle.gate import Broken, Gate
-from hilum.bundle.lungs import LungSegmenter
+from hilum.bundle.onepass import Segmenter
 from hilum.core.errors import RejectedImageError
 from hilum.core.labels import View
 from hilum.core.radiograph import Metadata, Pixels, Radiograph, Sides
@@ -96,7 +96,7 @@ class Admission:
 
 def admit(
     radiograph: Radiograph,
-    segmenter: LungSegmenter | None = None,
+    segmenter: Segmenter | None = None,
     gate: Gate | None = None,
     *,
     force: bool = False,
@@ -172,7 +172,7 @@ def _by_pixels(radiograph: Radiograph) -> Refusal | None:
 
 
 def _look(
-    radiograph: Radiograph, segmenter: LungSegmenter, gate: Gate | None
+    radiograph: Radiograph, segmenter: Segmenter, gate: Gate | None
 ) -> tuple[Lungs, Broken | None]:
     square = segmenter.preprocess.square(radiograph)
     lungs = segmenter.segment_squares([square])[0]
@@ -182,7 +182,7 @@ def _look(
 
 
 def _corrected(
-    radiograph: Radiograph, broken: Broken, segmenter: LungSegmenter, gate: Gate | None
+    radiograph: Radiograph, broken: Broken, segmenter: Segmenter, gate: Gate | None
 ) -> Admission | None:
     """Put the film right as long as that is certain; None if it does not pass in the end."""
     for _ in range(_MOST_CORRECTIONS):

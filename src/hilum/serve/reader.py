@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from hilum.bundle.folder import DEFAULT_BUNDLE, Bundle, open_bundle
 from hilum.bundle.gate import Gate, open_gate
 from hilum.bundle.lungs import LUNGS, LungSegmenter
+from hilum.bundle.onepass import OnePass, SeenLungs, Segmenter
 from hilum.bundle.similar import Neighbors, open_similar
 from hilum.core.config import did_you_mean
 from hilum.core.errors import BundleError, ConfigError
@@ -324,12 +325,14 @@ class Reader:
     def _examine(self, films: list[Film], asked: _Asked) -> list[Examined]:
         """Judge opened films in one inference; keep their order."""
         started = perf_counter()
-        sound = [film.inputs for film in films if film.inputs is not None]
+        sound = [film.inputs for film in films if film.inputs is not None and not _seen(film)]
         answers = iter(self._session.answers(np.stack(sound)) if sound else ())
         each_ms = (perf_counter() - started) * 1000 / max(len(sound), 1)
         examined = []
         for film in films:
-            answer = next(answers) if film.inputs is not None else None
+            answer = None
+            if film.inputs is not None:
+                answer = _seen(film) or next(answers)
             examined.append(self._one(film, answer, asked, each_ms))
         return examined
 
@@ -365,15 +368,25 @@ class Reader:
         )
 
 
-def _segmenter(bundle: Bundle) -> LungSegmenter | None:
+def _seen(film: Film) -> Answer | None:
+    """Return what the network said of a film when it found its lungs, if it is one network."""
+    if not isinstance(film.lungs, SeenLungs):
+        return None
+    outputs = film.lungs.outputs
+    return Answer(outputs["logits"], outputs["evidence"], outputs["embedding"])
+
+
+def _segmenter(bundle: Bundle) -> Segmenter | None:
     """One thread a film: films are opened, and their lungs found, in several threads at once."""
+    if bundle.manifest.maps:
+        return OnePass(bundle.root, threads=1)
     own = (bundle.root / LUNGS).is_file()
     if own or bundle.manifest.preprocess.needs_lungs:
         return LungSegmenter(bundle.root, threads=1)
     return LungSegmenter(threads=1) if (DEFAULT_BUNDLE / LUNGS).is_file() else None
 
 
-def _gate(bundle: Bundle, segmenter: LungSegmenter | None) -> Gate | None:
+def _gate(bundle: Bundle, segmenter: Segmenter | None) -> Gate | None:
     return None if segmenter is None else open_gate(bundle.root, lungs=segmenter.checksum)
 
 

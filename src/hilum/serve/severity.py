@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.bundle.manifest import MODEL
-from hilum.bundle.opacities import OPACITIES, OpacitySegmenter, OpacitySpec
+from hilum.bundle.onepass import AnyOpacities
+from hilum.bundle.opacities import OPACITIES, OpacitySpec
 from hilum.bundle.severity import SeverityModel, shorten
 from hilum.core.details import Scale
 from hilum.core.errors import BundleError
@@ -57,7 +58,7 @@ class Gathered:
 def film_features(
     reader: Reader,
     film: Film,
-    opacities: OpacitySegmenter | None,
+    opacities: AnyOpacities | None,
     held_out: Opacities | None = None,
 ) -> dict[str, Numbers]:
     """Return the feature groups of a film that was opened with ``keep=True`` and not refused.
@@ -87,7 +88,7 @@ def film_features(
 def gather_features(
     reader: Reader,
     films: Mapping[str, Path],
-    opacities: OpacitySegmenter | None = None,
+    opacities: AnyOpacities | None = None,
     held_out: Mapping[str, Opacities] | None = None,
     *,
     progress: bool = True,
@@ -198,7 +199,7 @@ def pack_model(
     )
 
 
-def networks_of(reader: Reader, opacities: OpacitySegmenter | None) -> dict[str, str]:
+def networks_of(reader: Reader, opacities: AnyOpacities | None) -> dict[str, str]:
     """Return the SHA-256 of every network whose output the features are."""
     sums = {MODEL: sha256_of(reader.bundle.model)}
     if reader.segmenter is not None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from hilum.bundle.gate import GATE, GateSpec
-from hilum.bundle.lungs import LungSegmenter
+from hilum.bundle.onepass import Segmenter, open_segmenter
 from hilum.core.csvtable import numbers_in, read_table
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.files import write_text
@@ -93,7 +93,7 @@ def fit_recipe(
             hint="name their folder with --data or HILUM_DATA",
         )
     claim(out, recipe, resume=resume)
-    segmenter = LungSegmenter(lungs, threads=1)
+    segmenter = open_segmenter(lungs)
     tell("reading the collections")
     cases = _gather(recipe, root, out, resume, progress)
     measured = _measure(recipe, cases, segmenter, out, resume, tell, progress)
@@ -129,7 +129,7 @@ def _gather(
 def _measure(
     recipe: GateRecipe,
     cases: pd.DataFrame,
-    segmenter: LungSegmenter,
+    segmenter: Segmenter,
     out: Path,
     resume: bool,
     tell: Callable[[str], None],

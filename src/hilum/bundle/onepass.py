@@ -1,0 +1,165 @@
+"""One pass: lungs, opacities and answers of a film from one network, in one inference.
+
+A bundle whose manifest says ``maps`` carries neither ``lungs.onnx`` nor ``opacities.onnx``: its
+``model.onnx`` also gives "maps" (N, 4, h, w), the logits of the right lung, the left lung, opacity,
+and consolidation given opacity. The gate judges by its "embedding".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.bundle.folder import DEFAULT_BUNDLE, manifest_of
+from hilum.bundle.lungs import LUNGS, LungSegmenter
+from hilum.bundle.manifest import MANIFEST, MODEL
+from hilum.bundle.onnx import Graph
+from hilum.bundle.opacities import (
+    OPACITIES,
+    OPACITIES_SPEC,
+    OpacitySegmenter,
+    OpacitySpec,
+    nothing_opaque,
+    place_scores,
+    read_spec,
+)
+from hilum.core.files import sha256_of
+from hilum.core.radiograph import Pixels, Radiograph
+from hilum.image.lungs import Lungs
+from hilum.image.opacities import Opacities
+from hilum.image.preprocess import Preprocess
+
+_SIDE = 256
+_OPACITY, _CONSOLIDATION = 2, 3
+
+
+@dataclass(frozen=True)
+class SeenLungs(Lungs):
+    """Lungs, with all that the one network said of their film.
+
+    Attributes:
+        inputs: float32 (C, S, S), what the network saw.
+        outputs: its other outputs by name, without the batch.
+    """
+
+    inputs: NDArray[np.float32]
+    outputs: dict[str, NDArray[np.float32]]
+
+
+class OnePass:
+    """Sees films with a bundle's one network; safe to share between threads.
+
+    Args:
+        root: folder of a bundle whose manifest says ``maps``.
+        threads: CPU threads of one inference; None for every core.
+
+    Attributes:
+        preprocess: of the bundle.
+        checksum: SHA-256 of ``model.onnx``.
+    """
+
+    def __init__(self, root: Path, threads: int | None = None) -> None:
+        self.preprocess: Preprocess = manifest_of(root).preprocess
+        self.checksum = sha256_of(root / MODEL)
+        self._graph = Graph(root / MODEL, threads)
+
+    def segment(self, radiograph: Radiograph) -> SeenLungs:
+        """Return the lungs of one film, with all that was said of it."""
+        return self.segment_squares([self.preprocess.square(radiograph)])[0]
+
+    def segment_squares(self, squares: Sequence[Pixels]) -> list[SeenLungs]:
+        """Return the lungs of films that went through ``preprocess.square``, in one inference."""
+        if not squares:
+            return []
+        inputs = np.stack([self.preprocess.standardise(square) for square in squares])
+        names = list(self._graph.outputs)
+        rows = zip(*self._graph.run(inputs, names), strict=True)
+        outputs = [dict(zip(names, row, strict=True)) for row in rows]
+        return [
+            SeenLungs(_lungs(one["maps"]), one["embedding"], film, one)
+            for film, one in zip(inputs, outputs, strict=True)
+        ]
+
+
+Segmenter = LungSegmenter | OnePass
+"""What finds the lungs of a film."""
+
+
+def open_segmenter(root: Path | None = None, threads: int | None = 1) -> Segmenter:
+    """Open what finds lungs in a folder; None for the bundle inside the package.
+
+    Raises:
+        BundleError: no lung network there, or it does not load.
+    """
+    root = root or DEFAULT_BUNDLE
+    one = not (root / LUNGS).is_file() and (root / MANIFEST).is_file() and manifest_of(root).maps
+    return OnePass(root, threads) if one else LungSegmenter(root, threads)
+
+
+class MapOpacities:
+    """Finds opacities on the maps of a bundle's one network; safe to share between threads.
+
+    Args:
+        root: folder of a bundle whose manifest says ``maps``.
+        threads: CPU threads of one inference; None for every core.
+
+    Attributes:
+        spec: what ``opacities.json`` holds.
+        checksum: SHA-256 of ``model.onnx``.
+    """
+
+    def __init__(self, root: Path, threads: int | None = 1) -> None:
+        self.spec: OpacitySpec = read_spec(root / OPACITIES_SPEC)
+        self._root, self._threads = root, threads
+        self.checksum = sha256_of(root / MODEL)
+
+    def segment(self, radiograph: Radiograph, lungs: Lungs) -> Opacities:
+        """Return the opacities of one film.
+
+        Args:
+            radiograph: the opened film.
+            lungs: of that film. Those of ``OnePass`` carry what the network said; for others, as
+                lungs drawn by hand, it looks once more.
+        """
+        if not lungs.parts:
+            return nothing_opaque(self.spec, lungs)
+        seen = lungs if isinstance(lungs, SeenLungs) else self._look(radiograph)
+        chance, dense = _chances(seen.outputs["maps"][[_OPACITY, _CONSOLIDATION]])
+        # a pixel is of the likelier kind, with all of its chance to be opaque
+        scores = np.stack([np.where(dense < 0.5, chance, 0), np.where(dense < 0.5, 0, chance)])
+        placed = place_scores(scores, self.spec.preprocess, lungs)
+        return self.spec.opacities(placed, lungs.mask)
+
+    def _look(self, radiograph: Radiograph) -> SeenLungs:
+        return OnePass(self._root, self._threads).segment(radiograph)
+
+
+def open_map_opacities(root: Path, threads: int | None = 1) -> MapOpacities | None:
+    """Return the opacities of a bundle of one network; None where that has no ``opacities.json``.
+
+    Raises:
+        BundleError: the file cannot be read.
+    """
+    if (root / OPACITIES).exists() or not (root / OPACITIES_SPEC).is_file():
+        return None
+    one = (root / MANIFEST).is_file() and manifest_of(root).maps
+    return MapOpacities(root, threads) if one else None
+
+
+AnyOpacities = OpacitySegmenter | MapOpacities
+"""What finds the opacities of a film."""
+
+
+def _lungs(maps: NDArray[np.float32]) -> NDArray[np.bool_]:
+    either = np.maximum(maps[0], maps[1])
+    smooth = cv2.resize(either, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(smooth > 0)
+
+
+def _chances(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
