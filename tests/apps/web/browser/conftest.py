@@ -1,16 +1,17 @@
 """Browser tests: Debian's Chromium, driven by Playwright, against the viewer's committed build.
 
-Most run against the stand-in of `viewer/mock`, whose phantom can be measured; `test_server.py` runs
-against `hilum serve --demo` itself. Only loopback is ever asked: any other address fails the test.
+The server is the real one. Most tests run on copies of one day of its work, read by a stub: a
+reader that says of each film what a test wants to see, and of a phantom where. `test_server.py`
+runs `hilum serve` itself. Only loopback is ever asked: any other address fails the test.
 """
 
 from __future__ import annotations
 
-import importlib
+import hashlib
 import importlib.util
+import io
 import shutil
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,11 +23,25 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 import pytest
+import uvicorn
+from sqlalchemy import delete
 
-T = TypeVar("T")
+from hilum.apps.store.people import Role, add_person, begin_visit, local_person
+from hilum.apps.store.tables import Job
+from hilum.apps.web.app import create_app
+from hilum.apps.web.orders import Orders
+from hilum.apps.web.serve import Place, make_service
+from hilum.apps.web.service import Service
+from hilum.apps.web.settings import Settings
+from hilum.apps.web.upload import Intake, Part
+from hilum.apps.web.worker import Worker
+from hilum.bundle.folder import open_bundle
+
+from . import world
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-uvicorn = pytest.importorskip("uvicorn", reason="the extra 'web' is not installed")
+
+T = TypeVar("T")
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[3]
@@ -41,6 +56,7 @@ ARGS = [
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
 ]
+PASSWORD = "correct horse"
 SCREEN = {"width": 1366, "height": 768}
 PATIENCE_MS = 45_000
 """A busy machine with two cores draws slowly; a browser that hangs still ends the test."""
@@ -55,15 +71,6 @@ def chromium() -> Iterator[Any]:
         browser = engine.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         yield browser
         browser.close()
-
-
-@pytest.fixture(scope="session")
-def mock() -> Iterator[ModuleType]:
-    """The stand-in's module, whose files lie beside each other and not in a package."""
-    folder = str(ROOT / "viewer" / "mock")
-    sys.path.insert(0, folder)
-    yield importlib.import_module("server")
-    sys.path.remove(folder)
 
 
 def beside(name: str) -> ModuleType:
@@ -101,18 +108,85 @@ class Served:
         self._socket.close()
 
 
-@pytest.fixture
-def stand_in(mock: ModuleType) -> Iterator[str]:
-    """Address of a stand-in of its own, somebody signed in."""
-    with Served(mock.create_app()) as served:
-        yield served.address
+@pytest.fixture(scope="session")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of data: three people, and films of which all but the last were read by the stub."""
+    data, sent = tmp_path_factory.mktemp("day") / "data", world.films()
+    kinds = {hashlib.sha256(content).hexdigest(): name for name, (content, _) in sent.items()}
+    patch = pytest.MonkeyPatch()
+    stub = lambda root, **_: world.StubReader(open_bundle(root), kinds)  # noqa: E731
+    patch.setattr("hilum.apps.web.worker.load_bundle", stub)
+    service = make_service(Place.of(data, None), settings=Settings(), worker=False)
+    with service.store.write() as session:
+        add_person(session, "ada", Role.ADMINISTRATOR, PASSWORD)
+        add_person(session, "bo", Role.REVIEWER, PASSWORD)
+        add_person(session, "rita", Role.READER, PASSWORD)
+    for name, (content, patient) in sent.items():
+        intake = Intake(service, "ada", patient or None)
+        intake.take(Part(name, io.BytesIO(content)))
+        assert intake.outcome.accepted, intake.outcome
+    worker = _worker(service, threading.Event())
+    for _ in range(len(sent) - 1):
+        assert worker.step()
+    with service.store.write() as session:
+        session.execute(delete(Job).where(Job.state != "done"))  # until it is asked for again
+    service.store.close()
+    yield data
+    patch.undo()
+
+
+@contextmanager
+def _open(day: Path, folder: Path, *, signed_in: bool) -> Iterator[str]:
+    """Serve a copy of the day, its worker reading what is sent; yields the address."""
+    shutil.copytree(day, folder / "data")
+    service = make_service(
+        Place.of(folder / "data", None), settings=Settings(), link=True, worker=False
+    )
+    app, stop = create_app(service), threading.Event()
+    if signed_in:
+        with service.store.write() as session:
+            secret = begin_visit(session, local_person(session), 3_600_000)[1]
+        app = SignedIn(app, f"{service.cookie}={secret}".encode())
+    worker = threading.Thread(target=_worker(service, stop).run)
+    worker.start()
+    try:
+        with Served(app) as served:
+            yield served.address
+    finally:
+        stop.set()
+        worker.join()
+        service.store.close()
+
+
+def _worker(service: Service, stop: threading.Event) -> Worker:
+    url = service.store.engine.url.render_as_string(hide_password=False)
+    return Worker(Orders("stub", url, str(service.data), ""), service.store, stop)
+
+
+class SignedIn:
+    """The app for a browser that came by the printed link: who brings no cookie holds this one."""
+
+    def __init__(self, app: Any, cookie: bytes) -> None:
+        self._app, self._cookie = app, cookie
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and all(name != b"cookie" for name, _ in scope["headers"]):
+            scope = scope | {"headers": [*scope["headers"], (b"cookie", self._cookie)]}
+        await self._app(scope, receive, send)
 
 
 @pytest.fixture
-def locked(mock: ModuleType) -> Iterator[str]:
-    """Address of a stand-in where nobody is signed in."""
-    with Served(mock.create_app(signed_in=False)) as served:
-        yield served.address
+def stand_in(day: Path, tmp_path: Path) -> Iterator[str]:
+    """Address of a server of its own, whose reader is a stub; somebody is signed in."""
+    with _open(day, tmp_path, signed_in=True) as address:
+        yield address
+
+
+@pytest.fixture
+def locked(day: Path, tmp_path: Path) -> Iterator[str]:
+    """Address of such a server where nobody is signed in."""
+    with _open(day, tmp_path, signed_in=False) as address:
+        yield address
 
 
 @pytest.fixture
@@ -157,7 +231,7 @@ def open_film(page: Any, address: str, name: str, query: str = "", search: str =
     settled(page)
 
 
-def sign_in(page: Any, name: str, password: str = "correct horse") -> None:
+def sign_in(page: Any, name: str, password: str = PASSWORD) -> None:
     """Fill in the form of the sign-in that the page shows, and send it."""
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(password)

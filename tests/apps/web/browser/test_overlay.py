@@ -1,6 +1,6 @@
 """Overlays sit on the anatomy to the pixel, under any zoom, rotation and flip.
 
-The phantom has two bright squares; the stand-in lays a heatmap on the first, a box on the second.
+The phantom has two bright squares; the stub lays a heatmap on the first, a box on the second.
 Where the squares are is read back from the canvas that the film is drawn on, where the overlays
 are from the canvas above it.
 """

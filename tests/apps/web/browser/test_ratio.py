@@ -177,14 +177,14 @@ def overlays_lie_on(page: Any, pose: Any = UPRIGHT) -> Seen:
 
 
 def measures(page: Any, seen: Seen) -> None:
-    """490 columns of 0.25 mm are 122.5 mm, drawn by hand from where they are seen."""
+    """300 columns of 0.25 mm are 75 mm, drawn by hand from where they are seen."""
     page.keyboard.press("l")
-    drag(page, seen.at(5, 220), seen.at(495, 220))
+    drag(page, seen.at(100, 220), seen.at(400, 220))
     page.evaluate(FRAMES)
     (said,) = page.locator(".svg-layer text").all_text_contents()
     number, unit = said.split()[:2]
     assert unit == "mm"
-    assert float(number) == pytest.approx(122.5, rel=0.005)
+    assert float(number) == pytest.approx(75, rel=0.005)
     page.keyboard.press("Delete")
     page.keyboard.press("w")
 

@@ -60,7 +60,7 @@ def test_a_length_says_what_it_is_of(stand_in: str, page: Any, film: str, unit: 
 
 @pytest.mark.parametrize("renderer", ["?webgl", "?cpu"], ids=["webgl", "processor"])
 def test_a_person_calibrates_by_a_known_length(stand_in: str, page: Any, renderer: str) -> None:
-    """A square of 120 x 120 pixels is said to be 60 mm wide: the film is 250 mm then, not 125."""
+    """A square of 120 x 120 pixels is said to be 60 mm wide: a pixel is 0.5 mm then, not 0.25."""
     open_film(page, stand_in, "phantom", search=renderer)
     asked: list[str] = []
 
@@ -77,9 +77,9 @@ def test_a_person_calibrates_by_a_known_length(stand_in: str, page: Any, rendere
     page.locator(".corners").wait_for(state="attached")
     seen = where(page)
     page.keyboard.press("l")
-    drag(page, seen.at(5, 220), seen.at(495, 220))
+    drag(page, seen.at(100, 220), seen.at(400, 220))
     number, unit = length_said(page)
-    assert float(number) == pytest.approx(245, rel=0.02)
+    assert float(number) == pytest.approx(150, rel=0.02)
     assert unit == "mm (calibrated by a person)"
     film = page.url.split("/film/")[1]
     image = f"{stand_in}/api/v1/films/{film}/image"
@@ -90,7 +90,7 @@ def test_a_person_calibrates_by_a_known_length(stand_in: str, page: Any, rendere
     page.get_by_role("button", name="Take back").click()
     page.get_by_text("The calibration was taken back").wait_for()
     expect(page.locator(".ruler")).to_have_count(0)
-    assert page.request.get(image).json()["spacing_mm"] == [0.5, 0.25]
+    assert page.request.get(image).json()["spacing_mm"] == [0.25, 0.25]
 
 
 def test_a_length_that_is_none_calibrates_nothing(stand_in: str, page: Any) -> None:
