@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from hilum.core.reading import Reading
 from hilum.serve.samples import ROOT
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "api.md"
+TOOLS = PAGE.parents[2] / "tools"
 ADDRESS = "http://127.0.0.1:8337"
 LIMIT_S = 300
 
@@ -113,36 +115,9 @@ def test_a_busy_store_says_when_to_ask_again(station, make_film, monkeypatch):
         assert int(answer.headers["retry-after"]) > 0
 
 
-def test_every_json_of_the_page_has_the_keys_of_its_type(station):
-    schemas = station.client().get("/api/v1/openapi.json").json()["components"]["schemas"]
-    blocks = re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) > 10
-    for block in blocks:
-        value = json.loads(block)
-        found = [each for each in schemas.values() if value and not _other_keys(each, value)]
-        assert found, f"no type has the keys {list(value)}"
-        wrong = [_wrong_keys(schemas, each, value) for each in found]
-        assert "" in wrong, wrong[0]
-
-
-def _other_keys(schema, value):
-    """Name keys that are missing, or that there are none of."""
-    known = set(schema.get("properties", {}))
-    return set(schema.get("required", known)) - value.keys() | value.keys() - known
-
-
-def _wrong_keys(schemas, schema, value):
-    """Say where a value has other keys than its type; {} and [] stand for anything."""
-    if "$ref" in schema:
-        return _wrong_keys(schemas, schemas[schema["$ref"].rpartition("/")[2]], value)
-    if "anyOf" in schema:
-        found = [_wrong_keys(schemas, each, value) for each in schema["anyOf"]]
-        return min(found, key=len)
-    if isinstance(value, list) and "items" in schema:
-        return "".join(_wrong_keys(schemas, schema["items"], each) for each in value)
-    if not isinstance(value, dict) or "properties" not in schema or not value:
-        return ""
-    if other := _other_keys(schema, value):
-        return f"{sorted(other)} of {schema.get('title')}"
-    inner = schema["properties"]
-    return "".join(_wrong_keys(schemas, inner[key], each) for key, each in value.items())
+def test_the_calls_of_the_page_are_those_of_the_document(monkeypatch):
+    monkeypatch.syspath_prepend(TOOLS)
+    tool = importlib.import_module("api_page")
+    text = PAGE.read_text(encoding="utf-8")
+    written = tool.Calls(tool.document()).fill(text)
+    assert text == written, "run: python tools/api_page.py docs/reference/api.md"

@@ -36,6 +36,7 @@ def test_ready_names_the_receiver(make_station):
     station = make_station(Settings(node=Node(reserve_gb=0)))
     ready = station.client().get("/api/v1/ready").json()
     assert ready["receiver"] == "it is being started"
+    assert ready["sender"] == "it is being started"
     full = make_station(Settings(node=Node(reserve_gb=1e9)))
     ready = full.client().get("/api/v1/ready").json()
     assert "nobody may begin to send" in ready["receiver"]

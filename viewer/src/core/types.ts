@@ -548,6 +548,7 @@ export interface components {
             bundle: string;
             disk: string;
             receiver?: string | null;
+            sender?: string | null;
         };
         /**
          * @description Why a film is refused. The codes are part of the format of a reading and never change.
@@ -574,14 +575,9 @@ export interface components {
             type: string;
             title: string;
             status: number;
-            /**
-             * @description look at this; it never changes
-             * @enum {string}
-             */
+            /** @enum {string} */
             code: "already-seen" | "blind-read-pending" | "bundle" | "conflict" | "csrf" | "disk-full" | "internal" | "invalid" | "method-not-allowed" | "not-a-film" | "not-allowed" | "not-found" | "not-read" | "not-signed-in" | "other-pixels" | "rejected" | "store-busy" | "timeout" | "too-large" | "too-many-requests" | "unreadable" | "unsupported";
-            /** @description for people */
             detail: string;
-            /** @description for people */
             hint: string | null;
             name: string;
             film_id: string | null;
@@ -812,14 +808,9 @@ export interface components {
             type: string;
             title: string;
             status: number;
-            /**
-             * @description look at this; it never changes
-             * @enum {string}
-             */
+            /** @enum {string} */
             code: "already-seen" | "blind-read-pending" | "bundle" | "conflict" | "csrf" | "disk-full" | "internal" | "invalid" | "method-not-allowed" | "not-a-film" | "not-allowed" | "not-found" | "not-read" | "not-signed-in" | "other-pixels" | "rejected" | "store-busy" | "timeout" | "too-large" | "too-many-requests" | "unreadable" | "unsupported";
-            /** @description for people */
             detail: string;
-            /** @description for people */
             hint: string | null;
             /** @description of 422 ``invalid`` */
             errors?: components["schemas"]["WrongField"][] | null;

@@ -654,9 +654,10 @@ class Health(Said):
 
 
 class Ready(Said):
-    """Each part is "ok" or a sentence; ``receiver`` is there with a node."""
+    """Each part is "ok" or a sentence; ``receiver`` and ``sender`` are there with a node."""
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+    # a part that this type did not know would be left out without a word
+    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=False)
 
     ready: bool
     store: str = Field(examples=["ok"])
@@ -664,6 +665,7 @@ class Ready(Said):
     bundle: str = Field(examples=["ok"])
     disk: str = Field(examples=["ok"])
     receiver: str | None = Field(default=None, examples=["ok"])
+    sender: str | None = Field(default=None, examples=["ok"])
 
 
 class LogLine(Said):

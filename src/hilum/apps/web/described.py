@@ -63,6 +63,8 @@ def example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
         return example(schemas[schema["$ref"].removeprefix(_REF)], schemas)
     if "anyOf" in schema:
         return example(schema["anyOf"][0], schemas)
+    if "items" in schema:
+        return [example(schema["items"], schemas)]
     for key in ("const", "default"):
         if key in schema:
             return schema[key]
@@ -74,8 +76,6 @@ def example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
             for name, each in schema["properties"].items()
             if name in schema.get("required", ()) or "examples" in str(each)
         }
-    if "items" in schema:
-        return [example(schema["items"], schemas)]
     if "propertyNames" in schema:
         key = example(schema["propertyNames"], schemas)
         return {key: example(schema["additionalProperties"], schemas)}

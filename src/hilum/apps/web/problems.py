@@ -63,12 +63,10 @@ class ProblemFacts(BaseModel):
     title: str = Field(examples=["Not a film"])
     status: int = Field(examples=[415])
     code: Annotated[str, Field(json_schema_extra={"enum": sorted(TITLES)})] = Field(
-        examples=["not-a-film"], description="look at this; it never changes"
+        examples=["not-a-film"]
     )
-    detail: str = Field(examples=["text; expected a film"], description="for people")
-    hint: str | None = Field(
-        examples=["name an image: DICOM, PNG, JPEG, TIFF, WEBP or BMP"], description="for people"
-    )
+    detail: str = Field(examples=["text; expected a film"])
+    hint: str | None = Field(examples=["name an image: DICOM, PNG, JPEG, TIFF, WEBP or BMP"])
 
 
 class WrongField(BaseModel):
