@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
+import random
 import re
 import shutil
 import signal
@@ -10,9 +14,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import pytest
+from pydicom import dcmread
 from sqlalchemy import func, select
 
 from hilum.apps.cli.main import run
@@ -79,6 +88,14 @@ class Orthanc:
         return found
 
 
+class Hospital(NamedTuple):
+    orthanc: Orthanc
+    port: int
+    store: object
+    data: Path
+    process: subprocess.Popen
+
+
 def _wait_for(condition):
     until = time.monotonic() + LIMIT_S
     while not (found := condition()):
@@ -117,7 +134,7 @@ objects = {json.dumps(KINDS)}
         if re.search("listens for DICOM", line):
             break
     store = open_store(sqlite_url(data / "store.db"), upgrade=False)
-    yield orthanc, port, store, data
+    yield Hospital(orthanc, port, store, data, process)
     store.close()
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
@@ -132,7 +149,7 @@ def _count(store, table, *where):
 
 
 def test_results_reach_an_archive_that_was_away_and_come_back_as_nothing(hospital, capsys):
-    orthanc, port, store, data = hospital
+    orthanc, port, store, data, _ = hospital
     where = ["-aec", "HILUM", "127.0.0.1", str(port)]
     film = str(ROOT / "frontal.dcm")
     assert subprocess.run(["storescu", "-xt", *where, film]).returncode == 0
@@ -161,3 +178,73 @@ def test_results_reach_an_archive_that_was_away_and_come_back_as_nothing(hospita
     assert _count(store, Film) == 1
     assert subprocess.run(["storescu", "-xt", *where, film]).returncode == 0
     assert (_count(store, Read), _count(store, Delivery)) == (1, len(KINDS))
+
+
+def _children(process):
+    """Process id -> module of each process that the node runs."""
+    found = {}
+    for task in Path(f"/proc/{process.pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            for pid in (task / "children").read_text().split():
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+                if "-m" in words:
+                    found[int(pid)] = words[words.index("-m") + 1].rpartition(".")[2]
+    return found
+
+
+def _films(folder, count):
+    folder.mkdir()
+    for number in range(count):
+        dataset = dcmread(ROOT / "frontal.dcm")
+        dataset.StudyInstanceUID = f"1.2.826.0.1.3680043.8.498.7.{number}"
+        dataset.SeriesInstanceUID = f"{dataset.StudyInstanceUID}.1"
+        dataset.SOPInstanceUID = f"{dataset.StudyInstanceUID}.2"
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        path = folder / f"{number}.dcm"
+        dataset.save_as(path)
+        yield path
+
+
+@pytest.mark.parametrize(("films", "kills"), [(6, 6), pytest.param(60, 20, marks=pytest.mark.slow)])
+def test_whatever_is_killed_each_result_is_in_the_archive_once(hospital, tmp_path, films, kills):
+    orthanc, port, store, data, process = hospital
+    orthanc.start()
+    where = ["-xt", "-aec", "HILUM", "127.0.0.1", str(port)]
+    chance, killed = random.Random(11), Counter()
+
+    def send(path):
+        until = time.monotonic() + LIMIT_S
+        while subprocess.run(["storescu", *where, path], stderr=subprocess.DEVNULL).returncode:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+
+    with ThreadPoolExecutor(4) as pool:
+        sending = [pool.submit(send, path) for path in _films(tmp_path / "films", films)]
+        turn = ["receiver", "worker", "sender"] * kills
+        while sum(killed.values()) < kills:
+            module = turn[sum(killed.values())]
+            pids = [pid for pid, name in _children(process).items() if name == module]
+            if pids:
+                os.kill(pids[0], signal.SIGKILL)
+                killed[module] += 1
+            time.sleep(1 + 3 * chance.random())
+        for each in sending:
+            each.result(LIMIT_S)
+    whole = films * len(KINDS)
+    closed = Delivery.state.in_(("sent", "committed"))
+    _wait_for(lambda: _count(store, Delivery, closed) == whole)
+    assert set(killed) == {"receiver", "worker", "sender"}
+    assert _count(store, Film) == _count(store, Read) == films
+    assert _count(store, Made, Made.state == "made") == films
+    there = orthanc.instances()
+    with store.read() as session:
+        results = {each.sop_uid: each for each in session.scalars(select(Result))}
+    assert len(results) == whole
+    assert {uid: klass for uid, (_, klass) in there.items()} == {
+        uid: each.sop_class for uid, each in results.items()
+    }
+    for uid, (place, _) in there.items():
+        url = f"http://127.0.0.1:{orthanc.http}/instances/{place}/file"
+        sha256 = results[uid].sha256
+        kept = data / "results" / sha256[:2] / sha256
+        assert dcmread(io.BytesIO(httpx.get(url).content)) == dcmread(kept)

@@ -101,7 +101,9 @@ def status(store: Address = None, data: Data = None, as_json: AsJson = False) ->
     for peer, sent in found["peers"].items():
         states = ", ".join(f"{word} {count}" for word, count in sorted(sent["states"].items()))
         last = f"; last sent {sent['last_sent']}" if sent["last_sent"] else ""
-        typer.echo(f"to {peer}: {states}{last}")
+        waits = sent["oldest_waiting_s"]
+        waited = f"; the oldest waits {waits} s" if waits is not None else ""
+        typer.echo(f"to {peer}: {states}{waited}{last}")
         if sent["error"]:
             typer.echo(f"  since {sent['since']}: {sent['error']}")
     for peer, counts in found["counts"].items():

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from hilum.apps.store.tables import Delivery, Job, Made, Received, Setting, iso
+from hilum.apps.store.tables import Delivery, Job, Made, Received, Setting, iso, now_ms
 
 RECEIVER = "receiver"
 """The setting in which the receiver says how it is; see ``receiver``."""
@@ -38,10 +38,11 @@ def summary(session: Session) -> dict[str, Any]:
     ).group_by(Delivery.peer, Delivery.state)  # fmt: skip
     peers: dict[str, dict[str, Any]] = {}
     for name, word, count, oldest, sent in session.execute(deliveries):
-        peer = peers.setdefault(name, {"states": {}, "oldest_waiting": None, "last_sent": None})
+        peer = peers.setdefault(name, dict.fromkeys(("oldest_waiting_s", "last_sent")))
+        peer.setdefault("states", {})
         peer["states"][word] = count
         if word == "waiting":
-            peer["oldest_waiting"] = iso(oldest)
+            peer["oldest_waiting_s"] = round((now_ms() - oldest) / 1000)
         if sent is not None:
             peer["last_sent"] = max(peer["last_sent"] or "", iso(sent) or "")
     for name, peer in peers.items():

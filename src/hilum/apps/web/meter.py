@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,6 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10, 30)
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 """A method may be any word, and each series stays in memory."""
+_NODE = {
+    "received": "Objects by what became of them, since the receiver was started",
+    "deliveries": "Results on their way, by state",
+    "oldest_waiting_seconds": "Longest wait of a result",
+    "peer_up": "1: it could be sent to when that was last tried",
+}
 
 
 class Meter:
@@ -35,6 +42,28 @@ class Meter:
         self.restarts = Gauge(
             "hilum_worker_restarts", "Times the worker was started again", registry=self.registry
         )
+        labels = {"received": "outcome", "deliveries": "state"}
+        self._node = {
+            name: Gauge(
+                f"hilum_node_{name}", words, ["peer", *labels.get(name, "").split()],
+                registry=self.registry,
+            )
+            for name, words in _NODE.items()
+        }  # fmt: skip
+
+    def node(self, found: dict[str, Any]) -> None:
+        """Take over what ``hilum.apps.node.status.summary`` found."""
+        for each in self._node.values():
+            each.clear()
+        for peer, counts in found["counts"].items():
+            for outcome, count in counts.items():
+                self._node["received"].labels(peer, outcome).set(count)
+        for peer, sent in found["peers"].items():
+            for state, count in sent["states"].items():
+                self._node["deliveries"].labels(peer, state).set(count)
+            waited = sent["oldest_waiting_s"] or 0
+            self._node["oldest_waiting_seconds"].labels(peer).set(waited)
+            self._node["peer_up"].labels(peer).set(sent["error"] is None)
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import func, select
 
 from hilum.apps.node.settings import Node
-from hilum.apps.node.status import receiver
+from hilum.apps.node.status import receiver, summary
 from hilum.apps.store import queue
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Job, Line, Setting, now_ms
@@ -77,6 +77,9 @@ def metrics(_: _Metrics, service: Served) -> Response:
         grouped = select(Film.status, func.count()).group_by(Film.status)
         counts = {row[0]: row[1] for row in session.execute(grouped)}
         oldest = session.scalar(select(func.min(Job.created_ms)).where(Job.state != "done"))
+        found = summary(session) if service.settings.node is not None else None
+    if found is not None:
+        meter.node(found)
     for status in STATUSES:
         meter.films.labels(status).set(counts.get(status, 0))
     meter.queue.set(queue.waiting(service.store))
