@@ -2,7 +2,7 @@
 
     python tools/opacities_picture.py runs/opacities docs/images/opacities.png
 
-White: where the renderer put ground-glass; yellow: ground-glass found; magenta: consolidation
+White: where the renderer put opacities; yellow: ground-glass found; magenta: consolidation
 found; green: the lungs.
 """
 

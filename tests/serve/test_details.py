@@ -74,7 +74,7 @@ def test_shares_of_sides_and_zones_add_up(examined, details):
 
 
 def test_the_opacities_that_were_put_into_the_film_are_among_those_found(examined):
-    """The renderer put ground-glass into both lungs; chance would cover them by their share."""
+    """The renderer put opacities into both lungs; chance would cover them by their share."""
     put = cv2.imread(str(ROOT / "frontal-opacities.lesions.png"), cv2.IMREAD_GRAYSCALE) > 127
     lungs = examined.lungs.on_film(put.shape)
     found = examined.opacities.on_film(put.shape)

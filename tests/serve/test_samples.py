@@ -7,6 +7,7 @@ import pytest
 from hilum.core.files import sha256_of
 from hilum.core.labels import Label, View
 from hilum.image.open import open_radiograph
+from hilum.serve.reader import load_bundle
 from hilum.serve.samples import DESCRIPTION, ROOT, describe, read_samples
 
 SAMPLES = {sample.file: sample for sample in read_samples()}
@@ -78,7 +79,7 @@ def test_the_dicom_film_says_what_it_is():
     assert metadata.modality == "DX"
     assert metadata.view is View.PA
     assert metadata.patient_id == "HILUM-SAMPLE-1"
-    assert metadata.spacing_mm == (0.31, 0.31)
+    assert metadata.spacing_mm == (0.36, 0.36)
     assert metadata.presentation_intent == "FOR PRESENTATION"
     assert metadata.burned_in_annotation is False
     assert metadata.manufacturer == "Hilum"
@@ -88,12 +89,36 @@ def test_opacities_lie_in_both_lungs_and_brighten_the_film():
     lesions, lungs = _mask("frontal-opacities.lesions.png"), _mask("frontal.lungs.png")
     assert not (lesions & ~lungs).any()
     half = lesions.shape[1] // 2
-    assert 0.1 < lesions[:, :half].mean() < 0.4
-    assert 0.1 < lesions[:, half:].mean() < 0.4
+    assert 0.05 < lesions[:, :half].mean() < 0.2
+    assert 0.05 < lesions[:, half:].mean() < 0.2
     added = _pixels("frontal-opacities.png") - _pixels("frontal.png")
     assert added[lesions].mean() > 0.05
     apart = cv2.dilate(lesions.astype(np.uint8), np.ones((151, 151))) == 0
     assert abs(added[apart].mean()) < 0.005
+
+
+@pytest.fixture(scope="module")
+def default_bundle():
+    return load_bundle()
+
+
+@pytest.mark.parametrize("name", ["frontal.png", "frontal.dcm"])
+def test_the_clear_film_is_read_as_clear(default_bundle, name):
+    (examined,) = default_bundle.examine([ROOT / name], details=True)
+    assert not examined.reading.findings[0].present
+    lungs = examined.lungs.mask
+    assert (examined.opacities.mask() & lungs).sum() < 0.05 * lungs.sum()
+
+
+@pytest.mark.parametrize("name", ["frontal-opacities.png", "cropped.jpg"])
+def test_opacities_are_found_where_they_were_put(default_bundle, name):
+    put = _mask("frontal-opacities.lesions.png")
+    if SAMPLES[name].crop:
+        left, top, width, height = SAMPLES[name].crop
+        put = put[top : top + height, left : left + width]
+    (examined,) = default_bundle.examine([ROOT / name], details=True)
+    found = examined.opacities.on_film(put.shape)
+    assert 2 * (found & put).sum() / (found.sum() + put.sum()) > 0.75
 
 
 def test_the_cropped_film_is_cut_from_the_one_that_it_names():

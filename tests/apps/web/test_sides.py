@@ -42,8 +42,8 @@ def test_a_mirrored_film_is_shown_as_the_other_one(station, mirrored):
     assert np.array_equal(values, right)
     assert (about["orientation"], about["sides"]) == (["L", "F"], "stated")
     assert (plain["orientation"], plain["sides"]) == (["L", "F"], "stated")
-    assert (plain["spacing_mm"], plain["spacing_plane"]) == ([0.31, 0.31], "detector")
-    assert (about["spacing_mm"], about["spacing_plane"]) == (pytest.approx([0.248] * 2), "patient")
+    assert (plain["spacing_mm"], plain["spacing_plane"]) == ([0.36, 0.36], "detector")
+    assert (about["spacing_mm"], about["spacing_plane"]) == (pytest.approx([0.288] * 2), "patient")
     assert "1.25" in about["spacing_source"]
     said = client.get(f"{API}/films/{film_id}/reading").json()["reading"]
     assert said["film"]["sides"] == "stated"

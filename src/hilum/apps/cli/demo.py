@@ -29,7 +29,7 @@ def demo(
     """Read the built-in films, print the table, write the report. Needs no data, no network.
 
     The films are virtual radiographs: calculated from a public chest CT as an
-    X-ray machine would have taken them. One shows ground-glass opacities that
+    X-ray machine would have taken them. One shows opacities that
     were put into the CT, so what is there is known. The model was trained on
     real films; the demo shows how Hilum works, not how well it reads.
 

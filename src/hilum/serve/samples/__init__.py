@@ -24,7 +24,7 @@ WHAT_IS_VIRTUAL = (
 """One sentence for whoever sees a sample."""
 
 WHAT_TO_MIND = (
-    "The CT's patient has a nodule of 2 to 3 cm in the left lung, which was not added. "
+    "A nodule that the CT's patient has in the left lung was taken out; opacities were put in. "
     "The model was made for frontal films: the gate refuses the lateral one, and what a bundle "
     "without a gate says of it means nothing."
 )
