@@ -18,7 +18,7 @@ from hilum.core.reading import Status
 def _arrive(place, number, peer="pacs"):
     kept = place.folder.keep(io.BytesIO(b"film %d" % number))
     about = Metadata(study_uid=f"1.2.{number}", instance_uid=f"1.2.{number}.3", patient_id="P")
-    sender = Sender(peer, "127.0.0.1") if peer else None
+    sender = Sender(peer, "127.0.0.1", results=True) if peer else None
     arrival = Arrival(kept, "DX", "DICOM DX", about, sender)
     return accept(place.store, place.folder, place.log, arrival, "AE:pacs")
 
@@ -68,6 +68,13 @@ def test_a_film_that_was_sent_by_hand_before_gets_its_results(place):
     _put(place, 1)
     assert _arrive(place, 1, peer="other").duplicate
     assert [each.state for each in place.all(Made)] == ["made"]
+
+
+def test_without_routes_nothing_is_kept_to_be_made_one_day(place):
+    _arrive(place, 1)
+    place.read_all(results=False)
+    assert place.all(Made) == []
+    assert outbox.claim_making(place.store) is None
 
 
 def test_one_study_at_a_time_in_the_order_of_sending(place):

@@ -159,7 +159,7 @@ class Receiver:
             with self._lock:
                 room = len(self._open) < self._node.max_associations
                 if room:
-                    self._open[association] = Sender(name, host)
+                    self._open[association] = Sender(name, host, bool(self._node.routes))
             if not room:
                 self._reject(association, TRANSIENT, "too-many")
 

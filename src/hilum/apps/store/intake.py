@@ -26,10 +26,15 @@ from hilum.core.reading import Status
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """An application in the network that sent a film: its name, and its address."""
+    """An application in the network that sent a film: its name, and its address.
+
+    Attributes:
+        results: there are routes by which results may go.
+    """
 
     peer: str
     address: str
+    results: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +97,9 @@ def accept(store: Store, folder: FilmFolder, log: Log, arrival: Arrival, who: st
                     duplicate=accepted.duplicate,
                 )
             )
-            session.flush()
-            outbox.want_once(session, accepted.film_id)  # it was here, and came by hand before
+            if sender.results:
+                session.flush()
+                outbox.want_once(session, accepted.film_id)  # it came by hand before
     if before is None:
         return accepted
     if accepted.replaced:

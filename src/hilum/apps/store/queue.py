@@ -62,12 +62,14 @@ class Answer:
         reading: of the film.
         checksum: of the bundle; it must be in ``models`` already.
         evidence, corrected: as in ``tables.Read``.
+        results: objects are to be made of it, if its film came over the network.
     """
 
     reading: Reading
     checksum: str
     evidence: bytes | None = None
     corrected: tuple[str, ...] = ()
+    results: bool = False
 
 
 def claim(store: Store, worker: str) -> Claim | None:
@@ -138,7 +140,8 @@ def finish(store: Store, log: Log, claimed: Claim, worker: str, answer: Answer) 
         again = found is not None and (found.status == Status.ERROR or is_old(found))
         if found is None or again:
             found = _write(session, found, film, job, answer)
-            outbox.want(session, found)
+            if answer.results:
+                outbox.want(session, found)
         film.status, film.reading_id, film.read_ms = found.status, found.id, found.created_ms
         _show(session, film)
         events.tell(session, found.status, film.id, film.study_id, status=found.status)

@@ -150,7 +150,13 @@ class Worker:
             reader.examine([path], force=claimed.forced, details=True, batch_size=1, workers=1)
         )
         reading = examined.reading.model_copy(update={"path": claimed.name})
-        return queue.Answer(reading, checksum, pack(examined), corrections(reading.history))
+        return queue.Answer(
+            reading,
+            checksum,
+            pack(examined),
+            corrections(reading.history),
+            results=self._maker is not None,
+        )
 
     def _make(
         self, making: Making, film: Path, kinds: tuple[str, ...]
