@@ -48,7 +48,8 @@ def test_what_the_visitor_measured_goes_along_as_theirs(station):
         for each in dcmread(BytesIO(answer.content)).GraphicAnnotationSequence
     }
     said = layers["PERSON"].TextObjectSequence[0].UnformattedTextValue
-    assert said == "line of reviewer-1: 151.9 mm at the detector: here"
+    length = 490 * dcmread(ROOT / "frontal.dcm").ImagerPixelSpacing[0]
+    assert said == f"line of reviewer-1: {length:.1f} mm at the detector: here"
     other = station.client("reader").get(f"{API}/films/{film_id}/objects/gsps.dcm")
     assert b"reviewer-1" not in other.content
 

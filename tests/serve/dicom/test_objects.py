@@ -20,7 +20,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from hilum.bundle.folder import Bundle
-from hilum.core.errors import BundleError, ConfigError, HilumError
+from hilum.core.errors import ConfigError, HilumError
 from hilum.image.open import open_radiograph
 from hilum.serve.dicom import KINDS, PersonMark, make_objects, objects_of, parse_kinds
 from hilum.serve.dicom.codes import OWN
@@ -430,10 +430,12 @@ def test_a_film_that_was_not_read_has_no_objects(cases):
     assert make_objects(refused, cases["demo"].path) == []
 
 
-def test_a_pdf_of_another_bundle_is_an_error(cases, reader):
+def test_another_bundle_makes_no_page_of_the_reading(cases, reader):
     other = Bundle(reader.bundle.root, reader.bundle.manifest, "0" * 64)
-    with pytest.raises(BundleError, match="the reading is of"):
-        make_objects(cases["demo"].reading, cases["demo"].path, ["pdf"], bundle=other)
+    pdf, sr = objects_of(cases["demo"].reading, cases["demo"].path, ["pdf", "sr"], bundle=other)
+    assert pdf.dataset is None
+    assert "the reading is of" in pdf.why
+    assert sr.dataset is not None
 
 
 def test_kinds_are_named():

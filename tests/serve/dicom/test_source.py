@@ -105,9 +105,15 @@ def test_the_demo_film_needs_no_repair():
 
 @pytest.mark.filterwarnings("ignore")
 def test_what_cannot_be_is_left_out_and_named_without_its_value(tmp_path):
-    bad = {"PatientSex": "U", "PatientAge": "412", "StudyDate": "2020.1", "PatientID": "7" * 70}
+    bad = {
+        "ReferringPhysicianName": "a^b^c^d^e^f",
+        "PatientSex": "U",
+        "PatientAge": "412",
+        "StudyDate": "2020.1",
+        "PatientID": "7" * 70,
+    }
     source = read_source(_film(tmp_path, **bad, StudyID=None))
-    for keyword in ("PatientSex", "StudyDate", "PatientID", "StudyID"):
+    for keyword in ("PatientSex", "StudyDate", "PatientID", "StudyID", "ReferringPhysicianName"):
         assert source.study[keyword].value in ("", None)
     assert "PatientAge" not in source.study
     assert {each.split(":")[0] for each in source.repairs} == set(bad)

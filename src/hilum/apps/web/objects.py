@@ -17,7 +17,7 @@ from hilum.apps.web.problems import Problem
 from hilum.apps.web.readings import Shown, find, with_answers
 from hilum.apps.web.schemas import API, FilmId, gives
 from hilum.apps.web.service import Served, Service
-from hilum.core.errors import BundleError, ImageError
+from hilum.core.errors import ImageError
 from hilum.core.extras import require
 from hilum.core.reading import Status
 
@@ -63,8 +63,6 @@ def object_dcm(
         )
     except ImageError as error:  # without the place on this machine
         raise type(error)(error.message.removeprefix(f"{path}: "), hint=error.hint) from None
-    except BundleError as error:
-        raise Problem(409, "conflict", error.message, hint="have the film read again") from None
     if dataset is None:
         raise Problem(404, "not-found", f"there is no {kind} of this film: {why}")
     with service.store.write() as session:

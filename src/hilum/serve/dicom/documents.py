@@ -12,7 +12,6 @@ from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
 from hilum.bundle.folder import Bundle
-from hilum.core.errors import BundleError
 from hilum.core.reading import RESEARCH_USE
 from hilum.image.open import open_radiograph
 from hilum.image.write import jpeg
@@ -72,21 +71,20 @@ def make_sc(subject: Subject) -> Dataset:
     return finished(dataset, "sc", subject, "OT")
 
 
+def why_no_pdf(subject: Subject, bundle: Bundle) -> str:
+    """Say why a reading has no page: it says how far one bundle can be trusted, not another."""
+    if bundle.identity == subject.reading.bundle:
+        return ""
+    return f"the reading is of {subject.reading.bundle}, the bundle here is {bundle.identity}"
+
+
 def make_pdf(subject: Subject, bundle: Bundle) -> Dataset:
     """Return the report as Encapsulated PDF (1.2.840.10008.5.1.4.1.1.104.1).
 
     Args:
         subject: the reading and its film.
-        bundle: that made the reading: the page says how far it can be trusted.
-
-    Raises:
-        BundleError: it is another bundle.
+        bundle: whose ``why_no_pdf`` is "".
     """
-    if bundle.identity != subject.reading.bundle:
-        raise BundleError(
-            f"the reading is of {subject.reading.bundle}, the bundle is {bundle.identity}",
-            hint="name the bundle that made the reading, or leave the PDF out",
-        )
     report = PdfReport(bundle, made=subject.moment)
     report.add(_sheet(subject))
     pdf = report.finish()

@@ -74,7 +74,8 @@ def make_objects(
         kinds: of ``KINDS``.
         read_at: when it was read, with a time zone; None dates the objects by the film, because a
             reading does not say it.
-        bundle: that made the reading, for what the PDF says of it; None: the one in the package.
+        bundle: that made the reading, for what the PDF says of it: no PDF is made with
+            another one. None: the one in the package.
         marks: of persons, for the SR and the GSPS: theirs, and said so.
 
     Returns:
@@ -84,7 +85,6 @@ def make_objects(
     Raises:
         UnsupportedImageError: no CR, DX or SC image of a study; see ``read_source``.
         UnreadableImageError: the file is missing or broken.
-        BundleError: a PDF is asked for, and ``bundle`` did not make the reading.
         MissingExtraError: highdicom is not installed.
     """
     made = objects_of(reading, film, kinds, read_at=read_at, bundle=bundle, marks=marks)
@@ -130,4 +130,6 @@ def _made(kind: str, subject: Subject, bundle: Bundle | None, evidence: list[Dat
         return Made(kind, None if why else gsps.make_gsps(subject), why)
     if kind == "sc":
         return Made(kind, documents.make_sc(subject))
-    return Made(kind, documents.make_pdf(subject, bundle or open_bundle()))
+    bundle = bundle or open_bundle()
+    why = documents.why_no_pdf(subject, bundle)
+    return Made(kind, None if why else documents.make_pdf(subject, bundle), why)

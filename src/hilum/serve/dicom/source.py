@@ -93,6 +93,8 @@ _ALLOWED = {
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 _DIRECTION = re.compile("[LRAPHF]{1,3}")
+_MOST_CARETS = 4
+"""Between the five components of a name (PS3.5 6.2.1)."""
 _MOST = 1000.0
 """Kilograms of weight, or meters of height, that no patient has."""
 
@@ -320,7 +322,10 @@ def _may_be(keyword: str, value: str) -> bool:
         return False
     if keyword.endswith("UID") and not _UID.fullmatch(value):
         return False
-    if not value.isprintable() or ("\\" in value and dictionary_VR(keyword) != "PN"):
+    vr = dictionary_VR(keyword)
+    if not value.isprintable() or "\\" in value:
+        return False
+    if any(group.count("^") > _MOST_CARETS for group in value.split("=")) and vr == "PN":
         return False
     if keyword in ("PatientSize", "PatientWeight"):
         try:
@@ -328,7 +333,7 @@ def _may_be(keyword: str, value: str) -> bool:
         except ValueError:
             return False
     try:
-        validate_value(dictionary_VR(keyword), value, config.RAISE)
+        validate_value(vr, value, config.RAISE)
     except ValueError:
         return False
     return not (keyword in ("PatientBirthDate", "StudyDate") and len(value) != 8)
