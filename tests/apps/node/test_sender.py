@@ -25,6 +25,7 @@ from hilum.apps.store.log import open_log
 from hilum.apps.store.outbox import Making, Object
 from hilum.apps.store.store import open_store, sqlite_url
 from hilum.apps.store.tables import Delivery, Film, Made, Model, Read, Result, Study
+from hilum.core.errors import StoreBusyError
 from hilum.serve.dicom.common import MANUFACTURER, MODEL
 
 SC = "1.2.840.10008.5.1.4.1.1.7"
@@ -275,6 +276,51 @@ def test_a_peer_that_does_not_answer_is_not_waited_for_for_ever(box):
         hang.set()
     assert box.states == ["waiting"]
     assert "did not answer" in box.rows[0].error or "ended" in box.rows[0].error
+
+
+def test_a_result_whose_file_is_gone_keeps_no_other_waiting(box):
+    box.add(1, kinds=("sc", "sr"))
+    with box.store.read() as session:
+        first = session.scalars(select(Result).order_by(Result.id)).first()
+    box.folder.result(first.sha256).unlink()
+    with archive() as (port, got, _):
+        assert box.sender(port).step()
+    assert box.states == ["dead", "sent"]
+    assert "missing or damaged" in box.rows[0].error
+    assert len(got) == 1
+
+
+def test_a_store_that_is_away_for_a_while_leaves_nothing_claimed(box, monkeypatch):
+    box.add(1)
+    real, failed = outbox.close, []
+
+    def close(*arguments, **more):
+        if not failed:
+            failed.append(1)
+            raise StoreBusyError("the store is busy")
+        real(*arguments, **more)
+
+    monkeypatch.setattr(sender.outbox, "close", close)
+    with archive() as (port, got, _):
+        one = box.sender(port)
+        one._wait = lambda _: box.stop.set() if box.states == ["sent", "sent"] else None
+        one.run()
+    assert box.states == ["sent", "sent"]
+    assert [each.SOPClassUID for each in got] == [SC, SC, SR]
+
+
+def test_what_nobody_thought_of_leaves_nothing_claimed(box, monkeypatch):
+    box.add(1)
+
+    def store(*_):
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(sender.dimse, "store", store)
+    with archive() as (port, _, _):
+        assert box.sender(port).step()
+    assert box.states == ["waiting", "waiting"]
+    assert box.rows[0].error == "unexpected: RuntimeError"
+    assert sum(box.waited) > 0
 
 
 def test_too_many_objects_take_several_associations(box):

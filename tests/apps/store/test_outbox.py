@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import replace
 
 import pytest
@@ -85,7 +86,9 @@ def test_one_study_at_a_time_in_the_order_of_sending(place):
     assert [each.object.kind for each in outbox.claim(place.store, "pacs", 2)] == ["seg", "pdf"]
     assert len(outbox.claim(place.store, "pacs", 10)) == 1
     assert outbox.claim(place.store, "pacs", 10) == []
-    outbox.release(place.store)
+    outbox.release(place.store, "second")
+    assert outbox.claim(place.store, "pacs", 10) == []
+    outbox.release(place.store, "pacs")
     assert len(outbox.claim(place.store, "pacs", 10)) == 3
     assert len(outbox.claim(place.store, "second", 10)) == 3
     for each in first:
@@ -171,6 +174,17 @@ def test_a_deleted_study_leaves_no_result_and_nothing_to_send(place):
     assert lying == [False, False, True, True]
     outbox.close(place.store, parcel, state="sent", status=0)  # sent meanwhile: nothing to note
     assert len(place.all(Delivery)) == 2
+
+
+def test_what_a_kill_left_of_results_is_swept(place):
+    (known,) = _ready(place, 1, kinds=("sr",))
+    left = [place.folder.keep(io.BytesIO(b"%d" % each), result=True).sha256 for each in range(2)]
+    for each in (known.sha256, left[0]):
+        os.utime(place.folder.result(each), (0, 0))
+    outbox.sweep(place.store, place.folder)
+    assert place.folder.result(known.sha256).exists()
+    assert not place.folder.result(left[0]).exists()
+    assert place.folder.result(left[1]).exists()  # it is being made: its row comes yet
 
 
 def test_results_are_forgotten_when_all_their_deliveries_are_closed(place):

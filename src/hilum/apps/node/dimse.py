@@ -68,8 +68,8 @@ def contexts_of(classes: Iterable[str]) -> list[PresentationContext]:
     return [build_context(each, [EXPLICIT, IMPLICIT]) for each in dict.fromkeys(classes)]
 
 
-def store(association: Association, peer: Peer, path: Path) -> int | None:
-    """Send a file (C-STORE).
+def store(association: Association, peer: Peer, dataset: Dataset) -> int | None:
+    """Send a file that was read (C-STORE).
 
     Returns:
         The status that was answered; None where the peer does not take its class or syntax.
@@ -77,7 +77,6 @@ def store(association: Association, peer: Peer, path: Path) -> int | None:
     Raises:
         PeerError: it ended the association, or did not answer.
     """
-    dataset = dcmread(path)
     syntax = dataset.file_meta.TransferSyntaxUID
     plain = syntax in (EXPLICIT, IMPLICIT)
     if not any(
@@ -108,7 +107,7 @@ def send(
     contexts = [build_context(*each) for each in wanted]
     with associated(node, peer, contexts, data=data) as association:
         for path in files:
-            yield path, store(association, peer, path)
+            yield path, store(association, peer, dcmread(path))
 
 
 def ask_commitment(

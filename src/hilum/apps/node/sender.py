@@ -18,6 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 from pydicom.uid import generate_uid
 from pynetdicom.events import Event
 
@@ -30,7 +33,7 @@ from hilum.apps.store.store import Store, open_store
 from hilum.apps.store.tables import Setting, now_ms
 from hilum.apps.web.orders import Orders, until_closed
 from hilum.apps.web.settings import load_settings
-from hilum.core.errors import ConfigError, HilumError, PeerError, StoreError
+from hilum.core.errors import ConfigError, HilumError, StoreError
 
 FIRST_S, MOST_S, JITTER = 5.0, 600.0, 0.2
 _POLL_S = 0.5
@@ -58,6 +61,7 @@ class Sender:
         self._store, self._folder, self._node, self._peer = store, folder, node, peer
         self._stop, self._wait = stop, wait or stop.wait
         self._failures = 0
+        self._begun = False
         self._answered = threading.Event()
 
     def run(self) -> None:
@@ -67,15 +71,15 @@ class Sender:
                 busy = self.step()
             except StoreError as error:
                 _LOG.warning("%s", error.message)
-                busy = False
-            except Exception as error:  # a thread that ends would be missed by nobody
-                _LOG.error("sending to %s: %s", self._peer.name, type(error).__name__)
-                busy = False
+                busy = self._begun = False
             if not busy:
                 self._wait(_POLL_S)
 
     def step(self) -> bool:
         """Send what is due of one study; False where nothing is."""
+        if not self._begun:  # what was claimed before a kill, or while the store was away
+            outbox.release(self._store, self._peer.name)
+            self._begun = True
         outbox.give_up(self._store, self._peer.name, self._peer.give_up_h)
         parcels = outbox.claim(self._store, self._peer.name, self._peer.max_objects)
         if not parcels and not (self._peer.commit and self._unconfirmed()):
@@ -93,20 +97,34 @@ class Sender:
                 on_report=self._reported,
             ) as association:
                 while left and not self._stop.is_set():
-                    path = self._folder.result(left[0].object.sha256)
-                    answered = dimse.store(association, self._peer, path)
-                    self._close(left.pop(0), answered)
+                    if (dataset := self._load(left[0])) is not None:
+                        answered = dimse.store(association, self._peer, dataset)
+                        self._close(left[0], answered)
+                    left.pop(0)
                 if self._peer.commit:
                     self._ask(association)
-        except (PeerError, ConfigError) as error:
-            self._put_back(left, error.message)
-            self._say(error.message)
+        except StoreError:
+            raise
+        except Exception as error:  # a thread that ended, or what it had claimed, would be missed
+            why = f"unexpected: {type(error).__name__}"
+            why = error.message if isinstance(error, HilumError) else why
+            self._put_back(left, why)
+            self._say(why)
             self._back_off(permanent=getattr(error, "permanent", False))
             return True
         self._put_back(left, None)
         self._failures = 0
         self._say(None)
         return True
+
+    def _load(self, parcel: Parcel) -> Dataset | None:
+        """Read the file of a delivery; where it is gone or damaged nothing can be sent."""
+        try:
+            return dcmread(self._folder.result(parcel.object.sha256))
+        except (OSError, InvalidDicomError):
+            error = "its file is missing or damaged; read the film again"
+            outbox.close(self._store, parcel, state="dead", error=error)
+            return None
 
     def _unconfirmed(self) -> list[outbox.Unconfirmed]:
         with self._store.read() as session:
@@ -203,7 +221,6 @@ def main() -> None:
         if node is None:
             raise ConfigError(f"{data}: hilum.toml has no [node]", hint="hilum node init")
         store = open_store(orders.store, upgrade=False)
-        outbox.release(store)
         senders = [Sender(store, data, node, each, stop) for each in node.peers if each.host]
         threads = [threading.Thread(target=each.run, daemon=True) for each in senders]
         for thread in threads:

@@ -9,6 +9,7 @@ claimed when one of them starts was claimed by one that ended.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -160,10 +161,10 @@ def fail(store: Store, making: Making, why: str) -> None:
             made.state, made.error = "failed", why[:255]
 
 
-def release(store: Store) -> None:
-    """Let what a sender had claimed wait again: one that starts knows that no other runs."""
+def release(store: Store, peer: str) -> None:
+    """Let what was claimed for a peer wait again: who sends to it knows that nobody else does."""
     with store.write() as session:
-        mine = update(Delivery).where(Delivery.state == "claimed")
+        mine = update(Delivery).where(Delivery.state == "claimed", Delivery.peer == peer)
         session.execute(mine.values(state="waiting", next_ms=now_ms()))
 
 
@@ -391,6 +392,19 @@ def retain(store: Store, folder: FilmFolder, days: float) -> int:
         session.execute(delete(Result).where(Result.id.in_([each.id for each in results])))
     remove(store, folder, files)
     return len(files)
+
+
+def sweep(store: Store, folder: FilmFolder) -> None:
+    """Remove results that no row names: what a kill left of them in the middle."""
+    before = time.time() - _HOUR_MS / 1000  # what is being made now has no row yet
+    old = [each.name for each in folder.results.glob("*/*") if each.stat().st_mtime < before]
+    with store.read() as session:
+        known = {
+            found
+            for part in parts(old)
+            for found in session.scalars(select(Result.sha256).where(Result.sha256.in_(part)))
+        }
+    remove(store, folder, set(old) - known)
 
 
 def _deliver(session: Session, result_id: int, to: Iterable[str]) -> None:
