@@ -79,4 +79,6 @@ def example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
     if "propertyNames" in schema:
         key = example(schema["propertyNames"], schemas)
         return {key: example(schema["additionalProperties"], schemas)}
-    return {"string": "...", "integer": 1, "number": 0.5, "boolean": True}.get(schema["type"], {})
+    return {"string": "...", "integer": 1, "number": 0.5, "boolean": True}.get(
+        schema.get("type", ""), {}
+    )
