@@ -177,7 +177,9 @@ def list_(
 def retry(
     ids: Annotated[list[int] | None, typer.Argument(help="As 'hilum node list' has them.")] = None,
     peer: Annotated[str | None, typer.Option(help="All of a peer.")] = None,
-    all_dead: Annotated[bool, typer.Option("--all-dead", help="All of all peers.")] = False,
+    all_dead: Annotated[
+        bool, typer.Option("--all-dead", help="All of all peers; and make what could not be made.")
+    ] = False,
     store: Address = None,
     data: Data = None,
 ) -> None:

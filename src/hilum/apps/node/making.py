@@ -38,6 +38,7 @@ class Maker:
     def __init__(self, store: Store, folder: FilmFolder, log: Log, node: Node, make: Make) -> None:
         self._store, self._folder, self._log = store, folder, log
         self._node, self._make = node, make
+        self._held: Making | None = None
 
     def many(self) -> bool:
         """Say whether so many readings wait that their results come before the next film."""
@@ -45,13 +46,22 @@ class Maker:
             return outbox.to_make(session) >= _MANY
 
     def step(self) -> bool:
-        """Make the results of one reading; False where there is none."""
-        making = outbox.claim_making(self._store)
+        """Make the results of one reading; False where there is none.
+
+        Raises:
+            StoreError: they cannot be kept now; the next step tries the same reading again.
+        """
+        making = self._held = self._held or outbox.claim_making(self._store)
         if making is None:
             return False
+        self._finish(making)
+        self._held = None
+        return True
+
+    def _finish(self, making: Making) -> None:
         if making.attempts > outbox.MAX_ATTEMPTS:
             outbox.fail(self._store, making, "making its results ended the worker each time")
-            return True
+            return
         try:
             route = self._route(making.sources, making.reading)
             made = [] if route is None else self._objects(making, route)
@@ -59,13 +69,12 @@ class Maker:
             raise
         except HilumError as error:
             outbox.fail(self._store, making, error.message)
-            return True
+            return
         except Exception as error:
             _LOG.error("results could not be made: %s", type(error).__name__)
             outbox.fail(self._store, making, f"unexpected: {type(error).__name__}")
-            return True
+            return
         outbox.put(self._store, self._log, making, made, route.to if route else ())
-        return True
 
     def _route(self, sources: tuple[str, ...], reading: Mapping[str, Any]) -> Route | None:
         fits = (each for each in self._node.routes if each.takes(sources, reading["findings"]))

@@ -287,7 +287,14 @@ def give_up(store: Store, peer: str, hours: float) -> int:
 def retry(
     store: Store, log: Log, who: str, *, ids: Collection[int] = (), peer: str | None = None
 ) -> int:
-    """Send what is dead, or waits, at once: those of these ids, or all of a peer, or all."""
+    """Send what is dead, or waits, at once: those of these ids, or all of a peer, or all.
+
+    With all, results that could not be made are made again, too.
+    """
+    if not ids and peer is None:
+        with store.write() as session:
+            again = update(Made).where(Made.state == "failed")
+            session.execute(again.values(state="to-make", attempts=0, error=None))
     query = update(Delivery).where(Delivery.state.in_(("dead", "waiting")))
     if ids:
         query = query.where(Delivery.id.in_(ids))

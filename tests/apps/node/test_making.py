@@ -1,0 +1,130 @@
+"""What is made of a reading, by which route, and what becomes of it when that fails."""
+
+from __future__ import annotations
+
+import pytest
+from pydicom import dcmread
+
+from hilum.apps.node.making import Maker
+from hilum.apps.node.settings import Node
+from hilum.apps.store import outbox
+from hilum.apps.store.folder import FilmFolder
+from hilum.apps.store.log import open_log
+from hilum.apps.store.store import open_store, sqlite_url
+from hilum.apps.store.tables import Delivery, Film, Made, Model, Read, Received, Result, Study
+from hilum.core.errors import StoreFullError, UnsupportedImageError
+
+FINDING = {"label": "covid-19", "present": True, "probability": 0.7}
+PEERS = [
+    {"name": name, "ae_title": name.upper(), "host": "127.0.0.1"} for name in ("ct", "pacs", "ward")
+]
+
+
+class Desk:
+    """A reading of a film from the peer ``ct``, and a maker for it."""
+
+    def __init__(self, data, make_dicom):
+        data.mkdir()
+        self.store = open_store(sqlite_url(data / "store.db"))
+        self.log, self.folder = open_log(self.store, data), FilmFolder(data)
+        self.asked, self._make_dicom = [], make_dicom
+        with self.store.write() as session:
+            session.add(Model(checksum="c", identity="b", manifest={}))
+            session.add(Study(id="s", name="x", status="read"))
+            session.flush()
+            session.add(Film(id="f", study_id="s", sha256="f", name="x", size=1, format="DX"))
+            session.flush()
+            reading = {"findings": [FINDING]}
+            read = Read(id="r", film_id="f", checksum="c", status="read", reading=reading)
+            session.add_all((read, Received(film_id="f", peer="ct", address="127.0.0.1")))
+            session.flush()
+            outbox.want(session, read)
+
+    def make(self, making, film, kinds):
+        """Make plain objects."""
+        self.asked.append((making.reading_id, film.name, kinds))
+        for place, kind in enumerate(kinds):
+            yield kind, dcmread(self._make_dicom(place, SOPInstanceUID=f"1.2.{place}"))
+
+    def maker(self, *routes, make=None):
+        node = Node.parse({"peers": PEERS, "routes": routes}, where="t")
+        return Maker(self.store, self.folder, self.log, node, make or self.make)
+
+    def all(self, table):
+        with self.store.read() as session:
+            return session.query(table).all()
+
+
+@pytest.fixture
+def desk(tmp_path, make_dicom):
+    made = Desk(tmp_path / "data", make_dicom)
+    yield made
+    made.store.close()
+
+
+def _route(source="ct", to=("pacs",), **more):
+    return {"from": source, "to": list(to), **more}
+
+
+@pytest.mark.parametrize(
+    ("routes", "to"),
+    [
+        ([_route()], ["pacs"]),
+        ([_route("*", ["pacs", "ward"])], ["pacs", "ward"]),
+        ([_route("ward"), _route("ct", ["ward"])], ["ward"]),
+        ([_route("ward")], []),
+        ([_route(when={"present": "covid-19", "min_probability": 0.7})], ["pacs"]),
+        ([_route(when={"present": "covid-19", "min_probability": 0.8})], []),
+        ([_route(when={"present": "pneumonia"}), _route(to=["ward"])], ["ward"]),
+    ],
+)
+def test_the_first_route_that_fits_counts(desk, routes, to):
+    maker = desk.maker(*routes)
+    assert maker.step()
+    assert not maker.step()
+    assert sorted({each.peer for each in desk.all(Delivery)}) == to
+    assert desk.asked == ([("r", "f", ("sr", "sc"))] if to else [])
+    assert [each.state for each in desk.all(Made)] == ["made"]
+    for result in desk.all(Result):
+        assert dcmread(desk.folder.result(result.sha256)).SOPInstanceUID == result.sop_uid
+
+
+def test_a_full_disk_is_no_failure_of_the_making(desk):
+    full = [1, 1, 1, 1, 1]
+
+    def make(*arguments):
+        if full:
+            full.pop()
+            raise StoreFullError("no space left")
+        return desk.make(*arguments)
+
+    maker = desk.maker(_route(), make=make)
+    for _ in range(5):
+        with pytest.raises(StoreFullError):
+            maker.step()
+    assert maker.step()
+    assert [each.state for each in desk.all(Made)] == ["made"]
+
+
+@pytest.mark.parametrize("error", [UnsupportedImageError("no study"), RuntimeError("SECRET")])
+def test_what_cannot_be_made_is_said_and_can_be_tried_again(desk, error):
+    def make(*_):
+        raise error
+
+    assert desk.maker(_route(), make=make).step()
+    (made,) = desk.all(Made)
+    said = "no study" if isinstance(error, UnsupportedImageError) else "unexpected: RuntimeError"
+    assert (made.state, made.error) == ("failed", said)
+    outbox.retry(desk.store, desk.log, "anna")
+    assert desk.maker(_route()).step()
+    assert [each.state for each in desk.all(Made)] == ["made"]
+
+
+def test_what_ends_its_maker_three_times_is_given_up(desk):
+    for _ in range(outbox.MAX_ATTEMPTS):
+        assert outbox.claim_making(desk.store) is not None  # and the worker was killed
+    assert desk.maker(_route()).step()
+    (made,) = desk.all(Made)
+    assert made.state == "failed"
+    assert "ended the worker" in made.error
+    assert desk.asked == []
