@@ -7,8 +7,9 @@ drew. AUROC and shares with 95 % intervals over patients, and the number of film
     python benchmarks/reader.py runs/dense/cases.csv --bundle runs/dense/bundle --csv reader.csv
 
 The table is the ``cases.csv`` of a training run: its films of "test" are read, but for those whose
-patient the bundle has seen (a bundle of another run may have seen some). ``--side all`` reads every
-film that the bundle has not seen, as for a source that was left out.
+patient the bundle has seen (a bundle of another run may have seen some). To compare two bundles on
+the same films, name the other one with ``--unseen-by``. ``--side all`` reads every film that was
+not seen, as for a source that was left out.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from hilum import load_bundle
+from hilum.bundle.folder import open_bundle
 from hilum.core.case import owner_of
 from hilum.core.labels import Label
 from hilum.data.table import read_cases
-from hilum.judge.bootstrap import bootstrap
+from hilum.judge.bootstrap import Support, bootstrap, bootstrap_all
 from hilum.judge.metrics import auroc
 from hilum.serve.reader import Examined, Reader
 
@@ -42,26 +44,22 @@ def main() -> None:
     parser.add_argument("cases", type=Path, help="cases table with a column split")
     parser.add_argument("--bundle", type=Path, help="default: the one inside the package")
     parser.add_argument("--side", default="test", help="side of the split, or all")
+    parser.add_argument("--unseen-by", type=Path, action="append", default=[], metavar="BUNDLE")
     parser.add_argument("--csv", type=Path, help="write the table here, too")
     arguments = parser.parse_args()
     reader = load_bundle(arguments.bundle)
     cases = read_cases(arguments.cases)
     if arguments.side != "all":
         cases = cases[cases["split"] == arguments.side]
-    films = read_films(reader, unseen(reader, cases))
+    for bundle in (reader.bundle, *map(open_bundle, arguments.unseen_by)):
+        cases = cases[~cases["case_id"].isin(bundle.seen(cases).how)]
+    films = read_films(reader, cases.assign(owner=owner_of(cases)).reset_index(drop=True))
     rows = pd.DataFrame(questions(films, reader))
     print(f"{reader.bundle.identity}: {len(films)} films of {films['owner'].nunique()} patients")
     print(rows.to_string(index=False, float_format="%.3f"))
     if arguments.csv:
         rows.insert(0, "bundle", reader.bundle.identity)
         rows.to_csv(arguments.csv, index=False, lineterminator="\n", float_format="%.4f")
-
-
-def unseen(reader: Reader, cases: pd.DataFrame) -> pd.DataFrame:
-    """Leave out films of patients that the bundle has learned from."""
-    seen = reader.bundle.seen(cases).how
-    cases = cases[~cases["case_id"].isin(seen)]
-    return cases.assign(owner=owner_of(cases)).reset_index(drop=True)
 
 
 def read_films(reader: Reader, cases: pd.DataFrame) -> pd.DataFrame:
@@ -188,14 +186,15 @@ def mean_of(name: str, column: str, films: pd.DataFrame) -> dict:
     films = films[films[column].notna()] if column in films else films[:0]
     if films.empty:
         return {"question": name, "films": 0}
-    estimate = bootstrap(_mean, np.ones(len(films)), films[column], films["owner"])
+    scores = films[column].to_numpy(np.float64)
+    support = Support(len(films), films["owner"].nunique(), proportion=column != "energy")
+    estimate = bootstrap_all(
+        lambda weights: {"mean": (weights * scores).sum(1) / weights.sum(1)},
+        films["owner"],
+        {"mean": support},
+    )["mean"]
     value, low, high = estimate.value, estimate.low, estimate.high
     return {"question": name, "value": value, "low": low, "high": high, "films": len(films)}
-
-
-def _mean(truth, score, weights):
-    weights = np.ones((1, len(score))) if weights is None else weights
-    return (weights * score).sum(1) / weights.sum(1)
 
 
 if __name__ == "__main__":
