@@ -89,6 +89,21 @@ def test_the_first_route_that_fits_counts(desk, routes, to):
         assert dcmread(desk.folder.result(result.sha256)).SOPInstanceUID == result.sop_uid
 
 
+def test_a_film_that_fitted_no_route_is_made_when_it_comes_by_one_that_fits(desk):
+    maker = desk.maker(_route("ward"))
+    assert maker.step()
+    with desk.store.write() as session:
+        session.get_one(Film, "f").reading_id = "r"
+    for _ in range(2):  # the second time its results are there
+        with desk.store.write() as session:
+            session.add(Received(film_id="f", peer="ward", address="127.0.0.1", duplicate=True))
+            session.flush()
+            outbox.want_once(session, "f")
+        maker.step()
+    assert desk.asked == [("r", "f", ("sr", "sc"))]
+    assert {each.peer for each in desk.all(Delivery)} == {"pacs"}
+
+
 def test_a_full_disk_is_no_failure_of_the_making(desk):
     full = [1, 1, 1, 1, 1]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from pydicom import dcmread
@@ -19,7 +21,11 @@ from pynetdicom.dsutils import encode
 from pynetdicom.presentation import build_context
 
 from hilum.apps.node.conformance import markdown, statement
+from hilum.apps.node.receiver import Receiver
+from hilum.apps.store.intake import Sender
+from hilum.apps.store.store import open_store, sqlite_url
 from hilum.apps.store.tables import Film, Job, Line, Received, Study
+from hilum.apps.web.orders import Orders
 from hilum.apps.web.settings import load_settings
 from hilum.serve.samples import ROOT
 
@@ -101,6 +107,41 @@ def test_who_may_call(make_node, make_dicom):
         assert "Calling AE Title Not Recognized" in refused.text
     assert node.dcmtk("storescu", path, calling="ARCHIVE").code == 0
     assert len(node.all(Film)) == 1
+
+
+def test_a_stranger_who_calls_itself_by_the_name_of_a_peer_is_not_that_peer(make_node, make_dicom):
+    node = make_node("accept_any = true\n" + PEERS)
+    for calling in ("deaf", "pacs"):
+        assert _statuses(_send(node, make_dicom(1), calling=calling)) == [0]
+    assert {each.peer for each in node.all(Received)} == {"?deaf", "?pacs"}
+    assert node.counts(accepted=1, duplicate=1) == {"accepted": 1, "duplicate": 1}
+    assert set(node.state["counts"]) == {"other"}
+
+
+@pytest.fixture
+def inside(tmp_path, monkeypatch):
+    """A receiver in this process, for what no sender can time; and one who calls."""
+    for module, name in ((_config, "STORE_RECV_CHUNKED_DATASET"), (_config, "LOG_HANDLER_LEVEL")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.tempdir)
+    text = f'[node]\nlisten = "127.0.0.1:0"\nreserve_gb = 0.0\n{PEERS}'
+    (tmp_path / "hilum.toml").write_text(text)
+    url = sqlite_url(tmp_path / "store.db")
+    store = open_store(url)
+    made = Receiver(Orders("receiver-1", url, str(tmp_path), None), store)
+    caller = Mock()
+    caller.requestor.primitive.calling_ae_title, caller.requestor.address = "ARCHIVE", "127.0.0.1"
+    yield made, Mock(assoc=caller)
+    made._server.server_close()
+    store.close()
+
+
+def test_who_hangs_up_before_its_object_is_looked_at_was_still_that_peer(inside):
+    receiver, event = inside
+    receiver._admit(event)
+    receiver._closed(event)
+    assert receiver._peer(event.assoc) == Sender("pacs", "127.0.0.1")
+    assert not receiver._open
 
 
 def test_below_the_reserve_nobody_may_begin(make_node, make_dicom):

@@ -382,7 +382,7 @@ def test_what_was_sent_is_confirmed_by_a_call_and_what_was_lost_is_sent_again(
     monkeypatch.setattr(sender, "_SAME_S", 0.1)
     node = make_node(
         '[[node.peers]]\nname = "pacs"\nae_title = "ARCHIVE"\nreceive = false\ncommit = true\n'
-        '[[node.peers]]\nname = "other"\nae_title = "OTHER"\n',
+        '[[node.peers]]\nname = "ward"\nae_title = "OTHER"\n',
         url=str(box.store.engine.url),
         data=box.data,
     )

@@ -26,6 +26,7 @@ PEER = {"name": "pacs", "ae_title": "ARCHIVE"}
         ({"peers": [PEER, PEER | {"name": "b"}]}, "two peers are called 'ARCHIVE'"),
         ({"peers": [PEER | {"addresses": ["10.0.0.0/99"]}]}, "10.0.0.0/99"),
         ({"peers": [PEER | {"port": 0}]}, "port"),
+        ({"peers": [PEER | {"name": "other"}]}, "'other'"),
         ({"read": []}, "read"),
         ({"others": "perhaps"}, "others"),
     ],
@@ -50,9 +51,10 @@ def test_who_may_call_from_where():
     assert node.caller("DX1", "192.0.2.1") == "modality"
     assert node.caller("DEAF", "127.0.0.1") is None
     assert node.caller("OTHER", "127.0.0.1") is None
-    assert Node(peers=peers, accept_any=True).caller("OTHER", "127.0.0.1") == "OTHER"
+    assert Node(peers=peers, accept_any=True).caller("OTHER", "127.0.0.1") == "?OTHER"
+    assert Node(peers=peers, accept_any=True).caller("pacs", "192.0.2.1") == "?pacs"
     assert Node(peers=peers, accept_any=True).caller("DEAF", "127.0.0.1") is None
-    assert Node().caller("OTHER", "127.0.0.1") == "OTHER"
+    assert Node().caller("OTHER", "127.0.0.1") == "?OTHER"
 
 
 def test_init_adds_the_table_once_and_keeps_the_rest(tmp_path, capsys):

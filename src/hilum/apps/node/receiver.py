@@ -30,7 +30,7 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from hilum.apps.node import status
 from hilum.apps.node.dimse import ACSE_S, PDU_BYTES, acceptor, report_of
-from hilum.apps.node.settings import address
+from hilum.apps.node.settings import ELSEWHERE, address
 from hilum.apps.store import outbox
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.intake import Arrival, Sender, shortened, take
@@ -54,8 +54,6 @@ from hilum.image.dicom import read_dicom_file
 
 MAKER, MODEL = "Hilum", "Hilum reader"
 """Manufacturer and ManufacturerModelName of what Hilum writes: its results are no films."""
-ELSEWHERE = "other"
-"""Under this name callers are counted that are no peers: they may call themselves anything."""
 SUCCESS, OTHER_PIXELS, OUT_OF_RESOURCES, FAILED = 0x0000, 0xC001, 0xA700, 0x0110
 NOT_AUTHORIZED = 0x0124
 REFUSED = UnsupportedImageError.c_store_status
@@ -88,7 +86,7 @@ class Receiver:
         self._node, self._limits = settings.node, settings.limits
         self._data, self._store = data, store
         self._folder, self._log = FilmFolder(data), open_log(store, data)
-        self._open: dict[Any, Sender] = {}
+        self._open: set[Any] = set()
         self._bytes: dict[Any, int] = {}
         self._busy: set[Path] = set()
         self._lock = threading.Lock()
@@ -159,7 +157,9 @@ class Receiver:
             with self._lock:
                 room = len(self._open) < self._node.max_associations
                 if room:
-                    self._open[association] = Sender(name, host, bool(self._node.routes))
+                    self._open.add(association)
+                    # with it, because it may hang up before its last object is looked at
+                    association.sender = Sender(name, host, bool(self._node.routes))
             if not room:
                 self._reject(association, TRANSIENT, "too-many")
 
@@ -170,7 +170,7 @@ class Receiver:
 
     def _closed(self, event: Event) -> None:
         with self._lock:
-            self._open.pop(event.assoc, None)
+            self._open.discard(event.assoc)
             self._bytes.pop(event.assoc, None)
 
     def _count(self, event: Event) -> None:
@@ -250,7 +250,9 @@ class Receiver:
         return SUCCESS, "duplicate" if accepted.duplicate else "accepted"
 
     def _peer(self, association: Any) -> Sender:
-        return self._open.get(association) or Sender(ELSEWHERE, association.requestor.address)
+        elsewhere = Sender(ELSEWHERE, association.requestor.address)
+        sender: Sender = getattr(association, "sender", elsewhere)
+        return sender
 
     def _tally(self, peer: str, outcome: str) -> None:
         known = peer if self._node.peer(peer) else ELSEWHERE

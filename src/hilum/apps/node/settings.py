@@ -17,6 +17,8 @@ from hilum.core.errors import ConfigError
 
 AE_TITLE = "HILUM"
 ANY = "*"
+ELSEWHERE = "other"
+"""Under this name callers are counted that are no peers: they may call themselves anything."""
 Kind = Literal["seg", "gsps", "sc", "pdf", "sr"]
 _TITLE = re.compile(r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?")
 """PS3.5 6.2: 1 to 16 characters of ASCII but the backslash; spaces at the ends do not count."""
@@ -221,6 +223,8 @@ class Node(Config):
         for names in ([each.name for each in self.peers], [each.ae_title for each in self.peers]):
             if twice := next((each for each in names if names.count(each) > 1), None):
                 raise ValueError(f"two peers are called '{twice}'")
+        if self.peer(ELSEWHERE) is not None:
+            raise ValueError(f"a peer called '{ELSEWHERE}', as callers are that are no peers")
         if self.tls is None and any(each.tls for each in self.peers):
             raise ValueError("a peer with tls = true, but no [node.tls]")
         reached = {each.name for each in self.peers if each.host}
@@ -239,13 +243,16 @@ class Node(Config):
         return self
 
     def caller(self, title: str, host: str) -> str | None:
-        """Return the name of who calls from an address; None for one who may not."""
+        """Return the name of who calls from an address; None for one who may not.
+
+        A stranger is "?" and its title: the name of no peer, whatever it calls itself.
+        """
         peer = next((each for each in self.peers if each.ae_title == title), None)
         if peer is not None:
             calls = peer.receive or peer.commit  # an archive calls back to confirm
             return peer.name if calls and peer.lives_at(host) else None
         anyone = self.accept_any or not self.peers
-        return title if anyone else None
+        return f"?{title}" if anyone else None
 
     def peer(self, name: str) -> Peer | None:
         """Return the peer of this name."""

@@ -89,10 +89,14 @@ def want(session: Session, read: Read) -> None:
 
 
 def want_once(session: Session, film_id: str) -> None:
-    """Note the same of a film that was read before it came over the network."""
+    """Note the same of a film that was read before it came, or that fitted no route so far."""
     reading_id = session.get_one(Film, film_id).reading_id
     read = session.get(Read, reading_id) if reading_id else None
-    if read is not None and session.get(Made, read.id) is None:
+    if read is None:
+        return
+    made = session.get(Made, read.id)
+    results = select(Result.id).where(Result.reading_id == read.id).limit(1)
+    if made is None or (made.state == "made" and session.scalars(results).first() is None):
         want(session, read)
 
 
