@@ -21,7 +21,7 @@ from pynetdicom.dsutils import encode
 from pynetdicom.presentation import build_context
 
 from hilum.apps.node.conformance import markdown, statement
-from hilum.apps.node.receiver import Receiver
+from hilum.apps.node.receiver import TRANSIENT, Receiver
 from hilum.apps.store.intake import Sender
 from hilum.apps.store.store import open_store, sqlite_url
 from hilum.apps.store.tables import Film, Job, Line, Received, Study
@@ -141,6 +141,14 @@ def test_who_hangs_up_before_its_object_is_looked_at_was_still_that_peer(inside)
     receiver._admit(event)
     receiver._closed(event)
     assert receiver._peer(event.assoc) == Sender("pacs", "127.0.0.1")
+    assert not receiver._open
+
+
+def test_who_cannot_be_looked_at_is_not_let_in(inside, monkeypatch):
+    receiver, event = inside
+    monkeypatch.setattr("shutil.disk_usage", Mock(side_effect=OSError("no such device")))
+    receiver._admit(event)
+    event.assoc.acse.send_reject.assert_called_once_with(*TRANSIENT)
     assert not receiver._open
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from hilum.apps.store import deletion, queue
 from hilum.apps.store.folder import FilmFolder
-from hilum.apps.store.intake import Arrival, accept
+from hilum.apps.store.intake import Arrival, take
 from hilum.apps.store.log import Log
 from hilum.apps.store.resent import Resent, compare
 from hilum.apps.store.store import open_store
@@ -67,7 +67,7 @@ class Place:
         kept = self.folder.keep(io.BytesIO(content))
         metadata = {"instance_uid": UID, "patient_id": "P7", "study_uid": "1.2"} | metadata
         arrival = Arrival(kept, name, "DICOM DX", Metadata(**metadata))
-        return accept(self.store, self.folder, self.log, arrival, "anna")
+        return take(self.store, self.folder, self.log, arrival, "anna")
 
     def read(self, status):
         reason = None if status is Status.READ else "truncated"
@@ -194,6 +194,7 @@ def test_a_film_of_another_patient_replaces_nothing(place, whole):
     with pytest.raises(RejectedImageError, match="another patient"):
         place.add(whole, patient_id="Q")
     assert place.all(Film)[0].status == "error"
+    assert place.files() == [_torn(whole)]
 
 
 def test_a_file_that_ended_its_reader_is_not_opened_to_compare(place, whole, monkeypatch):

@@ -144,29 +144,38 @@ class Receiver:
         return server
 
     def _admit(self, event: Event) -> None:
-        """Let a caller in, or say why not: before anything is sent."""
+        """Let a caller in, or say why not: before anything is sent.
+
+        Never by an exception, which would let in whoever calls.
+        """
         association: Any = event.assoc
+        try:
+            refused = self._refusal(association)
+        except Exception as error:
+            _LOG.error("a caller was turned away: %s", type(error).__name__)
+            refused = TRANSIENT, "unexpected"
+        if refused is not None:
+            why, word = refused
+            self._tally(ELSEWHERE, f"rejected-{word}")
+            association.acse.send_reject(*why)
+            association.kill()
+
+    def _refusal(self, association: Any) -> tuple[tuple[int, int, int], str] | None:
+        """Say why a caller may not come in; None where it is in."""
         title = str(association.requestor.primitive.calling_ae_title).strip()
         host = association.requestor.address
         name = self._node.caller(title, host)
         if name is None:
-            self._reject(association, PERMANENT, "unknown")
-        elif shutil.disk_usage(self._data).free < self._node.reserve_gb * 1e9:
-            self._reject(association, TRANSIENT, "no-space")
-        else:
-            with self._lock:
-                room = len(self._open) < self._node.max_associations
-                if room:
-                    self._open.add(association)
-                    # with it, because it may hang up before its last object is looked at
-                    association.sender = Sender(name, host, bool(self._node.routes))
-            if not room:
-                self._reject(association, TRANSIENT, "too-many")
-
-    def _reject(self, association: Any, why: tuple[int, int, int], word: str) -> None:
-        self._tally(ELSEWHERE, f"rejected-{word}")
-        association.acse.send_reject(*why)
-        association.kill()
+            return PERMANENT, "unknown"
+        if shutil.disk_usage(self._data).free < self._node.reserve_gb * 1e9:
+            return TRANSIENT, "no-space"
+        with self._lock:
+            if len(self._open) >= self._node.max_associations:
+                return TRANSIENT, "too-many"
+            self._open.add(association)
+        # with it, because it may hang up before its last object is looked at
+        association.sender = Sender(name, host, bool(self._node.routes))
+        return None
 
     def _closed(self, event: Event) -> None:
         with self._lock:
@@ -188,10 +197,10 @@ class Receiver:
 
     def _store_object(self, event: Event) -> Dataset:
         """Answer a C-STORE; never by an exception, which would read as 'cannot understand'."""
-        sender, path = self._peer(event.assoc), Path(event.dataset_path)
-        self._busy.add(path)
-        comment = ""
+        sender, path, comment = self._peer(event.assoc), None, ""
         try:
+            path = Path(event.dataset_path)
+            self._busy.add(path)
             code, outcome = self._take(path, sender)
         except HilumError as error:
             code, outcome = error.c_store_status, type(error).__name__
@@ -202,7 +211,7 @@ class Receiver:
             code, outcome = FAILED, "unexpected"
             _LOG.error("an object of %s: %s", sender.peer, type(error).__name__)
         finally:
-            self._busy.discard(path)
+            self._busy -= {path}
         self._tally(sender.peer, outcome)
         answer = Dataset()
         answer.Status = code

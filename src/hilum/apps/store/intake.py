@@ -19,7 +19,7 @@ from hilum.apps.store.log import Log
 from hilum.apps.store.resent import Resent, compare
 from hilum.apps.store.store import Store
 from hilum.apps.store.tables import Film, Job, Received, Study, search_text
-from hilum.core.errors import ImageError, RejectedImageError, StoreBusyError, StoreError
+from hilum.core.errors import RejectedImageError, StoreBusyError, StoreError
 from hilum.core.radiograph import Metadata
 from hilum.core.reading import Status
 
@@ -211,15 +211,13 @@ class _Taking:
 
 
 def take(store: Store, folder: FilmFolder, log: Log, arrival: Arrival, who: str) -> Accepted:
-    """Accept a film; where nothing could be written its file goes again, whatever happened.
+    """Accept a film; where none was written its file goes again, whatever happened.
 
     Raises:
         RejectedImageError, StoreError: as ``accept``.
     """
     try:
         return accept(store, folder, log, arrival, who)
-    except ImageError:
-        raise
     except Exception:
         _drop(store, folder, arrival.kept)
         raise
