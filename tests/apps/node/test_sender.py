@@ -6,13 +6,14 @@ import io
 import json
 import socket
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_context, build_role, evt
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from hilum.apps.cli.main import run
 from hilum.apps.node import receiver, sender
@@ -235,6 +236,23 @@ def test_a_peer_that_rejects_is_waited_for_longer(box):
     assert "refused the association" in box.rows[0].error
 
 
+@pytest.mark.parametrize("hand", [outbox.retry, outbox.resend])
+def test_a_person_ends_the_waiting_once_and_not_for_good(box, monkeypatch, hand):
+    monkeypatch.setattr(sender.random, "uniform", lambda *_: 1.0)
+    box.add(1)
+    box.add(2)
+    with box.store.write() as session:
+        session.execute(update(Delivery).values(state="dead"))
+    hand(box.store, box.log, "anna", peer="pacs")
+    time.sleep(0.01)
+    away, waits = box.sender(1), []
+    for _ in range(3):
+        box.waited.clear()
+        assert away.step()
+        waits.append(sum(box.waited))
+    assert waits == [5, 10, 20]
+
+
 def test_retry_ends_the_waiting(box):
     box.add(1)
     tried = box.sender(1)
@@ -250,7 +268,52 @@ def test_retry_ends_the_waiting(box):
     assert len(count) == 3
 
 
-def test_a_peer_that_ends_in_the_middle_gets_the_rest_later(box):
+@pytest.mark.parametrize("hangs", [False, True])
+def test_an_object_that_ends_the_association_keeps_no_other_waiting(box, hangs):
+    for number in (1, 2, 3):
+        box.add(number)
+    over = threading.Event()
+
+    def end(event):
+        if event.dataset.SOPInstanceUID == "1.2.3.1.0":
+            over.wait(30) if hangs else event.assoc.abort()
+
+    with archive(on_store=end) as (port, _, asked):
+        one = box.sender(port, timeout_s=1)
+        assert one.step()
+        assert box.states == ["waiting"] * 6
+        over.set()
+        while one.step():
+            pass
+    assert box.states == ["waiting", *["sent"] * 5]
+    assert box.rows[0].attempts == 1
+    assert len(asked) == 4
+
+
+def test_an_object_that_cannot_be_encoded_keeps_no_other_waiting_and_dies(box, monkeypatch):
+    monkeypatch.setattr(sender, "delay", lambda _: 0.0)
+    box.add(1)
+    box.add(2)
+    real = dcmread
+
+    def damaged(path):
+        dataset = real(path)
+        if dataset.SOPInstanceUID == "1.2.3.1.0":
+            del dataset.file_meta
+        return dataset
+
+    monkeypatch.setattr(sender, "dcmread", damaged)
+    with archive() as (port, _, _):
+        one = box.sender(port)
+        while one.step():
+            pass
+    assert box.states == ["dead", "sent", "sent", "sent"]
+    assert box.rows[0].attempts == outbox.MAX_ATTEMPTS
+    assert "unexpected: AttributeError" in box.rows[0].error
+
+
+def test_a_peer_that_ends_in_the_middle_gets_the_rest_later(box, monkeypatch):
+    monkeypatch.setattr(sender, "delay", lambda _: 0.0)
     box.add(1)
     ended = []
 
@@ -321,6 +384,28 @@ def test_what_nobody_thought_of_leaves_nothing_claimed(box, monkeypatch):
     assert box.states == ["waiting", "waiting"]
     assert box.rows[0].error == "unexpected: RuntimeError"
     assert sum(box.waited) > 0
+
+
+def test_a_peer_that_takes_no_class_at_all_is_not_down(box):
+    box.add(1, kinds=("sr",))
+    with archive(classes=()) as (port, _, _):
+        assert box.sender(port).step()
+    assert box.states == ["dead"]
+    assert "does not take this class" in box.rows[0].error
+
+
+def test_a_peer_without_commitment_is_not_down(box):
+    box.add(1, kinds=("sc",))
+    with archive() as (port, _, _):
+        one = box.sender(port, commit=True)
+        assert one.step()
+        with box.store.write() as session:
+            session.get_one(Delivery, 1).asked_ms -= 4_000_000
+        assert one.step()
+    assert box.states == ["sent"]
+    assert not box.waited
+    with box.store.read() as session:
+        assert summary(session)["peers"]["pacs"]["error"] is None
 
 
 def test_too_many_objects_take_several_associations(box):

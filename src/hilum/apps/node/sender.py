@@ -33,7 +33,7 @@ from hilum.apps.store.store import Store, open_store
 from hilum.apps.store.tables import Setting, now_ms
 from hilum.apps.web.orders import Orders, until_closed
 from hilum.apps.web.settings import load_settings
-from hilum.core.errors import ConfigError, HilumError, StoreError
+from hilum.core.errors import ConfigError, HilumError, PeerError, StoreError
 
 FIRST_S, MOST_S, JITTER = 5.0, 600.0, 0.2
 _POLL_S = 0.5
@@ -80,6 +80,7 @@ class Sender:
         if not self._begun:  # what was claimed before a kill, or while the store was away
             outbox.release(self._store, self._peer.name)
             self._begun = True
+        begun_ms, stood = now_ms(), False
         outbox.give_up(self._store, self._peer.name, self._peer.give_up_h)
         parcels = outbox.claim(self._store, self._peer.name, self._peer.max_objects)
         if not parcels and not (self._peer.commit and self._unconfirmed()):
@@ -96,6 +97,7 @@ class Sender:
                 data=self._data,
                 on_report=self._reported,
             ) as association:
+                stood = True
                 while left and not self._stop.is_set():
                     if (dataset := self._load(left[0])) is not None:
                         answered = dimse.store(association, self._peer, dataset)
@@ -108,9 +110,13 @@ class Sender:
         except Exception as error:  # a thread that ended, or what it had claimed, would be missed
             why = f"unexpected: {type(error).__name__}"
             why = error.message if isinstance(error, HilumError) else why
+            if stood and left:  # it may be this object that ended it: let the others go first
+                first = left.pop(0)
+                last = first.attempts + 1 >= MAX_ATTEMPTS and not isinstance(error, PeerError)
+                self._not_sent(first, why, dead=last)
             self._put_back(left, why)
             self._say(why)
-            self._back_off(permanent=getattr(error, "permanent", False))
+            self._back_off(begun_ms, permanent=getattr(error, "permanent", False))
             return True
         self._put_back(left, None)
         self._failures = 0
@@ -163,31 +169,35 @@ class Sender:
         if answered in dimse.SENT:
             outbox.close(self._store, parcel, state="sent", status=answered, attempts=attempts)
             return
-        error = f"the peer answered 0x{answered:04X}"
-        temporary = dimse.is_temporary(answered)
-        if answered == dimse.NOT_SUPPORTED or (not temporary and attempts >= MAX_ATTEMPTS):
-            outbox.close(
-                self._store, parcel, state="dead", status=answered, error=error, attempts=attempts
-            )
-            return
+        dead = not dimse.is_temporary(answered) and attempts >= MAX_ATTEMPTS
+        self._not_sent(
+            parcel, f"the peer answered 0x{answered:04X}",
+            dead=dead or answered == dimse.NOT_SUPPORTED, status=answered,
+        )  # fmt: skip
+
+    def _not_sent(
+        self, parcel: Parcel, error: str, *, dead: bool, status: int | None = None
+    ) -> None:
+        """Count an attempt that failed: a delivery is tried again later, or is dead."""
+        attempts = parcel.attempts + 1
         outbox.close(
-            self._store, parcel, state="waiting", status=answered, error=error, attempts=attempts,
-            next_ms=now_ms() + round(1000 * delay(attempts)),
+            self._store, parcel, state="dead" if dead else "waiting", status=status, error=error,
+            attempts=attempts, next_ms=now_ms() + round(1000 * delay(attempts)),
         )  # fmt: skip
 
     def _put_back(self, parcels: list[Parcel], error: str | None) -> None:
         for each in parcels:
             outbox.close(self._store, each, state="waiting", error=error, next_ms=now_ms())
 
-    def _back_off(self, *, permanent: bool) -> None:
-        """Wait before the next association; a person who says "retry" ends the waiting."""
+    def _back_off(self, begun_ms: int, *, permanent: bool) -> None:
+        """Wait before the next association; who has said "retry" since then ends the waiting."""
         self._failures += 1
         left = MOST_S if permanent else delay(self._failures)
         while left > 0 and not self._stop.is_set():
             self._wait(min(left, _POLL_S))
             left -= _POLL_S
             with self._store.read() as session:
-                if outbox.due(session, self._peer.name, at_once=True):
+                if outbox.hurried(session, self._peer.name, begun_ms):
                     return
 
     def _say(self, error: str | None) -> None:

@@ -172,10 +172,9 @@ def release(store: Store, peer: str) -> None:
         session.execute(mine.values(state="waiting", next_ms=now_ms()))
 
 
-def due(session: Session, peer: str, *, at_once: bool = False) -> bool:
-    """Say whether something is to be sent to a peer now; ``at_once``: because a person said so."""
-    before = 0 if at_once else now_ms()
-    waits = _waiting(peer).where(Delivery.next_ms <= before)
+def hurried(session: Session, peer: str, since_ms: int) -> bool:
+    """Say whether a person has said since then that something is to be sent to a peer at once."""
+    waits = _waiting(peer).where(Delivery.next_ms == 0, Delivery.created_ms >= since_ms)
     return session.scalars(waits.with_only_columns(Delivery.id).limit(1)).first() is not None
 
 
