@@ -86,7 +86,8 @@ class Sender:
         if not parcels and not (self._peer.commit and self._unconfirmed()):
             return False
         left = list(parcels)
-        classes = [each.object.sop_class for each in parcels]
+        # with verification, because who takes none of the others would end the association
+        classes = [dimse.VERIFICATION, *(each.object.sop_class for each in parcels)]
         if self._peer.commit:
             classes.append(dimse.COMMITMENT)
         try:
