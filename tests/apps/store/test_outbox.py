@@ -102,11 +102,13 @@ def test_what_waits_is_not_due_before_its_time(place):
     (parcel,) = outbox.claim(place.store, "pacs", 10)
     outbox.close(place.store, parcel, state="waiting", next_ms=now_ms() + 3_600_000, attempts=2)
     assert outbox.claim(place.store, "pacs", 10) == []
+    since = now_ms()
     with place.store.read() as session:
-        assert not outbox.due(session, "pacs", at_once=True)
+        assert not outbox.hurried(session, "pacs", since)
     assert outbox.retry(place.store, place.log, "anna", peer="pacs") == 1
     with place.store.read() as session:
-        assert outbox.due(session, "pacs", at_once=True)
+        assert outbox.hurried(session, "pacs", since)
+        assert not outbox.hurried(session, "pacs", now_ms() + 1)
     (parcel,) = outbox.claim(place.store, "pacs", 10)
     assert parcel.attempts == 0
 
