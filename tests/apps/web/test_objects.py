@@ -7,6 +7,9 @@ from io import BytesIO
 import pytest
 from pydicom import dcmread
 
+from hilum.apps.store import outbox
+from hilum.apps.store.tables import Received
+from hilum.apps.web.settings import Settings
 from hilum.serve.dicom import KINDS
 from hilum.serve.samples import ROOT
 
@@ -29,10 +32,34 @@ def test_every_kind_is_given_for_the_film_and_stands_in_the_log(station):
         assert again.content == answer.content
     read_at = client.get(f"{API}/films/{film_id}/reading").json()["read_at"]
     assert dataset.ContentDate == read_at[:10].replace("-", "")
-    assert dataset.TimezoneOffsetFromUTC == "+0000"
+    assert (
+        "TimezoneOffsetFromUTC" not in dataset
+    )  # nobody has said in which zone the film was taken
     log = station.client("administrator").get(f"{API}/log").json()["items"]
     said = [each["data"]["what"] for each in log if each["action"] == "exported"]
     assert sorted(said) == sorted(2 * [f"object.{kind}" for kind in ("sr", "gsps", "sc", "pdf")])
+
+
+@pytest.mark.parametrize("zone", [None, "Asia/Tokyo"])
+def test_the_archive_gets_the_objects_that_the_page_gives(make_station, zone):
+    settings = Settings.parse({"zone": zone} if zone else {}, where="here")
+    station = make_station(settings=settings)
+    if zone:
+        (station.service.data / "hilum.toml").write_text(f'zone = "{zone}"')
+    film_id = station.film(ROOT / "frontal.dcm")
+    with station.service.store.write() as session:
+        session.add(Received(film_id=film_id, peer="pacs", address="127.0.0.1"))
+        session.flush()
+        outbox.want_once(session, film_id)
+    making = outbox.claim_making(station.service.store)
+    path = station.service.folder.path(making.sha256)
+    made = list(station.worker._make(making, path, ("sr", "sc")))
+    assert [kind for kind, *_ in made] == ["sc", "sr"]
+    for kind, dataset, *_ in made:
+        url = f"{API}/films/{film_id}/objects/{kind}.dcm"
+        given = dcmread(BytesIO(station.client("reader").get(url).content))
+        assert given.SOPInstanceUID == dataset.SOPInstanceUID
+        assert given.get("TimezoneOffsetFromUTC") == ("+0900" if zone else None)
 
 
 def test_what_the_visitor_measured_goes_along_as_theirs(station):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 
@@ -51,13 +49,12 @@ def object_dcm(
     from hilum.serve.dicom import objects_of
 
     path = service.folder.path(found.film.sha256)
-    zone = ZoneInfo(service.settings.zone)
     try:
         ((_, dataset, why),) = objects_of(
             with_answers(found.read.reading),
             path,
             [kind],
-            read_at=datetime.fromtimestamp(found.read.created_ms // 1000, zone),
+            read_at=service.settings.moment(found.read.created_ms),
             bundle=service.bundles.open(),
             marks=_marks(request, service, found, visitor),
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -127,7 +128,8 @@ class Settings(Config):
         blind_first: who has not chosen otherwise reads blind first, from the first sign-in on.
         prefix: path under which a proxy shows the page: "/hilum"; whether the proxy leaves it in
             the address or takes it out. Cookies are for this path alone.
-        zone: time zone of the site, for days that are asked for without one: "Europe/Berlin".
+        zone: time zone of the site, for days that are asked for without one and for the times of
+            DICOM objects: "Europe/Berlin".
         node: receives films by DICOM; None: it listens for none.
         https: it is reached through https (a proxy in front): cookies are ``Secure``.
     """
@@ -159,6 +161,14 @@ class Settings(Config):
         if name not in available_timezones():
             raise ValueError(f"there is no time zone '{name}'")
         return name
+
+    def moment(self, at_ms: int) -> datetime:
+        """Return when a reading was made, for its objects; without a zone where none was set.
+
+        The times of a film are those of its site: objects must not say that they are UTC.
+        """
+        moment = datetime.fromtimestamp(at_ms // 1000, ZoneInfo(self.zone))
+        return moment if "zone" in self.model_fields_set else moment.replace(tzinfo=None)
 
     @property
     def for_others(self) -> bool:

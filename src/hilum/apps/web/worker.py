@@ -18,7 +18,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +68,7 @@ class Worker:
     def __init__(self, orders: Orders, store: Store, stop: threading.Event) -> None:
         data = Path(orders.data)
         settings = load_settings(data)
-        self._megapixels = settings.limits.megapixels
+        self._settings, self._megapixels = settings, settings.limits.megapixels
         self._name, self._store, self._stop = orders.name, store, stop
         self._folder, self._log = FilmFolder(data), open_log(store, data)
         base = Path(orders.bundle) if orders.bundle else None
@@ -165,7 +164,7 @@ class Worker:
         from hilum.serve.dicom import objects_of
 
         bundle = self._reader.bundle if self._reader is not None else None
-        read_at = datetime.fromtimestamp(making.read_ms / 1000, UTC)
+        read_at = self._settings.moment(making.read_ms)
         for made in objects_of(making.reading, film, kinds, read_at=read_at, bundle=bundle):
             if made.dataset is not None:
                 yield made.kind, made.dataset

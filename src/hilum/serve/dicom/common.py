@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from functools import cached_property
 from hashlib import sha256
 from importlib.metadata import version
@@ -122,7 +122,8 @@ class Subject:
     Attributes:
         reading: of status ``read``.
         path: of the film, for those that show its pixels.
-        read_at: when it was read, with a time zone; None takes the film's own date.
+        read_at: when it was read; without a time zone it is UTC, and the objects state none. None
+            takes the film's own date.
         marks: of persons.
     """
 
@@ -161,7 +162,8 @@ class Subject:
         if not offset:
             return self.read_at
         minutes = int(offset[0] + "1") * (60 * int(offset[1:3]) + int(offset[3:]))
-        return self.read_at.astimezone(timezone(timedelta(minutes=minutes)))
+        read_at = self.read_at if self.read_at.tzinfo else self.read_at.replace(tzinfo=UTC)
+        return read_at.astimezone(timezone(timedelta(minutes=minutes)))
 
     def _film_date(self) -> datetime:
         for kind in _DATES:

@@ -72,8 +72,8 @@ def make_objects(
         reading: as JSON has it, with details: without them no region but the whole film is known.
         film: the file that was read.
         kinds: of ``KINDS``.
-        read_at: when it was read, with a time zone; None dates the objects by the film, because a
-            reading does not say it.
+        read_at: when it was read; without a time zone it is UTC, and the objects state none. None
+            dates the objects by the film, because a reading does not say it.
         bundle: that made the reading, for what the PDF says of it: no PDF is made with
             another one. None: the one in the package.
         marks: of persons, for the SR and the GSPS: theirs, and said so.
