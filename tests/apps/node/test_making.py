@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from pydicom import dcmread
 
 from hilum.apps.node.making import Maker
 from hilum.apps.node.settings import Node
+from hilum.apps.node.status import summary
 from hilum.apps.store import outbox
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import open_log
 from hilum.apps.store.store import open_store, sqlite_url
-from hilum.apps.store.tables import Delivery, Film, Made, Model, Read, Received, Result, Study
+from hilum.apps.store.tables import Delivery, Film, Line, Made, Model, Read, Received, Result, Study
 from hilum.core.errors import StoreFullError, UnsupportedImageError
 
 FINDING = {"label": "covid-19", "present": True, "probability": 0.7}
@@ -44,7 +47,7 @@ class Desk:
         """Make plain objects."""
         self.asked.append((making.reading_id, film.name, kinds))
         for place, kind in enumerate(kinds):
-            yield kind, dcmread(self._make_dicom(place, SOPInstanceUID=f"1.2.{place}"))
+            yield kind, dcmread(self._make_dicom(place, SOPInstanceUID=f"1.2.{place}")), ""
 
     def maker(self, *routes, make=None):
         node = Node.parse({"peers": PEERS, "routes": routes}, where="t")
@@ -123,16 +126,38 @@ def test_a_full_disk_is_no_failure_of_the_making(desk):
 
 @pytest.mark.parametrize("error", [UnsupportedImageError("no study"), RuntimeError("SECRET")])
 def test_what_cannot_be_made_is_said_and_can_be_tried_again(desk, error):
-    def make(*_):
+    def make(_, path, __):
+        if isinstance(error, UnsupportedImageError):
+            raise UnsupportedImageError(f"{path}: no study")
         raise error
 
     assert desk.maker(_route(), make=make).step()
     (made,) = desk.all(Made)
     said = "no study" if isinstance(error, UnsupportedImageError) else "unexpected: RuntimeError"
     assert (made.state, made.error) == ("failed", said)
+    (line,) = desk.all(Line)
+    assert (line.action, line.film_id, json.loads(line.data)["why"]) == (
+        "results-failed",
+        "f",
+        said,
+    )
+    with desk.store.read() as session:
+        assert summary(session)["failed"] == [{"film_id": "f", "error": said}]
     outbox.retry(desk.store, desk.log, "anna")
     assert desk.maker(_route()).step()
     assert [each.state for each in desk.all(Made)] == ["made"]
+
+
+def test_which_kind_a_film_cannot_have_stands_in_the_log(desk):
+    def make(*arguments):
+        yield from desk.make(*arguments)
+        yield "seg", None, "its pixels lie nobody knows how far apart"
+
+    assert desk.maker(_route(), make=make).step()
+    (line,) = desk.all(Line)
+    said = json.loads(line.data)
+    assert said["kinds"] == ["sr", "sc"]
+    assert said["left_out"] == {"seg": "its pixels lie nobody knows how far apart"}
 
 
 def test_what_ends_its_maker_three_times_is_given_up(desk):

@@ -98,6 +98,8 @@ def status(store: Address = None, data: Data = None, as_json: AsJson = False) ->
     typer.echo(f"readings whose results wait to be made: {found['to_make']}")
     if found["not_made"]:
         typer.echo(f"readings whose results could not be made: {found['not_made']}")
+    for failed in found["failed"]:
+        typer.echo(f"  film {failed['film_id']}: {failed['error']}")
     for peer, sent in found["peers"].items():
         states = ", ".join(f"{word} {count}" for word, count in sorted(sent["states"].items()))
         last = f"; last sent {sent['last_sent']}" if sent["last_sent"] else ""

@@ -19,9 +19,9 @@ from hilum.core.errors import HilumError, StoreError
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-Make = Callable[[Making, Path, tuple[str, ...]], Iterable[tuple[str, "Dataset"]]]
-"""Makes objects of a reading and its film: (kind, data set) each, of the kinds that are asked for;
-the same bytes and UIDs whenever it is called."""
+Make = Callable[[Making, Path, tuple[str, ...]], Iterable[tuple[str, "Dataset | None", str]]]
+"""Makes objects of a reading and its film: (kind, data set or None, why there is none) each, of
+the kinds that are asked for; the same bytes and UIDs whenever it is called."""
 _MANY = 50
 _LOG = logging.getLogger("hilum.worker")
 
@@ -60,29 +60,33 @@ class Maker:
 
     def _finish(self, making: Making) -> None:
         if making.attempts > outbox.MAX_ATTEMPTS:
-            outbox.fail(self._store, making, "making its results ended the worker each time")
+            outbox.fail(
+                self._store, self._log, making, "making its results ended the worker each time"
+            )
             return
+        path, objects = self._folder.path(making.sha256), []
+        left_out: dict[str, str] = {}
         try:
             route = self._route(making.sources, making.reading)
-            made = [] if route is None else self._objects(making, route)
+            for kind, dataset, why in self._make(making, path, route.objects) if route else ():
+                if dataset is None:
+                    left_out[kind] = why
+                else:
+                    objects.append(self._keep(kind, dataset))
         except StoreError:
             raise
         except HilumError as error:
-            outbox.fail(self._store, making, error.message)
+            outbox.fail(self._store, self._log, making, error.message.removeprefix(f"{path}: "))
             return
         except Exception as error:
             _LOG.error("results could not be made: %s", type(error).__name__)
-            outbox.fail(self._store, making, f"unexpected: {type(error).__name__}")
+            outbox.fail(self._store, self._log, making, f"unexpected: {type(error).__name__}")
             return
-        outbox.put(self._store, self._log, making, made, route.to if route else ())
+        outbox.put(self._store, self._log, making, objects, route.to if route else (), left_out)
 
     def _route(self, sources: tuple[str, ...], reading: Mapping[str, Any]) -> Route | None:
         fits = (each for each in self._node.routes if each.takes(sources, reading["findings"]))
         return next(fits, None)
-
-    def _objects(self, making: Making, route: Route) -> list[Object]:
-        path = self._folder.path(making.sha256)
-        return [self._keep(*each) for each in self._make(making, path, route.objects)]
 
     def _keep(self, kind: str, dataset: Dataset) -> Object:
         buffer = io.BytesIO()

@@ -14,6 +14,9 @@ RECEIVER = "receiver"
 SENDER = "peer:"
 """With the name of a peer: {"error": why it cannot be sent to, or None, "since_ms"}."""
 
+_MOST = 100
+"""Failures that are listed, the latest first; all are counted."""
+
 
 def receiver(session: Session) -> dict[str, Any]:
     """Return what the receiver last said of itself.
@@ -49,6 +52,8 @@ def summary(session: Session) -> dict[str, Any]:
         found = session.get(Setting, SENDER + name)
         peer["error"] = found.value["error"] if found else None
         peer["since"] = iso(found.value["since_ms"]) if found else None
+    failed = select(Made.film_id, Made.error).where(Made.state == "failed")
+    failed = failed.order_by(Made.at_ms.desc()).limit(_MOST)
     return {
         "listen": state["listen"],
         "counts": state["counts"],
@@ -58,6 +63,9 @@ def summary(session: Session) -> dict[str, Any]:
         },
         "to_make": session.scalar(select(func.count()).where(Made.state == "to-make")),
         "not_made": session.scalar(select(func.count()).where(Made.state == "failed")),
+        "failed": [
+            {"film_id": film_id, "error": error} for film_id, error in session.execute(failed)
+        ],
         "peers": peers,
         "to_read": session.scalar(select(func.count()).where(Job.state != "done")),
     }

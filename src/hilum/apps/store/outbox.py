@@ -130,9 +130,17 @@ def claim_making(store: Store) -> Making | None:
 
 
 def put(
-    store: Store, log: Log, making: Making, objects: Iterable[Object], to: Iterable[str]
+    store: Store,
+    log: Log,
+    making: Making,
+    objects: Iterable[Object],
+    to: Iterable[str],
+    left_out: Mapping[str, str] | None = None,
 ) -> None:
-    """Write results of a reading and their deliveries, and end the making, together."""
+    """Write results of a reading and their deliveries, and end the making, together.
+
+    The log keeps which kinds were left out, and why.
+    """
     with store.write() as session:
         made = session.get(Made, making.reading_id)
         if made is None or made.state != "to-make":  # its study was deleted meanwhile
@@ -154,15 +162,17 @@ def put(
             uids.append(each.kind)
         log.add(
             session, "hilum", "results-made", film_id=making.film_id,
-            reading_id=making.reading_id, kinds=uids, to=list(to),
+            reading_id=making.reading_id, kinds=uids, to=list(to), left_out=dict(left_out or {}),
         )  # fmt: skip
 
 
-def fail(store: Store, making: Making, why: str) -> None:
-    """Give up making results of a reading; the reading stays."""
+def fail(store: Store, log: Log, making: Making, why: str) -> None:
+    """Give up making results of a reading; the reading stays, and the log says why."""
     with store.write() as session:
         if (made := session.get(Made, making.reading_id)) is not None:
             made.state, made.error = "failed", why[:255]
+            ids = {"film_id": making.film_id, "reading_id": making.reading_id}
+            log.add(session, "hilum", "results-failed", **ids, why=why[:255])
 
 
 def release(store: Store, peer: str) -> None:

@@ -43,7 +43,7 @@ from hilum.core.reading import Reading, Status
 from hilum.serve.reader import Reader, load_bundle
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+    from hilum.serve.dicom.make import Made
 
 STATE = "worker"
 """The setting in which a worker says how it is: {"bundle": identity or None, "error", "at_ms"}."""
@@ -157,17 +157,13 @@ class Worker:
             results=self._maker is not None,
         )
 
-    def _make(
-        self, making: Making, film: Path, kinds: tuple[str, ...]
-    ) -> Iterator[tuple[str, Dataset]]:
+    def _make(self, making: Making, film: Path, kinds: tuple[str, ...]) -> Iterator[Made]:
         """Make results of a reading for the archive."""
         from hilum.serve.dicom import objects_of
 
         bundle = self._reader.bundle if self._reader is not None else None
         read_at = self._settings.moment(making.read_ms)
-        for made in objects_of(making.reading, film, kinds, read_at=read_at, bundle=bundle):
-            if made.dataset is not None:
-                yield made.kind, made.dataset
+        return objects_of(making.reading, film, kinds, read_at=read_at, bundle=bundle)
 
     def _keep(self, claimed: queue.Claim, answer: queue.Answer) -> None:
         """Write what was found; while the store does not answer, or is full, try again."""
