@@ -20,6 +20,7 @@ from pynetdicom import AE, _config
 from pynetdicom.dsutils import encode
 from pynetdicom.presentation import build_context
 
+from hilum.apps.node import status
 from hilum.apps.node.conformance import markdown, statement
 from hilum.apps.node.receiver import TRANSIENT, Receiver
 from hilum.apps.store.intake import Sender
@@ -142,6 +143,17 @@ def test_who_hangs_up_before_its_object_is_looked_at_was_still_that_peer(inside)
     receiver._closed(event)
     assert receiver._peer(event.assoc) == Sender("pacs", "127.0.0.1")
     assert not receiver._open
+
+
+def test_it_says_anew_that_it_listens_though_nothing_has_changed(inside, monkeypatch):
+    receiver, _ = inside
+    said = []
+    for now in (60_000, 89_000, 91_000):
+        monkeypatch.setattr("hilum.apps.node.receiver.now_ms", lambda now=now: now)
+        receiver._say(("h", 1))
+        with receiver._store.read() as session:
+            said.append(status.receiver(session)["at_ms"])
+    assert said == [60_000, 60_000, 90_000]
 
 
 def test_who_cannot_be_looked_at_is_not_let_in(inside, monkeypatch):

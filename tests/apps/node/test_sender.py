@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -19,13 +21,24 @@ from hilum.apps.cli.main import run
 from hilum.apps.node import receiver, sender
 from hilum.apps.node.sender import Sender
 from hilum.apps.node.settings import Node, Peer
-from hilum.apps.node.status import summary
+from hilum.apps.node.status import RECEIVER, summary
 from hilum.apps.store import outbox
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import open_log
 from hilum.apps.store.outbox import Making, Object
 from hilum.apps.store.store import open_store, sqlite_url
-from hilum.apps.store.tables import Delivery, Film, Made, Model, Read, Result, Study
+from hilum.apps.store.tables import (
+    Delivery,
+    Film,
+    Made,
+    Model,
+    Read,
+    Result,
+    Setting,
+    Study,
+    now_ms,
+)
+from hilum.apps.web.orders import Orders
 from hilum.core.errors import StoreBusyError
 from hilum.serve.dicom.common import MANUFACTURER, MODEL
 
@@ -558,6 +571,32 @@ def test_verbs(box, capsys, tmp_path):
     assert "did you mean 'waiting'?" in capsys.readouterr().err
     assert run(["node", "retry", *data]) == 6
     assert run(["node", "resend", *data]) == 6
+
+
+def test_status_does_not_take_what_was_for_what_is(box, capsys):
+    data = ["--data", str(box.data)]
+    (box.data / "hilum.toml").write_text("[node]\n")
+    for at_ms, words in ((now_ms(), "listens at h:1\n"), (1, "does not listen; the receiver was ")):
+        with box.store.write() as session:
+            value = {"listen": "h:1", "pid": 1, "at_ms": at_ms, "counts": {}}
+            session.merge(Setting(key=RECEIVER, value=value))
+        assert run(["node", "status", *data]) == 0
+        assert capsys.readouterr().out.startswith(words)
+
+
+def test_what_waits_for_a_peer_that_is_gone_is_dead_when_the_sender_starts(box):
+    box.add(1)
+    with box.store.write() as session:
+        session.execute(update(Delivery).where(Delivery.id == 1).values(peer="old"))
+    (box.data / "hilum.toml").write_text(
+        '[node]\n[[node.peers]]\nname = "pacs"\nae_title = "A"\nhost = "127.0.0.1"\nport = 1\n'
+    )
+    line = Orders("sender-1", str(box.store.engine.url), str(box.data), None).line()
+    command = [sys.executable, "-m", "hilum.apps.node.sender"]
+    assert subprocess.run(command, input=line, timeout=120).returncode == 0
+    assert box.states[0] == "dead"
+    assert "no peer of this name" in box.rows[0].error
+    assert box.states[1] in ("waiting", "claimed")
 
 
 def test_send_says_of_each_file_whether_it_was_taken(box, make_dicom, capsys):

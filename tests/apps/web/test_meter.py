@@ -38,8 +38,10 @@ def test_the_node_is_counted(make_station, make_film):
         session.add(result)
         session.flush()
         session.add(Delivery(result_id=result.id, peer="pacs"))
+        session.add(Delivery(result_id=result.id, peer="new"))
     text = station.client("metrics").get(f"{API}/metrics").text
     assert 'hilum_node_received{outcome="accepted",peer="pacs"} 7.0' in text
     assert 'hilum_node_deliveries{peer="pacs",state="waiting"} 1.0' in text
     assert 'hilum_node_peer_up{peer="pacs"} 0.0' in text
+    assert 'hilum_node_peer_up{peer="new"}' not in text  # nobody knows yet
     assert 'hilum_node_oldest_waiting_seconds{peer="pacs"}' in text

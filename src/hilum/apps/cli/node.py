@@ -90,7 +90,9 @@ def status(store: Address = None, data: Data = None, as_json: AsJson = False) ->
     if as_json:
         typer.echo(json.dumps(found))
         return
-    typer.echo(f"listens at {found['listen']}" if found["listen"] else "does not listen")
+    heard = f"; the receiver was last heard of at {found['last_heard']}"
+    last = heard if found["last_heard"] else ""
+    typer.echo(f"listens at {found['listen']}" if found["listen"] else f"does not listen{last}")
     typer.echo(f"films that wait to be read: {found['to_read']}")
     for peer, films in found["received"].items():
         again = f", {films['duplicates']} sent again" if films["duplicates"] else ""

@@ -272,12 +272,13 @@ class Receiver:
         with self._lock:
             counts = {peer: dict(of) for peer, of in self._counts.items()}
         listen = f"{listening[0]}:{listening[1]}" if listening else None
-        value = {"listen": listen, "pid": os.getpid(), "counts": counts}
+        at_ms = now_ms() // status.SAID_MS * status.SAID_MS
+        value = {"listen": listen, "pid": os.getpid(), "counts": counts, "at_ms": at_ms}
         if value == self._said:
             return
         try:
             with self._store.write() as session:
-                session.merge(Setting(key=status.RECEIVER, value=value | {"at_ms": now_ms()}))
+                session.merge(Setting(key=status.RECEIVER, value=value))
             self._said = value
         except StoreError as error:
             _LOG.warning("%s", error.message)

@@ -232,6 +232,7 @@ def main() -> None:
         if node is None:
             raise ConfigError(f"{data}: hilum.toml has no [node]", hint="hilum node init")
         store = open_store(orders.store, upgrade=False)
+        outbox.keep_peers(store, [each.name for each in node.peers if each.host])
         senders = [Sender(store, data, node, each, stop) for each in node.peers if each.host]
         threads = [threading.Thread(target=each.run, daemon=True) for each in senders]
         for thread in threads:

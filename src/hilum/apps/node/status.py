@@ -11,6 +11,8 @@ from hilum.apps.store.tables import Delivery, Job, Made, Received, Setting, iso,
 
 RECEIVER = "receiver"
 """The setting in which the receiver says how it is; see ``receiver``."""
+SAID_MS = 30_000
+"""How often the receiver says so anew, if nothing has changed."""
 SENDER = "peer:"
 """With the name of a peer: {"error": why it cannot be sent to, or None, "since_ms"}."""
 
@@ -32,6 +34,8 @@ def receiver(session: Session) -> dict[str, Any]:
 def summary(session: Session) -> dict[str, Any]:
     """Return what came from whom, and how much waits to be read."""
     state = receiver(session)
+    heard = state["at_ms"] or 0
+    listens = now_ms() - heard < 3 * SAID_MS  # else it was killed, or has no store
     last = func.max(Received.at_ms)
     first = func.count().filter(Received.duplicate.is_(False))
     by_peer = select(Received.peer, first, func.count(), last).group_by(Received.peer)
@@ -55,7 +59,8 @@ def summary(session: Session) -> dict[str, Any]:
     failed = select(Made.film_id, Made.error).where(Made.state == "failed")
     failed = failed.order_by(Made.at_ms.desc()).limit(_MOST)
     return {
-        "listen": state["listen"],
+        "listen": state["listen"] if listens else None,
+        "last_heard": iso(state["at_ms"]),
         "counts": state["counts"],
         "received": {
             row[0]: {"films": row[1], "duplicates": row[2] - row[1], "last": iso(row[3])}

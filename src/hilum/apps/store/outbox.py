@@ -297,6 +297,14 @@ def give_up(store: Store, peer: str, hours: float) -> int:
         return session.execute(update(Delivery).where(old).values(values)).rowcount  # type: ignore[attr-defined,no-any-return]
 
 
+def keep_peers(store: Store, peers: Collection[str]) -> None:
+    """Let nothing wait for a peer that is not among these: nobody would ever send it."""
+    with store.write() as session:
+        lost = Delivery.state.in_(("waiting", "claimed")) & Delivery.peer.not_in(peers)
+        values = {"state": "dead", "error": "no peer of this name has a host in hilum.toml"}
+        session.execute(update(Delivery).where(lost).values(values))
+
+
 def retry(
     store: Store, log: Log, who: str, *, ids: Collection[int] = (), peer: str | None = None
 ) -> int:

@@ -15,7 +15,7 @@ _NODE = {
     "received": "Objects by what became of them, since the receiver was started",
     "deliveries": "Results on their way, by state",
     "oldest_waiting_seconds": "Longest wait of a result",
-    "peer_up": "1: it could be sent to when that was last tried",
+    "peer_up": "1: it could be sent to when that was last tried; none: it was not",
 }
 
 
@@ -63,7 +63,8 @@ class Meter:
                 self._node["deliveries"].labels(peer, state).set(count)
             waited = sent["oldest_waiting_s"] or 0
             self._node["oldest_waiting_seconds"].labels(peer).set(waited)
-            self._node["peer_up"].labels(peer).set(sent["error"] is None)
+            if sent["since"] is not None:
+                self._node["peer_up"].labels(peer).set(sent["error"] is None)
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
