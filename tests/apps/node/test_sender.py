@@ -354,16 +354,54 @@ def test_a_peer_that_does_not_answer_is_not_waited_for_for_ever(box):
     assert "did not answer" in box.rows[0].error or "ended" in box.rows[0].error
 
 
-def test_a_result_whose_file_is_gone_keeps_no_other_waiting(box):
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_result_whose_file_is_gone_is_made_again_and_keeps_no_other_waiting(
+    box, monkeypatch, torn
+):
+    monkeypatch.setattr(sender, "delay", lambda _: 0.0)
     box.add(1, kinds=("sc", "sr"))
     with box.store.read() as session:
         first = session.scalars(select(Result).order_by(Result.id)).first()
-    box.folder.result(first.sha256).unlink()
+    path = box.folder.result(first.sha256)
+    whole = path.read_bytes()
+    path.chmod(0o600)
+    path.unlink()
+    if torn:
+        path.write_bytes(b"no DICOM")
     with archive() as (port, got, _):
-        assert box.sender(port).step()
-    assert box.states == ["dead", "sent"]
-    assert "missing or damaged" in box.rows[0].error
-    assert len(got) == 1
+        one = box.sender(port)
+        assert one.step()
+        assert box.states == ["waiting", "sent"]
+        assert "missing or damaged" in box.rows[0].error
+        assert box.folder.result(first.sha256).exists() is False
+        making = outbox.claim_making(box.store)
+        assert making.reading_id == "reading1"
+        assert one.step()  # not made yet: waited for, and not counted
+        assert box.rows[0].attempts == 1
+        box.folder.keep(io.BytesIO(whole), result=True)
+        kept = Object(**{name: getattr(first, name) for name in Object.__slots__})
+        outbox.put(box.store, box.log, making, [kept], ("pacs",))
+        assert one.step()
+        assert box.states == ["sent", "sent"]
+    assert len(got) == 2
+
+
+def test_a_result_that_is_lost_again_and_again_or_superseded_is_dead(box, monkeypatch):
+    monkeypatch.setattr(sender, "delay", lambda _: 0.0)
+    box.add(1, kinds=("sc",))
+    box.add(2, kinds=("sc",))
+    with box.store.write() as session:
+        for each in session.scalars(select(Result)):
+            box.folder.result(each.sha256).unlink()
+            each.superseded = each.film_id == "film2"
+    with archive() as (port, got, _):
+        one = box.sender(port)
+        while one.step():
+            with box.store.write() as session:
+                session.execute(update(Made).values(state="made"))
+    assert [(row.state, row.attempts) for row in box.rows] == [("dead", 3), ("dead", 0)]
+    assert "could not be made again" in box.rows[0].error
+    assert not got
 
 
 def test_a_store_that_is_away_for_a_while_leaves_nothing_claimed(box, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from dataclasses import replace
 
@@ -192,8 +193,25 @@ def test_what_a_kill_left_of_results_is_swept(place):
 def test_results_are_forgotten_when_all_their_deliveries_are_closed(place):
     objects = _ready(place, 1, 2, kinds=("sr",))
     (parcel,) = outbox.claim(place.store, "pacs", 1)
-    outbox.close(place.store, parcel, state="sent", status=0)
-    assert outbox.retain(place.store, place.folder, 1) == 0
-    assert outbox.retain(place.store, place.folder, -1) == 1
+    outbox.close(place.store, parcel, state="dead")
+    assert outbox.retain(place.store, place.folder, place.log, 1) == 0
+    assert outbox.retain(place.store, place.folder, place.log, -1) == 1
+    (line,) = [each for each in place.all(Line) if each.action == "results-forgotten"]
+    said = json.loads(line.data)
+    assert (said["count"], said["unsent"]) == (1, 1)
     assert not place.folder.result(objects[0].sha256).exists()
     assert place.folder.result(objects[1].sha256).exists()
+
+
+def test_results_that_were_forgotten_are_made_again_when_the_film_is_read_again(place):
+    _ready(place, 1, kinds=("sr",))
+    film = place.all(Result)[0].film_id
+    (parcel,) = outbox.claim(place.store, "pacs", 1)
+    outbox.close(place.store, parcel, state="sent", status=0)
+    queue.ask_again(place.store, place.log, film, "anna", force=False)
+    place.read_all()
+    assert outbox.claim_making(place.store) is None  # they are there
+    assert outbox.retain(place.store, place.folder, place.log, -1) == 1
+    queue.ask_again(place.store, place.log, film, "anna", force=False)
+    place.read_all()
+    assert outbox.claim_making(place.store).film_id == film

@@ -125,12 +125,20 @@ class Sender:
         return True
 
     def _load(self, parcel: Parcel) -> Dataset | None:
-        """Read the file of a delivery; where it is gone or damaged nothing can be sent."""
+        """Read the file of a delivery; None where it is gone or damaged, and made again."""
         try:
             return dcmread(self._folder.result(parcel.object.sha256))
         except (OSError, InvalidDicomError):
-            error = "its file is missing or damaged; read the film again"
-            outbox.close(self._store, parcel, state="dead", error=error)
+            self._folder.result(parcel.object.sha256).unlink(missing_ok=True)
+            was = outbox.make_again(self._store, parcel)
+            tries = parcel.attempts + (was == "made")  # while it is being made none is counted
+            dead = was not in ("made", "to-make") or tries >= MAX_ATTEMPTS
+            then = "could not be made again" if dead else "is made again"
+            outbox.close(
+                self._store, parcel, state="dead" if dead else "waiting", attempts=tries,
+                error=f"its file was missing or damaged, and {then}",
+                next_ms=now_ms() + round(1000 * delay(max(tries, 1))),
+            )  # fmt: skip
             return None
 
     def _unconfirmed(self) -> list[outbox.Unconfirmed]:

@@ -166,6 +166,24 @@ def put(
         )  # fmt: skip
 
 
+def make_again(store: Store, parcel: Parcel) -> str | None:
+    """Let the results of a reading be made again, because the file of one is gone.
+
+    Returns:
+        In which state the making was; None where another reading has superseded this one.
+    """
+    with store.write() as session:
+        result = select(Result).where(Result.sop_uid == parcel.object.sop_uid)
+        found = session.scalars(result.where(Result.superseded.is_(False))).first()
+        made = session.get(Made, found.reading_id) if found else None
+        if made is None:
+            return None
+        was = made.state
+        if was == "made":
+            made.state, made.attempts, made.at_ms = "to-make", 0, now_ms()
+        return was
+
+
 def fail(store: Store, log: Log, making: Making, why: str) -> None:
     """Give up making results of a reading; the reading stays, and the log says why."""
     with store.write() as session:
@@ -406,8 +424,11 @@ def remove(store: Store, folder: FilmFolder, files: Collection[str]) -> None:
                 folder.result(sha256).unlink(missing_ok=True)
 
 
-def retain(store: Store, folder: FilmFolder, days: float) -> int:
-    """Forget results whose every delivery was closed more than so many days ago."""
+def retain(store: Store, folder: FilmFolder, log: Log, days: float) -> int:
+    """Forget results made more than so many days ago whose every delivery is closed.
+
+    The log has how many, and how many deliveries were never made of them.
+    """
     before = now_ms() - round(days * 24 * _HOUR_MS)
     open_ = select(Delivery.result_id).where(Delivery.state.in_(("waiting", "claimed")))
     old = select(Result).where(Result.at_ms < before, Result.id.not_in(open_)).limit(500)
@@ -416,8 +437,11 @@ def retain(store: Store, folder: FilmFolder, days: float) -> int:
             return 0
     with store.write() as session:
         results = list(session.scalars(old))
-        files = [each.sha256 for each in results]
-        session.execute(delete(Result).where(Result.id.in_([each.id for each in results])))
+        files, ids = [each.sha256 for each in results], [each.id for each in results]
+        unsent = func.count().filter(Delivery.state.in_(("dead", "dropped")))
+        count = session.scalar(select(unsent).where(Delivery.result_id.in_(ids)))
+        session.execute(delete(Result).where(Result.id.in_(ids)))
+        log.add(session, "hilum", "results-forgotten", count=len(ids), unsent=count, days=days)
     remove(store, folder, files)
     return len(files)
 

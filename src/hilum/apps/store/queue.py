@@ -143,6 +143,8 @@ def finish(store: Store, log: Log, claimed: Claim, worker: str, answer: Answer) 
             if answer.results:
                 outbox.want(session, found)
         film.status, film.reading_id, film.read_ms = found.status, found.id, found.created_ms
+        if answer.results:
+            outbox.want_once(session, film.id)  # its results may have been deleted since
         _show(session, film)
         events.tell(session, found.status, film.id, film.study_id, status=found.status)
         log.add(

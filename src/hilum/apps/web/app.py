@@ -195,7 +195,7 @@ async def _keep_house(service: Service) -> None:
 def _retain(service: Service) -> bool:
     """Delete what was kept long enough; False if there may be more of it."""
     if (node := service.settings.node) is not None:
-        outbox.retain(service.store, service.folder, node.keep_results_days)
+        outbox.retain(service.store, service.folder, service.log, node.keep_results_days)
         outbox.sweep(service.store, service.folder)
     days = service.settings.retention.days
     if days is None:
