@@ -56,7 +56,7 @@ def test_results_are_to_be_made_of_films_that_were_read_and_came_by_the_network(
     assert (making.reading_id, making.sources, making.attempts) == (made.reading_id, ("pacs",), 1)
     assert making.reading["findings"][0]["label"] == "covid-19"
     assert outbox.claim_making(place.store).attempts == 2  # what ended its maker is begun again
-    outbox.fail(place.store, making, "why")
+    outbox.fail(place.store, place.log, making, "why")
     assert outbox.claim_making(place.store) is None
     assert place.all(Made)[0].error == "why"
 
