@@ -96,6 +96,7 @@ def test_check_says_of_each_peer_whether_it_answers(make_node, tmp_path, capsys)
     said = capsys.readouterr()
     assert "wrong: refused the association: " in said.out
     assert "away: cannot be reached" in said.out
+    assert said.out.count("ask its administrator") == 2
     assert "2 of the peers" in said.err
     assert run(["node", "check", "god", "--data", str(data)]) == 6
     assert "did you mean 'good'?" in capsys.readouterr().err

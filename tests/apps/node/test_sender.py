@@ -600,7 +600,16 @@ def test_verbs(box, capsys, tmp_path):
     assert run(["node", "drop", "1", "2", "--reason", "of no use", *data]) == 0
     assert run(["node", "list", "--state", "dropped", *data]) == 0
     assert capsys.readouterr().out.count("of no use") == 2
-    assert run(["node", "resend", "--study", "study1", *data]) == 0
+    with box.store.write() as session:
+        session.get_one(Study, "study1").uid = "1.2.1"
+    for study in ("study1", "1.2.1"):
+        capsys.readouterr()
+        assert run(["node", "list", "--study", study, *data]) == 0
+        assert capsys.readouterr().out.count("film film1") == 2
+    assert run(["node", "resend", "--study", "study9", *data]) == 0
+    assert "hilum node list" in capsys.readouterr().out
+    assert run(["node", "resend", "--study", "1.2.1", *data]) == 0
+    assert "hilum node list" not in capsys.readouterr().out
     assert run(["node", "retry", "--all-dead", *data]) == 0
     assert box.states == ["waiting"] * 4
     assert run(["node", "status", *data]) == 0
@@ -648,7 +657,9 @@ def test_send_says_of_each_file_whether_it_was_taken(box, make_dicom, capsys):
         data = ["--peer", "pacs", "--data", str(box.data)]
         assert run(["node", "send", str(taken), *data]) == 0
         assert run(["node", "send", str(taken), str(other), *data]) == 12
-    said = capsys.readouterr().out
+    printed = capsys.readouterr()
+    said = printed.out
+    assert "hilum node check pacs" in printed.err
     assert f"{taken}: sent, 0x0000" in said
     assert f"{other}: refused, does not take this class" in said
     assert len(got) == 2

@@ -20,9 +20,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from hilum.bundle.folder import Bundle
-from hilum.core.errors import ConfigError, HilumError
+from hilum.core.errors import ConfigError, HilumError, UnsupportedImageError
 from hilum.image.open import open_radiograph
-from hilum.serve.dicom import KINDS, PersonMark, make_objects, objects_of, parse_kinds
+from hilum.serve.dicom import KINDS, PersonMark, documents, make_objects, objects_of, parse_kinds
 from hilum.serve.dicom.codes import OWN
 from hilum.serve.samples import ROOT
 
@@ -407,6 +407,21 @@ def test_the_same_reading_gives_the_same_bytes_and_any_other_another_uid(cases):
     assert dated[-1].ContentDate == "20261103"
     assert dated[-1].TimezoneOffsetFromUTC == "+0000"
     assert all(re.fullmatch(r"2\.25\.[1-9]\d{0,38}", each) for each in uids)
+
+
+@pytest.mark.parametrize("kind", ["sr", "sc", "pdf"])
+def test_how_large_a_film_may_be_is_said_by_the_caller(cases, monkeypatch, kind):
+    case = cases["demo"]
+    with pytest.raises(UnsupportedImageError, match="pixels"):
+        list(objects_of(case.reading, case.path, [kind], max_megapixels=0.1))
+    opened = []
+    real = documents.open_radiograph
+    monkeypatch.setattr(
+        documents, "open_radiograph", lambda *a, **k: opened.append(k) or real(*a, **k)
+    )
+    assert [each.kind for each in objects_of(case.reading, case.path, [kind], max_megapixels=200)]
+    assert all(each["max_megapixels"] == 200 for each in opened)
+    assert len(opened) == (kind != "sr")
 
 
 def test_the_report_lists_film_and_segmentation_as_evidence(cases):

@@ -139,9 +139,11 @@ def check(
             typer.echo(f"{each.name}: {check_peer(node, each, place.data)}")
         except PeerError as error:
             failed += 1
-            typer.echo(error.message)
+            typer.echo(f"{error.message}\n  {error.hint}")
     if failed:
-        raise PeerError(f"{failed} of the peers did not answer as they must")
+        raise PeerError(
+            f"{failed} of the peers did not answer as they must", hint="see above of each"
+        )
 
 
 def list_(
@@ -149,7 +151,7 @@ def list_(
         str | None, typer.Option(help="waiting, claimed, sent, committed, dead or dropped.")
     ] = None,
     peer: Annotated[str | None, typer.Option(help="Name of a peer.")] = None,
-    study: Annotated[str | None, typer.Option(metavar="UID", help="Study Instance UID.")] = None,
+    study: Annotated[str | None, typer.Option(help="Id or Study Instance UID.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 100,
     store: Address = None,
     data: Data = None,
@@ -166,7 +168,7 @@ def list_(
     if state is not None and state not in outbox.STATES:
         raise ConfigError(f"there is no state '{state}'", hint=did_you_mean(state, outbox.STATES))
     with _opened(data, store) as (opened, _), opened.read() as session:
-        rows = outbox.listed(session, state=state, peer=peer, study_uid=study, most=limit)
+        rows = outbox.listed(session, state=state, peer=peer, study=study, most=limit)
     if as_json:
         typer.echo(json.dumps(rows))
         return
@@ -198,7 +200,7 @@ def retry(
         raise ConfigError("what is to be sent?", hint="ids, --peer or --all-dead")
     with _opened(data, store) as (opened, log):
         count = outbox.retry(opened, log, "command line", ids=ids or (), peer=peer)
-    typer.echo(f"{count} wait to be sent at once")
+    _changed(count, "wait to be sent at once")
 
 
 def drop(
@@ -215,12 +217,12 @@ def drop(
 
     with _opened(data, store) as (opened, log):
         count = outbox.drop(opened, log, "command line", ids, reason)
-    typer.echo(f"{count} given up")
+    _changed(count, "given up")
 
 
 def resend(
     film: Annotated[str | None, typer.Option(help="Id of a film.")] = None,
-    study: Annotated[str | None, typer.Option(help="Id of a study.")] = None,
+    study: Annotated[str | None, typer.Option(help="Id or Study Instance UID.")] = None,
     since: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="All made from that day on (UTC).")
     ] = None,
@@ -246,11 +248,11 @@ def resend(
             log,
             "command line",
             film_id=film,
-            study_id=study,
+            study=study,
             since_ms=since_ms,
             peer=peer,
         )
-    typer.echo(f"{count} wait to be sent again")
+    _changed(count, "wait to be sent again")
 
 
 def send(
@@ -275,7 +277,10 @@ def send(
         word = "does not take this class and syntax" if answered is None else f"0x{answered:04X}"
         typer.echo(f"{path}: {'sent' if sent else 'refused'}, {word}")
     if failed:
-        raise PeerError(f"{peer}: {failed} of {len(files)} files were not taken")
+        raise PeerError(
+            f"{peer}: {failed} of {len(files)} files were not taken",
+            hint=f"hilum node check {peer}",
+        )
 
 
 def conformance(
@@ -341,6 +346,10 @@ def _opened(data: Path | None, store: str | None) -> Iterator[tuple[Store, Log]]
         yield opened, log
     finally:
         opened.close()
+
+
+def _changed(count: int, what: str) -> None:
+    typer.echo(f"{count} {what}" + ("" if count else ": none fits; see 'hilum node list'"))
 
 
 def _say(line: str) -> None:

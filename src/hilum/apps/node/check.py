@@ -27,6 +27,9 @@ def check_peer(node: Node, peer: Peer, data: Path) -> str:
         taken = dimse.taken(node, peer, wanted.values(), data)
         missing = [kind for kind, uid in wanted.items() if uid not in taken]
         if missing:
-            raise PeerError(f"{peer.name}: {words[0]}, does not take {', '.join(missing)}")
+            raise PeerError(
+                f"{peer.name}: {words[0]}, does not take {', '.join(missing)}",
+                hint="have it accept them, or change objects = or commit = in hilum.toml",
+            )
         words.append(f"takes {', '.join(wanted)}")
     return ", ".join(words)

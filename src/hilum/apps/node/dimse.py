@@ -225,9 +225,11 @@ def echo(node: Node, peer: Peer, data: Path) -> None:
         if association.accepted_contexts:
             status = association.send_c_echo().get("Status")
             if status != 0:
-                raise PeerError(f"{peer.name}: answered C-ECHO by {status}; expected 0x0000")
+                raise PeerError(
+                    f"{peer.name}: answered C-ECHO by {status}; expected 0x0000", hint=_ASK
+                )
             return
-    raise PeerError(f"{peer.name}: does not take C-ECHO")
+    raise PeerError(f"{peer.name}: does not take C-ECHO", hint=_ASK)
 
 
 def _shut(wire: Any) -> None:

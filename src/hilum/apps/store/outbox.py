@@ -353,15 +353,18 @@ def drop(store: Store, log: Log, who: str, ids: Collection[int], reason: str) ->
 
 def resend(
     store: Store, log: Log, who: str, *,
-    film_id: str | None = None, study_id: str | None = None, since_ms: int | None = None,
+    film_id: str | None = None, study: str | None = None, since_ms: int | None = None,
     peer: str | None = None,
 ) -> int:  # fmt: skip
-    """Send results again, with the same UIDs, that were sent or given up."""
+    """Send results again, with the same UIDs, that were sent or given up.
+
+    A study is named by its id or its UID.
+    """
     films = select(Film.id)
     if film_id is not None:
         films = films.where(Film.id == film_id)
-    if study_id is not None:
-        films = films.where(Film.study_id == study_id)
+    if study is not None:
+        films = films.where(Film.id.in_(_films_of(study)))
     chosen = select(Result.id).where(Result.film_id.in_(films), Result.superseded.is_(False))
     if since_ms is not None:
         chosen = chosen.where(Result.at_ms >= since_ms)
@@ -379,7 +382,7 @@ def resend(
 
 
 def listed(
-    session: Session, *, state: str | None, peer: str | None, study_uid: str | None, most: int
+    session: Session, *, state: str | None, peer: str | None, study: str | None, most: int
 ) -> list[dict[str, Any]]:
     """Return deliveries, newest first; a UID by its last 8 digits."""
     query = select(Delivery, Result).join(Result, Delivery.result_id == Result.id)
@@ -387,9 +390,8 @@ def listed(
         query = query.where(Delivery.state == state)
     if peer is not None:
         query = query.where(Delivery.peer == peer)
-    if study_uid is not None:
-        films = select(Film.id).join(Study).where(Study.uid == study_uid)
-        query = query.where(Result.film_id.in_(films))
+    if study is not None:
+        query = query.where(Result.film_id.in_(_films_of(study)))
     return [
         {
             "id": delivery.id,
@@ -404,6 +406,10 @@ def listed(
         }
         for delivery, result in session.execute(query.order_by(Delivery.id.desc()).limit(most))
     ]
+
+
+def _films_of(study: str) -> Select[str]:
+    return select(Film.id).join(Study).where(or_(Study.uid == study, Study.id == study))
 
 
 def checksums(session: Session, film_ids: list[str]) -> list[str]:

@@ -57,6 +57,7 @@ def object_dcm(
             read_at=service.settings.moment(found.read.created_ms),
             bundle=service.bundles.open(),
             marks=_marks(request, service, found, visitor),
+            max_megapixels=service.settings.limits.megapixels,
         )
     except ImageError as error:  # without the place on this machine
         raise type(error)(error.message.removeprefix(f"{path}: "), hint=error.hint) from None

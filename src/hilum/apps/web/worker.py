@@ -163,7 +163,14 @@ class Worker:
 
         bundle = self._reader.bundle if self._reader is not None else None
         read_at = self._settings.moment(making.read_ms)
-        return objects_of(making.reading, film, kinds, read_at=read_at, bundle=bundle)
+        return objects_of(
+            making.reading,
+            film,
+            kinds,
+            read_at=read_at,
+            bundle=bundle,
+            max_megapixels=self._megapixels,
+        )
 
     def _keep(self, claimed: queue.Claim, answer: queue.Answer) -> None:
         """Write what was found; while the store does not answer, or is full, try again."""

@@ -26,6 +26,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from hilum.core.labels import Code
 from hilum.core.reading import Reading
+from hilum.image.open import MAX_MEGAPIXELS
 from hilum.serve.dicom.codes import PROCESSING, SCHEME, SCHEME_NAME, SOURCE_IMAGE
 from hilum.serve.dicom.source import Placement, Points, Source
 from hilum.serve.marks import Layer, Mark
@@ -125,6 +126,7 @@ class Subject:
         read_at: when it was read; without a time zone it is UTC, and the objects state none. None
             takes the film's own date.
         marks: of persons.
+        max_megapixels: larger films are not opened.
     """
 
     reading: Reading
@@ -132,6 +134,7 @@ class Subject:
     source: Source
     read_at: datetime | None = None
     marks: tuple[PersonMark, ...] = ()
+    max_megapixels: float = MAX_MEGAPIXELS
 
     @cached_property
     def placement(self) -> Placement:

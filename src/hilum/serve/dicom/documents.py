@@ -109,7 +109,7 @@ def make_pdf(subject: Subject, bundle: Bundle) -> Dataset:
 
 def _sheet(subject: Subject) -> Sheet:
     """Prepare the page as the report does, without a heatmap: evidence is not kept in a reading."""
-    film = open_radiograph(subject.path, turned=False).pixels
+    film = open_radiograph(subject.path, max_megapixels=subject.max_megapixels, turned=False).pixels
     small = thumbnail(subject.placement.as_read(film), SIDE)
     name = f"{subject.source.text('Modality')} {subject.source.text('SOPInstanceUID')}".strip()
     marks = marks_of(subject.reading.details)
@@ -118,7 +118,7 @@ def _sheet(subject: Subject) -> Sheet:
 
 def _picture(subject: Subject) -> NDArray[np.uint8]:
     """Draw: uint8 (H, W, 3)."""
-    film = open_radiograph(subject.path, turned=False).pixels
+    film = open_radiograph(subject.path, max_megapixels=subject.max_megapixels, turned=False).pixels
     small = thumbnail(film, LONG_SIDE)
     if subject.placement.inverted:
         small = np.float32(1) - small

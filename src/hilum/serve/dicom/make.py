@@ -19,6 +19,7 @@ from hilum.core.errors import ConfigError
 from hilum.core.extras import require
 from hilum.core.reading import Reading, Status
 from hilum.image.limits import gathered_warnings
+from hilum.image.open import MAX_MEGAPIXELS
 from hilum.serve.dicom.common import PersonMark, Subject
 from hilum.serve.dicom.source import read_source
 
@@ -99,14 +100,20 @@ def objects_of(
     read_at: datetime | None = None,
     bundle: Bundle | None = None,
     marks: Iterable[PersonMark] = (),
+    max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Iterator[Made]:
-    """Make objects one by one, and say of each that cannot be why; see ``make_objects``."""
+    """Make objects one by one, and say of each that cannot be why; see ``make_objects``.
+
+    Of a film of more than ``max_megapixels`` there are none (UnsupportedImageError).
+    """
     require("pacs")
     told = Reading.model_validate(dict(reading))
     wanted = parse_kinds(",".join(kinds))
     if told.status is not Status.READ:
         return
-    subject = Subject(told, film, read_source(film), read_at, tuple(marks))
+    subject = Subject(
+        told, film, read_source(film, max_megapixels), read_at, tuple(marks), max_megapixels
+    )
     evidence: list[Dataset] = []
     for kind in wanted:
         with gathered_warnings():

@@ -139,8 +139,8 @@ class Source:
         return text_of(self.header, keyword) or ""
 
 
-def read_source(path: Path) -> Source:
-    """Read the header of a film.
+def read_source(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Source:
+    """Read the header of a film; larger ones are refused.
 
     Raises:
         UnreadableImageError: the file is missing or broken.
@@ -148,7 +148,7 @@ def read_source(path: Path) -> Source:
             patient's study, series and instance it is: objects would belong to nobody.
     """
     name = str(path)
-    check_file(path, MAX_MEGAPIXELS)
+    check_file(path, max_megapixels)
     data = read_file(name, name)
     if sniff(data[:SNIFFED_BYTES]) is not Kind.DICOM:
         raise UnsupportedImageError(
@@ -156,7 +156,7 @@ def read_source(path: Path) -> Source:
             hint="read the film as the archive or the modality sends it",
         )
     with gathered_warnings():
-        header, _ = parse(data, name, MAX_MEGAPIXELS)
+        header, _ = parse(data, name, max_megapixels)
         del header.PixelData
         _check(header, name)
         repairs: list[str] = []
