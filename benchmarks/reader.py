@@ -25,8 +25,10 @@ from tqdm import tqdm
 
 from hilum import load_bundle
 from hilum.bundle.folder import open_bundle
+from hilum.bundle.similar import Neighbors, open_similar
 from hilum.core.case import owner_of
 from hilum.core.labels import Label
+from hilum.data.fingerprint import look
 from hilum.data.table import read_cases
 from hilum.judge.bootstrap import Support, bootstrap, bootstrap_all
 from hilum.judge.metrics import auroc
@@ -45,32 +47,50 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, help="default: the one inside the package")
     parser.add_argument("--side", default="test", help="side of the split, or all")
     parser.add_argument("--unseen-by", type=Path, action="append", default=[], metavar="BUNDLE")
-    parser.add_argument("--csv", type=Path, help="write the table here, too")
+    parser.add_argument("--csv", type=Path, help="add the table to this file, too")
     arguments = parser.parse_args()
     reader = load_bundle(arguments.bundle)
     cases = read_cases(arguments.cases)
     if arguments.side != "all":
         cases = cases[cases["split"] == arguments.side]
-    for bundle in (reader.bundle, *map(open_bundle, arguments.unseen_by)):
+    bundles = [reader.bundle, *map(open_bundle, arguments.unseen_by)]
+    for bundle in bundles:
         cases = cases[~cases["case_id"].isin(bundle.seen(cases).how)]
-    films = read_films(reader, cases.assign(owner=owner_of(cases)).reset_index(drop=True))
+    cases = cases.assign(owner=owner_of(cases)).reset_index(drop=True)
+    indexes = [found for bundle in bundles if (found := open_similar(bundle.root))]
+    films = read_films(reader, cases, indexes)
     rows = pd.DataFrame(questions(films, reader))
     print(f"{reader.bundle.identity}: {len(films)} films of {films['owner'].nunique()} patients")
     print(rows.to_string(index=False, float_format="%.3f"))
     if arguments.csv:
         rows.insert(0, "bundle", reader.bundle.identity)
-        rows.to_csv(arguments.csv, index=False, lineterminator="\n", float_format="%.4f")
+        rows[["positive", "films"]] = rows[["positive", "films"]].astype("Int64")
+        text = rows.to_csv(
+            index=False,
+            lineterminator="\n",
+            float_format="%.4f",
+            header=not arguments.csv.is_file(),
+        )
+        with arguments.csv.open("a", encoding="utf-8") as table:
+            table.write(text)
 
 
-def read_films(reader: Reader, cases: pd.DataFrame) -> pd.DataFrame:
-    """Read films; one row each that was read, with its scores and where its evidence lies."""
-    examined = reader.examine(cases["path"], keep=False, force=True)
+def read_films(reader: Reader, cases: pd.DataFrame, indexes: list[Neighbors]) -> pd.DataFrame:
+    """Read films; one row each that was read and is no copy of a film of the indexes."""
+    examined = reader.examine(cases["path"], keep=True, force=True)
     bar = tqdm(examined, total=len(cases), desc="read", disable=None)
     rows = [
-        scores_of(one, reader, case)
+        {} if is_copy(one, indexes) else scores_of(one, reader, case)
         for one, case in zip(bar, cases.to_dict("records"), strict=True)
     ]
     return cases.join(pd.DataFrame(rows)).dropna(subset=["score"]).reset_index(drop=True)
+
+
+def is_copy(one: Examined, indexes: list[Neighbors]) -> bool:
+    if one.radiograph is None:
+        return False
+    seen = look(one.radiograph.pixels)
+    return any(index.copy_of(None, seen) for index in indexes)
 
 
 def scores_of(one: Examined, reader: Reader, case: dict) -> dict[str, float]:
@@ -101,28 +121,28 @@ def where_evidence_lies(one: Examined, reader: Reader, case: dict) -> dict[str, 
     share = (inside & lungs).sum() / max(lungs.sum(), 1)
     if not LEAST <= share <= MOST:
         return {}
-    here = np.where(lungs, np.nan_to_num(evidence), 0)
+    here = np.where(lungs & np.isfinite(evidence), evidence, -np.inf)
     positive = here.clip(min=0)
     total = positive.sum()
-    peak = inside.flat[int(here.argmax())]
-    return {"energy": (positive[inside].sum() / total if total else 0) / share, "hit": float(peak)}
+    energy = positive[inside].sum() / total / share if total else np.nan  # nothing speaks for it
+    return {"energy": energy, "hit": float(inside.flat[int(here.argmax())])}
 
 
 def questions(films: pd.DataFrame, reader: Reader) -> Iterator[dict]:
-    look = films.get("appearance", pd.Series("", index=films.index)).fillna("")
+    seen = films.get("appearance", pd.Series("", index=films.index)).fillna("")
     cohort, covid = films["cohort"], films[COVID]
     siim, rsna = cohort == "siim-covid19", cohort.isin(RSNA)
     rest = cohort == "covid-chestxray-dataset"
     normal = rsna & (films["no-finding"] == 1) & (films[OPACITY] == 0)
     pairs = {
-        "SIIM, typical against negative": (siim & (look == "typical"), siim & (look == "negative")),
+        "SIIM, typical against negative": (siim & (seen == "typical"), siim & (seen == "negative")),
         "SIIM, any opacity against negative": (
-            siim & (look != "") & (look != "negative"),
-            siim & (look == "negative"),
+            siim & (seen != "") & (seen != "negative"),
+            siim & (seen == "negative"),
         ),
         "SIIM, typical against other opacities": (
-            siim & (look == "typical"),
-            siim & look.isin(["indeterminate", "atypical"]),
+            siim & (seen == "typical"),
+            siim & seen.isin(["indeterminate", "atypical"]),
         ),
         "covid-chestxray, COVID-19 against other pneumonia": (
             rest & (covid == 1),
@@ -136,15 +156,15 @@ def questions(films: pd.DataFrame, reader: Reader) -> Iterator[dict]:
         for column in ("score", "opacity"):
             yield two_classes(name, column, films, present, absent)
     point = next(o for o in reader.bundle.manifest.labels if o.label.value == COVID)
-    yield {"question": f"threshold: {point.operating_points[0].threshold:.3f}"}
+    yield {"question": "threshold", "value": point.operating_points[0].threshold}
     kinds = {
-        "called, SIIM typical": siim & (look == "typical"),
+        "called, SIIM typical": siim & (seen == "typical"),
         **{
             f"called, {name} with COVID-19": (cohort == name) & (covid == 1)
             for name in sorted(cohort[covid == 1].unique())
             if name != "siim-covid19"
         },
-        "called, SIIM negative": siim & (look == "negative"),
+        "called, SIIM negative": siim & (seen == "negative"),
         "called, NIH and RSNA, normal to RSNA": normal,
         "called, NIH and RSNA, no finding": rsna & (films["no-finding"] == 1),
         "called, NIH and RSNA, all": rsna,

@@ -33,6 +33,7 @@ from hilum.learn.dense import (
     draw_planes,
     with_lesions,
 )
+from hilum.learn.films import open_films
 from hilum.learn.fit import fit
 from hilum.learn.networks import build_network, write_onnx
 from hilum.learn.networks.dense import LAYOUT, DenseNetwork, DenseOutput, layout_of
@@ -385,17 +386,36 @@ def test_it_trains_and_a_run_that_was_broken_off_ends_like_an_unbroken_one(
         torch.testing.assert_close(one, other)
 
 
-def test_another_box_is_another_cache(make_cases, tiny_recipe, tmp_path) -> None:
-    table, recipe = dense_cases(make_cases), dense_recipe(tiny_recipe, fit={"epochs": 1})
-    from hilum.learn.films import open_films
+def test_another_drawing_is_another_cache(make_cases, tiny_recipe, tmp_path) -> None:
+    table, recipe = dense_cases(make_cases, 4), dense_recipe(tiny_recipe, fit={"epochs": 1})
+    mask = tmp_path / "mask.png"
+    table["lesion_masks"] = json.dumps({"consolidation": str(mask)})
 
-    first = open_films(table, recipe.preprocess, tmp_path, draw=draw_planes, progress=False)
+    def planes(grey: int) -> np.ndarray:
+        cv2.imwrite(str(mask), np.full((72, 72), grey, np.uint8))
+        opened = open_films(table, recipe.preprocess, tmp_path, draw=draw_planes, progress=False)
+        assert opened.planes is not None
+        return np.array(opened.planes)
+
+    first = planes(0)
+    assert not first[:, LESIONS].any()
+    assert planes(255)[:, LESIONS].any()  # the same file, drawn anew
     table["boxes"] = table["boxes"].str.replace("24.0", "48.0")
-    second = open_films(table, recipe.preprocess, tmp_path, draw=draw_planes, progress=False)
-    assert first.planes is not None
-    assert second.planes is not None
-    assert first.planes[:, BOXES].sum() < second.planes[:, BOXES].sum()
-    assert len(list(tmp_path.glob("*-planes.npy"))) == 2
+    assert planes(0)[:, BOXES].sum() > first[:, BOXES].sum()
+    assert len(list(tmp_path.glob("*-planes.npy"))) == 3
+
+
+def test_boxes_beyond_the_planes_are_not_taken_for_clear() -> None:
+    boxes = [
+        {"label": "lung-opacity", "x": 30.0 * n, "y": 0.0, "width": 20.0, "height": 20.0}
+        for n in range(8)
+    ]
+    preprocess = Preprocess.parse({"size": 256, "region": "film"}, where="test")
+    film = Radiograph(np.zeros((240, 240), np.float32), "film.png", "PNG", 8)
+    lungs = Lungs.drawn(np.ones((240, 240), bool))
+    planes = draw_planes(film, lungs, {"boxes": json.dumps(boxes)}, preprocess)
+    area = (planes[BOXES].max(0) / 255).sum() * (240 / 64) ** 2
+    assert area == pytest.approx(8 * 400, rel=0.1)
 
 
 @pytest.mark.parametrize(
@@ -405,6 +425,7 @@ def test_another_box_is_another_cache(make_cases, tiny_recipe, tmp_path) -> None
         ({"preprocess": {"size": 64, "fit": "pad"}}, "stretch"),
         ({"preprocess": {"size": 80}}, "32-fold"),
         ({"fit": {"members": 2}}, "members"),
+        ({"fit": {"group_robust": 0.1}}, "group_robust"),
     ],
 )
 def test_a_recipe_that_does_not_fit_is_refused(tiny_recipe, tables, said) -> None:

@@ -190,6 +190,17 @@ def test_lungs_drawn_by_hand_are_looked_into_once_more(bundle: Path, film: Path)
     assert not none.mask().any()
 
 
+def test_nothing_is_lost_where_the_kinds_meet(reader: Reader, tmp_path: Path) -> None:
+    grey = np.full((256, 256), 230, np.uint8)
+    grey[48:208, 32:112] = grey[48:208, 144:224] = 100
+    grey[112:160, 32:112] = 140  # consolidation between two parts of ground-glass
+    cv2.imwrite(str(tmp_path / "meet.png"), grey)
+    (examined,) = reader.examine([tmp_path / "meet.png"], details=True)
+    assert examined.opacities is not None
+    inside = cv2.erode((grey < 200).astype(np.uint8), np.ones((25, 25), np.uint8)) > 0
+    assert examined.opacities.mask()[inside].all()
+
+
 def test_a_folder_says_what_finds_its_lungs(bundle: Path, tmp_path: Path, make_bundle) -> None:
     assert isinstance(open_segmenter(bundle), OnePass)
     assert isinstance(open_segmenter(None), LungSegmenter)

@@ -44,7 +44,9 @@ class LabelOutput(Config):
     Attributes:
         label: what it answers; output i of the network belongs to entry i.
         code, scheme, meaning: its coded concept where there is one.
-        bias: so that ``logit == evidence.mean((h, w)) + bias``; None without evidence.
+        bias: so that ``logit == evidence.mean((h, w)) + bias``; None without evidence, and for
+            COVID-19 of the network "dense": its evidence is that of opacity, and its logit that of
+            P(opacity) x P(COVID-19 given opacity).
         calibration: from score to probability.
         operating_points: thresholds on the score; the first is the default.
         conformal: which answers a score leaves, at a stated coverage; None if it was not fitted.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -129,14 +130,19 @@ class MapOpacities:
         if not lungs.parts:
             return nothing_opaque(self.spec, lungs)
         seen = lungs if isinstance(lungs, SeenLungs) else self._look(radiograph)
-        chance, dense = _chances(seen.outputs["maps"][[_OPACITY, _CONSOLIDATION]])
-        # a pixel is of the likelier kind, with all of its chance to be opaque
+        maps = _chances(seen.outputs["maps"][[_OPACITY, _CONSOLIDATION]])
+        chance, dense = place_scores(maps, self.spec.preprocess, lungs)
+        # a pixel is of the likelier kind, with all of its chance to be opaque; told apart after
+        # enlarging, so that nothing is lost where the kinds meet
         scores = np.stack([np.where(dense < 0.5, chance, 0), np.where(dense < 0.5, 0, chance)])
-        placed = place_scores(scores, self.spec.preprocess, lungs)
-        return self.spec.opacities(placed, lungs.mask)
+        return self.spec.opacities(scores, lungs.mask)
 
     def _look(self, radiograph: Radiograph) -> SeenLungs:
-        return OnePass(self._root, self._threads).segment(radiograph)
+        return self._network.segment(radiograph)
+
+    @cached_property
+    def _network(self) -> OnePass:
+        return OnePass(self._root, self._threads)
 
 
 def open_map_opacities(root: Path, threads: int | None = 1) -> MapOpacities | None:

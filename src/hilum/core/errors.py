@@ -146,8 +146,13 @@ class StoreFullError(StoreError):
 
 
 class PeerError(HilumError):
-    """An application in the network did not answer as it must."""
+    """An application in the network did not answer as it must.
 
+    Attributes:
+        permanent: it says that trying again is in vain.
+    """
+
+    permanent = False
     exit_code = 12
     http_status = 502
 

@@ -59,14 +59,13 @@ def _reply(answers: BinaryIO, pixels: BinaryIO, answer: Answer) -> None:
     buffers: list[pickle.PickleBuffer] = []
     message = pickle.dumps(answer, protocol=5, buffer_callback=buffers.append)
     parts = [memoryview(message), *(buffer.raw() for buffer in buffers)]
+    if pixels is not answers:  # first: the parent reads them as soon as it has the message
+        pixels.seek(0)
+        pixels.writelines(parts[1:])
+        pixels.flush()
     answers.write(LENGTH.pack(len(parts)))
     answers.write(struct.pack(f"<{len(parts)}Q", *(part.nbytes for part in parts)))
-    answers.write(message)
-    if pixels is not answers:
-        pixels.seek(0)
-    for part in parts[1:]:
-        pixels.write(part)
-    pixels.flush()
+    answers.writelines(parts if pixels is answers else parts[:1])
     answers.flush()
 
 

@@ -9,7 +9,8 @@ A film adds what is known of it and nothing else:
 - opacity, yes or no, through the mean of the map;
 - COVID-19 given opacity, and the appearance, off the layout of the map. These learn from contrasts
   inside one collection alone, each with an intercept of its own that is thrown away afterwards:
-  between collections the label is the hospital.
+  between collections the label is the hospital. Where a collection tells appearances, the contrast
+  is a typical one against the two others, of which nobody said whether they are COVID-19.
 """
 
 from __future__ import annotations
@@ -43,13 +44,21 @@ from hilum.learn.recipe import Dense, Recipe
 from hilum.learn.seeds import AUGMENTATION, derive_seed
 
 MOST_BOXES = 6
-"""Boxes of one film that are learned from; one film in 500 of SIIM-COVID19 has more."""
+"""Planes for boxes; those of a film that has more share the last one."""
 LUNGS, LESIONS, BOXES = slice(0, 2), slice(2, 4), slice(4, 4 + MOST_BOXES)
 """Planes of a film: the right lung and the left one, ground-glass and consolidation as outlined,
 each box."""
 UNSEEN, DRAWN, BOXED, CLEAR = range(4)
 """What is known of where a film is opaque."""
 BOX_LABELS = (Label.LUNG_OPACITY.value, Label.TUBERCULOSIS.value)
+"""Boxes of these were looked for all over the film: what is outside of them is clear."""
+OPAQUE_LABELS = (
+    *BOX_LABELS,
+    Label.PNEUMONIA.value,
+    Label.INFILTRATION.value,
+    Label.CONSOLIDATION.value,
+)
+"""Boxes of these hold an opacity, too."""
 APPEARANCES = ("typical", "indeterminate", "atypical")
 _SIDE = 256
 _FOUND_LUNGS = 0.4
@@ -81,7 +90,9 @@ def draw_planes(
     outlined = case.get("lesion_masks") or ""
     kinds = [_small(kind) for kind in read_kinds(outlined, film.shape)] if outlined else []
     layers += kinds or [_nothing(), _nothing()]
-    layers += [_box(box, film.shape) for box in _boxes(case)[:MOST_BOXES]]
+    boxes = [_box(box, film.shape) for box in _boxes(case)]
+    few, rest = boxes[: MOST_BOXES - 1], boxes[MOST_BOXES - 1 :]
+    layers += [*few, np.maximum.reduce(rest)] if rest else few
     coarse = preprocess.model_copy(
         update={
             "size": preprocess.size // 4,
@@ -108,7 +119,7 @@ def _small(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 
 def _boxes(case: Case) -> list[dict[str, Any]]:
-    return [box for box in json.loads(case.get("boxes") or "[]") if box["label"] in BOX_LABELS]
+    return [box for box in json.loads(case.get("boxes") or "[]") if box["label"] in OPAQUE_LABELS]
 
 
 def _box(box: dict[str, Any], shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -253,6 +264,7 @@ class DenseLearner(Learner):
         )
         squares, planes = augment_with_planes(squares, planes, self.recipe.augmentation, random)
         self._batch = known, planes
+        batch.truth[known.material != self._known.take(batch.rows).material, 1] = 1  # for curves
         return squares
 
     def _loss(self, output: Any, batch: Batch) -> Tensor:

@@ -33,7 +33,8 @@ Case = Mapping[Any, Any]
 Draw = Callable[[Radiograph, Lungs, Case, Preprocess], NDArray[np.uint8]]
 """From a film, its lungs and its row to planes, uint8 (P, S/4, S/4), on the network's input."""
 
-_DRAWN = ["lung_mask", "lesion_masks", "boxes"]
+_PLANES_VERSION = 1
+"""Of what ``dense.draw_planes`` draws; another one makes another cache."""
 _THREADS = 2
 _IN_FLIGHT = 64
 
@@ -242,8 +243,15 @@ def _key(
         settings["lungs"] = segmenter.checksum
     films = [[case_id, checksums[case_id]] for case_id in cases["case_id"]]
     if draw:
-        settings["drawn"] = cases.reindex(columns=_DRAWN).fillna("").to_numpy().tolist()
+        settings["drawn"] = [_PLANES_VERSION, *map(_drawing, cases.to_dict("records"))]
     return hashlib.sha256(json.dumps([settings, films]).encode()).hexdigest()[:16]
+
+
+def _drawing(case: Case) -> list[str]:
+    """What is drawn on a film: its boxes, and the contents of its masks."""
+    masks = json.loads(case.get("lesion_masks") or "{}")
+    paths = [case.get("lung_mask") or "", *(masks[kind] for kind in sorted(masks))]
+    return [case.get("boxes") or "", *sorted(masks), *(_checksum(path) for path in paths if path)]
 
 
 def _quiet(progress: bool) -> bool | None:

@@ -140,7 +140,8 @@ class Reader:
 
         Returns:
             logits float32 (N, L), and evidence float32 (N, L, h, w) with
-            ``logits == evidence.mean((2, 3)) + bias``, or None if the network has no such output.
+            ``logits == evidence.mean((2, 3)) + bias`` for labels whose ``bias`` is not None in the
+            manifest (another is a product, see ``LabelOutput``); None if the network has no maps.
         """
         return self._session.run(inputs)
 
@@ -255,7 +256,7 @@ class Reader:
 
         Returns:
             float32 (H, W), in logit units: its mean over the network's input plus the bias of the
-            label is the logit. NaN where the network did not look.
+            label is the logit, where the label has a bias. NaN where the network did not look.
 
         Raises:
             BundleError: the network has no evidence output.

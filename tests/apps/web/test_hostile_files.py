@@ -113,9 +113,9 @@ def test_a_file_that_a_decoder_was_not_made_for_is_one_row(station, make_film, m
 
 
 def test_a_film_that_could_not_be_accepted_leaves_nothing_behind(station, make_film, monkeypatch):
-    from hilum.apps.web import upload
+    from hilum.apps.store import intake
 
-    real, seen = upload.accept, []
+    real, seen = intake.accept, []
 
     def accept(*arguments):
         seen.append(1)
@@ -123,7 +123,7 @@ def test_a_film_that_could_not_be_accepted_leaves_nothing_behind(station, make_f
             raise ValueError("inside")
         return real(*arguments)
 
-    monkeypatch.setattr(upload, "accept", accept)
+    monkeypatch.setattr(intake, "accept", accept)
     films = [make_film(number) for number in range(3)]
     answer = station.send(*films)
     _check(answer, [films[0].name, films[2].name], [films[1].name])

@@ -284,7 +284,9 @@ def _function(named: str) -> Any:
 
 def _lungs(where: str, bundle: str | None, cases: pd.DataFrame) -> FindLungs | None:
     """From a film to its lungs: the bundle's own network, else the built-in one, or masks."""
-    from hilum.bundle.lungs import LUNGS_SPEC, LungSegmenter
+    from hilum.bundle.folder import manifest_of
+    from hilum.bundle.lungs import LUNGS_SPEC
+    from hilum.bundle.onepass import open_segmenter
     from hilum.core.errors import ConfigError
     from hilum.serve.audit.masks import lungs_of_table
 
@@ -295,8 +297,8 @@ def _lungs(where: str, bundle: str | None, cases: pd.DataFrame) -> FindLungs | N
     if where != "network":
         raise ConfigError(f"--lungs {where}: expected network, table or none")
     root = Path(bundle) if bundle not in (None, "default") else None
-    has_own = root is not None and (root / LUNGS_SPEC).is_file()
-    return LungSegmenter(root if has_own else None, threads=1).segment  # films open in threads
+    has_own = root is not None and ((root / LUNGS_SPEC).is_file() or manifest_of(root).maps)
+    return open_segmenter(root if has_own else None).segment  # films open in threads
 
 
 def _sides(train: Path, test: Path | None) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -206,7 +206,7 @@ def associated(
         evt_handlers=handlers,
     )
     if not association.is_established:
-        raise _RefusedError(f"{peer.name}: {_why_not(association)}", hint=_ASK, at=association)
+        raise _refused(peer.name, association)
     try:
         yield association
     finally:
@@ -243,13 +243,12 @@ def _shut(wire: Any) -> None:
 setattr(AssociationSocket, "_shutdown_socket", _shut)  # noqa: B010 - a method
 
 
-class _RefusedError(PeerError):
+def _refused(name: str, association: Any) -> PeerError:
     """There is no association; ``permanent`` where the peer says that trying again is in vain."""
-
-    def __init__(self, message: str, *, hint: str, at: Any) -> None:
-        super().__init__(message, hint=hint)
-        answer = at.acceptor.primitive
-        self.permanent = bool(at.is_rejected and answer is not None and answer.result == 1)
+    error = PeerError(f"{name}: {_why_not(association)}", hint=_ASK)
+    answer = association.acceptor.primitive
+    error.permanent = bool(association.is_rejected and answer is not None and answer.result == 1)
+    return error
 
 
 _ASK = "ask its administrator for host, port, AE title, and whether it knows this node's"

@@ -44,7 +44,10 @@ def sources(material: Material) -> Judged:
 
 
 def ward(material: Material) -> Judged:
-    """How many portable films of adults are called wrongly, at sources not learned from?"""
+    """How many portable films, of children none, are called wrongly at sources not learned from?
+
+    A film whose age nobody stated counts, unless its note calls it a child's.
+    """
     table = material.table
     portable = table["view"].isin((View.AP.value, View.AP_SUPINE.value))
     child = table["age_years"] < 18

@@ -14,7 +14,8 @@ class NetworkOutput(NamedTuple):
     Attributes:
         logits: float (N, L), before the sigmoid.
         evidence: float (N, L, h, w) in logit units, or None for the published heads of the two
-            papers. Where it exists, ``logits == evidence.mean((2, 3)) + network.bias``.
+            papers. Where it exists, ``logits == evidence.mean((2, 3)) + network.bias``, but
+            for labels whose bias is NaN.
         embedding: float (N, E), the spatial mean of the features before the head, or None with
             the evidence: what the audit asks for traces of the source.
     """
