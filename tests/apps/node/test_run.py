@@ -65,7 +65,7 @@ def test_a_film_that_came_is_read_and_a_killed_receiver_comes_back(node_run, mak
     assert films()[0] in ("read", "refused")
     assert run(["node", "status", "--data", str(data), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["received"]["SENDER"]["films"] == 1
+    assert said["received"]["?SENDER"]["films"] == 1
     assert said["to_read"] == 0
     with store.read() as session:
         pid = status.receiver(session)["pid"]
