@@ -41,16 +41,13 @@ def run(call, *arguments):
     return decoders.run(call, "film.dcm", 0, 10.0, *arguments)
 
 
-def full_of(value, words):
-    return np.full((300, 300), value, np.float32), "x" * words
-
-
 @pytest.mark.parametrize("words", [0, 5_000, 100_000])
 def test_an_answer_with_a_long_text_has_its_own_pixels(words):
     for value in range(40):
-        pixels, text = run(full_of, value, words)
-        assert len(text) == words
-        assert (pixels == value).all()
+        film = np.full((300, 300), value, np.float32)
+        answer = run(dict, [("pixels", film), ("text", "x" * words)])
+        assert len(answer["text"]) == words
+        assert (answer["pixels"] == value).all()
 
 
 @pytest.mark.parametrize(
