@@ -58,7 +58,7 @@ def test_what_was_begun_is_there_again(stand_in: str, page: Any, way: str, rende
     if way == "next":
         page.keyboard.press("j")
         page.wait_for_url(lambda url: url != here)
-        page.locator(".film-head", has_not_text="frontal-opacities").wait_for()
+        page.locator(".film-head", has_text="phantom").wait_for()
         page.keyboard.press("k")
     elif way == "reload":
         page.reload()
