@@ -426,6 +426,7 @@ def test_boxes_beyond_the_planes_are_not_taken_for_clear() -> None:
         ({"preprocess": {"size": 80}}, "32-fold"),
         ({"fit": {"members": 2}}, "members"),
         ({"fit": {"group_robust": 0.1}}, "group_robust"),
+        ({"augmentation": {"flip": True}}, "flip"),
     ],
 )
 def test_a_recipe_that_does_not_fit_is_refused(tiny_recipe, tables, said) -> None:

@@ -217,6 +217,8 @@ class Recipe(TomlRecipe):
             )
         if self.preprocess.fit != "stretch" or self.preprocess.size % 32:
             raise ValueError('network "dense" needs preprocess.fit = "stretch", size a 32-fold')
+        if self.augmentation.flip:
+            raise ValueError('network "dense" tells right from left: augmentation.flip = false')
         if self.fit.members > 1 or self.fit.group_robust:
             raise ValueError('network "dense" takes fit.members = 1 and fit.group_robust = 0')
         return self
