@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from duplicates import ALTERATIONS
+from duplicates import ALTERATIONS, jpeg, tilt
 
 from hilum.bundle.folder import DEFAULT_BUNDLE
 from hilum.bundle.similar import SAME_LOOK, SIMILAR, Neighbors, read_similar
@@ -101,14 +101,6 @@ def _look(path: str) -> np.ndarray | None:
         return None
 
 
-def _jpeg(quality: int) -> Callable[[np.ndarray], np.ndarray]:
-    def stored(film: np.ndarray) -> np.ndarray:
-        _, data = cv2.imencode(".jpg", np.uint8(film * 255), [cv2.IMWRITE_JPEG_QUALITY, quality])
-        return np.float32(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)) / 255
-
-    return stored
-
-
 def _resized(across: float, down: float) -> Callable[[np.ndarray], np.ndarray]:
     return lambda film: cv2.resize(film, None, fx=across, fy=down, interpolation=cv2.INTER_AREA)
 
@@ -129,34 +121,23 @@ def _cut(share: float) -> Callable[[np.ndarray], np.ndarray]:
     return cut
 
 
-def _turned(degrees: float) -> Callable[[np.ndarray], np.ndarray]:
-    def turned(film: np.ndarray) -> np.ndarray:
-        height, width = film.shape
-        turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
-        return cv2.warpAffine(film, turn, (width, height))
-
-    return turned
-
-
 KINDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "equal": lambda film: film,
-    "JPEG quality 80": _jpeg(80),
-    "JPEG quality 60": _jpeg(60),
+    "JPEG quality 80": jpeg(80),
+    "JPEG quality 60": jpeg(60),
     "half as large": _resized(0.5, 0.5),
     "stretched by 1.6": _resized(1.25, 0.8),
     "window of 98 %": _window(0.01),
     "window of 80 %": _window(0.1),
     "window of 50 %": _window(0.25),
-    "half, JPEG 60, window of 98 %": lambda film: _window(0.01)(
-        _jpeg(60)(_resized(0.5, 0.5)(film))
-    ),
+    "half, JPEG 60, window of 98 %": lambda film: _window(0.01)(jpeg(60)(_resized(0.5, 0.5)(film))),
     "mirrored": lambda film: film[:, ::-1],
     "1 % of each side cut": _cut(0.01),
     "2 % of each side cut": _cut(0.02),
     "3 % of each side cut": _cut(0.03),
     "5 % of each side cut": _cut(0.05),
-    "tilt by 1 degree": _turned(1),
-    "tilt by 2 degrees": _turned(2),
+    "tilt by 1 degree": tilt(1),
+    "tilt by 2 degrees": tilt(2),
 }
 
 

@@ -161,9 +161,14 @@ def _resize(side: int) -> Callable[[np.ndarray], np.ndarray]:
     return resize
 
 
-def _jpeg(film: np.ndarray) -> np.ndarray:
-    _, data = cv2.imencode(".jpg", np.uint8(film * 255), [cv2.IMWRITE_JPEG_QUALITY, 25])
-    return np.float32(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)) / 255
+def jpeg(quality: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Store a film as JPEG, and read it again."""
+
+    def stored(film: np.ndarray) -> np.ndarray:
+        _, data = cv2.imencode(".jpg", np.uint8(film * 255), [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return np.float32(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)) / 255
+
+    return stored
 
 
 def _text(film: np.ndarray) -> np.ndarray:
@@ -177,16 +182,18 @@ def _text(film: np.ndarray) -> np.ndarray:
 
 
 def _all(film: np.ndarray) -> np.ndarray:
-    return _text(_jpeg(_resize(200)(_crop(0.8)(1 - film**1.5))))
+    return _text(jpeg(25)(_resize(200)(_crop(0.8)(1 - film**1.5))))
 
 
-def _tilt(degrees: float) -> Callable[[np.ndarray], np.ndarray]:
-    def tilt(film: np.ndarray) -> np.ndarray:
+def tilt(degrees: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Turn a film about its middle."""
+
+    def tilted(film: np.ndarray) -> np.ndarray:
         height, width = film.shape
         turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
         return cv2.warpAffine(film, turn, (width, height))
 
-    return tilt
+    return tilted
 
 
 ALTERATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -196,14 +203,14 @@ ALTERATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "resize to 128 pixels": _resize(128),
     "resize to 96 pixels": _resize(96),
     "square": lambda film: cv2.resize(film, (256, 256), interpolation=cv2.INTER_AREA),
-    "JPEG quality 25": _jpeg,
+    "JPEG quality 25": jpeg(25),
     "gamma 0.5": lambda film: film**0.5,
     "gamma 2": lambda film: film**2,
     "window 20 to 80 %": lambda film: np.clip((film - 0.2) / 0.6, 0, 1),
     "inversion": lambda film: 1 - film,
     "text burned in": _text,
-    "tilt by 3 degrees": _tilt(3),
-    "tilt by 8 degrees": _tilt(8),
+    "tilt by 3 degrees": tilt(3),
+    "tilt by 8 degrees": tilt(8),
     "all of these": _all,
 }
 
