@@ -28,9 +28,9 @@ from hilum.learn.dense import (
     LUNGS,
     UNSEEN,
     DenseLearner,
+    Drawer,
     Known,
     dense_loss,
-    draw_planes,
     with_lesions,
 )
 from hilum.learn.films import open_films
@@ -73,7 +73,10 @@ def test_covid_is_opacity_times_what_the_layout_says_in_the_exported_graph(
     with torch.no_grad():
         given = network.layout(network.scale(layout))
     np.testing.assert_allclose(covid, opacity * given[:, 0].sigmoid().numpy(), atol=1e-6)
-    shares = given[:, 1:].softmax(1).numpy() * opacity[:, None]
+    features = torch.from_numpy(found["embedding"][:, 320:])  # those under what is opaque
+    with torch.no_grad():
+        look = network.look(features)
+    shares = (given[:, 1:] + look).softmax(1).numpy() * opacity[:, None]
     np.testing.assert_allclose(found["appearance"][:, :3], shares, atol=1e-6)
     np.testing.assert_allclose(found["appearance"].sum(1), 1, atol=1e-6)
     evidence = found["evidence"]
@@ -213,7 +216,7 @@ def test_planes_lie_where_the_film_has_them(region: str, tmp_path: Path) -> None
     preprocess = Preprocess.parse({"size": 96, "region": region, "margin": 0.1}, where="test")
     pixels = np.random.default_rng(0).random((height, width), np.float32)
     lungs = Lungs.drawn(lung)
-    planes = draw_planes(Radiograph(pixels, "film.png", "PNG", 8), lungs, case, preprocess)
+    planes = Drawer()(Radiograph(pixels, "film.png", "PNG", 8), lungs, case, preprocess)
     assert planes.shape == (10, 24, 24)
     left, top, across, down = preprocess.window((height, width), lungs)
     assert not planes[BOXES][1:].any()
@@ -393,7 +396,7 @@ def test_another_drawing_is_another_cache(make_cases, tiny_recipe, tmp_path) -> 
 
     def planes(grey: int) -> np.ndarray:
         cv2.imwrite(str(mask), np.full((72, 72), grey, np.uint8))
-        opened = open_films(table, recipe.preprocess, tmp_path, draw=draw_planes, progress=False)
+        opened = open_films(table, recipe.preprocess, tmp_path, draw=Drawer(), progress=False)
         assert opened.planes is not None
         return np.array(opened.planes)
 
@@ -413,7 +416,7 @@ def test_boxes_beyond_the_planes_are_not_taken_for_clear() -> None:
     preprocess = Preprocess.parse({"size": 256, "region": "film"}, where="test")
     film = Radiograph(np.zeros((240, 240), np.float32), "film.png", "PNG", 8)
     lungs = Lungs.drawn(np.ones((240, 240), bool))
-    planes = draw_planes(film, lungs, {"boxes": json.dumps(boxes)}, preprocess)
+    planes = Drawer()(film, lungs, {"boxes": json.dumps(boxes)}, preprocess)
     area = (planes[BOXES].max(0) / 255).sum() * (240 / 64) ** 2
     assert area == pytest.approx(8 * 400, rel=0.1)
 

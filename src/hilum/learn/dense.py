@@ -6,8 +6,10 @@ A film adds what is known of it and nothing else:
 - "drawn": opacities that a reader outlined; "boxed": rectangles around them, so that all outside is
   clear and some of each inside is opaque; "clear": no finding, so clear everywhere. Lesions are
   drawn into some of the clear films (``hilum.learn.opacities.synthetic``);
+- where another network, the teacher, finds opacities, if nobody drew them: films with boxes and
+  films of which only a label is known (Hinton et al., arXiv:1503.02531);
 - opacity, yes or no, through the mean of the map;
-- COVID-19 given opacity, and the appearance, off the layout of the map. These learn from contrasts
+- COVID-19 given opacity, and the appearance, off the map. These learn from contrasts
   inside one collection alone, each with an intercept of its own that is thrown away afterwards:
   between collections the label is the hospital. Where a collection tells appearances, the contrast
   is a typical one against the two others, of which nobody said whether they are COVID-19.
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -27,6 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hilum.bundle.opacities import OpacitySegmenter
 from hilum.core.details import Side
 from hilum.core.labels import Label
 from hilum.core.radiograph import Radiograph
@@ -46,8 +50,10 @@ from hilum.learn.seeds import AUGMENTATION, derive_seed
 MOST_BOXES = 6
 """Planes for boxes; those of a film that has more share the last one."""
 LUNGS, LESIONS, BOXES = slice(0, 2), slice(2, 4), slice(4, 4 + MOST_BOXES)
+TAUGHT = BOXES.stop
 """Planes of a film: the right lung and the left one, ground-glass and consolidation as outlined,
-each box."""
+each box; and where a teacher finds it opaque."""
+PLANES = TAUGHT + 1
 UNSEEN, DRAWN, BOXED, CLEAR = range(4)
 """What is known of where a film is opaque."""
 BOX_LABELS = (Label.LUNG_OPACITY.value, Label.TUBERCULOSIS.value)
@@ -65,52 +71,74 @@ _FOUND_LUNGS = 0.4
 """Weight of lungs that a network found, beside those drawn by hand."""
 
 
-def draw_planes(
-    film: Radiograph, lungs: Lungs, case: Case, preprocess: Preprocess
-) -> NDArray[np.uint8]:
-    """Draw what is known of a film onto a quarter of the network's input.
+class Drawer:
+    """Draws what is known of a film onto a quarter of the network's input.
 
     Args:
-        film: the opened film.
-        lungs: that ``preprocess`` cuts it to.
-        case: its row: ``lung_mask``, ``lesion_masks`` and ``boxes`` are read.
-        preprocess: of the run; ``fit`` must be "stretch".
-
-    Returns:
-        uint8 (10, S/4, S/4), 0 to 255: see ``LUNGS``, ``LESIONS`` and ``BOXES``.
-
-    Raises:
-        CohortError: a mask that cannot be read, or of another shape than its film.
+        teacher: bundle whose opacity network says where a film is opaque; None for none.
     """
+
+    def __init__(self, teacher: Path | None = None) -> None:
+        self._teacher = None if teacher is None else OpacitySegmenter(teacher)
+
+    @property
+    def key(self) -> str:
+        """Of what is drawn."""
+        return f"2 {self._teacher.checksum if self._teacher else ''}"
+
+    def __call__(
+        self, film: Radiograph, lungs: Lungs, case: Case, preprocess: Preprocess
+    ) -> NDArray[np.uint8]:
+        """Draw one film.
+
+        Args:
+            film: the opened film.
+            lungs: that ``preprocess`` cuts it to.
+            case: its row: ``lung_mask``, ``lesion_masks`` and ``boxes`` are read.
+            preprocess: of the run; ``fit`` must be "stretch".
+
+        Returns:
+            uint8 (11, S/4, S/4), 0 to 255: see ``LUNGS``, ``LESIONS``, ``BOXES`` and ``TAUGHT``.
+
+        Raises:
+            CohortError: a mask that cannot be read, or of another shape than its film.
+        """
+        layers = _layers(film, lungs, case)
+        if self._teacher:
+            layers[TAUGHT] = self._teacher.segment(film, lungs).scores.max(0)
+        coarse = preprocess.model_copy(
+            update={
+                "size": preprocess.size // 4,
+                "region": "film" if preprocess.region == "film" else "lung-field",
+                "low_percentile": None,
+                "high_percentile": None,
+                "equalize": None,
+            }
+        )
+        planes = np.zeros((PLANES, coarse.size, coarse.size), np.uint8)
+        for place, layer in layers.items():
+            square = coarse.square(replace(film, pixels=np.asarray(layer, np.float32)), lungs)
+            planes[place] = np.rint(255 * square)
+        return planes
+
+
+def _layers(film: Radiograph, lungs: Lungs, case: Case) -> dict[int, NDArray[Any]]:
+    """Return plane -> what is known of it, over the whole film, of any size."""
     inside = lungs
     if case.get("lung_mask"):
         inside = Lungs.drawn(read_mask(case["lung_mask"], film.shape), _SIDE)
     sides = split_sides(inside)
-    layers: list[NDArray[Any]] = [sides[Side.RIGHT], sides[Side.LEFT]]
     outlined = case.get("lesion_masks") or ""
     kinds = [_small(kind) for kind in read_kinds(outlined, film.shape)] if outlined else []
-    layers += kinds or [_nothing(), _nothing()]
     boxes = [_box(box, film.shape) for box in _boxes(case)]
     few, rest = boxes[: MOST_BOXES - 1], boxes[MOST_BOXES - 1 :]
-    layers += [*few, np.maximum.reduce(rest)] if rest else few
-    coarse = preprocess.model_copy(
-        update={
-            "size": preprocess.size // 4,
-            "region": "film" if preprocess.region == "film" else "lung-field",
-            "low_percentile": None,
-            "high_percentile": None,
-            "equalize": None,
-        }
+    if rest:
+        few.append(np.maximum.reduce(rest))
+    return (
+        dict(enumerate((sides[Side.RIGHT], sides[Side.LEFT])))
+        | dict(enumerate(kinds, LESIONS.start))
+        | dict(enumerate(few, BOXES.start))
     )
-    planes = np.zeros((BOXES.stop, coarse.size, coarse.size), np.uint8)
-    for plane, layer in zip(planes, layers, strict=False):
-        square = coarse.square(replace(film, pixels=np.asarray(layer, np.float32)), lungs)
-        plane[:] = np.rint(255 * square)
-    return planes
-
-
-def _nothing() -> NDArray[np.float32]:
-    return np.zeros((_SIDE, _SIDE), np.float32)
 
 
 def _small(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -124,7 +152,7 @@ def _boxes(case: Case) -> list[dict[str, Any]]:
 
 def _box(box: dict[str, Any], shape: tuple[int, int]) -> NDArray[np.float32]:
     height, width = shape
-    layer = _nothing()
+    layer = np.zeros((_SIDE, _SIDE), np.float32)
     left, right = (round(_SIDE * x / width) for x in (box["x"], box["x"] + box["width"]))
     top, bottom = (round(_SIDE * y / height) for y in (box["y"], box["y"] + box["height"]))
     layer[top : max(bottom, top + 1), left : max(right, left + 1)] = 1
@@ -293,7 +321,7 @@ def with_lesions(
 
     Args:
         squares: float32 (N, 1, S, S) in [0, 1]; not changed.
-        planes: float32 (N, 10, S/4, S/4); not changed.
+        planes: float32 (N, 11, S/4, S/4); not changed.
         known: of the films.
         chance: of a clear film.
         random: the only source of chance.
@@ -327,7 +355,7 @@ def dense_loss(
     Args:
         output: of the network.
         known: of the films, N.
-        planes: float32 (N, 10, h, w), of the size of ``output.maps``.
+        planes: float32 (N, 11, h, w), of the size of ``output.maps``.
         intercepts: float (sources,), of COVID-19 given opacity.
         weights: of the recipe.
     """
@@ -346,6 +374,11 @@ def dense_loss(
     if (at := known.material == BOXED).any():
         each = _box_loss(logits[at], boxes[at], inside[at], weights)
         loss = loss + 2 * at.float().mean() * each
+    if weights.teacher and (at := (known.material == UNSEEN) | (known.material == BOXED)).any():
+        each = functional.binary_cross_entropy_with_logits(
+            logits[at], planes[at, TAUGHT], reduction="none"
+        )
+        loss = loss + weights.taught * at.float().mean() * _over(each, inside[at])
     loss = loss + _known_bce(output.logits[:, 1], known.opacity, known.sure)
     given = output.given[:, 0] + intercepts[known.source]
     loss = loss + weights.given * _known_bce(given, known.given, torch.ones_like(known.given))

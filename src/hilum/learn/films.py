@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -30,11 +30,23 @@ from hilum.image.preprocess import Preprocess
 
 Case = Mapping[Any, Any]
 """A row of a cases table."""
-Draw = Callable[[Radiograph, Lungs, Case, Preprocess], NDArray[np.uint8]]
-"""From a film, its lungs and its row to planes, uint8 (P, S/4, S/4), on the network's input."""
 
-_PLANES_VERSION = 1
-"""Of what ``dense.draw_planes`` draws; another one makes another cache."""
+
+class Draw(Protocol):
+    """From a film, its lungs and its row to planes, uint8 (P, S/4, S/4), on the network's input.
+
+    Attributes:
+        key: of what it draws; another one makes another cache.
+    """
+
+    @property
+    def key(self) -> str: ...  # noqa: D102
+
+    def __call__(  # noqa: D102
+        self, film: Radiograph, lungs: Lungs, case: Case, preprocess: Preprocess
+    ) -> NDArray[np.uint8]: ...
+
+
 _THREADS = 2
 _IN_FLIGHT = 64
 
@@ -50,7 +62,7 @@ class Films:
         refused: case_id, path, reason and hint of the films that did not open.
         checksums: case_id -> SHA-256 of the file.
         planes: uint8 (m, P, S/4, S/4), memory-mapped: what is drawn on each film, see
-            ``dense.draw_planes``; None for a network that learns from labels alone.
+            ``dense.Drawer``; None for a network that learns from labels alone.
     """
 
     cases: pd.DataFrame
@@ -92,7 +104,7 @@ def open_films(
     checksums = _checksums(cases, progress=progress)
     wanted = preprocess.needs_lungs or draw is not None
     segmenter = LungSegmenter(lungs, threads=1) if wanted else None
-    key = _key(preprocess, segmenter, cases, checksums, draw=draw is not None)
+    key = _key(preprocess, segmenter, cases, checksums, draw=draw)
     pixels, refusals = folder / f"{key}.npy", folder / f"{key}.json"
     drawn = folder / f"{key}-planes.npy"
     if not (pixels.is_file() and refusals.is_file() and (draw is None or drawn.is_file())):
@@ -236,14 +248,14 @@ def _key(
     cases: pd.DataFrame,
     checksums: dict[str, str],
     *,
-    draw: bool,
+    draw: Draw | None,
 ) -> str:
     settings = preprocess.model_dump(exclude={"mean", "std", "channels"})
     if segmenter:
         settings["lungs"] = segmenter.checksum
     films = [[case_id, checksums[case_id]] for case_id in cases["case_id"]]
     if draw:
-        settings["drawn"] = [_PLANES_VERSION, *map(_drawing, cases.to_dict("records"))]
+        settings["drawn"] = [draw.key, *map(_drawing, cases.to_dict("records"))]
     return hashlib.sha256(json.dumps([settings, films]).encode()).hexdigest()[:16]
 
 

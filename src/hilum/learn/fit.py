@@ -30,7 +30,7 @@ from hilum.core.errors import CohortError, ConfigError
 from hilum.core.files import write_text
 from hilum.data.leaks import refuse_leaks
 from hilum.learn.callbacks import CHECKPOINT, Curves, KeepBest, ProgressBar, WholeCheckpoints
-from hilum.learn.dense import DRAWN, DenseLearner, Known, draw_planes
+from hilum.learn.dense import DRAWN, DenseLearner, Drawer, Known
 from hilum.learn.films import Batch, FilmDataset, Films, open_films
 from hilum.learn.loggers import build_loggers
 from hilum.learn.memory import keep_freed_memory
@@ -105,8 +105,7 @@ def fit(
     learned = _learned(refuse_leaks(cases), recipe)
     claim(out, recipe, resume=resume)
     if films is None:
-        draw = draw_planes if recipe.network.name == DENSE else None
-        films = open_films(learned, recipe.preprocess, out / "films", draw=draw, progress=progress)
+        films = open_films_of(recipe, learned, out / "films", progress=progress)
     films.refused.to_csv(out / REFUSED, index=False)
     check_classes(films.cases, recipe)
     train, val = (films.take((films.cases["split"] == s).to_numpy()) for s in ("train", "val"))
@@ -116,6 +115,27 @@ def fit(
             for each, folder in _members(recipe, out)
         ]
     return results[0] if len(results) == 1 else _together(results, out)
+
+
+def open_films_of(
+    recipe: Recipe, cases: pd.DataFrame, folder: Path, *, progress: bool = True
+) -> Films:
+    """Open films as a recipe wants them, with planes where its network learns from those.
+
+    Raises:
+        BundleError: the recipe's teacher is not there, or lacks a network.
+        CohortError: as ``open_films``.
+    """
+    teacher = None if recipe.dense.teacher is None else Path(recipe.dense.teacher)
+    dense = recipe.network.name == DENSE
+    return open_films(
+        cases,
+        recipe.preprocess,
+        folder,
+        lungs=teacher if dense else None,
+        draw=Drawer(teacher) if dense else None,
+        progress=progress,
+    )
 
 
 def _members(recipe: Recipe, out: Path) -> list[tuple[Recipe, Path]]:
@@ -247,8 +267,10 @@ def _train_loader(films: Films, recipe: Recipe, *, rank: int, world: int) -> Dat
     labels = [label.value for label in recipe.data.labels]
     weights = balanced_weights(films.cases, labels, settings.balance) if balanced else None
     if weights is not None and recipe.network.name == DENSE:
-        outlined = (Known.of(films.cases).material == DRAWN).numpy()
-        weights = np.where(outlined, recipe.dense.drawn, 1) * weights
+        known = Known.of(films.cases)  # half of the films with opacity, COVID-19 or not
+        opaque = films.cases.assign(opaque=(known.opacity == 1).numpy())
+        weights = balanced_weights(opaque, ["opaque"], settings.balance)
+        weights *= np.where((known.material == DRAWN).numpy(), recipe.dense.drawn, 1)
     sampler = EpochSampler(len(films.cases), weights, settings.seed, rank=rank, world=world)
     whole_batches = balanced and len(sampler) >= settings.batch_size
     return DataLoader(

@@ -147,6 +147,10 @@ class Dense(Config):
         drawn: how many times as often a film is shown on which opacities were outlined.
         given: weight of COVID-19, and of the appearance, given opacity.
         decoder_rate: learning rate of all but the encoder, in times ``fit.learning_rate``.
+        teacher: folder of a bundle with a lung and an opacity network, which say where the lungs
+            and the opacities of a film are that nobody drew; None for the lungs of the package's
+            own bundle, and no opacities.
+        taught: weight of its opacities, on films of which no map is known.
     """
 
     boxes: Share = 0.3
@@ -155,6 +159,8 @@ class Dense(Config):
     drawn: Positive = 3.0
     given: Share = 0.5
     decoder_rate: Positive = 3.0
+    teacher: str | None = None
+    taught: Share = 0.3
 
 
 class BundleSpec(Config):

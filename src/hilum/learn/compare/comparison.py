@@ -38,8 +38,7 @@ from hilum.learn.compare.run import (
     perform,
     read_table,
 )
-from hilum.learn.films import open_films
-from hilum.learn.fit import check_classes
+from hilum.learn.fit import check_classes, open_films_of
 from hilum.learn.recipe import Recipe
 
 RUNS, FILMS = "runs", "films"
@@ -193,11 +192,11 @@ def _open(made: Plan, waiting: list[Run], tell: Tell) -> None:
     """Open the films once for each way to preprocess them, before processes share them."""
     seen: list[tuple[object, Path]] = []
     for run in waiting:
-        key = (run.recipe.preprocess, run.cases)
+        key = (run.recipe.preprocess, run.recipe.network.name, run.recipe.dense.teacher, run.cases)
         if key not in seen:
             seen.append(key)
             tell(f"{run.variant}: opening {len(made.prepared[run.variant].cases)} films")
-            open_films(made.prepared[run.variant].cases, run.recipe.preprocess, run.films)
+            open_films_of(run.recipe, made.prepared[run.variant].cases, run.films)
 
 
 def _in_words(metrics: RunMetrics) -> str:

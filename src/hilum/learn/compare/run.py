@@ -26,8 +26,8 @@ from hilum.judge.operating import choose_operating_point
 from hilum.learn.callbacks import CHECKPOINT
 from hilum.learn.compare.grid import Entry
 from hilum.learn.compare.prepare import divide, split_key
-from hilum.learn.films import Films, open_films
-from hilum.learn.fit import METRICS, RECIPE, FitResult, fit
+from hilum.learn.films import Films
+from hilum.learn.fit import METRICS, RECIPE, FitResult, fit, open_films_of
 from hilum.learn.predict import predict_logits
 from hilum.learn.recipe import Recipe
 
@@ -110,7 +110,7 @@ def perform(run: Run, *, device: str = "auto", progress: bool = False) -> RunMet
     """
     table = read_cases(run.cases)
     cases = divide(table, run.recipe, run.entry)
-    films = open_films(table, run.recipe.preprocess, run.films, progress=False)
+    films = open_films_of(run.recipe, table, run.films, progress=False)
     films = split_films(films, cases)
     result = fit(
         run.recipe, cases, run.folder, films=films, resume=True, device=device, progress=progress

@@ -9,6 +9,9 @@ the left lung, opacity, and what of it is consolidation. Both answers are arithm
 - COVID-19: P(opacity) x P(COVID-19 | opacity). The second factor is a linear function of the
   *layout* of the map (which zones, how peripheral, how alike on both sides) and of nothing else,
   so it cannot know the hospital by its pixels. A film without opacity cannot be called COVID-19.
+
+The appearance given opacity is a linear function of the layout and of features under the map: it is
+learned inside one collection alone, so features cannot tell it the hospital either.
 """
 
 from __future__ import annotations
@@ -39,9 +42,9 @@ class DenseOutput(NamedTuple):
             features over what is opaque.
         maps: float (N, 4, S/4, S/4), logits: right lung, left lung, opacity, and consolidation
             given opacity (else it is ground-glass).
-        given: float (N, 4), logits read off the layout: of COVID-19 given opacity; and, to be
-            compared by a softmax, of a typical, an indeterminate and an atypical appearance given
-            opacity (Litmanovich et al., J Thorac Imaging 2020).
+        given: float (N, 4), logits: of COVID-19 given opacity, off the layout; and, to be compared
+            by a softmax, of a typical, an indeterminate and an atypical appearance given opacity
+            (Litmanovich et al., J Thorac Imaging 2020).
     """
 
     logits: Tensor
@@ -97,6 +100,7 @@ class DenseNetwork(nn.Module):
         self.scale = nn.BatchNorm1d(len(LAYOUT), affine=False)
         self.layout = nn.Linear(len(LAYOUT), 4)
         nn.init.zeros_(self.layout.weight)
+        self.look = nn.Sequential(nn.Dropout(0.3), nn.Linear(_ENDS[10] + channels, 3, bias=False))
 
     @property
     def bias(self) -> Tensor:
@@ -121,9 +125,10 @@ class DenseNetwork(nn.Module):
         evidence = self._evidence(opaque, lungs)
         opacity = evidence.mean((1, 2)) + self.offset
         known = layout_of(opaque.detach(), right.detach(), left.detach())
-        given = self.layout(self.scale(known))
-        logits = torch.stack([_product(opacity, given[:, 0]), opacity], dim=1)
         embedding = _embed(levels, features, opaque)
+        look = self.look(embedding[:, _ENDS[15] :])
+        given = self.layout(self.scale(known)) + functional.pad(look, (1, 0))
+        logits = torch.stack([_product(opacity, given[:, 0]), opacity], dim=1)
         return DenseOutput(logits, torch.stack([evidence, evidence], 1), embedding, maps, given)
 
     def _encode(self, films: Tensor) -> list[Tensor]:
