@@ -13,11 +13,14 @@ import pandas as pd
 import pytest
 import torch
 
+from hilum.bundle.lungs import LungSegmenter
 from hilum.bundle.onnx import Graph
+from hilum.bundle.opacities import OpacitySegmenter
 from hilum.core.errors import ConfigError
 from hilum.core.labels import Label
 from hilum.core.radiograph import Radiograph
 from hilum.image.lungs import Lungs
+from hilum.image.open import open_radiograph
 from hilum.image.preprocess import Preprocess
 from hilum.learn.dense import (
     BOXED,
@@ -26,17 +29,20 @@ from hilum.learn.dense import (
     DRAWN,
     LESIONS,
     LUNGS,
+    PLANES,
+    TAUGHT,
     UNSEEN,
     DenseLearner,
     Drawer,
     Known,
     dense_loss,
+    film_weights,
     with_lesions,
 )
 from hilum.learn.films import open_films
 from hilum.learn.fit import fit
 from hilum.learn.networks import build_network, write_onnx
-from hilum.learn.networks.dense import LAYOUT, DenseNetwork, DenseOutput, layout_of
+from hilum.learn.networks.dense import LAYOUT, OPACITY, DenseNetwork, DenseOutput, layout_of
 from hilum.learn.pack import pack_bundle
 from hilum.learn.recipe import Dense, Recipe
 from hilum.serve.reader import load_bundle
@@ -217,7 +223,7 @@ def test_planes_lie_where_the_film_has_them(region: str, tmp_path: Path) -> None
     pixels = np.random.default_rng(0).random((height, width), np.float32)
     lungs = Lungs.drawn(lung)
     planes = Drawer()(Radiograph(pixels, "film.png", "PNG", 8), lungs, case, preprocess)
-    assert planes.shape == (10, 24, 24)
+    assert planes.shape == (PLANES, 24, 24)
     left, top, across, down = preprocess.window((height, width), lungs)
     assert not planes[BOXES][1:].any()
     outline = lesion > 0
@@ -258,8 +264,8 @@ def nothing_known(count: int, **known: list[float]) -> Known:
 
 
 def scene() -> torch.Tensor:
-    """Planes (1, 10, 16, 16): two lungs, an outline in one and a box over it."""
-    planes = torch.zeros(1, 10, MAP, MAP)
+    """Planes (1, 11, 16, 16): two lungs, an outline in one and a box over it."""
+    planes = torch.zeros(1, PLANES, MAP, MAP)
     planes[0, 0, 2:14, 1:7] = planes[0, 1, 2:14, 9:15] = 1
     planes[0, LESIONS, 4:8, 2:6] = torch.tensor([0.0, 1.0])[:, None, None]
     planes[0, BOXES.start, 3:9, 1:7] = 1
@@ -305,11 +311,59 @@ def test_the_intercept_of_a_collection_is_learned_and_stays_out_of_the_network()
     known = nothing_known(4, given=[1.0, 1.0, 1.0, 0.0], source=[0, 0, 1, 1])
     intercepts = torch.zeros(2, requires_grad=True)
     output = sure_output(torch.zeros(4, 4, MAP, MAP))
-    planes = torch.zeros(4, 10, MAP, MAP)
+    planes = torch.zeros(4, PLANES, MAP, MAP)
     dense_loss(output, known, planes, intercepts, Dense()).backward()
     assert intercepts.grad is not None
     assert intercepts.grad[0] < 0  # only positives: it rises
     assert float(intercepts.grad[1].abs()) < 1e-6  # one of each
+
+
+@pytest.mark.parametrize(
+    ("material", "listens"), [(UNSEEN, True), (BOXED, True), (DRAWN, False), (CLEAR, False)]
+)
+def test_the_teacher_is_heard_where_no_map_is_known(material: int, *, listens: bool) -> None:
+    known = nothing_known(1, material=[material])
+    maps = torch.zeros(1, 4, MAP, MAP, requires_grad=True)
+    slopes = []
+    for opaque in (0.0, 1.0):
+        planes = scene()
+        planes[:, TAUGHT] = opaque
+        weights = Dense(teacher="somewhere", taught=0.3)
+        zeros, given = torch.zeros(1, 2), torch.zeros(1, 4)
+        output = DenseOutput(zeros, torch.zeros(1, 2, MAP, MAP), zeros, maps, given)
+        loss = dense_loss(output, known, planes, torch.zeros(1), weights)
+        slopes.append(torch.autograd.grad(loss, maps)[0][0, OPACITY])
+    inside = scene()[0, LUNGS].amax(0) > 0
+    risen = slopes[0] - slopes[1]
+    assert bool((risen[inside] > 0).all()) == listens
+    assert float(risen[~inside].abs().max()) == 0  # outside the lungs nobody is asked
+
+
+@pytest.mark.real_data
+def test_a_teacher_draws_what_its_networks_find(data_root: Path) -> None:
+    teacher = Path(__file__).parents[2] / "recipes" / "teacher"
+    path = sorted((data_root / "covid-19-image-repository").rglob("*.png"))[0]
+    film = open_radiograph(path)
+    lungs = LungSegmenter(teacher).segment(film)
+    preprocess = Preprocess.parse({"size": 224, "region": "film"}, where="test")
+    planes = Drawer(teacher)(film, lungs, {}, preprocess)
+    assert not Drawer()(film, lungs, {}, preprocess)[TAUGHT].any()
+    expected = OpacitySegmenter(teacher).segment(film, lungs).scores.max(0)
+    found = cv2.resize(expected, (56, 56), interpolation=cv2.INTER_AREA)
+    assert planes[TAUGHT].max() > 100
+    assert np.corrcoef(found.ravel(), planes[TAUGHT].ravel())[0, 1] > 0.98
+
+
+def test_half_of_the_films_drawn_have_an_opacity(tiny_recipe: Callable[..., Recipe]) -> None:
+    recipe = dense_recipe(tiny_recipe)
+    table = pd.DataFrame({
+        "case_id": [f"a/{place}" for place in range(20)],
+        "cohort": "a", "source": "a", "boxes": "", "lesion_masks": "",
+        "covid-19": [1.0] * 2 + [0.0] * 18,
+        "lung-opacity": [np.nan] * 2 + [1.0] * 2 + [0.0] * 16,
+    })  # fmt: skip
+    weights = film_weights(table, recipe)
+    np.testing.assert_allclose(weights[:4].sum(), 0.5 * weights.sum())
 
 
 def test_lesions_are_drawn_into_clear_films_alone() -> None:
@@ -369,7 +423,7 @@ def test_it_trains_and_a_run_that_was_broken_off_ends_like_an_unbroken_one(
     whole = fit(recipe, table, tmp_path / "whole", progress=False)
     assert len(whole.rows) == 2
     assert whole.train.planes is not None
-    assert whole.train.planes.shape[1:] == (10, 16, 16)
+    assert whole.train.planes.shape[1:] == (PLANES, 16, 16)
     assert all(np.isfinite(row["train_loss"]) for row in whole.rows)
 
     epochs = DenseLearner.on_train_epoch_start

@@ -45,6 +45,7 @@ from hilum.learn.networks.dense import CONSOLIDATION, OPACITY, DenseNetwork, Den
 from hilum.learn.opacities.films import read_kinds
 from hilum.learn.opacities.synthetic import add_lesions
 from hilum.learn.recipe import Dense, Recipe
+from hilum.learn.sampling import balanced_weights
 from hilum.learn.seeds import AUGMENTATION, derive_seed
 
 MOST_BOXES = 6
@@ -261,6 +262,18 @@ def _contrasts(cohorts: pd.Series, given: NDArray[np.float64]) -> list[str]:
     """Name the collections that have films of both classes."""
     classes = pd.Series(given).groupby(cohorts.to_numpy()).nunique()
     return sorted(classes.index[classes > 1])
+
+
+def film_weights(cases: pd.DataFrame, recipe: Recipe) -> NDArray[np.float64]:
+    """Return how often each film is shown, float64 (n,): opaque ones and others half and half.
+
+    Within each half ``fit.balance`` holds; outlined films are shown ``dense.drawn`` times as often.
+    """
+    known = Known.of(cases)
+    opaque = cases.assign(opaque=(known.opacity == 1).numpy())
+    outlined = (known.material == DRAWN).numpy()
+    weights = balanced_weights(opaque, ["opaque"], recipe.fit.balance)
+    return weights * np.where(outlined, recipe.dense.drawn, 1)
 
 
 class DenseLearner(Learner):

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -30,7 +29,7 @@ from hilum.core.errors import CohortError, ConfigError
 from hilum.core.files import write_text
 from hilum.data.leaks import refuse_leaks
 from hilum.learn.callbacks import CHECKPOINT, Curves, KeepBest, ProgressBar, WholeCheckpoints
-from hilum.learn.dense import DRAWN, DenseLearner, Drawer, Known
+from hilum.learn.dense import DenseLearner, Drawer, film_weights
 from hilum.learn.films import Batch, FilmDataset, Films, open_films
 from hilum.learn.loggers import build_loggers
 from hilum.learn.memory import keep_freed_memory
@@ -267,10 +266,7 @@ def _train_loader(films: Films, recipe: Recipe, *, rank: int, world: int) -> Dat
     labels = [label.value for label in recipe.data.labels]
     weights = balanced_weights(films.cases, labels, settings.balance) if balanced else None
     if weights is not None and recipe.network.name == DENSE:
-        known = Known.of(films.cases)  # half of the films with opacity, COVID-19 or not
-        opaque = films.cases.assign(opaque=(known.opacity == 1).numpy())
-        weights = balanced_weights(opaque, ["opaque"], settings.balance)
-        weights *= np.where((known.material == DRAWN).numpy(), recipe.dense.drawn, 1)
+        weights = film_weights(films.cases, recipe)
     sampler = EpochSampler(len(films.cases), weights, settings.seed, rank=rank, world=world)
     whole_batches = balanced and len(sampler) >= settings.batch_size
     return DataLoader(
