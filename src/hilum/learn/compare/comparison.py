@@ -190,7 +190,7 @@ def train(
 
 def _open(made: Plan, waiting: list[Run], tell: Tell) -> None:
     """Open the films once for each way to preprocess them, before processes share them."""
-    seen: list[tuple[object, Path]] = []
+    seen: list[tuple[object, ...]] = []
     for run in waiting:
         key = (run.recipe.preprocess, run.recipe.network.name, run.recipe.dense.teacher, run.cases)
         if key not in seen:
