@@ -45,7 +45,7 @@ from hilum.serve.reader import load_bundle
 
 LABEL = Label.LUNG_OPACITY.value
 OUT_OF_FOLD = "out-of-fold.npz"
-"""Of a run of ``hilum train-opacities``: case_id, and scores by a network that never saw it."""
+"""Of a run of train-opacities (Hilum 0.3.0): case_id, and scores by a network that never saw it."""
 
 SPECK = 0.002
 """A lesion smaller than this share of the film gets no box."""
@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", type=Path)
     parser.add_argument("--detector", type=Path, help="run folder of hilum train-detector")
-    parser.add_argument("--opacities", type=Path, help="run folder of hilum train-opacities")
+    parser.add_argument("--opacities", type=Path, help="run of train-opacities, of Hilum 0.3.0")
     parser.add_argument("--out", "-o", type=Path, required=True)
     options = parser.parse_args()
     cases = read_cases(options.cases)

@@ -1,6 +1,6 @@
 """Draw what the opacity network finds on the built-in virtual films, beside what was put there.
 
-    python tools/opacities_picture.py runs/opacities docs/images/opacities.png
+    python tools/opacities_picture.py recipes/teacher docs/images/opacities.png
 
 White: where the renderer put opacities; yellow: ground-glass found; magenta: consolidation
 found; green: the lungs.
@@ -33,7 +33,7 @@ Picture = NDArray[np.uint8]
 
 def main(run: Path, out: Path) -> None:
     """Write the picture to ``out``."""
-    lungs_of, opacities_of = LungSegmenter(), OpacitySegmenter(run)
+    lungs_of, opacities_of = LungSegmenter(run), OpacitySegmenter(run)
     panels = [_panel(name, lungs_of, opacities_of) for name in FILMS]
     write_png(out, np.concatenate(panels, axis=1))
 

@@ -55,7 +55,6 @@ JUDGES = {
 TRAINS = {
     "train": ["{base}", "-o", "{out}/run"],
     "compare": ["{grid}", "-o", "{out}/compare", "--jobs", "1"],
-    "train-opacities": ["--recipe", "{base}", "-o", "{out}/opacities"],
     "train-detector": ["--recipe", "{detector}", "--cases", "{cases}", "-o", "{out}/detector"],
     "bundle index": ["{bundle}", "{cases}", "-o", "{out}/similar.npz"],
     "boxes score": ["{coco}", "{cases}"],
@@ -165,7 +164,7 @@ def test_python_refuses_it_too(leaky: Path, small_bundle: Path, tmp_path: Path) 
 
 
 def test_a_split_that_leaks_is_never_returned(leaky: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So the roads that divide collections (lungs, gate, opacities, detector) end here too."""
+    """So the roads that divide collections (gate, detector) end here too."""
     table = pd.read_csv(leaky).drop(columns=["split", "fold"])
     broken = ["train"] * 3 + ["test"] * 9
     monkeypatch.setattr(split_module, "_divided", lambda cases, _: cases.assign(split=broken))

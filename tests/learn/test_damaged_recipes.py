@@ -18,8 +18,6 @@ from hilum.core.errors import ConfigError
 from hilum.learn.compare.grid import Grid, resolve
 from hilum.learn.detect.recipe import DetectorRecipe
 from hilum.learn.gate.recipe import GateRecipe
-from hilum.learn.lungs.recipe import LungRecipe
-from hilum.learn.opacities.recipe import OpacityRecipe
 from hilum.learn.recipe import Recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -40,8 +38,7 @@ KINDS = {
     "default.toml": Recipe,
     "quick.toml": Recipe,
     "gate.toml": GateRecipe,
-    "lungs.toml": LungRecipe,
-    "opacities.toml": OpacityRecipe,
+    "dense.toml": Recipe,
     "detector.toml": DetectorRecipe,
     "ablation.toml": Grid,
     "hilum.toml": Settings,

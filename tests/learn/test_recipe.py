@@ -9,15 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from hilum.bundle.folder import DEFAULT_BUNDLE
-from hilum.bundle.lungs import LungSegmenter
-from hilum.bundle.opacities import OpacitySegmenter
 from hilum.core.errors import ConfigError
 from hilum.core.labels import Label
 from hilum.learn.detect.recipe import DetectorRecipe
-from hilum.learn.lungs.recipe import LungRecipe
 from hilum.learn.networks import NETWORKS
-from hilum.learn.opacities.recipe import OpacityRecipe
 from hilum.learn.recipe import UNSET, Recipe, load_recipe
 
 FILES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
@@ -120,18 +115,6 @@ def test_every_recipe_of_the_project_is_valid(path: Path) -> None:
     recipe = load_recipe(path, ["fit.epochs=3"])
     assert recipe.fit.epochs == 3
     assert recipe.network.name in NETWORKS
-
-
-def test_the_recipe_of_the_lung_network_is_the_one_that_it_was_made_by() -> None:
-    recipe = LungRecipe.load(FILES[0].with_name("lungs.toml"))
-    assert recipe.task == "lungs"
-    assert recipe.model_dump(mode="json") == LungSegmenter(threads=1).spec.made["recipe"]
-
-
-def test_the_recipe_of_the_opacity_network_is_the_one_that_it_was_made_by() -> None:
-    recipe = OpacityRecipe.load(FILES[0].with_name("opacities.toml"))
-    made = OpacitySegmenter(DEFAULT_BUNDLE).spec.made["recipe"]
-    assert recipe.model_dump(mode="json") == made
 
 
 def test_the_recipes_of_detectors_are_valid() -> None:

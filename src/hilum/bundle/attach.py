@@ -92,7 +92,7 @@ def _part_files(path: Path) -> list[Path]:
     if not found:
         raise BundleError(
             f"{path}: no part of a bundle; expected {', '.join(PARTS)}, or a folder with some",
-            hint="'hilum train-opacities', 'hilum fit-severity', 'hilum bundle index' make them",
+            hint="'hilum train', 'hilum fit-severity', 'hilum bundle index' make them",
         )
     return found
 

@@ -106,22 +106,6 @@ def augment_with_planes(
     return _disguise(films, augmentation, generator), planes
 
 
-def augment_with_mask(
-    films: Tensor, masks: Tensor, augmentation: Augmentation, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Change films at random, and move their masks, float32 (N, 1, S, S), along with them.
-
-    Returns:
-        The films as ``augment`` gives them; the masks, 1 inside, 0 beyond the border.
-    """
-    draws = torch.rand(len(films), _DRAWS, generator=generator, device=films.device)
-    if augmentation.moves:
-        matrices = _matrices(draws, augmentation)
-        films = _move(films, matrices)
-        masks = (_move(masks, matrices, padding="zeros") > 0.5).to(masks.dtype)
-    return _change_grey(films, draws, augmentation, generator), masks
-
-
 def augment_with_boxes(
     films: Tensor,
     boxes: Sequence[Tensor],

@@ -5,7 +5,7 @@ A film adds what is known of it and nothing else:
 - lungs, drawn by hand or found by the lung network (with less weight);
 - "drawn": opacities that a reader outlined; "boxed": rectangles around them, so that all outside is
   clear and some of each inside is opaque; "clear": no finding, so clear everywhere. Lesions are
-  drawn into some of the clear films (``hilum.learn.opacities.synthetic``);
+  drawn into some of the clear films (``hilum.learn.synthetic``);
 - where another network, the teacher, finds opacities, if nobody drew them: films with boxes and
   films of which only a label is known (Hinton et al., arXiv:1503.02531);
 - opacity, yes or no, through the mean of the map;
@@ -34,19 +34,18 @@ from hilum.bundle.opacities import OpacitySegmenter
 from hilum.core.details import Side
 from hilum.core.labels import Label
 from hilum.core.radiograph import Radiograph
+from hilum.data.masks import read_kinds, read_mask
 from hilum.image.lungs import Lungs
 from hilum.image.preprocess import Preprocess
 from hilum.image.zones import split_sides
 from hilum.learn.augment import augment_with_planes
 from hilum.learn.films import Batch, Case
-from hilum.learn.lungs.films import read_mask
 from hilum.learn.module import Learner
 from hilum.learn.networks.dense import CONSOLIDATION, OPACITY, DenseNetwork, DenseOutput
-from hilum.learn.opacities.films import read_kinds
-from hilum.learn.opacities.synthetic import add_lesions
 from hilum.learn.recipe import Dense, Recipe
 from hilum.learn.sampling import balanced_weights
 from hilum.learn.seeds import AUGMENTATION, derive_seed
+from hilum.learn.synthetic import add_lesions
 
 MOST_BOXES = 6
 """Planes for boxes; those of a film that has more share the last one."""

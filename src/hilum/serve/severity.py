@@ -140,8 +140,8 @@ class HeldOut(Mapping[str, Opacities]):
     """Opacities of the films of ``out-of-fold.npz``, each by a network that did not see it.
 
     Args:
-        path: written by ``hilum train-opacities``: case_id (n,), scores (n, K, S, S), lungs
-            (n, S, S).
+        path: of a run of ``hilum train-opacities``, up to Hilum 0.3.0: case_id (n,), scores
+            (n, K, S, S), lungs (n, S, S).
         spec: of the network, which says what of its scores is opaque.
 
     Raises:
@@ -156,7 +156,8 @@ class HeldOut(Mapping[str, Opacities]):
                 self._rows = {str(name): row for row, name in enumerate(kept["case_id"])}
         except (OSError, ValueError, KeyError) as error:
             raise BundleError(
-                f"{path}: cannot be read: {error}", hint="'hilum train-opacities' writes it"
+                f"{path}: cannot be read: {error}",
+                hint="'hilum train-opacities' of Hilum 0.3.0 wrote such files",
             ) from None
         self._spec = spec
 

@@ -15,7 +15,7 @@ import torch
 from hilum.core.errors import CohortError, ConfigError
 from hilum.data.coco import detections_of, read_coco, to_coco
 from hilum.data.table import arrange
-from hilum.learn.augment import Augmentation, augment, augment_with_boxes, augment_with_mask
+from hilum.learn.augment import Augmentation, augment, augment_with_boxes, augment_with_planes
 from hilum.learn.detect import fit
 from hilum.learn.detect.backbone import Lite0Backbone, Lite0Config
 from hilum.learn.detect.export import export_on
@@ -240,9 +240,9 @@ def test_boxes_move_with_the_film() -> None:
     masks[:, :, round(0.35 * 128) : round(0.55 * 128), round(0.3 * 128) : round(0.6 * 128)] = 1
     films = torch.rand(8, 1, 128, 128)
     moved, found = augment_with_boxes(films, list(boxes), strong, torch.Generator().manual_seed(3))
-    again, shapes = augment_with_mask(films, masks, strong, torch.Generator().manual_seed(3))
+    again, soft = augment_with_planes(films, masks, strong, torch.Generator().manual_seed(3))
     assert torch.equal(moved, again)
-    for box, mask in zip(found, shapes[:, 0], strict=True):
+    for box, mask in zip(found, soft[:, 0] > 0.5, strict=True):
         rows, columns = torch.nonzero(mask.any(1)), torch.nonzero(mask.any(0))
         around = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
         assert box[0].tolist() == pytest.approx([float(side) / 128 for side in around], abs=0.02)

@@ -133,11 +133,12 @@ def add(
 ) -> None:
     """Add parts that say more of a film than its findings: opacities, severity, similar films.
 
-    Parts are made by 'hilum train-opacities', 'hilum fit-severity' and 'hilum
-    bundle index'. Those in the bundle are replaced; it gets a new checksum and a
-    new model card. Findings stay as they are. It is done whole or not at all.
+    Parts are made by 'hilum fit-severity' and 'hilum bundle index'; the opacity
+    network is that of a bundle up to Hilum 0.3.0. Those in the bundle are
+    replaced; it gets a new checksum and a new model card. Findings stay as they
+    are. It is done whole or not at all.
 
-    [bold]Example:[/bold] hilum bundle add runs/default/bundle runs/opacities
+    [bold]Example:[/bold] hilum bundle add runs/default/bundle out/severity
     """
     from hilum.bundle.attach import attach_results
 

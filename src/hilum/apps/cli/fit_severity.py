@@ -45,8 +45,8 @@ def fit_severity(
     out_of_fold: Annotated[
         Path | None,
         typer.Option(
-            help="out-of-fold.npz of 'hilum train-opacities': films that the network learned from "
-            "are taken from there. Default: beside opacities.onnx, if it is there."
+            help="out-of-fold.npz of a run that made an opacity network with Hilum 0.3.0: films "
+            "that it learned from are taken from there. Default: beside opacities.onnx, if any."
         ),
     ] = None,
     normals: Annotated[
@@ -97,7 +97,7 @@ def fit_severity(
     if opacities is not None and segmenter is None:
         raise BundleError(
             f"--opacities {opacities}: no opacity network there",
-            hint="'hilum train-opacities' makes one",
+            hint="name a folder with opacities.onnx and opacities.json",
         )
     kept = out_of_fold or folder / "out-of-fold.npz"
     held_out: Mapping[str, Any] = {}
@@ -194,7 +194,7 @@ def _warn(flattered: Set[str]) -> None:
             "films will be, and so is every number that rests on them"
         )
         typer.secho(message, fg="yellow", err=True)
-        hint = "  hint: --opacities RUN, a run folder of 'hilum train-opacities'; a bundle has none"
+        hint = "  hint: --opacities RUN, the run that made the network, has them; a bundle has none"
         typer.secho(hint, err=True)
 
 

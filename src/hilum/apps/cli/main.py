@@ -29,7 +29,6 @@ VERBS: dict[str, tuple[str, str]] = {
     "cohort": ("cohort", ONE_MODEL),
     "split": ("split", ONE_MODEL),
     "train": ("train", ONE_MODEL),
-    "train-opacities": ("train_opacities", ONE_MODEL),
     "train-detector": ("train_detector", ONE_MODEL),
     "boxes": ("boxes", ONE_MODEL),
     "compare": ("compare", ONE_MODEL),
@@ -52,6 +51,7 @@ VERBS: dict[str, tuple[str, str]] = {
 REPLACED: dict[str, str] = {
     "lungs": "'hilum read FILE --masks FOLDER' writes the masks, --details --json the numbers",
     "similar": "'hilum read FILE --details' names the films, 'hilum bundle index' makes the index",
+    "train-opacities": "'hilum train recipes/dense.toml' makes one network for lungs and opacities",
     "score-maps": "the table that it printed stays as docs/results/maps.csv",
 }
 """Verb of 0.3.0 -> what does its work now; the next release forgets it."""

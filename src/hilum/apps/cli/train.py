@@ -62,24 +62,22 @@ def train(
     against torch), fits calibration, operating points and conformal sets on val (the first
     and the last on the predictions of --out-of-source, which are honest about other
     hospitals), and evaluates once on test. The run folder gets curves.csv and curves.png while
-    it runs, and the bundle at the end. A run that was killed goes on with --resume. A recipe
-    with task = "lungs" makes the
-    network that finds the lungs, lungs.onnx and lungs.json, on the CPU; one with task = "gate"
+    it runs, and the bundle at the end. A run that was killed goes on with --resume. With
+    recipes/dense.toml the network finds lungs and opacities, too. A recipe with task = "gate"
     makes gate.json, which decides what is read at all.
 
     \b
     Example:
       hilum train recipes/quick.toml --data ../shared/data -o runs/quick
       hilum train recipes/default.toml --data ../shared/data --set fit.epochs=2
-      hilum train recipes/lungs.toml --data ../shared/data
+      hilum train recipes/dense.toml --data ../shared/data
       hilum train recipes/gate.toml --data ../shared/data
     """
     from hilum.core.extras import require
 
     require("train")
     require("evaluate")
-    from hilum.apps.cli.train_gate import train_gate
-    from hilum.apps.cli.train_lungs import task_of, train_lungs
+    from hilum.apps.cli.train_gate import GATE, task_of, train_gate
     from hilum.apps.training import Machine, data_root
     from hilum.apps.training import train as run
     from hilum.core.command import command_line
@@ -88,9 +86,8 @@ def train(
     from hilum.learn.recipe import Recipe
 
     out, root = out or Path("runs") / recipe.stem, data_root(data)
-    if task := task_of(recipe):
-        other = {"lungs": train_lungs, "gate": train_gate}[task]
-        other(recipe, settings or [], out, root, resume=resume, as_json=as_json)
+    if task_of(recipe) == GATE:
+        train_gate(recipe, settings or [], out, root, resume=resume, as_json=as_json)
         return
     foreign = None if out_of_source is None else read_predictions(out_of_source, split="test")
     trained = run(

@@ -10,6 +10,27 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
+GATE = "gate"
+
+
+def task_of(recipe: Path) -> str | None:
+    """Return the task of a recipe, its first line: ``GATE``, or None for a network that reads.
+
+    Raises:
+        ConfigError: no such file, not TOML, or another task.
+    """
+    from hilum.core.config import read_toml
+    from hilum.core.errors import ConfigError
+
+    task = read_toml(recipe).get("task")
+    if task not in (None, GATE):
+        gone = "recipes/dense.toml finds lungs and opacities with the network that reads"
+        raise ConfigError(
+            f"{recipe}: task {task!r}; expected '{GATE}', or none for a network that reads films",
+            hint=gone if task == "lungs" else "",
+        )
+    return task
+
 
 def train_gate(
     recipe: Path, settings: list[str], out: Path, root: Path | None, *, resume: bool, as_json: bool

@@ -86,13 +86,6 @@ def lite0(size: int, *, pretrained: bool) -> Any:
     return _lite0(size, pretrained=pretrained, drop_connect_rate=0.0, batch_norm_momentum=0.9)
 
 
-def grey_efficientnet_lite0(size: int, *, pretrained: bool) -> Any:
-    """Return the package's whole network, its stem summed up for one channel."""
-    network = lite0(size, pretrained=pretrained)
-    to_grey(network._conv_stem)
-    return network
-
-
 def _lite0(size: int, *, pretrained: bool, **options: float) -> Any:
     from efficientnet_lite_pytorch import EfficientNet
 

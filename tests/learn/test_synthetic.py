@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hilum.learn.opacities.synthetic import add_lesions
+from hilum.learn.synthetic import add_lesions
 
 SIDE = 64
 

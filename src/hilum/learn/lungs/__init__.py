@@ -1,1 +1,0 @@
-"""The network that finds the lungs: its recipe, its training and its export."""

@@ -1,1 +1,0 @@
-"""The networks that find opacities inside the lungs: recipe, material, training, measurement."""
