@@ -67,10 +67,13 @@ class Manifest(Config):
 
     Attributes:
         schema_version: version of this format.
-        name, version: of the bundle; ``created`` ISO 8601 date.
+        name, version: of the bundle.
+        created: ISO 8601 date.
         network: name in ``NETWORKS``; "external" for a model made elsewhere.
         evidence: whether the ONNX graph has the exact evidence output.
         maps: whether it gives lungs and opacities, too, see ``hilum.bundle.onepass``.
+        preprocess: from a film to the input of the network.
+        labels: the outputs of the network, in their order.
         licence: SPDX identifier of the weights' licence.
         trained_on: cohorts in words, with the number of films and patients.
         intended_use: one sentence.

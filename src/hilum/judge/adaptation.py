@@ -15,7 +15,9 @@ class LabelAdaptation(Config):
     """What the site's films said of one label.
 
     Attributes:
-        films: with a known truth; ``positives``, ``negatives`` count the patients with one.
+        label: that the films say something of.
+        films: with a known truth.
+        positives, negatives: patients with a film of that class.
         before: of the bundle as it came, on the site's films.
         after: of the decisions fitted to the site, each film judged by those that were fitted
             without its patient. Names as in ``hilum.judge.site.MEASURES``.
@@ -33,7 +35,8 @@ class Adaptation(Config):
     """One run of ``hilum calibrate``.
 
     Attributes:
-        site: its name; ``created`` ISO 8601 date.
+        site: its name.
+        created: ISO 8601 date.
         bundle: identity of the bundle that was adapted, weights untouched.
         films, patients: read for it.
         not_read: films refused or in error.

@@ -37,9 +37,10 @@ class Candidate(Config):
     """One method that was tried: what it scored on patients that it was not fitted on.
 
     Attributes:
+        method: its name.
         log_loss, brier: cross-validated by patient; lower is better.
-        excess: its log loss less that of the best, and ``excess_error`` the standard error of
-            that difference over patients.
+        excess: its log loss less that of the best.
+        excess_error: standard error of that difference over patients.
     """
 
     method: Method
@@ -146,6 +147,8 @@ class SourceCost(Config):
     """What an operating point costs on the films of one source.
 
     Attributes:
+        source: its name.
+        positives, negatives: its films of each class.
         sensitivity, specificity: NaN, with a note, where the source lacks that class.
     """
 
@@ -161,6 +164,7 @@ class OperatingPoint(Config):
 
     Attributes:
         name: e.g. "balanced".
+        label: whose score it cuts.
         threshold: a film is present when score >= threshold.
         sensitivity, specificity: with intervals, on the cases that it was chosen on.
         chosen_on: those cases in words: "val of default split, 4 sources".

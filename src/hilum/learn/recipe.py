@@ -71,7 +71,12 @@ class Data(Config):
 
 
 class NetworkSpec(Config):
-    """Which network: a key of ``hilum.learn.networks.NETWORKS`` and its own options."""
+    """Which network.
+
+    Attributes:
+        name: a key of ``hilum.learn.networks.NETWORKS``.
+        options: its own.
+    """
 
     name: str = "efficientnet-lite0"
     options: dict[str, bool | int | float | str] = Field(default_factory=dict)
@@ -167,10 +172,13 @@ class BundleSpec(Config):
     """What the bundle is called and how it is stored; see ``hilum.bundle.manifest.Manifest``.
 
     Attributes:
+        name, version: of the bundle.
+        licence: SPDX identifier of the weights' licence.
         weights: "float16" stores them rounded, in half the space, before anything is chosen or
             measured with them; the network still calculates in float32.
         gate: carry the gate of the package, which refuses what is no frontal chest film of an
             adult; False for a model of other pictures.
+        intended_use: one sentence, for the model card.
     """
 
     name: str = "hilum"

@@ -76,7 +76,11 @@ class DetectorFit(Config):
 
 
 class DetectorRecipe(TomlRecipe):
-    """A whole run; every table but ``[data]`` may be left out."""
+    """A whole run; every table but ``[data]`` may be left out.
+
+    Attributes:
+        task: at the top of a file, tells it from other recipes.
+    """
 
     task: Literal["detector"] = "detector"
     data: DetectorData

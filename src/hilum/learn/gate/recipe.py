@@ -42,10 +42,11 @@ class GateFit(Config):
         folds: of the cross-validation, by patient and duplicate group.
         strength: inverse of the L2 penalty (scikit-learn's C), on standardised features.
         axes: principal axes of the embedding for the distance to the films to be read.
-        refused: share of the good films of each collection that may lie beyond a limit, in folds;
-            ``refused_left_out``, with their collection left out. The limit is then moved towards
-            the 3 % of its own kind that are hardest to tell, where those lie higher: half way, but
-            no more than 2. Other hospitals will differ more. Every limit is 1.25 at least.
+        refused: share of the good films of each collection that may lie beyond a limit, in folds.
+            The limit is then moved towards the 3 % of its own kind that are hardest to tell, where
+            those lie higher: half way, but no more than 2. Other hospitals will differ more. Every
+            limit is 1.25 at least.
+        refused_left_out: the same share, with their collection left out.
         unlike: share of the good films of a collection left out that may lie beyond the distance.
     """
 
@@ -58,7 +59,11 @@ class GateFit(Config):
 
 
 class GateRecipe(TomlRecipe):
-    """A whole run; ``task = "gate"`` at the top of a file tells it from other recipes."""
+    """A whole run.
+
+    Attributes:
+        task: at the top of a file, tells it from other recipes.
+    """
 
     task: Literal["gate"] = "gate"
     data: GateData

@@ -1,0 +1,153 @@
+"""What the documentation says of the code is so, and the site can be read without a network."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hilum.apps.web.settings import Settings
+from hilum.core import errors
+from hilum.core.config import read_toml
+from hilum.data.table import read_cases
+from hilum.learn.recipe import Recipe
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+
+def _tool(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return tool
+
+
+def _page(name):
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def _blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["bundle", "cases-table", "errors", "recipe", "settings"])
+def test_a_reference_page_says_what_the_code_says(name):
+    page = _page(f"reference/{name}.md")
+    tool = _tool("reference")
+    assert tool.PLACE.search(page)
+    assert tool.fill(page) == page, "run: python tools/reference.py docs/reference"
+
+
+def test_every_setting_of_the_schema_has_its_row():
+    """Counted by the JSON schema, which the page is not made from."""
+    rows = set(re.findall(r"^\| `(\w+)` \|", _page("reference/settings.md"), re.MULTILINE))
+    schema = Settings.model_json_schema()
+    kinds = [schema, *(each for each in schema["$defs"].values() if "properties" in each)]
+    assert rows == {name for each in kinds for name in each["properties"]}
+
+
+def test_every_error_that_is_defined_has_its_row():
+    rows = re.findall(r"^\| `(\w+)` \|", _page("reference/errors.md"), re.MULTILINE)
+    defined = [
+        name
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, errors.HilumError)
+    ]
+    assert sorted(rows) == sorted(defined)
+
+
+def test_the_examples_of_settings_and_recipe_are_read(tmp_path):
+    for number, (page, kind) in enumerate((("settings", Settings), ("recipe", Recipe))):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(_blocks(_page(f"reference/{page}.md"), "toml")[0], encoding="utf-8")
+        assert kind.load(path).model_dump(exclude_unset=True).keys() == read_toml(path).keys()
+
+
+def test_the_example_of_a_cases_table_is_read(tmp_path):
+    path = tmp_path / "cases.csv"
+    path.write_text(_blocks(_page("reference/cases-table.md"), "csv")[0], encoding="utf-8")
+    cases = read_cases(path)
+    assert len(cases) == 3
+    assert cases["covid-19"].isna().tolist() == [False, False, True]
+
+
+def test_the_example_of_an_error_is_what_is_said():
+    with pytest.raises(errors.ConfigError) as caught:
+        Recipe.load(ROOT / "recipes" / "quick.toml", ["fit.epocs=2"])
+    where = caught.value.message.replace(f"{ROOT}/", "")
+    said = f"error: {where}\n  hint: {caught.value.hint}\n"
+    assert said in _blocks(_page("reference/errors.md"), "text")
+
+
+def test_the_tutorial_can_be_followed_to_the_letter(tmp_path):
+    """Only the lines that install are left out: Hilum is installed here."""
+    page = _page("tutorials/read-your-films.md")
+    install, *commands = _blocks(page, "sh")
+    assert "pip install hilum" in install
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path}
+    for command in commands:
+        subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=tmp_path,
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
+    assert (tmp_path / "demo" / "report.html").is_file()
+    assert (tmp_path / "ward.html").is_file()
+    assert len((tmp_path / "ward.jsonl").read_text().splitlines()) == 2
+    (code,) = _blocks(page, "python")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert "frontal.png read" in done.stdout
+    assert "lateral.png refused" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Build the site as scripts/docs does."""
+    folder = tmp_path_factory.mktemp("site")
+    subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
+        cwd=ROOT,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        check=True,
+    )
+    return folder
+
+
+def test_the_site_asks_nobody_and_its_search_finds(site):
+    """Opened from the folder, as in a hospital without a network."""
+    if CHROMIUM is None and "CI" not in os.environ:
+        pytest.skip("no chromium on this machine: apt install chromium")
+    asked, broken = set(), []
+    with playwright.sync_playwright() as engine:
+        browser = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.on("request", lambda request: asked.add(request.url.partition(":")[0]))
+        page.on("pageerror", lambda error: broken.append(str(error)))
+        for words, found in (
+            ("VOI LUT", "formats.html"),
+            ("operating point", "probability.html"),
+            ("BundleIntegrityError", "errors.html"),
+        ):
+            page.goto((site / "index.html").as_uri())
+            page.click(".md-search__input")
+            page.keyboard.type(words)
+            page.locator(f".md-search-result__item a[href*='{found}']").first.wait_for()
+        for name in ("index", "tutorials/read-your-films", "reference/python-objects"):
+            page.goto((site / f"{name}.html").as_uri())
+        browser.close()
+    assert asked <= {"file", "data", "blob"}
+    assert broken == []
