@@ -669,15 +669,6 @@ def test_what_the_receiver_knows_as_its_own_is_what_is_written():
     assert (receiver.MAKER, receiver.MODEL) == (MANUFACTURER, MODEL)
 
 
-def test_kinds_are_those_that_are_made():
-    from typing import get_args
-
-    from hilum.apps.node.settings import Kind
-    from hilum.serve.dicom import KINDS
-
-    assert get_args(Kind) == outbox.ORDER == tuple(KINDS)
-
-
 def test_a_file_that_is_no_dicom_is_named(box, tmp_path, capsys):
     (box.data / "hilum.toml").write_text(
         '[node]\n[[node.peers]]\nname = "p"\nae_title = "A"\nhost = "127.0.0.1"\n'

@@ -15,6 +15,7 @@ from hilum.apps.store.outbox import Object
 from hilum.apps.store.tables import Delivery, Line, Made, Result, now_ms
 from hilum.core.radiograph import Metadata
 from hilum.core.reading import Status
+from hilum.serve.dicom import KINDS
 
 
 def _arrive(place, number, peer="pacs"):
@@ -27,7 +28,7 @@ def _arrive(place, number, peer="pacs"):
 
 def _object(place, number, kind):
     kept = place.folder.keep(io.BytesIO(f"{kind} {number}".encode()), result=True)
-    uid = f"1.2.{number}.9.{outbox.ORDER.index(kind)}"
+    uid = f"1.2.{number}.9.{list(KINDS).index(kind)}"
     return Object(kind, "1.2.840", uid, f"1.2.{number}", kept.sha256, kept.size)
 
 

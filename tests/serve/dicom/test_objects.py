@@ -343,6 +343,7 @@ MARKS = (
     PersonMark("anna", "ellipse", [[100, 200], [300, 280]], "", 500.0, 2),
     PersonMark("anna", "rectangle", [[-50, 5], [60, 9000]]),
     PersonMark("борис", "point", [[7, 8]], "here"),
+    PersonMark("anna", "polygon", [[9, 9], [29, 9], [9, 29]], "", 200.0, 2, millimeters=False),
 )
 
 
@@ -378,6 +379,9 @@ def test_what_persons_drew_stands_there_as_theirs(cases, tool, tmp_path, name):
                 .DisplayedAreaBottomRightHandCorner]).all()  # fmt: skip
     length = next(e for e in groups["person-1"].ContentSequence if e.ValueType == "NUM")
     assert float(length.MeasuredValueSequence[0].NumericValue) == 31.0
+    area = next(e for e in groups["person-5"].ContentSequence if e.ValueType == "NUM")
+    (unit,) = area.MeasuredValueSequence[0].MeasurementUnitsCodeSequence
+    assert (_name(area), unit.CodeValue) == ("42798000", "{square_pixels}")
     height = case.reading["film"]["height"]
     expected = {
         "window": [[10.5, 20.5], [10.5, 120.5]],
@@ -388,7 +392,7 @@ def test_what_persons_drew_stands_there_as_theirs(cases, tool, tmp_path, name):
     assert height > 0
     assert _polygon(groups["person-1"]).tolist() == expected
     (layer,) = (e for e in state.GraphicAnnotationSequence if e.GraphicLayer == "PERSON")
-    assert [len(e.GraphicData) for e in layer.GraphicObjectSequence] == [4, 74, 10, 2]
+    assert [len(e.GraphicData) for e in layer.GraphicObjectSequence] == [4, 74, 10, 2, 8]
     assert "anna" in layer.TextObjectSequence[0].UnformattedTextValue
     others = [e for e in state.GraphicAnnotationSequence if e.GraphicLayer != "PERSON"]
     assert not any("anna" in str(each) for each in others)

@@ -14,12 +14,12 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from hilum.core.config import Config
 from hilum.core.errors import ConfigError
+from hilum.serve.dicom import Kind
 
 AE_TITLE = "HILUM"
 ANY = "*"
 ELSEWHERE = "other"
 """Under this name callers are counted that are no peers: they may call themselves anything."""
-Kind = Literal["seg", "gsps", "sc", "pdf", "sr"]
 _TITLE = re.compile(r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?")
 """PS3.5 6.2: 1 to 16 characters of ASCII but the backslash; spaces at the ends do not count."""
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"

@@ -22,11 +22,10 @@ from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store, parts
 from hilum.apps.store.tables import Delivery, Film, Made, Read, Received, Result, Study, now_ms
 from hilum.core.reading import Status
+from hilum.serve.dicom import KINDS
 
 MAX_ATTEMPTS = 3
 """What ends its maker, or is refused by a peer, that often is given up, and says so."""
-ORDER = ("seg", "gsps", "sc", "pdf", "sr")
-"""In which results are sent: when the SR is there, all are."""
 CLOSED = ("sent", "committed", "dead", "dropped")
 STATES = ("waiting", "claimed", *CLOSED)
 NO_SUCH_OBJECT = 0x0112
@@ -215,7 +214,7 @@ def claim(store: Store, peer: str, most: int) -> list[Parcel]:
         study = session.scalars(first).first()
         if study is None:
             return []
-        order = case({kind: number for number, kind in enumerate(ORDER)}, value=Result.kind)
+        order = case({kind: number for number, kind in enumerate(KINDS)}, value=Result.kind)
         of_study = waits.where(Result.study_uid == study)
         of_study = of_study.order_by(Result.film_id, order, Delivery.id).limit(most)
         parcels = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Request, Response
 
@@ -18,12 +18,12 @@ from hilum.apps.web.service import Served, Service
 from hilum.core.errors import ImageError
 from hilum.core.extras import require
 from hilum.core.reading import Status
+from hilum.serve.dicom import Kind
 
 if TYPE_CHECKING:
     from hilum.serve.dicom import PersonMark
 
 router = APIRouter(prefix=API, tags=["readings"])
-_Kind = Literal["sr", "seg", "gsps", "sc", "pdf"]
 _Reader = Annotated[Visitor, needs(Role.READER)]
 
 
@@ -34,7 +34,7 @@ _Reader = Annotated[Visitor, needs(Role.READER)]
     responses=gives("application/dicom", "of the film's patient and study; research use only"),
 )
 def object_dcm(
-    film_id: FilmId, kind: _Kind, request: Request, visitor: _Reader, service: Served
+    film_id: FilmId, kind: Kind, request: Request, visitor: _Reader, service: Served
 ) -> Response:
     """Give the reading as SR, SEG, GSPS, SC or PDF; the taking out stands in the log.
 

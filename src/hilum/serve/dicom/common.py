@@ -15,7 +15,7 @@ from functools import cached_property
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 from uuid import UUID
 
 import numpy as np
@@ -33,7 +33,22 @@ from hilum.serve.marks import Layer, Mark
 
 MANUFACTURER = "Hilum"
 MODEL = "Hilum reader"
-SERIES = {"sr": 9200, "seg": 9201, "gsps": 9202, "sc": 9203, "pdf": 9204}
+Kind = Literal["seg", "gsps", "sc", "pdf", "sr"]
+"""What can be made of a reading, in the order of sending: where the SR is, all is."""
+_ALL = (
+    ("1.2.840.10008.5.1.4.1.1.66.4", 9201),
+    ("1.2.840.10008.5.1.4.1.1.11.1", 9202),
+    ("1.2.840.10008.5.1.4.1.1.7", 9203),
+    ("1.2.840.10008.5.1.4.1.1.104.1", 9204),
+    ("1.2.840.10008.5.1.4.1.1.88.33", 9200),
+)
+KINDS: dict[str, str] = {
+    kind: uid for kind, (uid, _) in zip(get_args(Kind), _ALL, strict=True)
+}
+"""Kind of object -> its SOP class, in the order of sending."""
+SERIES: dict[str, int] = {
+    kind: number for kind, (_, number) in zip(get_args(Kind), _ALL, strict=True)
+}
 """Series numbers: high, so that a viewer which sorts by them shows the film first."""
 LONG_STRING = 64
 """Most characters of VR LO (PS3.5 6.2)."""
@@ -242,7 +257,7 @@ def finished(dataset: Dataset, kind: str, subject: Subject, modality: str) -> Da
 
     Args:
         dataset: with its SOP class and what is its own.
-        kind: "sr", "seg", "gsps", "sc" or "pdf".
+        kind: of ``SERIES``.
         modality: of its series.
 
     Returns:

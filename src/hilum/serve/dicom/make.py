@@ -20,17 +20,8 @@ from hilum.core.extras import require
 from hilum.core.reading import Reading, Status
 from hilum.image.limits import gathered_warnings
 from hilum.image.open import MAX_MEGAPIXELS
-from hilum.serve.dicom.common import PersonMark, Subject
+from hilum.serve.dicom.common import KINDS, PersonMark, Subject
 from hilum.serve.dicom.source import read_source
-
-KINDS: dict[str, str] = {
-    "seg": "1.2.840.10008.5.1.4.1.1.66.4",
-    "gsps": "1.2.840.10008.5.1.4.1.1.11.1",
-    "sc": "1.2.840.10008.5.1.4.1.1.7",
-    "pdf": "1.2.840.10008.5.1.4.1.1.104.1",
-    "sr": "1.2.840.10008.5.1.4.1.1.88.33",
-}
-"""Kind of object -> its SOP class, in the order of sending: where the SR is, all is."""
 
 
 class Made(NamedTuple):

@@ -279,10 +279,10 @@ def _of_person(
     kind = "POINT" if len(points) == 1 else "POLYLINE"
     numbers = []
     if mark.measured is not None:
-        what, unit = (codes.LENGTH, codes.MILLIMETER)
+        what, unit, pixels = codes.LENGTH, codes.MILLIMETER, codes.PIXELS
         if mark.power == 2:
-            what, unit = codes.AREA, codes.SQUARE_MILLIMETER
-        unit = unit if mark.millimeters else codes.PIXELS
+            what, unit, pixels = codes.AREA, codes.SQUARE_MILLIMETER, codes.SQUARE_PIXELS
+        unit = unit if mark.millimeters else pixels
         number = round(mark.measured, 1)
         numbers.append(sr.Measurement(name=coded(what), value=number, unit=coded(unit)))
     own = subject.tracking_uid(f"{mark.by} {mark.kind} {mark.points}")
