@@ -37,7 +37,7 @@ class Desk:
             session.flush()
             session.add(Film(id="f", study_id="s", sha256="f", name="x", size=1, format="DX"))
             session.flush()
-            reading = {"findings": [FINDING]}
+            reading = {"status": "read", "findings": [FINDING]}
             read = Read(id="r", film_id="f", checksum="c", status="read", reading=reading)
             session.add_all((read, Received(film_id="f", peer="ct", address="127.0.0.1")))
             session.flush()
@@ -51,7 +51,7 @@ class Desk:
 
     def maker(self, *routes, make=None):
         node = Node.parse({"peers": PEERS, "routes": routes}, where="t")
-        return Maker(self.store, self.folder, self.log, node, make or self.make)
+        return Maker(self.store, self.folder, self.log, node, make or self.make, None)
 
     def all(self, table):
         with self.store.read() as session:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hilum.apps.cli import node as verbs
 from hilum.apps.node import receiver
-from hilum.apps.node.settings import INITIAL, Node, Peer, Route, Tls
+from hilum.apps.node.settings import INITIAL, Node, Objects, Peer, Route, Tls
 from hilum.apps.store import outbox
 from hilum.core import errors
 
@@ -19,8 +19,10 @@ RECEIVED = PAGE.partition("## What is sent")[0]
 
 def _settings():
     """Name in the file -> default in the code, of every setting."""
-    own = {k: v for k, v in Node.model_fields.items() if k not in ("peers", "routes", "tls")}
-    fields = Tls.model_fields | Peer.model_fields | Route.model_fields | own
+    own = {
+        k: v for k, v in Node.model_fields.items() if k not in ("objects", "peers", "routes", "tls")
+    }
+    fields = Tls.model_fields | Objects.model_fields | Peer.model_fields | Route.model_fields | own
     return {field.alias or name: field.default for name, field in fields.items()}
 
 

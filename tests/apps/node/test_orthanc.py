@@ -27,10 +27,12 @@ from sqlalchemy import func, select
 from hilum.apps.cli.main import run
 from hilum.apps.store.store import open_store, sqlite_url
 from hilum.apps.store.tables import Delivery, Film, Made, Read, Result
+from hilum.serve.dicom import KINDS as SOP_CLASSES
+from hilum.serve.dicom import NOTE_CLASS
 from hilum.serve.samples import ROOT
 
 LIMIT_S = 300
-KINDS = ("seg", "gsps", "sc", "pdf", "sr")
+KINDS = tuple(SOP_CLASSES)
 ORTHANC = shutil.which("Orthanc") or shutil.which("/usr/sbin/Orthanc")
 
 
@@ -78,6 +80,9 @@ class Orthanc:
             return httpx.get(f"http://127.0.0.1:{self.http}{path}", timeout=30).json()
         except httpx.HTTPError:
             return None
+
+    def file(self, place):
+        return httpx.get(f"http://127.0.0.1:{self.http}/instances/{place}/file").content
 
     def instances(self):
         """SOP Instance UID -> (id, SOP class) of all that it has."""
@@ -180,6 +185,54 @@ def test_results_reach_an_archive_that_was_away_and_come_back_as_nothing(hospita
     assert (_count(store, Read), _count(store, Delivery)) == (1, len(KINDS))
 
 
+def _references(note):
+    """Name what a rejection note names, as Orthanc holds it."""
+    (study,) = note.CurrentRequestedProcedureEvidenceSequence
+    return {
+        each.ReferencedSOPInstanceUID: series.SeriesInstanceUID
+        for series in study.ReferencedSeriesSequence
+        for each in series.ReferencedSOPSequence
+    }
+
+
+def test_what_is_taken_back_is_named_to_the_archive_and_can_be_sent_anew(hospital, capsys):
+    orthanc, port, store, data, _ = hospital
+    orthanc.start()
+    film = str(ROOT / "frontal.dcm")
+    command = ["storescu", "-xt", "-aec", "HILUM", "127.0.0.1", str(port), film]
+    assert subprocess.run(command).returncode == 0
+    _wait_for(lambda: _count(store, Delivery, Delivery.state == "committed") == len(KINDS))
+    first = orthanc.instances()
+    with store.read() as session:
+        film_id = session.scalars(select(Film.id)).one()
+    retract = ["node", "retract", "--film", film_id, "--data", str(data)]
+    assert run([*retract, "--reason", "whim"]) == 6
+    assert run([*retract, "--reason", "quality"]) == 0
+    assert "1 films whose results are taken back" in capsys.readouterr().out
+    _wait_for(lambda: len(orthanc.instances()) == len(KINDS) + 1)
+    new = {uid: at for uid, at in orthanc.instances().items() if uid not in first}
+    ((note_id, klass),) = new.values()
+    assert klass == NOTE_CLASS
+    note = dcmread(io.BytesIO(orthanc.file(note_id)))
+    series = {
+        uid: orthanc.get(f"/instances/{at}/simplified-tags")["SeriesInstanceUID"]
+        for uid, (at, _) in first.items()
+    }
+    assert _references(note) == series
+    assert _count(store, Delivery, Delivery.state == "retracted") == len(KINDS)
+    assert run(["node", "resend", "--film", film_id, "--data", str(data)]) == 0
+    _wait_for(lambda: _count(store, Delivery, Delivery.state == "committed") == len(KINDS) + 1)
+    there = orthanc.instances()
+    assert len(there) == 2 * len(KINDS) + 1
+    (report,) = (
+        dcmread(io.BytesIO(orthanc.file(at)))
+        for uid, (at, klass) in there.items()
+        if uid not in first and klass == SOP_CLASSES["sr"]
+    )
+    document = report.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    assert document.ReferencedSOPSequence[0].ReferencedSOPInstanceUID in first
+
+
 def _children(process):
     """Process id -> module of each process that the node runs."""
     found = {}
@@ -244,7 +297,6 @@ def test_whatever_is_killed_each_result_is_in_the_archive_once(hospital, tmp_pat
         uid: each.sop_class for uid, each in results.items()
     }
     for uid, (place, _) in there.items():
-        url = f"http://127.0.0.1:{orthanc.http}/instances/{place}/file"
         sha256 = results[uid].sha256
         kept = data / "results" / sha256[:2] / sha256
-        assert dcmread(io.BytesIO(httpx.get(url).content)) == dcmread(kept)
+        assert dcmread(io.BytesIO(orthanc.file(place))) == dcmread(kept)

@@ -84,7 +84,9 @@ class Outbox:
             with path.open("rb") as stream:
                 kept = self.folder.keep(stream, result=True)
             klass = SR if kind == "sr" else SC
-            objects.append(Object(kind, klass, uid, f"1.2.{number}", kept.sha256, kept.size))
+            objects.append(
+                Object(kind, klass, uid, f"{uid}.9", f"1.2.{number}", kept.sha256, kept.size)
+            )
         making = Making(reading, film, "", {}, "c" * 64, 0, ("pacs",), 1)
         outbox.put(self.store, self.log, making, objects, ("pacs",))
 

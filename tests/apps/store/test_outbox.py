@@ -12,10 +12,10 @@ import pytest
 from hilum.apps.store import deletion, outbox, queue
 from hilum.apps.store.intake import Arrival, Sender, accept
 from hilum.apps.store.outbox import Object
-from hilum.apps.store.tables import Delivery, Line, Made, Result, now_ms
+from hilum.apps.store.tables import Delivery, Film, Line, Made, Result, now_ms
 from hilum.core.radiograph import Metadata
 from hilum.core.reading import Status
-from hilum.serve.dicom import KINDS
+from hilum.serve.dicom import KINDS, NOTE
 
 
 def _arrive(place, number, peer="pacs"):
@@ -29,7 +29,7 @@ def _arrive(place, number, peer="pacs"):
 def _object(place, number, kind):
     kept = place.folder.keep(io.BytesIO(f"{kind} {number}".encode()), result=True)
     uid = f"1.2.{number}.9.{list(KINDS).index(kind)}"
-    return Object(kind, "1.2.840", uid, f"1.2.{number}", kept.sha256, kept.size)
+    return Object(kind, "1.2.840", uid, f"{uid}.1", f"1.2.{number}", kept.sha256, kept.size)
 
 
 def _put(place, number, kinds=("sr", "seg"), to=("pacs",)):
@@ -216,3 +216,152 @@ def test_results_that_were_forgotten_are_made_again_when_the_film_is_read_again(
     queue.ask_again(place.store, place.log, film, "anna", force=False)
     place.read_all()
     assert outbox.claim_making(place.store).film_id == film
+
+
+def _reads_again(place, checksum, status=Status.READ):
+    """Let another bundle read the one film."""
+    queue.know_model(place.store, checksum, f"other {checksum[0]}", {"adaptations": []})
+    queue.ask_again(place.store, place.log, place.all(Film)[0].id, "anna", force=False)
+    claimed = queue.claim(place.store, "w")
+    answer = replace(place.answer(status=status), checksum=checksum)
+    assert queue.finish(place.store, place.log, claimed, "w", answer)
+
+
+def _send_all(place, peer="pacs"):
+    for parcel in outbox.claim(place.store, peer, 10):
+        outbox.close(place.store, parcel, state="sent", status=0)
+
+
+def _retract(place, reason="quality", peer=None):
+    films = [each.id for each in place.all(Film)]
+    with place.store.write() as session:
+        return outbox.retract(session, place.log, "anna", films, reason=reason, peer=peer)
+
+
+def _note(place, number):
+    return replace(_object(place, 50 + number, "sr"), kind=NOTE, study_uid="1.2.2")
+
+
+def _reject(place):
+    """Make the notes that are due, as the worker does; return what each names, and who gets it."""
+    making = outbox.claim_making(place.store)
+    due = outbox.to_reject(place.store, making)
+    notes = [(_note(place, at), each) for at, each in enumerate(due)]
+    outbox.put(place.store, place.log, making, [], (), notes=notes)
+    return [({sent.sop_uid for sent in each.sent}, each.peers) for each in due]
+
+
+def _states(place, peer="pacs"):
+    return [each.state for each in place.all(Delivery) if each.peer == peer]
+
+
+def test_what_another_reading_replaces_is_named_and_no_more_sent(place):
+    old = {each.kind: each for each in _ready(place, 1)}
+    _send_all(place)
+    assert outbox.resend(place.store, place.log, "anna", since_ms=0) == 2
+    (first,) = outbox.claim(place.store, "pacs", 1)  # the seg is on its way, the sr waits
+    _reads_again(place, "d" * 64)
+    outbox.close(place.store, first, state="waiting", next_ms=0)  # it failed meanwhile
+    assert _states(place) == ["dropped", "dropped"]
+    making = outbox.claim_making(place.store)
+    assert (making.former.kind, making.former.sop_uid) == ("sr", old["sr"].sop_uid)
+    assert outbox.claim_making(place.store).former == making.former  # whatever came meanwhile
+    outbox.put(place.store, place.log, making, [_object(place, 2, "sr")], ("pacs",))
+    _send_all(place)
+    _reads_again(place, "c" * 64)  # the first bundle is in force again: its results are made anew
+    making = outbox.claim_making(place.store)
+    assert making.checksum == "c" * 64
+    assert making.former.sop_uid == _object(place, 2, "sr").sop_uid
+    assert all(each.superseded for each in place.all(Result))
+
+
+def test_a_rejection_note_names_to_each_peer_what_it_has_and_goes_first(place):
+    old = _ready(place, 1, to=("pacs", "second", "third"))
+    _send_all(place)
+    _send_all(place, "second")
+    (parcel, _) = outbox.claim(place.store, "third", 10)
+    outbox.close(place.store, parcel, state="sent", status=0)  # the other one is on its way
+    outbox.release(place.store, "third")
+    _reads_again(place, "d" * 64)
+    making = outbox.claim_making(place.store)
+    due = outbox.to_reject(place.store, making)
+    uids = {each.sop_uid for each in old}
+    assert [({s.sop_uid for s in each.sent}, each.peers) for each in due] == [
+        (uids, ("pacs", "second")),
+        ({parcel.object.sop_uid}, ("third",)),
+    ]
+    notes = [(_note(place, number), each) for number, each in enumerate(due)]
+    outbox.put(place.store, place.log, making, [_object(place, 2, "seg")], ("pacs",), {}, notes)
+    assert _states(place)[:2] == ["retracted", "retracted"]
+    assert _states(place, "third")[:2] == ["dropped", "retracted"]
+    assert [each.object.kind for each in outbox.claim(place.store, "pacs", 10)] == [NOTE, "seg"]
+    assert outbox.to_reject(place.store, making) == []  # once
+
+
+def test_a_film_that_is_refused_now_takes_its_results_back(place):
+    _ready(place, 1)
+    _send_all(place)
+    _reads_again(place, "d" * 64, status=Status.REFUSED)
+    making = outbox.claim_making(place.store)
+    assert making.reading["status"] == "refused"
+    assert len(outbox.to_reject(place.store, making)[0].sent) == 2
+    _arrive(place, 2)
+    place.read_all(status=Status.REFUSED)
+    assert len(place.all(Made)) == 2  # of a film that was never read nothing is to be made
+
+
+def test_what_a_person_takes_back(place):
+    old = _ready(place, 1, to=("pacs", "away"))
+    _send_all(place)
+    assert _retract(place) == 1
+    assert _states(place, "away") == ["retracted"] * 2  # it was never sent there
+    assert _reject(place) == [({each.sop_uid for each in old}, ("pacs",))]
+    assert _states(place) == ["retracted", "retracted", "waiting"]
+    assert [each.object.kind for each in outbox.claim(place.store, "pacs", 9)] == [NOTE]
+    assert _retract(place) == 0
+    (line,) = [each for each in place.all(Line) if each.action == "results-retracted"]
+    assert (line.who, json.loads(line.data)["reason"]) == ("anna", "quality")
+    _arrive(place, 1)
+    assert outbox.claim_making(place.store) is None  # it stays taken back
+    assert outbox.resend(place.store, place.log, "anna", since_ms=0, peer="away") == 0
+    film = place.all(Film)[0].id
+    assert outbox.resend(place.store, place.log, "anna", film_id=film) == 1
+    assert outbox.claim_making(place.store).former.kind == "sr"  # so that the UIDs are others
+
+
+def test_what_is_not_made_yet_is_not_made_once_it_is_taken_back(place):
+    _arrive(place, 1)
+    place.read_all()
+    assert _retract(place) == 1
+    assert outbox.claim_making(place.store) is None
+    assert _retract(place, peer="pacs") == 0
+
+
+@pytest.mark.parametrize(("reason", "again"), [("quality", True), ("wrong-patient", False)])
+def test_of_a_film_of_the_wrong_patient_nothing_is_sent_any_more(place, reason, again):
+    _ready(place, 1)
+    _send_all(place)
+    _retract(place, reason)
+    _reject(place)
+    _reads_again(place, "d" * 64)
+    assert (outbox.claim_making(place.store) is not None) == again
+
+
+def test_what_was_sent_can_be_taken_back_when_its_files_are_gone(place):
+    old = _ready(place, 1)
+    _send_all(place)
+    assert outbox.retain(place.store, place.folder, place.log, -1) == 2
+    assert outbox.retain(place.store, place.folder, place.log, -1) == 0
+    assert not place.folder.result(old[0].sha256).exists()
+    assert _retract(place) == 1
+    assert _reject(place) == [({each.sop_uid for each in old}, ("pacs",))]
+
+
+def test_one_peer_alone_is_told(place):
+    _ready(place, 1, to=("pacs", "second"))
+    _send_all(place)
+    _send_all(place, "second")
+    assert _retract(place, peer="second") == 1
+    ((_, peers),) = _reject(place)
+    assert peers == ("second",)
+    assert _states(place) == ["sent", "sent"]

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from hilum.apps.node.settings import Node, Objects
+from hilum.apps.store.tables import Delivery, Film, Made, Result
 from hilum.apps.web.agreement import measure
+from hilum.apps.web.settings import Settings
 from hilum.judge.reader_study import against_reference, kappa
 
 API = "/api/v1"
@@ -211,3 +214,36 @@ def test_agreement_without_films_is_undefined_and_says_why():
     assert kappa([], [], [])["kappa"].note == "no films"
     assert "chance" in kappa([1, 1], [1, 1], [1, 2])["kappa"].note
     assert against_reference([1], [1], [1])["specificity"].note == "no negatives"
+
+
+@pytest.mark.parametrize(("setting", "state"), [("keep", "made"), ("reject", "reject")])
+def test_a_verdict_against_the_model_takes_back_what_the_archive_was_sent(
+    make_station, small_bundle, make_film, setting, state
+):
+    node = Node(objects=Objects(contradicted=setting))
+    station = make_station(settings=Settings(node=node), bundle=small_bundle)
+    film_id = station.film(make_film(1))
+    with station.service.store.write() as session:
+        reading_id = session.get_one(Film, film_id).reading_id
+        session.add(Made(reading_id=reading_id, film_id=film_id, state="made"))
+        result = Result(
+            film_id=film_id, reading_id=reading_id, kind="sr", sop_class="1", sop_uid="1.2",
+            study_uid="1.3", sha256="a", size=1,
+        )  # fmt: skip
+        session.add(result)
+        session.flush()
+        session.add(Delivery(result_id=result.id, peer="pacs", state="sent", sent_ms=1))
+    client = station.client("reviewer")
+    present = _present(station, film_id)
+
+    def made():
+        with station.service.store.read() as session:
+            return session.get_one(Made, reading_id)
+
+    for word in ("unsure", "present" if present else "absent"):
+        assert _verdict(client, film_id, word).status_code == 201
+        assert made().state == "made"
+    assert _verdict(client, film_id, "absent" if present else "present").status_code == 201
+    assert made().state == state
+    if setting == "reject":
+        assert made().reject == {"reason": "quality", "peer": None}

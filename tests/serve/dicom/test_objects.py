@@ -22,7 +22,16 @@ from pydicom.dataset import Dataset
 from hilum.bundle.folder import Bundle
 from hilum.core.errors import ConfigError, HilumError, UnsupportedImageError
 from hilum.image.open import open_radiograph
-from hilum.serve.dicom import KINDS, PersonMark, documents, make_objects, objects_of, parse_kinds
+from hilum.serve.dicom import (
+    KINDS,
+    PersonMark,
+    Sent,
+    documents,
+    make_objects,
+    objects_of,
+    parse_kinds,
+    rejection_of,
+)
 from hilum.serve.dicom.codes import OWN
 from hilum.serve.samples import ROOT
 
@@ -539,3 +548,62 @@ def test_dciodvfy_finds_no_error_in_objects_of_real_films(data_root, reader, too
             assert [line for line in run.stderr.splitlines() if line.startswith("Error")] == []
             count += 1
     assert count >= 5
+
+
+def _sent(made):
+    return [Sent(k, d.SOPClassUID, d.SOPInstanceUID, d.SeriesInstanceUID) for k, d in made.items()]
+
+
+@pytest.mark.parametrize("reason", ["quality", "wrong-patient", "worklist"])
+def test_a_rejection_note_names_what_was_sent(cases, tool, tmp_path, reason):
+    case = cases["demo"]
+    at = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    note = rejection_of(case.reading, case.path, reason, _sent(case.made), at=at)
+    path = tmp_path / "note.dcm"
+    note.save_as(path, enforce_file_format=True)
+    for command in (["dciodvfy", path], ["dcentvfy", path, case.file("sr"), case.path]):
+        program = tool(command[0], "dicom3tools")
+        run = subprocess.run([program, *command[1:]], capture_output=True, text=True)
+        said = run.stderr.splitlines()
+        assert [line for line in said if line.startswith("Error")] == [], said
+    dump = subprocess.run([tool("dsrdump", "dcmtk"), path], capture_output=True, text=True).stdout
+    titles = {
+        "quality": "Rejected for Quality Reasons",
+        "wrong-patient": "Rejected for Patient Safety Reasons",
+        "worklist": "Incorrect Modality Worklist Entry",
+    }
+    assert titles[reason] in dump
+    assert len(re.findall(r"<contains (?:IMAGE|COMPOSITE)", dump)) == len(KINDS)
+    (study,) = note.CurrentRequestedProcedureEvidenceSequence
+    named = {
+        (series.SeriesInstanceUID, each.ReferencedSOPInstanceUID, each.ReferencedSOPClassUID)
+        for series in study.ReferencedSeriesSequence
+        for each in series.ReferencedSOPSequence
+    }
+    assert named == {(each.series_uid, each.sop_uid, each.sop_class) for each in _sent(case.made)}
+    again = rejection_of(case.reading, case.path, reason, _sent(case.made), at=at)
+    assert _bytes(again) == _bytes(note)
+    assert (note.Manufacturer, note.ContentDate) == ("Hilum", "20261122")
+    assert note.PatientID == case.made["sr"].PatientID
+
+
+def test_a_reading_that_replaces_another_says_so_under_new_uids(cases, tool, tmp_path):
+    case = cases["demo"]
+    former = Sent("sr", KINDS["sr"], "2.25.17", "2.25.18")
+    made = {each.kind: each.dataset for each in objects_of(case.reading, case.path, former=former)}
+    (study,) = made["sr"].PredecessorDocumentsSequence
+    assert study.StudyInstanceUID == made["sr"].StudyInstanceUID
+    (series,) = study.ReferencedSeriesSequence
+    (document,) = series.ReferencedSOPSequence
+    assert (series.SeriesInstanceUID, document.ReferencedSOPInstanceUID) == ("2.25.18", "2.25.17")
+    for kind, dataset in made.items():
+        assert dataset.SOPInstanceUID != case.made[kind].SOPInstanceUID
+    made["sr"].save_as(tmp_path / "sr.dcm", enforce_file_format=True)
+    program = tool("dciodvfy", "dicom3tools")
+    run = subprocess.run([program, tmp_path / "sr.dcm"], capture_output=True, text=True)
+    assert [line for line in run.stderr.splitlines() if line.startswith("Error")] == []
+    picture = former._replace(kind="sc")
+    (document,) = (
+        each.dataset for each in objects_of(case.reading, case.path, ["sr"], former=picture)
+    )
+    assert "PredecessorDocumentsSequence" not in document  # a picture is no document

@@ -25,7 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 def register(app: typer.Typer, panel: str) -> None:
     """Add the verb to the command line."""
     node = typer.Typer(no_args_is_help=True, help="Receive films by DICOM, from a PACS.")
-    verbs = (init, run, status, check, list_, retry, drop, resend, send, conformance)
+    verbs = (init, run, status, check, list_, retry, drop, resend, retract, send, conformance)
     for verb in verbs:
         node.command(verb.__name__.rstrip("_"))(verb)
     app.add_typer(node, name="node", rich_help_panel=panel)
@@ -232,6 +232,8 @@ def resend(
 ) -> None:
     """Send results again that were sent or given up: the same objects, the same UIDs.
 
+    Those of a film or study that were taken back are made anew, with other UIDs.
+
     [bold]Example:[/bold] hilum node resend --since 2026-11-01 --peer pacs
     """
     from datetime import UTC
@@ -253,6 +255,38 @@ def resend(
             peer=peer,
         )
     _changed(count, "wait to be sent again")
+
+
+def retract(
+    reason: Annotated[str, typer.Option(help="quality, wrong-patient or worklist.")],
+    film: Annotated[str | None, typer.Option(help="Id of a film.")] = None,
+    study: Annotated[str | None, typer.Option(help="Id or Study Instance UID.")] = None,
+    peer: Annotated[str | None, typer.Option(help="From this peer alone.")] = None,
+    store: Address = None,
+    data: Data = None,
+) -> None:
+    """Take back what was sent: a rejection note goes to every peer that has it.
+
+    The running server makes and sends it. What was not sent yet never is. With
+    wrong-patient or worklist nothing of the film is sent any more, whatever
+    bundle reads it; 'hilum node resend --film' undoes that.
+
+    [bold]Example:[/bold] hilum node retract --study 1.2.3 --reason wrong-patient
+    """
+    from hilum.apps.store import outbox
+    from hilum.core.config import did_you_mean
+    from hilum.core.errors import ConfigError
+    from hilum.serve.dicom.codes import REJECTED
+
+    if reason not in REJECTED:
+        hint = did_you_mean(reason, REJECTED)
+        raise ConfigError(f"reason '{reason}': expected {', '.join(REJECTED)}", hint=hint)
+    if (film is None) == (study is None):
+        raise ConfigError("what is to be taken back?", hint="--film or --study")
+    with _opened(data, store) as (opened, log), opened.write() as session:
+        films = list(session.scalars(outbox.films_of(film, study)))
+        count = outbox.retract(session, log, "command line", films, reason=reason, peer=peer)
+    _changed(count, "films whose results are taken back")
 
 
 def send(

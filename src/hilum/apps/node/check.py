@@ -7,7 +7,7 @@ from pathlib import Path
 from hilum.apps.node import dimse
 from hilum.apps.node.settings import Node, Peer
 from hilum.core.errors import PeerError
-from hilum.serve.dicom import KINDS
+from hilum.serve.dicom import KINDS, NOTE_CLASS
 
 
 def check_peer(node: Node, peer: Peer, data: Path) -> str:
@@ -21,6 +21,8 @@ def check_peer(node: Node, peer: Peer, data: Path) -> str:
     words = ["answers C-ECHO by TLS" if peer.tls else "answers C-ECHO"]
     routed = {kind for route in node.routes if peer.name in route.to for kind in route.objects}
     wanted: dict[str, str] = {kind: KINDS[kind] for kind in KINDS if kind in routed}
+    if node.objects.sends_notes and wanted:
+        wanted["rejection notes"] = NOTE_CLASS
     if peer.commit:
         wanted["storage commitment"] = dimse.COMMITMENT
     if wanted:

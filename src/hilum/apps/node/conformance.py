@@ -17,7 +17,7 @@ from hilum.apps.node.dimse import (
     acceptor,
 )
 from hilum.apps.node.settings import Node
-from hilum.serve.dicom import KINDS
+from hilum.serve.dicom import KINDS, NOTE_CLASS
 
 
 def statement(node: Node) -> dict[str, Any]:
@@ -50,6 +50,8 @@ def _scu(node: Node) -> dict[str, list[str]]:
     kinds = {kind for route in node.routes for kind in route.objects}
     proposed = {VERIFICATION: [IMPLICIT]}
     proposed |= {KINDS[kind]: [EXPLICIT, IMPLICIT] for kind in KINDS if kind in kinds}
+    if node.routes:
+        proposed[NOTE_CLASS] = [EXPLICIT, IMPLICIT]
     if any(each.commit for each in node.peers):
         proposed[COMMITMENT] = [EXPLICIT, IMPLICIT]
     return proposed

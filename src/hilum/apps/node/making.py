@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hilum.apps.node.settings import Node, Route
 from hilum.apps.store import outbox
@@ -15,6 +15,8 @@ from hilum.apps.store.log import Log
 from hilum.apps.store.outbox import Making, Object
 from hilum.apps.store.store import Store
 from hilum.core.errors import HilumError, StoreError
+from hilum.core.reading import Status
+from hilum.serve.dicom import NOTE, Sent
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 Make = Callable[[Making, Path, tuple[str, ...]], Iterable[tuple[str, "Dataset | None", str]]]
 """Makes objects of a reading and its film: (kind, data set or None, why there is none) each, of
 the kinds that are asked for; the same bytes and UIDs whenever it is called."""
+Reject = Callable[[Making, Path, str, tuple[Sent, ...]], "Dataset"]
+"""Makes a rejection note of what was sent of a film, for a reason."""
 _MANY = 50
 _LOG = logging.getLogger("hilum.worker")
 
@@ -32,12 +36,14 @@ class Maker:
     Args:
         store, folder, log: where they go.
         node: whose routes say which.
-        make: makes them.
+        make, reject: make them.
     """
 
-    def __init__(self, store: Store, folder: FilmFolder, log: Log, node: Node, make: Make) -> None:
+    def __init__(
+        self, store: Store, folder: FilmFolder, log: Log, node: Node, make: Make, reject: Reject
+    ) -> None:
         self._store, self._folder, self._log = store, folder, log
-        self._node, self._make = node, make
+        self._node, self._make, self._reject = node, make, reject
         self._held: Making | None = None
 
     def many(self) -> bool:
@@ -66,8 +72,13 @@ class Maker:
             return
         path, objects = self._folder.path(making.sha256), []
         left_out: dict[str, str] = {}
+        notes = []
         try:
-            route = self._route(making.sources, making.reading)
+            for rejected in self._to_reject(making):
+                reason = making.reject[0] if making.reject else "quality"
+                note = self._reject(making, path, reason, rejected.sent)
+                notes.append((self._keep(NOTE, note), rejected))
+            route = self._route(making)
             for kind, dataset, why in self._make(making, path, route.objects) if route else ():
                 if dataset is None:
                     left_out[kind] = why
@@ -82,10 +93,21 @@ class Maker:
             _LOG.error("results could not be made: %s", type(error).__name__)
             outbox.fail(self._store, self._log, making, f"unexpected: {type(error).__name__}")
             return
-        outbox.put(self._store, self._log, making, objects, route.to if route else (), left_out)
+        to = route.to if route else ()
+        outbox.put(self._store, self._log, making, objects, to, left_out, notes)
 
-    def _route(self, sources: tuple[str, ...], reading: Mapping[str, Any]) -> Route | None:
-        fits = (each for each in self._node.routes if each.takes(sources, reading["findings"]))
+    def _to_reject(self, making: Making) -> list[outbox.Rejected]:
+        if making.reject is None and self._node.objects.supersede == "keep":
+            return []
+        return outbox.to_reject(self._store, making)
+
+    def _route(self, making: Making) -> Route | None:
+        reading = making.reading
+        if making.reject is not None or reading["status"] != Status.READ:
+            return None
+        fits = (
+            each for each in self._node.routes if each.takes(making.sources, reading["findings"])
+        )
         return next(fits, None)
 
     def _keep(self, kind: str, dataset: Dataset) -> Object:
@@ -97,6 +119,7 @@ class Maker:
             kind=kind,
             sop_class=str(dataset.SOPClassUID),
             sop_uid=str(dataset.SOPInstanceUID),
+            series_uid=str(dataset.SeriesInstanceUID),
             study_uid=str(dataset.StudyInstanceUID),
             sha256=kept.sha256,
             size=kept.size,

@@ -179,6 +179,25 @@ class Route(Config):
         )
 
 
+class Objects(Config):
+    """How results are made, and what comes of those that were sent and no longer hold.
+
+    Attributes:
+        supersede: when another bundle has read a film, "keep" leaves the former results in the
+            archive, "reject" sends a rejection note (IHE IOCM) before the new ones.
+        contradicted: when a person's verdict says otherwise than the model, "keep" leaves its
+            results in the archive, "reject" takes them back.
+    """
+
+    supersede: Literal["keep", "reject"] = "keep"
+    contradicted: Literal["keep", "reject"] = "keep"
+
+    @property
+    def sends_notes(self) -> bool:
+        """Rejection notes are sent without anybody's asking for one."""
+        return "reject" in (self.supersede, self.contradicted)
+
+
 class Node(Config):
     """How films are received.
 
@@ -195,6 +214,7 @@ class Node(Config):
             it, so that whoever sends whole studies need not choose; "refuse" answers 0xA900.
         tls: ``listen`` speaks TLS, and nothing else.
         keep_results_days: after which results are deleted whose every delivery is closed.
+        objects: how results are made.
         peers: those that are known.
         routes: where results go; the first that fits counts. Without any they stay here.
     """
@@ -209,6 +229,7 @@ class Node(Config):
     others: Literal["ignore", "refuse"] = "ignore"
     tls: Tls | None = None
     keep_results_days: float = Field(default=30, gt=0)
+    objects: Objects = Objects()
     peers: tuple[Peer, ...] = ()
     routes: tuple[Route, ...] = ()
 

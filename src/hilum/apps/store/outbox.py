@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, case, delete, func, or_, select, update
+from sqlalchemy import Select, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from hilum.apps.store.folder import FilmFolder
@@ -22,14 +22,22 @@ from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store, parts
 from hilum.apps.store.tables import Delivery, Film, Made, Read, Received, Result, Study, now_ms
 from hilum.core.reading import Status
-from hilum.serve.dicom import KINDS
+from hilum.serve.dicom import KINDS, NOTE, Sent
 
 MAX_ATTEMPTS = 3
 """What ends its maker, or is refused by a peer, that often is given up, and says so."""
 CLOSED = ("sent", "committed", "dead", "dropped")
-STATES = ("waiting", "claimed", *CLOSED)
+RETRACTED = "retracted"
+STATES = ("waiting", "claimed", *CLOSED, RETRACTED)
+_THERE = ("sent", "committed", "claimed")
+"""The peer has it, or may have it in a moment."""
+_FOR_GOOD = ("wrong-patient", "worklist")
+"""Taken back for what no other reading changes: nothing of the film is sent any more."""
 NO_SUCH_OBJECT = 0x0112
 _UNASKED = {"asked": 0, "asked_ms": None, "transaction": None}
+_ANEW = {"state": "waiting", "attempts": 0, "error": None} | _UNASKED
+_TO_MAKE = ("to-make", "reject")
+_TOO_LATE = "another reading came before it was sent"
 _HOUR_MS = 3_600_000
 
 
@@ -40,6 +48,10 @@ class Making:
     Attributes:
         reading: its JSON; ``read_ms`` when it was made, by the bundle of ``checksum``.
         sources: names of the peers that sent its film, the first one first.
+        former: what was sent of the reading that this one replaces.
+        reject: why a person took back what was sent of it, and from which peer, None for all: only
+            a note is to be made; None: objects are.
+        wanted_ms: when it was wanted that they are made.
     """
 
     reading_id: str
@@ -50,6 +62,9 @@ class Making:
     read_ms: int
     sources: tuple[str, ...]
     attempts: int
+    former: Sent | None = None
+    reject: tuple[str, str | None] | None = None
+    wanted_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,7 @@ class Object:
     kind: str
     sop_class: str
     sop_uid: str
+    series_uid: str
     study_uid: str
     sha256: str
     size: int
@@ -77,42 +93,176 @@ class Parcel:
 def want(session: Session, read: Read) -> None:
     """Note, in the transaction that writes a reading, that results are to be made of it.
 
-    Only of a film that was read, and that came over the network.
+    Only of a film that came over the network, and that was read; or that was refused now, where
+    results of another reading were sent. Those of another reading are superseded from now on, and
+    what of them was not sent yet never is.
     """
-    came = select(Received.id).where(Received.film_id == read.film_id).limit(1)
-    if read.status != Status.READ or session.scalars(came).first() is None:
+    film_id = read.film_id
+    came = select(Received.id).where(Received.film_id == film_id).limit(1)
+    if read.status == Status.ERROR or session.scalars(came).first() is None:
         return
-    made = session.get(Made, read.id) or Made(reading_id=read.id, film_id=read.film_id)
-    made.state, made.attempts, made.error, made.at_ms = "to-make", 0, None, now_ms()
-    session.add(made)
+    if any(_is_for_good(each) for each in _mades(session, film_id)):
+        return
+    older = _results_of(film_id).with_only_columns(Result.id)
+    if read.status != Status.READ and session.scalars(older.limit(1)).first() is None:
+        return
+    session.execute(update(Result).where(Result.id.in_(older)).values(superseded=True))
+    unsent = (Delivery.state == "waiting") & Delivery.result_id.in_(older)
+    session.execute(update(Delivery).where(unsent).values(state="dropped", error=_TOO_LATE))
+    made = _ordered(session, read)
+    former = _results_of(film_id).join(Delivery, Delivery.result_id == Result.id)
+    former = former.where(or_(Delivery.state.in_(_THERE), Delivery.sent_ms.is_not(None)))
+    best = former.order_by((Result.kind == "sr").desc(), Result.id.desc()).limit(1)
+    if (sent := session.scalars(best).first()) is not None:
+        made.former = list(_sent(sent))
 
 
 def want_once(session: Session, film_id: str) -> None:
-    """Note the same of a film that was read before it came, or that fitted no route so far."""
+    """Note the same of a film that was read before it came, or that fitted no route so far.
+
+    Of one whose results were forgotten the same ones are made, and sent again; of one whose former
+    reading is in force again, new ones.
+    """
     reading_id = session.get_one(Film, film_id).reading_id
     read = session.get(Read, reading_id) if reading_id else None
     if read is None:
         return
     made = session.get(Made, read.id)
-    results = select(Result.id).where(Result.reading_id == read.id).limit(1)
-    if made is None or (made.state == "made" and session.scalars(results).first() is None):
+    if made is None:
         want(session, read)
+    if made is None or made.state != "made" or made.reject is not None:
+        return
+    results = list(session.scalars(_results_of(film_id).where(Result.reading_id == read.id)))
+    current = [each for each in results if not each.superseded]
+    if not current:
+        want(session, read)
+    elif all(each.forgotten for each in current):
+        ids = [each.id for each in current]
+        again = update(Delivery).where(Delivery.result_id.in_(ids), Delivery.state.in_(CLOSED))
+        session.execute(again.values(**_ANEW, next_ms=now_ms(), created_ms=now_ms()))
+        made.state, made.attempts, made.at_ms = "to-make", 0, now_ms()
+
+
+def _ordered(session: Session, read: Read) -> Made:
+    made = session.get(Made, read.id) or Made(reading_id=read.id, film_id=read.film_id)
+    made.state, made.attempts, made.error, made.at_ms = "to-make", 0, None, now_ms()
+    made.former = made.reject = None
+    session.add(made)
+    return made
+
+
+def _mades(session: Session, film_id: str) -> list[Made]:
+    """Return what was made, or is to be, of the readings of a film, the latest first."""
+    query = select(Made).where(Made.film_id == film_id)
+    return list(session.scalars(query.order_by(Made.at_ms.desc(), Made.reading_id)))
+
+
+def _is_for_good(made: Made) -> bool:
+    taken = made.reject or {}
+    return taken.get("reason") in _FOR_GOOD and taken["peer"] is None
+
+
+def _results_of(film_id: str) -> Select[Result]:
+    """Return the query for the results of a film, without rejection notes."""
+    return select(Result).where(Result.film_id == film_id, Result.kind != NOTE)
+
+
+def _sent(result: Result) -> Sent:
+    return Sent(result.kind, result.sop_class, result.sop_uid, result.series_uid)
+
+
+def retract(
+    session: Session, log: Log, who: str, film_ids: Iterable[str], *, reason: str,
+    peer: str | None = None,
+) -> int:  # fmt: skip
+    """Take back what was sent of films: a rejection note is made, and goes to whoever has it.
+
+    What was not sent yet never is.
+
+    Args:
+        session, log: of the store.
+        who: a person.
+        film_ids: of which films.
+        reason: of ``hilum.serve.dicom.codes.REJECTED``; for all but "quality" nothing of the film
+            is sent any more, whatever bundle reads it.
+        peer: from this peer alone.
+
+    Returns:
+        how many films had something to take back.
+    """
+    count = 0
+    for film_id in film_ids:
+        mine = select(Delivery).where(
+            Delivery.result_id.in_(_results_of(film_id).with_only_columns(Result.id))
+        )
+        mine = mine.where(Delivery.state != RETRACTED)
+        if peer is not None:
+            mine = mine.where(Delivery.peer == peer)
+        deliveries = list(session.scalars(mine))
+        made = next(iter(_mades(session, film_id)), None)
+        if made is None or not (deliveries or made.state in ("to-make", "failed")):
+            continue
+        for each in deliveries:
+            if each.state not in _THERE:
+                each.state, each.error = RETRACTED, None
+        there = any(each.state in _THERE for each in deliveries)
+        if peer is None or there:  # else others wait for what is being made
+            made.state, made.attempts, made.error = "reject" if there else "made", 0, None
+            made.reject, made.at_ms = {"reason": reason, "peer": peer}, now_ms()
+        log.add(session, who, "results-retracted", film_id=film_id, reason=reason, peer=peer)
+        count += 1
+    return count
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What peers were sent that they are to be told to take out of sight."""
+
+    sent: tuple[Sent, ...]
+    peers: tuple[str, ...]
+    deliveries: tuple[int, ...]
+
+
+def to_reject(store: Store, making: Making) -> list[Rejected]:
+    """Return what of a film is to be taken back: all, for a person; else what is superseded.
+
+    Peers that were sent the same come together.
+    """
+    query = select(Delivery, Result).join(Result, Delivery.result_id == Result.id)
+    query = query.where(Result.film_id == making.film_id, Result.kind != NOTE)
+    query = query.where(Delivery.state.in_(_THERE))
+    if making.reject is None:
+        query = query.where(Result.superseded.is_(True))
+    elif making.reject[1] is not None:
+        query = query.where(Delivery.peer == making.reject[1])
+    of_peer: dict[str, list[tuple[int, Sent]]] = {}
+    with store.read() as session:
+        for delivery, result in session.execute(query.order_by(Result.id)):
+            of_peer.setdefault(delivery.peer, []).append((delivery.id, _sent(result)))
+    same: dict[tuple[Sent, ...], list[str]] = {}
+    for peer, rows in sorted(of_peer.items()):
+        same.setdefault(tuple(sent for _, sent in rows), []).append(peer)
+    return [
+        Rejected(sent, tuple(peers), tuple(number for each in peers for number, _ in of_peer[each]))
+        for sent, peers in same.items()
+    ]
 
 
 def to_make(session: Session) -> int:
     """Count the readings of which results are to be made."""
-    query = select(func.count()).where(Made.state == "to-make")
+    query = select(func.count()).where(Made.state.in_(_TO_MAKE))
     return session.scalar(query) or 0
 
 
 def claim_making(store: Store) -> Making | None:
     """Take the oldest reading of which results are to be made; None if there is none."""
     with store.write() as session:
-        oldest = select(Made).where(Made.state == "to-make").order_by(Made.at_ms, Made.reading_id)
+        oldest = select(Made).where(Made.state.in_(_TO_MAKE)).order_by(Made.at_ms, Made.reading_id)
         made = session.scalars(oldest.limit(1)).first()
         if made is None:
             return None
         made.attempts += 1
+        taken = made.reject if made.state == "reject" else None
         read = session.get_one(Read, made.reading_id)
         film = session.get_one(Film, made.film_id)
         came = select(Received.peer).where(Received.film_id == film.id).order_by(Received.id)
@@ -125,6 +275,9 @@ def claim_making(store: Store) -> Making | None:
             read_ms=read.created_ms,
             sources=tuple(dict.fromkeys(session.scalars(came))),
             attempts=made.attempts,
+            former=Sent(*made.former) if made.former else None,
+            reject=(taken["reason"], taken["peer"]) if taken else None,
+            wanted_ms=made.at_ms,
         )
 
 
@@ -135,34 +288,42 @@ def put(
     objects: Iterable[Object],
     to: Iterable[str],
     left_out: Mapping[str, str] | None = None,
+    notes: Iterable[tuple[Object, Rejected]] = (),
 ) -> None:
     """Write results of a reading and their deliveries, and end the making, together.
 
-    The log keeps which kinds were left out, and why.
+    So are rejection notes of what was sent before. The log keeps which kinds were left out, and
+    why.
     """
     with store.write() as session:
         made = session.get(Made, making.reading_id)
-        if made is None or made.state != "to-make":  # its study was deleted meanwhile
-            return
+        if made is None or made.state != ("reject" if making.reject else "to-make"):
+            return  # its study was deleted meanwhile, or a person took its results back
         made.state, made.error = "made", None
-        older = (Result.film_id == making.film_id) & (Result.reading_id != making.reading_id)
-        session.execute(update(Result).where(older).values(superseded=True))
-        uids = []
-        for each in objects:
-            same = select(Result).where(Result.sop_uid == each.sop_uid)
-            if (result := session.scalars(same).first()) is None:
-                result = Result(
-                    film_id=making.film_id, reading_id=making.reading_id, **_columns(each)
-                )
-                session.add(result)
-            result.reading_id, result.superseded = making.reading_id, False
-            session.flush()
-            _deliver(session, result.id, to)
-            uids.append(each.kind)
-        log.add(
-            session, "hilum", "results-made", film_id=making.film_id,
-            reading_id=making.reading_id, kinds=uids, to=list(to), left_out=dict(left_out or {}),
-        )  # fmt: skip
+        for note, rejected in notes:
+            _keep(session, making, note, rejected.peers)
+            gone = update(Delivery).where(Delivery.id.in_(rejected.deliveries))
+            session.execute(gone.values(state=RETRACTED, error=None))
+        kinds = [each.kind for each in objects if _keep(session, making, each, to)]
+        if making.reject is None:
+            log.add(
+                session, "hilum", "results-made", film_id=making.film_id,
+                reading_id=making.reading_id, kinds=kinds, to=list(to),
+                left_out=dict(left_out or {}),
+            )  # fmt: skip
+
+
+def _keep(session: Session, making: Making, made: Object, to: Iterable[str]) -> Result:
+    """Write a result, unless it is there, and who gets it."""
+    same = select(Result).where(Result.sop_uid == made.sop_uid)
+    if (result := session.scalars(same).first()) is None:
+        result = Result(film_id=making.film_id, **_columns(made))
+        session.add(result)
+    result.reading_id, result.superseded, result.forgotten = making.reading_id, False, False
+    session.flush()
+    known = set(session.scalars(select(Delivery.peer).where(Delivery.result_id == result.id)))
+    session.add_all(Delivery(result_id=result.id, peer=peer) for peer in to if peer not in known)
+    return result
 
 
 def make_again(store: Store, parcel: Parcel) -> str | None:
@@ -172,7 +333,7 @@ def make_again(store: Store, parcel: Parcel) -> str | None:
         In which state the making was; None where another reading has superseded this one.
     """
     with store.write() as session:
-        result = select(Result).where(Result.sop_uid == parcel.object.sop_uid)
+        result = select(Result).where(Result.sop_uid == parcel.object.sop_uid, Result.kind != NOTE)
         found = session.scalars(result.where(Result.superseded.is_(False))).first()
         made = session.get(Made, found.reading_id) if found else None
         if made is None:
@@ -214,7 +375,7 @@ def claim(store: Store, peer: str, most: int) -> list[Parcel]:
         study = session.scalars(first).first()
         if study is None:
             return []
-        order = case({kind: number for number, kind in enumerate(KINDS)}, value=Result.kind)
+        order = case({kind: place for place, kind in enumerate((NOTE, *KINDS))}, value=Result.kind)
         of_study = waits.where(Result.study_uid == study)
         of_study = of_study.order_by(Result.film_id, order, Delivery.id).limit(most)
         parcels = []
@@ -239,6 +400,8 @@ def close(
         delivery = session.get(Delivery, parcel.id)
         if delivery is None or delivery.state != "claimed":  # deleted, or dropped by a person
             return
+        if state == "waiting" and session.get_one(Result, delivery.result_id).superseded:
+            state, error = "dropped", _TOO_LATE
         delivery.state, delivery.status = state, status
         delivery.error = error[:255] if error else None
         if attempts is not None:
@@ -332,7 +495,8 @@ def retry(
     if not ids and peer is None:
         with store.write() as session:
             again = update(Made).where(Made.state == "failed")
-            session.execute(again.values(state="to-make", attempts=0, error=None))
+            state = case((Made.reject.is_not(None), "reject"), else_="to-make")
+            session.execute(again.values(state=state, attempts=0, error=None))
     query = update(Delivery).where(Delivery.state.in_(("dead", "waiting")))
     if ids:
         query = query.where(Delivery.id.in_(ids))
@@ -357,26 +521,28 @@ def resend(
 ) -> int:  # fmt: skip
     """Send results again, with the same UIDs, that were sent or given up.
 
-    A study is named by its id or its UID.
+    Those of a film or study that were taken back are made anew, with other UIDs: an archive may
+    refuse what it was told to reject. A study is named by its id or its UID.
     """
-    films = select(Film.id)
-    if film_id is not None:
-        films = films.where(Film.id == film_id)
-    if study is not None:
-        films = films.where(Film.id.in_(_films_of(study)))
+    films = films_of(film_id, study)
+    if film_id is not None or study is not None:
+        with store.write() as session:
+            taken = select(Made).where(Made.film_id.in_(films), Made.reject.is_not(None))
+            again = {}
+            for made in session.scalars(taken.order_by(Made.at_ms)):
+                again[made.film_id], made.reject = made.reading_id, None
+            for each, reading_id in again.items():
+                want(session, session.get_one(Read, reading_id))
+                log.add(session, who, "results-restored", film_id=each)
+        if again:
+            return len(again)
     chosen = select(Result.id).where(Result.film_id.in_(films), Result.superseded.is_(False))
     if since_ms is not None:
         chosen = chosen.where(Result.at_ms >= since_ms)
     query = update(Delivery).where(Delivery.result_id.in_(chosen), Delivery.state.in_(CLOSED))
     if peer is not None:
         query = query.where(Delivery.peer == peer)
-    values = {
-        "state": "waiting",
-        "next_ms": 0,
-        "attempts": 0,
-        "created_ms": now_ms(),
-        "error": None,
-    } | _UNASKED
+    values = _ANEW | {"next_ms": 0, "created_ms": now_ms()}
     return _by_hand(store, log, who, "resent", query.values(values), {})
 
 
@@ -390,7 +556,7 @@ def listed(
     if peer is not None:
         query = query.where(Delivery.peer == peer)
     if study is not None:
-        query = query.where(Result.film_id.in_(_films_of(study)))
+        query = query.where(Result.film_id.in_(films_of(None, study)))
     return [
         {
             "id": delivery.id,
@@ -407,8 +573,14 @@ def listed(
     ]
 
 
-def _films_of(study: str) -> Select[str]:
-    return select(Film.id).join(Study).where(or_(Study.uid == study, Study.id == study))
+def films_of(film_id: str | None, study: str | None) -> Select[str]:
+    """Return the query for films: one, those of a study by its id or its UID, or all."""
+    films = select(Film.id)
+    if film_id is not None:
+        films = films.where(Film.id == film_id)
+    if study is not None:
+        films = films.join(Study).where(or_(Study.uid == study, Study.id == study))
+    return films
 
 
 def checksums(session: Session, film_ids: list[str]) -> list[str]:
@@ -424,19 +596,21 @@ def remove(store: Store, folder: FilmFolder, files: Collection[str]) -> None:
     """Remove results from disk that no row names any more."""
     for part in parts(list(files)):
         with store.write() as session:  # no result is written while this holds the lock
-            known = set(session.scalars(select(Result.sha256).where(Result.sha256.in_(part))))
+            known = set(session.scalars(_needed(part)))
             for sha256 in set(part) - known:
                 folder.result(sha256).unlink(missing_ok=True)
 
 
 def retain(store: Store, folder: FilmFolder, log: Log, days: float) -> int:
-    """Forget results made more than so many days ago whose every delivery is closed.
+    """Delete files of results made more than so many days ago whose every delivery is closed.
 
-    The log has how many, and how many deliveries were never made of them.
+    What was sent stays known, so that it can be taken back. The log has how many, and how many
+    deliveries were never made of them.
     """
     before = now_ms() - round(days * 24 * _HOUR_MS)
     open_ = select(Delivery.result_id).where(Delivery.state.in_(("waiting", "claimed")))
-    old = select(Result).where(Result.at_ms < before, Result.id.not_in(open_)).limit(500)
+    old = select(Result).where(Result.at_ms < before, Result.id.not_in(open_))
+    old = old.where(Result.forgotten.is_(False)).limit(500)
     with store.read() as session:
         if session.scalars(old).first() is None:
             return 0
@@ -445,7 +619,7 @@ def retain(store: Store, folder: FilmFolder, log: Log, days: float) -> int:
         files, ids = [each.sha256 for each in results], [each.id for each in results]
         unsent = func.count().filter(Delivery.state.in_(("dead", "dropped")))
         count = session.scalar(select(unsent).where(Delivery.result_id.in_(ids)))
-        session.execute(delete(Result).where(Result.id.in_(ids)))
+        session.execute(update(Result).where(Result.id.in_(ids)).values(forgotten=True))
         log.add(session, "hilum", "results-forgotten", count=len(ids), unsent=count, days=days)
     remove(store, folder, files)
     return len(files)
@@ -456,17 +630,13 @@ def sweep(store: Store, folder: FilmFolder) -> None:
     before = time.time() - _HOUR_MS / 1000  # what is being made now has no row yet
     old = [each.name for each in folder.results.glob("*/*") if each.stat().st_mtime < before]
     with store.read() as session:
-        known = {
-            found
-            for part in parts(old)
-            for found in session.scalars(select(Result.sha256).where(Result.sha256.in_(part)))
-        }
+        known = {found for part in parts(old) for found in session.scalars(_needed(part))}
     remove(store, folder, set(old) - known)
 
 
-def _deliver(session: Session, result_id: int, to: Iterable[str]) -> None:
-    known = set(session.scalars(select(Delivery.peer).where(Delivery.result_id == result_id)))
-    session.add_all(Delivery(result_id=result_id, peer=peer) for peer in to if peer not in known)
+def _needed(files: Collection[str]) -> Select[str]:
+    named = select(Result.sha256).where(Result.sha256.in_(files))
+    return named.where(Result.forgotten.is_(False))
 
 
 def _waiting(peer: str) -> Select[Delivery, Result]:

@@ -164,7 +164,10 @@ class Made(Table):
     """A reading of which results are to be made for the archive, were made, or could not be.
 
     Attributes:
-        state: ``to-make``, ``made`` or ``failed``; ``error`` says why.
+        state: ``to-make``, ``reject`` (a note is to be made that takes back what was sent),
+            ``made`` or ``failed``; ``error`` says why.
+        former: what was sent of the reading before: [kind, SOP class, UID, series].
+        reject: {"reason", "peer" or None for all}: a person took back what was sent.
         attempts: how often making was begun; what ends its worker each time is given up.
     """
 
@@ -177,6 +180,8 @@ class Made(Table):
     state: Mapped[str] = mapped_column(String(8), default="to-make", index=True)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     error: Mapped[str | None] = mapped_column(String(255))
+    former: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    reject: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
 
 
@@ -184,9 +189,10 @@ class Result(Table):
     """An object that was made of a reading; its file lies under ``sha256`` in ``results``.
 
     Attributes:
-        kind: sr, seg, gsps, sc or pdf.
+        kind: sr, seg, gsps, sc or pdf; ko for a rejection note.
         sop_uid: its own; other bytes have another one, always.
         superseded: another bundle, or another version, has read the film since.
+        forgotten: its file is deleted; what was sent can be taken back all the same.
     """
 
     __tablename__ = "results"
@@ -201,6 +207,8 @@ class Result(Table):
     sha256: Mapped[str] = mapped_column(String(64), index=True)
     size: Mapped[int] = mapped_column(BigInteger)
     superseded: Mapped[bool] = mapped_column(Boolean, default=False)
+    series_uid: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    forgotten: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
 
 
@@ -209,7 +217,8 @@ class Delivery(Table):
 
     Attributes:
         state: ``waiting``, ``claimed`` by the sender, ``sent``, ``committed``, ``dead`` (nothing is
-            tried any more until a person says so) or ``dropped`` by a person.
+            tried any more until a person says so), ``dropped`` by a person, or because another
+            reading came first, or ``retracted``: taken back, and the peer is told so.
         attempts: how often the peer refused it; ``next_ms``: not before; 0: at once.
         status: what the peer answered last; ``error`` in words.
         transaction: by which the peer was asked last, at ``asked_ms``, to confirm that it keeps it;

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Request, Response
 
 from hilum.apps.store.people import Role
+from hilum.apps.store.tables import Made
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.desk import marks_of
 from hilum.apps.web.films import spacing_of
@@ -18,7 +19,7 @@ from hilum.apps.web.service import Served, Service
 from hilum.core.errors import ImageError
 from hilum.core.extras import require
 from hilum.core.reading import Status
-from hilum.serve.dicom import Kind
+from hilum.serve.dicom import Kind, Sent
 
 if TYPE_CHECKING:
     from hilum.serve.dicom import PersonMark
@@ -58,6 +59,7 @@ def object_dcm(
             bundle=service.bundles.open(),
             marks=_marks(request, service, found, visitor),
             max_megapixels=service.settings.limits.megapixels,
+            former=_former(service, found),
         )
     except ImageError as error:  # without the place on this machine
         raise type(error)(error.message.removeprefix(f"{path}: "), hint=error.hint) from None
@@ -76,6 +78,13 @@ def object_dcm(
     dataset.save_as(file, enforce_file_format=True)
     headers = {"Content-Disposition": f'attachment; filename="{film_id}.{kind}.dcm"'}
     return Response(file.getvalue(), media_type="application/dicom", headers=headers)
+
+
+def _former(service: Service, found: Shown) -> Sent | None:
+    """Return what the archive was sent of the reading before: the node names it, too."""
+    with service.store.read() as session:
+        made = session.get(Made, found.read.id)
+        return Sent(*made.former) if made is not None and made.former else None
 
 
 def _marks(request: Request, service: Service, found: Shown, visitor: Visitor) -> list[PersonMark]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import events
+from hilum.apps.store import events, outbox
 from hilum.apps.store.people import Role
 from hilum.apps.store.reviewed import CALLS
 from hilum.apps.store.tables import Film, Person, Read, Reference, Study, Verdict, iso
@@ -90,7 +90,21 @@ def _give(
                 verdict=each.verdict,
                 blind=each.blind,
             )
+        node = service.settings.node
+        rejects = node is not None and node.objects.contradicted == "reject"
+        if rejects and any(_contradicts(session, each) for each in kept):
+            outbox.retract(session, service.log, visitor.name, [film_id], reason="quality")
         return [show_verdict(session, each) for each in kept]
+
+
+def _contradicts(session: Session, verdict: Verdict) -> bool:
+    """Say whether a person says that the model was wrong: present for absent, or the reverse."""
+    read = session.get(Read, verdict.reading_id) if verdict.reading_id else None
+    if read is None or verdict.call is None:
+        return False
+    answers = {each["label"]: answer_in(each) for each in read.reading["findings"]}
+    other = Answer.ABSENT if verdict.call else Answer.PRESENT
+    return answers.get(verdict.finding) is other
 
 
 def _keep(session: Session, film: Film, body: NewVerdict, said: str, visitor: Visitor) -> Verdict:

@@ -43,7 +43,9 @@ from hilum.core.reading import Reading, Status
 from hilum.serve.reader import Reader, load_bundle
 
 if TYPE_CHECKING:
-    from hilum.serve.dicom.make import Made
+    from pydicom.dataset import Dataset
+
+    from hilum.serve.dicom import Made, Sent
 
 STATE = "worker"
 """The setting in which a worker says how it is: {"bundle": identity or None, "error", "at_ms"}."""
@@ -74,8 +76,9 @@ class Worker:
         base = Path(orders.bundle) if orders.bundle else None
         self._bundles = Bundles(store, base, data)
         self._maker: Maker | None = None
-        if settings.node is not None and settings.node.routes:
-            self._maker = Maker(store, self._folder, self._log, settings.node, self._make)
+        if (node := settings.node) is not None:
+            self._maker = Maker(store, self._folder, self._log, node, self._make, self._reject)
+        self._routed = node is not None and bool(node.routes)
         self._reader: Reader | None = None
         self._choice: Choice | None = None
         self._said: str | None = ""
@@ -154,7 +157,7 @@ class Worker:
             checksum,
             pack(examined),
             corrections(reading.history),
-            results=self._maker is not None,
+            results=self._routed,
         )
 
     def _make(self, making: Making, film: Path, kinds: tuple[str, ...]) -> Iterator[Made]:
@@ -170,7 +173,16 @@ class Worker:
             read_at=read_at,
             bundle=bundle,
             max_megapixels=self._megapixels,
+            former=making.former,
         )
+
+    def _reject(self, making: Making, film: Path, reason: str, sent: tuple[Sent, ...]) -> Dataset:
+        """Make a note by which an archive takes out of sight what it was sent."""
+        from hilum.serve.dicom import rejection_of
+
+        at = self._settings.moment(making.wanted_ms)
+        megapixels = self._megapixels
+        return rejection_of(making.reading, film, reason, sent, at=at, max_megapixels=megapixels)
 
     def _keep(self, claimed: queue.Claim, answer: queue.Answer) -> None:
         """Write what was found; while the store does not answer, or is full, try again."""

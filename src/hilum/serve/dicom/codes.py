@@ -95,6 +95,12 @@ SQUARE_MILLIMETER = Code("mm2", "UCUM", "square millimeter")
 PIXELS = Code("{pixels}", "UCUM", "Pixels")
 SQUARE_PIXELS = Code("{square_pixels}", "UCUM", "square pixels")
 MILLIMETER = Code("mm", "UCUM", "millimeter")
+REJECTED = {
+    "quality": Code("113001", "DCM", "Rejected for Quality Reasons"),
+    "wrong-patient": Code("113037", "DCM", "Rejected for Patient Safety Reasons"),
+    "worklist": Code("113038", "DCM", "Incorrect Modality Worklist Entry"),
+}
+"""Why objects are rejected -> title of the note (PS3.16 CID 7011)."""
 PERCENT = Code("%", "UCUM", "percent")
 NO_UNITS = Code("1", "UCUM", "no units")
 SCORE_UNIT = Code("{score}", "UCUM", "score")

@@ -42,13 +42,13 @@ _ALL = (
     ("1.2.840.10008.5.1.4.1.1.104.1", 9204),
     ("1.2.840.10008.5.1.4.1.1.88.33", 9200),
 )
-KINDS: dict[str, str] = {
-    kind: uid for kind, (uid, _) in zip(get_args(Kind), _ALL, strict=True)
-}
+KINDS: dict[str, str] = {kind: uid for kind, (uid, _) in zip(get_args(Kind), _ALL, strict=True)}
 """Kind of object -> its SOP class, in the order of sending."""
+NOTE, NOTE_CLASS = "ko", "1.2.840.10008.5.1.4.1.1.88.59"
+"""A rejection note: of no reading, but of what was sent of one."""
 SERIES: dict[str, int] = {
     kind: number for kind, (_, number) in zip(get_args(Kind), _ALL, strict=True)
-}
+} | {NOTE: 9299}
 """Series numbers: high, so that a viewer which sorts by them shows the film first."""
 LONG_STRING = 64
 """Most characters of VR LO (PS3.5 6.2)."""
@@ -131,6 +131,15 @@ class PersonMark(NamedTuple):
         return placement.points(points + 0.5)
 
 
+class Sent(NamedTuple):
+    """An object of this film that an archive was sent."""
+
+    kind: str
+    sop_class: str
+    sop_uid: str
+    series_uid: str
+
+
 @dataclass(frozen=True)
 class Subject:
     """What every object is made from.
@@ -142,6 +151,8 @@ class Subject:
             takes the film's own date.
         marks: of persons.
         max_megapixels: larger films are not opened.
+        former: what was sent of another reading of the film, which this one replaces; then no
+            object has the UID that it would have without, because an archive may have rejected it.
     """
 
     reading: Reading
@@ -150,6 +161,7 @@ class Subject:
     read_at: datetime | None = None
     marks: tuple[PersonMark, ...] = ()
     max_megapixels: float = MAX_MEGAPIXELS
+    former: Sent | None = None
 
     @cached_property
     def placement(self) -> Placement:
@@ -286,7 +298,8 @@ def finished(dataset: Dataset, kind: str, subject: Subject, modality: str) -> Da
     dataset.ContributingEquipmentSequence = [equipment]
     _timed(dataset, moment)
     dataset.CodingSchemeIdentificationSequence = [_scheme()]
-    return _identified(dataset, kind, source.text("SOPInstanceUID"))
+    film = source.text("SOPInstanceUID")
+    return _identified(dataset, kind, film, *[subject.former.sop_uid] if subject.former else ())
 
 
 def _equipment(subject: Subject) -> Dataset:
@@ -317,14 +330,14 @@ def _scheme() -> Dataset:
     return made
 
 
-def _identified(dataset: Dataset, kind: str, film: str) -> Dataset:
-    """Set the UID by the bytes of everything else."""
+def _identified(dataset: Dataset, kind: str, *about: str) -> Dataset:
+    """Set the UID by the bytes of everything else, and by what the object is about."""
     dataset.SOPInstanceUID = ""
     buffer = DicomBytesIO()
     buffer.is_little_endian, buffer.is_implicit_VR = True, False
     write_dataset(buffer, dataset)
     digest = sha256(buffer.getvalue()).hexdigest()
-    dataset.SOPInstanceUID = uid("object", kind, film, digest)
+    dataset.SOPInstanceUID = uid("object", kind, *about, digest)
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\0\1"
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID

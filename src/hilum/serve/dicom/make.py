@@ -20,7 +20,7 @@ from hilum.core.extras import require
 from hilum.core.reading import Reading, Status
 from hilum.image.limits import gathered_warnings
 from hilum.image.open import MAX_MEGAPIXELS
-from hilum.serve.dicom.common import KINDS, PersonMark, Subject
+from hilum.serve.dicom.common import KINDS, PersonMark, Sent, Subject
 from hilum.serve.dicom.source import read_source
 
 
@@ -92,19 +92,20 @@ def objects_of(
     bundle: Bundle | None = None,
     marks: Iterable[PersonMark] = (),
     max_megapixels: float = MAX_MEGAPIXELS,
+    former: Sent | None = None,
 ) -> Iterator[Made]:
     """Make objects one by one, and say of each that cannot be why; see ``make_objects``.
 
-    Of a film of more than ``max_megapixels`` there are none (UnsupportedImageError).
+    Of a film of more than ``max_megapixels`` there are none (UnsupportedImageError). ``former`` was
+    sent of a reading that this one replaces.
     """
     require("pacs")
     told = Reading.model_validate(dict(reading))
     wanted = parse_kinds(",".join(kinds))
     if told.status is not Status.READ:
         return
-    subject = Subject(
-        told, film, read_source(film, max_megapixels), read_at, tuple(marks), max_megapixels
-    )
+    source = read_source(film, max_megapixels)
+    subject = Subject(told, film, source, read_at, tuple(marks), max_megapixels, former)
     evidence: list[Dataset] = []
     for kind in wanted:
         with gathered_warnings():
@@ -112,6 +113,34 @@ def objects_of(
         if kind == "seg" and made.dataset is not None:
             evidence.append(made.dataset)
         yield made
+
+
+def rejection_of(
+    reading: Mapping[str, Any],
+    film: Path,
+    reason: str,
+    sent: Iterable[Sent],
+    *,
+    at: datetime,
+    max_megapixels: float = MAX_MEGAPIXELS,
+) -> Dataset:
+    """Return a note by which an archive takes objects of a film out of sight (IHE IOCM).
+
+    Args:
+        reading: that is in force now, or was last.
+        film: its file.
+        reason: "quality", "wrong-patient" or "worklist".
+        sent: what is rejected; at least one object.
+        at: when that was decided.
+        max_megapixels: larger films are not opened.
+    """
+    require("pacs")
+    from hilum.serve.dicom.rejection import make_rejection
+
+    source = read_source(film, max_megapixels)
+    with gathered_warnings():
+        subject = Subject(Reading.model_validate(dict(reading)), film, source, at)
+        return make_rejection(subject, reason, sent)
 
 
 def _made(kind: str, subject: Subject, bundle: Bundle | None, evidence: list[Dataset]) -> Made:

@@ -25,6 +25,7 @@ from hilum.serve.dicom.common import (
     MANUFACTURER,
     MODEL,
     PersonMark,
+    Sent,
     Subject,
     finished,
     printable,
@@ -57,7 +58,7 @@ def make_sr(subject: Subject, others: Sequence[Dataset] = ()) -> Dataset:
     """
     film = evidence(subject.source)
     report = sr.MeasurementReport(
-        observation_context=_observer(subject),
+        observation_context=sr.ObservationContext(observer_device_context=observer(subject)),
         procedure_reported=_procedures(subject.source),
         imaging_measurements=list(_groups(subject)),
         title=coded(codes.REPORT),
@@ -80,6 +81,8 @@ def make_sr(subject: Subject, others: Sequence[Dataset] = ()) -> Dataset:
         is_complete=True,
         requested_procedures=list(subject.source.requests) or None,
     )
+    if subject.former is not None and subject.former.kind == "sr":
+        document.PredecessorDocumentsSequence = [_predecessor(subject.source, subject.former)]
     return finished(document, "sr", subject, "SR")
 
 
@@ -361,7 +364,8 @@ def algorithm(subject: Subject, asked: Finding | None = None) -> sr.AlgorithmIde
     )
 
 
-def _observer(subject: Subject) -> sr.ObservationContext:
+def observer(subject: Subject) -> sr.ObserverContext:
+    """Name the bundle as the device that observed."""
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=uid("device", subject.reading.bundle),
         name=MODEL,
@@ -369,9 +373,18 @@ def _observer(subject: Subject) -> sr.ObservationContext:
         model_name=printable(subject.reading.bundle),
         serial_number=printable(subject.checksum),
     )
-    return sr.ObservationContext(
-        observer_device_context=sr.ObserverContext(coded(codes.DEVICE), device)
-    )
+    return sr.ObserverContext(coded(codes.DEVICE), device)
+
+
+def _predecessor(source: Source, former: Sent) -> Dataset:
+    """Return the SR that this one replaces (PS3.3 C.17.2, Predecessor Documents Sequence)."""
+    study, series, document = Dataset(), Dataset(), Dataset()
+    document.ReferencedSOPClassUID = former.sop_class
+    document.ReferencedSOPInstanceUID = former.sop_uid
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = former.series_uid, [document]
+    study.StudyInstanceUID = source.text("StudyInstanceUID")
+    study.ReferencedSeriesSequence = [series]
+    return study
 
 
 def _procedures(source: Source) -> list[CodedConcept]:
