@@ -2,7 +2,8 @@
 
 NAME/
   bundle.json        this manifest
-  model.onnx         "image" (N, C, S, S) -> "logits" (N, L), "evidence" (N, L, h, w); float32
+  model.onnx         "image" (N, C, S, S) -> "logits" (N, L), "evidence" (N, L, h, w); float32.
+                     Of the network "dense" also "maps" and "appearance" (N, 4)
   lungs.onnx         the network that finds the lungs; lungs.json says how it was made
                      (absent where model.onnx has the output "maps")
   gate.json          what must not be read (absent: only what the file says of itself is refused)
@@ -18,7 +19,7 @@ NAME/
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -26,6 +27,7 @@ from hilum.core.config import Config
 from hilum.core.labels import Label
 from hilum.image.preprocess import Preprocess
 from hilum.judge.adaptation import Adaptation
+from hilum.judge.appearance import AppearanceOutput
 from hilum.judge.calibration import Calibration, OperatingPoint
 from hilum.judge.conformal import Conformal
 
@@ -48,6 +50,8 @@ class LabelOutput(Config):
             COVID-19 of the network "dense": its evidence is that of opacity, and its logit that of
             P(opacity) x P(COVID-19 given opacity).
         calibration: from score to probability.
+        prevalence: share of positives that a reading states the probability for, where the caller
+            names none; None: that of the cases of the calibration.
         operating_points: thresholds on the score; the first is the default.
         conformal: which answers a score leaves, at a stated coverage; None if it was not fitted.
     """
@@ -58,8 +62,15 @@ class LabelOutput(Config):
     meaning: str | None = None
     bias: float | None = None
     calibration: Calibration = Calibration()
+    prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
     operating_points: tuple[OperatingPoint, ...] = Field(min_length=1)
     conformal: Conformal | None = None
+
+    @property
+    def stated(self) -> float | None:
+        """The prevalence that a probability holds for by default; None if nothing was fitted."""
+        fitted = self.calibration.prevalence
+        return fitted if fitted is None or self.prevalence is None else self.prevalence
 
 
 class Manifest(Config):
@@ -72,6 +83,8 @@ class Manifest(Config):
         network: name in ``NETWORKS``; "external" for a model made elsewhere.
         evidence: whether the ONNX graph has the exact evidence output.
         maps: whether it gives lungs and opacities, too, see ``hilum.bundle.onepass``.
+        appearance: how its output "appearance" (N, 4) is said; None where it has none, or learned
+            none.
         preprocess: from a film to the input of the network.
         labels: the outputs of the network, in their order.
         licence: SPDX identifier of the weights' licence.
@@ -87,6 +100,7 @@ class Manifest(Config):
     network: str
     evidence: bool
     maps: bool = False
+    appearance: AppearanceOutput | None = None
     preprocess: Preprocess
     labels: tuple[LabelOutput, ...] = Field(min_length=1)
     licence: str = "CC-BY-NC-SA-4.0"

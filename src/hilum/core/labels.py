@@ -39,6 +39,20 @@ class Label(StrEnum):
     PNEUMOTHORAX = "pneumothorax"
 
 
+class Appearance(StrEnum):
+    """What a film looks like where COVID-19 pneumonia is asked for; not whether it is one.
+
+    Litmanovich et al., J Thorac Imaging 2020, after the RSNA consensus for CT (Simpson et al.,
+    Radiol Cardiothorac Imaging 2020). ``NEGATIVE`` is "negative for pneumonia": nothing of it is
+    seen on the film. It says nothing of an infection.
+    """
+
+    TYPICAL = "typical"
+    INDETERMINATE = "indeterminate"
+    ATYPICAL = "atypical"
+    NEGATIVE = "negative"
+
+
 class View(StrEnum):
     """How the beam passed; DICOM ``ViewPosition`` (0018,5101) is translated at the boundary."""
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hilum.core.details import Details
-from hilum.core.labels import Label
+from hilum.core.labels import Appearance, Label
 from hilum.core.refusal import Refusal
 
-READING_SCHEMA_VERSION = "1.3"
+READING_SCHEMA_VERSION = "1.4"
 
 RESEARCH_USE = "Research use only; not a medical device."
 """Shown wherever a reading is shown."""
@@ -140,6 +140,78 @@ class Finding(BaseModel):
     )
 
 
+NOT_THE_INFECTION = (
+    "The appearance of the film, not the infection: only a test tells whether the patient is "
+    "infected."
+)
+_APPEARANCES = {
+    Appearance.TYPICAL: "typical of COVID-19 pneumonia; other infections, drug reactions and lung "
+    "injuries can look the same",
+    Appearance.INDETERMINATE: "indeterminate for COVID-19 pneumonia; many infections and other "
+    "conditions look like this",
+    Appearance.ATYPICAL: "atypical of COVID-19 pneumonia; think of another diagnosis",
+    Appearance.NEGATIVE: "no pneumonia seen on this film; that does not rule out an infection: "
+    "many leave the film clear",
+}
+NO_PNEUMONIA = "no pneumonia seen"
+"""How "negative" is said in a few words: never alone, since it is easily read as "not infected"."""
+
+
+def appearance_words(
+    chances: Mapping[Appearance, float], prediction_set: Sequence[Appearance] | None
+) -> str:
+    """Say what a film looks like, in one line.
+
+    >>> chances = {Appearance.TYPICAL: 0.6, Appearance.ATYPICAL: 0.4}
+    >>> appearance_words(chances, [Appearance.TYPICAL, Appearance.ATYPICAL])
+    'cannot say which: typical or atypical of COVID-19 pneumonia'
+    """
+    if prediction_set is None:
+        likeliest = max(chances, key=lambda each: chances[each])
+        return f"likeliest, with nothing fitted that says how sure: {_APPEARANCES[likeliest]}"
+    if not prediction_set:
+        return "unusual for each of the four appearances"
+    if len(prediction_set) == 1:
+        return _APPEARANCES[prediction_set[0]]
+    seen = [each.value for each in prediction_set if each is not Appearance.NEGATIVE]
+    words = " or ".join(filter(None, [", ".join(seen[:-1]), seen[-1]])) + " of COVID-19 pneumonia"
+    clear = f", or {NO_PNEUMONIA} (which does not rule out an infection)"
+    return f"cannot say which: {words}{clear if Appearance.NEGATIVE in prediction_set else ''}"
+
+
+class AppearanceFinding(BaseModel):
+    """What a film looks like where COVID-19 pneumonia is asked for: the appearance, no diagnosis.
+
+    Attributes:
+        chances: of each appearance, in [0, 1]; they sum to 1. They hold where appearances are as
+            frequent as among the films that the bundle names; no prevalence moves them.
+        calibration: "temperature", or "identity" where nothing was fitted.
+        prediction_set: the appearances that cannot be ruled out at ``coverage``, in the order of
+            ``Appearance``; empty where the chances are unusual for each; None if the bundle has
+            no sets for them.
+        coverage: of the set, nominal, for each appearance.
+        words: what the set says, in one line.
+        notice: that this is no statement on the infection.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_serialization_defaults_required=True
+    )
+
+    chances: dict[Appearance, float] = Field(
+        examples=[{"typical": 0.66, "indeterminate": 0.2, "atypical": 0.05, "negative": 0.09}]
+    )
+    calibration: str = Field(examples=["temperature"])
+    prediction_set: tuple[Appearance, ...] | None = Field(
+        default=None, examples=[["typical", "indeterminate"]]
+    )
+    coverage: float | None = Field(default=None, gt=0, lt=1, examples=[0.9])
+    words: str = Field(
+        default_factory=lambda data: appearance_words(data["chances"], data["prediction_set"])
+    )
+    notice: str = NOT_THE_INFECTION
+
+
 class Reading(BaseModel):
     """One film's reading. A film that was not read has no findings, never a probability.
 
@@ -150,6 +222,7 @@ class Reading(BaseModel):
         refusal: the reason as a code, with the measured value and its limit; None unless refused.
         forced: the film was refused and read all the same, because the user asked for it;
             ``refusal`` and ``reason`` are kept.
+        appearance: what the film looks like; None unless it was read and the bundle says it.
         details: where the sign is, how much of the lungs it covers, what resembles the film; None
             unless it was read and they were asked for.
         bundle: name, version and checksum of the bundle: "hilum-default 0.1.0 (1a2b3c4d)".
@@ -171,6 +244,7 @@ class Reading(BaseModel):
     refusal: Refusal | None = Field(default=None, examples=[None])
     forced: bool = False
     findings: tuple[Finding, ...] = ()
+    appearance: AppearanceFinding | None = None
     details: Details | None = None
     bundle: str = Field(examples=["hilum-default 0.2.0 (38fc1977)"])
     elapsed_ms: float = Field(examples=[120.0])
@@ -184,7 +258,8 @@ class Reading(BaseModel):
 
     @model_validator(mode="after")
     def _no_probability_without_reading(self) -> Self:
-        if (self.findings or self.details) and self.status is not Status.READ:
+        said = self.findings or self.appearance or self.details
+        if said and self.status is not Status.READ:
             raise ValueError(f"a film with status '{self.status}' has no findings or details")
         if self.status is Status.READ and self.forced != (self.refusal is not None):
             raise ValueError("a film that was read is forced if, and only if, it was refused")

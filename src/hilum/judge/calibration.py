@@ -113,7 +113,9 @@ class Calibration(Config):
                 "no calibration was fitted, so the probability holds for no known prevalence",
                 hint="leave --prevalence out, or fit one with 'hilum calibrate'",
             )
-        return restate(self(score), self.prevalence, prevalence)
+        chance = self(score)
+        same = prevalence == self.prevalence  # else the last digit may change
+        return chance if same else restate(chance, self.prevalence, prevalence)
 
 
 def restate(

@@ -87,7 +87,7 @@ def fit_conformal(
         raise ConfigError(f"coverage {coverage:g}; expected a number between 0 and 1")
     truths, scores = np.asarray(truth, np.float64), np.asarray(score, np.float64)
     positives, negatives = np.sort(scores[truths == 1]), np.sort(scores[truths == 0])
-    below, above = (_spared(part.size, coverage) for part in (positives, negatives))
+    below, above = (spared(part.size, coverage) for part in (positives, negatives))
     if min(below, above) < 1:
         return None
     return Conformal(
@@ -100,10 +100,11 @@ def fit_conformal(
     )
 
 
-def _spared(films: int, coverage: float) -> int:
+def spared(films: int, coverage: float) -> int:
     """Return the rank, from the strange end, of the last calibration film that must be kept.
 
     An answer is ruled out when its p-value, (films at least as strange + 1) / (films + 1), is at
-    most 1 - coverage; the film of this rank is the strangest whose p-value is above it.
+    most 1 - coverage; the film of this rank is the strangest whose p-value is above it. 0 where
+    there are too few films for any answer to be ruled out.
     """
     return math.floor((1 - coverage) * (films + 1) + 1e-9)

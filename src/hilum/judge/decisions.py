@@ -23,6 +23,17 @@ POINTS: dict[str, tuple[Rule, float]] = {
 }
 """Name -> rule and its target; the first is the default of a reading."""
 
+PREVALENCE = {Label.COVID_19: 0.2, Label.LUNG_OPACITY: 0.4, Label.PNEUMONIA: 0.4}
+"""Share of positives that a reading states its probability for, where the caller names none.
+
+Not the share of the collections, in which positives are as many as somebody published. COVID-19:
+one in five. Of adults who came to emergency departments with suspected COVID-19, 31 % had it in
+Britain in the spring of 2020 (Goodacre et al., PLoS ONE 2020) and 2 % in Australia in July 2020
+(O'Reilly et al., Emerg Med Australas 2020); one in five is rather much between the two, and less
+than half of what the collections have. Opacity and pneumonia: twice that, so that half of the films
+with an opacity would be COVID-19. A reader who knows better says so: ``--prevalence``.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Decisions:

@@ -16,6 +16,7 @@ from hilum.judge.predictions import check_predictions, scored
 from hilum.judge.reliability import measure_reliability, measure_sets
 from hilum.judge.schema import (
     About,
+    AppearanceEvaluation,
     BaselineRow,
     ClassRow,
     Counts,
@@ -44,6 +45,7 @@ def evaluate_predictions(
     flow: Sequence[FlowStep] = (),
     not_read: Sequence[NotRead] = (),
     seen: SeenFilms | None = None,
+    appearance: AppearanceEvaluation | None = None,
 ) -> Evaluation:
     """Judge predictions, label by label.
 
@@ -58,6 +60,7 @@ def evaluate_predictions(
         flow: the steps before these predictions: films in the table, in the split, read.
         not_read: films that were refused or in error.
         seen: which of the films the bundle knew before.
+        appearance: of ``hilum.judge.appearance``, to be kept beside.
 
     Returns:
         The evaluation. A label without any known truth is left out and named in ``not_known``.
@@ -84,6 +87,7 @@ def evaluate_predictions(
         labels=tuple(labels),
         not_known=not_known(table, labels, empty, settings),
         seen=seen,
+        appearance=appearance,
     )
 
 

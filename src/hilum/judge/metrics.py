@@ -42,11 +42,18 @@ def auroc(truth: ArrayLike, score: ArrayLike, weights: Weights | None = None) ->
     return _ratio(wins, positive.sum(-1) * negative.sum(-1))
 
 
-def average_precision(truth: ArrayLike, score: ArrayLike, weights: Weights | None = None) -> Floats:
+def average_precision(
+    truth: ArrayLike,
+    score: ArrayLike,
+    weights: Weights | None = None,
+    *,
+    interpolated: bool = False,
+) -> Floats:
     """Average precision: the sum over thresholds of precision times the gain in recall.
 
     In [0, 1]; chance level is the share of present cases, so it does not compare across cohorts.
-    NaN without a present case. Arguments and shapes as in ``auroc``.
+    NaN without a present case. Arguments and shapes as in ``auroc``; ``interpolated`` takes the
+    best precision at each recall or any higher one, as challenges do (PASCAL VOC 2010).
 
     >>> round(float(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])), 4)
     0.8333
@@ -56,6 +63,8 @@ def average_precision(truth: ArrayLike, score: ArrayLike, weights: Weights | Non
     found = np.cumsum(positive, axis=-1)
     called = found + np.cumsum(negative, axis=-1)
     precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
+    if interpolated:
+        precision = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
     return _ratio((positive * precision).sum(-1), positive.sum(-1))
 
 

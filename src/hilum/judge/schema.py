@@ -11,6 +11,7 @@ from hilum.core.config import Config
 from hilum.core.errors import CohortError
 from hilum.core.estimate import Estimate
 from hilum.core.files import write_text
+from hilum.core.labels import Appearance
 from hilum.core.reading import RESEARCH_USE
 
 
@@ -192,6 +193,45 @@ class LabelEvaluation(_Part):
     failures: tuple[Failure, ...] = ()
 
 
+class AppearanceClass(_Part):
+    """The films of one appearance.
+
+    Attributes:
+        average_precision: of its chance against the other three, interpolated as in the challenge
+            that the labels come from; chance level is the share of its films.
+        stated: its mean chance on all films, to be compared with its share of them.
+        coverage: share of its films whose set holds it; None without sets.
+        likeliest: appearance -> films of this one that were given that as the likeliest.
+    """
+
+    appearance: Appearance
+    films: int
+    average_precision: Estimate
+    stated: float
+    coverage: Estimate | None
+    likeliest: dict[Appearance, int]
+
+
+class AppearanceEvaluation(_Part):
+    """What was said of the appearance of films, against what radiologists said.
+
+    Attributes:
+        mean_average_precision: over the four, each with the same weight.
+        right: share of films whose likeliest appearance is that of the radiologists.
+        coverage: share of films whose set holds it, and ``nominal_coverage``; None without sets.
+        set_sizes: films with 0, 1, ... 4 appearances in the set; empty without sets.
+    """
+
+    films: int
+    patients: int
+    mean_average_precision: Estimate
+    classes: tuple[AppearanceClass, ...]
+    right: Estimate
+    coverage: Estimate | None
+    nominal_coverage: float | None
+    set_sizes: tuple[int, ...]
+
+
 class FlowStep(_Part):
     """One step of the cohort flow: what remains, and what left and why."""
 
@@ -258,9 +298,11 @@ class Evaluation(_Part):
         not_read: films refused or in error, with the reason.
         not_known: what this evaluation cannot say, in sentences.
         seen: which of the films the bundle knew before; None for predictions made elsewhere.
+        appearance: of the films whose appearance is known; None where there is none, or the bundle
+            does not say it.
     """
 
-    schema_version: Literal["1.0", "1.1"] = "1.1"
+    schema_version: Literal["1.0", "1.1", "1.2"] = "1.2"
     about: About
     settings: EvaluationSettings
     flow: tuple[FlowStep, ...]
@@ -268,6 +310,7 @@ class Evaluation(_Part):
     labels: tuple[LabelEvaluation, ...]
     not_known: tuple[str, ...]
     seen: SeenFilms | None = None
+    appearance: AppearanceEvaluation | None = None
     notice: str = RESEARCH_USE
 
     def __getitem__(self, label: str) -> LabelEvaluation:

@@ -23,9 +23,10 @@ from hilum.bundle.opacities import OPACITIES_SPEC, OpacitySpec
 from hilum.bundle.seen import SPLITS, split_table
 from hilum.core.case import owner_of
 from hilum.core.files import write_text
-from hilum.core.labels import CODES, Label
+from hilum.core.labels import CODES, Appearance, Label
 from hilum.image.opacities import KINDS
-from hilum.judge.decisions import Decisions, fit_decisions
+from hilum.judge.appearance import AppearanceOutput, fit_appearance
+from hilum.judge.decisions import PREVALENCE, Decisions, fit_decisions
 from hilum.judge.predictions import check_predictions
 from hilum.learn.environment import describe_environment
 from hilum.learn.export import Parity, export_onnx, open_session, run_session, sigmoid
@@ -132,6 +133,26 @@ def score_films(model: Path, films: Films, recipe: Recipe) -> NDArray[np.float64
     return sigmoid(np.concatenate(parts))
 
 
+def _appearance(result: FitResult, recipe: Recipe, model: Path) -> AppearanceOutput | None:
+    """Fit how the appearance is said, on films of val; None where the network learned none."""
+    learned = result.train.cases.get("appearance", pd.Series(dtype=object))
+    opaque = {each.value for each in Appearance if each is not Appearance.NEGATIVE}
+    if recipe.network.name != DENSE or not opaque <= set(learned):
+        return None
+    told = result.val.take(result.val.cases["appearance"].isin(list(Appearance)).to_numpy())
+    session, count = open_session(model), len(told.cases)
+    parts = [
+        session.run(["appearance"], {"image": inputs_of(told, recipe.preprocess, at, at + 32)})[0]
+        for at in range(0, count, 32)
+    ]
+    return fit_appearance(
+        told.cases["appearance"],
+        np.concatenate([*parts, np.empty((0, 4), np.float32)]),
+        owner_of(told.cases),
+        fitted_on=f"val: {describe_films(told.cases)}",
+    )
+
+
 def _manifest(
     result: FitResult,
     recipe: Recipe,
@@ -152,6 +173,7 @@ def _manifest(
         network=recipe.network.name,
         evidence=parity.evidence is not None,
         maps=recipe.network.name == DENSE and not recipe.preprocess.needs_lungs,
+        appearance=_appearance(result, recipe, model),
         preprocess=recipe.preprocess,
         labels=tuple(outputs),
         licence=recipe.bundle.licence,
@@ -177,6 +199,7 @@ def _output(
         meaning=code.meaning if code else None,
         bias=_number(bias[place]) if isinstance(bias, torch.Tensor) else None,
         calibration=decisions.calibration,
+        prevalence=PREVALENCE.get(label) if decisions.calibration.fitted else None,
         operating_points=decisions.operating_points,
         conformal=decisions.conformal,
     )

@@ -209,6 +209,7 @@ def _adapt(
     )
     changes = {
         "calibration": decisions.calibration,
+        "prevalence": None,  # that of the site's own films
         "operating_points": decisions.operating_points,
         "conformal": decisions.conformal,
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,19 @@ from hilum.core.case import owner_of
 from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError
 from hilum.core.extras import require
-from hilum.core.labels import View
-from hilum.core.reading import Status
+from hilum.core.labels import Appearance, View
+from hilum.core.reading import Reading, Status
 from hilum.data.fingerprint import look
 from hilum.data.leaks import refuse_leaks, sides
 from hilum.image.nuisance import nuisance_features
-from hilum.judge.calibration import OperatingPoint
+from hilum.judge.appearance_study import CHANCE, evaluate_appearance
+from hilum.judge.calibration import Calibration, OperatingPoint
 from hilum.judge.evaluation import choose_labels, evaluate_predictions
 from hilum.judge.predictions import NUISANCE_PREFIX
 from hilum.judge.report import write_report
 from hilum.judge.schema import (
     About,
+    AppearanceEvaluation,
     Evaluation,
     EvaluationSettings,
     FlowStep,
@@ -73,11 +75,14 @@ class Predictions:
         table: one row per film read and label; see ``hilum.judge.predictions``.
         not_read: films refused or in error.
         copies: films that are copies of some that the bundle was trained on, by ``case_id``.
+        appearances: one row per film read whose appearance is known; see ``evaluate_appearance``.
+            Empty where the bundle says none.
     """
 
     table: pd.DataFrame
     not_read: tuple[NotRead, ...]
     copies: tuple[str, ...] = ()
+    appearances: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def evaluate(
@@ -137,6 +142,7 @@ def evaluate(
         flow=_flow(cases, chosen, split, found),
         not_read=found.not_read,
         seen=seen.record(),
+        appearance=_of_appearance(reader, found, chosen, settings),
     )
     if out is not None:
         write_report(evaluation, found.table, out)
@@ -159,13 +165,16 @@ def predict(
     not_read: list[NotRead] = []
     copies: list[str] = []
     carried = [column for column in CARRIED if column in cases]
-    columns = ["case_id", "path", *carried, *labels]
+    looks: list[dict[str, Any]] = []
+    calibrations = {o.label.value: o.calibration for o in reader.bundle.manifest.labels}
+    columns = ["case_id", "path", *carried, *labels, *{"appearance"} & set(cases.columns)]
     records: list[dict[Any, Any]] = cases[columns].to_dict("records")
     examined = reader.examine([case["path"] for case in records], keep=True, batch_size=_BATCH)
     for case, one in zip(records, _watched(examined, len(records), progress), strict=True):
         reading = one.reading
         if reading.status is Status.READ:
-            rows += _rows(case, one, labels, carried, nuisance)
+            rows += _rows(case, one, calibrations, labels, carried, nuisance)
+            looks += _look(case, reading)
             kept = None if one.radiograph is None else look(one.radiograph.pixels)
             copies += [case["case_id"]] if reader.copy_of(one.embedding, kept) else []
         else:
@@ -186,7 +195,7 @@ def predict(
             f"{not_read[0].case_id}: {not_read[0].reason}",
             hint="check that the paths of the table still hold",
         )
-    return Predictions(pd.DataFrame(rows), tuple(not_read), tuple(copies))
+    return Predictions(pd.DataFrame(rows), tuple(not_read), tuple(copies), pd.DataFrame(looks))
 
 
 def choose_cases(cases: pd.DataFrame, split: str | None) -> pd.Series:
@@ -255,6 +264,7 @@ def _outputs(reader: Reader, cases: pd.DataFrame, labels: Sequence[str]) -> list
 def _rows(
     case: dict[Any, Any],
     one: Examined,
+    calibrations: Mapping[str, Calibration],
     labels: Sequence[str],
     carried: Sequence[str],
     nuisance: bool,
@@ -270,11 +280,35 @@ def _rows(
                 "label": finding.label.value,
                 "truth": case[finding.label],
                 "score": finding.score,
-                "probability": finding.probability,
+                # at the prevalence that it was fitted at, not at the one that a reading states
+                "probability": float(calibrations[finding.label](finding.score)),
                 "prediction_set": finding.prediction_set or "",
                 **{column: case[column] for column in carried},
                 **measured,
             }
+
+
+def _look(case: dict[Any, Any], reading: Reading) -> Iterator[dict[str, Any]]:
+    """Yield what was said of the appearance of a film, beside what radiologists said."""
+    said, told = reading.appearance, case.get("appearance")
+    if said is not None and told in tuple(Appearance):
+        yield {
+            "case_id": case["case_id"],
+            "truth": told,
+            **{f"{CHANCE}{each}": chance for each, chance in said.chances.items()},
+            "kept": None if said.prediction_set is None else "|".join(said.prediction_set),
+        }
+
+
+def _of_appearance(
+    reader: Reader, found: Predictions, cases: pd.DataFrame, settings: EvaluationSettings
+) -> AppearanceEvaluation | None:
+    output, table = reader.bundle.manifest.appearance, found.appearances
+    if output is None or table.empty:
+        return None
+    owners = owner_of(cases).set_axis(cases["case_id"])
+    table = table.assign(group=owners.loc[table["case_id"]].to_numpy())
+    return evaluate_appearance(table, settings, output.coverage)
 
 
 def _threshold(point: OperatingPoint) -> Threshold:

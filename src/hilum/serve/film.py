@@ -17,7 +17,7 @@ from hilum.bundle.onepass import SeenLungs, Segmenter
 from hilum.core.details import Details
 from hilum.core.errors import ImageError, RejectedImageError
 from hilum.core.radiograph import Radiograph
-from hilum.core.reading import Finding, Reading, Status
+from hilum.core.reading import AppearanceFinding, Finding, Reading, Status
 from hilum.core.refusal import Refusal
 from hilum.image.lungs import Lungs
 from hilum.image.open import MAX_MEGAPIXELS, open_radiograph
@@ -75,13 +75,17 @@ class Film:
         return replace(self, inputs=None, status=status, reason=reason, hint=hint)
 
     def reading(
-        self, bundle: str, findings: tuple[Finding, ...] = (), details: Details | None = None
+        self,
+        bundle: str,
+        findings: tuple[Finding, ...] = (),
+        appearance: AppearanceFinding | None = None,
+        details: Details | None = None,
     ) -> Reading:
         """Return what is said of this film: its findings, or why there are none.
 
         Args:
             bundle: the identity of the bundle that read it.
-            findings, details: of a film whose ``status`` is ``read``.
+            findings, appearance, details: of a film whose ``status`` is ``read``.
         """
         stands = self.status is not Status.ERROR
         return Reading(
@@ -92,6 +96,7 @@ class Film:
             refusal=self.refusal if stands else None,
             forced=self.forced and stands,
             findings=findings,
+            appearance=appearance,
             details=details,
             bundle=bundle,
             elapsed_ms=round(self.elapsed_ms, 2),

@@ -53,8 +53,8 @@ def findings_of(
         manifest: of the bundle.
         logits: float32 (L,).
         operating_point: name, or None for the first.
-        prevalence: restates the probability, in (0, 1); None leaves it at that of the
-            calibration's cases. Neither the decision nor the prediction set depends on it.
+        prevalence: restates the probability, in (0, 1); None takes that of the bundle, see
+            ``LabelOutput``. Neither the decision nor the prediction set depends on it.
 
     Raises:
         ConfigError: no such operating point, or the calibration cannot be restated.
@@ -83,7 +83,8 @@ def _finding(
     output: LabelOutput, logit: float, score: float, point: OperatingPoint, prevalence: float | None
 ) -> Finding:
     calibration, sets = output.calibration, output.conformal
-    probability = calibration(score) if prevalence is None else calibration.at(prevalence, score)
+    asked = output.stated if prevalence is None else prevalence
+    probability = calibration(score) if asked is None else calibration.at(asked, score)
     return Finding(
         label=output.label,
         code=output.code,
@@ -91,7 +92,7 @@ def _finding(
         score=score,
         probability=float(probability),
         calibration=calibration.method,
-        prevalence=calibration.prevalence if prevalence is None else prevalence,
+        prevalence=asked,
         present=score >= point.threshold,
         operating_point=point.name,
         threshold=point.threshold,

@@ -37,7 +37,7 @@ from hilum.serve.attribution import in_lung_share
 from hilum.serve.film import Film, open_film
 from hilum.serve.findings import check_prevalence, choose_points, findings_of
 from hilum.serve.prefetch import batches, prefetch
-from hilum.serve.session import Answer, Evidence, Logits, Session
+from hilum.serve.session import APPEARANCE, Answer, Evidence, Logits, Session
 
 if TYPE_CHECKING:
     from hilum.image.opacities import Opacities
@@ -171,7 +171,7 @@ class Reader:
             path: a PNG, JPEG, TIFF, WEBP, BMP or DICOM file; its content decides.
             operating_point: name of the threshold that says "present"; None for the default.
             prevalence: share of positives where the film comes from, in (0, 1); the probability is
-                restated for it. None leaves it at that of the calibration's cases.
+                restated for it. None takes the one that the bundle states.
             force: read a film all the same that the gate refuses; its reading says so.
             details: say where the sign is, how much of the lungs it covers, what resembles it.
 
@@ -345,9 +345,14 @@ class Reader:
                 film = film.failed(f"the network answered {answer.logits.tolist()}")
             return Examined(film.reading(bundle), radiograph, lungs=film.lungs)
         findings = self._findings(film, answer, asked)
+        looks, appearance = self.bundle.manifest.appearance, None
+        if looks is not None and answer.appearance is not None:
+            appearance = looks(answer.appearance)
         details = self.details.describe(film, answer) if asked.details else None
         elapsed_ms = film.elapsed_ms + each_ms + (perf_counter() - started) * 1000
-        reading = replace(film, elapsed_ms=elapsed_ms).reading(bundle, findings, details)
+        reading = replace(film, elapsed_ms=elapsed_ms).reading(
+            bundle, findings, appearance, details
+        )
         return Examined(
             reading, radiograph, answer.evidence, film.lungs, film.opacities, answer.embedding
         )
@@ -374,7 +379,8 @@ def _seen(film: Film) -> Answer | None:
     if not isinstance(film.lungs, SeenLungs):
         return None
     outputs = film.lungs.outputs
-    return Answer(outputs["logits"], outputs["evidence"], outputs["embedding"])
+    given = outputs["logits"], outputs["evidence"], outputs["embedding"]
+    return Answer(*given, outputs.get(APPEARANCE))
 
 
 def _segmenter(bundle: Bundle) -> Segmenter | None:

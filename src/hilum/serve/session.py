@@ -14,7 +14,7 @@ from hilum.core.errors import BundleError
 Logits = NDArray[np.float32]
 Evidence = NDArray[np.float32]
 
-EMBEDDING = "embedding"
+EMBEDDING, APPEARANCE = "embedding", "appearance"
 
 
 class Answer(NamedTuple):
@@ -24,11 +24,14 @@ class Answer(NamedTuple):
         logits: float32 (L,).
         evidence: float32 (L, h, w), or None without that output.
         embedding: float32 (E,), or None without that output.
+        appearance: float32 (4,), chances in the order of ``hilum.core.labels.Appearance``; None
+            without that output.
     """
 
     logits: Logits
     evidence: Evidence | None
     embedding: NDArray[np.float32] | None
+    appearance: NDArray[np.float32] | None = None
 
 
 class Session:
@@ -80,10 +83,10 @@ class Session:
         Raises:
             BundleError: the network failed on this batch.
         """
-        named = [*self._outputs, *({EMBEDDING} & self._graph.outputs.keys())]
+        named = [*self._outputs, *({EMBEDDING, APPEARANCE} & self._graph.outputs.keys())]
         found = dict(zip(named, self._graph.run(inputs, named), strict=True))
         nothing = [None] * len(inputs)
-        rows = (found["logits"], found.get("evidence", nothing), found.get(EMBEDDING, nothing))
+        rows = (found["logits"], *(found.get(name, nothing) for name in Answer._fields[1:]))
         return [Answer(*row) for row in zip(*rows, strict=True)]
 
 
@@ -100,3 +103,8 @@ def _check(graph: Graph, bundle: Bundle) -> None:
                 f"{len(manifest.labels)} labels",
                 hint=AGAIN,
             )
+    if manifest.appearance is not None and graph.outputs.get(APPEARANCE, [])[1:] != [4]:
+        raise BundleError(
+            f"{bundle.model}: outputs {graph.outputs}; expected '{APPEARANCE}' of 4 chances",
+            hint=AGAIN,
+        )
