@@ -60,7 +60,7 @@ def test_an_evaluation_survives_json_with_null_for_nan(predictions, tmp_path):
         raise AssertionError(f"{token} is not JSON")
 
     raw = json.loads(path.read_text(), parse_constant=refuse)
-    assert raw["schema_version"] == "1.1"
+    assert raw["schema_version"] == "1.2"
     assert raw["labels"][0]["metrics"]["auroc"]["value"] is None
     again = Evaluation.load(path)
     assert again.model_dump_json() == found.model_dump_json()

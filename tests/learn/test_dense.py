@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,8 @@ from hilum.core.radiograph import Radiograph
 from hilum.image.lungs import Lungs
 from hilum.image.open import open_radiograph
 from hilum.image.preprocess import Preprocess
+from hilum.judge.appearance import tempered
+from hilum.judge.schema import EvaluationSettings
 from hilum.learn.dense import (
     BOXED,
     BOXES,
@@ -45,6 +48,7 @@ from hilum.learn.networks import build_network, write_onnx
 from hilum.learn.networks.dense import LAYOUT, OPACITY, DenseNetwork, DenseOutput, layout_of
 from hilum.learn.pack import pack_bundle
 from hilum.learn.recipe import Dense, Recipe
+from hilum.serve.evaluate import evaluate
 from hilum.serve.reader import load_bundle
 
 SIZE, MAP = 64, 16
@@ -518,3 +522,47 @@ def test_a_bundle_of_whole_films_reads_in_one_pass(
     cut = fit(given, table, tmp_path / "cut", progress=False)
     pack_bundle(cut, given, table, tmp_path / "cut-bundle", command="hilum train dense.toml")
     assert not load_bundle(tmp_path / "cut-bundle").bundle.manifest.maps  # it needs lungs first
+
+
+def test_a_packed_bundle_says_the_appearance_and_is_judged_by_it(
+    make_cases, tiny_recipe, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("hilum.judge.appearance.LEAST_PER_CLASS", 2)
+    table, recipe = dense_cases(make_cases, 60), dense_recipe(tiny_recipe, fit={"epochs": 1})
+    opaque = np.resize(np.repeat(["typical", "indeterminate", "atypical", ""], 2), len(table))
+    table["appearance"] = np.where(table["covid-19"] == 1, opaque, "negative")
+    result = fit(recipe, table, tmp_path / "run", progress=False)
+    pack_bundle(result, recipe, table, tmp_path / "bundle", command="hilum train dense.toml")
+    reader = load_bundle(tmp_path / "bundle")
+    output = reader.bundle.manifest.appearance
+    told = result.val.cases[result.val.cases["appearance"] != ""]
+    assert output.fitted_on.startswith(f"val: {len(told)} films of")
+    assert {str(each): count for each, count in output.films.items() if count} == dict(
+        told["appearance"].value_counts()
+    )
+    assert (output.coverage, set(output.kept_from.values())) == (0.9, {0.0})  # too few films
+    (path,) = table["path"][:1]
+    said = reader.read(path, details=True).appearance
+    inputs = torch.from_numpy(reader.preprocess(open_radiograph(path))[None])
+    with torch.no_grad():
+        raw = result.network(inputs).appearance[0].numpy()
+    np.testing.assert_allclose(
+        list(said.chances.values()), tempered(raw, output.temperature), atol=1e-4
+    )
+    assert said.words == "none of the four appearances can be ruled out"
+    quick = EvaluationSettings(folds=20, nuisance=False)
+    looks = evaluate(reader, table, split="test", settings=quick, progress=False).appearance
+    known = table[(table["split"] == "test") & (table["appearance"] != "")]
+    counts = known["appearance"].value_counts()
+    assert {row.appearance: row.films for row in looks.classes if row.films} == dict(counts)
+    assert looks.coverage.value == 1
+    assert looks.patients == known["patient_id"].nunique()
+
+    atypical = table["appearance"] == "atypical"  # where the network saw none, it says nothing
+    none = pd.Series(np.where(atypical, "", table["appearance"]), table.index)
+    less = replace(result, train=replace(result.train, cases=table.assign(appearance=none)))
+    pack_bundle(less, recipe, table, tmp_path / "less", command="hilum train dense.toml")
+    silent = load_bundle(tmp_path / "less")
+    assert silent.bundle.manifest.appearance is None
+    assert silent.read(path).appearance is None
+    assert evaluate(silent, table, split="test", settings=quick, progress=False).appearance is None

@@ -24,6 +24,7 @@ from hilum.bundle.manifest import ENVIRONMENT, MANIFEST, MODEL_CARD, Manifest
 from hilum.bundle.markdown import cell, slug, table, to_html
 from hilum.core.estimate import Estimate
 from hilum.core.files import write_text
+from hilum.core.labels import Appearance
 from hilum.core.page import render
 from hilum.core.reading import RESEARCH_USE
 from hilum.judge.audit.schema import Audit
@@ -70,6 +71,8 @@ def model_card(facts: Facts) -> str:
         metrics=list(_metrics(tested)),
         parts=[[label.label, list(_parts(label))] for label in tested],
         sets=[label for label in tested if label.sets],
+        appearances=[each.value for each in Appearance],
+        looks=list(_looks(evaluation)),
         left_out=list(_left_out(facts)),
         refused=_refused(evaluation) if evaluation else "",
         gate=list(_gate(facts.gate)),
@@ -164,6 +167,12 @@ def _metrics(tested: Iterable[LabelEvaluation]) -> Iterator[list[object]]:
         if known is None or known.shown:
             values = [label.metrics.get(name) for label in labels]
             yield [known.title if known else name, *values, known.meaning if known else ""]
+
+
+def _looks(evaluation: Evaluation | None) -> Iterator[list[object]]:
+    for row in evaluation.appearance.classes if evaluation and evaluation.appearance else ():
+        first = [row.appearance.value, row.films, row.average_precision, f"{row.stated:.2f}"]
+        yield [*first, row.coverage, *row.likeliest.values()]
 
 
 def _parts(label: LabelEvaluation) -> Iterator[list[object]]:

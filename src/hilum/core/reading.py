@@ -164,7 +164,7 @@ def appearance_words(
 
     >>> chances = {Appearance.TYPICAL: 0.6, Appearance.ATYPICAL: 0.4}
     >>> appearance_words(chances, [Appearance.TYPICAL, Appearance.ATYPICAL])
-    'cannot say which: typical or atypical of COVID-19 pneumonia'
+    'cannot say which: typical or atypical appearance'
     """
     if prediction_set is None:
         likeliest = max(chances, key=lambda each: chances[each])
@@ -173,10 +173,13 @@ def appearance_words(
         return "unusual for each of the four appearances"
     if len(prediction_set) == 1:
         return _APPEARANCES[prediction_set[0]]
+    if len(prediction_set) == len(Appearance):
+        return "none of the four appearances can be ruled out"
     seen = [each.value for each in prediction_set if each is not Appearance.NEGATIVE]
-    words = " or ".join(filter(None, [", ".join(seen[:-1]), seen[-1]])) + " of COVID-19 pneumonia"
+    words = " or ".join(filter(None, [", ".join(seen[:-1]), seen[-1]]))
     clear = f", or {NO_PNEUMONIA} (which does not rule out an infection)"
-    return f"cannot say which: {words}{clear if Appearance.NEGATIVE in prediction_set else ''}"
+    clear = clear if Appearance.NEGATIVE in prediction_set else ""
+    return f"cannot say which: {words} appearance{clear}"
 
 
 class AppearanceFinding(BaseModel):

@@ -183,6 +183,13 @@ def _say(evaluation: Evaluation, as_json: bool, out: Path | None) -> None:
         console.print(_metrics(label, evaluation.settings.prevalence))
         if label.baseline:
             console.print(_baseline(label))
+    if looks := evaluation.appearance:
+        console.print(
+            f"appearance: mean average precision {looks.mean_average_precision}, likeliest right "
+            f"{looks.right}, set holds it {looks.coverage or 'not fitted'}",
+            highlight=False,
+            markup=False,
+        )
     if evaluation.not_read:
         console.print(f"{len(evaluation.not_read)} films were not read: counted, not scored.")
     if evaluation.seen:

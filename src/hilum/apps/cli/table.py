@@ -12,7 +12,7 @@ from rich.text import Text
 from hilum.bundle.folder import Bundle
 from hilum.core.details import Details
 from hilum.core.radiograph import Sides
-from hilum.core.reading import RESEARCH_USE, Answer, Finding, Reading
+from hilum.core.reading import RESEARCH_USE, Answer, AppearanceFinding, Finding, Reading
 from hilum.core.rounded import figures, fixed, percent
 from hilum.serve.marks import share
 from hilum.serve.reader import Examined
@@ -36,6 +36,7 @@ class Table:
         self._counts: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
         self._points: dict[str, Finding] = {}
+        self._looks: AppearanceFinding | None = None
 
     def add(self, examined: Examined) -> None:
         """Print one film: a line for each label, or the reason why it was not read."""
@@ -46,6 +47,7 @@ class Table:
             self._refused[reading.refusal.code] += 1
         table.add_row(*_cells(reading, self._free // 2))
         self._points |= {finding.label: finding for finding in reading.findings}
+        self._looks = reading.appearance or self._looks
         self._console.print(table)
 
     def close(self) -> None:
@@ -58,6 +60,8 @@ class Table:
             self._console.print(f"Refused by reason: {reasons}")
         for finding in self._points.values():
             self._console.print(self._meaning(finding), style="dim")
+        if self._looks is not None:
+            self._console.print(_of_looks(self._looks, self._bundle), style="dim")
         self._console.print(f"Bundle {self._bundle.identity}. {RESEARCH_USE}", style="dim")
 
     @property
@@ -96,6 +100,15 @@ def _of_probability(finding: Finding, fitted_on: str) -> str:
     return f" Probability: {how} on {fitted_on}, for a prevalence of {prevalence}%."
 
 
+def _of_looks(said: AppearanceFinding, bundle: Bundle) -> str:
+    output = bundle.manifest.appearance
+    how = "not calibrated"
+    if output is not None and output.fitted:
+        how = f"fitted on {output.fitted_on}"
+    sets = "" if said.coverage is None else f"; set at {percent(said.coverage)}%"
+    return f"appearance: {how}{sets}. {said.notice}"
+
+
 def _of_sets(finding: Finding) -> str:
     if finding.coverage is None:
         return ""
@@ -117,6 +130,7 @@ def _cells(reading: Reading, width: int) -> tuple[Text, ...]:
         Text(in_words(finding), style="bold" if finding.answer is Answer.PRESENT else "")
         for finding in findings
     ]
+    said += [Text(f"appearance: {looks.words}")] if (looks := reading.appearance) else []
     said += [Text(line) for line in _details(reading.details, reading.film.get("sides"))]
     said += [Text(step, style="yellow") for step in reading.history if step.startswith(TURNED)]
     if reading.forced:

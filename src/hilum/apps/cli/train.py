@@ -163,5 +163,7 @@ def _print_table(trained: Trained) -> None:
         numbers = [str(label.metrics[n]) for n in ("auroc", "sensitivity", "specificity")]
         table.add_row(label.label, f"{label.positives} + {label.negatives}", *numbers)
     console.print(table)
+    if trained.evaluation and (looks := trained.evaluation.appearance):
+        console.print(f"appearance: mean average precision {looks.mean_average_precision}")
     console.print(f"bundle: {trained.bundle.root}   card: {trained.bundle.root / 'MODEL_CARD.md'}")
     console.print(RESEARCH_USE)
