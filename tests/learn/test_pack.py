@@ -146,6 +146,9 @@ def test_predictions_out_of_source_take_the_place_of_val(packed: Packed) -> None
     for output in (covid, pneumonia):  # thresholds belong to the scores of the packed network
         assert output.operating_points[0].chosen_on.startswith("val: ")
     assert pneumonia.calibration.note
+    # a reading states it for a sober share, not for a third; nothing fitted, nothing stated
+    assert (covid.stated, covid.prevalence) == (0.2, 0.2)
+    assert (pneumonia.stated, pneumonia.prevalence) == (None, None)
 
 
 def test_no_file_names_a_folder_or_a_host(packed: Packed, tmp_path: Path) -> None:

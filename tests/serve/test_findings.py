@@ -53,6 +53,23 @@ def calibrated(calibrated_bundle):
     return open_bundle(calibrated_bundle).manifest
 
 
+def test_a_reading_states_the_prevalence_of_the_bundle_unless_told_another(calibrated):
+    labels = [each.model_copy(update={"prevalence": 0.2}) for each in calibrated.labels]
+    sober = calibrated.model_copy(update={"labels": tuple(labels)})
+    logits = np.array([1.0, -1.0], np.float32)
+    for one, before in zip(
+        findings_of(sober, logits, None), findings_of(calibrated, logits, None), strict=True
+    ):
+        assert (one.prevalence, before.prevalence) == (0.2, 0.4)
+        odds, were = (p / (1 - p) for p in (one.probability, before.probability))
+        assert odds == pytest.approx(were * (0.2 / 0.8) / (0.4 / 0.6))
+        assert (one.score, one.present) == (before.score, before.present)
+        assert one.prediction_set == before.prediction_set
+    asked, again = (findings_of(each, logits, None, 0.07)[0] for each in (sober, calibrated))
+    assert asked == again
+    assert asked.prevalence == 0.07
+
+
 def test_an_old_bundle_has_no_prediction_set(manifest):
     covid, _ = findings_of(manifest, np.array([0.0, 0.0], np.float32), None)
     assert (covid.prediction_set, covid.coverage, covid.prevalence) == (None, None, None)

@@ -17,7 +17,7 @@ PAGE = (ROOT / "docs" / "reference" / "reading.md").read_text(encoding="utf-8")
 MODELS = {
     name: getattr(room, name)
     for room, names in (
-        (reading, ("Reading", "Finding")),
+        (reading, ("Reading", "Finding", "AppearanceFinding")),
         (refusal, ("Refusal",)),
         (
             details,

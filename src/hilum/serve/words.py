@@ -9,8 +9,17 @@ from typing import Any
 from hilum.bundle.facts import Facts
 from hilum.bundle.honest import POOLED, Honest, honest_numbers
 from hilum.core.details import Affected, Scale, Similar
+from hilum.core.labels import Appearance
 from hilum.core.radiograph import Sides
-from hilum.core.reading import LIKELY, UNLIKELY, Answer, Finding, PredictionSet
+from hilum.core.reading import (
+    LIKELY,
+    NO_PNEUMONIA,
+    UNLIKELY,
+    Answer,
+    AppearanceFinding,
+    Finding,
+    PredictionSet,
+)
 from hilum.core.rounded import fixed, percent
 from hilum.judge.audit.schema import Overall
 
@@ -113,6 +122,17 @@ def holds_for(finding: Finding) -> str:
     if finding.prevalence is None:
         return "equals the score"
     return f"where {percent(finding.prevalence, 1)} % have it ({finding.calibration})"
+
+
+def chances_line(said: AppearanceFinding) -> str:
+    """Write the four chances of an appearance, and what its set was made for."""
+    chances = ", ".join(
+        f"{NO_PNEUMONIA if each is Appearance.NEGATIVE else each} {percent(chance)} %"
+        for each, chance in said.chances.items()
+    )
+    how = "Chances" if said.calibration != "identity" else "Not calibrated, no frequencies"
+    set_at = "" if said.coverage is None else f"; set at {percent(said.coverage)} % coverage"
+    return f"{how}: {chances}{set_at}."
 
 
 def region(affected: Affected) -> str:

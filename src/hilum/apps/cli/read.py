@@ -97,10 +97,11 @@ def read(
     A film that is certainly inverted or turned is corrected first, and says
     so.
 
-    The probability holds where as many films are positive as among those that
-    the bundle was calibrated on, or for your --prevalence; where the bundle
-    has no calibration it equals the score: it ranks films, and is no
-    frequency. A film may be "indeterminate": neither answer can be ruled out.
+    The probability holds for your --prevalence, the share of films that are
+    positive where yours come from; without it, for the share that the bundle
+    states, which the table names. Where the bundle has no calibration it
+    equals the score: it ranks films, and is no frequency. A film may be
+    "indeterminate": neither answer can be ruled out.
 
     With --details a reading also says where the lungs and the opacities lie,
     what share of each lung and zone is opaque, severity scores of the

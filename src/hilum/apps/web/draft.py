@@ -6,7 +6,7 @@ from typing import Literal
 
 from hilum.apps.web.answers import ReportDraft
 from hilum.core.details import Severity
-from hilum.core.reading import Answer, Finding, Reading, Status
+from hilum.core.reading import Answer, AppearanceFinding, Finding, Reading, Status
 from hilum.core.rounded import figures, fixed, percent
 from hilum.serve.marks import share
 from hilum.serve.words import doubt
@@ -39,6 +39,15 @@ WORDS: dict[Language, dict[str, str]] = {
         "set-absent": "not {label}",
         "set-indeterminate": "either",
         "set-none": "neither",
+        "appearance": "Appearance: {said}. This is how the film looks, not whether the patient is "
+        "infected.",
+        "looks-typical": "typical of COVID-19 pneumonia",
+        "looks-indeterminate": "indeterminate for COVID-19 pneumonia",
+        "looks-atypical": "atypical of COVID-19 pneumonia",
+        "looks-negative": "no pneumonia seen, which does not rule out an infection",
+        "looks-several": "the model cannot say which: {said}",
+        "looks-none": "unusual for each of the four appearances",
+        "looks-unfitted": "likeliest, of unknown reliability, {said}",
         "affected": "Opacities cover {share} of the lungs.",
         "severity": "Severity ({scale}, research score): {value} of {maximum} [{low} to {high}].",
         "impression-present": "The model calls {labels} present; to be judged by the reader.",
@@ -77,6 +86,14 @@ WORDS: dict[Language, dict[str, str]] = {
         "set-absent": "не {label}",
         "set-indeterminate": "любой",
         "set-none": "ни один",
+        "appearance": "Вид снимка: {said}. Это вид снимка; о заражении он не говорит.",
+        "looks-typical": "типичен для пневмонии COVID-19",
+        "looks-indeterminate": "неопределённый для пневмонии COVID-19",
+        "looks-atypical": "нетипичен для пневмонии COVID-19",
+        "looks-negative": "признаков пневмонии не видно, что не исключает инфекцию",
+        "looks-several": "модель не может сказать, какой из них: {said}",
+        "looks-none": "необычен для всех четырёх вариантов",
+        "looks-unfitted": "вероятнее всего, при неизвестной надёжности, {said}",
         "affected": "Затемнения занимают {share} площади лёгких.",
         "severity": "Тяжесть ({scale}, исследовательская шкала): {value} из {maximum} "
         "[от {low} до {high}].",
@@ -124,7 +141,20 @@ def _findings(reading: Reading | None, words: dict[str, str]) -> list[str]:
         return [words["refused"].format(reason=reading.reason)]
     lines = [words["forced"].format(reason=reading.reason)] if reading.forced else []
     lines += [_finding(each, words) for each in reading.findings]
+    if reading.appearance is not None:
+        lines.append(words["appearance"].format(said=_looks(reading.appearance, words)))
     return lines + _details(reading, words)
+
+
+def _looks(found: AppearanceFinding, words: dict[str, str]) -> str:
+    kept = found.prediction_set
+    if kept is None:
+        likeliest = max(found.chances, key=lambda each: found.chances[each])
+        return words["looks-unfitted"].format(said=words[f"looks-{likeliest}"])
+    if not kept:
+        return words["looks-none"]
+    said = "; ".join(words[f"looks-{each}"] for each in kept)
+    return said if len(kept) == 1 else words["looks-several"].format(said=said)
 
 
 def _finding(finding: Finding, words: dict[str, str]) -> str:

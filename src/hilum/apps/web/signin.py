@@ -219,7 +219,7 @@ def describe_bundle(bundle: Bundle) -> BundleAnswer:
         LabelAnswer(
             label=output.label,
             calibration=output.calibration.method,
-            prevalence=output.calibration.prevalence,
+            prevalence=output.stated,
             coverage=output.conformal.coverage if output.conformal else None,
             operating_points=[PointAnswer.model_validate(each) for each in output.operating_points],
         )

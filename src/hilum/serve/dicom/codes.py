@@ -1,14 +1,14 @@
 """Codes: the concepts that Hilum's DICOM objects name (PS3.16, SNOMED CT, UCUM, and its own).
 
 Hilum's own are of the scheme 99HILUM, where DICOM and SNOMED CT have no term: a calibrated
-probability, the share of a lung that is opaque, the score of a scale. A code value has at most 16
-characters (VR SH).
+probability, what a film looks like, the share of a lung that is opaque, the score of a scale. A
+code value has at most 16 characters (VR SH).
 """
 
 from __future__ import annotations
 
 from hilum.core.details import Opacity, Scale, Side, Zone
-from hilum.core.labels import CODES, Code, Label
+from hilum.core.labels import CODES, Appearance, Code, Label
 from hilum.core.reading import PredictionSet
 
 SCHEME = "99HILUM"
@@ -34,6 +34,13 @@ OWN: dict[str, Code] = {
         _own("call", "finding at the operating point"),
         _own("prediction-set", "answers that cannot be ruled out"),
         _own("none", "Neither answer"),
+        _own("appearance", "Appearance of the film, not the infection"),
+        _own("appearances", "appearances that cannot be ruled out"),
+        _own("typical", "Typical of COVID-19 pneumonia"),
+        _own("indeterminate", "Indeterminate for COVID-19 pneumonia"),
+        _own("atypical", "Atypical of COVID-19 pneumonia"),
+        _own("no-pneumonia", "No pneumonia seen; rules out no infection"),
+        _own("no-appearance", "Unusual for each of the four appearances"),
         _own("opaque", "opaque share"),
         _own("opaque-gg", "ground-glass share"),
         _own("opaque-cons", "consolidation share"),
@@ -133,6 +140,11 @@ ANSWERS = {
     PredictionSet.ABSENT: ABSENT,
     PredictionSet.INDETERMINATE: INDETERMINATE,
     PredictionSet.NONE: OWN["none"],
+}
+
+
+APPEARANCES = {
+    each: OWN["no-pneumonia" if each is Appearance.NEGATIVE else each.value] for each in Appearance
 }
 
 

@@ -73,7 +73,7 @@ def make_gsps(subject: Subject) -> Dataset:
 
 
 def lines(subject: Subject) -> list[str]:
-    """Return the words over a film: one line a finding."""
+    """Return the words over a film: one line a finding, and one of the appearance."""
     said = []
     for finding in subject.reading.findings:
         number = f"score {finding.score:.2f}, not a probability"
@@ -82,6 +82,8 @@ def lines(subject: Subject) -> list[str]:
         if finding.prediction_set is not None and finding.coverage is not None:
             number += f"; {percent(finding.coverage)} % set: {finding.prediction_set}"
         said.append(f"{finding.label}: {headline(finding)} ({number})")
+    if looks := subject.reading.appearance:
+        said.append(f"appearance, not infection: {looks.words}")
     return said
 
 

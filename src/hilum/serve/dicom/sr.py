@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 
 from hilum.core.details import Affected, Details, Lesion, LungDetail, OpacityBox, Severity, Zone
 from hilum.core.labels import Code, Label
-from hilum.core.reading import RESEARCH_USE, Answer, Finding
+from hilum.core.reading import RESEARCH_USE, Answer, AppearanceFinding, Finding
 from hilum.serve.dicom import codes
 from hilum.serve.dicom.codes import OWN
 from hilum.serve.dicom.common import (
@@ -124,6 +124,8 @@ def _groups(subject: Subject) -> Iterator[sr.PlanarROIMeasurementsAndQualitative
     details = subject.reading.details or Details()
     for finding in subject.reading.findings:
         yield _of_finding(subject, finding)
+    if subject.reading.appearance is not None:
+        yield _of_appearance(subject, subject.reading.appearance)
     if details.affected or details.severity:
         yield _of_both(subject, details)
     for lung in details.lungs:
@@ -172,6 +174,39 @@ def _of_finding(
         said=said,
         side=codes.BILATERAL,
         asked=finding,
+    )
+
+
+def _of_appearance(
+    subject: Subject, said: AppearanceFinding
+) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+    """Return the chances of the four appearances, and the set of those that are left."""
+    numbers = []
+    for each, chance in said.chances.items():
+        name = codes.APPEARANCES[each].meaning.partition(";")[0]
+        if said.calibration == "identity":
+            score = OWN["score"]
+            numbers.append(_number(coded(score, f"{name}, {score.meaning}"), chance))
+        else:
+            numbers.append(_percent(coded(OWN["probability"], f"{name}, probability"), chance))
+    if said.coverage is not None:
+        numbers.append(_percent(coded(OWN["coverage"]), said.coverage))
+    kept = None
+    if said.prediction_set is not None:
+        left = [codes.APPEARANCES[each] for each in said.prediction_set]
+        kept = [
+            sr.QualitativeEvaluation(coded(OWN["appearances"]), coded(each))
+            for each in left or [OWN["no-appearance"]]
+        ]
+    return _group(
+        subject,
+        "appearance",
+        subject.seen,
+        codes.CLINICAL_FINDING,
+        OWN["appearance"],
+        numbers,
+        said=kept or (),
+        side=codes.BILATERAL,
     )
 
 
@@ -440,6 +475,8 @@ def _comments(subject: Subject) -> ContainerContentItem:
     """Return row 12 of the template: what a reader must know."""
     reading = subject.reading
     said = [RESEARCH_USE, sides_line(reading.film)]
+    if looks := reading.appearance:
+        said.append(f"Appearance: {looks.words}. {looks.notice}")
     said += [f"Read by force although {reading.reason}"] * reading.forced
     said += [printable(note, _LONGEST_TEXT) for note in reading.notes]
     container = ContainerContentItem(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from hilum.core.details import RESEARCH_SCORE, Affected, Opacity, Severity, Similar
-from hilum.core.reading import Finding, Reading, Status
+from hilum.core.reading import AppearanceFinding, Finding, Reading, Status
 from hilum.core.rounded import figures, fixed, percent
 from hilum.serve.marks import share
 from hilum.serve.pdf.pen import INK, SOFT, WARN, WARN_BACK, Pen
@@ -14,6 +14,7 @@ from hilum.serve.sketch import HEIGHT, WIDTH, zone_shapes
 from hilum.serve.words import (
     SCALES,
     against_threshold,
+    chances_line,
     headline,
     holds_for,
     known_labels,
@@ -91,6 +92,20 @@ def findings(
         left_out = f"and {len(found) - most} more labels: see the JSON"
         top = pen.lines(x, top + 1, width, left_out, SMALL)
     return top + 3
+
+
+def appearance(
+    pen: Pen, x: float, top: float, width: float, said: AppearanceFinding | None
+) -> float:
+    """Say what the film looks like, in words and as four chances; nothing where nobody says it."""
+    if said is None:
+        return top
+    top = heading(pen, x, top, width, "Appearance")
+    words = said.words[0].upper() + said.words[1:]
+    top = pen.lines(x, top, width, words, SIZE, most=2, bold=True)
+    numbers = chances_line(said)
+    top = pen.lines(x, top, width, numbers, SMALL, most=2, color=SOFT)
+    return pen.lines(x, top, width, said.notice, SMALL, most=2)
 
 
 def zones(

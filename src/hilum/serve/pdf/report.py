@@ -142,6 +142,9 @@ class PdfReport:
         def findings(pen: Pen, left: float, top: float, width: float) -> float:
             return blocks.findings(pen, left, top, width, reading.findings, rows)
 
+        def looks(pen: Pen, left: float, top: float, width: float) -> float:
+            return blocks.appearance(pen, left, top, width, reading.appearance)
+
         def thirds(pen: Pen, left: float, top: float, width: float) -> float:
             if not details or not (details.affected or details.severity or details.similar):
                 return top
@@ -156,7 +159,7 @@ class PdfReport:
         def notes(pen: Pen, left: float, top: float, width: float) -> float:
             return blocks.notes(pen, left, top, width, reading.notes, lines)
 
-        return [findings, thirds, notes]
+        return [findings, *[looks] * bool(reading.appearance), thirds, notes]
 
     def _foot(self, sheet: Sheet) -> Block:
         bundle, manifest = self._bundle, self._facts.manifest
