@@ -86,7 +86,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "set-absent": "не {label}",
         "set-indeterminate": "любой",
         "set-none": "ни один",
-        "appearance": "Вид снимка: {said}. Это вид снимка; о заражении он не говорит.",
+        "appearance": "Вид снимка: {said}. Заражение подтверждает или исключает только тест.",
         "looks-typical": "типичен для пневмонии COVID-19",
         "looks-indeterminate": "неопределённый для пневмонии COVID-19",
         "looks-atypical": "нетипичен для пневмонии COVID-19",
