@@ -18,6 +18,8 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
+import hilum
+
 ROOT = Path(__file__).parents[1]
 EXTRAS = ("evaluate", "web", "postgresql")
 
@@ -39,7 +41,7 @@ def bill() -> dict[str, Any]:
             "component": {
                 "type": "application",
                 "name": "hilum",
-                "version": project["version"],
+                "version": hilum.__version__,
                 "bom-ref": "hilum",
                 "licenses": [{"license": {"id": "Apache-2.0"}}],
             }
