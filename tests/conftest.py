@@ -122,6 +122,85 @@ def _blocks(channels: int, size: int, evidence: bool) -> bytes:
     return bytes(model.SerializeToString())
 
 
+@pytest.fixture
+def one_pass_bundle(make_bundle: Callable[..., Path], tmp_path: Path) -> Path:
+    """A bundle of one network (64 x 64) that finds lungs and opacities by their grey; no gate."""
+    import json
+
+    from hilum.bundle.folder import seal
+    from hilum.bundle.manifest import Manifest
+    from hilum.bundle.opacities import OPACITIES_SPEC, OpacitySpec
+    from hilum.core.details import Opacity
+
+    as_it_is = {"low_percentile": None, "high_percentile": None, "mean": 0.0, "std": 1.0}
+    root = make_bundle(tmp_path / "one-pass", **as_it_is)
+    values = json.loads((root / "bundle.json").read_text()) | {"maps": True}
+    manifest = Manifest.model_validate(values)
+    (root / "bundle.json").write_text(manifest.model_dump_json())
+    (root / "model.onnx").write_bytes(_one_pass_graph())
+    spec = OpacitySpec(preprocess=manifest.preprocess, thresholds=dict.fromkeys(Opacity, 0.5))
+    (root / OPACITIES_SPEC).write_text(spec.model_dump_json())
+    seal(root)
+    return root
+
+
+def _one_pass_graph() -> bytes:
+    """What is darker than 0.65 is lung, on either half; lighter than 0.3, opacity; 0.5, dense.
+
+    What is no lung is no opacity, either.
+    """
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    gains = np.array([-60.0, -60.0, 60.0, 60.0], np.float32).reshape(1, 4, 1, 1)
+    cuts = np.array([0.65, 0.65, 0.3, 0.5], np.float32).reshape(1, 4, 1, 1)
+    half = np.zeros((1, 4, 16, 16), np.float32)
+    half[0, 0, :, 8:] = half[0, 1, :, :8] = -100
+    constants = {
+        "gains": gains,
+        "cuts": cuts,
+        "half": half,
+        "falls": np.array([0.0, 0.0, -60.0, -60.0], np.float32).reshape(1, 4, 1, 1),
+        "most": np.array([1e3, 1e3, 39.0, 39.0], np.float32).reshape(1, 4, 1, 1),
+        "two": np.array([2.0, -3.0], np.float32).reshape(1, 2, 1, 1),
+        "bias": np.array([-0.5, 0.25], np.float32),
+        "axes": np.array([2, 3], np.int64),
+    }
+    nodes = [
+        helper.make_node("AveragePool", ["image"], ["coarse"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("Sub", ["coarse", "cuts"], ["above"]),
+        helper.make_node("Mul", ["above", "gains"], ["whole"]),
+        helper.make_node("Add", ["whole", "half"], ["halves"]),
+        helper.make_node("Mul", ["coarse", "falls"], ["darker"]),
+        helper.make_node("Add", ["darker", "most"], ["inside"]),
+        helper.make_node("Min", ["halves", "inside"], ["maps"]),
+        helper.make_node("Mul", ["coarse", "two"], ["evidence"]),
+        helper.make_node("ReduceMean", ["evidence", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Add", ["mean", "bias"], ["logits"]),
+        helper.make_node("ReduceMean", ["maps", "axes"], ["embedding"], keepdims=0),
+    ]
+    shapes = {
+        "logits": ["N", 2],
+        "evidence": ["N", 2, 16, 16],
+        "embedding": ["N", 4],
+        "maps": ["N", 4, 16, 16],
+    }
+    model = helper.make_graph(
+        nodes,
+        "one pass",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, 64, 64])],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in shapes.items()
+        ],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    made = helper.make_model(model, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(made)
+    return bytes(made.SerializeToString())
+
+
 @pytest.fixture(scope="session")
 def small_bundle(make_bundle: Callable[..., Path], tmp_path_factory: Any) -> Path:
     """One packed bundle that no test may change."""

@@ -17,6 +17,8 @@ from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle
 from hilum.bundle.opacities import OpacitySegmenter, OpacitySpec
 from hilum.bundle.seen import WEIGHTS, find_seen
 
+TEACHER = Path(__file__).parents[2] / "recipes" / "teacher"
+
 
 @pytest.fixture
 def table() -> pd.DataFrame:
@@ -49,7 +51,7 @@ def test_what_a_bundle_says_of_its_training(tmp_path: Path) -> None:
 
 
 def test_an_opacity_network_learned_from_every_film_held_out_in_its_folds() -> None:
-    spec = OpacitySegmenter(DEFAULT_BUNDLE).spec
+    spec = OpacitySegmenter(TEACHER).spec
     named = set(spec.made["trained_on"])
     assert opacity_films(spec) == named
     assert opacity_films(spec, ["x"]) == named | {"x"}
@@ -58,7 +60,7 @@ def test_an_opacity_network_learned_from_every_film_held_out_in_its_folds() -> N
 
 
 def test_a_film_is_unseen_by_patient_or_by_the_network_of_a_fold(table: pd.DataFrame) -> None:
-    spec = OpacitySegmenter(DEFAULT_BUNDLE).spec
+    spec = OpacitySegmenter(TEACHER).spec
     spec = spec.model_copy(update={"made": {"trained_on": ["a"]}})
     seen = open_bundle().seen(table)
     marks = unseen_marks(table, seen, spec, {})

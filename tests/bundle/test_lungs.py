@@ -16,6 +16,7 @@ from hilum.core.radiograph import Radiograph
 from hilum.image.preprocess import Preprocess
 
 SIZE = 32
+TEACHER = Path(__file__).parents[2] / "recipes" / "teacher"
 
 
 @pytest.fixture
@@ -84,8 +85,17 @@ def test_no_network_and_a_changed_description_are_named(tmp_path: Path, dark_is_
 
 
 def test_the_network_of_the_package() -> None:
-    assert (DEFAULT_BUNDLE / LUNGS).stat().st_size < 8_000_000
     segmenter = LungSegmenter(threads=1)
+    one, other = (segmenter.segment(film(np.random.default_rng(seed))) for seed in (2, 3))
+    side = one.mask.shape[0]
+    assert one.mask.shape == (side, side)
+    assert one.embedding.shape == other.embedding.shape
+    assert not np.allclose(one.embedding, other.embedding)
+    assert b"site-packages" not in (DEFAULT_BUNDLE / "model.onnx").read_bytes()
+
+
+def test_the_network_of_bundles_up_to_0_3_0() -> None:
+    segmenter = LungSegmenter(TEACHER, threads=1)
     lungs = segmenter.segment(film(np.random.default_rng(2)))
     assert lungs.mask.shape == (224, 224)
     assert lungs.embedding.shape == (224,)
@@ -96,4 +106,3 @@ def test_the_network_of_the_package() -> None:
     for collection in ("openist", "shenzhen", "covid-chestxray-dataset"):
         dice = measured["collections"][collection]["manual masks"]["dice"]
         assert 0.94 < dice["low"] < dice["value"] < dice["high"] < 1
-    assert b"site-packages" not in (DEFAULT_BUNDLE / LUNGS).read_bytes()

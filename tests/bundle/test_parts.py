@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hilum.bundle.attach import PARTS, attach_results
-from hilum.bundle.folder import open_bundle
+from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle
+from hilum.bundle.gate import GATE
 from hilum.bundle.parts import open_parts
 from hilum.bundle.severity import SEVERITY, SeverityModel, SeverityModels
 from hilum.core.details import Scale
@@ -84,3 +85,17 @@ def test_a_bundle_that_borrows_its_lungs_is_checked_against_them(small_bundle, t
     assert open_parts(root, lungs="0" * 64).severity is not None
     with pytest.raises(BundleError, match=r"fitted with another lungs\.onnx"):
         open_parts(root, lungs="1" * 64)
+
+
+def test_a_gate_of_another_network_is_refused_and_its_own_comes_in(one_pass_bundle, tmp_path):
+    """The gate of the package, said to be of this network; whether its numbers fit is another
+    matter."""
+    spec = json.loads((DEFAULT_BUNDLE / GATE).read_text())
+    (tmp_path / GATE).write_text(json.dumps(spec))
+    before = open_bundle(one_pass_bundle).checksum
+    with pytest.raises(BundleError, match=r"with these parts: gate\.json: fitted on the lung netw"):
+        attach_results(one_pass_bundle, parts=[tmp_path / GATE])
+    assert open_bundle(one_pass_bundle).checksum == before
+    spec["lungs"] = sha256_of(one_pass_bundle / "model.onnx")
+    (tmp_path / GATE).write_text(json.dumps(spec))
+    assert attach_results(one_pass_bundle, parts=[tmp_path / GATE]).checksum != before

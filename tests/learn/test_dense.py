@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,13 @@ import pandas as pd
 import pytest
 import torch
 
+from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle
+from hilum.bundle.gate import GATE
 from hilum.bundle.lungs import LungSegmenter
 from hilum.bundle.onnx import Graph
 from hilum.bundle.opacities import OpacitySegmenter
 from hilum.core.errors import ConfigError
+from hilum.core.files import sha256_of
 from hilum.core.labels import Label
 from hilum.core.radiograph import Radiograph
 from hilum.image.lungs import Lungs
@@ -566,3 +570,35 @@ def test_a_packed_bundle_says_the_appearance_and_is_judged_by_it(
     assert silent.bundle.manifest.appearance is None
     assert silent.read(path).appearance is None
     assert evaluate(silent, table, split="test", settings=quick, progress=False).appearance is None
+
+
+def test_a_run_that_is_trained_is_packed_again_without_its_films_of_train(
+    make_cases, tiny_recipe, tmp_path
+) -> None:
+    table, recipe = dense_cases(make_cases), dense_recipe(tiny_recipe, fit={"epochs": 1})
+    result = fit(recipe, table, tmp_path / "run", progress=False)
+    bundle = tmp_path / "bundle"
+    pack_bundle(result, recipe, table, bundle, command="hilum train dense.toml")
+    first = (bundle / "model.onnx").read_bytes()
+    spec = json.loads((DEFAULT_BUNDLE / GATE).read_text())
+    spec["lungs"] = sha256_of(bundle / "model.onnx")  # fitted to this network, it seems
+    (bundle / GATE).write_text(json.dumps(spec))
+
+    shutil.rmtree(tmp_path / "run" / "films")
+    gone = table["split"] == "train"
+    table[gone]["path"].map(lambda path: Path(path).write_bytes(b"no film any more"))
+    other = recipe.model_copy(
+        update={"bundle": recipe.bundle.model_copy(update={"name": "another"})}
+    )
+    again = fit(other, table, tmp_path / "run", resume=True, progress=False)
+    assert again.val.cases.equals(result.val.cases)
+    assert again.train.cases.equals(result.train.cases)
+    assert again.train.refused.empty
+    pack_bundle(again, other, table, bundle, command="hilum train dense.toml")
+    assert (bundle / "model.onnx").read_bytes() == first
+    assert open_bundle(bundle).manifest.name == "another"
+    assert load_bundle(bundle).gate is not None
+    spec["lungs"] = "0" * 64
+    (bundle / GATE).write_text(json.dumps(spec))
+    pack_bundle(again, other, table, bundle, command="hilum train dense.toml")
+    assert load_bundle(bundle).gate is None

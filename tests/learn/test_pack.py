@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hilum.bundle.folder import open_bundle, verify
+from hilum.bundle.folder import DEFAULT_BUNDLE, manifest_of, open_bundle, verify
+from hilum.bundle.gate import GATE, open_gate
+from hilum.bundle.lungs import LungSegmenter
 from hilum.bundle.manifest import Manifest
 from hilum.core.command import command_line
 from hilum.core.errors import BundleError
+from hilum.core.files import sha256_of
 from hilum.learn.export import open_session, run_session, sigmoid
 from hilum.learn.fit import FitResult, fit
 from hilum.learn.pack import pack_bundle
@@ -188,3 +191,18 @@ def test_packing_again_replaces_and_a_failure_leaves_the_old_one(
         pack_bundle(result, recipe, cases, root, command="again")
     verify(root)
     assert [path.name for path in root.parent.glob(".*")] == []
+
+
+def test_a_bundle_carries_the_lungs_and_the_gate_of_the_package_in_one_pass_too(
+    packed: Packed, one_pass_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, result, recipe, cases = packed
+    spec = json.loads((DEFAULT_BUNDLE / GATE).read_text())
+    spec["lungs"] = sha256_of(one_pass_bundle / "model.onnx")
+    (one_pass_bundle / GATE).write_text(json.dumps(spec))
+    monkeypatch.setattr("hilum.learn.pack.DEFAULT_BUNDLE", one_pass_bundle)
+    pack_bundle(result, recipe, cases, root, command="again")
+    segmenter = LungSegmenter(root)
+    assert segmenter.checksum == sha256_of(one_pass_bundle / "model.onnx")
+    assert segmenter.spec.preprocess == manifest_of(one_pass_bundle).preprocess
+    assert open_gate(root, lungs=segmenter.checksum) is not None

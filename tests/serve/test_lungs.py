@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from PIL import Image
 
 from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle, seal
-from hilum.bundle.lungs import LUNGS, LUNGS_SPEC, LungSegmenter
+from hilum.bundle.lungs import LungSegmenter, copy_lungs
 from hilum.core.errors import BundleError
 from hilum.core.reading import Status
 from hilum.image.open import open_radiograph
@@ -26,8 +25,7 @@ def lung_reader(
 ) -> Reader:
     """A bundle that reads the lung field, with a lung network of its own."""
     root = make_bundle(tmp_path_factory.mktemp("field") / "bundle", region="lung-field")
-    for name in (LUNGS, LUNGS_SPEC):
-        shutil.copyfile(DEFAULT_BUNDLE / name, root / name)
+    copy_lungs(DEFAULT_BUNDLE, root)
     seal(root)
     return load_bundle(root, threads=1)
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from hilum.bundle.folder import seal
-from hilum.bundle.lungs import LungSegmenter
-from hilum.bundle.manifest import Manifest
+from hilum.bundle.lungs import LungSegmenter, copy_lungs
 from hilum.bundle.onepass import MapOpacities, OnePass, SeenLungs, open_segmenter
 from hilum.bundle.onnx import Graph
-from hilum.bundle.opacities import OPACITIES_SPEC, OpacitySpec
 from hilum.core.details import Opacity
 from hilum.core.errors import BundleError
 from hilum.core.reading import Status
@@ -25,7 +20,6 @@ from hilum.image.opacities import KINDS
 from hilum.image.open import open_radiograph
 from hilum.serve.reader import Reader, load_bundle
 
-SIZE, SMALL = 64, 16
 GLASS, DENSE = (64, 112, 48, 80), (144, 192, 160, 208)
 """Rows and columns of the two opacities on the film."""
 
@@ -42,72 +36,9 @@ def draw() -> np.ndarray:
     return film
 
 
-def graph() -> bytes:
-    """What is darker than 0.65 is lung, on either half; lighter than 0.3, opacity; 0.5, dense.
-
-    What is no lung is no opacity, either.
-    """
-    gains = np.array([-60.0, -60.0, 60.0, 60.0], np.float32).reshape(1, 4, 1, 1)
-    cuts = np.array([0.65, 0.65, 0.3, 0.5], np.float32).reshape(1, 4, 1, 1)
-    half = np.zeros((1, 4, SMALL, SMALL), np.float32)
-    half[0, 0, :, SMALL // 2 :] = half[0, 1, :, : SMALL // 2] = -100
-    constants = {
-        "gains": gains,
-        "cuts": cuts,
-        "half": half,
-        "falls": np.array([0.0, 0.0, -60.0, -60.0], np.float32).reshape(1, 4, 1, 1),
-        "most": np.array([1e3, 1e3, 39.0, 39.0], np.float32).reshape(1, 4, 1, 1),
-        "two": np.array([2.0, -3.0], np.float32).reshape(1, 2, 1, 1),
-        "bias": np.array([-0.5, 0.25], np.float32),
-        "axes": np.array([2, 3], np.int64),
-    }
-    nodes = [
-        helper.make_node("AveragePool", ["image"], ["coarse"], kernel_shape=[4, 4], strides=[4, 4]),
-        helper.make_node("Sub", ["coarse", "cuts"], ["above"]),
-        helper.make_node("Mul", ["above", "gains"], ["whole"]),
-        helper.make_node("Add", ["whole", "half"], ["halves"]),
-        helper.make_node("Mul", ["coarse", "falls"], ["darker"]),
-        helper.make_node("Add", ["darker", "most"], ["inside"]),
-        helper.make_node("Min", ["halves", "inside"], ["maps"]),
-        helper.make_node("Mul", ["coarse", "two"], ["evidence"]),
-        helper.make_node("ReduceMean", ["evidence", "axes"], ["mean"], keepdims=0),
-        helper.make_node("Add", ["mean", "bias"], ["logits"]),
-        helper.make_node("ReduceMean", ["maps", "axes"], ["embedding"], keepdims=0),
-    ]
-    shapes = {
-        "logits": ["N", 2],
-        "evidence": ["N", 2, SMALL, SMALL],
-        "embedding": ["N", 4],
-        "maps": ["N", 4, SMALL, SMALL],
-    }
-    model = helper.make_graph(
-        nodes,
-        "one pass",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, SIZE, SIZE])],
-        [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-            for name, shape in shapes.items()
-        ],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    made = helper.make_model(model, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.checker.check_model(made)
-    return bytes(made.SerializeToString())
-
-
 @pytest.fixture
-def bundle(make_bundle, tmp_path: Path) -> Path:
-    as_it_is = {"low_percentile": None, "high_percentile": None, "mean": 0.0, "std": 1.0}
-    root = make_bundle(tmp_path / "bundle", **as_it_is)
-    values = json.loads((root / "bundle.json").read_text()) | {"maps": True}
-    manifest = Manifest.model_validate(values)
-    (root / "bundle.json").write_text(manifest.model_dump_json())
-    (root / "model.onnx").write_bytes(graph())
-    limits = {Opacity.GROUND_GLASS: 0.5, Opacity.CONSOLIDATION: 0.5}
-    spec = OpacitySpec(preprocess=manifest.preprocess, thresholds=limits)
-    (root / OPACITIES_SPEC).write_text(spec.model_dump_json())
-    seal(root)
-    return root
+def bundle(one_pass_bundle: Path) -> Path:
+    return one_pass_bundle
 
 
 @pytest.fixture
@@ -201,8 +132,38 @@ def test_nothing_is_lost_where_the_kinds_meet(reader: Reader, tmp_path: Path) ->
     assert examined.opacities.mask()[inside].all()
 
 
+def test_the_network_finds_the_same_lungs_for_a_bundle_of_another(
+    bundle: Path, reader: Reader, film: Path, tmp_path: Path, make_bundle
+) -> None:
+    other = make_bundle(tmp_path / "other", region="lung-field")
+    copy_lungs(bundle, other)
+    seal(other)
+    (examined,) = reader.examine([film])
+    (cut,) = load_bundle(other).examine([film])
+    assert cut.reading.status is Status.READ
+    assert cut.lungs is not None
+    assert examined.lungs is not None
+    assert not isinstance(cut.lungs, SeenLungs)  # what the other network said is not its answer
+    np.testing.assert_array_equal(cut.lungs.mask, examined.lungs.mask)
+    np.testing.assert_allclose(cut.lungs.embedding, examined.lungs.embedding, rtol=1e-6)
+    assert LungSegmenter(other).checksum == OnePass(bundle).checksum
+
+
+def test_a_bundle_without_lungs_borrows_those_of_the_package_and_answers_itself(
+    bundle: Path, small_bundle: Path, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hilum.bundle.lungs.DEFAULT_BUNDLE", bundle)
+    monkeypatch.setattr("hilum.serve.reader.DEFAULT_BUNDLE", bundle)
+    own = load_bundle(small_bundle)
+    (examined,) = own.examine([film])
+    assert examined.lungs is not None
+    assert overlap(examined.lungs.mask, draw() < 200) > 0.93
+    logits, _ = own.run(own.preprocess(open_radiograph(film))[None])
+    found = [finding.logit for finding in examined.reading.findings]
+    assert found == pytest.approx(logits[0].tolist())
+
+
 def test_a_folder_says_what_finds_its_lungs(bundle: Path, tmp_path: Path, make_bundle) -> None:
     assert isinstance(open_segmenter(bundle), OnePass)
-    assert isinstance(open_segmenter(None), LungSegmenter)
     with pytest.raises(BundleError, match="no lung network"):
         open_segmenter(make_bundle(tmp_path / "plain"))

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from hilum.apps.cli.main import command_line
 from hilum.bundle.folder import DEFAULT_BUNDLE, seal
 from hilum.bundle.gate import GATE, Distance, GateSpec, Head, Limit, Rule
-from hilum.bundle.lungs import LUNGS, LUNGS_SPEC
+from hilum.bundle.lungs import LungSegmenter, copy_lungs
 from hilum.core.errors import BundleError
-from hilum.core.files import sha256_of
+from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Reading, Status
 from hilum.core.refusal import Reason, Refusal
 from hilum.image.signs import SIGNS
@@ -22,15 +22,17 @@ from hilum.serve.reader import load_bundle
 from hilum.serve.report import Report
 
 
-def _spec(lungs):
+def _spec(segmenter):
     """Refuses what is more than 1.65 times as wide as it is tall."""
-    size = 224 + len(SIGNS)
+    film = Radiograph(np.eye(64, dtype=np.float32), "made", "made", 8)
+    embedding = segmenter.segment(film).embedding.size
+    size = embedding + len(SIGNS)
 
     def limit(value):
         return Limit(value=value, chosen="for a test")
 
     return GateSpec(
-        lungs=lungs,
+        lungs=segmenter.checksum,
         signs=SIGNS,
         head=Head(
             kinds=("frontal",),
@@ -40,7 +42,7 @@ def _spec(lungs):
             bias=(0.0,),
         ),
         kinds=(),
-        distance=Distance(mean=(0.0,) * 224, axes=((0.0,) * 224,), refuse=limit(1)),
+        distance=Distance(mean=(0.0,) * embedding, axes=((0.0,) * embedding,), refuse=limit(1)),
         rules=(Rule(sign="log_aspect", reason=Reason.NOT_A_CHEST_FILM, high=limit(0.5)),),
     )
 
@@ -49,9 +51,8 @@ def _spec(lungs):
 def gated(make_bundle, tmp_path_factory):
     """A bundle with a lung network and a gate."""
     root = make_bundle(tmp_path_factory.mktemp("gated") / "blocks")
-    for name in (LUNGS, LUNGS_SPEC):
-        shutil.copyfile(DEFAULT_BUNDLE / name, root / name)
-    (root / GATE).write_text(_spec(sha256_of(root / LUNGS)).model_dump_json())
+    copy_lungs(DEFAULT_BUNDLE, root)
+    (root / GATE).write_text(_spec(LungSegmenter(root)).model_dump_json())
     seal(root)
     return root
 
@@ -123,7 +124,8 @@ def test_force_reads_what_the_file_itself_rules_out(gated, films):
 def test_a_gate_of_another_lung_network_opens_no_reader(gated, tmp_path):
     root = tmp_path / "other"
     shutil.copytree(gated, root)
-    (root / GATE).write_text(_spec("0" * 64).model_dump_json())
+    spec = _spec(LungSegmenter(root)).model_copy(update={"lungs": "0" * 64})
+    (root / GATE).write_text(spec.model_dump_json())
     seal(root)
     with pytest.raises(BundleError, match="fitted on the lung network 000000000000"):
         load_bundle(root)

@@ -1,20 +1,23 @@
 """Attach: results and parts that came later go into a bundle, and its card is written anew.
 
-Findings do not change: weights, thresholds and limits stay, byte for byte. The checksum does, so
+Findings do not change: weights and thresholds stay, byte for byte. The checksum does, so
 ``environment.json`` keeps those that the bundle had before; an audit of one of them is one of it.
+A gate changes which films get findings.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from hilum.bundle.card import write_card
 from hilum.bundle.facts import AUDIT, load_audit
 from hilum.bundle.folder import Bundle, open_bundle, seal
+from hilum.bundle.gate import GATE, open_gate
 from hilum.bundle.manifest import CHECKSUMS, ENVIRONMENT
+from hilum.bundle.onepass import open_segmenter
 from hilum.bundle.opacities import OPACITIES, OPACITIES_SPEC
 from hilum.bundle.outofsource import OUT_OF_SOURCE, from_comparison
 from hilum.bundle.parts import open_parts
@@ -26,8 +29,8 @@ from hilum.judge.audit.schema import Audit
 
 EARLIER = "earlier_checksums"
 
-PARTS = (OPACITIES, OPACITIES_SPEC, SEVERITY, SIMILAR)
-"""Files that say more of a film than its findings."""
+PARTS = (OPACITIES, OPACITIES_SPEC, SEVERITY, SIMILAR, GATE)
+"""Files that say more of a film than its findings, or that it must not be read."""
 
 
 def attach_results(
@@ -68,7 +71,7 @@ def attach_results(
             table.write(staging / OUT_OF_SOURCE)
         for file in files:
             shutil.copyfile(file, staging / file.name)
-        _check_parts(staging, root)
+        _check_parts(staging, root, {file.name for file in files})
         _remember(staging / ENVIRONMENT, bundle.checksum)
         write_card(staging)
         seal(staging)
@@ -78,9 +81,11 @@ def attach_results(
     return open_bundle(root)
 
 
-def _check_parts(staging: Path, root: Path) -> None:
+def _check_parts(staging: Path, root: Path, new: Set[str]) -> None:
     try:
         open_parts(staging)
+        if GATE in new:
+            open_gate(staging, lungs=open_segmenter(staging).checksum)
     except BundleError as error:
         said = error.message.replace(f"{staging}/", "").removeprefix(f"{staging}: ")
         raise BundleError(f"{root} with these parts: {said}", hint=error.hint) from None

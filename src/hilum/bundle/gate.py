@@ -285,7 +285,7 @@ def open_gate(root: Path | None = None, *, lungs: str) -> Gate | None:
     path = (root or DEFAULT_BUNDLE) / GATE
     if not path.is_file():
         return None
-    spec = _spec(path)
+    spec = read_gate(path)
     if spec.lungs != lungs:
         raise BundleError(
             f"{path}: fitted on the lung network {spec.lungs[:12]}; this one is {lungs[:12]}",
@@ -294,10 +294,15 @@ def open_gate(root: Path | None = None, *, lungs: str) -> Gate | None:
     return Gate(spec)
 
 
-_AGAIN = "fit it again: hilum train recipes/gate.toml"
+_AGAIN = "fit it again: hilum train recipes/gate.toml --lungs BUNDLE"
 
 
-def _spec(path: Path) -> GateSpec:
+def read_gate(path: Path) -> GateSpec:
+    """Read ``gate.json``.
+
+    Raises:
+        BundleError: it cannot be read, or was made for other signs.
+    """
     try:
         spec = GateSpec.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:

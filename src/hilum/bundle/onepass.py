@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.bundle.folder import DEFAULT_BUNDLE, manifest_of
-from hilum.bundle.lungs import LUNGS, LungSegmenter
+from hilum.bundle.folder import manifest_of
+from hilum.bundle.lungs import LungSegmenter, lungs_on
 from hilum.bundle.manifest import MANIFEST, MODEL
 from hilum.bundle.onnx import Graph
 from hilum.bundle.opacities import (
@@ -35,7 +34,6 @@ from hilum.image.lungs import Lungs
 from hilum.image.opacities import Opacities
 from hilum.image.preprocess import Preprocess
 
-_SIDE = 256
 _OPACITY, _CONSOLIDATION = 2, 3
 
 
@@ -82,7 +80,7 @@ class OnePass:
         rows = zip(*self._graph.run(inputs, names), strict=True)
         outputs = [dict(zip(names, row, strict=True)) for row in rows]
         return [
-            SeenLungs(_lungs(one["maps"]), one["embedding"], film, one)
+            SeenLungs(lungs_on(one["maps"]), one["embedding"], film, one)
             for film, one in zip(inputs, outputs, strict=True)
         ]
 
@@ -91,15 +89,16 @@ Segmenter = LungSegmenter | OnePass
 """What finds the lungs of a film."""
 
 
-def open_segmenter(root: Path | None = None, threads: int | None = 1) -> Segmenter:
-    """Open what finds lungs in a folder; None for the bundle inside the package.
+def open_segmenter(root: Path) -> Segmenter:
+    """Open what finds lungs for the bundle in a folder, for one thread.
+
+    For films of another bundle, ``LungSegmenter`` finds them with either kind of network.
 
     Raises:
         BundleError: no lung network there, or it does not load.
     """
-    root = root or DEFAULT_BUNDLE
-    one = not (root / LUNGS).is_file() and (root / MANIFEST).is_file() and manifest_of(root).maps
-    return OnePass(root, threads) if one else LungSegmenter(root, threads)
+    one = (root / MANIFEST).is_file() and manifest_of(root).maps
+    return OnePass(root, threads=1) if one else LungSegmenter(root, threads=1)
 
 
 class MapOpacities:
@@ -159,12 +158,6 @@ def open_map_opacities(root: Path, threads: int | None = 1) -> MapOpacities | No
 
 AnyOpacities = OpacitySegmenter | MapOpacities
 """What finds the opacities of a film."""
-
-
-def _lungs(maps: NDArray[np.float32]) -> NDArray[np.bool_]:
-    either = np.maximum(maps[0], maps[1])
-    smooth = cv2.resize(either, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(smooth > 0)
 
 
 def _chances(logits: NDArray[np.float32]) -> NDArray[np.float32]:

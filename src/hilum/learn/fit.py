@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -25,6 +26,7 @@ from lightning.pytorch import Trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
+from hilum.core.csvtable import read_table
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.files import write_text
 from hilum.data.leaks import refuse_leaks
@@ -90,7 +92,8 @@ def fit(
         out: the run folder.
         films: those of ``cases`` where they are open already (their cases carry the split);
             None opens them into ``out/films``.
-        resume: go on from the last whole epoch in ``out`` (from the start if there is none).
+        resume: go on from the last whole epoch in ``out`` (from the start if there is none). Where
+            nothing is left to train, the films of train are not opened again.
         device: "auto", "cpu" or "gpu".
         devices: how many of them.
         progress: show a bar on a terminal.
@@ -104,7 +107,9 @@ def fit(
     learned = _learned(refuse_leaks(cases), recipe)
     claim(out, recipe, resume=resume)
     if films is None:
-        films = open_films_of(recipe, learned, out / "films", progress=progress)
+        done = all(_is_done(folder) for _, folder in _members(recipe, out))
+        open_them = _open_val if done else open_films_of
+        films = open_them(recipe, learned, out / "films", progress=progress)
     films.refused.to_csv(out / REFUSED, index=False)
     check_classes(films.cases, recipe)
     train, val = (films.take((films.cases["split"] == s).to_numpy()) for s in ("train", "val"))
@@ -135,6 +140,31 @@ def open_films_of(
         draw=Drawer(teacher) if dense else None,
         progress=progress,
     )
+
+
+def _is_done(folder: Path) -> bool:
+    return (folder / METRICS).is_file() and (folder / CHECKPOINT).is_file()
+
+
+def _open_val(recipe: Recipe, cases: pd.DataFrame, folder: Path, *, progress: bool) -> Films:
+    """Open the films of val, which decisions are fitted on; those of train stand there unopened."""
+    refused = read_table(folder.with_name(REFUSED), ("case_id",))
+    cases = cases[~cases["case_id"].isin(refused["case_id"])].reset_index(drop=True)
+    is_val = (cases["split"] == "val").to_numpy()
+    teacher = recipe.dense.teacher if recipe.network.name == DENSE else None
+    val = open_films(
+        cases[is_val].reset_index(drop=True),
+        recipe.preprocess,
+        folder,
+        lungs=None if teacher is None else Path(teacher),
+        progress=progress,
+    )
+    opened = set(val.cases["case_id"])
+    cases = cases[~is_val | cases["case_id"].isin(opened).to_numpy()].reset_index(drop=True)
+    rows = np.full(len(cases), len(val.squares), np.int64)  # no such square
+    rows[(cases["split"] == "val").to_numpy()] = val.rows
+    refused = pd.concat([refused, val.refused], ignore_index=True)
+    return replace(val, cases=cases, rows=rows, refused=refused)
 
 
 def _members(recipe: Recipe, out: Path) -> list[tuple[Recipe, Path]]:
@@ -183,6 +213,7 @@ def _fit(
     kind = DenseLearner if recipe.network.name == DENSE else Learner
     learner = kind(network, recipe, len(loader), train.cases)
     if not _finished(out, best, curves, settings.epochs):
+        (out / METRICS).unlink(missing_ok=True)
         _run(trainer, learner, loader, _val_loader(val, recipe), out / CHECKPOINT)
     if not trainer.is_global_zero:
         raise SystemExit(0)  # a process of a multi-device run; the first one goes on
@@ -194,12 +225,16 @@ def _fit(
 
 
 def claim(out: Path, recipe: TomlRecipe, *, resume: bool) -> None:
-    """Take ``out`` as the folder of this run, or raise ``ConfigError`` when it is another's."""
+    """Take ``out`` as the folder of this run, or raise ``ConfigError`` when it is another's.
+
+    What a bundle is called and how it is stored may change: it is packed anew.
+    """
     if is_secondary():
         return
     stored = out / RECIPE
     if stored.is_file() and resume:
-        if different := type(recipe).load(stored).differs_from(recipe):
+        unlike = type(recipe).load(stored).differs_from(recipe)
+        if different := [each for each in unlike if not each.startswith("bundle.")]:
             raise ConfigError(
                 f"{out}: cannot resume, the recipe differs in {'; '.join(different)}",
                 hint="train into another folder with --out",

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from hilum.bundle.card import write_card
 from hilum.bundle.folder import DEFAULT_BUNDLE, seal
-from hilum.bundle.gate import GATE
-from hilum.bundle.lungs import LUNGS, LUNGS_SPEC
+from hilum.bundle.gate import GATE, read_gate
+from hilum.bundle.lungs import copy_lungs
 from hilum.bundle.manifest import ENVIRONMENT, MANIFEST, MODEL, LabelOutput, Manifest
 from hilum.bundle.opacities import OPACITIES_SPEC, OpacitySpec
 from hilum.bundle.seen import SPLITS, split_table
 from hilum.core.case import owner_of
-from hilum.core.files import write_text
+from hilum.core.files import sha256_of, write_text
 from hilum.core.labels import CODES, Appearance, Label
 from hilum.image.opacities import KINDS
 from hilum.judge.appearance import AppearanceOutput, fit_appearance
@@ -65,6 +65,9 @@ def pack_bundle(
 ) -> Parity:
     """Write a sealed bundle, not yet evaluated, to ``folder`` (replaced if it exists).
 
+    A network that finds the lungs itself needs a gate of its own, which is fitted to the packed
+    bundle; packed again, it keeps that gate.
+
     Args:
         result: of ``fit``.
         recipe: of the same run.
@@ -90,12 +93,12 @@ def pack_bundle(
         parity = _export(result, recipe, staging / MODEL)
         foreign = None if out_of_source is None else _foreign(out_of_source, cases)
         manifest = _manifest(result, recipe, staging / MODEL, parity, foreign)
-        if manifest.maps:  # its gate has to be fitted to it: hilum train-gate --lungs BUNDLE
+        if manifest.maps:
+            _keep_gate(folder / GATE, staging)
             spec = OpacitySpec(preprocess=recipe.preprocess, thresholds=dict.fromkeys(KINDS, 0.5))
             write_text(staging / OPACITIES_SPEC, spec.model_dump_json(indent=2) + "\n")
         else:
-            for name in (LUNGS, LUNGS_SPEC):  # the network whose lungs the films were cut to
-                shutil.copyfile(DEFAULT_BUNDLE / name, staging / name)
+            copy_lungs(DEFAULT_BUNDLE, staging)  # which the films were cut to
             if recipe.bundle.gate and (DEFAULT_BUNDLE / GATE).is_file():
                 shutil.copyfile(DEFAULT_BUNDLE / GATE, staging / GATE)
         write_text(staging / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
@@ -112,6 +115,12 @@ def pack_bundle(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return parity
+
+
+def _keep_gate(gate: Path, staging: Path) -> None:
+    """Keep the gate of the bundle that is replaced, if it was fitted to this very network."""
+    if gate.is_file() and read_gate(gate).lungs == sha256_of(staging / MODEL):
+        shutil.copyfile(gate, staging / GATE)
 
 
 def _export(result: FitResult, recipe: Recipe, path: Path) -> Parity:

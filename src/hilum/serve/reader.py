@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from hilum.bundle.folder import DEFAULT_BUNDLE, Bundle, open_bundle
 from hilum.bundle.gate import Gate, open_gate
 from hilum.bundle.lungs import LUNGS, LungSegmenter
-from hilum.bundle.onepass import OnePass, SeenLungs, Segmenter
+from hilum.bundle.manifest import MANIFEST
+from hilum.bundle.onepass import SeenLungs, Segmenter, open_segmenter
 from hilum.bundle.similar import Neighbors, open_similar
 from hilum.core.config import did_you_mean
 from hilum.core.errors import BundleError, ConfigError
@@ -385,12 +386,10 @@ def _seen(film: Film) -> Answer | None:
 
 def _segmenter(bundle: Bundle) -> Segmenter | None:
     """One thread a film: films are opened, and their lungs found, in several threads at once."""
-    if bundle.manifest.maps:
-        return OnePass(bundle.root, threads=1)
-    own = (bundle.root / LUNGS).is_file()
-    if own or bundle.manifest.preprocess.needs_lungs:
-        return LungSegmenter(bundle.root, threads=1)
-    return LungSegmenter(threads=1) if (DEFAULT_BUNDLE / LUNGS).is_file() else None
+    manifest = bundle.manifest
+    if manifest.maps or manifest.preprocess.needs_lungs or (bundle.root / LUNGS).is_file():
+        return open_segmenter(bundle.root)
+    return LungSegmenter(threads=1) if (DEFAULT_BUNDLE / MANIFEST).is_file() else None
 
 
 def _gate(bundle: Bundle, segmenter: Segmenter | None) -> Gate | None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.bundle.lungs import LUNGS
 from hilum.bundle.manifest import MODEL
 from hilum.bundle.onepass import AnyOpacities
 from hilum.bundle.opacities import OPACITIES, OpacitySpec
@@ -201,10 +202,8 @@ def pack_model(
 
 
 def networks_of(reader: Reader, opacities: AnyOpacities | None) -> dict[str, str]:
-    """Return the SHA-256 of every network whose output the features are."""
-    sums = {MODEL: sha256_of(reader.bundle.model)}
-    if reader.segmenter is not None:
-        sums["lungs.onnx"] = reader.segmenter.checksum
-    if opacities is not None:
-        sums[OPACITIES] = opacities.checksum
-    return sums
+    """Return the SHA-256 of every network whose output the features are, each once."""
+    model = sha256_of(reader.bundle.model)
+    sums = {LUNGS: reader.segmenter, OPACITIES: opacities}
+    others = {name: one.checksum for name, one in sums.items() if one is not None}
+    return {MODEL: model} | {name: one for name, one in others.items() if one != model}

@@ -8,13 +8,13 @@ from sqlalchemy import select
 
 from hilum.apps.store.tables import Model, Read
 from hilum.apps.web.monitoring import drift, validation_shares
-from hilum.bundle.folder import DEFAULT_BUNDLE
+from hilum.bundle.folder import DEFAULT_BUNDLE, manifest_of
 from hilum.core.labels import Label
 
 API = "/api/v1"
 
 
-@pytest.mark.parametrize("label", [Label.COVID_19, Label.PNEUMONIA])
+@pytest.mark.parametrize("label", [output.label for output in manifest_of(DEFAULT_BUNDLE).labels])
 @pytest.mark.parametrize("films", [50, 100, 400])
 def test_films_like_those_of_the_evaluation_seldom_raise_the_alarm(make_station, label, films):
     """With few films the index is large by chance alone; a limit of 0.25 knows nothing of that."""

@@ -81,7 +81,7 @@ def ward(tmp_path_factory):
 
 
 def _stubbed(patch):
-    patch.setattr(gate_run, "open_segmenter", Stub)
+    patch.setattr(gate_run, "LungSegmenter", Stub)
     nothing = pd.DataFrame(columns=list(PAIR_COLUMNS))  # the drawn films are all alike
     patch.setattr(gate_run, "find_duplicates", lambda *_, **__: nothing)
 

@@ -284,8 +284,8 @@ def _function(named: str) -> Any:
 
 def _lungs(where: str, bundle: str | None, cases: pd.DataFrame) -> FindLungs | None:
     """From a film to its lungs: the bundle's own network, else the built-in one, or masks."""
-    from hilum.bundle.folder import manifest_of
-    from hilum.bundle.lungs import LUNGS_SPEC
+    from hilum.bundle.folder import DEFAULT_BUNDLE, manifest_of
+    from hilum.bundle.lungs import LUNGS, LungSegmenter
     from hilum.bundle.onepass import open_segmenter
     from hilum.core.errors import ConfigError
     from hilum.serve.audit.masks import lungs_of_table
@@ -296,9 +296,10 @@ def _lungs(where: str, bundle: str | None, cases: pd.DataFrame) -> FindLungs | N
         return lungs_of_table(cases)
     if where != "network":
         raise ConfigError(f"--lungs {where}: expected network, table or none")
-    root = Path(bundle) if bundle not in (None, "default") else None
-    has_own = root is not None and ((root / LUNGS_SPEC).is_file() or manifest_of(root).maps)
-    return open_segmenter(root if has_own else None).segment  # films open in threads
+    root = DEFAULT_BUNDLE if bundle in (None, "default") else Path(str(bundle))
+    has_own = (root / LUNGS).is_file() or manifest_of(root).maps
+    segmenter = open_segmenter(root) if has_own else LungSegmenter(threads=1)
+    return segmenter.segment  # films open in threads
 
 
 def _sides(train: Path, test: Path | None) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -127,16 +127,19 @@ def add(
         list[Path],
         typer.Argument(
             metavar="PART...",
-            help="opacities.onnx and .json, severity.json, similar.npz, or a folder of them.",
+            help="opacities.onnx and .json, severity.json, similar.npz, gate.json, or a folder of "
+            "them.",
         ),
     ],
 ) -> None:
-    """Add parts that say more of a film than its findings: opacities, severity, similar films.
+    """Add parts: opacities, severity, similar films, and the gate.
 
-    Parts are made by 'hilum fit-severity' and 'hilum bundle index'; the opacity
-    network is that of a bundle up to Hilum 0.3.0. Those in the bundle are
-    replaced; it gets a new checksum and a new model card. Findings stay as they
-    are. It is done whole or not at all.
+    The first three say more of a film than its findings, which stay as they are;
+    'hilum fit-severity' and 'hilum bundle index' make them, and the opacity
+    network is that of a bundle up to Hilum 0.3.0. The gate decides which films
+    are read; 'hilum train recipes/gate.toml' makes it. Parts in the bundle are
+    replaced; it gets a new checksum and a new model card. It is done whole or not
+    at all.
 
     [bold]Example:[/bold] hilum bundle add runs/default/bundle out/severity
     """

@@ -17,7 +17,9 @@ from hilum.core.errors import BundleError, CohortError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hilum.bundle.opacities import OpacitySegmenter
+    from hilum.bundle.onepass import AnyOpacities
+    from hilum.bundle.opacities import OpacitySpec
+    from hilum.bundle.seen import Seen
     from hilum.bundle.severity import SeverityModels
     from hilum.judge.severity import SeveritySettings
     from hilum.judge.severity_study import Films, Step, Study
@@ -70,8 +72,9 @@ def fit_severity(
 
     Name with --opacities the run that made the bundle's opacity network: its
     out-of-fold.npz, which no bundle carries, has extents of the films that the
-    network learned from as a new film would get them. Without it those extents
-    are flattered, which is said on stderr and in severity.json.
+    network learned from as a new film would get them. Without it, as with a
+    bundle of one network, those extents are flattered, which is said on stderr
+    and in severity.json.
 
     [bold]Example:[/bold] hilum fit-severity default cases.csv --opacities runs/opacities -o out
     """
@@ -79,6 +82,7 @@ def fit_severity(
 
     require("evaluate")
     from hilum.apps.unseen import in_sample, unseen_marks
+    from hilum.bundle.onepass import open_map_opacities
     from hilum.bundle.opacities import open_opacities
     from hilum.bundle.seen import WEIGHTS
     from hilum.bundle.severity import SEVERITY
@@ -93,7 +97,7 @@ def fit_severity(
     settings = SeveritySettings(folds=folds, bootstrap=bootstrap, seed=seed)
     reader = load_bundle(bundle, threads=1)
     folder = opacities or reader.bundle.root
-    segmenter = open_opacities(folder)
+    segmenter = open_map_opacities(folder) or open_opacities(folder)
     if opacities is not None and segmenter is None:
         raise BundleError(
             f"--opacities {opacities}: no opacity network there",
@@ -103,8 +107,9 @@ def fit_severity(
     held_out: Mapping[str, Any] = {}
     if segmenter is not None and (out_of_fold or kept.is_file()):
         held_out = HeldOut(kept, segmenter.spec)
-    table, spec = refuse_leaks(read_cases(cases)), segmenter.spec if segmenter else None
+    table = refuse_leaks(read_cases(cases))
     seen = reader.bundle.seen(table)
+    spec = _spec_of(segmenter, seen)
     marks = unseen_marks(table, seen, spec, held_out)
     chosen = _choose(table.assign(**marks), normals, seed)
     seen = seen.among(chosen["case_id"]).refuse(allow=allow_seen, kinds=WEIGHTS)
@@ -136,6 +141,17 @@ def fit_severity(
         _say(figures, gathered, out, seen.said(WEIGHTS))
 
 
+def _spec_of(segmenter: AnyOpacities | None, seen: Seen) -> OpacitySpec | None:
+    """Return what is known of the opacity network; a bundle of one network learned all of it."""
+    from hilum.bundle.onepass import MapOpacities
+    from hilum.bundle.seen import WEIGHTS
+
+    if not isinstance(segmenter, MapOpacities):
+        return None if segmenter is None else segmenter.spec
+    learned = {"trained_on": sorted(seen.counted(WEIGHTS))}
+    return segmenter.spec.model_copy(update={"made": segmenter.spec.made | learned})
+
+
 def _choose(cases: pd.DataFrame, normals: int, seed: int) -> pd.DataFrame:
     """Take the scored films, and normal ones of each collection."""
     import numpy as np
@@ -162,7 +178,7 @@ def _films(
     chosen: pd.DataFrame,
     gathered: Gathered,
     reader: Reader,
-    segmenter: OpacitySegmenter | None,
+    segmenter: AnyOpacities | None,
 ) -> Films:
     from hilum.image.severity import EXTENTS
     from hilum.judge.severity_study import SETS, Films, scores_of
@@ -202,7 +218,7 @@ def _pack(
     found: Study,
     figures: pd.DataFrame,
     reader: Reader,
-    segmenter: OpacitySegmenter | None,
+    segmenter: AnyOpacities | None,
     settings: SeveritySettings,
     counts: dict[str, Any],
 ) -> SeverityModels:

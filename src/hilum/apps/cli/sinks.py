@@ -200,7 +200,8 @@ class Overlays:
                 film.shape,
                 examined.lungs,
             )
-            self._waiting.append(self._pool.submit(_draw, film, heatmap, finding, path))
+            title = self._title(finding)
+            self._waiting.append(self._pool.submit(_draw, film, heatmap, title, path))
             self._written += 1
         self._settle(_AHEAD)
 
@@ -211,6 +212,12 @@ class Overlays:
         typer.echo(f"wrote {self._written} overlays to {self._folder}", err=True)
         if not self._reader.bundle.manifest.evidence:
             typer.echo("  this network has no evidence maps, so there is none to draw", err=True)
+
+    def _title(self, finding: Finding) -> str:
+        outputs = self._reader.bundle.manifest.labels
+        if any(each.label == finding.label and each.bias is None for each in outputs):
+            return f"{finding.label}: evidence of opacity in logits; own logit {finding.logit:.2f}"
+        return f"{finding.label}: evidence in logits, mean + bias = {finding.logit:.2f}"
 
     def _settle(self, ahead: int) -> None:
         """Wait until at most ``ahead`` are left; raise what went wrong with one of them."""
@@ -247,11 +254,10 @@ class Masks:
         typer.echo(f"wrote {self._written} masks to {self._folder}", err=True)
 
 
-def _draw(film: Pixels, heatmap: Callable[[], Heatmap], finding: Finding, path: Path) -> None:
+def _draw(film: Pixels, heatmap: Callable[[], Heatmap], title: str, path: Path) -> None:
     from hilum.image.write import write_png
     from hilum.serve.heatmap import limit_of, overlay, with_legend
 
     laid = heatmap()
     limit = limit_of(laid)
-    title = f"{finding.label}: evidence in logits, mean + bias = {finding.logit:.2f}"
     write_png(path, with_legend(overlay(film, laid, limit), title, limit))

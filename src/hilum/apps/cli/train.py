@@ -48,6 +48,13 @@ def train(
             "prediction sets on them instead of on val."
         ),
     ] = None,
+    lungs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="BUNDLE",
+            help='Whose gate it will be, with task = "gate"; default: the built-in.',
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last whole epoch of the run folder.")
     ] = False,
@@ -62,9 +69,10 @@ def train(
     against torch), fits calibration, operating points and conformal sets on val (the first
     and the last on the predictions of --out-of-source, which are honest about other
     hospitals), and evaluates once on test. The run folder gets curves.csv and curves.png while
-    it runs, and the bundle at the end. A run that was killed goes on with --resume. With
-    recipes/dense.toml the network finds lungs and opacities, too. A recipe with task = "gate"
-    makes gate.json, which decides what is read at all.
+    it runs, and the bundle at the end. A run that was killed goes on with --resume; one that is
+    finished is packed and evaluated anew. With recipes/dense.toml the network finds lungs and
+    opacities, too. A recipe with task = "gate" makes gate.json, which decides what is read at
+    all, for the bundle of --lungs.
 
     \b
     Example:
@@ -86,8 +94,11 @@ def train(
     from hilum.learn.recipe import Recipe
 
     out, root = out or Path("runs") / recipe.stem, data_root(data)
-    if task_of(recipe) == GATE:
-        train_gate(recipe, settings or [], out, root, resume=resume, as_json=as_json)
+    is_gate = task_of(recipe) == GATE
+    if lungs is not None and not is_gate:
+        raise typer.BadParameter('--lungs goes with a recipe of task = "gate"')
+    if is_gate:
+        train_gate(recipe, settings or [], out, root, resume=resume, lungs=lungs, as_json=as_json)
         return
     foreign = None if out_of_source is None else read_predictions(out_of_source, split="test")
     trained = run(

@@ -33,7 +33,14 @@ def task_of(recipe: Path) -> str | None:
 
 
 def train_gate(
-    recipe: Path, settings: list[str], out: Path, root: Path | None, *, resume: bool, as_json: bool
+    recipe: Path,
+    settings: list[str],
+    out: Path,
+    root: Path | None,
+    *,
+    resume: bool,
+    lungs: Path | None,
+    as_json: bool,
 ) -> None:
     """Fit the gate, and print what becomes of pictures held out."""
     from hilum.core.command import command_line
@@ -46,6 +53,7 @@ def train_gate(
         root=root,
         command=command_line(),
         resume=resume,
+        lungs=lungs,
         tell=lambda line: typer.secho(line, fg="bright_black", err=True),
     )
     if as_json:

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hilum.bundle.onepass import Segmenter
+from hilum.bundle.lungs import LungSegmenter
 from hilum.core.files import atomic_path
 from hilum.image.signs import signs
 from hilum.learn.gate.material import Picture
@@ -41,7 +41,7 @@ class Measured(NamedTuple):
 
 
 def measure(
-    pictures: Iterator[Picture], segmenter: Segmenter, *, total: int, progress: bool = True
+    pictures: Iterator[Picture], segmenter: LungSegmenter, *, total: int, progress: bool = True
 ) -> Measured:
     """Run the lung network over pictures and take their signs."""
     rows: list[tuple[str, str, str, str]] = []

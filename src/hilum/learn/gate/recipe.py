@@ -22,6 +22,7 @@ class GateData(Config):
             set aside: by picture alone they are adults.
         children: collections, and films by ``case_id``, of children that state no age.
         aside: films by ``case_id`` that are neither learned from nor counted.
+        films_per_cohort: frontal films of one collection, at most; None for all.
         made: pictures made of each kind.
         seed: of what is made.
     """
@@ -31,6 +32,7 @@ class GateData(Config):
     child_below_years: Positive = 11.0
     children: tuple[str, ...] = ("kermany",)
     aside: tuple[str, ...] = ()
+    films_per_cohort: Count | None = None
     made: Count = 200
     seed: Annotated[int, Field(ge=0)] = 0
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from hilum.bundle.gate import GATE, GateSpec
-from hilum.bundle.onepass import Segmenter, open_segmenter
+from hilum.bundle.lungs import LungSegmenter
 from hilum.core.csvtable import numbers_in, read_table
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.files import write_text
@@ -32,7 +32,7 @@ from hilum.learn.gate.judge import (
     table_of_cohorts,
     table_of_kinds,
 )
-from hilum.learn.gate.material import MADE, Picture, draw, draw_made, kinds_of, plan
+from hilum.learn.gate.material import FRONTAL, MADE, Picture, draw, draw_made, kinds_of, plan
 from hilum.learn.gate.measure import Measured, keep, kept, measure
 from hilum.learn.gate.recipe import GateRecipe
 
@@ -78,7 +78,7 @@ def fit_recipe(
         root: where the collections of the recipe lie.
         command: stored in ``gate.json``; must name no folder.
         resume: take the pictures as the run folder has them measured already.
-        lungs: folder of ``lungs.onnx``; None for the bundle inside the package.
+        lungs: bundle whose gate it will be; None for the one inside the package.
         tell: gets one line for each stage.
         progress: show bars on a terminal.
 
@@ -93,7 +93,7 @@ def fit_recipe(
             hint="name their folder with --data or HILUM_DATA",
         )
     claim(out, recipe, resume=resume)
-    segmenter = open_segmenter(lungs)
+    segmenter = LungSegmenter(lungs, threads=1)
     tell("reading the collections")
     cases = _gather(recipe, root, out, resume, progress)
     measured = _measure(recipe, cases, segmenter, out, resume, tell, progress)
@@ -117,6 +117,7 @@ def _gather(
         known = read_table(stored, ("case_id", "group", "fold")).set_index("case_id")
         known["fold"] = numbers_in(known, "fold", str(stored)).astype("int64")
         return refuse_leaks(cases.drop(columns="group").join(known, on="case_id", how="inner"))
+    cases = _some(cases, recipe)
     linked = link_groups(cases, find_duplicates(cases, progress=progress))
     spec = SplitSpec(kind="folds", folds=recipe.fit.folds, label=None, seed=recipe.data.seed)
     with warnings.catch_warnings():
@@ -126,10 +127,24 @@ def _gather(
     return divided
 
 
+def _some(cases: pd.DataFrame, recipe: GateRecipe) -> pd.DataFrame:
+    """Draw from the frontal films of collections that have more of them than the recipe takes."""
+    most = recipe.data.films_per_cohort
+    if most is None:
+        return cases
+    frontal = cases[kinds_of(cases, recipe.data) == FRONTAL]
+    beyond = [
+        films.sample(len(films) - most, random_state=recipe.data.seed).index
+        for _, films in frontal.groupby("cohort")
+        if len(films) > most
+    ]
+    return cases.drop(index=[row for rows in beyond for row in rows]).reset_index(drop=True)
+
+
 def _measure(
     recipe: GateRecipe,
     cases: pd.DataFrame,
-    segmenter: Segmenter,
+    segmenter: LungSegmenter,
     out: Path,
     resume: bool,
     tell: Callable[[str], None],

@@ -112,11 +112,14 @@ class Served:
 def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder of data: three people, and films of which all but the last were read by the stub."""
     data, sent = tmp_path_factory.mktemp("day") / "data", world.films()
+    world.write_bundle(_bundle(data))
     kinds = {hashlib.sha256(content).hexdigest(): name for name, (content, _) in sent.items()}
     patch = pytest.MonkeyPatch()
     stub = lambda root, **_: world.StubReader(open_bundle(root), kinds)  # noqa: E731
     patch.setattr("hilum.apps.web.worker.load_bundle", stub)
-    service = make_service(Place.of(data, None), settings=Settings(), worker=False)
+    service = make_service(
+        Place.of(data, None), bundle=_bundle(data), settings=Settings(), worker=False
+    )
     with service.store.write() as session:
         add_person(session, "ada", Role.ADMINISTRATOR, PASSWORD)
         add_person(session, "bo", Role.REVIEWER, PASSWORD)
@@ -125,7 +128,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         intake = Intake(service, "ada", patient or None)
         intake.take(Part(name, io.BytesIO(content)))
         assert intake.outcome.accepted, intake.outcome
-    worker = _worker(service, threading.Event())
+    worker = _worker(service, _bundle(data), threading.Event())
     for _ in range(len(sent) - 1):
         assert worker.step()
     with service.store.write() as session:
@@ -140,14 +143,18 @@ def _open(day: Path, folder: Path, *, signed_in: bool) -> Iterator[str]:
     """Serve a copy of the day, its worker reading what is sent; yields the address."""
     shutil.copytree(day, folder / "data")
     service = make_service(
-        Place.of(folder / "data", None), settings=Settings(), link=True, worker=False
+        Place.of(folder / "data", None),
+        bundle=_bundle(day),
+        settings=Settings(),
+        link=True,
+        worker=False,
     )
     app, stop = create_app(service), threading.Event()
     if signed_in:
         with service.store.write() as session:
             secret = begin_visit(session, local_person(session), 3_600_000)[1]
         app = SignedIn(app, f"{service.cookie}={secret}".encode())
-    worker = threading.Thread(target=_worker(service, stop).run)
+    worker = threading.Thread(target=_worker(service, _bundle(day), stop).run)
     worker.start()
     try:
         with Served(app) as served:
@@ -158,9 +165,13 @@ def _open(day: Path, folder: Path, *, signed_in: bool) -> Iterator[str]:
         service.store.close()
 
 
-def _worker(service: Service, stop: threading.Event) -> Worker:
+def _bundle(data: Path) -> Path:
+    return data.with_name("bundle")
+
+
+def _worker(service: Service, bundle: Path, stop: threading.Event) -> Worker:
     url = service.store.engine.url.render_as_string(hide_password=False)
-    return Worker(Orders("stub", url, str(service.data), ""), service.store, stop)
+    return Worker(Orders("stub", url, str(service.data), str(bundle)), service.store, stop)
 
 
 class SignedIn:

@@ -127,7 +127,7 @@ def test_a_newcomer_sees_the_reading(stand_in: str, page: Any) -> None:
     ):
         assert words in said
     assert "Not calibrated to this site" in said
-    assert "hilum-default 0.2.0" in said
+    assert "of-this-world 1.2.3" in said
     assert "23 % of both lungs is affected" in said
     page.get_by_label("Prevalence here, %").fill("5")
     page.get_by_label("Prevalence here, %").press("Tab")

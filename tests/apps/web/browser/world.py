@@ -7,6 +7,7 @@ finds is made up, so that a test knows where on the film it must be seen.
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.uid import generate_uid
 
-from hilum.bundle.folder import Bundle
+from hilum.bundle.folder import DEFAULT_BUNDLE, Bundle, manifest_of, seal
+from hilum.bundle.manifest import MANIFEST, LabelOutput
 from hilum.core.details import (
     Affected,
     Details,
@@ -29,10 +31,14 @@ from hilum.core.details import (
     Similar,
     Zone,
 )
+from hilum.core.estimate import Estimate
+from hilum.core.labels import CODES, Label
 from hilum.core.reading import Finding, Reading, Status
 from hilum.core.refusal import Reason, Refusal
 from hilum.image.lungs import Lungs
 from hilum.image.open import open_radiograph
+from hilum.judge.calibration import Calibration, OperatingPoint
+from hilum.judge.conformal import Conformal
 from hilum.serve.findings import findings_of
 from hilum.serve.reader import Examined
 from hilum.serve.samples import ROOT as SAMPLES
@@ -41,11 +47,48 @@ SQUARES = ((100, 80, 120, 120), (300, 240, 60, 100))
 """(left, top, width, height) in the phantom: a heatmap lies on the first, a box on the second."""
 LOGITS = (0.575, -2.2)
 """Of COVID-19, 64 % where 42 % have it: as likely as not; and of pneumonia, which it is not."""
+LABELS = (Label.COVID_19, Label.PNEUMONIA)
 OPAQUE = {
     (None, None): 0.23, ("right", None): 0.14, ("left", None): 0.27,
     ("right", "upper"): 0.02, ("right", "middle"): 0.1, ("right", "lower"): 0.31,
     ("left", "upper"): 0.0, ("left", "middle"): 0.22, ("left", "lower"): 0.48,
 }  # fmt: skip
+
+
+def write_bundle(root: Path) -> None:
+    """Copy the built-in bundle, with labels, calibrations and sets that these tests know."""
+    shutil.copytree(DEFAULT_BUNDLE, root)
+    point = OperatingPoint(
+        name="balanced",
+        label=LABELS[0],
+        threshold=0.6,
+        sensitivity=Estimate(value=0.9, low=0.8, high=0.95, n=40),
+        specificity=Estimate(value=0.7, low=0.6, high=0.8, n=60),
+        chosen_on="val of a test",
+        rule="largest Youden index",
+    )
+    points = (point, point.model_copy(update={"name": "sensitive", "threshold": 0.3}))
+    outputs = tuple(
+        LabelOutput(
+            label=label,
+            code=CODES[label].value,
+            scheme=CODES[label].scheme,
+            meaning=CODES[label].meaning,
+            calibration=Calibration(
+                method="platt", a=1, b=1, c=0, fitted_on="val of a test", prevalence=0.42
+            ),
+            operating_points=tuple(each.model_copy(update={"label": label}) for each in points),
+            conformal=Conformal(
+                coverage=0.9, present_from=0.3, absent_to=0.7, positives=40, negatives=60,
+                fitted_on="val of a test",
+            ),
+        )
+        for label in LABELS
+    )  # fmt: skip
+    changed = {"name": "of-this-world", "version": "1.2.3", "labels": outputs}
+    manifest = manifest_of(root).model_copy(update=changed)
+    (root / MANIFEST).write_text(manifest.model_dump_json(indent=2))
+    seal(root)
 
 
 def films() -> dict[str, tuple[bytes, str]]:
