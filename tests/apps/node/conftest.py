@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -15,9 +22,19 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittle
 from sqlalchemy import select
 
 from hilum.apps.node import status
+from hilum.apps.node.sender import Sender
+from hilum.apps.node.settings import Node as Settings
+from hilum.apps.node.settings import Peer
+from hilum.apps.store import outbox
+from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import open_log
+from hilum.apps.store.outbox import Making, Object
 from hilum.apps.store.store import open_store, sqlite_url
+from hilum.apps.store.tables import Delivery, Film, Made, Model, Read, Result, Study
 from hilum.apps.web.orders import Orders
+
+SC = "1.2.840.10008.5.1.4.1.1.7"
+SR = "1.2.840.10008.5.1.4.1.1.88.33"
 
 START_S = 120
 """Much more than it takes, because the machine of a test may be busy with others."""
@@ -160,3 +177,163 @@ def make_node(tmp_path):
         if node.process.poll() is None:
             node.kill()
         node.store.close()
+
+
+class Outbox:
+    """A store with results that wait, and a sender for them."""
+
+    def __init__(self, data, make_dicom):
+        data.mkdir()
+        self.data, self._make = data, make_dicom
+        self.store = open_store(sqlite_url(data / "store.db"))
+        self.log, self.folder = open_log(self.store, data), FilmFolder(data)
+        self.waited = []
+        self.stop = threading.Event()
+
+    def add(self, number, kinds=("sc", "sr")):
+        """Put results of one film into the outbox, as the worker does."""
+        film, reading = f"film{number}", f"reading{number}"
+        with self.store.write() as session:
+            if session.get(Model, "c" * 64) is None:
+                session.add(Model(checksum="c" * 64, identity="blocks", manifest={}))
+            session.add(Study(id=f"study{number}", name="x", status="read"))
+            session.flush()
+            session.add(
+                Film(id=film, study_id=f"study{number}", sha256=film, name="x", size=1, format="DX")
+            )
+            session.flush()
+            session.add(
+                Read(id=reading, film_id=film, checksum="c" * 64, status="read", reading={})
+            )
+            session.flush()
+            session.add(Made(reading_id=reading, film_id=film))
+        objects = []
+        for place, kind in enumerate(kinds):
+            uid = f"1.2.3.{number}.{place}"
+            path = self._make(
+                number, SOPClassUID=SR if kind == "sr" else SC, SOPInstanceUID=uid, Modality="OT"
+            )
+            with path.open("rb") as stream:
+                kept = self.folder.keep(stream, result=True)
+            klass = SR if kind == "sr" else SC
+            objects.append(
+                Object(kind, klass, uid, f"{uid}.9", f"1.2.{number}", kept.sha256, kept.size)
+            )
+        making = Making(reading, film, "", {}, "c" * 64, 0, ("pacs",), 1)
+        outbox.put(self.store, self.log, making, objects, ("pacs",))
+
+    def sender(self, port=0, **peer):
+        values = {"name": "pacs", "ae_title": "ARCHIVE"}
+        if "dicomweb" not in peer:
+            values |= {"host": "127.0.0.1", "port": port}
+        known = Peer(**values | {"timeout_s": 5} | peer)
+        node = Settings(peers=(known,))
+        return Sender(self.store, self.data, node, known, self.stop, self.waited.append)
+
+    @property
+    def states(self):
+        with self.store.read() as session:
+            return [row.state for row in session.scalars(select(Delivery).order_by(Delivery.id))]
+
+    @property
+    def checksums(self):
+        with self.store.read() as session:
+            return list(session.scalars(select(Result.sha256).order_by(Result.id)))
+
+    @property
+    def rows(self):
+        with self.store.read() as session:
+            return list(session.scalars(select(Delivery).order_by(Delivery.id)))
+
+
+@pytest.fixture
+def box(tmp_path, make_dicom):
+    made = Outbox(tmp_path / "data", make_dicom)
+    yield made
+    made.store.close()
+
+
+LIMIT_S = 300
+ORTHANC = shutil.which("Orthanc") or shutil.which("/usr/sbin/Orthanc")
+DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+
+
+def wait_for(condition):
+    until = time.monotonic() + LIMIT_S
+    while not (found := condition()):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    return found
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class Orthanc:
+    """An archive on loopback, to be stopped and started."""
+
+    def __init__(self, folder, node_port, *, dicomweb=False):
+        folder.mkdir()
+        self.http, self.dicom = free_port(), free_port()
+        settings = {
+            "Name": "tests",
+            "StorageDirectory": str(folder / "files"),
+            "IndexDirectory": str(folder / "index"),
+            "HttpPort": self.http,
+            "DicomPort": self.dicom,
+            "DicomAet": "ORTHANC",
+            "DicomCheckCalledAet": True,
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False,
+            "Plugins": [str(DICOMWEB)] if dicomweb else [],
+            "DicomModalities": {"HILUM": ["HILUM", "127.0.0.1", node_port]},
+        }
+        self._settings = folder / "orthanc.json"
+        self._settings.write_text(json.dumps(settings))
+        self.process = None
+
+    def start(self):
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen([ORTHANC, str(self._settings)], **quiet)
+        wait_for(lambda: self.get("/system") is not None)
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(60)
+
+    def get(self, path):
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.http}{path}", timeout=30).json()
+        except httpx.HTTPError:
+            return None
+
+    def file(self, place):
+        return httpx.get(f"http://127.0.0.1:{self.http}/instances/{place}/file").content
+
+    def instances(self):
+        """SOP Instance UID -> (id, SOP class) of all that it has."""
+        found = {}
+        for each in self.get("/instances") or []:
+            tags = self.get(f"/instances/{each}/simplified-tags")
+            found[tags["SOPInstanceUID"]] = (each, tags["SOPClassUID"])
+        return found
+
+
+@pytest.fixture
+def make_orthanc(tmp_path):
+    """Prepare an Orthanc that is not started yet: ``make_orthanc(port of the node)``."""
+    made = []
+
+    def make(node_port=104, *, dicomweb=False):
+        if ORTHANC is None or (dicomweb and not DICOMWEB.exists()):
+            pytest.skip("not installed (apt-get install orthanc orthanc-dicomweb)")
+        made.append(Orthanc(tmp_path / "orthanc", node_port, dicomweb=dicomweb))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()

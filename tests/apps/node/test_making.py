@@ -49,8 +49,8 @@ class Desk:
         for place, kind in enumerate(kinds):
             yield kind, dcmread(self._make_dicom(place, SOPInstanceUID=f"1.2.{place}")), ""
 
-    def maker(self, *routes, make=None):
-        node = Node.parse({"peers": PEERS, "routes": routes}, where="t")
+    def maker(self, *routes, make=None, peers=PEERS):
+        node = Node.parse({"peers": peers, "routes": routes}, where="t")
         return Maker(self.store, self.folder, self.log, node, make or self.make, None)
 
     def all(self, table):
@@ -90,6 +90,17 @@ def test_the_first_route_that_fits_counts(desk, routes, to):
     assert [each.state for each in desk.all(Made)] == ["made"]
     for result in desk.all(Result):
         assert dcmread(desk.folder.result(result.sha256)).SOPInstanceUID == result.sop_uid
+
+
+def test_each_peer_gets_the_kinds_that_it_takes(desk):
+    objects = {"pacs": ["sc", "pdf"], "ward": ["sr"]}
+    peers = [each | {"objects": objects.get(each["name"], [])} for each in PEERS]
+    route = _route(to=["pacs", "ward"], objects=["seg", "sc", "sr"])
+    assert desk.maker(route, peers=peers).step()
+    assert [kinds for _, _, kinds in desk.asked] == [("sc", "sr")]  # nobody takes the seg
+    kinds = {each.id: each.kind for each in desk.all(Result)}
+    found = sorted((each.peer, kinds[each.result_id]) for each in desk.all(Delivery))
+    assert found == [("pacs", "sc"), ("ward", "sr")]
 
 
 def test_a_film_that_fitted_no_route_is_made_when_it_comes_by_one_that_fits(desk):

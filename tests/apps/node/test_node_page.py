@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 from hilum.apps.cli import node as verbs
 from hilum.apps.node import receiver
 from hilum.apps.node.settings import INITIAL, Node, Objects, Peer, Route, Tls
 from hilum.apps.store import outbox
+from hilum.apps.web.answers import AlarmAnswer
 from hilum.core import errors
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -45,6 +47,14 @@ def test_defaults_are_those_of_the_code():
 def test_exactly_the_states_are_named():
     rows = PAGE.partition("| a delivery is |")[2].partition("| what happens |")[0]
     assert tuple(re.findall(r"^\| `(\w+)` \|", rows, re.MULTILINE)) == outbox.STATES
+
+
+def test_exactly_the_alarms_are_named():
+    rows = PAGE.partition("**Alarms**")[2].partition("`/api/v1/metrics`")[0]
+    named = re.findall(r"^\| `([\w-]+)` \|", rows, re.MULTILINE)
+    assert (
+        named == list(verbs._ALARMS) == list(get_args(AlarmAnswer.model_fields["code"].annotation))
+    )
 
 
 def test_every_verb_is_named():

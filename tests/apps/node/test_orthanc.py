@@ -8,9 +8,7 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -31,92 +29,25 @@ from hilum.serve.dicom import KINDS as SOP_CLASSES
 from hilum.serve.dicom import NOTE_CLASS
 from hilum.serve.samples import ROOT
 
-LIMIT_S = 300
+from .conftest import LIMIT_S, free_port, wait_for
+
 KINDS = tuple(SOP_CLASSES)
-ORTHANC = shutil.which("Orthanc") or shutil.which("/usr/sbin/Orthanc")
-
-
-def _free():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-class Orthanc:
-    """An archive on loopback, to be stopped and started."""
-
-    def __init__(self, folder, node_port):
-        folder.mkdir()
-        self.http, self.dicom = _free(), _free()
-        settings = {
-            "Name": "tests",
-            "StorageDirectory": str(folder / "files"),
-            "IndexDirectory": str(folder / "index"),
-            "HttpPort": self.http,
-            "DicomPort": self.dicom,
-            "DicomAet": "ORTHANC",
-            "DicomCheckCalledAet": True,
-            "RemoteAccessAllowed": False,
-            "AuthenticationEnabled": False,
-            "Plugins": [],
-            "DicomModalities": {"HILUM": ["HILUM", "127.0.0.1", node_port]},
-        }
-        self._settings = folder / "orthanc.json"
-        self._settings.write_text(json.dumps(settings))
-        self.process = None
-
-    def start(self):
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen([ORTHANC, str(self._settings)], **quiet)
-        _wait_for(lambda: self.get("/system") is not None)
-
-    def stop(self):
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(60)
-
-    def get(self, path):
-        try:
-            return httpx.get(f"http://127.0.0.1:{self.http}{path}", timeout=30).json()
-        except httpx.HTTPError:
-            return None
-
-    def file(self, place):
-        return httpx.get(f"http://127.0.0.1:{self.http}/instances/{place}/file").content
-
-    def instances(self):
-        """SOP Instance UID -> (id, SOP class) of all that it has."""
-        found = {}
-        for each in self.get("/instances") or []:
-            tags = self.get(f"/instances/{each}/simplified-tags")
-            found[tags["SOPInstanceUID"]] = (each, tags["SOPClassUID"])
-        return found
 
 
 class Hospital(NamedTuple):
-    orthanc: Orthanc
+    orthanc: object
     port: int
     store: object
     data: Path
     process: subprocess.Popen
 
 
-def _wait_for(condition):
-    until = time.monotonic() + LIMIT_S
-    while not (found := condition()):
-        assert time.monotonic() < until
-        time.sleep(0.2)
-    return found
-
-
 @pytest.fixture
-def hospital(tmp_path):
+def hospital(tmp_path, make_orthanc):
     """An Orthanc that is not started yet, and a node whose results go to it."""
-    if ORTHANC is None:
-        pytest.skip("Orthanc is not installed (apt-get install orthanc)")
-    data, port = tmp_path / "data", _free()
+    data, port = tmp_path / "data", free_port()
     data.mkdir()
-    orthanc = Orthanc(tmp_path / "orthanc", port)
+    orthanc = make_orthanc(port)
     (data / "hilum.toml").write_text(f"""
 [node]
 listen = "127.0.0.1:{port}"
@@ -145,7 +76,6 @@ objects = {json.dumps(KINDS)}
         process.send_signal(signal.SIGTERM)
         process.wait(60)
     process.stdout.close()
-    orthanc.stop()
 
 
 def _count(store, table, *where):
@@ -158,15 +88,15 @@ def test_results_reach_an_archive_that_was_away_and_come_back_as_nothing(hospita
     where = ["-aec", "HILUM", "127.0.0.1", str(port)]
     film = str(ROOT / "frontal.dcm")
     assert subprocess.run(["storescu", "-xt", *where, film]).returncode == 0
-    _wait_for(lambda: _count(store, Made, Made.state != "to-make"))
+    wait_for(lambda: _count(store, Made, Made.state != "to-make"))
     with store.read() as session:
         made = session.scalars(select(Made)).one()
         assert (made.state, made.error) == ("made", None)
         results = {each.sop_uid: each for each in session.scalars(select(Result))}
     assert {each.kind for each in results.values()} == set(KINDS)
-    _wait_for(lambda: _count(store, Delivery, Delivery.error.is_not(None)))  # nobody is there
+    wait_for(lambda: _count(store, Delivery, Delivery.error.is_not(None)))  # nobody is there
     orthanc.start()
-    _wait_for(lambda: _count(store, Delivery, Delivery.state == "committed") == len(KINDS))
+    wait_for(lambda: _count(store, Delivery, Delivery.state == "committed") == len(KINDS))
     assert run(["node", "check", "--data", str(data)]) == 0
     said = capsys.readouterr().out
     assert said == f"archive: answers C-ECHO, takes {', '.join(KINDS)}, storage commitment\n"
@@ -201,7 +131,7 @@ def test_what_is_taken_back_is_named_to_the_archive_and_can_be_sent_anew(hospita
     film = str(ROOT / "frontal.dcm")
     command = ["storescu", "-xt", "-aec", "HILUM", "127.0.0.1", str(port), film]
     assert subprocess.run(command).returncode == 0
-    _wait_for(lambda: _count(store, Delivery, Delivery.state == "committed") == len(KINDS))
+    wait_for(lambda: _count(store, Delivery, Delivery.state == "committed") == len(KINDS))
     first = orthanc.instances()
     with store.read() as session:
         film_id = session.scalars(select(Film.id)).one()
@@ -209,7 +139,7 @@ def test_what_is_taken_back_is_named_to_the_archive_and_can_be_sent_anew(hospita
     assert run([*retract, "--reason", "whim"]) == 6
     assert run([*retract, "--reason", "quality"]) == 0
     assert "1 films whose results are taken back" in capsys.readouterr().out
-    _wait_for(lambda: len(orthanc.instances()) == len(KINDS) + 1)
+    wait_for(lambda: len(orthanc.instances()) == len(KINDS) + 1)
     new = {uid: at for uid, at in orthanc.instances().items() if uid not in first}
     ((note_id, klass),) = new.values()
     assert klass == NOTE_CLASS
@@ -221,7 +151,7 @@ def test_what_is_taken_back_is_named_to_the_archive_and_can_be_sent_anew(hospita
     assert _references(note) == series
     assert _count(store, Delivery, Delivery.state == "retracted") == len(KINDS)
     assert run(["node", "resend", "--film", film_id, "--data", str(data)]) == 0
-    _wait_for(lambda: _count(store, Delivery, Delivery.state == "committed") == len(KINDS) + 1)
+    wait_for(lambda: _count(store, Delivery, Delivery.state == "committed") == len(KINDS) + 1)
     there = orthanc.instances()
     assert len(there) == 2 * len(KINDS) + 1
     (report,) = (
@@ -285,7 +215,7 @@ def test_whatever_is_killed_each_result_is_in_the_archive_once(hospital, tmp_pat
             each.result(LIMIT_S)
     whole = films * len(KINDS)
     closed = Delivery.state.in_(("sent", "committed"))
-    _wait_for(lambda: _count(store, Delivery, closed) == whole)
+    wait_for(lambda: _count(store, Delivery, closed) == whole)
     assert set(killed) == {"receiver", "worker", "sender"}
     assert _count(store, Film) == _count(store, Read) == films
     assert _count(store, Made, Made.state == "made") == films

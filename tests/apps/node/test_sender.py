@@ -19,20 +19,12 @@ from sqlalchemy import select, update
 
 from hilum.apps.cli.main import run
 from hilum.apps.node import receiver, sender
-from hilum.apps.node.sender import Sender
-from hilum.apps.node.settings import Node, Peer
 from hilum.apps.node.status import RECEIVER, summary
 from hilum.apps.store import outbox
-from hilum.apps.store.folder import FilmFolder
-from hilum.apps.store.log import open_log
-from hilum.apps.store.outbox import Making, Object
-from hilum.apps.store.store import open_store, sqlite_url
+from hilum.apps.store.outbox import Object
 from hilum.apps.store.tables import (
     Delivery,
-    Film,
     Made,
-    Model,
-    Read,
     Result,
     Setting,
     Study,
@@ -42,76 +34,9 @@ from hilum.apps.web.orders import Orders
 from hilum.core.errors import StoreBusyError
 from hilum.serve.dicom.common import MANUFACTURER, MODEL
 
-SC = "1.2.840.10008.5.1.4.1.1.7"
+from .conftest import SC, SR
+
 MODEL_UID = "1.2.840.10008.1.20.1"
-SR = "1.2.840.10008.5.1.4.1.1.88.33"
-
-
-class Outbox:
-    """A store with results that wait, and a sender for them."""
-
-    def __init__(self, data, make_dicom):
-        data.mkdir()
-        self.data, self._make = data, make_dicom
-        self.store = open_store(sqlite_url(data / "store.db"))
-        self.log, self.folder = open_log(self.store, data), FilmFolder(data)
-        self.waited = []
-        self.stop = threading.Event()
-
-    def add(self, number, kinds=("sc", "sr")):
-        """Put results of one film into the outbox, as the worker does."""
-        film, reading = f"film{number}", f"reading{number}"
-        with self.store.write() as session:
-            if session.get(Model, "c" * 64) is None:
-                session.add(Model(checksum="c" * 64, identity="blocks", manifest={}))
-            session.add(Study(id=f"study{number}", name="x", status="read"))
-            session.flush()
-            session.add(
-                Film(id=film, study_id=f"study{number}", sha256=film, name="x", size=1, format="DX")
-            )
-            session.flush()
-            session.add(
-                Read(id=reading, film_id=film, checksum="c" * 64, status="read", reading={})
-            )
-            session.flush()
-            session.add(Made(reading_id=reading, film_id=film))
-        objects = []
-        for place, kind in enumerate(kinds):
-            uid = f"1.2.3.{number}.{place}"
-            path = self._make(
-                number, SOPClassUID=SR if kind == "sr" else SC, SOPInstanceUID=uid, Modality="OT"
-            )
-            with path.open("rb") as stream:
-                kept = self.folder.keep(stream, result=True)
-            klass = SR if kind == "sr" else SC
-            objects.append(
-                Object(kind, klass, uid, f"{uid}.9", f"1.2.{number}", kept.sha256, kept.size)
-            )
-        making = Making(reading, film, "", {}, "c" * 64, 0, ("pacs",), 1)
-        outbox.put(self.store, self.log, making, objects, ("pacs",))
-
-    def sender(self, port, **peer):
-        values = {"name": "pacs", "ae_title": "ARCHIVE", "host": "127.0.0.1", "port": port}
-        known = Peer(**values | {"timeout_s": 5} | peer)
-        node = Node(peers=(known,))
-        return Sender(self.store, self.data, node, known, self.stop, self.waited.append)
-
-    @property
-    def states(self):
-        with self.store.read() as session:
-            return [row.state for row in session.scalars(select(Delivery).order_by(Delivery.id))]
-
-    @property
-    def rows(self):
-        with self.store.read() as session:
-            return list(session.scalars(select(Delivery).order_by(Delivery.id)))
-
-
-@pytest.fixture
-def box(tmp_path, make_dicom):
-    made = Outbox(tmp_path / "data", make_dicom)
-    yield made
-    made.store.close()
 
 
 @contextmanager

@@ -58,6 +58,7 @@ MATRIX = {
     ("PUT", "/me/password"): READER,
     ("GET", "/metrics"): METRICS,
     ("GET", "/monitoring"): READER,
+    ("GET", "/node"): READER,
     ("GET", "/oidc/callback"): ANY,
     ("GET", "/oidc/login"): ANY,
     ("GET", "/openapi.json"): ANY,

@@ -131,7 +131,15 @@ def answered(station, calibrated_bundle):
         ask(reviewer, "POST", "/films/{film_id}/read", ids, json=bodies["Again"])
     ask(reviewer, "GET", "/studies")
     ask(reviewer, "POST", "/studies/search", json={"q": "frontal"})
-    for path in ("/agreement", "/monitoring", "/me", "/health", "/ready", "/schema/reading.json"):
+    for path in (
+        "/agreement",
+        "/monitoring",
+        "/node",
+        "/me",
+        "/health",
+        "/ready",
+        "/schema/reading.json",
+    ):
         ask(reviewer, "GET", path)
     nobody = {"patient_id": "nobody"}
     shown = ask(admin, "POST", "/deletions/preview", json=nobody)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hilum.apps.node.settings import Node
-from hilum.apps.store.tables import Person
+from hilum.apps.store.tables import Delivery, Person, Received, Result
 from hilum.apps.web import stream
 from hilum.apps.web.monitoring import drift, psi, validation_shares
 from hilum.apps.web.settings import Monitoring, Settings
@@ -250,3 +250,31 @@ def test_people_are_listed_without_their_hashes(station):
     assert len(answer.json()["items"]) == 4
     assert "argon2" not in answer.text
     assert not hasattr(Person, "secret")
+
+
+def test_the_state_of_the_node(make_station, make_film):
+    assert make_station().client("reader").get(f"{API}/node").json() == {"node": None}
+    peers = [{"name": "ct", "ae_title": "CT"}, {"name": "pacs", "ae_title": "A", "host": "h"}]
+    node = Node.parse({"peers": peers, "reserve_gb": 0}, where="t")
+    station = make_station(Settings(node=node))
+    film_id = station.film(make_film(1))
+    with station.service.store.write() as session:
+        session.add(Received(film_id=film_id, peer="ct", address="127.0.0.1"))
+        result = Result(
+            film_id=film_id, reading_id="r", kind="sr", sop_class="1", sop_uid="1.2",
+            study_uid="1.3", sha256="a", size=1,
+        )  # fmt: skip
+        session.add(result)
+        session.flush()
+        session.add(Delivery(result_id=result.id, peer="pacs", state="dead"))
+    found = station.client("reader").get(f"{API}/node").json()["node"]
+    assert found["listen"] is None
+    assert {(each["code"], each["peer"]) for each in found["alarms"]} == {
+        ("receiver", None),
+        ("dead", "pacs"),
+    }
+    ct, pacs = found["peers"]
+    assert (ct["name"], ct["films"], ct["last_film"] is not None) == ("ct", 1, True)
+    assert (pacs["name"], pacs["dead"], pacs["sent"], pacs["error"]) == ("pacs", 1, 0, None)
+    text = station.client("metrics").get(f"{API}/metrics").text
+    assert 'hilum_node_alarm{code="dead",peer="pacs"} 1.0' in text

@@ -1,7 +1,7 @@
 /** The server's API: one function a route; every failure is an `ApiError` with a hint. */
 import type {
   AgreementAnswer, AskDeletion, CalibrationAnswer, CandidateAnswer, DeletionAnswer, DeskAnswer, FilmAnswer,
-  ImageAnswer, LogAnswer, LogVerified, MeAnswer, MonitoringAnswer, NewReference, NewTokenAnswer, NewVerdict,
+  ImageAnswer, LogAnswer, LogVerified, MeAnswer, MonitoringAnswer, NodeAnswer, NewReference, NewTokenAnswer, NewVerdict,
   OnDesk, OverlaysAnswer, PeopleAnswer, PersonAnswer, Problem, ReadingAnswer, ReferencesAnswer,
   ReportAnswer, ReportDraft, ReportsAnswer, Role, RulerAnswer, RulerFacts, Source, StudiesAnswer, StudyAnswer,
   TokensAnswer, VerdictsAnswer,
@@ -211,6 +211,7 @@ export const api = {
   undoCalibration: () => change<CalibrationAnswer>("POST", "calibration/undo"),
 
   monitoring: (days: number, label: string) => get<MonitoringAnswer>("monitoring", { days, label, zone: zone() }),
+  node: async () => (await get<NodeAnswer>("node")).node,
   log: (before: number | null) =>
     get<LogAnswer>("log", { limit: 100, before }),
   verifyLog: () => get<LogVerified>("log/verify"),

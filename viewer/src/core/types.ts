@@ -60,6 +60,13 @@ export interface components {
             /** @description films of which the model cannot say */
             cannot_say: number;
         };
+        AlarmAnswer: {
+            /** @enum {string} */
+            code: "receiver" | "space" | "certificate" | "not-made" | "dead" | "waits" | "refuses" | "away" | "silent";
+            peer: string | null;
+            /** @description space: 10^9 bytes left; certificate: days; not-made, dead: how many; waits, refuses, away: minutes; silent: hours */
+            value: number;
+        };
         /**
          * @description What the model answers, all in all: the one headline of a finding.
          * @enum {string}
@@ -447,6 +454,19 @@ export interface components {
         NewVerdicts: {
             verdicts: components["schemas"]["NewVerdict"][];
         };
+        NodeAnswer: {
+            node: components["schemas"]["NodeFacts"] | null;
+        };
+        NodeFacts: {
+            listen: string | null;
+            /** @description films that wait to be read */
+            to_read: number;
+            /** @description readings whose results wait to be made */
+            to_make: number;
+            not_made: number;
+            alarms: components["schemas"]["AlarmAnswer"][];
+            peers: components["schemas"]["PeerAnswer"][];
+        };
         OnDesk: {
             version?: number;
             choices?: {
@@ -483,6 +503,22 @@ export interface components {
             id: string | null;
             sex: string | null;
             age_years: number | null;
+        };
+        PeerAnswer: {
+            name: string;
+            films: number;
+            last_film: string | null;
+            /** @description results that it has */
+            sent: number;
+            waiting: number;
+            /** @description results that it did not take */
+            dead: number;
+            oldest_waiting_s: number | null;
+            last_sent: string | null;
+            /** @description why it cannot be sent to */
+            error: string | null;
+            /** @description since when it can, or cannot, be sent to */
+            since: string | null;
         };
         PeopleAnswer: {
             items: components["schemas"]["PersonAnswer"][];
@@ -938,6 +974,7 @@ export type Again = components['schemas']['Again'];
 export type Against = components['schemas']['Against'];
 export type AgreementAnswer = components['schemas']['AgreementAnswer'];
 export type AgreementCounts = components['schemas']['AgreementCounts'];
+export type AlarmAnswer = components['schemas']['AlarmAnswer'];
 export type Answer = components['schemas']['Answer'];
 export type AskApply = components['schemas']['AskApply'];
 export type AskDeletion = components['schemas']['AskDeletion'];
@@ -985,11 +1022,14 @@ export type NewToken = components['schemas']['NewToken'];
 export type NewTokenAnswer = components['schemas']['NewTokenAnswer'];
 export type NewVerdict = components['schemas']['NewVerdict'];
 export type NewVerdicts = components['schemas']['NewVerdicts'];
+export type NodeAnswer = components['schemas']['NodeAnswer'];
+export type NodeFacts = components['schemas']['NodeFacts'];
 export type OnDesk = components['schemas']['OnDesk'];
 export type Opacity = components['schemas']['Opacity'];
 export type OpacityBox = components['schemas']['OpacityBox'];
 export type OverlaysAnswer = components['schemas']['OverlaysAnswer'];
 export type Patient = components['schemas']['Patient'];
+export type PeerAnswer = components['schemas']['PeerAnswer'];
 export type PeopleAnswer = components['schemas']['PeopleAnswer'];
 export type PersonAnswer = components['schemas']['PersonAnswer'];
 export type PointAnswer = components['schemas']['PointAnswer'];

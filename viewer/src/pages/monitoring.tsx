@@ -1,10 +1,10 @@
 /** Monitoring: how much, how many refused and why, whether the scores drift, how fast. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { api } from "../core/api";
-import { named, number, percent, t } from "../core/i18n";
+import { date, named, number, percent, t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { me } from "../core/store";
-import type { MonitoringAnswer } from "../core/types";
+import type { AlarmAnswer, MonitoringAnswer, NodeFacts, PeerAnswer } from "../core/types";
 import { Bars, Distributions, Lines, Stacked } from "../parts/charts";
 import { Choice, labelName, Loading, Page, Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
@@ -30,6 +30,7 @@ export function MonitoringPage() {
           change={setLabel}
         />
       </div>
+      <Network />
       {found.error ? (
         <Trouble error={found.error} again={found.reload} />
       ) : found.value ? (
@@ -38,6 +39,81 @@ export function MonitoringPage() {
         <Loading />
       )}
     </Page>
+  );
+}
+
+const AGAIN_MS = 30_000;
+
+/** How films come and results go by DICOM; nothing where this workstation has no node. */
+function Network() {
+  const found = useLoad(() => api.node(), []);
+  useEffect(() => {
+    const timer = setInterval(found.reload, AGAIN_MS);
+    return () => clearInterval(timer);
+  }, [found.reload]);
+  if (found.error) return <Trouble error={found.error} again={found.reload} />;
+  return found.value && <NodeCard of={found.value} />;
+}
+
+function NodeCard({ of }: { of: NodeFacts }) {
+  return (
+    <section class="card">
+      <h2>{t("node.title")}</h2>
+      <p>
+        {of.listen === null ? t("node.deaf") : t("node.listens", { at: of.listen })}{" "}
+        {t("node.queues", { read: of.to_read, make: of.to_make })}
+      </p>
+      {of.alarms.length === 0 ? (
+        <p class="soft">{t("node.quiet")}</p>
+      ) : (
+        <div class="bad" role="alert">
+          <ul>
+            {of.alarms.map((each) => (
+              <li key={`${each.code} ${each.peer}`}>{alarmed(each)}</li>
+            ))}
+          </ul>
+        </div>
+      )}
+      {of.peers.length > 0 && (
+        <table>
+          <thead>
+            <tr>
+              {(["peer", "films", "last", "sent", "waiting", "dead", "state"] as const).map((name) => (
+                <th key={name} scope="col">
+                  {t(`node.${name}`)}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {of.peers.map((each) => (
+              <PeerRow key={each.name} of={each} />
+            ))}
+          </tbody>
+        </table>
+      )}
+    </section>
+  );
+}
+
+const alarmed = ({ code, peer, value }: AlarmAnswer): string =>
+  t(`node.alarm.${code}`, { peer: peer ?? "", value: number(value, code === "space" ? 1 : 0) });
+
+function PeerRow({ of }: { of: PeerAnswer }) {
+  return (
+    <tr>
+      <th scope="row">{of.name}</th>
+      <td>{number(of.films, 0)}</td>
+      <td>{of.last_film === null ? "–" : date(of.last_film)}</td>
+      <td>{number(of.sent, 0)}</td>
+      <td>{number(of.waiting, 0)}</td>
+      <td>{number(of.dead, 0)}</td>
+      <td class={of.error === null ? undefined : "bad"}>
+        {of.error === null || of.since === null
+          ? t(of.since === null ? "node.untried" : "node.up")
+          : t("node.down", { since: date(of.since), error: of.error })}
+      </td>
+    </tr>
   );
 }
 

@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from hilum.apps.store.store import Store
     from hilum.apps.web.serve import Place
 
+_ALARMS = {
+    "receiver": "it does not listen: films are not received",
+    "space": "{value:.1f} GB are left: nobody may begin to send",
+    "certificate": "the certificate of [node.tls] ends in {value:.0f} days",
+    "not-made": "results of {value:.0f} readings could not be made",
+    "dead": "{peer} did not take {value:.0f} results",
+    "waits": "a result waits for {peer} for {value:.0f} minutes",
+    "refuses": "{peer} does not let this node in, since {value:.0f} minutes",
+    "away": "{peer} cannot be sent to, since {value:.0f} minutes",
+    "silent": "{peer} has sent no film for {value:.0f} hours",
+}
+"""Of ``hilum.apps.node.status.alarms``, in words."""
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
@@ -85,11 +97,16 @@ def status(store: Address = None, data: Data = None, as_json: AsJson = False) ->
     """
     from hilum.apps.node import status as module
 
+    place = _place(data, store)
+    node = _node(place)
     with _opened(data, store) as (opened, _), opened.read() as session:
         found = module.summary(session)
+        found["alarms"] = module.alarms(found, node, place.data)
     if as_json:
         typer.echo(json.dumps(found))
         return
+    for alarm in found["alarms"]:
+        typer.echo("ALARM " + _ALARMS[alarm["code"]].format(**alarm))
     heard = f"; the receiver was last heard of at {found['last_heard']}"
     last = heard if found["last_heard"] else ""
     typer.echo(f"listens at {found['listen']}" if found["listen"] else f"does not listen{last}")
@@ -132,7 +149,7 @@ def check(
 
     failed = 0
     for each in node.peers if peer == "all" else (_peer(node, peer),):
-        if each.host is None:
+        if not each.is_reached:
             typer.echo(f"{each.name}: sends only; it has no host")
             continue
         try:

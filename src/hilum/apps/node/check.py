@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hilum.apps.node import dimse
+from hilum.apps.node import dicomweb, dimse
 from hilum.apps.node.settings import Node, Peer
 from hilum.core.errors import PeerError
 from hilum.serve.dicom import KINDS, NOTE_CLASS
@@ -17,9 +17,14 @@ def check_peer(node: Node, peer: Peer, data: Path) -> str:
         ConfigError: the files for TLS are wrong.
         PeerError: it does not answer, or does not take what a route sends to it.
     """
+    if peer.dicomweb:
+        with dicomweb.opened(peer, data) as web:
+            web.check()
+        return "answers DICOMweb"
     dimse.echo(node, peer, data)
     words = ["answers C-ECHO by TLS" if peer.tls else "answers C-ECHO"]
     routed = {kind for route in node.routes if peer.name in route.to for kind in route.objects}
+    routed &= set(peer.objects or routed)
     wanted: dict[str, str] = {kind: KINDS[kind] for kind in KINDS if kind in routed}
     if node.objects.sends_notes and wanted:
         wanted["rejection notes"] = NOTE_CLASS

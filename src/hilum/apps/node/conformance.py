@@ -33,9 +33,10 @@ def statement(node: Node) -> dict[str, Any]:
         "max_associations": node.max_associations,
         "association_timeout_s": ACSE_S,
         "idle_timeout_s": node.association_idle_s,
-        "callers": [each.ae_title for each in node.peers if each.receive],
+        "callers": [each.ae_title for each in node.peers if each.receive and each.ae_title],
         "any_caller": node.accept_any or not node.peers,
         "tls": node.tls is not None,
+        "stow": [each.name for each in node.peers if each.dicomweb],
         "scu": _scu(node),
         "modalities": list(node.read),
         "scp": {
@@ -66,6 +67,13 @@ def markdown(node: Node) -> str:
     listed = "\n".join(f"| {UID(uid).name} | {uid} |" for uid in syntaxes)
     sent = "\n".join(f"| {UID(uid).name} | {uid} |" for uid in facts["scu"])
     modalities = ", ".join(node.read)
+    stow = (
+        "## DICOMweb user agent\n\nStore (STOW-RS, PS3.18 10.5): one object a request, "
+        "multipart/related; type=application/dicom; Search (QIDO-RS, 10.6) of instances by SOP "
+        f"Instance UID, as confirmation. To: {', '.join(facts['stow'])}.\n\n"
+        if facts["stow"]
+        else ""
+    )
     security = (
         "TLS 1.2 or later; both sides have a certificate of an authority that the site names "
         "(PS3.15 B.12, the profile of the platform's TLS library)."
@@ -132,7 +140,7 @@ Results are sent in explicit or implicit VR little endian, not compressed.
 |---|---|
 {sent}
 
-## Character sets
+{stow}## Character sets
 
 Those of PS3.3 C.12.1.1.2 that Python knows; names and ids are kept as Unicode.
 

@@ -201,7 +201,7 @@ def associated(
     association = ae.associate(
         peer.host,
         peer.port,
-        ae_title=peer.ae_title,
+        ae_title=peer.ae_title or "",
         tls_args=(tls, peer.host) if tls else None,
         evt_handlers=handlers,
     )

@@ -79,7 +79,8 @@ class Maker:
                 note = self._reject(making, path, reason, rejected.sent)
                 notes.append((self._keep(NOTE, note), rejected))
             route = self._route(making)
-            for kind, dataset, why in self._make(making, path, route.objects) if route else ():
+            kinds = self._kinds(route) if route else ()
+            for kind, dataset, why in self._make(making, path, kinds) if kinds else ():
                 if dataset is None:
                     left_out[kind] = why
                 else:
@@ -94,7 +95,14 @@ class Maker:
             outbox.fail(self._store, self._log, making, f"unexpected: {type(error).__name__}")
             return
         to = route.to if route else ()
-        outbox.put(self._store, self._log, making, objects, to, left_out, notes)
+        only = {each.name: each.objects for each in self._node.peers if each.objects}
+        outbox.put(self._store, self._log, making, objects, to, left_out, notes, only)
+
+    def _kinds(self, route: Route) -> tuple[str, ...]:
+        """Return the kinds of a route that one of its peers takes."""
+        peers = [self._node.peer(name) for name in route.to]
+        taken = {kind for peer in peers if peer for kind in peer.objects or route.objects}
+        return tuple(kind for kind in route.objects if kind in taken)
 
     def _to_reject(self, making: Making) -> list[outbox.Rejected]:
         if making.reject is None and self._node.objects.supersede == "keep":

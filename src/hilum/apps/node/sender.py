@@ -1,4 +1,4 @@
-"""The sender: a process beside the server that brings results to the archive by DICOM.
+"""The sender: a process beside the server that brings results to archives.
 
     python -m hilum.apps.node.sender      started by the server, never by hand
 
@@ -15,6 +15,7 @@ import random
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import generate_uid
 from pynetdicom.events import Event
 
-from hilum.apps.node import dimse, status
+from hilum.apps.node import dicomweb, dimse, status
 from hilum.apps.node.settings import Node, Peer
 from hilum.apps.store import outbox
 from hilum.apps.store.folder import FilmFolder
@@ -91,21 +92,24 @@ class Sender:
         if self._peer.commit:
             classes.append(dimse.COMMITMENT)
         try:
-            with dimse.associated(
-                self._node,
-                self._peer,
-                dimse.contexts_of(classes),
-                data=self._data,
-                on_report=self._reported,
-            ) as association:
-                stood = True
-                while left and not self._stop.is_set():
-                    if (dataset := self._load(left[0])) is not None:
-                        answered = dimse.store(association, self._peer, dataset)
-                        self._close(left[0], answered)
-                    left.pop(0)
-                if self._peer.commit:
-                    self._ask(association)
+            if self._peer.dicomweb:
+                with dicomweb.opened(self._peer, self._data) as web:
+                    stood = True
+                    self._send(left, web.store)
+                    if self._peer.commit:
+                        self._look(web)
+            else:
+                with dimse.associated(
+                    self._node,
+                    self._peer,
+                    dimse.contexts_of(classes),
+                    data=self._data,
+                    on_report=self._reported,
+                ) as association:
+                    stood = True
+                    self._send(left, partial(dimse.store, association, self._peer))
+                    if self._peer.commit:
+                        self._ask(association)
         except StoreError:
             raise
         except Exception as error:  # a thread that ended, or what it had claimed, would be missed
@@ -116,13 +120,30 @@ class Sender:
                 last = first.attempts + 1 >= MAX_ATTEMPTS and not isinstance(error, PeerError)
                 self._not_sent(first, why, dead=last)
             self._put_back(left, why)
-            self._say(why)
-            self._back_off(begun_ms, permanent=getattr(error, "permanent", False))
+            permanent = getattr(error, "permanent", False)
+            self._say(why, permanent=permanent)
+            self._back_off(begun_ms, permanent=permanent)
             return True
         self._put_back(left, None)
         self._failures = 0
         self._say(None)
         return True
+
+    def _send(self, left: list[Parcel], store: Callable[[Dataset], int | None]) -> None:
+        """Send what is left, and close each delivery by what is answered."""
+        while left and not self._stop.is_set():
+            if (dataset := self._load(left[0])) is not None:
+                self._close(left[0], store(dataset))
+            left.pop(0)
+
+    def _look(self, web: dicomweb.Web) -> None:
+        """Look whether a DICOMweb server has what it was sent: that is its confirmation."""
+        asked = self._unconfirmed()
+        kept = {each.sop_uid for each in asked if web.has(each.sop_uid)}
+        transaction = str(generate_uid(prefix=None))
+        outbox.asked(self._store, [each.id for each in asked], transaction)
+        lost = {each.sop_uid: outbox.NO_SUCH_OBJECT for each in asked if each.sop_uid not in kept}
+        outbox.reported(self._store, self._peer.name, transaction, kept, lost)
 
     def _load(self, parcel: Parcel) -> Dataset | None:
         """Read the file of a delivery; None where it is gone or damaged, and made again."""
@@ -209,14 +230,14 @@ class Sender:
                 if outbox.hurried(session, self._peer.name, begun_ms):
                     return
 
-    def _say(self, error: str | None) -> None:
+    def _say(self, error: str | None, *, permanent: bool = False) -> None:
         """Note how the peer is: since when it is up, or down and why."""
         with self._store.read() as session:
             found = session.get(Setting, status.SENDER + self._peer.name)
         if found is not None and found.value["error"] == error:
             return
         with self._store.write() as session:
-            value = {"error": error, "since_ms": now_ms()}
+            value = {"error": error, "since_ms": now_ms(), "permanent": permanent}
             session.merge(Setting(key=status.SENDER + self._peer.name, value=value))
 
 
@@ -240,8 +261,9 @@ def main() -> None:
         if node is None:
             raise ConfigError(f"{data}: hilum.toml has no [node]", hint="hilum node init")
         store = open_store(orders.store, upgrade=False)
-        outbox.keep_peers(store, [each.name for each in node.peers if each.host])
-        senders = [Sender(store, data, node, each, stop) for each in node.peers if each.host]
+        reached = [each for each in node.peers if each.is_reached]
+        outbox.keep_peers(store, [each.name for each in reached])
+        senders = [Sender(store, data, node, each, stop) for each in reached]
         threads = [threading.Thread(target=each.run, daemon=True) for each in senders]
         for thread in threads:
             thread.start()

@@ -56,8 +56,14 @@ class Peer(Config):
 
     Attributes:
         name: for this table, the log and the metrics.
-        ae_title: of its own; the name by which it calls here, too.
+        ae_title: of its own; the name by which it calls here, too. A peer with ``dicomweb`` that
+            sends no films needs none.
         host, port: where it listens; None for one that only sends.
+        dicomweb: address of its DICOMweb service, instead of ``host``: results go there by STOW-RS.
+        token_file: holds a token for it; or ``user``, and ``password_file`` with the password.
+            Relative to the folder of data, and for their owner's eyes alone.
+        ca: PEM file of the authority of its certificate; None: those that this machine believes.
+        objects: kinds of results that it is sent; empty: all that a route names.
         receive: it may send films here.
         addresses: from which it may; "10.0.0.5", "10.1.0.0/16"; empty for any.
         tls: it is spoken to by TLS; needs ``[node.tls]``.
@@ -65,12 +71,19 @@ class Peer(Config):
         timeout_s: seconds in which it must answer.
         max_objects: most that are sent on one association.
         give_up_h: hours after which a result that could not be sent is given up.
+        silence_h: hours without a film of it after which there is an alarm; 0: never.
     """
 
     name: str = Field(pattern=_NAME)
-    ae_title: Title
+    ae_title: Title | None = None
     host: str | None = None
     port: int = Field(default=104, gt=0, le=65_535)
+    dicomweb: str = ""
+    token_file: Path | None = None
+    user: str = ""
+    password_file: Path | None = None
+    ca: Path | None = None
+    objects: tuple[Kind, ...] = ()
     receive: bool = True
     addresses: tuple[str, ...] = ()
     tls: bool = False
@@ -78,6 +91,7 @@ class Peer(Config):
     timeout_s: float = Field(default=30, gt=0)
     max_objects: int = Field(default=200, gt=0)
     give_up_h: float = Field(default=72, gt=0)
+    silence_h: float = Field(default=0, ge=0)
 
     @field_validator("addresses")
     @classmethod
@@ -85,6 +99,26 @@ class Peer(Config):
         for each in addresses:
             ip_network(each, strict=False)
         return addresses
+
+    @field_validator("dicomweb")
+    @classmethod
+    def _is_address(cls, dicomweb: str) -> str:
+        if dicomweb and not re.match(r"https?://[^/@\s]+(/[^\s?#]*)?$", dicomweb):
+            raise ValueError(f"'{dicomweb}' is not https://HOST/PATH; secrets have files")
+        return dicomweb.rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_way_there(self) -> Self:
+        if self.host and self.dicomweb:
+            raise ValueError(f"peer '{self.name}' has both host and dicomweb: make two peers of it")
+        if not (self.ae_title or self.dicomweb):
+            raise ValueError(f"peer '{self.name}' has no ae_title")
+        return self
+
+    @property
+    def is_reached(self) -> bool:
+        """Results can be sent to it."""
+        return bool(self.host or self.dicomweb)
 
     def lives_at(self, host: str) -> bool:
         """Say whether it may call from this address."""
@@ -241,22 +275,29 @@ class Node(Config):
 
     @model_validator(mode="after")
     def _who_may_call(self) -> Self:
-        for names in ([each.name for each in self.peers], [each.ae_title for each in self.peers]):
+        titles = [each.ae_title for each in self.peers if each.ae_title]
+        for names in ([each.name for each in self.peers], titles):
             if twice := next((each for each in names if names.count(each) > 1), None):
                 raise ValueError(f"two peers are called '{twice}'")
         if self.peer(ELSEWHERE) is not None:
             raise ValueError(f"a peer called '{ELSEWHERE}', as callers are that are no peers")
         if self.tls is None and any(each.tls for each in self.peers):
             raise ValueError("a peer with tls = true, but no [node.tls]")
-        reached = {each.name for each in self.peers if each.host}
+        reached = {each.name for each in self.peers if each.is_reached}
         for route in self.routes:
             if route.source != ANY and self.peer(route.source) is None:
                 raise ValueError(f"a route from '{route.source}', which is no peer")
             if unknown := next((name for name in route.to if name not in reached), None):
-                raise ValueError(f"a route to '{unknown}', which is no peer with a host")
+                raise ValueError(
+                    f"a route to '{unknown}', which is no peer with a host or dicomweb"
+                )
         host, _ = address(self.listen)
         loopback = host == "localhost" or (_is_ip(host) and ip_address(host).is_loopback)
-        if not (loopback or self.accept_any or any(each.receive for each in self.peers)):
+        if not (
+            loopback
+            or self.accept_any
+            or any(each.receive and each.ae_title for each in self.peers)
+        ):
             raise ValueError(
                 f"listen = '{self.listen}' is reached by others: name in [[node.peers]] who may "
                 "send films, or set accept_any = true"

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from hilum.apps.node.settings import Node
 from hilum.apps.store.tables import Delivery, Job, Made, Received, Setting, iso, now_ms
 
 RECEIVER = "receiver"
@@ -14,7 +20,11 @@ RECEIVER = "receiver"
 SAID_MS = 30_000
 """How often the receiver says so anew, if nothing has changed."""
 SENDER = "peer:"
-"""With the name of a peer: {"error": why it cannot be sent to, or None, "since_ms"}."""
+"""With the name of a peer: {"error": why it cannot be sent to, or None, "since_ms", "permanent":
+it says that trying again is in vain}."""
+WAITS_S, AWAY_S = 900, 300
+"""An alarm: a result that waits so long, a peer that cannot be sent to for so long."""
+EXPIRES_DAYS = 14
 
 _MOST = 100
 """Failures that are listed, the latest first; all are counted."""
@@ -56,6 +66,7 @@ def summary(session: Session) -> dict[str, Any]:
         found = session.get(Setting, SENDER + name)
         peer["error"] = found.value["error"] if found else None
         peer["since"] = iso(found.value["since_ms"]) if found else None
+        peer["permanent"] = bool(found and found.value.get("permanent"))
     failed = select(Made.film_id, Made.error).where(Made.state == "failed")
     failed = failed.order_by(Made.at_ms.desc()).limit(_MOST)
     return {
@@ -74,3 +85,61 @@ def summary(session: Session) -> dict[str, Any]:
         "peers": peers,
         "to_read": session.scalar(select(func.count()).where(Job.state != "done")),
     }
+
+
+def alarms(found: dict[str, Any], node: Node, data: Path) -> list[dict[str, Any]]:
+    """Return what a person must look after: {"code", "peer" or None, "value"} each.
+
+    Args:
+        found: what ``summary`` found.
+        node: its settings.
+        data: folder of data.
+
+    Codes, with what the value is: ``receiver``: it does not listen; ``space``: less is left than
+    ``reserve_gb``, in 10^9 bytes; ``certificate``: ends within days; ``not-made``: readings without
+    results; and of a peer ``dead``: results that it did not take; ``waits``: minutes that a result
+    waits; ``refuses``: minutes since when it does not let this node in; ``away``: minutes since
+    when it cannot be sent to; ``silent``: hours without a film of one that used to send.
+    """
+    rows = [("receiver", None, 0.0)] if found["listen"] is None else []
+    free = shutil.disk_usage(data).free / 1e9
+    rows += [("space", None, free)] if free < node.reserve_gb else []
+    days = _certificate_days(node, data)
+    rows += [("certificate", None, days)] if days is not None and days < EXPIRES_DAYS else []
+    rows += [("not-made", None, float(found["not_made"]))] if found["not_made"] else []
+    for name, peer in found["peers"].items():
+        rows += [(code, name, value) for code, value in _of_peer(peer)]
+    for name, films in found["received"].items():
+        known = node.peer(name)
+        hours = _seconds_since(films["last"]) / 3600
+        if known is not None and known.silence_h and hours > known.silence_h:
+            rows.append(("silent", name, hours))
+    return [{"code": code, "peer": peer, "value": round(value, 1)} for code, peer, value in rows]
+
+
+def _of_peer(peer: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    if dead := peer["states"].get("dead"):
+        yield "dead", float(dead)
+    if (peer["oldest_waiting_s"] or 0) > WAITS_S:
+        yield "waits", peer["oldest_waiting_s"] / 60
+    if peer["error"]:
+        down = _seconds_since(peer["since"])
+        if peer["permanent"]:
+            yield "refuses", down / 60
+        elif down > AWAY_S:
+            yield "away", down / 60
+
+
+def _certificate_days(node: Node, data: Path) -> float | None:
+    """Return in how many days this node's certificate ends; None without one that can be read."""
+    if node.tls is None:
+        return None
+    try:
+        loaded = x509.load_pem_x509_certificate((data / node.tls.certificate).read_bytes())
+    except (OSError, ValueError):
+        return None  # the receiver does not listen then, and says why
+    return loaded.not_valid_after_utc.timestamp() / 86_400 - now_ms() / 86_400_000
+
+
+def _seconds_since(moment: str) -> float:
+    return now_ms() / 1000 - datetime.fromisoformat(moment).timestamp()

@@ -285,14 +285,16 @@ def put(
     store: Store,
     log: Log,
     making: Making,
-    objects: Iterable[Object],
-    to: Iterable[str],
+    objects: Collection[Object],
+    to: Collection[str],
     left_out: Mapping[str, str] | None = None,
     notes: Iterable[tuple[Object, Rejected]] = (),
+    only: Mapping[str, Collection[str]] | None = None,
 ) -> None:
     """Write results of a reading and their deliveries, and end the making, together.
 
-    So are rejection notes of what was sent before. The log keeps which kinds were left out, and
+    So are rejection notes of what was sent before; ``only`` has the kinds that a peer takes, where
+    it does not take all. The log keeps which kinds were left out, and
     why.
     """
     with store.write() as session:
@@ -304,7 +306,10 @@ def put(
             _keep(session, making, note, rejected.peers)
             gone = update(Delivery).where(Delivery.id.in_(rejected.deliveries))
             session.execute(gone.values(state=RETRACTED, error=None))
-        kinds = [each.kind for each in objects if _keep(session, making, each, to)]
+        for each in objects:
+            takes = [peer for peer in to if each.kind in (only or {}).get(peer, KINDS)]
+            _keep(session, making, each, takes)
+        kinds = [each.kind for each in objects]
         if making.reject is None:
             log.add(
                 session, "hilum", "results-made", film_id=making.film_id,
@@ -313,7 +318,7 @@ def put(
             )  # fmt: skip
 
 
-def _keep(session: Session, making: Making, made: Object, to: Iterable[str]) -> Result:
+def _keep(session: Session, making: Making, made: Object, to: Iterable[str]) -> None:
     """Write a result, unless it is there, and who gets it."""
     same = select(Result).where(Result.sop_uid == made.sop_uid)
     if (result := session.scalars(same).first()) is None:
@@ -323,7 +328,6 @@ def _keep(session: Session, making: Making, made: Object, to: Iterable[str]) -> 
     session.flush()
     known = set(session.scalars(select(Delivery.peer).where(Delivery.result_id == result.id)))
     session.add_all(Delivery(result_id=result.id, peer=peer) for peer in to if peer not in known)
-    return result
 
 
 def make_again(store: Store, parcel: Parcel) -> str | None:
@@ -481,7 +485,7 @@ def keep_peers(store: Store, peers: Collection[str]) -> None:
     """Let nothing wait for a peer that is not among these: nobody would ever send it."""
     with store.write() as session:
         lost = Delivery.state.in_(("waiting", "claimed")) & Delivery.peer.not_in(peers)
-        values = {"state": "dead", "error": "no peer of this name has a host in hilum.toml"}
+        values = {"state": "dead", "error": "no peer of this name is reached by hilum.toml"}
         session.execute(update(Delivery).where(lost).values(values))
 
 

@@ -523,6 +523,55 @@ class MonitoringAnswer(Said):
     agreement: list[WeekAnswer]
 
 
+class AlarmAnswer(Said):
+    """What a person must look after."""
+
+    code: Literal[
+        "receiver", "space", "certificate", "not-made", "dead", "waits", "refuses", "away", "silent"
+    ] = Field(examples=["away"])
+    peer: str | None = Field(examples=["pacs"])
+    value: float = Field(
+        examples=[12.5],
+        description="space: 10^9 bytes left; certificate: days; not-made, dead: how many; "
+        "waits, refuses, away: minutes; silent: hours",
+    )
+
+
+class PeerAnswer(Said):
+    """What came from a peer, and what goes there."""
+
+    name: str = Field(examples=["pacs"])
+    films: int = Field(examples=[40])
+    last_film: At | None
+    sent: int = Field(examples=[70], description="results that it has")
+    waiting: int = Field(examples=[2])
+    dead: int = Field(examples=[0], description="results that it did not take")
+    oldest_waiting_s: float | None = Field(examples=[30.0])
+    last_sent: At | None
+    error: str | None = Field(
+        examples=["pacs: cannot be reached, or does not answer"],
+        description="why it cannot be sent to",
+    )
+    since: At | None = Field(description="since when it can, or cannot, be sent to")
+
+
+class NodeFacts(Said):
+    """How films come and results go by DICOM."""
+
+    listen: str | None = Field(examples=["0.0.0.0:11112"])
+    to_read: int = Field(examples=[3], description="films that wait to be read")
+    to_make: int = Field(examples=[1], description="readings whose results wait to be made")
+    not_made: int = Field(examples=[0])
+    alarms: list[AlarmAnswer]
+    peers: list[PeerAnswer]
+
+
+class NodeAnswer(Said):
+    """The node; null where `hilum.toml` has no ``[node]``."""
+
+    node: NodeFacts | None
+
+
 class PointAnswer(Said):
     """An operating point, and what it cost on the cases that it was chosen on."""
 

@@ -15,6 +15,7 @@ _NODE = {
     "received": "Objects by what became of them, since the receiver was started",
     "deliveries": "Results on their way, by state",
     "oldest_waiting_seconds": "Longest wait of a result",
+    "alarm": "Alarms of the node; the value is that of its kind",
     "peer_up": "1: it could be sent to when that was last tried; none: it was not",
 }
 
@@ -42,7 +43,7 @@ class Meter:
         self.restarts = Gauge(
             "hilum_worker_restarts", "Times the worker was started again", registry=self.registry
         )
-        labels = {"received": "outcome", "deliveries": "state"}
+        labels = {"received": "outcome", "deliveries": "state", "alarm": "code"}
         self._node = {
             name: Gauge(
                 f"hilum_node_{name}", words, ["peer", *labels.get(name, "").split()],
@@ -53,11 +54,13 @@ class Meter:
 
     def node(self, found: dict[str, Any]) -> None:
         """Take over what ``hilum.apps.node.status.summary`` found."""
-        for each in self._node.values():
-            each.clear()
+        for gauge in self._node.values():
+            gauge.clear()
         for peer, counts in found["counts"].items():
             for outcome, count in counts.items():
                 self._node["received"].labels(peer, outcome).set(count)
+        for each in found["alarms"]:
+            self._node["alarm"].labels(each["peer"] or "", each["code"]).set(each["value"])
         for peer, sent in found["peers"].items():
             for state, count in sent["states"].items():
                 self._node["deliveries"].labels(peer, state).set(count)

@@ -11,14 +11,24 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import func, select
 
 from hilum.apps.node.settings import Node
-from hilum.apps.node.status import receiver, summary
+from hilum.apps.node.status import alarms, receiver, summary
 from hilum.apps.store import queue
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Job, Line, Setting, now_ms
 from hilum.apps.store.worklist import STATUSES
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs, public
-from hilum.apps.web.answers import Health, LogAnswer, LogLine, LogVerified, Ready
+from hilum.apps.web.answers import (
+    AlarmAnswer,
+    Health,
+    LogAnswer,
+    LogLine,
+    LogVerified,
+    NodeAnswer,
+    NodeFacts,
+    PeerAnswer,
+    Ready,
+)
 from hilum.apps.web.schemas import API, gives
 from hilum.apps.web.service import Served, Service
 from hilum.apps.web.supervisor import RECEIVER, SENDER
@@ -77,8 +87,10 @@ def metrics(_: _Metrics, service: Served) -> Response:
         grouped = select(Film.status, func.count()).group_by(Film.status)
         counts = {row[0]: row[1] for row in session.execute(grouped)}
         oldest = session.scalar(select(func.min(Job.created_ms)).where(Job.state != "done"))
-        found = summary(session) if service.settings.node is not None else None
-    if found is not None:
+        node = service.settings.node
+        found = summary(session) if node is not None else None
+    if node is not None and found is not None:
+        found["alarms"] = alarms(found, node, service.data)
         meter.node(found)
     for status in STATUSES:
         meter.films.labels(status).set(counts.get(status, 0))
@@ -86,6 +98,45 @@ def metrics(_: _Metrics, service: Served) -> Response:
     meter.oldest.set((now_ms() - oldest) / 1000 if oldest is not None else 0)
     meter.restarts.set(service.supervisor.restarts if service.supervisor else 0)
     return Response(meter.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/node", summary="The state of the node")
+def node_state(_: _Reader, service: Served) -> NodeAnswer:
+    """Say how films come and results go by DICOM: alarms, queues, each peer."""
+    node = service.settings.node
+    if node is None:
+        return NodeAnswer(node=None)
+    with service.store.read() as session:
+        found = summary(session)
+    names = dict.fromkeys(
+        [*(each.name for each in node.peers), *found["received"], *found["peers"]]
+    )
+    facts = NodeFacts(
+        listen=found["listen"],
+        to_read=found["to_read"],
+        to_make=found["to_make"],
+        not_made=found["not_made"],
+        alarms=[AlarmAnswer(**each) for each in alarms(found, node, service.data)],
+        peers=[_peer(name, found) for name in names],
+    )
+    return NodeAnswer(node=facts)
+
+
+def _peer(name: str, found: dict[str, Any]) -> PeerAnswer:
+    came, sent = found["received"].get(name), found["peers"].get(name)
+    states = sent["states"] if sent else {}
+    return PeerAnswer(
+        name=name,
+        films=came["films"] if came else 0,
+        last_film=came["last"] if came else None,
+        sent=states.get("sent", 0) + states.get("committed", 0),
+        waiting=states.get("waiting", 0) + states.get("claimed", 0),
+        dead=states.get("dead", 0),
+        oldest_waiting_s=sent["oldest_waiting_s"] if sent else None,
+        last_sent=sent["last_sent"] if sent else None,
+        error=sent["error"] if sent else None,
+        since=sent["since"] if sent else None,
+    )
 
 
 @router.get("/log", summary="The log")

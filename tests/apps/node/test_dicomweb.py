@@ -1,0 +1,179 @@
+"""Results by STOW-RS: to an Orthanc with DICOMweb, and to servers that refuse, hang, or lie."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from pydicom import dcmread
+
+from hilum.apps.cli.main import run
+from hilum.apps.node import status
+from hilum.apps.node.settings import Node
+from hilum.core.errors import ConfigError
+
+from .conftest import SC, SR
+
+
+def _uids(sequence, uid, **more):
+    row = {"00081155": {"vr": "UI", "Value": [uid]}} | {
+        tag: {"vr": "US", "Value": [value]} for tag, value in more.items()
+    }
+    return {sequence: {"vr": "SQ", "Value": [row]}}
+
+
+@contextmanager
+def server(answer=None, found=True):
+    """Serve DICOMweb: ``answer(uid)`` is the status and the JSON of a STOW, or None for success."""
+    got = SimpleNamespace(files=[], headers=[], asked=[])
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            boundary = re.search(r"boundary=(\S+)", self.headers["Content-Type"])[1].encode()
+            head, _, rest = body.partition(b"\r\n\r\n")
+            assert head == b"--" + boundary + b"\r\nContent-Type: application/dicom"
+            file, tail = rest[: rest.rindex(b"\r\n--")], rest[rest.rindex(b"\r\n--") :]
+            assert tail == b"\r\n--" + boundary + b"--\r\n"
+            got.files.append(file)
+            got.headers.append(dict(self.headers))
+            uid = re.findall(rb"1\.2\.3\.\d\.\d", file)[0].decode()
+            self._say(*((answer and answer(uid)) or (200, _uids("00081199", uid))))
+
+        def do_GET(self):
+            got.asked.append(self.path)
+            self._say(*((200, [{}]) if found else (204, None)))
+
+        def _say(self, status, told):
+            self.send_response(status)
+            body = json.dumps(told).encode() if told is not None else b""
+            self.send_header("Content-Length", str(len(body)))
+            if 300 <= status < 400:
+                self.send_header("Location", "http://127.0.0.1:9/elsewhere")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    serving = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=serving.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{serving.server_port}/dicom-web", got
+    serving.shutdown()
+    serving.server_close()
+
+
+def test_what_lies_in_the_outbox_is_what_is_sent(box):
+    box.add(1)
+    token = box.data / "token"
+    token.write_text("secret\n")
+    token.chmod(0o600)
+    with server() as (url, got):
+        assert box.sender(dicomweb=url, token_file="token", commit=True).step()
+    assert box.states == ["committed", "committed"]
+    kept = [box.folder.result(each).read_bytes() for each in box.checksums]
+    assert got.files == kept
+    assert {each["Authorization"] for each in got.headers} == {"Bearer secret"}
+    assert [re.search("SOPInstanceUID=(.*)", each)[1] for each in got.asked] == [
+        "1.2.3.1.0",
+        "1.2.3.1.1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "said"),
+    [
+        ((202, _uids("00081199", "1.2.3.1.0", **{"00081196": 0xB000})), "sent", None),
+        ((409, _uids("00081198", "1.2.3.1.0", **{"00081197": 0x0111})), "sent", None),
+        ((409, _uids("00081198", "1.2.3.1.0", **{"00081197": 0xA700})), "waiting", "0xA700"),
+        ((409, _uids("00081198", "1.2.3.1.0", **{"00081197": 0x0122})), "dead", "0x0122"),
+        ((409, None), "waiting", "0xC000"),
+        ((400, None), "waiting", "0xC000"),
+        ((415, None), "waiting", "0xC000"),
+        ((503, None), "waiting", "answered 503"),
+        ((429, None), "waiting", "answered 429"),
+        ((401, None), "waiting", "answered 401"),
+        ((404, None), "waiting", "answered 404"),
+        ((302, None), "waiting", "answered 302"),
+    ],
+)
+def test_what_is_answered_closes_the_delivery_or_it_is_tried_again(box, answer, state, said):
+    box.add(1)
+    with server(lambda uid: answer if uid == "1.2.3.1.0" else None) as (url, _):
+        box.sender(dicomweb=url).step()
+    first = box.rows[0]
+    assert first.state == state
+    assert (said is None) if first.error is None else said in first.error
+    with box.store.read() as session:
+        peer = status.summary(session)["peers"]["pacs"]
+    assert (peer["error"] is not None) == ("answered" in (said or ""))
+    assert peer["permanent"] == (answer[0] in (401, 404, 302))
+
+
+def test_what_the_server_does_not_have_is_sent_again(box):
+    box.add(1, kinds=("sr",))
+    with server(found=False) as (url, got):
+        sender = box.sender(dicomweb=url, commit=True)
+        for _ in range(3):
+            sender.step()
+    assert len(got.files) == 3
+    assert box.states == ["dead"]
+    assert "not kept" in box.rows[0].error
+
+
+def test_a_server_that_is_away_or_hangs_keeps_what_waits(box):
+    box.add(1)
+    box.sender(dicomweb="http://127.0.0.1:9/web", timeout_s=1).step()
+    assert "cannot be reached" in box.rows[0].error
+    assert box.states == ["waiting", "waiting"]
+    assert len(box.waited) > 3  # it backs off
+
+
+@pytest.mark.parametrize(
+    ("peer", "why"),
+    [
+        ({"dicomweb": "ftp://archive/web"}, "https"),
+        ({"dicomweb": "https://anna:secret@archive/web"}, "secrets have files"),
+        ({"dicomweb": "https://archive/web", "host": "archive"}, "both host and dicomweb"),
+        ({}, "no ae_title"),
+        ({"dicomweb": "https://archive/web", "objects": ["sx"]}, "objects"),
+    ],
+)
+def test_what_a_peer_may_be(peer, why):
+    with pytest.raises(ConfigError, match=why):
+        Node.parse({"peers": [{"name": "web", **peer}]}, where="t")
+
+
+def test_a_secret_that_others_may_read_is_refused(box):
+    box.add(1)
+    (box.data / "token").write_text("secret")
+    (box.data / "token").chmod(0o644)
+    box.sender(dicomweb="http://127.0.0.1:9/web", token_file="token").step()
+    assert "others may read this secret" in box.rows[0].error
+
+
+def test_an_orthanc_with_dicomweb_takes_and_keeps_them(box, make_orthanc, capsys):
+    orthanc = make_orthanc(dicomweb=True)
+    url = f"http://127.0.0.1:{orthanc.http}/dicom-web"
+    peer = f'[node]\n[[node.peers]]\nname = "pacs"\ndicomweb = "{url}"\ncommit = true\n'
+    (box.data / "hilum.toml").write_text(peer)
+    assert run(["node", "check", "--data", str(box.data)]) == 12
+    orthanc.start()
+    assert run(["node", "check", "--data", str(box.data)]) == 0
+    assert "pacs: answers DICOMweb" in capsys.readouterr().out
+    box.add(1)
+    assert box.sender(dicomweb=url, commit=True, timeout_s=120).step()
+    assert box.states == ["committed", "committed"]
+    there = orthanc.instances()
+    assert {klass for _, klass in there.values()} == {SC, SR}
+    for uid, (place, _) in there.items():
+        (sha256,) = (each for each in box.checksums if uid in str(dcmread(box.folder.result(each))))
+        kept = httpx.get(f"http://127.0.0.1:{orthanc.http}/instances/{place}/file", timeout=60)
+        assert kept.content == box.folder.result(sha256).read_bytes()
