@@ -76,8 +76,8 @@ def model_card(facts: Facts) -> str:
         left_out=list(_left_out(facts)),
         refused=_refused(evaluation) if evaluation else "",
         gate=list(_gate(facts.gate)),
-        lungs=list(_lungs(facts.lungs)),
-        opacities=list(_opacities(facts.opacities)),
+        lungs=list(_lungs(facts.lungs)) or _drawn(evaluation, lungs=True),
+        opacities=list(_opacities(facts.opacities)) or _drawn(evaluation, lungs=False),
         severity=facts.severity.get("models", []),
         audited=[(audit, list(_tests(audit))) for audit in facts.audits],
         table=table,
@@ -217,6 +217,12 @@ def _opacities(opacities: dict[str, Any]) -> Iterator[str]:
     measured = opacities.get("measured", {}).get("metrics", {})
     for name, values in list(measured.items())[:_FIGURES]:
         yield f"{name} {Estimate.model_validate(values)}"
+
+
+def _drawn(evaluation: Evaluation | None, *, lungs: bool) -> list[str]:
+    """Return what one network for everything finds of what people drew."""
+    found = evaluation.drawn if evaluation else {}
+    return [f"{name} {each}" for name, each in found.items() if (name == "lungs") == lungs]
 
 
 def _tests(audit: Audit) -> Iterator[list[object]]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +15,7 @@ from hilum.core.errors import CohortError
 from hilum.image.opacities import KINDS
 
 _ASPECT = 0.03
+_MADE_BY_MODEL = ("lungVAE-masks",)
 
 
 def read_mask(path: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -42,3 +46,9 @@ def read_kinds(text: str, shape: tuple[int, int]) -> list[NDArray[np.bool_]]:
     paths = json.loads(text or "{}")
     empty = np.zeros(shape, bool)
     return [read_mask(paths[kind], shape) if kind in paths else empty for kind in KINDS]
+
+
+def drawn_by_hand(case: Mapping[Any, Any]) -> bool:
+    """True where a film has a lung mask, and a reader drew it: some folders hold a network's."""
+    path = case.get("lung_mask") or ""
+    return bool(path) and Path(path).parent.name not in _MADE_BY_MODEL

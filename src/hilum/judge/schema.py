@@ -300,6 +300,9 @@ class Evaluation(_Part):
         seen: which of the films the bundle knew before; None for predictions made elsewhere.
         appearance: of the films whose appearance is known; None where there is none, or the bundle
             does not say it.
+        drawn: what was found beside what people drew on films (Dice), and on films without a
+            finding; see ``hilum.serve.drawn``. Empty where nothing was drawn, and of a bundle
+            whose lungs and opacities are found by networks of their own.
     """
 
     schema_version: Literal["1.0", "1.1", "1.2"] = "1.2"
@@ -311,6 +314,7 @@ class Evaluation(_Part):
     not_known: tuple[str, ...]
     seen: SeenFilms | None = None
     appearance: AppearanceEvaluation | None = None
+    drawn: dict[str, Estimate] = {}
     notice: str = RESEARCH_USE
 
     def __getitem__(self, label: str) -> LabelEvaluation:

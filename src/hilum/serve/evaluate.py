@@ -38,6 +38,7 @@ from hilum.judge.schema import (
     NotRead,
     Threshold,
 )
+from hilum.serve.drawn import COLUMNS, Drawn, is_clear
 from hilum.serve.findings import choose_points
 from hilum.serve.reader import Examined, Reader
 
@@ -130,7 +131,10 @@ def evaluate(
     outputs = _outputs(reader, chosen, labels)
     seen = reader.bundle.seen(cases).among(chosen["case_id"]).refuse(allow=allow_seen)
     points = choose_points(reader.bundle.manifest, operating_point)
-    found = predict(reader, chosen, [o.label for o in outputs], settings.nuisance, progress)
+    # networks for the parts alone may have learned from films that the bundle itself never saw
+    drawn = Drawn() if reader.bundle.manifest.maps else None
+    names = [o.label for o in outputs]
+    found = predict(reader, chosen, names, settings.nuisance, progress, drawn=drawn)
     seen = seen.with_copies(found.copies).refuse(allow=allow_seen)
     evaluation = evaluate_predictions(
         found.table,
@@ -144,8 +148,14 @@ def evaluate(
         seen=seen.record(),
         appearance=_of_appearance(reader, found, chosen, settings),
     )
+    if drawn is not None:
+        numbers = drawn.summarize(folds=settings.folds, seed=settings.seed)
+        unknown = (*evaluation.not_known, *drawn.not_known)
+        evaluation = evaluation.model_copy(update={"drawn": numbers, "not_known": unknown})
     if out is not None:
         write_report(evaluation, found.table, out)
+        if drawn is not None:
+            drawn.write(out)
     return evaluation
 
 
@@ -155,8 +165,16 @@ def predict(
     labels: Sequence[str],
     nuisance: bool = True,
     progress: bool = False,
+    *,
+    drawn: Drawn | None = None,
 ) -> Predictions:
     """Read every film of ``cases``; keep what is said of ``labels``, joined on ``case_id``.
+
+    Args:
+        reader, cases, labels: what reads what, and what is kept of it.
+        nuisance: measure the numbers of the baseline, too.
+        progress: show a bar on stderr.
+        drawn: is told of every film that was read.
 
     Raises:
         CohortError: not one film could be read.
@@ -167,8 +185,10 @@ def predict(
     carried = [column for column in CARRIED if column in cases]
     looks: list[dict[str, Any]] = []
     calibrations = {o.label.value: o.calibration for o in reader.bundle.manifest.labels}
-    columns = ["case_id", "path", *carried, *labels, *{"appearance"} & set(cases.columns)]
-    records: list[dict[Any, Any]] = cases[columns].to_dict("records")
+    masks = COLUMNS if drawn is not None else ()
+    wanted = ["case_id", "path", *carried, *labels, *masks, "appearance"]
+    columns = [name for name in dict.fromkeys(wanted) if name in cases]
+    records: list[dict[Any, Any]] = cases[columns].assign(owner=owner_of(cases)).to_dict("records")
     examined = reader.examine([case["path"] for case in records], keep=True, batch_size=_BATCH)
     for case, one in zip(records, _watched(examined, len(records), progress), strict=True):
         reading = one.reading
@@ -177,6 +197,10 @@ def predict(
             looks += _look(case, reading)
             kept = None if one.radiograph is None else look(one.radiograph.pixels)
             copies += [case["case_id"]] if reader.copy_of(one.embedding, kept) else []
+            if drawn is not None and one.radiograph is not None and one.lungs is not None:
+                looked = case.get("lesion_masks") or is_clear(case)
+                found = reader.details.opacities(one.radiograph, one.lungs) if looked else None
+                drawn.add(case, case["owner"], one.radiograph, one.lungs, found)
         else:
             reason = reading.reason or "no reason given"
             cohort = case.get("cohort")

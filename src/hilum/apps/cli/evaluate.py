@@ -15,6 +15,7 @@ from hilum.core.command import command_line
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from hilum.core.estimate import Estimate
     from hilum.judge.schema import Evaluation, EvaluationSettings, LabelEvaluation
 
 
@@ -67,10 +68,12 @@ def evaluate(
     Every metric has a 95 % interval by bootstrap over patients and an n.
     Overall and by source, view, sex and age, beside a baseline that sees only
     size, brightness and borders of the films: a model that does not beat it
-    has not been shown to read lungs. Films that are refused are counted,
-    never scored. A table of predictions has one row per film and label:
-    case_id, label, truth (1, 0 or blank) and score in [0, 1], and if known
-    probability, group (the patient), cohort, source, view, sex, age_years.
+    has not been shown to read lungs. Of a bundle that finds lungs and
+    opacities itself: the Dice with what people drew; see drawn.csv, drawn.png.
+    Films that are refused are counted, never scored. A table of predictions
+    has one row per film and label: case_id, label, truth (1, 0 or blank) and
+    score in [0, 1], and if known probability, group (the patient), cohort,
+    source, view, sex, age_years.
 
     [bold]Example:[/bold] hilum evaluate runs/first/bundle split.csv -o out/
 
@@ -190,6 +193,8 @@ def _say(evaluation: Evaluation, as_json: bool, out: Path | None) -> None:
             highlight=False,
             markup=False,
         )
+    if evaluation.drawn:
+        console.print(_drawn(evaluation.drawn))
     if evaluation.not_read:
         console.print(f"{len(evaluation.not_read)} films were not read: counted, not scored.")
     if evaluation.seen:
@@ -209,6 +214,16 @@ def _metrics(label: LabelEvaluation, prevalence: float) -> Table:
         if metric.shown:
             stated = f" at prevalence {prevalence:.1%}" if name in ("ppv", "npv") else ""
             table.add_row(metric.title + stated, str(label.metrics[name]))
+    return table
+
+
+def _drawn(found: dict[str, Estimate]) -> Table:
+    from rich.table import Table
+
+    table = Table("Dice", "value [95 % interval] (n)", title="Beside what was drawn")
+    table.title_justify = "left"
+    for name, estimate in found.items():
+        table.add_row(name, str(estimate))
     return table
 
 
