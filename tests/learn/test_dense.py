@@ -49,7 +49,15 @@ from hilum.learn.dense import (
 from hilum.learn.films import open_films
 from hilum.learn.fit import fit
 from hilum.learn.networks import build_network, write_onnx
-from hilum.learn.networks.dense import LAYOUT, OPACITY, DenseNetwork, DenseOutput, layout_of
+from hilum.learn.networks.dense import (
+    LAYOUT,
+    OPACITY,
+    DenseNetwork,
+    DenseOutput,
+    FullyConvolutional,
+    layout_of,
+)
+from hilum.learn.networks.usatov_kosik_2021 import MAP_LAYER
 from hilum.learn.pack import pack_bundle
 from hilum.learn.recipe import Dense, Recipe
 from hilum.serve.evaluate import evaluate
@@ -602,3 +610,22 @@ def test_a_run_that_is_trained_is_packed_again_without_its_films_of_train(
     (bundle / GATE).write_text(json.dumps(spec))
     pack_bundle(again, other, table, bundle, command="hilum train dense.toml")
     assert load_bundle(bundle).gate is None
+
+
+def test_the_second_papers_network_makes_a_map_and_learns_in_the_same_loop(
+    make_cases, tiny_recipe, tmp_path
+) -> None:
+    recipe = dense_recipe(
+        tiny_recipe,
+        fit={"epochs": 1},
+        network={"name": "fully-convolutional"},
+        dense={"decoder_rate": 1.0},
+    )
+    network = fit(recipe, dense_cases(make_cases), tmp_path, progress=False).network
+    assert isinstance(network, FullyConvolutional)
+    assert len(network.encoder) == MAP_LAYER
+    films = torch.randn(2, 1, 64, 64)
+    with torch.no_grad():
+        maps = network.pixels(network.encoder(films))
+        expected = torch.nn.functional.interpolate(maps, scale_factor=2.0, mode="bilinear")
+        torch.testing.assert_close(network(films).maps, expected, atol=1e-5, rtol=1e-4)

@@ -13,14 +13,15 @@ import torch
 from hilum.core.errors import ConfigError
 from hilum.learn.networks import NETWORKS, build_network, write_onnx
 from hilum.learn.networks.usatov_kosik_2021 import MAP_LAYER
+from hilum.learn.recipe import DENSE
 
 SIZE = 64
 LABELS = 2
 WITHOUT_EVIDENCE = {"abdelhady-2020", "usatov-kosik-2021"}
 
 every_network = pytest.mark.parametrize("name", list(NETWORKS))
-labeled = pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {"dense"}))
-"""Networks that learn from labels alone; see test_dense.py for the other."""
+labeled = pytest.mark.parametrize("name", sorted(NETWORKS.keys() - set(DENSE)))
+"""Networks that learn from labels alone; see test_dense.py for the others."""
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +51,7 @@ def test_shapes_and_evidence_identity(name: str, channels: int) -> None:
         assert min(evidence.shape[2:]) >= 2
         assert network.bias.shape == (LABELS,)
         summed = network.bias.isfinite()
-        assert summed.all() or name == "dense"
+        assert summed.all() or name in DENSE
         again = evidence.mean((2, 3)) + network.bias
         torch.testing.assert_close(logits[:, summed], again[:, summed])
 
@@ -100,7 +101,7 @@ def test_onnx_agrees_with_torch_for_any_number_of_films(name: str, tmp_path: Pat
     assert [entry.name for entry in session.get_inputs()] == ["image"]
     assert tuple(entry.name for entry in session.get_outputs()) == outputs
     whole = ("logits", "evidence", "embedding")
-    whole += ("maps", "given", "appearance") if name == "dense" else ()
+    whole += ("maps", "given", "appearance") if name in DENSE else ()
     assert outputs == (("logits",) if name in WITHOUT_EVIDENCE else whole)
     network.eval()
     for count in (1, 5):

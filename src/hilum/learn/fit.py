@@ -131,7 +131,7 @@ def open_films_of(
         CohortError: as ``open_films``.
     """
     teacher = None if recipe.dense.teacher is None else Path(recipe.dense.teacher)
-    dense = recipe.network.name == DENSE
+    dense = recipe.network.name in DENSE
     return open_films(
         cases,
         recipe.preprocess,
@@ -151,7 +151,7 @@ def _open_val(recipe: Recipe, cases: pd.DataFrame, folder: Path, *, progress: bo
     refused = read_table(folder.with_name(REFUSED), ("case_id",))
     cases = cases[~cases["case_id"].isin(refused["case_id"])].reset_index(drop=True)
     is_val = (cases["split"] == "val").to_numpy()
-    teacher = recipe.dense.teacher if recipe.network.name == DENSE else None
+    teacher = recipe.dense.teacher if recipe.network.name in DENSE else None
     val = open_films(
         cases[is_val].reset_index(drop=True),
         recipe.preprocess,
@@ -210,7 +210,7 @@ def _fit(
     trainer = _trainer(recipe, out, [curves, *bars, best], device=device, devices=devices)
     loader = _train_loader(train, recipe, rank=trainer.global_rank, world=trainer.world_size)
     network = _network(recipe)
-    kind = DenseLearner if recipe.network.name == DENSE else Learner
+    kind = DenseLearner if recipe.network.name in DENSE else Learner
     learner = kind(network, recipe, len(loader), train.cases)
     if not _finished(out, best, curves, settings.epochs):
         (out / METRICS).unlink(missing_ok=True)
@@ -300,7 +300,7 @@ def _train_loader(films: Films, recipe: Recipe, *, rank: int, world: int) -> Dat
     balanced = settings.balance != "as-is"
     labels = [label.value for label in recipe.data.labels]
     weights = balanced_weights(films.cases, labels, settings.balance) if balanced else None
-    if weights is not None and recipe.network.name == DENSE:
+    if weights is not None and recipe.network.name in DENSE:
         weights = film_weights(films.cases, recipe)
     sampler = EpochSampler(len(films.cases), weights, settings.seed, rank=rank, world=world)
     whole_batches = balanced and len(sampler) >= settings.batch_size

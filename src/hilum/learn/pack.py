@@ -146,7 +146,7 @@ def _appearance(result: FitResult, recipe: Recipe, model: Path) -> AppearanceOut
     """Fit how the appearance is said, on films of val; None where the network learned none."""
     learned = result.train.cases.get("appearance", pd.Series(dtype=object))
     opaque = {each.value for each in Appearance if each is not Appearance.NEGATIVE}
-    if recipe.network.name != DENSE or not opaque <= set(learned):
+    if recipe.network.name not in DENSE or not opaque <= set(learned):
         return None
     told = result.val.take(result.val.cases["appearance"].isin(list(Appearance)).to_numpy())
     session, count = open_session(model), len(told.cases)
@@ -181,7 +181,7 @@ def _manifest(
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
         network=recipe.network.name,
         evidence=parity.evidence is not None,
-        maps=recipe.network.name == DENSE and not recipe.preprocess.needs_lungs,
+        maps=recipe.network.name in DENSE and not recipe.preprocess.needs_lungs,
         appearance=_appearance(result, recipe, model),
         preprocess=recipe.preprocess,
         labels=tuple(outputs),

@@ -17,8 +17,8 @@ from hilum.learn.augment import Augmentation
 UNSET = "none"
 """How a recipe writes None, since TOML has no null: ``patience = "none"``."""
 
-DENSE = "dense"
-"""The network that learns from what is drawn, too."""
+DENSE = ("dense", "fully-convolutional")
+"""The networks that learn from what is drawn, too."""
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -143,7 +143,9 @@ class Fit(Config):
 
 
 class Dense(Config):
-    """What the network "dense" learns besides the labels; see ``hilum.learn.dense``.
+    """What the networks "dense" and "fully-convolutional" learn besides the labels.
+
+    See ``hilum.learn.dense``.
 
     Attributes:
         boxes: weight of "something in this box is opaque" beside "all outside the boxes is clear".
@@ -222,19 +224,20 @@ class Recipe(TomlRecipe):
 
     @model_validator(mode="after")
     def _dense_is_whole(self) -> Self:
-        if self.network.name != DENSE:
+        if self.network.name not in DENSE:
             return self
+        network = f'network "{self.network.name}"'
         if self.data.labels != (Label.COVID_19, Label.LUNG_OPACITY):
             raise ValueError(
-                'network "dense" answers data.labels = ["covid-19", "lung-opacity"], '
+                f'{network} answers data.labels = ["covid-19", "lung-opacity"], '
                 f"not {[label.value for label in self.data.labels]}"
             )
         if self.preprocess.fit != "stretch" or self.preprocess.size % 32:
-            raise ValueError('network "dense" needs preprocess.fit = "stretch", size a 32-fold')
+            raise ValueError(f'{network} needs preprocess.fit = "stretch", size a 32-fold')
         if self.augmentation.flip:
-            raise ValueError('network "dense" tells right from left: augmentation.flip = false')
+            raise ValueError(f"{network} tells right from left: augmentation.flip = false")
         if self.fit.members > 1 or self.fit.group_robust:
-            raise ValueError('network "dense" takes fit.members = 1 and fit.group_robust = 0')
+            raise ValueError(f"{network} takes fit.members = 1 and fit.group_robust = 0")
         return self
 
 

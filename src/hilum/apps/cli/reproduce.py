@@ -91,8 +91,10 @@ def usatov_kosik_2021(
     False, 12 of class True) and on all films of unseen patients; times 1 channel against 3; draws
     confusion matrix, ROC and the brightness map after layer 19. Needs covid-chestxray-dataset
     below the data folder. Writes one page, usatov-kosik-2021.html, and its pictures and numbers.
-    If it is broken off, call it again: what was finished is kept. Settings: size, epochs,
-    batch_size, learning_rate, dropout, train_films, test_false, test_true, seed, augmentation.*.
+    If it is broken off, call it again: what was finished is kept. The paper's next step,
+    segmentation by a fully convolutional network, is a recipe of 'hilum train':
+    recipes/fully-convolutional.toml. Settings: size, epochs, batch_size, learning_rate, dropout,
+    train_films, test_false, test_true, seed, augmentation.*.
 
     \b
     Example:

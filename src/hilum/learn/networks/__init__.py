@@ -17,7 +17,7 @@ from torch import nn
 from hilum.core.config import did_you_mean
 from hilum.core.errors import ConfigError
 from hilum.learn.networks.abdelhady_2020 import build_abdelhady_2020
-from hilum.learn.networks.dense import build_dense
+from hilum.learn.networks.dense import build_dense, build_fully_convolutional
 from hilum.learn.networks.efficientnet_lite import build_efficientnet_lite0
 from hilum.learn.networks.monai_backbones import build_densenet121, build_resnet18
 from hilum.learn.networks.onnx import write_onnx
@@ -34,6 +34,7 @@ NETWORKS: dict[str, Builder] = {
     "usatov-kosik-2021": build_usatov_kosik_2021,
     "efficientnet-lite0": build_efficientnet_lite0,
     "dense": build_dense,
+    "fully-convolutional": build_fully_convolutional,
     "resnet18": build_resnet18,
     "densenet121": build_densenet121,
     "tiny": build_tiny,

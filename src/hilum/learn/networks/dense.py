@@ -23,12 +23,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hilum.learn.networks.efficientnet_lite import lite0, to_grey
+from hilum.learn.networks.usatov_kosik_2021 import MAP_LAYER, build_usatov_kosik_2021
 
 _ENDS = {2: 24, 4: 40, 10: 112, 15: 320}
 """Block of the encoder -> channels, at a quarter, an eighth, a 16th and a 32nd of the input."""
 RIGHT, LEFT, OPACITY, CONSOLIDATION = range(4)
 """Channels of ``DenseOutput.maps``."""
 _BIAS = -2.0
+_MAPS = 64
+"""Maps of the second paper's network at its layer 19."""
 
 
 class DenseOutput(NamedTuple):
@@ -38,8 +41,8 @@ class DenseOutput(NamedTuple):
         logits: float (N, 2): COVID-19, opacity.
         evidence: float (N, 2, S/4, S/4), logit units; both are the map that opacity is read off:
             ``logits[:, 1] == evidence[:, 1].mean((1, 2)) + bias[1]``.
-        embedding: float (N, 496): the encoder's last features over the film, and two levels of
-            features over what is opaque.
+        embedding: float (N, E): the encoder's last features over the film, and features over
+            what is opaque; E is 496, or 128 of the fully convolutional network.
         maps: float (N, 4, S/4, S/4), logits: right lung, left lung, opacity, and consolidation
             given opacity (else it is ground-glass).
         given: float (N, 4), logits: of COVID-19 given opacity, off the layout; and, to be compared
@@ -93,6 +96,16 @@ class DenseNetwork(nn.Module):
             for width in _ENDS.values()
         )
         self.smooth = nn.ModuleList(_Separable(channels) for _ in range(len(_ENDS) + 1))
+        self._add_answers(channels, _ENDS[10] + channels)
+
+    def _add_answers(self, channels: int, looked: int) -> None:
+        """Add all that follows the features under the map.
+
+        Args:
+            channels: of those features.
+            looked: so many numbers at the end of the embedding tell the appearance.
+        """
+        self._looked = looked
         self.pixels = nn.Conv2d(channels, 4, 1)
         nn.init.constant_(self.pixels.bias, -1.0)  # type: ignore[arg-type]
         self.gain = nn.Parameter(torch.zeros(2))
@@ -100,7 +113,7 @@ class DenseNetwork(nn.Module):
         self.scale = nn.BatchNorm1d(len(LAYOUT), affine=False)
         self.layout = nn.Linear(len(LAYOUT), 4)
         nn.init.zeros_(self.layout.weight)
-        self.look = nn.Sequential(nn.Dropout(0.3), nn.Linear(_ENDS[10] + channels, 3, bias=False))
+        self.look = nn.Sequential(nn.Dropout(0.3), nn.Linear(looked, 3, bias=False))
 
     @property
     def bias(self) -> Tensor:
@@ -125,8 +138,8 @@ class DenseNetwork(nn.Module):
         evidence = self._evidence(opaque, lungs)
         opacity = evidence.mean((1, 2)) + self.offset
         known = layout_of(opaque.detach(), right.detach(), left.detach())
-        embedding = _embed(levels, features, opaque)
-        look = self.look(embedding[:, _ENDS[15] :])
+        embedding = self._embed(levels, features, opaque)
+        look = self.look(embedding[:, -self._looked :])
         given = self.layout(self.scale(known)) + functional.pad(look, (1, 0))
         logits = torch.stack([_product(opacity, given[:, 0]), opacity], dim=1)
         return DenseOutput(logits, torch.stack([evidence, evidence], 1), embedding, maps, given)
@@ -150,12 +163,63 @@ class DenseNetwork(nn.Module):
         whole: Tensor = self.smooth[4](features)
         return whole
 
+    def _embed(self, levels: list[Tensor], features: Tensor, opaque: Tensor) -> Tensor:
+        coarse = functional.avg_pool2d(_share(opaque), 4) * 16
+        far = (levels[2] * coarse).sum((2, 3))
+        return torch.cat([levels[3].mean((2, 3)), _under(opaque, features), far], dim=1)
+
     def _evidence(self, opaque: Tensor, lungs: Tensor) -> Tensor:
         """Return what each pixel adds, (N, h, w): more the surer it is, over the lungs' area."""
         even, sure = functional.softplus(self.gain)
         share = lungs.mean((1, 2), keepdim=True) + 1e-3
         evidence: Tensor = 10 * (even * opaque + sure * opaque**3) / share
         return evidence
+
+
+class FullyConvolutional(DenseNetwork):
+    """The convolutions of Usatov and Kosik (2021) with a map instead of the dense head.
+
+    The paper names semantic segmentation by a fully convolutional network as its next step. Up to
+    layer 19, from which it reads its brightness map, the layers are its own; a 1x1 convolution
+    turns their 64 maps at an eighth of the side into logits, and they are enlarged by bilinear
+    interpolation (Long, Shelhamer and Darrell, CVPR 2015). What follows the map is as for every
+    dense network. Starts from random weights.
+    """
+
+    def __init__(self, channels: Literal[1, 3], size: int, activation: Literal["elu", "relu"]):
+        nn.Module.__init__(self)
+        whole = build_usatov_kosik_2021(
+            labels=1, channels=channels, size=size, activation=activation
+        )
+        self.encoder, self._frozen = whole.layers[:MAP_LAYER], ()
+        self._add_answers(_MAPS, _MAPS)
+
+    def _encode(self, films: Tensor) -> list[Tensor]:
+        return [self.encoder(films)]
+
+    def _decode(self, levels: list[Tensor]) -> Tensor:
+        return functional.interpolate(levels[0], scale_factor=2.0, mode="bilinear")
+
+    def _embed(self, levels: list[Tensor], features: Tensor, opaque: Tensor) -> Tensor:
+        return torch.cat([levels[0].mean((2, 3)), _under(opaque, features)], dim=1)
+
+
+def build_fully_convolutional(
+    *,
+    labels: Literal[2],
+    channels: Literal[1, 3],
+    size: int,
+    activation: Literal["elu", "relu"] = "elu",
+) -> FullyConvolutional:
+    """Build the second paper's network as a dense one; see ``FullyConvolutional``.
+
+    Args:
+        labels: 2: covid-19 and lung-opacity, in this order.
+        channels: C of the input.
+        size: side of the input in pixels, a multiple of 32.
+        activation: of its convolutions.
+    """
+    return FullyConvolutional(channels, size, activation)
 
 
 def build_dense(
@@ -253,9 +317,10 @@ def _product(opacity: Tensor, given: Tensor) -> Tensor:
     return log_chance - torch.log1p(-log_chance.exp().clamp(max=1 - 1e-6))
 
 
-def _embed(levels: list[Tensor], features: Tensor, opaque: Tensor) -> Tensor:
-    where = (opaque / (opaque.sum((1, 2), keepdim=True) + 1e-3))[:, None]
-    coarse = functional.avg_pool2d(where, 4) * 16
-    near = (features * where).sum((2, 3))
-    far = (levels[2] * coarse).sum((2, 3))
-    return torch.cat([levels[3].mean((2, 3)), near, far], dim=1)
+def _share(opaque: Tensor) -> Tensor:
+    return (opaque / (opaque.sum((1, 2), keepdim=True) + 1e-3))[:, None]
+
+
+def _under(opaque: Tensor, features: Tensor) -> Tensor:
+    """Mean of the features over what is opaque."""
+    return (features * _share(opaque)).sum((2, 3))
