@@ -60,8 +60,10 @@ class Peer(Config):
             sends no films needs none.
         host, port: where it listens; None for one that only sends.
         dicomweb: address of its DICOMweb service, instead of ``host``: results go there by STOW-RS.
-        token_file: holds a token for it; or ``user``, and ``password_file`` with the password.
-            Relative to the folder of data, and for their owner's eyes alone.
+        token_file: holds a token for it, or ``user`` and ``password_file`` are given. Relative to
+            the folder of data, and for its owner's eyes alone.
+        user: name for it, instead of a token.
+        password_file: holds the password of ``user``; as ``token_file``.
         ca: PEM file of the authority of its certificate; None: those that this machine believes.
         objects: kinds of results that it is sent; empty: all that a route names.
         receive: it may send films here.
