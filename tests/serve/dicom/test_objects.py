@@ -453,6 +453,7 @@ def test_a_film_that_was_not_read_has_no_objects(cases):
         "status": "error",
         "reason": "broken",
         "findings": [],
+        "appearance": None,
         "details": None,
     }
     assert make_objects(refused, cases["demo"].path) == []
