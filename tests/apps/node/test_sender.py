@@ -549,8 +549,9 @@ def test_verbs(box, capsys, tmp_path):
 
 def test_status_does_not_take_what_was_for_what_is(box, capsys):
     data = ["--data", str(box.data)]
-    (box.data / "hilum.toml").write_text("[node]\n")
-    for at_ms, words in ((now_ms(), "listens at h:1\n"), (1, "does not listen; the receiver was ")):
+    (box.data / "hilum.toml").write_text("[node]\nreserve_gb = 0\n")
+    alarm = "ALARM it does not listen: films are not received\ndoes not listen; the receiver was "
+    for at_ms, words in ((now_ms(), "listens at h:1\n"), (1, alarm)):
         with box.store.write() as session:
             value = {"listen": "h:1", "pid": 1, "at_ms": at_ms, "counts": {}}
             session.merge(Setting(key=RECEIVER, value=value))

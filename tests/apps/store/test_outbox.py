@@ -252,7 +252,8 @@ def _reject(place):
 
 
 def _states(place, peer="pacs"):
-    return [each.state for each in place.all(Delivery) if each.peer == peer]
+    rows = sorted(place.all(Delivery), key=lambda each: each.id)
+    return [each.state for each in rows if each.peer == peer]
 
 
 def test_what_another_reading_replaces_is_named_and_no_more_sent(place):
