@@ -239,6 +239,28 @@ def calibrated_bundle(make_bundle: Callable[..., Path], tmp_path_factory: Any) -
 
 
 @pytest.fixture(scope="session")
+def say_looks() -> Callable[..., Any]:
+    """Give an examined film, or a reading, an appearance: ``say_looks(examined, "negative")``."""
+    from dataclasses import replace
+
+    from hilum.core.labels import Appearance
+    from hilum.core.reading import AppearanceFinding, Reading
+
+    def say(one: Any, *kept: str) -> Any:
+        said = AppearanceFinding(
+            chances=dict(zip(Appearance, (0.62, 0.23, 0.06, 0.09), strict=True)),
+            calibration="temperature",
+            prediction_set=tuple(map(Appearance, kept)),
+            coverage=0.9,
+        )
+        if isinstance(one, Reading):
+            return one.model_copy(update={"appearance": said})
+        return replace(one, reading=say(one.reading, *kept))
+
+    return say
+
+
+@pytest.fixture(scope="session")
 def films(tmp_path_factory: Any) -> Path:
     """A folder: three films, a text, a truncated JPEG, a tiny film, a blank one, a hidden file."""
     import cv2

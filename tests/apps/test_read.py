@@ -14,6 +14,8 @@ from hilum.apps.cli import table
 from hilum.apps.cli.main import run
 from hilum.core.details import Affected, Details, Scale, Severity, Side, Similar, Zone
 from hilum.core.labels import Label
+from hilum.core.reading import NOT_THE_INFECTION
+from hilum.serve.reader import load_bundle
 
 KEYS = {"path", "status", "reason", "findings", "bundle", "elapsed_ms"}
 
@@ -253,3 +255,14 @@ def test_a_folder_that_is_not_entered_is_a_row_and_exit_3(read, films, tmp_path,
     assert [row["status"] for row in rows.values()] == ["read", "error", "error"]
     assert "a linked folder, which is not entered" in rows["link"]["reason"]
     assert "cannot be listed: permission denied" in rows["shut"]["reason"]
+
+
+def test_the_table_says_what_a_film_looks_like(small_bundle, films, capsys, say_looks):
+    reader = load_bundle(small_bundle)
+    shown = table.Table(reader.bundle)
+    for one in reader.examine([films / "a.png"]):
+        shown.add(say_looks(one, "negative"))
+    shown.close()
+    said = " ".join(capsys.readouterr().out.split())
+    assert "appearance: no pneumonia seen on this film; that does not rule out" in said
+    assert NOT_THE_INFECTION in said

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hilum.core.reading import RESEARCH_USE
+from hilum.core.reading import NOT_THE_INFECTION, RESEARCH_USE
 from hilum.serve import report as report_module
 from hilum.serve.inputs import find_films
 from hilum.serve.reader import load_bundle
@@ -209,3 +209,17 @@ def test_every_picture_has_words(small_bundle, films):
     assert all(re.search(r'alt="[^"]+"', each) for each in pictures)
     drawn = re.findall(r"<svg [^>]*>", html)
     assert all('aria-label="' in each or 'aria-hidden="true"' in each for each in drawn)
+
+
+def test_the_page_says_what_a_film_looks_like_where_the_bundle_says_it(
+    page, small_bundle, films, say_looks
+):
+    assert "Appearance" not in page  # a bundle that says none
+    reader = load_bundle(small_bundle)
+    (one,) = reader.examine([films / "a.png"], keep=True)
+    report = Report(reader)
+    report.add(say_looks(one, "indeterminate", "negative"))
+    said = " ".join(re.sub(r"<[^>]+>", " ", report.html()).split())
+    assert "cannot say which: indeterminate appearance, or no pneumonia seen (which" in said
+    assert NOT_THE_INFECTION in said
+    assert "typical 62 %, indeterminate 23 %, atypical 6 %, no pneumonia seen 9 %; set at" in said

@@ -210,7 +210,8 @@ class AppearanceFinding(BaseModel):
     )
     coverage: float | None = Field(default=None, gt=0, lt=1, examples=[0.9])
     words: str = Field(
-        default_factory=lambda data: appearance_words(data["chances"], data["prediction_set"])
+        default_factory=lambda data: appearance_words(data["chances"], data["prediction_set"]),
+        examples=["cannot say which: typical or indeterminate appearance"],
     )
     notice: str = NOT_THE_INFECTION
 

@@ -4,7 +4,7 @@ import pytest
 
 from hilum.apps.web.draft import WORDS, draft
 from hilum.apps.web.sheet import Sheet
-from hilum.core.reading import RESEARCH_USE
+from hilum.core.reading import RESEARCH_USE, Reading
 from hilum.serve.samples import ROOT
 
 API = "/api/v1"
@@ -65,3 +65,21 @@ def test_a_report_of_any_length_is_one_page(language, length):
     }
     page = Sheet(body, "P1", "by", "model").pdf()
     assert page.count(b"/Type /Page\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "several", "clear"),
+    [
+        ("en", "the model cannot say which: typical", "does not rule out an infection"),
+        ("ru", "модель не может сказать, какой из них: типичен", "не исключает инфекцию"),
+    ],
+)
+def test_the_appearance_is_drafted_so_that_a_clear_film_is_no_proof(
+    station, say_looks, language, several, clear
+):
+    film_id = station.film(ROOT / "frontal.dcm")
+    got = station.client("reader").get(f"{API}/films/{film_id}/reading").json()["reading"]
+    reading = Reading.model_validate(got)
+    assert several in draft(say_looks(reading, "typical", "negative"), language, "", "").findings
+    assert clear in draft(say_looks(reading, "negative"), language, "", "").findings
+    assert several not in draft(reading, language, "", "").findings

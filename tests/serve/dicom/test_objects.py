@@ -21,6 +21,7 @@ from pydicom.dataset import Dataset
 
 from hilum.bundle.folder import Bundle
 from hilum.core.errors import ConfigError, HilumError, UnsupportedImageError
+from hilum.core.reading import Reading
 from hilum.image.open import open_radiograph
 from hilum.serve.dicom import (
     KINDS,
@@ -608,3 +609,36 @@ def test_a_reading_that_replaces_another_says_so_under_new_uids(cases, tool, tmp
         each.dataset for each in objects_of(case.reading, case.path, ["sr"], former=picture)
     )
     assert "PredecessorDocumentsSequence" not in document  # a picture is no document
+
+
+@pytest.mark.parametrize("kept", [("typical", "indeterminate"), ("negative",), ()])
+def test_the_appearance_is_a_group_of_its_own_and_said_not_to_be_the_infection(
+    cases, reader, say_looks, tool, tmp_path, kept
+):
+    case = cases["demo"]
+    assert "appearance" not in _tracked(case.made["sr"])
+    told = say_looks(Reading.model_validate(case.reading), *kept).model_dump(mode="json")
+    made = {k: d for k, d, _ in objects_of(told, case.path, ["sr", "gsps"], bundle=reader.bundle)}
+    group = _tracked(made["sr"])["appearance"]
+    codes = [
+        each.ConceptCodeSequence[0].CodeValue
+        for each in group.ContentSequence
+        if each.ValueType == "CODE" and _name(each) == "appearances"
+    ]
+    expected = ["no-pneumonia" if each == "negative" else each for each in kept]
+    assert codes == (expected or ["no-appearance"])
+    numbers, _ = _content(group)
+    assert numbers == {
+        "p-typical": 62, "p-indeterminate": 23, "p-atypical": 6, "p-no-pneumonia": 9, "coverage": 90
+    }  # fmt: skip
+    comments = [each.TextValue for each in _walk(made["sr"]) if _name(each) == "121106"]
+    assert any("not the infection" in each for each in comments)
+    for dataset in made.values():
+        dataset.save_as(tmp_path / "object.dcm", enforce_file_format=True)
+        run = subprocess.run(
+            [tool("dciodvfy", "dicom3tools"), tmp_path / "object.dcm"],
+            capture_output=True,
+            text=True,
+        )
+        said = [line for line in run.stderr.splitlines() if line.startswith(("Error", "Warning"))]
+        assert [line for line in said if not any(each in line for each in DCIODVFY)] == []

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hilum.core.reading import RESEARCH_USE, Status
+from hilum.core.reading import NOT_THE_INFECTION, RESEARCH_USE, Status
 from hilum.serve.pdf import PAGES, PdfReport, write_pdf
 from hilum.serve.pdf.sheet import Sheet
 from hilum.serve.reader import load_bundle
@@ -234,3 +234,15 @@ def test_marks_are_measured_on_the_film_and_not_on_its_thumbnail(film, reader, w
     sheet = Sheet.of(with_details(film), reader)
     assert sheet.shape == film.radiograph.shape
     assert sheet.marks[0].points == with_details(film).reading.details.lungs[0].outline
+
+
+def test_the_appearance_stands_beneath_the_findings(
+    tmp_path, film, reader, with_details, words, say_looks
+):
+    plain, said = with_details(film), say_looks(with_details(film), "negative")
+    (text,) = words(_written(tmp_path, plain, reader))
+    assert "Appearance" not in text
+    (text,) = words(_written(tmp_path, said, reader))
+    assert "No pneumonia seen on this film; that does not rule out an infection: many" in text
+    assert "atypical 6 %, no pneumonia seen 9 %; set at 90 % coverage." in text
+    assert NOT_THE_INFECTION in text

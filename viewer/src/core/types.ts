@@ -861,6 +861,25 @@ export interface components {
                 [key: string]: number;
             };
         };
+        /**
+         * @description What a film looks like where COVID-19 pneumonia is asked for; not whether it is one.
+         *
+         *     Litmanovich et al., J Thorac Imaging 2020, after the RSNA consensus for CT (Simpson et al.,
+         *     Radiol Cardiothorac Imaging 2020). ``NEGATIVE`` is "negative for pneumonia": nothing of it is
+         *     seen on the film. It says nothing of an infection.
+         * @enum {string}
+         */
+        Appearance: "typical" | "indeterminate" | "atypical" | "negative";
+        AppearanceFinding: {
+            chances: {
+                [key: string]: number;
+            };
+            calibration: string;
+            prediction_set: components["schemas"]["Appearance"][] | null;
+            coverage: number | null;
+            words: string;
+            notice: string;
+        };
         Details: {
             lungs: components["schemas"]["LungDetail"][];
             affected: components["schemas"]["Affected"][];
@@ -951,6 +970,7 @@ export interface components {
             refusal: components["schemas"]["Refusal"] | null;
             forced: boolean;
             findings: components["schemas"]["Finding"][];
+            appearance: components["schemas"]["AppearanceFinding"] | null;
             details: components["schemas"]["Details"] | null;
             bundle: string;
             elapsed_ms: number;
@@ -1069,6 +1089,8 @@ export type SignIn = components['schemas']['SignIn'];
 export type WrongField = components['schemas']['WrongField'];
 export type Problem = components['schemas']['Problem'];
 export type Affected = components['schemas']['Affected'];
+export type Appearance = components['schemas']['Appearance'];
+export type AppearanceFinding = components['schemas']['AppearanceFinding'];
 export type Details = components['schemas']['Details'];
 export type Finding = components['schemas']['Finding'];
 export type LungDetail = components['schemas']['LungDetail'];

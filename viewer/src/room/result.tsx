@@ -8,7 +8,7 @@ import type { ComponentChildren } from "preact";
 import { figures, hundredfold, knows, named, number, percent, t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { may, me } from "../core/store";
-import type { Finding, LabelAnswer, Reading, ReadingAnswer } from "../core/types";
+import type { Appearance, AppearanceFinding, Finding, LabelAnswer, Reading, ReadingAnswer } from "../core/types";
 import { differ, headline, likelihood, tone } from "../core/words";
 import { Choice, Field, Interval, labelName, Loading } from "../parts/ui";
 import { Where } from "./where";
@@ -45,6 +45,7 @@ export function Result(props: {
       {reading.findings.map((finding) => (
         <Said key={finding.label} finding={finding} known={knownOf(finding.label)} />
       ))}
+      {reading.appearance && <Looks said={reading.appearance} />}
       <Where reading={reading} />
       <Doubts reading={reading} given={given} />
       <Restate reading={reading} />
@@ -184,6 +185,48 @@ function Said({ finding, known }: { finding: Finding; known: LabelAnswer | undef
           )}
         </dl>
       </details>
+    </section>
+  );
+}
+
+const LOOKS: readonly Appearance[] = ["typical", "indeterminate", "atypical", "negative"];
+
+/** What the film looks like: the set in words, the four chances, and that it is not the infection. */
+function Looks({ said }: { said: AppearanceFinding }) {
+  const { chances, prediction_set: kept, coverage } = said;
+  const likeliest = LOOKS.reduce((one, other) => ((chances[other] ?? 0) > (chances[one] ?? 0) ? other : one));
+  const shown = kept ?? [likeliest];
+  const whole = shown.length === LOOKS.length;
+  const title = shown.length === 0
+    ? t("appearance.none")
+    : whole
+      ? t("appearance.any")
+      : shown.map((each) => t(`appearance.${each}`)).join(t("appearance.or"));
+  const share = coverage === null ? "" : percent(1 - coverage);
+  return (
+    <section class="looks" aria-label={t("appearance")}>
+      <h3>{t("appearance")}</h3>
+      <p>
+        <b>{title}</b>
+      </p>
+      {kept === null && <p>{t("appearance.unfitted")}</p>}
+      {!whole && shown.length > 1 && <p class="soft">{t("appearance.cannot-say", { share })}</p>}
+      {kept?.length === 1 && <p class="soft">{t("appearance.others", { share })}</p>}
+      {shown
+        .filter((each) => shown.length === 1 || each === "negative")
+        .map((each) => <p key={each}>{t(`appearance-meaning.${each}`)}</p>)}
+      <dl class="chances">
+        {LOOKS.map((each) => (
+          <div key={each}>
+            <dt>{t(`appearance-short.${each}`)}</dt>
+            <dd>
+              <meter min={0} max={1} value={chances[each] ?? 0} aria-hidden="true" />
+              <span>{percent(chances[each])}</span>
+            </dd>
+          </div>
+        ))}
+      </dl>
+      <p class="soft">{t("appearance.notice")}</p>
     </section>
   );
 }

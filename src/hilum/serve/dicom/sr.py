@@ -124,8 +124,9 @@ def _groups(subject: Subject) -> Iterator[sr.PlanarROIMeasurementsAndQualitative
     details = subject.reading.details or Details()
     for finding in subject.reading.findings:
         yield _of_finding(subject, finding)
-    if subject.reading.appearance is not None:
-        yield _of_appearance(subject, subject.reading.appearance)
+    looks = subject.reading.appearance
+    if looks is not None and looks.calibration != "identity":  # else the comments say it in words
+        yield _of_appearance(subject, looks)
     if details.affected or details.severity:
         yield _of_both(subject, details)
     for lung in details.lungs:
@@ -181,14 +182,10 @@ def _of_appearance(
     subject: Subject, said: AppearanceFinding
 ) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
     """Return the chances of the four appearances, and the set of those that are left."""
-    numbers = []
-    for each, chance in said.chances.items():
-        name = codes.APPEARANCES[each].meaning.partition(";")[0]
-        if said.calibration == "identity":
-            score = OWN["score"]
-            numbers.append(_number(coded(score, f"{name}, {score.meaning}"), chance))
-        else:
-            numbers.append(_percent(coded(OWN["probability"], f"{name}, probability"), chance))
+    numbers = [
+        _percent(coded(OWN[f"p-{codes.APPEARANCES[each].value}"]), chance)
+        for each, chance in said.chances.items()
+    ]
     if said.coverage is not None:
         numbers.append(_percent(coded(OWN["coverage"]), said.coverage))
     kept = None

@@ -32,8 +32,8 @@ from hilum.core.details import (
     Zone,
 )
 from hilum.core.estimate import Estimate
-from hilum.core.labels import CODES, Label
-from hilum.core.reading import Finding, Reading, Status
+from hilum.core.labels import CODES, Appearance, Label
+from hilum.core.reading import AppearanceFinding, Finding, Reading, Status
 from hilum.core.refusal import Reason, Refusal
 from hilum.image.lungs import Lungs
 from hilum.image.open import open_radiograph
@@ -48,6 +48,12 @@ SQUARES = ((100, 80, 120, 120), (300, 240, 60, 100))
 LOGITS = (0.575, -2.2)
 """Of COVID-19, 64 % where 42 % have it: as likely as not; and of pneumonia, which it is not."""
 LABELS = (Label.COVID_19, Label.PNEUMONIA)
+LOOKS = AppearanceFinding(
+    chances=dict(zip(Appearance, (0.5, 0.25, 0.045, 0.205), strict=True)),
+    calibration="temperature",
+    prediction_set=(Appearance.TYPICAL, Appearance.NEGATIVE),
+    coverage=0.9,
+)
 OPAQUE = {
     (None, None): 0.23, ("right", None): 0.14, ("left", None): 0.27,
     ("right", "upper"): 0.02, ("right", "middle"): 0.1, ("right", "lower"): 0.31,
@@ -186,10 +192,13 @@ class StubReader:
             details, more = None, {"calibration": "none"}
             more |= dict.fromkeys(("prevalence", "prediction_set", "coverage"))
         found = [Finding(**each.model_dump(exclude={"answer"}) | more) for each in findings]
+        looks = LOOKS if kind == "frontal-opacities.png" else None
         everywhere = Lungs(np.ones((64, 64), bool), np.zeros(0, np.float32))
         heat = _heat(phantom, height, width)
         return Examined(
-            Reading(status=Status.READ, findings=tuple(found), details=details, **said),
+            Reading(
+                status=Status.READ, findings=tuple(found), appearance=looks, details=details, **said
+            ),
             evidence=np.stack([heat, -heat]),
             lungs=everywhere,
         )
