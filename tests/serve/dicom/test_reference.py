@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hilum.serve.dicom import KINDS
-from hilum.serve.dicom.codes import OWN
+from hilum.core.reading import Reading
+from hilum.serve.dicom import KINDS, objects_of
+from hilum.serve.dicom.codes import APPEARANCES, OWN
 from hilum.serve.dicom.common import SERIES
 from hilum.serve.dicom.gsps import LAYERS
 from hilum.serve.dicom.source import COPIED
@@ -45,17 +46,22 @@ def test_layers():
     assert _rows("GSPS") == [list(each) for each in LAYERS.items()]
 
 
-def test_groups_and_limits(cases):
+def test_groups_and_limits(cases, reader, say_looks):
     section = PAGE.split("## SR\n")[1].split("### Concepts")[0]
     named = set(re.findall(r"`([a-z-]+)`", section))
+    demo = cases["demo"]
+    told = say_looks(Reading.model_validate(demo.reading), "typical").model_dump(mode="json")
+    ((_, looks, _),) = objects_of(told, demo.path, ["sr"], bundle=reader.bundle)
     used = {
         code
-        for case in cases.values()
-        for code in re.findall(r"'([a-z-]+)'", str(case.made["sr"]))
+        for made in (looks, *(case.made["sr"] for case in cases.values()))
+        for code in re.findall(r"'([a-z-]+)'", str(made))
         if code in OWN
     }
     severity = {each for each in OWN if re.match("extent|opacity|brixia", each)}
-    answers = {"cannot-say", "none"}
+    answers = {"cannot-say", "none", "no-appearance"} | {
+        each.value for each in APPEARANCES.values()
+    }
     assert used - severity - answers == (named & set(OWN)) - severity - answers
     assert f"at most {MOST_POINTS} points" in section
     assert f"at most {MOST_REGIONS} |" in section
