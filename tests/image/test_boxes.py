@@ -111,3 +111,15 @@ def test_there_is_no_box_where_nothing_is_shown() -> None:
     regions[140:196, 140:196] = True
     (box,) = opacity_boxes(Opacities(scores, (0.5, 0.5), regions), (2000, 1000), PLAIN)
     assert box.box == pytest.approx((625, 1250, 250, 500), abs=17)
+
+
+def test_a_box_lies_around_the_whole_of_what_is_shown_in_part() -> None:
+    scores = np.zeros((len(KINDS), 224, 224), np.float32)
+    scores[0, 56:112, 28:84] = 0.3
+    scores[0, 70:84, 42:56] = 0.9
+    found = Opacities(scores, (0.2, 0.2), scores[0] > 0.5, chance=0.5)
+    rule = PLAIN.model_copy(update={"threshold": 0.2, "score": "max"})
+    (box,) = opacity_boxes(found, (2000, 1000), rule)
+    assert box.box == pytest.approx((125, 500, 250, 500), abs=17)
+    assert box.score == pytest.approx(0.45)  # of the piece, times that of the film
+    assert opacity_boxes(Opacities(scores, (0.2, 0.2), scores[0] > 1), (2000, 1000), rule) == ()

@@ -46,6 +46,17 @@ def test_a_core_that_is_small_beside_the_lungs_keeps_nothing() -> None:
     assert not find_regions(scores, LUNGS, Regions(reach=0.4, core=0.8, least=share + 1e-6)).any()
 
 
+def test_on_a_film_that_is_unsure_regions_end_where_it_is_sure() -> None:
+    scores = np.zeros((2, 64, 64), np.float32)
+    scores[0, 10:30, 10:30] = 0.5
+    scores[1, 12:22, 12:22] = 0.9  # 100 pixels of 2,688
+    share = 100 / LUNGS.sum()
+    sure = find_regions(scores, LUNGS, Regions(reach=0.4, core=0.8, film=share - 1e-6))
+    assert np.array_equal(sure, scores[0] > 0)
+    unsure = find_regions(scores, LUNGS, Regions(reach=0.4, core=0.8, film=share + 1e-6))
+    assert np.array_equal(unsure, scores[1] > 0)
+
+
 def test_nothing_is_kept_of_a_map_without_regions() -> None:
     dark = np.zeros((2, 64, 64), np.float32)
     assert not find_regions(dark, LUNGS, Regions(reach=0.1, core=0.1)).any()

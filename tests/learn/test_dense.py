@@ -19,7 +19,7 @@ from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle
 from hilum.bundle.gate import GATE
 from hilum.bundle.lungs import LungSegmenter
 from hilum.bundle.onnx import Graph
-from hilum.bundle.opacities import OpacitySegmenter
+from hilum.bundle.opacities import OPACITIES_SPEC, OpacitySegmenter, read_spec
 from hilum.core.errors import ConfigError
 from hilum.core.files import sha256_of
 from hilum.core.labels import Label
@@ -60,6 +60,8 @@ from hilum.learn.networks.dense import (
 from hilum.learn.networks.usatov_kosik_2021 import MAP_LAYER
 from hilum.learn.pack import pack_bundle
 from hilum.learn.recipe import Dense, Recipe
+from hilum.learn.regions import BOXES as BOX_RULES
+from hilum.learn.regions import RULES
 from hilum.serve.evaluate import evaluate
 from hilum.serve.reader import load_bundle
 
@@ -517,6 +519,15 @@ def test_a_bundle_of_whole_films_reads_in_one_pass(
     reader = load_bundle(tmp_path / "bundle")
     assert reader.bundle.manifest.maps
     assert not list((tmp_path / "bundle").glob("lungs.*"))
+    spec = read_spec(tmp_path / "bundle" / OPACITIES_SPEC)
+    assert spec.regions in RULES
+    assert spec.boxes in BOX_RULES
+    val = table["split"] == "val"
+    assert spec.measured["films"] == {
+        "outlined": 0,
+        "boxes": int((table["boxes"] != "")[val].sum()),
+        "clear": int((table["no-finding"] == 1)[val].sum()),
+    }
     runs = []
     run = Graph.run
     monkeypatch.setattr(Graph, "run", lambda *all: (runs.append(1), run(*all))[1])

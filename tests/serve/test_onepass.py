@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import cv2
@@ -12,9 +14,11 @@ from hilum.bundle.folder import seal
 from hilum.bundle.lungs import LungSegmenter, copy_lungs
 from hilum.bundle.onepass import MapOpacities, OnePass, SeenLungs, open_segmenter
 from hilum.bundle.onnx import Graph
-from hilum.core.details import Opacity
+from hilum.bundle.opacities import OPACITIES_SPEC, OpacitySpec, read_spec
+from hilum.core.details import Opacity, OpacityBox
 from hilum.core.errors import BundleError
-from hilum.core.reading import Status
+from hilum.core.reading import Reading, Status
+from hilum.image.boxes import BoxSettings
 from hilum.image.lungs import Lungs
 from hilum.image.opacities import KINDS
 from hilum.image.open import open_radiograph
@@ -119,6 +123,28 @@ def test_lungs_drawn_by_hand_are_looked_into_once_more(bundle: Path, film: Path)
     assert not dense.any()
     none = opacities.segment(open_radiograph(film), Lungs.drawn(np.zeros((256, 256), bool)))
     assert not none.mask().any()
+
+
+def test_boxes_are_those_of_the_bundle_times_the_films_answer(bundle: Path, film: Path) -> None:
+    def boxes(label: str, settings: BoxSettings) -> list[float]:
+        values = json.loads((bundle / "bundle.json").read_text())
+        values["labels"][1]["label"] = label
+        (bundle / "bundle.json").write_text(json.dumps(values))
+        spec = read_spec(bundle / OPACITIES_SPEC).model_copy(update={"boxes": settings})
+        (bundle / OPACITIES_SPEC).write_text(spec.model_dump_json())
+        seal(bundle)
+        reading = load_bundle(bundle).read(film, details=True)
+        assert reading.details is not None
+        answer = 1 / (1 + math.exp(-reading.findings[1].logit))
+        return [each.score / (answer if label == "lung-opacity" else 1) for each in found(reading)]
+
+    def found(reading: Reading) -> tuple[OpacityBox, ...]:
+        return reading.details.boxes if reading.details else ()
+
+    plain = boxes("pneumonia", BoxSettings())
+    assert len(plain) == 2
+    assert boxes("lung-opacity", BoxSettings()) == pytest.approx(plain, abs=2e-4)
+    assert len(boxes("lung-opacity", BoxSettings(most=1))) == 1
 
 
 def test_nothing_is_lost_where_the_kinds_meet(reader: Reader, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from hilum.bundle.opacities import (
     read_spec,
 )
 from hilum.core.files import sha256_of
+from hilum.core.labels import Label
 from hilum.core.radiograph import Pixels, Radiograph
 from hilum.image.lungs import Lungs
 from hilum.image.opacities import Opacities
@@ -116,6 +117,9 @@ class MapOpacities:
     def __init__(self, root: Path, threads: int | None = 1) -> None:
         self.spec: OpacitySpec = read_spec(root / OPACITIES_SPEC)
         self._root, self._threads = root, threads
+        labels = [output.label for output in manifest_of(root).labels]
+        said = Label.LUNG_OPACITY in labels
+        self._answer = labels.index(Label.LUNG_OPACITY) if said else None
         self.checksum = sha256_of(root / MODEL)
 
     def segment(self, radiograph: Radiograph, lungs: Lungs) -> Opacities:
@@ -129,12 +133,14 @@ class MapOpacities:
         if not lungs.parts:
             return nothing_opaque(self.spec, lungs)
         seen = lungs if isinstance(lungs, SeenLungs) else self._look(radiograph)
-        maps = _chances(seen.outputs["maps"][[_OPACITY, _CONSOLIDATION]])
-        chance, dense = place_scores(maps, self.spec.preprocess, lungs)
-        # a pixel is of the likelier kind, with all of its chance to be opaque; told apart after
-        # enlarging, so that nothing is lost where the kinds meet
-        scores = np.stack([np.where(dense < 0.5, chance, 0), np.where(dense < 0.5, 0, chance)])
-        return self.spec.opacities(scores, lungs.mask)
+        scores = scores_on(seen.outputs["maps"], self.spec.preprocess, lungs)
+        return self.spec.opacities(scores, lungs.mask, self._chance(seen))
+
+    def _chance(self, seen: SeenLungs) -> float:
+        """Return the film's answer to whether it shows any opacity."""
+        if self._answer is None:
+            return 1.0
+        return float(sigmoid(seen.outputs["logits"][self._answer]))
 
     def _look(self, radiograph: Radiograph) -> SeenLungs:
         return self._network.segment(radiograph)
@@ -160,5 +166,21 @@ AnyOpacities = OpacitySegmenter | MapOpacities
 """What finds the opacities of a film."""
 
 
-def _chances(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def scores_on(
+    maps: NDArray[np.float32], preprocess: Preprocess, lungs: Lungs
+) -> NDArray[np.float32]:
+    """Return the scores of opacities on "maps" (4, h, w) of one film, where its lungs lie.
+
+    Returns:
+        float32 (K, S, S) in [0, 1], one map a kind; 0 outside the lungs.
+    """
+    chances = sigmoid(maps[[_OPACITY, _CONSOLIDATION]])
+    chance, dense = place_scores(chances, preprocess, lungs)
+    # a pixel is of the likelier kind, with all of its chance to be opaque; told apart after
+    # enlarging, so that nothing is lost where the kinds meet
+    return np.stack([np.where(dense < 0.5, chance, 0), np.where(dense < 0.5, 0, chance)])
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the chances that logits stand for."""
     return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)

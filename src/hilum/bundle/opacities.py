@@ -19,6 +19,7 @@ from hilum.core.details import Opacity
 from hilum.core.errors import BundleError
 from hilum.core.files import sha256_of
 from hilum.core.radiograph import Radiograph
+from hilum.image.boxes import BoxSettings
 from hilum.image.lungs import Lungs
 from hilum.image.opacities import KINDS, Opacities, Regions, find_regions
 from hilum.image.preprocess import Preprocess
@@ -31,19 +32,21 @@ class OpacitySpec(Config):
     """What ``opacities.json`` holds.
 
     Attributes:
-        schema_version: of this format. "1" had no ``regions``.
+        schema_version: of this format. "1" had no ``regions``, "2" no ``boxes``.
         preprocess: from a film and its lungs to the input of the network.
         thresholds: kind -> the score from which on a pixel belongs to it, in (0, 1]: outside the
             lungs every score is 0.
         regions: which regions are opacities at all; None: every pixel from its threshold on.
+        boxes: how the map becomes boxes; None for the defaults.
         made: recipe, environment, command and data fingerprint of the training run.
         measured: Dice and detection on patients that the scored networks never saw.
     """
 
-    schema_version: Literal["1", "2"] = "2"
+    schema_version: Literal["1", "2", "3"] = "3"
     preprocess: Preprocess
     thresholds: dict[Opacity, Annotated[float, Field(gt=0, le=1)]]
     regions: Regions | None = None
+    boxes: BoxSettings | None = None
     made: dict[str, Any] = Field(default_factory=dict)
     measured: dict[str, Any] = Field(default_factory=dict)
 
@@ -60,16 +63,19 @@ class OpacitySpec(Config):
         """The thresholds in the order of ``KINDS``."""
         return tuple(self.thresholds[kind] for kind in KINDS)
 
-    def opacities(self, scores: NDArray[np.float32], lungs: NDArray[np.bool_]) -> Opacities:
+    def opacities(
+        self, scores: NDArray[np.float32], lungs: NDArray[np.bool_], chance: float = 1.0
+    ) -> Opacities:
         """Say what is opaque, by ``thresholds`` and ``regions``.
 
         Args:
             scores: float32 (K, S, S), of ``place``.
             lungs: bool (S, S).
+            chance: that the film shows any opacity at all, in [0, 1].
         """
         rule = self.regions
         found = None if rule is None else find_regions(scores, lungs, rule)
-        return Opacities(scores, self.limits, found)
+        return Opacities(scores, self.limits, found, chance)
 
 
 class OpacitySegmenter:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from hilum.core.config import Config
 from hilum.core.details import OpacityBox, PixelBox
-from hilum.image.opacities import KINDS, Opacities
+from hilum.image.opacities import Opacities
 
 LONG_SIDE = 128
 """Of the map from which the boxes of opacities are taken, in pixels, however large the film."""
@@ -20,8 +20,8 @@ LONG_SIDE = 128
 class BoxSettings(Config):
     """How a map becomes boxes.
 
-    The defaults are those that benchmarks/boxes.py chose for the whole map of the opacity network,
-    before only its regions were shown; docs/explanation/boxes.md says why they stayed.
+    A bundle names its own in ``opacities.json``. The defaults are those that were chosen for the
+    opacity network of earlier bundles; docs/explanation/boxes.md says how.
 
     Attributes:
         threshold: a pixel belongs to a box from this score on, in [0, 1].
@@ -42,13 +42,17 @@ class BoxSettings(Config):
 
 
 def boxes_of(
-    scores: NDArray[np.float32], settings: BoxSettings | None = None
+    scores: NDArray[np.float32],
+    settings: BoxSettings | None = None,
+    *,
+    holding: NDArray[np.bool_] | None = None,
 ) -> tuple[OpacityBox, ...]:
     """Return boxes around what is bright on a map.
 
     Args:
         scores: float32 (H, W) in [0, 1], in film coordinates; NaN where nothing was looked at.
         settings: None for the defaults.
+        holding: bool (H, W), a piece without any of these pixels gets no box; None: every piece.
 
     Returns:
         Highest score first, in pixels of the map; none where nothing reaches the threshold.
@@ -63,7 +67,8 @@ def boxes_of(
     found = []
     for mark in range(1, count):
         piece = marks == mark
-        if piece.sum() >= settings.minimum_area * piece.size:
+        large = piece.sum() >= settings.minimum_area * piece.size
+        if large and (holding is None or holding[piece].any()):
             found.append(_box(piece, known[piece], settings))
     found.sort(key=lambda each: -each.score)
     return tuple(found[: settings.most])
@@ -73,6 +78,9 @@ def opacity_boxes(
     opacities: Opacities, shape: tuple[int, int], settings: BoxSettings | None = None
 ) -> tuple[OpacityBox, ...]:
     """Return boxes around the opacities of one film, of whatever kind.
+
+    A box lies around a piece of the whole map, of which some is shown as opaque; its score is that
+    of the piece times the chance that the film shows any opacity.
 
     Args:
         opacities: of the film.
@@ -84,11 +92,16 @@ def opacity_boxes(
     """
     scale = LONG_SIDE / max(shape)
     small = max(round(shape[0] * scale), 1), max(round(shape[1] * scale), 1)
-    scores = np.maximum.reduce([opacities.scores_on_film(small, kind) for kind in KINDS])
+    union = opacities.scores.max(0)
+    scores = cv2.resize(union, (small[1], small[0]), interpolation=cv2.INTER_LINEAR)
+    shown = opacities.on_film(small)
     down, across = shape[0] / small[0], shape[1] / small[1]
     return tuple(
-        OpacityBox(box=_stretched(each.box, across, down, shape), score=each.score)
-        for each in boxes_of(scores, settings)
+        OpacityBox(
+            box=_stretched(each.box, across, down, shape),
+            score=round(opacities.chance * each.score, 4),
+        )
+        for each in boxes_of(np.asarray(scores, np.float32), settings, holding=shown)
     )
 
 

@@ -20,18 +20,22 @@ class Regions(Config):
     """Which regions of a map are opacities; what lies elsewhere is doubt, and is not shown.
 
     Two limits, as Canny (IEEE PAMI 1986) follows edges: a region reaches as far as the lower one,
-    and stays only if enough of it passes the higher one.
+    and stays only if enough of it passes the higher one. On a film of which too little passes the
+    higher one, regions reach no further than that.
 
     Attributes:
         reach: a region is connected pixels whose larger score of both kinds is at least this.
         core: the higher limit.
         least: so much of the lungs, at least, must be above ``core`` in one region; with 0 one
             pixel is enough.
+        film: so much of the lungs, at least, must be above ``core`` for regions to reach beyond it;
+            with less, what is shown of a film is less than this share of its lungs.
     """
 
     reach: float = Field(gt=0, le=1)
     core: float = Field(gt=0, le=1)
     least: float = Field(default=0.0, ge=0, le=1)
+    film: float = Field(default=0.0, ge=0, le=1)
 
 
 def find_regions(
@@ -45,8 +49,10 @@ def find_regions(
         rule: which regions to keep.
     """
     union = scores.max(0)
-    _, marks = cv2.connectedComponents((union >= rule.reach).astype(np.uint8), connectivity=8)
-    cores = np.bincount(marks.ravel(), (union >= rule.core).ravel())
+    core = union >= rule.core
+    near = union >= rule.reach if core.sum() >= rule.film * lungs.sum() else core
+    _, marks = cv2.connectedComponents(near.astype(np.uint8), connectivity=8)
+    cores = np.bincount(marks.ravel(), core.ravel())
     kept = (cores > 0) & (cores >= rule.least * lungs.sum())
     kept[0] = False  # all that is in no region
     return np.asarray(kept[marks])
@@ -62,11 +68,13 @@ class Opacities:
         thresholds: of each kind; a pixel belongs to an opacity from there on.
         regions: bool (S, S), outside of which nothing is shown as opaque, see ``find_regions``;
             None: everywhere.
+        chance: that the film shows any opacity at all, in [0, 1]; 1 where nothing says so.
     """
 
     scores: NDArray[np.float32]
     thresholds: tuple[float, ...]
     regions: NDArray[np.bool_] | None = None
+    chance: float = 1.0
 
     def with_doubtful(self) -> Opacities:
         """Return the same without ``regions``: with what is too faint or small to be shown."""

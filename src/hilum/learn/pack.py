@@ -19,12 +19,11 @@ from hilum.bundle.folder import DEFAULT_BUNDLE, seal
 from hilum.bundle.gate import GATE, read_gate
 from hilum.bundle.lungs import copy_lungs
 from hilum.bundle.manifest import ENVIRONMENT, MANIFEST, MODEL, LabelOutput, Manifest
-from hilum.bundle.opacities import OPACITIES_SPEC, OpacitySpec
+from hilum.bundle.opacities import OPACITIES_SPEC
 from hilum.bundle.seen import SPLITS, split_table
 from hilum.core.case import owner_of
 from hilum.core.files import sha256_of, write_text
 from hilum.core.labels import CODES, Appearance, Label
-from hilum.image.opacities import KINDS
 from hilum.judge.appearance import AppearanceOutput, fit_appearance
 from hilum.judge.decisions import PREVALENCE, Decisions, fit_decisions
 from hilum.judge.predictions import check_predictions
@@ -34,6 +33,7 @@ from hilum.learn.films import Films, fingerprint
 from hilum.learn.fit import FitResult
 from hilum.learn.predict import inputs_of
 from hilum.learn.recipe import DENSE, Recipe
+from hilum.learn.regions import choose_spec
 
 PARITY_FILMS = 64
 OUT_OF_SOURCE = "left-out sources, each film scored by a network that never saw its source"
@@ -95,7 +95,7 @@ def pack_bundle(
         manifest = _manifest(result, recipe, staging / MODEL, parity, foreign)
         if manifest.maps:
             _keep_gate(folder / GATE, staging)
-            spec = OpacitySpec(preprocess=recipe.preprocess, thresholds=dict.fromkeys(KINDS, 0.5))
+            spec = choose_spec(staging / MODEL, result.val, recipe.preprocess, recipe.data.labels)
             write_text(staging / OPACITIES_SPEC, spec.model_dump_json(indent=2) + "\n")
         else:
             copy_lungs(DEFAULT_BUNDLE, staging)  # which the films were cut to

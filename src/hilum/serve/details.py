@@ -8,7 +8,7 @@ from hilum.bundle.folder import Bundle
 from hilum.bundle.parts import open_parts
 from hilum.core.details import Details, Severity, Similar
 from hilum.core.radiograph import Radiograph
-from hilum.image.boxes import opacity_boxes
+from hilum.image.boxes import BoxSettings, opacity_boxes
 from hilum.image.lungs import Lungs
 from hilum.image.opacities import Opacities
 from hilum.image.outlines import describe_lesions, describe_lungs
@@ -34,6 +34,8 @@ class Detailer:
 
     def __init__(self, bundle: Bundle, lungs: str | None = None) -> None:
         self._parts = open_parts(bundle.root, lungs=lungs)
+        found = self._parts.opacities
+        self._boxes = None if found is None else found.spec.boxes
 
     def look(self, film: Film) -> Film:
         """Say what a film that may be read shows, before the network answers.
@@ -51,7 +53,7 @@ class Detailer:
         return replace(
             film,
             opacities=opacities,
-            details=_places(lungs, opacities, radiograph.shape),
+            details=_places(lungs, opacities, radiograph.shape, self._boxes),
             features=lung_features(lungs, opacities, radiograph) if self._parts.severity else {},
         )
 
@@ -84,7 +86,12 @@ class Detailer:
         return self._parts.similar.nearest(answer.embedding, NEIGHBORS)
 
 
-def _places(lungs: Lungs | None, opacities: Opacities | None, shape: tuple[int, int]) -> Details:
+def _places(
+    lungs: Lungs | None,
+    opacities: Opacities | None,
+    shape: tuple[int, int],
+    boxes: BoxSettings | None,
+) -> Details:
     """Return where lungs and opacities lie on a film of ``shape``, and how much is opaque."""
     if lungs is None:
         return Details()
@@ -94,5 +101,5 @@ def _places(lungs: Lungs | None, opacities: Opacities | None, shape: tuple[int, 
         lungs=describe_lungs(lungs, shape),
         affected=affected(opacities, lungs),
         lesions=describe_lesions(opacities, lungs, shape),
-        boxes=opacity_boxes(opacities, shape),
+        boxes=opacity_boxes(opacities, shape, boxes),
     )
