@@ -1,8 +1,9 @@
 """What a bundle's reader is worth, question by question, on films that it never saw.
 
 Prints one row a question: within one collection (patients held out), each class of one collection
-at the threshold that the bundle ships, and where the evidence lies beside boxes that radiologists
-drew. AUROC and shares with 95 % intervals over patients, and the number of films.
+at the threshold that the bundle ships, where the evidence lies beside boxes that radiologists
+drew, how well boxes, opacities and lungs lie on those that were drawn, and how often a clear film
+is called more than a tenth opaque. With 95 % intervals over patients, and the number of films.
 
     python benchmarks/reader.py runs/dense/cases.csv --bundle runs/dense/bundle --csv reader.csv
 
@@ -18,6 +19,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,9 +30,13 @@ from hilum.bundle.folder import open_bundle
 from hilum.bundle.similar import Neighbors, open_similar
 from hilum.core.case import owner_of
 from hilum.core.labels import Label
+from hilum.data.coco import boxed, boxes_in, detections_of, read_coco
 from hilum.data.fingerprint import look
+from hilum.data.masks import read_kinds, read_mask
 from hilum.data.table import read_cases
+from hilum.image.lungs import Lungs
 from hilum.judge.bootstrap import Support, bootstrap, bootstrap_all
+from hilum.judge.detection import FilmBoxes, estimate_detection
 from hilum.judge.metrics import auroc
 from hilum.serve.reader import Examined, Reader
 
@@ -39,6 +45,10 @@ RSNA = ("nih-chestxray14", "rsna-pneumonia")
 BOXES = ("lung-opacity", "tuberculosis")
 LEAST, MOST = 0.01, 0.9
 """Boxes that cover a smaller or larger share of the lungs say nothing of where evidence lies."""
+WIDE = 0.1
+"""A clear film of which more of the lungs is shown as opaque is plainly wrong."""
+MACHINE_MADE = "lungVAE"
+"""In the names of lung masks that a network drew."""
 
 
 def main() -> None:
@@ -47,6 +57,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, help="default: the one inside the package")
     parser.add_argument("--side", default="test", help="side of the split, or all")
     parser.add_argument("--unseen-by", type=Path, action="append", default=[], metavar="BUNDLE")
+    parser.add_argument("--detections", type=Path, help="of hilum train-detector, beside")
     parser.add_argument("--csv", type=Path, help="add the table to this file, too")
     arguments = parser.parse_args()
     reader = load_bundle(arguments.bundle)
@@ -59,6 +70,8 @@ def main() -> None:
     cases = cases.assign(owner=owner_of(cases)).reset_index(drop=True)
     indexes = [found for bundle in bundles if (found := open_similar(bundle.root))]
     films = read_films(reader, cases, indexes)
+    if arguments.detections:
+        films["detected"] = detected(arguments.detections, films)
     rows = pd.DataFrame(questions(films, reader))
     print(f"{reader.bundle.identity}: {len(films)} films of {films['owner'].nunique()} patients")
     print(rows.to_string(index=False, float_format="%.3f"))
@@ -75,9 +88,16 @@ def main() -> None:
             table.write(text)
 
 
+def detected(path: Path, films: pd.DataFrame) -> list[list[tuple[float, ...]]]:
+    """Return the boxes of ``hilum train-detector`` on each film: x, y, width, height, score."""
+    found = detections_of(read_coco(path), None, str(path))
+    pairs = [found.get(case_id, ([], [])) for case_id in films["case_id"]]
+    return [[(*box, score) for box, score in zip(*each, strict=True)] for each in pairs]
+
+
 def read_films(reader: Reader, cases: pd.DataFrame, indexes: list[Neighbors]) -> pd.DataFrame:
     """Read films; one row each that was read and is no copy of a film of the indexes."""
-    examined = reader.examine(cases["path"], keep=True, force=True)
+    examined = reader.examine(cases["path"], details=True, keep=True, force=True)
     bar = tqdm(examined, total=len(cases), desc="read", disable=None)
     rows = [
         {} if is_copy(one, indexes) else scores_of(one, reader, case)
@@ -101,7 +121,27 @@ def scores_of(one: Examined, reader: Reader, case: dict) -> dict[str, float]:
     row = {"score": covid.score, "called": float(covid.present)}
     other = findings.get(OPACITY) or findings.get(Label.PNEUMONIA.value)
     row["opacity"] = other.score if other else np.nan
-    return row | where_evidence_lies(one, reader, case)
+    return row | where_evidence_lies(one, reader, case) | what_lies_where(one, case)
+
+
+def what_lies_where(one: Examined, case: dict) -> dict[str, Any]:
+    """Boxes, and how much of lungs and opacities is common to the reading and to who drew them."""
+    details, opacities = one.reading.details, one.opacities
+    shape = one.reading.film["height"], one.reading.film["width"]
+    row: dict[str, Any] = {}
+    if details is not None:
+        row["found"] = [(*each.box, each.score) for each in details.boxes]
+        row["wide"] = float(bool(details.affected) and details.affected[0].share > WIDE)
+    if case["lesion_masks"] and one.lungs is not None:
+        drawn = np.logical_or.reduce(read_kinds(case["lesion_masks"], shape))
+        drawn = Lungs.drawn(drawn, one.lungs.mask.shape[0]).mask
+        shown = np.zeros_like(drawn) if opacities is None else opacities.mask()
+        row |= {"common": 2 * (shown & drawn).sum(), "both": shown.sum() + drawn.sum()}
+    if case["lung_mask"] and MACHINE_MADE not in case["lung_mask"]:
+        lungs = np.zeros((256, 256), bool) if one.lungs is None else one.lungs.mask
+        drawn = Lungs.drawn(read_mask(case["lung_mask"], shape), len(lungs)).mask
+        row["lungs"] = 2 * (lungs & drawn).sum() / (lungs.sum() + drawn.sum())
+    return row
 
 
 def where_evidence_lies(one: Examined, reader: Reader, case: dict) -> dict[str, float]:
@@ -184,6 +224,56 @@ def questions(films: pd.DataFrame, reader: Reader) -> Iterator[dict]:
         if "energy" in films:
             yield mean_of(f"evidence in boxes, times their share, {name}", "energy", films[chosen])
             yield mean_of(f"evidence peaks in a box, {name}", "hit", films[chosen])
+    for name, chosen in (("SIIM", siim), ("NIH and RSNA", rsna)):
+        yield from boxes_lie(name, "found", films[chosen])
+        yield from boxes_lie(f"{name}, by the detector", "detected", films[chosen])
+    yield overlap_of("opacities as outlined, Dice of all films together", films)
+    for name, chosen in {
+        "SIIM negative": siim & (seen == "negative"),
+        "NIH and RSNA, normal to RSNA": normal,
+        "NIH and RSNA, no finding": rsna & (films["no-finding"] == 1),
+        **{
+            f"{name}, no finding": (cohort == name) & (films["no-finding"] == 1)
+            for name in ("openist", "jsrt", "shenzhen")
+        },
+    }.items():
+        yield mean_of(f"over a tenth opaque, {name}", "wide", films[chosen])
+    for name in sorted(set(cohort[films["lung_mask"] != ""])):
+        yield mean_of(f"lungs as drawn by hand, Dice, {name}", "lungs", films[cohort == name])
+
+
+def boxes_lie(name: str, column: str, films: pd.DataFrame) -> Iterator[dict]:
+    """Boxes against those of radiologists, on films with one or known to be without opacity."""
+    if column not in films:
+        return
+    films = boxed(films[films[column].notna()], OPACITY)
+    if films.empty:
+        return
+    drawn = [boxes_in(each, OPACITY) for each in films["boxes"]]
+    pairs = [
+        FilmBoxes.of(truth, [each[:4] for each in found], [each[4] for each in found])
+        for truth, found in zip(drawn, films[column], strict=True)
+    ]
+    counts = {"positive": sum(map(bool, drawn)), "films": len(films)}
+    estimates = estimate_detection(pairs, films["owner"])
+    for metric, words in (("map", "mAP at 0.5"), ("recall", "recall at 0.25 false a film")):
+        one = estimates[metric]
+        value = {"value": one.value, "low": one.low, "high": one.high}
+        yield {"question": f"boxes, {words}, {name}"} | value | counts
+
+
+def overlap_of(name: str, films: pd.DataFrame) -> dict:
+    films = films[films["both"] > 0] if "both" in films else films[:0]
+    if films.empty:
+        return {"question": name, "films": 0}
+    common, both = films["common"].to_numpy(np.float64), films["both"].to_numpy(np.float64)
+    one = bootstrap_all(
+        lambda weights: {"dice": (weights @ common) / (weights @ both)},
+        films["owner"],
+        {"dice": Support(len(films), films["owner"].nunique())},
+    )["dice"]
+    value = {"value": one.value, "low": one.low, "high": one.high}
+    return {"question": name} | value | {"films": len(films)}
 
 
 def two_classes(
@@ -207,7 +297,8 @@ def mean_of(name: str, column: str, films: pd.DataFrame) -> dict:
     if films.empty:
         return {"question": name, "films": 0}
     scores = films[column].to_numpy(np.float64)
-    support = Support(len(films), films["owner"].nunique(), proportion=column != "energy")
+    share = column not in ("energy", "lungs")
+    support = Support(len(films), films["owner"].nunique(), proportion=share)
     estimate = bootstrap_all(
         lambda weights: {"mean": (weights * scores).sum(1) / weights.sum(1)},
         films["owner"],
