@@ -59,7 +59,7 @@ def test_areas_are_those_of_find_regions_for_every_rule() -> None:
         shown = find_regions(sparse, lungs, rule)
         assert areas[0] == shown.sum()
         assert areas[1] == (shown & films.truth[0, ::2, ::2]).sum()
-    assert len({tuple(row) for row in found}) > 20
+    assert len({tuple(row) for row in found}) > 10
 
 
 def test_the_rule_shows_what_readers_drew_and_hardly_anything_on_clear_films() -> None:
