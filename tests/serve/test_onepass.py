@@ -14,7 +14,7 @@ from hilum.bundle.folder import seal
 from hilum.bundle.lungs import LungSegmenter, copy_lungs
 from hilum.bundle.onepass import MapOpacities, OnePass, SeenLungs, open_segmenter
 from hilum.bundle.onnx import Graph
-from hilum.bundle.opacities import OPACITIES_SPEC, OpacitySpec, read_spec
+from hilum.bundle.opacities import OPACITIES_SPEC, read_spec
 from hilum.core.details import Opacity
 from hilum.core.errors import BundleError
 from hilum.core.reading import Status
