@@ -11,6 +11,10 @@ The table is the ``cases.csv`` of a training run: its films of "test" are read, 
 patient the bundle has seen (a bundle of another run may have seen some). To compare two bundles on
 the same films, name the other one with ``--unseen-by``. ``--side all`` reads every film that was
 not seen, as for a source that was left out.
+
+For the networks of a comparison, each asked about the collections that it was trained without:
+
+    python benchmarks/reader.py --left-out out/dense-unseen --csv reader-left-out.csv
 """
 
 from __future__ import annotations
@@ -53,13 +57,18 @@ MACHINE_MADE = "lungVAE"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", type=Path, help="cases table with a column split")
+    parser.add_argument("cases", type=Path, nargs="?", help="cases table with a column split")
+    parser.add_argument("--left-out", type=Path, help="folder of `hilum compare`, instead")
     parser.add_argument("--bundle", type=Path, help="default: the one inside the package")
     parser.add_argument("--side", default="test", help="side of the split, or all")
     parser.add_argument("--unseen-by", type=Path, action="append", default=[], metavar="BUNDLE")
     parser.add_argument("--detections", type=Path, help="of hilum train-detector, beside")
     parser.add_argument("--csv", type=Path, help="add the table to this file, too")
     arguments = parser.parse_args()
+    if arguments.left_out:
+        for name, films in left_out(arguments.left_out):
+            tell(name, films, list(questions(films)), arguments.csv)
+        return
     reader = load_bundle(arguments.bundle)
     cases = read_cases(arguments.cases)
     if arguments.side != "all":
@@ -72,19 +81,22 @@ def main() -> None:
     films = read_films(reader, cases, indexes)
     if arguments.detections:
         films["detected"] = detected(arguments.detections, films)
-    rows = pd.DataFrame(questions(films, reader))
-    print(f"{reader.bundle.identity}: {len(films)} films of {films['owner'].nunique()} patients")
+    point = next(o for o in reader.bundle.manifest.labels if o.label.value == COVID)
+    threshold = {"question": "threshold", "value": point.operating_points[0].threshold}
+    tell(reader.bundle.identity, films, [threshold, *questions(films)], arguments.csv)
+
+
+def tell(name: str, films: pd.DataFrame, answers: list[dict], csv: Path | None) -> None:
+    rows = pd.DataFrame(answers)
+    print(f"{name}: {len(films)} films of {films['owner'].nunique()} patients")
     print(rows.to_string(index=False, float_format="%.3f"))
-    if arguments.csv:
-        rows.insert(0, "bundle", reader.bundle.identity)
+    if csv:
+        rows.insert(0, "bundle", name)
         rows[["positive", "films"]] = rows[["positive", "films"]].astype("Int64")
         text = rows.to_csv(
-            index=False,
-            lineterminator="\n",
-            float_format="%.4f",
-            header=not arguments.csv.is_file(),
+            index=False, lineterminator="\n", float_format="%.4f", header=not csv.is_file()
         )
-        with arguments.csv.open("a", encoding="utf-8") as table:
+        with csv.open("a", encoding="utf-8") as table:
             table.write(text)
 
 
@@ -93,6 +105,30 @@ def detected(path: Path, films: pd.DataFrame) -> list[list[tuple[float, ...]]]:
     found = detections_of(read_coco(path), None, str(path))
     pairs = [found.get(case_id, ([], [])) for case_id in films["case_id"]]
     return [[(*box, score) for box, score in zip(*each, strict=True)] for each in pairs]
+
+
+def left_out(folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Return variant and films, each scored by the network that was trained without its source.
+
+    ``called`` is by the operating point that the network chose on its own val.
+    """
+    tables = [path for path in (folder / "cases").iterdir() if path.suffixes == [".csv"]]
+    cases = pd.concat(map(read_cases, tables))
+    cases = cases.assign(owner=owner_of(cases)).drop_duplicates("case_id").set_index("case_id")
+    for variant in sorted((folder / "runs").iterdir()):
+        found = []
+        for path in sorted(variant.glob("*/*/predictions.csv")):
+            rows = pd.read_csv(path)
+            rows = rows[rows["split"] == "test"].pivot_table("score", "case_id", "label")
+            metrics = json.loads((path.parent / "metrics.json").read_text(encoding="utf-8"))
+            point = metrics["labels"][COVID]["operating_point"]
+            columns = {"score": rows[COVID], "opacity": rows[OPACITY]}
+            found.append(
+                pd.DataFrame(columns | {"called": 1.0 * (rows[COVID] >= point["threshold"])})
+            )
+        if found:
+            scores = pd.concat(found)
+            yield f"left out, {variant.name}", cases.loc[scores.index].join(scores).reset_index()
 
 
 def read_films(reader: Reader, cases: pd.DataFrame, indexes: list[Neighbors]) -> pd.DataFrame:
@@ -168,7 +204,7 @@ def where_evidence_lies(one: Examined, reader: Reader, case: dict) -> dict[str, 
     return {"energy": energy, "hit": float(inside.flat[int(here.argmax())])}
 
 
-def questions(films: pd.DataFrame, reader: Reader) -> Iterator[dict]:
+def questions(films: pd.DataFrame) -> Iterator[dict]:
     seen = films.get("appearance", pd.Series("", index=films.index)).fillna("")
     cohort, covid = films["cohort"], films[COVID]
     siim, rsna = cohort == "siim-covid19", cohort.isin(RSNA)
@@ -195,8 +231,6 @@ def questions(films: pd.DataFrame, reader: Reader) -> Iterator[dict]:
     for name, (present, absent) in pairs.items():
         for column in ("score", "opacity"):
             yield two_classes(name, column, films, present, absent)
-    point = next(o for o in reader.bundle.manifest.labels if o.label.value == COVID)
-    yield {"question": "threshold", "value": point.operating_points[0].threshold}
     kinds = {
         "called, SIIM typical": siim & (seen == "typical"),
         **{
