@@ -82,8 +82,17 @@ class DenseNetwork(nn.Module):
 
     summed = (False, True)
 
-    def __init__(self, encoder: Any, channels: int, drop_connect: float, frozen: int) -> None:
+    def __init__(
+        self,
+        encoder: Any,
+        channels: int,
+        drop_connect: float,
+        frozen: int,
+        *,
+        answers_teach_map: bool,
+    ) -> None:
         super().__init__()
+        self.answers_teach_map = answers_teach_map
         for unused in ("_avg_pooling", "_dropout", "_fc", "_conv_head", "_bn1"):
             delattr(encoder, unused)
         self.encoder, self.drop_connect = encoder, drop_connect
@@ -135,6 +144,8 @@ class DenseNetwork(nn.Module):
         right, left, chance, _ = maps.sigmoid().unbind(1)
         lungs = torch.maximum(right, left).detach()
         opaque = chance * lungs
+        if not self.answers_teach_map:
+            opaque = opaque.detach()
         evidence = self._evidence(opaque, lungs)
         opacity = evidence.mean((1, 2)) + self.offset
         known = layout_of(opaque.detach(), right.detach(), left.detach())
@@ -231,6 +242,7 @@ def build_dense(
     decoder_channels: int = 64,
     drop_connect: float = 0.1,
     frozen_blocks: int = 3,
+    answers_teach_map: bool = True,
 ) -> DenseNetwork:
     """Build the dense network; its labels are covid-19 and lung-opacity, in this order.
 
@@ -242,6 +254,8 @@ def build_dense(
         decoder_channels: of every level of the decoder.
         drop_connect: chance, growing with depth to this value, that a block is skipped in training.
         frozen_blocks: the stem and so many of the 16 blocks keep their ImageNet weights.
+        answers_teach_map: films' labels teach the map, too; False: what is drawn alone does. A
+            label of a collection of one class says where a film comes from.
     """
     encoder = lite0(size, pretrained=pretrained)
     for part in encoder.modules():
@@ -249,7 +263,13 @@ def build_dense(
             part.momentum = 0.1  # the 0.01 of the ImageNet run belongs to 100,000s of steps
     if channels == 1:
         to_grey(encoder._conv_stem)
-    return DenseNetwork(encoder, decoder_channels, drop_connect, frozen_blocks)
+    return DenseNetwork(
+        encoder,
+        decoder_channels,
+        drop_connect,
+        frozen_blocks,
+        answers_teach_map=answers_teach_map,
+    )
 
 
 LAYOUT = (
