@@ -357,6 +357,18 @@ def test_the_teacher_is_heard_where_no_map_is_known(material: int, *, listens: b
     assert float(risen[~inside].abs().max()) == 0  # outside the lungs nobody is asked
 
 
+@pytest.mark.parametrize("reach", [True, False])
+def test_the_answers_teach_the_map_if_they_shall(*, reach: bool) -> None:
+    made = build_network(
+        "dense", labels=2, channels=1, size=SIZE, pretrained=False, answers_teach_map=reach
+    )
+    opacity = made(torch.rand(2, 1, SIZE, SIZE)).logits[:, 1]
+    opacity.sum().backward()
+    slopes = made.pixels.weight.grad
+    assert (slopes is not None and bool(slopes.abs().max() > 0)) == reach
+    assert made.gain.grad is not None
+
+
 @pytest.mark.real_data
 def test_a_teacher_draws_what_its_networks_find(data_root: Path) -> None:
     teacher = Path(__file__).parents[2] / "recipes" / "teacher"

@@ -78,9 +78,11 @@ class DenseNetwork(nn.Module):
 
     Attributes:
         summed: which logits are ``evidence.mean + bias``; that of COVID-19 is a product's.
+        answers_teach_map: whether the answers' losses reach the map.
     """
 
     summed = (False, True)
+    answers_teach_map = True
 
     def __init__(
         self,
