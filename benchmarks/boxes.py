@@ -1,6 +1,6 @@
 """Boxes from everything that can make them, scored against those of readers.
 
-    hilum train-detector --recipe recipes/detector.toml --data ../shared/data -o runs/detector
+    hilum train recipes/detector.toml --data ../shared/data -o runs/detector
     python benchmarks/boxes.py CASES.csv --detector runs/detector --opacities FOLDER \
         -o docs/results/boxes.csv
 
@@ -83,7 +83,9 @@ class Film(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", type=Path)
-    parser.add_argument("--detector", type=Path, help="run folder of hilum train-detector")
+    parser.add_argument(
+        "--detector", type=Path, help="run folder of hilum train recipes/detector.toml"
+    )
     parser.add_argument("--opacities", type=Path, help="run of train-opacities, of Hilum 0.3.0")
     parser.add_argument("--out", "-o", type=Path, required=True)
     options = parser.parse_args()

@@ -115,7 +115,7 @@ def demo(folder):
         "hilum",
         "serve",
         "--demo",
-        "--data",
+        "--home",
         str(folder),
         "--port",
         "0",
@@ -129,7 +129,7 @@ def demo(folder):
             if server.poll() is not None:
                 raise SystemExit(log.read_text())
             time.sleep(0.1)
-        link = [sys.executable, "-m", "hilum", "user", "link", "--data", str(folder)]
+        link = [sys.executable, "-m", "hilum", "user", "link", "--home", str(folder)]
         yield subprocess.run(link, check=True, capture_output=True, text=True).stdout.strip()
     finally:
         os.killpg(server.pid, signal.SIGTERM)

@@ -5,8 +5,8 @@ of the same patient, and with films of other people.
 
     HILUM_DATA=../shared/data python benchmarks/copies.py split.csv --films 200
 
-The table is of `hilum split` over the collections of the bundle (it links patients whom a copy
-joins): docs/explanation/feature-space.md says which commands make it.
+The table is of `hilum cohort split` over the collections of the bundle (it links patients whom a
+copy joins): docs/explanation/feature-space.md says which commands make it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Do the conformal sets and the calibrated probabilities hold what they say, on real predictions?
 
-    hilum evaluate BUNDLE split.csv --split test --no-nuisance -o out/
+    hilum evaluate split.csv -b BUNDLE --split test --no-nuisance -o out/
     python benchmarks/coverage.py out/predictions.csv
 
 For each label of the table (``case_id, label, truth, score, group, cohort``) it prints

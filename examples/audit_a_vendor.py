@@ -3,7 +3,7 @@
 python examples/audit_a_vendor.py vendor.csv cases.csv OUT
 
 ``vendor.csv`` has the columns case_id and score (0 to 1); ``cases.csv`` is a cases table of the
-same films with the reference standard. It is what `hilum audit --scores vendor.csv cases.csv`
+same films with the reference standard. It is what `hilum audit cases.csv --scores vendor.csv`
 with `-o OUT` does; OUT holds a page, JSON and tables. The exit code is 10 where a test failed.
 """
 
@@ -17,18 +17,7 @@ from pathlib import Path
 
 def main(scores: str, cases: str, out: str) -> int:
     """Run the audit, then print its verdicts from the file that it wrote."""
-    command = [
-        sys.executable,
-        "-m",
-        "hilum",
-        "audit",
-        "model",
-        "--scores",
-        scores,
-        cases,
-        "-o",
-        out,
-    ]
+    command = [sys.executable, "-m", "hilum", "audit", cases, "--scores", scores, "-o", out]
     done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
     audit = json.loads((Path(out) / "audit.json").read_text(encoding="utf-8"))
     for test in audit["tests"]:

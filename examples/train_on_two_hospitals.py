@@ -49,7 +49,7 @@ def main(cases: str, out: str, label: str = "covid-19") -> None:
         folder.mkdir(parents=True)
         split = folder / "split.csv"
         held = ("--leave-one-out", "source", "--held-out", source)
-        hilum("split", cases, "-o", str(split), *held)
+        hilum("cohort", "split", cases, "-o", str(split), *held)
         recipe = RECIPE.format(cases=split.resolve().as_posix(), label=label)
         (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
         hilum("train", str(folder / "recipe.toml"), "-o", str(folder / "run"))

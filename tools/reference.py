@@ -19,6 +19,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from hilum.apps.cli.main import EXIT_CODES
 from hilum.apps.web.settings import Settings
 from hilum.bundle import manifest
 from hilum.core import errors
@@ -59,19 +60,14 @@ def error_table() -> str:
 
 def exit_codes() -> str:
     """Return every exit code and where it comes from."""
-    meanings: dict[int, list[str]] = {
-        errors.EXIT_OK: ["done"],
-        errors.EXIT_UNEXPECTED: ["a fault of Hilum itself; please report it"],
-        errors.EXIT_USAGE: ["the command line is not understood, or a file is not there"],
-        errors.EXIT_SOME_NOT_READ: ["some films were refused or could not be opened"],
-        errors.EXIT_AUDIT_FAILED: ["the audit ran to its end, and the model or the lists failed"],
-        errors.EXIT_INTERRUPTED: ["stopped by Ctrl-C"],
-    }
+    raised: dict[int, list[str]] = {}
     for kind in kinds()[1:]:
-        meanings.setdefault(kind.exit_code, [])
         if not issubclass(kind, errors.ImageError):
-            meanings[kind.exit_code].append(f"`{kind.__name__}`")
-    rows = [f"| {code} | {', '.join(said)} |" for code, said in sorted(meanings.items())]
+            raised.setdefault(kind.exit_code, []).append(f"`{kind.__name__}`")
+    rows = []
+    for code, said in EXIT_CODES.items():
+        named = f": {', '.join(raised[code])}" if code in raised else ""
+        rows.append(f"| {code} | {said}{named} |")
     return _table("exit code", "meaning", rows=rows)
 
 

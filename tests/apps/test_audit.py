@@ -32,9 +32,9 @@ def scores(split_csv, tmp_path):
 FEW = ("--bootstrap", 20, "--lungs", "none")
 
 
-def test_a_bundle_is_audited_in_the_spelling_of_the_issue(audit, small_bundle, split_csv, tmp_path):
+def test_a_bundle_is_named_by_its_option(audit, small_bundle, split_csv, tmp_path):
     options = (*FEW, "--only", "sources", "--only", "jpeg", "--set", "sensitivity=0.999")
-    code, said, _, _ = audit(small_bundle, split_csv, "-o", tmp_path / "o", *options)
+    code, said, _, _ = audit(split_csv, "-b", small_bundle, "-o", tmp_path / "o", *options)
     assert code in (0, 10)
     for text in ("jpeg", "sources", "Operating point: 'balanced'", "Research use only"):
         assert text in said
@@ -96,11 +96,14 @@ def test_an_onnx_file_comes_with_its_preprocessing(audit, small_bundle, split_cs
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["bundle"], 2, "expected BUNDLE CASES.csv"),
-        (["--scores", "a.csv", "--onnx", "b.onnx", "cases.csv"], 2, "give one of"),
-        (["bundle", "cases.csv", "--scores", "a.csv"], 2, "not both"),
-        (["gone", "gone.csv"], 4, "gone.csv"),
-        (["lists", "gone.txt", "gone.txt"], 4, "gone.txt"),
+        ([], 2, "Missing argument"),
+        (["bundle", "cases.csv"], 2, "a bundle is named by -b"),
+        (["--scores", "a.csv", "--onnx", "b.onnx", "cases.csv"], 2, "not several"),
+        (["cases.csv", "-b", "bundle", "--scores", "a.csv"], 2, "not several"),
+        (["gone.csv", "-b", "gone"], 4, "gone.csv"),
+        (["gone.csv", "--lungs", "gut"], 2, "'gut' is not one of"),
+        (["gone.csv", "--onnx", "x.onnx", "--activation", "x"], 2, "'x' is not one of"),
+        (["lists", "gone.txt", "gone.txt"], 2, "'hilum cohort audit'"),
     ],
 )
 def test_wrong_use_has_an_exit_code_and_one_message(audit, arguments, code, message):
@@ -109,47 +112,47 @@ def test_wrong_use_has_an_exit_code_and_one_message(audit, arguments, code, mess
     assert message in said
 
 
-def test_unknown_tests_limits_and_places_of_lungs_are_refused(audit, small_bundle, split_csv):
+def test_unknown_tests_and_limits_are_refused(audit, small_bundle, split_csv):
     for options, message in (
         (("--only", "jpg"), "no test 'jpg'"),
         (("--set", "ecee=1"), "did you mean 'ece'"),
-        (("--lungs", "gut"), "--lungs gut"),
     ):
-        code, _, said, _ = audit(small_bundle, split_csv, *options)
+        code, _, said, _ = audit(split_csv, "-b", small_bundle, *options)
         assert (code, message in said) == (6, True)
 
 
-def test_lists_are_audited_and_fail(audit, tmp_path):
+@pytest.fixture
+def audit_split(capsys):
+    def call(*arguments):
+        code = run(["cohort", "audit", *map(str, arguments)])
+        said = capsys.readouterr().out
+        return code, " ".join(said.split()), said
+
+    return call
+
+
+def test_lists_are_audited_and_fail(audit_split, tmp_path):
     for name, numbers in (("train", range(6)), ("test", range(5, 9))):
         lines = [f"P{i} f{i}.png {'positive a' if i % 2 else 'negative b'}" for i in numbers]
         (tmp_path / f"{name}.txt").write_text("\n".join(lines))
     paths = (tmp_path / "train.txt", tmp_path / "test.txt")
-    code, said, _, _ = audit("lists", *paths)
+    code, said, _ = audit_split(*paths)
     assert code == 10
     assert "scores 1.000 on test (4/4)" in said
     assert "patients on both sides: 1: covidx/a/P5" in said
-    _, _, _, raw = audit("lists", *paths, "--json")
+    _, _, raw = audit_split(*paths, "--json")
     assert json.loads(raw)["lookup_right"] == 4
 
 
-def test_a_table_with_a_split_is_one_argument(audit, split_csv):
-    code, said, _, _ = audit("lists", split_csv)
+def test_a_table_with_a_split_is_one_argument(audit_split, split_csv):
+    code, said, _ = audit_split(split_csv)
     assert code in (0, 10)
     assert "split.csv, split 'test'" in said
 
 
-def test_help_shows_both_and_the_options_of_the_default(audit):
-    code, said, _, _ = audit("--help")
-    assert code == 0
-    assert "model" in said
-    assert "lists" in said
-    code, said, _, _ = audit("model", "--help")
-    assert "hilum audit --scores vendor.csv" in said
-
-
 @pytest.mark.real_data
-def test_covidx_9b_is_a_look_up(audit, data_root):
+def test_covidx_9b_is_a_look_up(audit_split, data_root):
     folder = data_root / "covidx-lists"
-    code, said, _, _ = audit("lists", folder / "train_COVIDx9B.txt", folder / "test_COVIDx9B.txt")
+    code, said, _ = audit_split(folder / "train_COVIDx9B.txt", folder / "test_COVIDx9B.txt")
     assert code == 10
     assert "scores 1.000 on test (400/400)" in said

@@ -1,4 +1,4 @@
-"""``hilum boxes`` on a table of made films: out, in, scored; ``hilum train-detector`` says what."""
+"""Boxes on a table of made films: out, in, scored; a recipe of a detector says what is wrong."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def table(tmp_path: Path) -> Path:
 
 def test_boxes_go_out_and_come_back(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     coco, back = table.parent / "coco.json", table.parent / "back.csv"
-    assert run(["boxes", "export", str(table), "-o", str(coco), "--json"]) == 0
+    assert run(["cohort", "to-coco", str(table), "-o", str(coco), "--json"]) == 0
     counts = json.loads(capsys.readouterr().out)
     assert (counts["films"], counts["films_with_boxes"], counts["boxes"]) == (2, 1, 1)
     stored = json.loads(coco.read_text())
     assert [image["file_name"] for image in stored["images"]] == ["a.png", "b.png"]
     bare = table.parent / "bare.csv"
     bare.write_text(HEADER + "".join(f"made/{n},{n}.png,made,made,made/{n},,\n" for n in "abc"))
-    assert run(["boxes", "import", str(coco), str(bare), "-o", str(back)]) == 0
+    assert run(["cohort", "from-coco", str(coco), str(bare), "-o", str(back)]) == 0
     assert "1 boxes on 2 films" in capsys.readouterr().out
     assert '""width"": 30' in back.read_text()
 
@@ -45,11 +45,12 @@ def test_detections_are_scored(table: Path, capsys: pytest.CaptureFixture[str]) 
     right = {"image_id": "made/a", "category_id": 1, "bbox": [11, 20, 30, 40], "score": 0.9}
     found = table.parent / "found.json"
     found.write_text(json.dumps([right]))
-    assert run(["boxes", "score", str(found), str(table), "--json"]) == 0
+    score = ["evaluate", str(table), "--detections", str(found)]
+    assert run([*score, "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)
     assert scores["map"]["value"] == scores["recall"]["value"] == 1
     assert scores["map"]["n"] == 2
-    assert run(["boxes", "score", str(found), str(table), "--overlap", "0.99"]) == 0
+    assert run([*score, "--overlap", "0.99"]) == 0
     assert "mAP at overlap 0.99: 0.00" in capsys.readouterr().out
 
 
@@ -59,7 +60,8 @@ def test_detections_on_other_films_are_said(
     right = {"image_id": "made/a ", "category_id": 1, "bbox": [11, 20, 30, 40], "score": 0.9}
     found = table.parent / "found.json"
     found.write_text(json.dumps([right, right | {"image_id": "made/z"}]))
-    assert run(["boxes", "score", str(found), str(table), "--json"]) == 0
+    score = ["evaluate", str(table), "--detections", str(found)]
+    assert run([*score, "--json"]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["map"]["value"] == 1
     assert "on 1 films that are not in the table are left out, e.g. 'made/z'" in said.err
@@ -69,27 +71,28 @@ def test_detections_may_count_in_a_coco_file(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     coco, found = table.parent / "coco.json", table.parent / "found.json"
-    run(["boxes", "export", str(table), "-o", str(coco)])
+    run(["cohort", "to-coco", str(table), "-o", str(coco)])
+    score = ["evaluate", str(table), "--detections", str(found)]
     found.write_text(json.dumps([{"image_id": 1, "bbox": [10, 20, 30, 40], "score": 0.5}]))
     capsys.readouterr()
-    assert run(["boxes", "score", str(found), str(table), "--coco", str(coco), "--json"]) == 0
+    assert run([*score, "--coco", str(coco), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["map"]["value"] == 1
     found.write_text(json.dumps([{"image_id": 77, "bbox": [10, 20, 30, 40], "score": 0.5}]))
-    assert run(["boxes", "score", str(found), str(table), "--coco", str(coco)]) == 4
+    assert run([*score, "--coco", str(coco)]) == 4
     assert "not COCO results" in capsys.readouterr().err
 
 
 def test_what_is_wrong_is_said_in_one_line(
     table: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run(["boxes", "export", str(table), "-o", "x.json", "--label", "mass"]) == 4
+    assert run(["cohort", "to-coco", str(table), "-o", "x.json", "--label", "mass"]) == 4
     assert "there are: lung-opacity" in capsys.readouterr().err
     monkeypatch.delenv("HILUM_DATA", raising=False)
     recipe = Path(__file__).parents[2] / "recipes" / "detector.toml"
     out = str(table.parent / "run")
-    assert run(["train-detector", "--recipe", str(recipe), "-o", out]) == 4
+    assert run(["train", str(recipe), "-o", out]) == 4
     assert "HILUM_DATA" in capsys.readouterr().err
-    assert run(["train-detector", "--recipe", str(recipe), "--set", "fit.epoch=3", "-o", out]) == 6
+    assert run(["train", str(recipe), "--set", "fit.epoch=3", "-o", out]) == 6
     assert "did you mean 'epochs'" in capsys.readouterr().err
 
 
@@ -98,11 +101,22 @@ def test_detections_on_other_films_are_no_score(
 ) -> None:
     found = [{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]
     (table.parent / "found.json").write_text(json.dumps(found))
-    assert run(["boxes", "score", str(table.parent / "found.json"), str(table)]) == 4
+    assert run(["evaluate", str(table), "--detections", str(table.parent / "found.json")]) == 4
     assert "no detection is on a film of the table; the first names '1'" in capsys.readouterr().err
+
+
+def test_detections_are_scored_for_one_label_and_no_bundle(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (table.parent / "found.json").write_text("[]")
+    score = ["evaluate", str(table), "--detections", str(table.parent / "found.json")]
+    assert run([*score, "--label", "mass", "--label", "nodule"]) == 2
+    assert "for one label" in capsys.readouterr().err
+    assert run([*score, "-b", "default"]) == 2
+    assert "not several" in capsys.readouterr().err
 
 
 def test_a_table_without_rows_has_no_box(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table.write_text(HEADER)
-    assert run(["boxes", "export", str(table), "-o", str(table.parent / "c.json")]) == 4
+    assert run(["cohort", "to-coco", str(table), "-o", str(table.parent / "c.json")]) == 4
     assert "a header without rows" in capsys.readouterr().err

@@ -134,7 +134,7 @@ def test_check_finds_a_patient_on_both_sides(table, capsys):
     cases = pd.read_csv(table, dtype="str", keep_default_na=False)
     cases.loc[3, "patient_id"] = cases.loc[0, "patient_id"]
     cases.to_csv(table, index=False)
-    assert run(["cohort", "check", str(table), "--no-films", "--json"]) == 5
+    assert run(["cohort", "check", str(table), "--no-duplicates", "--json"]) == 5
     told = capsys.readouterr()
     (leak,) = json.loads(told.out)["leaks"]
     assert {leak["case_a"], leak["case_b"]} == {cases.loc[0, "case_id"], cases.loc[3, "case_id"]}

@@ -28,7 +28,7 @@ def _lines(text: str) -> list[dict]:
 
 def test_one_film_by_the_default_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "maps"
-    assert run(["explain", "default", str(FRONTAL), "-o", str(out), "--values", "--json"]) == 0
+    assert run(["explain", str(FRONTAL), "-o", str(out), "--values", "--json"]) == 0
     (found,) = _lines(capsys.readouterr().out)
     assert found["status"] == "read"
     assert found["label"] == "covid-19"
@@ -48,7 +48,7 @@ def test_one_film_by_the_default_method(tmp_path: Path, capsys: pytest.CaptureFi
 def test_every_method_on_a_small_bundle(
     small_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["explain", str(small_bundle), str(FRONTAL), "-m", "all", "-o", str(tmp_path)]
+    arguments = ["explain", "-b", str(small_bundle), str(FRONTAL), "-m", "all", "-o", str(tmp_path)]
     assert run([*arguments, "--label", "pneumonia", "--json", "--force"]) == 0
     found = _lines(capsys.readouterr().out)
     assert [each["method"] for each in found] == list(METHODS)
@@ -60,17 +60,17 @@ def test_a_network_without_evidence_is_explained_by_occlusion(
     make_bundle: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = make_bundle(tmp_path / "bundle", evidence=False)
-    assert run(["explain", str(bundle), str(FRONTAL), "--json", "--force"]) == 0
+    assert run(["explain", "-b", str(bundle), str(FRONTAL), "--json", "--force"]) == 0
     (found,) = _lines(capsys.readouterr().out)
     assert (found["status"], found["method"]) == ("read", "occlusion")
-    assert run(["explain", str(bundle), str(FRONTAL), "-m", "evidence", "--force"]) == 7
+    assert run(["explain", "-b", str(bundle), str(FRONTAL), "-m", "evidence", "--force"]) == 7
     assert "no evidence output" in capsys.readouterr().err
 
 
 def test_a_refused_film_has_no_map_unless_forced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["explain", "default", str(LATERAL), "-m", "evidence", "-o", str(tmp_path)]
+    arguments = ["explain", str(LATERAL), "-m", "evidence", "-o", str(tmp_path)]
     assert run([*arguments, "--json"]) == 3
     (found,) = _lines(capsys.readouterr().out)
     assert found["status"] == "refused"
@@ -87,7 +87,7 @@ def test_a_text_file_is_a_row_with_a_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.txt").write_text("no film")
-    assert run(["explain", "default", str(tmp_path / "a.txt"), "-m", "evidence"]) == 3
+    assert run(["explain", str(tmp_path / "a.txt"), "-m", "evidence"]) == 3
     printed = capsys.readouterr().out
     assert "error" in printed
     assert "1 film, 1 not explained" in printed
@@ -104,5 +104,5 @@ def test_a_text_file_is_a_row_with_a_reason(
 def test_usage(
     more: list[str], message: str, small_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["explain", str(small_bundle), str(FRONTAL), "--force", *more]) == 6
+    assert run(["explain", "-b", str(small_bundle), str(FRONTAL), "--force", *more]) == 6
     assert message in capsys.readouterr().err

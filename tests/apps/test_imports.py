@@ -60,7 +60,7 @@ def test_a_verb_loads_no_other_verb(small_bundle, films):
     loaded = _loaded_after(f"from hilum.apps.cli.main import run; run({arguments!r})")
     assert not {name for name in loaded if name.startswith("hilum.apps.cli.")} - {
         "hilum.apps.cli.main",
-        "hilum.apps.cli.places",
+        "hilum.apps.cli.options",
         "hilum.apps.cli.read",
         "hilum.apps.cli.sinks",
         "hilum.apps.cli.streams",

@@ -46,8 +46,8 @@ def index(virtual, tmp_path_factory):
     """An index of the train films, and the table of what was measured."""
     out = tmp_path_factory.mktemp("index")
     code = run(
-        ["bundle", "index", "default", str(virtual), "-o", str(out / "similar.npz"),
-         "--table", str(out / "similar.csv"), "--bootstrap", "20"]
+        ["bundle", "index", str(virtual), "-o", str(out / "similar.npz"),
+         "--numbers", str(out / "similar.csv"), "--bootstrap", "20"]
     )  # fmt: skip
     assert code == 0
     return out / "similar.npz"
@@ -55,7 +55,7 @@ def index(virtual, tmp_path_factory):
 
 def test_map_writes_page_picture_numbers_and_json(virtual, tmp_path, capsys):
     out, png, numbers = (tmp_path / name for name in ("map.html", "map.png", "map.csv"))
-    arguments = ["map", "default", str(virtual), "--split", "all", "--method", "pca", "--json"]
+    arguments = ["map", str(virtual), "--split", "all", "--projection", "pca", "--json"]
     files = ["-o", str(out), "--png", str(png), "--numbers", str(numbers), "--bootstrap", "20"]
     assert run([*arguments, *files]) == 0
     found = json.loads(capsys.readouterr().out, parse_constant=lambda token: pytest.fail(token))
@@ -76,7 +76,7 @@ def test_map_writes_page_picture_numbers_and_json(virtual, tmp_path, capsys):
 
 def test_map_without_pictures_of_a_split(virtual, tmp_path, capsys):
     out = tmp_path / "map.html"
-    arguments = ["map", "default", str(virtual), "--split", "train", "-o", str(out)]
+    arguments = ["map", str(virtual), "--split", "train", "-o", str(out)]
     assert run([*arguments, "--no-thumbnails", "--bootstrap", "0", "--max-films", "6"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "6 films" in said or "5 films" in said  # the one that is no film may be drawn
@@ -88,7 +88,7 @@ def test_map_without_pictures_of_a_split(virtual, tmp_path, capsys):
     ("more", "code", "said"),
     [
         ([], 2, "nothing to write"),
-        (["--json", "--method", "som"], 6, "method 'som'"),
+        (["--json", "--projection", "som"], 6, "method 'som'"),
         (["--json", "--label", "cough"], 6, "label 'cough'"),
         (["--json", "--split", "nowhere"], 4, "no case in split 'nowhere'"),
         (["--json", "--operating-point", "keen"], 6, "operating point 'keen'"),
@@ -96,18 +96,18 @@ def test_map_without_pictures_of_a_split(virtual, tmp_path, capsys):
     ],
 )
 def test_map_refuses(virtual, capsys, more, code, said):
-    assert run(["map", "default", str(virtual), *more]) == code
+    assert run(["map", str(virtual), *more]) == code
     assert said in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_network_without_embedding_has_no_map(small_bundle, split_csv, capsys):
-    assert run(["map", str(small_bundle), str(split_csv), "--json"]) == 7
+    assert run(["map", str(split_csv), "-b", str(small_bundle), "--json"]) == 7
     assert "no output 'embedding'" in capsys.readouterr().err
 
 
 def test_a_bundle_with_the_index_names_its_own_films(index, virtual, tmp_path, capsys):
     root = shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle")
-    assert run(["bundle", "add", str(root), str(index)]) == 0
+    assert run(["bundle", "add", str(index), "-b", str(root)]) == 0
     capsys.readouterr()
     film, refused = str(virtual.parent / "2.png"), str(ROOT / "lateral.png")
     assert run(["read", film, refused, "-b", str(root), "--details", "--json"]) == 3
@@ -137,5 +137,5 @@ def test_one_film_is_no_index(virtual, tmp_path, capsys):
     cases["split"] = ["train", *["test"] * (len(cases) - 1)]
     cases.iloc[[0, 2, 3]].to_csv(tmp_path / "cases.csv", index=False)
     fit = [str(tmp_path / "cases.csv"), "-o", str(tmp_path / "similar.npz")]
-    assert run(["bundle", "index", "default", *fit]) == 4
+    assert run(["bundle", "index", *fit]) == 4
     assert "1 films of split 'train' were read; an index needs" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""``hilum serve``, ``hilum user`` and ``hilum log`` as commands."""
+"""``hilum serve``, ``hilum user`` and ``hilum store`` as commands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hilum.core import errors
 
 @pytest.fixture
 def data(tmp_path):
-    return ["--data", str(tmp_path / "data")]
+    return ["--home", str(tmp_path / "data")]
 
 
 def test_users_are_added_by_password_and_by_token(data, capsys, monkeypatch):
@@ -63,9 +63,9 @@ def test_a_short_password_is_refused(data, capsys, monkeypatch):
 def test_the_log_is_verified_and_shown(data, capsys):
     run(["user", "add", "script", "--token", *data])
     capsys.readouterr()
-    assert run(["log", "verify", *data]) == 0
+    assert run(["store", "verify", *data]) == 0
     assert capsys.readouterr().out == "the log is whole: 2 lines\n"
-    assert run(["log", "show", *data]) == 0
+    assert run(["store", "log", "--json", *data]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["action"] for line in lines] == ["user-added", "token-added"]
     store = open_store(f"sqlite:///{_folder(data) / 'store.db'}")
@@ -73,7 +73,7 @@ def test_the_log_is_verified_and_shown(data, capsys):
         session.execute(text("DROP TRIGGER log_never_update"))
         session.execute(text("UPDATE log SET who = 'eve' WHERE seq = 1"))
     store.close()
-    assert run(["log", "verify", *data]) == errors.StoreError.exit_code
+    assert run(["store", "verify", *data]) == errors.StoreError.exit_code
     assert "line 1 is not what was written" in capsys.readouterr().err
 
 
@@ -113,16 +113,16 @@ def test_a_command_with_another_folder_of_data_is_refused(data, tmp_path, capsys
     """Else it would seal its line with a key of its own, and the log would be broken."""
     run(["user", "add", "script", "--token", *data])
     store = ["--store", f"sqlite:///{_folder(data) / 'store.db'}"]
-    elsewhere = ["--data", str(tmp_path / "elsewhere")]
+    elsewhere = ["--home", str(tmp_path / "elsewhere")]
     assert run(["user", "add", "anna", "--token", *store, *elsewhere]) == 6
     assert "another folder of data" in capsys.readouterr().err
     assert run(["serve", "--port", "0", *store, *elsewhere]) == 6
-    assert run(["log", "verify", *data]) == 0
+    assert run(["store", "verify", *data]) == 0
 
 
-@pytest.mark.parametrize("verb", [["log", "verify"], ["log", "show"], ["user", "list"]])
+@pytest.mark.parametrize("verb", [["store", "verify"], ["store", "log"], ["user", "list"]])
 def test_a_folder_that_holds_no_workstation_is_not_made_one(verb, tmp_path, capsys):
-    assert run([*verb, "--data", str(tmp_path / "typo")]) == 6
+    assert run([*verb, "--home", str(tmp_path / "typo")]) == 6
     assert "no workstation here" in capsys.readouterr().err
     assert not (tmp_path / "typo").exists()
 
@@ -158,7 +158,7 @@ def test_a_forgotten_password_is_replaced_and_a_person_is_shut_out(data, capsys,
     assert "no 'bert'" in capsys.readouterr().err
     assert run(["user", "change", "anna", *data]) == 6
     assert "nothing to change" in capsys.readouterr().err
-    run(["log", "show", *data])
+    run(["store", "log", "--json", *data])
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["action"] for line in lines] == ["user-added", *3 * ["user-changed"]]
     assert lines[1]["data"]["changed"] == ["password", "role"]

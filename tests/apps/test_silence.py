@@ -23,7 +23,7 @@ SERVE = """
 import signal, sqlite3, subprocess, sys, time
 from pathlib import Path
 data, hold_s = Path(sys.argv[1]), float(sys.argv[2])
-command = [sys.executable, "-m", "hilum", "serve", "--demo", "--port", "0", "--data", str(data)]
+command = [sys.executable, "-m", "hilum", "serve", "--demo", "--port", "0", "--home", str(data)]
 server = subprocess.Popen(command)
 def read():
     try:

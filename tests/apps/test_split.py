@@ -44,7 +44,7 @@ def test_split_finds_duplicates_and_writes_table_record_and_pairs(
     cases: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = cases.with_name("split.csv")
-    assert run(["split", str(cases), "-o", str(out)]) == 0
+    assert run(["cohort", "split", str(cases), "-o", str(out)]) == 0
     shown = capsys.readouterr().out
     assert "60 films in 39 groups" in shown
     assert "1 pairs of duplicate films" in shown
@@ -66,7 +66,18 @@ def test_pairs_found_before_are_used_again(cases: Path, capsys: pytest.CaptureFi
     pairs = cases.with_name("pairs.csv")
     pairs.write_text("case_id_a,case_id_b,kind,distance\nnorth/2,south/3,exact,0\n")
     out = cases.with_name("split.csv")
-    command = ["split", str(cases), "-o", str(out), "--pairs", str(pairs), "--folds", "3", "--json"]
+    command = [
+        "cohort",
+        "split",
+        str(cases),
+        "-o",
+        str(out),
+        "--pairs",
+        str(pairs),
+        "--folds",
+        "3",
+        "--json",
+    ]
     assert run(command) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["spec"]["kind"] == "folds"
@@ -77,7 +88,7 @@ def test_pairs_found_before_are_used_again(cases: Path, capsys: pytest.CaptureFi
 
 def test_one_cohort_held_out(cases: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = cases.with_name("split.csv")
-    command = ["split", str(cases), "-o", str(out), "--no-duplicates"]
+    command = ["cohort", "split", str(cases), "-o", str(out), "--no-duplicates"]
     assert run([*command, "--leave-one-out", "cohort", "--held-out", "south"]) == 0
     table = read_cases(out)
     assert (table["split"][table["cohort"] == "south"] == "test").all()
@@ -93,8 +104,8 @@ def test_one_cohort_held_out(cases: Path, capsys: pytest.CaptureFixture[str]) ->
         (["--held-out", "south"], 6, "of what?"),
         (["--fractions", "70,30"], 6, "expected three numbers"),
         (["--fractions", "70,15,15", "--folds", "3"], 6, "no meaning for folds"),
-        (["--label", "covid"], 6, "label"),
-        (["--label", "tuberculosis"], 4, "no column tuberculosis"),
+        (["--stratify", "covid"], 6, "label"),
+        (["--stratify", "tuberculosis"], 4, "no column tuberculosis"),
         (["--folds", "25"], 4, "expected 25 at least"),
         (["--leave-one-out", "cohort", "--held-out", "sauth"], 6, "no cohort 'sauth'"),
         (["--pairs", "nowhere.csv"], 4, "No such file"),
@@ -109,6 +120,6 @@ def test_what_cannot_be_done_is_one_line(
 ) -> None:
     out = cases.with_name("split.csv")
     duplicates = [] if "--pairs" in options else ["--no-duplicates"]
-    assert run(["split", str(cases), "-o", str(out), *duplicates, *options]) == code
+    assert run(["cohort", "split", str(cases), "-o", str(out), *duplicates, *options]) == code
     assert message in capsys.readouterr().err
     assert not out.exists()

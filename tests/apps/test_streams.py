@@ -95,10 +95,10 @@ def test_a_stream_that_takes_nothing(small_bundle, ward, tmp_path, streams, code
 
 def test_no_file_takes_the_place_of_a_closed_stream(tmp_path):
     """A database that gets number 1 would be printed into."""
-    command = f"{sys.executable} -m hilum user add anna --token --data {tmp_path}/data"
+    command = f"{sys.executable} -m hilum user add anna --token --home {tmp_path}/data"
     subprocess.run(["sh", "-c", f"{command} >&- 2>&- <&-"], check=True)
     done = subprocess.run(
-        [sys.executable, "-m", "hilum", "user", "list", "--data", tmp_path / "data"],
+        [sys.executable, "-m", "hilum", "user", "list", "--home", tmp_path / "data"],
         capture_output=True,
         text=True,
     )

@@ -85,7 +85,7 @@ def test_both_columns_are_checked() -> None:
 def test_what_cannot_be_checked_is_an_error() -> None:
     with pytest.raises(CohortError, match="no column split or fold") as caught:
         check_leaks(cases(case_id=["a"]))
-    assert "hilum split" in caught.value.hint
+    assert "hilum cohort split" in caught.value.hint
     with pytest.raises(CohortError, match="no column patient_id"):
         check_leaks(cases(split=["train"]).drop(columns="patient_id"))
     with pytest.raises(CohortError, match="not in the table"):

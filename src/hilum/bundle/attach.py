@@ -97,7 +97,7 @@ def _part_files(path: Path) -> list[Path]:
     if not found:
         raise BundleError(
             f"{path}: no part of a bundle; expected {', '.join(PARTS)}, or a folder with some",
-            hint="'hilum train', 'hilum fit-severity', 'hilum bundle index' make them",
+            hint="'hilum train', 'hilum bundle fit-severity', 'hilum bundle index' make them",
         )
     return found
 
@@ -112,7 +112,7 @@ def _check(audit: Audit, path: Path, bundle: Bundle) -> None:
         found = audit.about.bundle or audit.subject
         raise BundleError(
             f"{path}: an audit of {found}; expected one of {bundle.identity}",
-            hint=f"hilum audit {bundle.root} cases.csv -o out/",
+            hint=f"hilum audit cases.csv -b {bundle.root} -o out/",
         )
     labels = [output.label.value for output in bundle.manifest.labels]
     if audit.label not in labels:

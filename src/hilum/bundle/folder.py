@@ -63,6 +63,11 @@ class Bundle:
         return find_seen(self.root, self.identity, cases)
 
 
+def is_built_in(root: Path | None) -> bool:
+    """Tell whether the bundle inside the package is meant: nothing is named, or "default"."""
+    return root is None or (str(root) == BUILT_IN and not root.exists())
+
+
 def open_bundle(root: Path | None = None) -> Bundle:
     """Open a bundle and verify every checksum.
 
@@ -75,7 +80,7 @@ def open_bundle(root: Path | None = None) -> Bundle:
         BundleIntegrityError: a file is missing, added, or differs from what was packed.
         BundleVersionError: the format is not the one that this Hilum reads.
     """
-    if root is None or (str(root) == BUILT_IN and not root.exists()):
+    if root is None or is_built_in(root):
         root = DEFAULT_BUNDLE
     verify(root)
     return Bundle(root, manifest_of(root), sha256_of(root / CHECKSUMS))

@@ -294,7 +294,7 @@ def open_gate(root: Path | None = None, *, lungs: str) -> Gate | None:
     return Gate(spec)
 
 
-_AGAIN = "fit it again: hilum train recipes/gate.toml --lungs BUNDLE"
+_AGAIN = "fit it again: hilum train recipes/gate.toml -b BUNDLE"
 
 
 def read_gate(path: Path) -> GateSpec:

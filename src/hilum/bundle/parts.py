@@ -39,7 +39,7 @@ def open_parts(root: Path, *, lungs: str | None = None) -> Parts:
         if found not in (None, digest):
             raise BundleError(
                 f"{root / SEVERITY}: fitted with another {name}",
-                hint="fit it again with this bundle: 'hilum fit-severity'",
+                hint="fit it again with this bundle: 'hilum bundle fit-severity'",
             )
     opacities = open_map_opacities(root) or open_opacities(root)
     return Parts(opacities, severity, open_similar(root))

@@ -88,7 +88,7 @@ class SeverityModel(Config):
             raise BundleError(
                 f"severity: group '{name}' has shape {found.shape}; expected {expected.shape}, "
                 "all finite",
-                hint=f"{SEVERITY} belongs to another network; make it with 'hilum fit-severity'",
+                hint=f"{SEVERITY} belongs to another network; 'hilum bundle fit-severity' makes it",
             )
         return float(expected @ found)
 

@@ -45,7 +45,7 @@ chance."""
 MAX_BYTES = 2**22
 """Of the file: about 8,000 films, of which a look takes 0.4 kB and the rest 0.15 kB. With the
 networks and records of the built-in bundle that is less than the 25 MB that a bundle may have."""
-_AGAIN = "make it again: hilum bundle index BUNDLE split.csv -o similar.npz"
+_AGAIN = "make it again: hilum bundle index split.csv -b BUNDLE -o similar.npz"
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,14 @@ def set_dotted(values: dict[str, Any], override: str) -> None:
     table[leaf] = _toml_value(text.strip())
 
 
+def dotted(overrides: Iterable[str] | None) -> dict[str, Any]:
+    """Return the values of several ``a.b=value``, the last of a key winning."""
+    values: dict[str, Any] = {}
+    for override in overrides or ():
+        set_dotted(values, override)
+    return values
+
+
 def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]

@@ -88,7 +88,7 @@ def check_pairs(cases: pd.DataFrame, pairs: pd.DataFrame) -> None:
     if lacking:
         raise CohortError(
             f"pairs: no column {', '.join(lacking)}; found {', '.join(map(str, pairs.columns))}",
-            hint="expected a table that `hilum split` wrote beside its result",
+            hint="expected a table that `hilum cohort split` wrote beside its result",
         )
     named = pd.concat([pairs["case_id_a"], pairs["case_id_b"]])
     strange = named[~named.isin(cases["case_id"])]

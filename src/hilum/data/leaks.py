@@ -62,7 +62,7 @@ def check_leaks(cases: pd.DataFrame, pairs: pd.DataFrame | None = None) -> list[
     if not columns:
         raise CohortError(
             "cases: no column split or fold, so there are no sides to compare",
-            hint="make one with `hilum split cases.csv -o split.csv`",
+            hint="make one with `hilum cohort split cases.csv -o split.csv`",
         )
     if lacking := [name for name in ("case_id", "patient_id") if name not in cases]:
         raise CohortError(f"cases: no column {', '.join(lacking)}")
@@ -94,7 +94,8 @@ def raise_on_leak(leaks: Sequence[Leak]) -> None:
     if leaks:
         more = f" (and {len(leaks) - 1} more)" if len(leaks) > 1 else ""
         raise LeakageError(
-            f"{leaks[0]}{more}", hint="split again with `hilum split`, which keeps groups together"
+            f"{leaks[0]}{more}",
+            hint="split again with `hilum cohort split`, which keeps groups together",
         )
 
 

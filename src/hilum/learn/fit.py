@@ -270,7 +270,7 @@ def _learned(cases: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     if lacking := [name for name in needed if name not in cases.columns]:
         raise CohortError(
             f"cases table: no column {', '.join(lacking)}; found {', '.join(cases.columns)}",
-            hint="'hilum split' writes the column split; labels come from 'hilum cohort read'",
+            hint="'hilum cohort split' writes the column split, 'hilum cohort read' the labels",
         )
     check_classes(cases, recipe)
     return cases[cases["split"].isin(["train", "val"])].reset_index(drop=True)

@@ -235,7 +235,7 @@ def choose_cases(cases: pd.DataFrame, split: str | None) -> pd.Series:
         if column not in cases:
             raise CohortError(
                 f"no column '{column}' in the cases table; expected one, to find '{value}'",
-                hint="'hilum split' makes one; '--split all' evaluates every film",
+                hint="'hilum cohort split' makes one; '--split all' evaluates every film",
             )
         chosen = (sides(cases, column) == value) & (value != "")
     if not chosen.any():

@@ -164,9 +164,9 @@ def test_an_orthanc_with_dicomweb_takes_and_keeps_them(box, make_orthanc, capsys
     url = f"http://127.0.0.1:{orthanc.http}/dicom-web"
     peer = f'[node]\n[[node.peers]]\nname = "pacs"\ndicomweb = "{url}"\ncommit = true\n'
     (box.data / "hilum.toml").write_text(peer)
-    assert run(["node", "check", "--data", str(box.data)]) == 12
+    assert run(["node", "check", "--home", str(box.data)]) == 12
     orthanc.start()
-    assert run(["node", "check", "--data", str(box.data)]) == 0
+    assert run(["node", "check", "--home", str(box.data)]) == 0
     assert "pacs: answers DICOMweb" in capsys.readouterr().out
     box.add(1)
     assert box.sender(dicomweb=url, commit=True, timeout_s=120).step()

@@ -64,7 +64,7 @@ from = "*"
 to = ["archive"]
 objects = {json.dumps(KINDS)}
 """)
-    command = [sys.executable, "-m", "hilum.apps.cli.main", "node", "run", "--data", str(data)]
+    command = [sys.executable, "-m", "hilum.apps.cli.main", "node", "run", "--home", str(data)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
         if re.search("listens for DICOM", line):
@@ -97,7 +97,7 @@ def test_results_reach_an_archive_that_was_away_and_come_back_as_nothing(hospita
     wait_for(lambda: _count(store, Delivery, Delivery.error.is_not(None)))  # nobody is there
     orthanc.start()
     wait_for(lambda: _count(store, Delivery, Delivery.state == "committed") == len(KINDS))
-    assert run(["node", "check", "--data", str(data)]) == 0
+    assert run(["node", "check", "--home", str(data)]) == 0
     said = capsys.readouterr().out
     assert said == f"archive: answers C-ECHO, takes {', '.join(KINDS)}, storage commitment\n"
     there = orthanc.instances()
@@ -135,7 +135,7 @@ def test_what_is_taken_back_is_named_to_the_archive_and_can_be_sent_anew(hospita
     first = orthanc.instances()
     with store.read() as session:
         film_id = session.scalars(select(Film.id)).one()
-    retract = ["node", "retract", "--film", film_id, "--data", str(data)]
+    retract = ["node", "retract", "--film", film_id, "--home", str(data)]
     assert run([*retract, "--reason", "whim"]) == 6
     assert run([*retract, "--reason", "quality"]) == 0
     assert "1 films whose results are taken back" in capsys.readouterr().out
@@ -150,7 +150,7 @@ def test_what_is_taken_back_is_named_to_the_archive_and_can_be_sent_anew(hospita
     }
     assert _references(note) == series
     assert _count(store, Delivery, Delivery.state == "retracted") == len(KINDS)
-    assert run(["node", "resend", "--film", film_id, "--data", str(data)]) == 0
+    assert run(["node", "resend", "--film", film_id, "--home", str(data)]) == 0
     wait_for(lambda: _count(store, Delivery, Delivery.state == "committed") == len(KINDS) + 1)
     there = orthanc.instances()
     assert len(there) == 2 * len(KINDS) + 1

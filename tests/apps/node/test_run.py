@@ -26,7 +26,7 @@ def node_run(tmp_path, small_bundle):
     data = tmp_path / "data"
     data.mkdir()
     (data / "hilum.toml").write_text('[node]\nlisten = "127.0.0.1:0"\nreserve_gb = 0.0\n')
-    command = [sys.executable, "-m", "hilum.apps.cli.main", "node", "run", "--data", str(data)]
+    command = [sys.executable, "-m", "hilum.apps.cli.main", "node", "run", "--home", str(data)]
     command += ["--bundle", str(small_bundle)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     port = None
@@ -63,7 +63,7 @@ def test_a_film_that_came_is_read_and_a_killed_receiver_comes_back(node_run, mak
             break
         time.sleep(0.1)
     assert films()[0] in ("read", "refused")
-    assert run(["node", "status", "--data", str(data), "--json"]) == 0
+    assert run(["node", "status", "--home", str(data), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["received"]["?SENDER"]["films"] == 1
     assert said["to_read"] == 0
@@ -90,13 +90,13 @@ def test_check_says_of_each_peer_whether_it_answers(make_node, tmp_path, capsys)
     )
     peers += '[[node.peers]]\nname = "away"\nae_title = "A"\nhost = "127.0.0.1"\nport = 1\n'
     (data / "hilum.toml").write_text('[node]\nae_title = "ME"\n' + peers)
-    assert run(["node", "check", "good", "--data", str(data)]) == 0
+    assert run(["node", "check", "good", "--home", str(data)]) == 0
     assert capsys.readouterr().out == "good: answers C-ECHO\n"
-    assert run(["node", "check", "--data", str(data)]) == 12
+    assert run(["node", "check", "--home", str(data)]) == 12
     said = capsys.readouterr()
     assert "wrong: refused the association: " in said.out
     assert "away: cannot be reached" in said.out
     assert said.out.count("ask its administrator") == 2
     assert "2 of the peers" in said.err
-    assert run(["node", "check", "god", "--data", str(data)]) == 6
+    assert run(["node", "check", "god", "--home", str(data)]) == 6
     assert "did you mean 'good'?" in capsys.readouterr().err

@@ -518,7 +518,7 @@ def test_what_is_lost_again_and_again_is_dead(box, make_node, monkeypatch):
 def test_verbs(box, capsys, tmp_path):
     box.add(1)
     box.add(2)
-    data = ["--data", str(box.data)]
+    data = ["--home", str(box.data)]
     (box.data / "hilum.toml").write_text("[node]\n")
     assert run(["node", "list", "--json", *data]) == 0
     rows = json.loads(capsys.readouterr().out)
@@ -548,7 +548,7 @@ def test_verbs(box, capsys, tmp_path):
 
 
 def test_status_does_not_take_what_was_for_what_is(box, capsys):
-    data = ["--data", str(box.data)]
+    data = ["--home", str(box.data)]
     (box.data / "hilum.toml").write_text("[node]\nreserve_gb = 0\n")
     alarm = "ALARM it does not listen: films are not received\ndoes not listen; the receiver was "
     for at_ms, words in ((now_ms(), "listens at h:1\n"), (1, alarm)):
@@ -556,7 +556,7 @@ def test_status_does_not_take_what_was_for_what_is(box, capsys):
             value = {"listen": "h:1", "pid": 1, "at_ms": at_ms, "counts": {}}
             session.merge(Setting(key=RECEIVER, value=value))
         assert run(["node", "status", *data]) == 0
-        assert capsys.readouterr().out.startswith(words)
+        assert words in capsys.readouterr().out
 
 
 def test_what_waits_for_a_peer_that_is_gone_is_dead_when_the_sender_starts(box):
@@ -582,7 +582,7 @@ def test_send_says_of_each_file_whether_it_was_taken(box, make_dicom, capsys):
             '[node]\n[[node.peers]]\nname = "pacs"\nae_title = "ARCHIVE"\n'
             f'host = "127.0.0.1"\nport = {port}\n'
         )
-        data = ["--peer", "pacs", "--data", str(box.data)]
+        data = ["--peer", "pacs", "--home", str(box.data)]
         assert run(["node", "send", str(taken), *data]) == 0
         assert run(["node", "send", str(taken), str(other), *data]) == 12
     printed = capsys.readouterr()
@@ -603,5 +603,5 @@ def test_a_file_that_is_no_dicom_is_named(box, tmp_path, capsys):
     )
     path = tmp_path / "note.txt"
     path.write_bytes(io.BytesIO(b"words").read())
-    assert run(["node", "send", str(path), "--peer", "p", "--data", str(box.data)]) == 3
+    assert run(["node", "send", str(path), "--peer", "p", "--home", str(box.data)]) == 3
     assert "no DICOM file" in capsys.readouterr().err

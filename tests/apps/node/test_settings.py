@@ -59,17 +59,17 @@ def test_who_may_call_from_where():
 
 def test_init_adds_the_table_once_and_keeps_the_rest(tmp_path, capsys):
     (tmp_path / "hilum.toml").write_text('zone = "Europe/Berlin"')
-    assert run(["node", "init", "--data", str(tmp_path)]) == 0
+    assert run(["node", "init", "--home", str(tmp_path)]) == 0
     assert "AE title HILUM, host 127.0.0.1, port 11112" in capsys.readouterr().out
     written = (tmp_path / "hilum.toml").read_text()
     settings = load_settings(tmp_path)
     assert settings.zone == "Europe/Berlin"
     assert settings.node == Node()
-    assert run(["node", "init", "--data", str(tmp_path)]) == 0
+    assert run(["node", "init", "--home", str(tmp_path)]) == 0
     assert (tmp_path / "hilum.toml").read_text() == written
 
 
 def test_without_the_table_nothing_listens(tmp_path, capsys):
     for verb in ("run", "check", "conformance"):
-        assert run(["node", verb, "--data", str(tmp_path)]) == 6
+        assert run(["node", verb, "--home", str(tmp_path)]) == 6
         assert "hilum node init" in capsys.readouterr().err

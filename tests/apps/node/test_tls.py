@@ -104,7 +104,7 @@ def test_a_peer_is_called_by_tls(secure, site, tmp_path, capsys):
             f"{TLS}[[node.peers]]\nname = 'p'\nae_title = 'HILUM'\nhost = '127.0.0.1'\n"
             f"port = {secure.port}\ntimeout_s = 10\n{more}"
         )
-        return run(["node", "check", "--data", str(data)])
+        return run(["node", "check", "--home", str(data)])
 
     assert check(site / "site", tls="true") == 0
     assert "p: answers C-ECHO by TLS" in capsys.readouterr().out

@@ -59,12 +59,12 @@ def test_a_line_before_the_first_is_found(store, tmp_path):
 
 
 def test_a_store_has_one_key(store, tmp_path):
-    """A command with another --data would seal its lines with a key that does not belong here."""
+    """A command with another --home would seal its lines with a key that does not belong here."""
     log = open_log(store, tmp_path / "data")
     _add(store, log, 1)
     with pytest.raises(ConfigError, match="another folder of data") as caught:
         open_log(store, tmp_path / "other")
-    assert "--data" in caught.value.hint
+    assert "--home" in caught.value.hint
     assert not (tmp_path / "other" / KEY).exists()
     (tmp_path / "third").mkdir()
     (tmp_path / "third" / KEY).write_text("ab" * 32)

@@ -31,7 +31,7 @@ class Served:
     def start(self):
         """Start it and wait until it says that it is ready."""
         command = [sys.executable, "-m", "hilum.apps.cli.main", "serve", "--port", "0"]
-        command += ["--data", str(self.data), *self.options]
+        command += ["--home", str(self.data), *self.options]
         if self.bundle is not None:
             command += ["--bundle", str(self.bundle)]
         environment = os.environ | ({"HILUM_STORE": self.url} if self.url else {})

@@ -178,12 +178,12 @@ def test_without_the_setting_nothing_is_ever_old(station, make_film):
 def test_the_command_shows_asks_and_deletes(station, make_film, capsys, monkeypatch):
     _worked_on(station, make_film, (1, 2), PATIENT)
     _worked_on(station, make_film, (3,), OTHER)
-    command = ["delete", "--data", str(station.service.data)]
-    monkeypatch.setattr("typer.confirm", lambda *_: False)
+    command = ["store", "delete", "--home", str(station.service.data)]
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
     assert run([*command, "--patient", PATIENT]) == 0
     assert "2 studies" in capsys.readouterr().out
     assert _counts(station)["Study"] == 3
-    monkeypatch.setattr("typer.confirm", lambda *_: True)
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: True)
     assert run([*command, "--patient", PATIENT]) == 0
     assert "deleted" in capsys.readouterr().out
     assert set(_counts(station).values()) == {1}
@@ -272,7 +272,7 @@ def test_who_sees_metrics_only_has_no_password(station, tmp_path, capsys, monkey
     import io
 
     monkeypatch.setattr("sys.stdin", io.StringIO("a long enough password\n"))
-    data = ["--data", str(tmp_path / "one")]
+    data = ["--home", str(tmp_path / "one")]
     assert run(["user", "add", "prometheus", "--role", "metrics", *data]) == 6
     assert "--token" in capsys.readouterr().err
     assert run(["user", "add", "prometheus", "--role", "metrics", "--token", *data]) == 0

@@ -247,7 +247,7 @@ def test_a_report_is_not_given_unless_the_log_can_say_so(disk, client):
 
 def test_a_person_is_added_whole_or_not_at_all(disk):
     command = [sys.executable, "-m", "hilum.apps.cli.main", "user", "add", "anna", "--token"]
-    command += ["--data", str(disk.root / "data"), "--store", disk.url]
+    command += ["--home", str(disk.root / "data"), "--store", disk.url]
     limit = None
     if isinstance(disk, Limit):
         size = (disk.root / "store" / "store.db-wal").stat().st_size

@@ -134,7 +134,7 @@ def test_a_server_behind_a_proxy_is_for_others(settings):
 
 def test_behind_a_proxy_somebody_must_be_able_to_sign_in(tmp_path, capsys):
     (tmp_path / "hilum.toml").write_text("https = true\n")
-    assert run(["serve", "--port", "0", "--data", str(tmp_path)]) == ConfigError.exit_code
+    assert run(["serve", "--port", "0", "--home", str(tmp_path)]) == ConfigError.exit_code
     assert "hilum user add" in capsys.readouterr().err
 
 
@@ -142,23 +142,23 @@ def _served(tmp_path, capsys, monkeypatch, *, terminal):
     """What ``hilum serve`` prints when it is ready."""
     monkeypatch.setattr("hilum.apps.web.serve._Server.run", lambda self, **_: self._ready())
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
-    assert run(["serve", "--port", "0", "--data", str(tmp_path / "data")]) == 0
+    assert run(["serve", "--port", "0", "--home", str(tmp_path / "data")]) == 0
     return capsys.readouterr().out
 
 
 def test_it_is_printed_to_a_terminal_alone(tmp_path, capsys, monkeypatch):
     printed = _served(tmp_path, capsys, monkeypatch, terminal=False)
     assert "key=" not in printed
-    assert f"hilum user link --data {tmp_path / 'data'}" in printed
+    assert f"hilum user link --home {tmp_path / 'data'}" in printed
     assert "/open?key=" in _served(tmp_path, capsys, monkeypatch, terminal=True)
 
 
 def test_the_command_prints_it(tmp_path, capsys, monkeypatch):
-    data = ["--data", str(tmp_path / "data")]
+    data = ["--home", str(tmp_path / "data")]
     _served(tmp_path, capsys, monkeypatch, terminal=False)
     assert run(["user", "link", *data]) == 0
     assert capsys.readouterr().out.startswith("http://127.0.0.1:")
-    run(["log", "show", *data])
+    run(["store", "log", "--json", *data])
     printed = capsys.readouterr().out
     assert "link-made" in printed
     assert "key=" not in printed
@@ -167,7 +167,7 @@ def test_the_command_prints_it(tmp_path, capsys, monkeypatch):
 def test_with_people_nothing_is_printed(tmp_path, capsys, monkeypatch):
     import io
 
-    data = ["--data", str(tmp_path / "data")]
+    data = ["--home", str(tmp_path / "data")]
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{PASSWORD}\n"))
     run(["user", "add", "anna", *data])
     assert "link" not in _served(tmp_path, capsys, monkeypatch, terminal=True)
@@ -176,7 +176,7 @@ def test_with_people_nothing_is_printed(tmp_path, capsys, monkeypatch):
 
 
 def test_a_real_terminal_shows_it_and_a_pipe_does_not(tmp_path):
-    command = [sys.executable, "-m", "hilum", "serve", "--port", "0", "--data", str(tmp_path)]
+    command = [sys.executable, "-m", "hilum", "serve", "--port", "0", "--home", str(tmp_path)]
     ours, theirs = pty.openpty()
     with subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL) as server:
         os.close(theirs)

@@ -174,7 +174,7 @@ def test_a_wrong_table_is_said(write_table, make_film, known, small_bundle, tmp_
 def test_hilum_serve_takes_the_table(serving, write_table, make_film, known, tmp_path):
     table = write_table([(known[0], make_film(1))])
     token = serving.make_token(tmp_path / "data", role="reviewer")
-    served = serving.Served(tmp_path / "data", None, None, "--collection", str(table))
+    served = serving.Served(tmp_path / "data", None, None, "--cases", str(table))
     try:
         served.start()
         with served.client(token) as client:
@@ -182,6 +182,6 @@ def test_hilum_serve_takes_the_table(serving, write_table, make_film, known, tmp
     finally:
         served.stop()
     wrong = write_table([("other/1", "x.png")])
-    served = serving.Served(tmp_path / "data", None, None, "--collection", str(wrong))
+    served = serving.Served(tmp_path / "data", None, None, "--cases", str(wrong))
     with pytest.raises(RuntimeError, match="ended with 4"):
         served.start()

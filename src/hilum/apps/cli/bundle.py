@@ -7,45 +7,46 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import out_file
+from hilum.apps.cli.fit_severity import fit_severity
+from hilum.apps.cli.options import (
+    Bootstrap,
+    Bundle,
+    CasesTable,
+    Json,
+    MaxFilms,
+    OneLabel,
+    Seed,
+    out_file,
+)
+from hilum.apps.cli.streams import print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hilum.bundle.folder import Bundle
+    from hilum.bundle.folder import Bundle as Opened
 
-Folder = Annotated[Path | None, typer.Argument(metavar="[BUNDLE]", help="Default: the built-in.")]
-
-
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the verb to the command line."""
-    verbs = typer.Typer(no_args_is_help=True, help="Look at a bundle; check it; add parts.")
-    verbs.command("show")(show)
-    verbs.command("verify")(verify)
-    verbs.command("card")(card)
-    verbs.command("add")(add)
-    verbs.command("index")(index)
-    app.add_typer(verbs, name="bundle", rich_help_panel=panel)
+bundle_app = typer.Typer(no_args_is_help=True, help="Look at a bundle; check it; add parts.")
+bundle_app.command("fit-severity")(fit_severity)
 
 
+@bundle_app.command("show")
 def show(
-    bundle: Folder = None,
+    bundle: Bundle = None,
     whole: Annotated[bool, typer.Option("--card", help="The whole model card instead.")] = False,
-    html: Annotated[
-        Path | None, out_file("Write the model card here, as one page.", "--html")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The manifest as JSON.")] = False,
+    html: Annotated[Path | None, out_file("Write a page to this file.", "--html")] = None,
+    as_json: Json = False,
 ) -> None:
     """Show what a bundle holds and what it is worth; --card prints its whole model card.
 
     A bundle is the folder that training writes and reading uses; its
     checksums are verified first. Each operating point comes with its
     sensitivity and specificity, their 95 % intervals, and the films that
-    it was chosen on.
+    it was chosen on. --html writes the model card as a page, --json prints
+    the manifest.
 
     \b
     Example:
-      hilum bundle show runs/default/bundle
+      hilum bundle show -b runs/default/bundle
       hilum bundle show --html card.html
     """
     from hilum.bundle.folder import open_bundle
@@ -56,14 +57,11 @@ def show(
         from hilum.core.files import write_text
 
         write_text(html, card_page(opened))
-        typer.echo(f"{html}: the model card of {opened.identity}")
-        return
+        if not as_json:
+            typer.echo(f"{html}: the model card of {opened.identity}")
+            return
     if as_json:
-        import json
-
-        values = json.loads(opened.manifest.model_dump_json())  # which writes NaN as null
-        values["checksum"] = opened.checksum
-        typer.echo(json.dumps(values, indent=2, allow_nan=False))
+        print_json(opened.manifest.model_dump() | {"checksum": opened.checksum}, indent=2)
         return
     from rich.console import Console
 
@@ -80,105 +78,113 @@ def show(
     _worth(opened, console)
 
 
-def verify(bundle: Folder = None) -> None:
+@bundle_app.command("verify")
+def verify(bundle: Bundle = None, as_json: Json = False) -> None:
     """Verify every checksum of a bundle; exit with 7 and the file's name if a byte changed.
 
-    [bold]Example:[/bold] hilum bundle verify runs/default/bundle
+    \b
+    Example:
+      hilum bundle verify -b runs/default/bundle
     """
     from hilum.bundle.folder import open_bundle
 
     opened = open_bundle(bundle)
-    typer.echo(f"{opened.root}: {opened.identity}: every file is as it was packed")
+    _said(opened, "every file is as it was packed", as_json=as_json)
 
 
+@bundle_app.command("card")
 def card(
-    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle; it is changed.")],
+    bundle: Bundle = None,
     audit: Annotated[
         list[Path] | None,
         typer.Option(help="audit.json of an audit of this bundle; may be repeated, one a label."),
     ] = None,
-    out_of_source: Annotated[
+    comparison: Annotated[
         Path | None,
         typer.Option(help="table.json of 'hilum compare' with the recipe of this bundle."),
     ] = None,
     variant: Annotated[
         str | None, typer.Option(help="Of that table: the variant that this bundle is.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Write the model card anew from the bundle's files, with results that came later.
 
     The results are copied into the bundle, which gets a new checksum; weights and
     thresholds stay. It is done whole or not at all.
 
-    [bold]Example:[/bold] hilum bundle card runs/default/bundle --audit out/audit.json
+    \b
+    Example:
+      hilum bundle card -b runs/default/bundle --audit out/audit.json
     """
     from hilum.bundle.attach import attach_results
     from hilum.bundle.manifest import MODEL_CARD
 
     opened = attach_results(
-        bundle, audits=audit or (), out_of_source=out_of_source, variant=variant
+        _own(bundle), audits=audit or (), out_of_source=comparison, variant=variant
     )
-    typer.echo(f"{opened.root / MODEL_CARD}: the card of {opened.identity}")
+    _said(opened, f"its card is {opened.root / MODEL_CARD}", as_json=as_json)
 
 
+@bundle_app.command("add")
 def add(
-    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle; it is changed.")],
     parts: Annotated[
         list[Path],
         typer.Argument(
             metavar="PART...",
-            help="opacities.onnx and .json, severity.json, similar.npz, gate.json, or a folder of "
-            "them.",
+            help="gate.json, severity.json, similar.npz, opacities.onnx and .json, or a folder.",
         ),
     ],
+    bundle: Bundle = None,
+    as_json: Json = False,
 ) -> None:
     """Add parts: opacities, severity, similar films, and the gate.
 
     The first three say more of a film than its findings, which stay as they are;
-    'hilum fit-severity' and 'hilum bundle index' make them, and the opacity
+    'hilum bundle fit-severity' and 'hilum bundle index' make them, and the opacity
     network is that of a bundle up to Hilum 0.3.0. The gate decides which films
     are read; 'hilum train recipes/gate.toml' makes it. Parts in the bundle are
     replaced; it gets a new checksum and a new model card. It is done whole or not
     at all.
 
-    [bold]Example:[/bold] hilum bundle add runs/default/bundle out/severity
+    \b
+    Example:
+      hilum bundle add out/severity similar.npz -b runs/default/bundle
     """
     from hilum.bundle.attach import attach_results
 
-    opened = attach_results(bundle, parts=parts)
-    typer.echo(f"{opened.root}: {opened.identity}")
+    _said(attach_results(_own(bundle), parts=parts), "the parts are in", as_json=as_json)
 
 
+@bundle_app.command("index")
 def index(
-    bundle: Annotated[str, typer.Argument(help="Bundle folder, or 'default'; it stays as it is.")],
-    cases: Annotated[
-        Path, typer.Argument(metavar="SPLIT.csv", help="Cases table; its train films go in.")
-    ],
+    cases: CasesTable,
     out: Annotated[Path, out_file("The index: similar.npz.")],
-    table: Annotated[Path | None, out_file("Write what was measured as CSV.", "--table")] = None,
-    label: Annotated[str | None, typer.Option(help="Whose agreement is measured.")] = None,
-    max_films: Annotated[
-        int, typer.Option(min=0, help="Most films, spread over collections; 0: all.")
-    ] = 0,
-    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of patients.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    bundle: Bundle = None,
+    numbers: Annotated[
+        Path | None, out_file("Write what was measured as CSV.", "--numbers")
+    ] = None,
+    label: OneLabel = None,
+    max_films: MaxFilms = 0,
+    bootstrap: Bootstrap = 1000,
+    seed: Seed = 0,
+    as_json: Json = False,
 ) -> None:
     """Make the index of similar films: where a bundle's training films lie in feature space.
 
     It holds where they lie, what is known of them and a look of 24 x 24
     numbers that tells copies, not their pictures. 'hilum bundle add' puts it
     into the bundle, and readings with details then name the nearest. How often
-    neighbors share their label is measured on val and test. To look alike to a
+    neighbors share their label (--label) is measured on val and test. To look alike to a
     network is no diagnosis.
 
-    [bold]Example:[/bold] hilum bundle index runs/default/bundle split.csv -o similar.npz
+    \b
+    Example:
+      hilum bundle index split.csv -o similar.npz -b runs/default/bundle
     """
     from hilum.core.extras import require
 
     require("evaluate")
-    import json
-
     from hilum.data.table import read_cases
     from hilum.serve.featuremap.index import fit_similar
     from hilum.serve.reader import load_bundle
@@ -187,7 +193,7 @@ def index(
         load_bundle(bundle),
         read_cases(cases),
         out,
-        table=table,
+        table=numbers,
         label=label,
         max_films=max_films,
         folds=bootstrap,
@@ -195,15 +201,30 @@ def index(
     )
     films, axes, size = len(made.case_id), len(made.axes), out.stat().st_size
     if as_json:
-        rows = [json.loads(one.model_dump_json()) for one in measured]
-        typer.echo(json.dumps({"films": films, "axes": axes, "bytes": size, "measured": rows}))
+        print_json({"films": films, "axes": axes, "bytes": size, "measured": measured})
         return
     typer.echo(f"{out}: {films} films, {axes} axes, {size / 1000:.0f} kB, no pictures")
     for one in measured:
         typer.echo(f"  {one.distance}, {one.where}: neighbors share their label {one.label}")
 
 
-def _facts(bundle: Bundle, console: Console) -> None:
+def _own(bundle: Path | None) -> Path:
+    from hilum.bundle.folder import is_built_in
+
+    if bundle is None or is_built_in(bundle):
+        raise typer.BadParameter("the built-in bundle stays as it is; name another with -b")
+    return bundle
+
+
+def _said(bundle: Opened, what: str, *, as_json: bool) -> None:
+    if as_json:
+        root, identity = str(bundle.root), bundle.identity
+        print_json({"folder": root, "bundle": identity, "checksum": bundle.checksum})
+    else:
+        typer.echo(f"{bundle.root}: {bundle.identity}: {what}")
+
+
+def _facts(bundle: Opened, console: Console) -> None:
     from rich.table import Table
 
     manifest = bundle.manifest
@@ -235,7 +256,7 @@ def _facts(bundle: Bundle, console: Console) -> None:
     console.print(table)
 
 
-def _points(bundle: Bundle, console: Console) -> None:
+def _points(bundle: Opened, console: Console) -> None:
     from rich.table import Table
 
     table = Table(title="Operating points (the first of a label is the default)")
@@ -257,7 +278,7 @@ def _points(bundle: Bundle, console: Console) -> None:
     console.print(table)
 
 
-def _worth(bundle: Bundle, console: Console) -> None:
+def _worth(bundle: Opened, console: Console) -> None:
     """Print the honest numbers and the verdict of the audit."""
     from rich.table import Table
 

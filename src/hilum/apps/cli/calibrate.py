@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import out_folder
-from hilum.apps.cli.seen import AllowSeen
-from hilum.apps.cli.streams import json_text
+from hilum.apps.cli.options import (
+    AllowSeen,
+    Bootstrap,
+    Bundle,
+    CasesTable,
+    Json,
+    Labels,
+    Seed,
+    out_folder,
+)
+from hilum.apps.cli.streams import print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,45 +25,36 @@ if TYPE_CHECKING:
     from hilum.judge.adaptation import Adaptation, LabelAdaptation
 
 
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the verb to the command line."""
-    app.command("calibrate", rich_help_panel=panel)(calibrate)
-
-
 def calibrate(
-    bundle: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help="Bundle folder, or 'default' for the built-in.")
-    ],
-    cases: Annotated[
-        Path, typer.Argument(metavar="LOCAL.csv", help="Cases table of the site, with labels.")
-    ],
+    cases: CasesTable,
     out: Annotated[Path, out_folder("Folder of the new bundle.")],
+    bundle: Bundle = None,
     site: Annotated[
         str | None, typer.Option(help="Name of the site; default: the name of the table.")
     ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(help="Label to adapt; repeat for more. Default: all with enough patients."),
-    ] = None,
-    method: Annotated[
+    label: Labels = None,
+    calibrator: Annotated[
         str, typer.Option(help="auto, temperature, platt, beta, isotonic or identity.")
     ] = "auto",
     coverage: Annotated[float, typer.Option(help="Nominal coverage of the conformal sets.")] = 0.9,
-    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of patients.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
+    bootstrap: Bootstrap = 1000,
+    seed: Seed = 0,
     allow_seen: AllowSeen = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Adapt a bundle to a site with a few hundred films whose truth is known.
 
     Calibration, operating points and conformal sets are fitted anew; the
     weights are not touched. At least 50 positive and 50 negative patients
-    are needed. Prints what the bundle said of these films before, and after,
+    are needed; labels with fewer keep what they had, unless --label names
+    them. Prints what the bundle said of these films before, and after,
     where each film is judged by what was fitted without its patient. Films
     that the bundle was trained on are refused (exit code 5). The new bundle
     keeps the record in bundle.json and in its model card.
 
-    [bold]Example:[/bold] hilum calibrate default local.csv -o our-bundle --site "St. Anna"
+    \b
+    Example:
+      hilum calibrate local.csv -o our-bundle --site "St. Anna"
     """
     from hilum.core.extras import require
 
@@ -70,14 +69,14 @@ def calibrate(
         out,
         site=site or cases.stem,
         labels=label or [],
-        method=method,  # type: ignore[arg-type]  # the fit checks it, with a suggestion
+        method=calibrator,  # type: ignore[arg-type]  # the fit checks it, with a suggestion
         coverage=coverage,
         folds=bootstrap,
         seed=seed,
         allow_seen=allow_seen,
     )
     if as_json:
-        typer.echo(json_text(record.model_dump_json(indent=2)))
+        print_json(record, indent=2)
     else:
         _say(record, out)
 

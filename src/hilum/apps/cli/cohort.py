@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,8 +17,20 @@ from hilum.apps.cli.cohort_print import (
     print_merged,
     print_summary,
 )
-from hilum.apps.cli.places import out_file, out_folder
-from hilum.core.errors import EXIT_SOME_NOT_READ
+from hilum.apps.cli.cohort_split import split
+from hilum.apps.cli.options import (
+    CasesTable,
+    Duplicates,
+    Json,
+    Label,
+    Labels,
+    Pairs,
+    Settings,
+    out_file,
+    out_folder,
+)
+from hilum.apps.cli.streams import print_json
+from hilum.core.errors import EXIT_AUDIT_FAILED, EXIT_SOME_NOT_READ
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,17 +39,10 @@ if TYPE_CHECKING:
     from hilum.data.cohort import Cohort
     from hilum.data.fetch import Progress
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 cohort_app = typer.Typer(
-    help="Collections of films: list, fetch, read into a cases table, merge, check.",
+    help="Collections of films: from a download to a cases table with a split.",
     no_args_is_help=True,
 )
-
-
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the verb to the command line."""
-    app.add_typer(cohort_app, name="cohort", rich_help_panel=panel)
 
 
 @cohort_app.command("list")
@@ -53,142 +57,19 @@ def list_cohorts(
     adapters are for data of your own: "csv" (a table with columns of your
     own) and "folders" (a folder for each class).
 
-    [bold]Example:[/bold] hilum cohort list shenzhen
+    \b
+    Example:
+      hilum cohort list shenzhen
     """
     from hilum.data.catalog import CATALOG
 
     entries = [_entry(name)] if name else list(CATALOG.values())
     if as_json:
-        typer.echo(json.dumps([asdict(entry) for entry in entries], indent=2))
+        print_json([asdict(entry) for entry in entries], indent=2)
     elif name:
         print_entry(entries[0])
     else:
         print_catalog(entries)
-
-
-@cohort_app.command("read")
-def read(
-    name: Annotated[str, typer.Argument(help="Adapter, e.g. covid-cxnet; see the list.")],
-    root: Annotated[Path, typer.Argument(help="The folder that the collection unpacks to.")],
-    out: Annotated[Path | None, out_file("Write the cases table to this CSV.")] = None,
-    called: Annotated[
-        str | None, typer.Option("--name", help="What to call the cohort; default the adapter.")
-    ] = None,
-    column: Annotated[
-        list[str] | None, typer.Option(help="csv only: OURS=YOURS, e.g. path=file.")
-    ] = None,
-    folder_class: Annotated[
-        list[str] | None,
-        typer.Option("--class", help="folders only: FOLDER=LABEL, or FOLDER=LABEL=0."),
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Another option of the adapter: KEY=VALUE.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Read a collection from disk into a cases table, one row a film.
-
-    Labels are 1, 0 or blank, and blank means unknown. What was odd is
-    counted, never dropped in silence: rows whose image is missing, names that
-    differ in case or extension, images without a row. Where a name may mean
-    one of several images, none is taken. Without -o only the summary is
-    printed. Exit code 3: such rows, or folders that could not be entered.
-
-    [bold]Example:[/bold] hilum cohort read covid-cxnet data/COVID-CXNet -o cxnet.csv
-    """
-    from hilum.data.cohorts import option_from_text, read_cohort
-    from hilum.data.table import write_cases
-
-    options: dict[str, Any] = {
-        key: option_from_text(name, key, text) for key, text in _pairs(settings, "--set").items()
-    }
-    if called:
-        options["name"] = called
-    if column:
-        options["columns"] = _pairs(column, "--column")
-    if folder_class:
-        options["classes"] = _pairs(folder_class, "--class")
-    cohort = read_cohort(name, root, **options)
-    if out is not None:
-        write_cases(cohort.cases, out)
-    if as_json:
-        typer.echo(json.dumps(summary(cohort) | {"out": str(out) if out else None}))
-    else:
-        print_summary(cohort, out)
-    if cohort.report.ambiguous or cohort.report.passed_over:
-        raise typer.Exit(EXIT_SOME_NOT_READ)
-
-
-@cohort_app.command("merge")
-def merge(
-    tables: Annotated[list[Path], typer.Argument(help="Cases tables.")],
-    out: Annotated[Path, out_file("Write the merged table to this CSV.")],
-    as_json: Json = False,
-) -> None:
-    """Put cases tables under one another.
-
-    A label that one table lacks is unknown (blank) there. The same case_id in
-    two tables is an error that names both rows. Paths are kept relative to
-    the new table where the films lie beneath its folder.
-
-    [bold]Example:[/bold] hilum cohort merge cxnet.csv shenzhen.csv -o cases.csv
-    """
-    from hilum.data.cohort import label_counts
-    from hilum.data.table import merge_cases, read_cases, write_cases
-
-    cases = merge_cases([read_cases(table) for table in tables], [str(table) for table in tables])
-    write_cases(cases, out)
-    if as_json:
-        counts = {name: _counts(count) for name, count in label_counts(cases).items()}
-        typer.echo(json.dumps({"out": str(out), "films": len(cases), "labels": counts}))
-    else:
-        print_merged(cases, out)
-
-
-@cohort_app.command("check")
-def check(
-    table: Annotated[Path, typer.Argument(help="A cases table, with or without a split.")],
-    films: Annotated[
-        bool, typer.Option(help="Open the films and look for duplicates (--no-films: skip).")
-    ] = True,
-    pairs_file: Annotated[
-        Path | None, typer.Option("--pairs", help="Duplicates found before, as CSV.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Check a cases table, and its split for patients or films on both sides.
-
-    Every value is validated; images that are missing are counted. If the
-    table has a column "split" or "fold", made here or elsewhere, every
-    patient, group of linked patients or duplicate film that stands on two
-    sides is listed with both cases, and the exit code is 5. Duplicates are
-    found in the pixels, in spite of crop, size, contrast or file format.
-
-    [bold]Example:[/bold] hilum cohort check split.csv
-    """
-    from hilum.core.case import owner_of
-    from hilum.data.leaks import SIDE_COLUMNS, check_leaks, raise_on_leak
-    from hilum.data.table import read_cases
-
-    cases = read_cases(table)
-    there = cases[[Path(path).is_file() for path in cases["path"]]]
-    pairs = _duplicate_pairs(there, pairs_file, films)
-    divided = any(name in cases for name in SIDE_COLUMNS)
-    leaks = check_leaks(cases, pairs) if divided else []
-    found = {
-        "table": str(table),
-        "films": len(cases),
-        "missing": len(cases) - len(there),
-        "patients": owner_of(cases).nunique(),
-        "duplicates": None if pairs is None else len(pairs),
-        "divided": divided,
-        "leaks": [asdict(leak) for leak in leaks],
-    }
-    if as_json:
-        typer.echo(json.dumps(found))
-    else:
-        print_check(found, [str(leak) for leak in leaks])
-    raise_on_leak(leaks)
 
 
 @cohort_app.command("fetch")
@@ -212,7 +93,9 @@ def fetch_cohort(
     without internet) holds NAME/FILE, and best also NAME/SHA256SUMS as
     written by sha256sum.
 
-    [bold]Example:[/bold] hilum cohort fetch covidx -o data/covidx-lists --accept-licence
+    \b
+    Example:
+      hilum cohort fetch covidx -o data/covidx-lists --accept-licence
     """
     from hilum.data.fetch import fetch
 
@@ -221,13 +104,242 @@ def fetch_cohort(
     with _progress_bar() as progress:
         files = fetch(entry, root, accept_licence=accepted, mirror=mirror, progress=progress)
     if as_json:
-        typer.echo(json.dumps([asdict(file) for file in files]))
+        print_json([asdict(file) for file in files])
         return
     for file in files:
         state = "fetched" if file.new else "already here"
         checked = "checksum agrees" if file.checked else "no published checksum; recorded"
         typer.echo(f"{file.file}: {state}, {checked}, sha256 {file.sha256[:16]}...")
     typer.echo(f"next: hilum cohort read {name} {root} -o {name}.csv")
+
+
+@cohort_app.command("read")
+def read(
+    name: Annotated[str, typer.Argument(help="Adapter, e.g. covid-cxnet; see the list.")],
+    root: Annotated[Path, typer.Argument(help="The folder that the collection unpacks to.")],
+    out: Annotated[Path | None, out_file("Write the cases table to this CSV.")] = None,
+    called: Annotated[
+        str | None, typer.Option("--name", help="What to call the cohort; default the adapter.")
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="csv only: OURS=YOURS, e.g. path=file.")
+    ] = None,
+    folder_class: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="folders only: FOLDER=LABEL, or FOLDER=LABEL=0."),
+    ] = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Read a collection from disk into a cases table, one row a film.
+
+    Labels are 1, 0 or blank, and blank means unknown. What was odd is
+    counted, never dropped in silence: rows whose image is missing, names that
+    differ in case or extension, images without a row. Where a name may mean
+    one of several images, none is taken. Without -o only the summary is
+    printed. --set changes another option of the adapter. Exit code 3: such
+    rows, or folders that could not be entered.
+
+    \b
+    Example:
+      hilum cohort read covid-cxnet data/COVID-CXNet -o cxnet.csv
+    """
+    from hilum.data.cohorts import option_from_text, read_cohort
+    from hilum.data.table import write_cases
+
+    options: dict[str, Any] = {
+        key: option_from_text(name, key, text) for key, text in _pairs(settings, "--set").items()
+    }
+    if called:
+        options["name"] = called
+    if column:
+        options["columns"] = _pairs(column, "--column")
+    if folder_class:
+        options["classes"] = _pairs(folder_class, "--class")
+    cohort = read_cohort(name, root, **options)
+    if out is not None:
+        write_cases(cohort.cases, out)
+    if as_json:
+        print_json(summary(cohort) | {"out": str(out) if out else None})
+    else:
+        print_summary(cohort, out)
+    if cohort.report.ambiguous or cohort.report.passed_over:
+        raise typer.Exit(EXIT_SOME_NOT_READ)
+
+
+@cohort_app.command("merge")
+def merge(
+    tables: Annotated[list[Path], typer.Argument(help="Cases tables.")],
+    out: Annotated[Path, out_file("Write the merged table to this CSV.")],
+    as_json: Json = False,
+) -> None:
+    """Put cases tables under one another.
+
+    A label that one table lacks is unknown (blank) there. The same case_id in
+    two tables is an error that names both rows. Paths are kept relative to
+    the new table where the films lie beneath its folder.
+
+    \b
+    Example:
+      hilum cohort merge cxnet.csv shenzhen.csv -o cases.csv
+    """
+    from hilum.data.cohort import label_counts
+    from hilum.data.table import merge_cases, read_cases, write_cases
+
+    cases = merge_cases([read_cases(table) for table in tables], [str(table) for table in tables])
+    write_cases(cases, out)
+    if as_json:
+        counts = {name: _counts(count) for name, count in label_counts(cases).items()}
+        print_json({"out": str(out), "films": len(cases), "labels": counts})
+    else:
+        print_merged(cases, out)
+
+
+cohort_app.command("split")(split)
+
+
+@cohort_app.command("check")
+def check(
+    table: CasesTable,
+    duplicates: Duplicates = True,
+    pairs: Pairs = None,
+    as_json: Json = False,
+) -> None:
+    """Check a cases table, and its split for patients or films on both sides.
+
+    Every value is validated; images that are missing are counted. If the
+    table has a column "split" or "fold", made here or elsewhere, every
+    patient, group of linked patients or duplicate film that stands on two
+    sides is listed with both cases, and the exit code is 5. Duplicates are
+    found in the pixels, in spite of crop, size, contrast or file format.
+
+    \b
+    Example:
+      hilum cohort check split.csv
+    """
+    from hilum.core.case import owner_of
+    from hilum.data.leaks import SIDE_COLUMNS, check_leaks, raise_on_leak
+    from hilum.data.table import read_cases
+
+    cases = read_cases(table)
+    there = cases[[Path(path).is_file() for path in cases["path"]]]
+    copies = _duplicate_pairs(there, pairs, duplicates)
+    divided = any(name in cases for name in SIDE_COLUMNS)
+    leaks = check_leaks(cases, copies) if divided else []
+    found = {
+        "table": str(table),
+        "films": len(cases),
+        "missing": len(cases) - len(there),
+        "patients": owner_of(cases).nunique(),
+        "duplicates": None if copies is None else len(copies),
+        "divided": divided,
+        "leaks": [asdict(leak) for leak in leaks],
+    }
+    if as_json:
+        print_json(found)
+    else:
+        print_check(found, [str(leak) for leak in leaks])
+    raise_on_leak(leaks)
+
+
+@cohort_app.command("audit")
+def audit(
+    train: Annotated[Path, typer.Argument(help="A COVIDx list (.txt), or a cases table (.csv).")],
+    test: Annotated[
+        Path | None,
+        typer.Argument(help="The other side; left out, TRAIN has a column 'split'."),
+    ] = None,
+    label: Label = "covid-19",
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Audit a split: what would a look-up from source to majority label score on test?
+
+    Prints the films by source and class on both sides, what the look-up
+    reaches, and every patient or file that stands on both sides. --set changes
+    a limit, e.g. lookup=0.6. Exit code 10 if the split fails.
+
+    \b
+    Example:
+      hilum cohort audit train_COVIDx9B.txt test_COVIDx9B.txt
+      hilum cohort audit split.csv
+    """
+    from hilum.apps.cli.audit_print import print_lists
+    from hilum.core.config import dotted
+    from hilum.judge.audit.lists import ListLimits, audit_lists
+
+    sides = _sides(train, test)
+    names = (train.name, test.name if test else f"{train.name}, split 'test'")
+    limits = ListLimits.parse(dotted(settings), where="--set")
+    found = audit_lists(*sides, label=label, names=names, limits=limits)
+    if as_json:
+        print_json(found)
+    else:
+        print_lists(found)
+    if not found.passed:
+        raise typer.Exit(EXIT_AUDIT_FAILED)
+
+
+@cohort_app.command("to-coco")
+def to_coco(
+    table: CasesTable,
+    out: Annotated[Path, out_file("Write COCO JSON here.")],
+    label: Labels = None,
+    as_json: Json = False,
+) -> None:
+    """Write the boxes of a cases table as COCO detection JSON.
+
+    An image carries its case_id. COCO cannot say "unknown", so a film is
+    taken only where every label (lung-opacity, unless named) is settled: it has
+    a box, or the label is 0.
+
+    \b
+    Example:
+      hilum cohort to-coco cases.csv -o coco.json
+    """
+    from hilum.data import coco
+    from hilum.data.table import read_cases
+
+    made = coco.to_coco(read_cases(table), label or ("lung-opacity",))
+    coco.write_coco(made, out)
+    drawn = len({each["image_id"] for each in made["annotations"]})
+    counts = {"out": str(out), "films": len(made["images"]), "films_with_boxes": drawn}
+    counts["boxes"] = len(made["annotations"])
+    if as_json:
+        print_json(counts)
+    else:
+        typer.echo(f"{out}: {counts['films']} films, {drawn} of them with {counts['boxes']} boxes")
+
+
+@cohort_app.command("from-coco")
+def from_coco(
+    file: Annotated[
+        Path, typer.Argument(metavar="COCO.json", help="Images, categories, annotations.")
+    ],
+    table: CasesTable,
+    out: Annotated[Path, out_file("Write the table with boxes here.")],
+    as_json: Json = False,
+) -> None:
+    """Put the boxes of a COCO file into a cases table, joined by case_id.
+
+    Boxes of the file's categories are replaced on its images, also by none where
+    all were deleted; others are kept. An image without case_id goes by its file_name.
+
+    \b
+    Example:
+      hilum cohort from-coco coco.json cases.csv -o with-boxes.csv
+    """
+    from hilum.data import coco
+    from hilum.data.table import read_cases, write_cases
+
+    read = coco.read_coco(file)
+    found = coco.from_coco(read, str(file))
+    write_cases(coco.with_boxes(read_cases(table), found, coco.labels_of(read)), out)
+    count = sum(len(each) for each in found.values())
+    if as_json:
+        print_json({"out": str(out), "films": len(found), "boxes": count})
+    else:
+        typer.echo(f"{out}: {count} boxes on {len(found)} films")
 
 
 def summary(cohort: Cohort) -> dict[str, Any]:
@@ -268,14 +380,12 @@ def _pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
     return found
 
 
-def _duplicate_pairs(
-    there: pd.DataFrame, pairs_file: Path | None, films: bool
-) -> pd.DataFrame | None:
-    if pairs_file is not None:
+def _duplicate_pairs(there: pd.DataFrame, pairs: Path | None, wanted: bool) -> pd.DataFrame | None:
+    if pairs is not None:
         from hilum.data.splitfile import read_pairs
 
-        return read_pairs(pairs_file)
-    if not films or there.empty:
+        return read_pairs(pairs)
+    if not wanted or there.empty:
         return None
     from hilum.data.duplicates import find_duplicates
 
@@ -320,3 +430,27 @@ def _progress_bar() -> Iterator[Progress]:
             bar.update(tasks[file], completed=done, total=total)
 
         yield show
+
+
+def _sides(train: Path, test: Path | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    from hilum.core.errors import CohortError
+    from hilum.data.table import read_cases
+
+    if test is not None:
+        return _side(train, "train"), _side(test, "test")
+    cases = read_cases(train)
+    if "split" not in cases:
+        raise CohortError(
+            f"{train}: no column 'split'",
+            hint="name both lists, or make one with 'hilum cohort split'",
+        )
+    return cases[cases["split"] == "train"], cases[cases["split"] == "test"]
+
+
+def _side(path: Path, split: str) -> pd.DataFrame:
+    from hilum.data.adapters.covidx import read_covidx_list
+    from hilum.data.table import read_cases
+
+    if path.suffix.lower() == ".csv":
+        return read_cases(path)
+    return read_covidx_list(path, split).cases

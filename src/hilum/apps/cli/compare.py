@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import out_folder
-from hilum.apps.cli.streams import json_text
-from hilum.apps.cli.train import Device
+from hilum.apps.cli.options import (
+    Bootstrap,
+    Data,
+    Device,
+    Json,
+    Only,
+    Settings,
+    Where,
+    out_folder,
+)
+from hilum.apps.cli.streams import print_json, tell
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,35 +26,22 @@ if TYPE_CHECKING:
     from hilum.learn.compare.judge import Row
 
 
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the verb to the command line."""
-    app.command("compare", rich_help_panel=panel)(compare)
-
-
 def compare(
     grid: Annotated[Path, typer.Argument(metavar="GRID.toml", help="Recipe, variants, left out.")],
     out: Annotated[Path, out_folder("Folder of the comparison.")],
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the collections that the recipe names; else HILUM_DATA."),
-    ] = None,
+    data: Data = None,
     jobs: Annotated[
         int | None,
         typer.Option(min=1, help="Runs side by side, one thread each. Default: one a core."),
     ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(metavar="VARIANT", help="This one only; may be repeated.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of all variants."),
-    ] = None,
+    only: Only = None,
+    settings: Settings = None,
     table_only: Annotated[
         bool, typer.Option("--table-only", help="Train nothing; judge the runs that are finished.")
     ] = False,
-    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of patients.")] = 1000,
-    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
-    as_json: Annotated[bool, typer.Option("--json", help="Print table.json.")] = False,
+    bootstrap: Bootstrap = 1000,
+    device: Where = Device.AUTO,
+    as_json: Json = False,
 ) -> None:
     """Train variants of a recipe with collections left out, and compare them there.
 
@@ -55,7 +50,8 @@ def compare(
     patients and their copies elsewhere, and judged on them: AUROC, sensitivity and false
     positives with intervals, beside twelve numbers that say nothing of the lungs, and the paired
     difference to the first variant. Runs that are finished are not done again: the same command
-    goes on after Ctrl-C or a kill.
+    goes on after Ctrl-C or a kill. --only names variants, --set changes all of them; --json prints
+    table.json.
 
     \b
     Example:
@@ -78,12 +74,8 @@ def compare(
         write_unseen,
     )
 
-    made = plan(
-        grid, out, root=data_root(data), changes=settings or [], only=only or [], tell=_tell
-    )
-    failed = (
-        {} if table_only else train(made, jobs=jobs or cores(), device=device.value, tell=_tell)
-    )
+    made = plan(grid, out, root=data_root(data), changes=settings or [], only=only or [], tell=tell)
+    failed = {} if table_only else train(made, jobs=jobs or cores(), device=device.value, tell=tell)
     comparison, answers = summarize(made, folds=bootstrap, failed=failed)
     write_comparison(comparison, out)
     for variant in made.variants:
@@ -91,14 +83,10 @@ def compare(
         write_out_of_source(answers[variant.name], out / OUT_OF_SOURCE / file)
         write_unseen(answers[variant.name], out / UNSEEN / file)
     if as_json:
-        typer.echo(json_text(comparison.model_dump_json(indent=2)))
+        print_json(comparison, indent=2)
     else:
         _print(comparison, out)
     _raise_on_failures(failed)
-
-
-def _tell(line: str) -> None:
-    typer.secho(line, fg="bright_black", err=True)
 
 
 def _print(comparison: Comparison, out: Path) -> None:

@@ -8,23 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import out_folder
+from hilum.apps.cli.options import Bundle, Json, out_folder
 
 if TYPE_CHECKING:
+    from hilum.apps.cli.sinks import Sink
     from hilum.serve.reader import Reader
     from hilum.serve.samples import Sample
 
 
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the verb to the command line."""
-    app.command("demo", rich_help_panel=panel)(demo)
-
-
 def demo(
     out: Annotated[Path, out_folder("Folder for the films and the report.")] = Path("hilum-demo"),
-    bundle: Annotated[
-        Path | None, typer.Option("--bundle", "-b", help="Bundle folder; default: the built-in.")
-    ] = None,
+    bundle: Bundle = None,
+    as_json: Json = False,
 ) -> None:
     """Read the built-in films, print the table, write the report. Needs no data, no network.
 
@@ -34,17 +29,25 @@ def demo(
     real films; the demo shows how Hilum works, not how well it reads.
 
     OUT/films holds the films, to try the other verbs on; OUT/report.html opens
-    in any browser.
+    in any browser. With --json the readings are printed, one object a line.
 
-    [bold]Example:[/bold] hilum demo -o demo && hilum show demo/films/frontal.dcm
+    \b
+    Example:
+      hilum demo -o demo && hilum show demo/films/frontal.dcm
     """
+    from hilum.apps.cli.sinks import JsonLines
+    from hilum.apps.cli.table import Table
     from hilum.serve.reader import load_bundle
     from hilum.serve.samples import WHAT_IS_VIRTUAL, WHAT_TO_MIND, read_samples
 
     reader = load_bundle(bundle)
     samples = read_samples()
+    films = [_copy(sample, out / "films") for sample in samples]
+    if as_json:
+        _read(reader, films, out, JsonLines())
+        return
     typer.echo(f"{WHAT_IS_VIRTUAL}\n")
-    report = _read(reader, [_copy(sample, out / "films") for sample in samples], out)
+    report = _read(reader, films, out, Table(reader.bundle))
     typer.echo("\nWhat the films show:")
     for sample in samples:
         typer.echo(f"  {sample.file:<22} {sample.title}")
@@ -61,18 +64,16 @@ def _copy(sample: Sample, folder: Path) -> Path:
     return folder / sample.file
 
 
-def _read(reader: Reader, films: list[Path], out: Path) -> Path:
-    """Read the films into the table and the report; return where the report lies."""
-    from hilum.apps.cli.table import Table
+def _read(reader: Reader, films: list[Path], out: Path, sink: Sink) -> Path:
+    """Read the films into the sink and the report; return where the report lies."""
     from hilum.serve.report import Report
     from hilum.serve.samples import WHAT_IS_VIRTUAL, WHAT_TO_MIND
 
-    table = Table(reader.bundle)
     intro = f"{WHAT_IS_VIRTUAL} {WHAT_TO_MIND}"
     report = Report(reader, title="Demo: five virtual radiographs", intro=intro)
     for examined in reader.examine(films, details=True, keep=True):
-        table.add(examined)
+        sink.add(examined)
         report.add(examined)
-    table.close()
+    sink.close()
     report.write(out / "report.html")
     return out / "report.html"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import json
 import os
 import platform
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import typer
 
+from hilum.apps.cli.options import Json
+from hilum.apps.cli.streams import print_json
 from hilum.core.errors import EXIT_UNEXPECTED, HilumError
 
 CHANGES_NUMBERS: tuple[str, ...] = (
@@ -49,13 +50,8 @@ class Check(NamedTuple):
     hint: str = ""
 
 
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the verb to the command line."""
-    app.command("doctor", rich_help_panel=panel)(doctor)
-
-
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say what is installed: versions, extras, codecs, the bundle and its checksums, the data.
 
@@ -63,7 +59,9 @@ def doctor(
     needs is broken. What is merely absent (an extra, a codec, the data of the
     tests) is a note with the line that brings it.
 
-    [bold]Example:[/bold] hilum doctor --json
+    \b
+    Example:
+      hilum doctor --json
     """
     checks = [
         _installation(),
@@ -78,7 +76,7 @@ def doctor(
     broken = any(check.state == "broken" for check in checks)
     if as_json:
         found = {"ok": not broken, "checks": [check._asdict() for check in checks]}
-        typer.echo(json.dumps(found, indent=2))
+        print_json(found, indent=2)
     else:
         _print(checks)
     if broken:
@@ -90,7 +88,7 @@ def print_version(*, as_json: bool) -> None:
     if not as_json:
         typer.echo(f"hilum {importlib.metadata.version('hilum')}")
         return
-    typer.echo(json.dumps(versions(), indent=2))
+    print_json(versions(), indent=2)
 
 
 def versions() -> dict[str, str | None]:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hilum.apps.cli.places import out_folder
-from hilum.apps.cli.seen import AllowSeen
-from hilum.apps.cli.streams import json_text
+from hilum.apps.cli.options import (
+    AllowSeen,
+    Bootstrap,
+    Bundle,
+    Json,
+    Labels,
+    OperatingPoint,
+    Seed,
+    Split,
+    Threshold,
+    out_folder,
+)
+from hilum.apps.cli.streams import print_json
 from hilum.core.command import command_line
 
 if TYPE_CHECKING:
@@ -19,19 +29,11 @@ if TYPE_CHECKING:
     from hilum.judge.schema import Evaluation, EvaluationSettings, LabelEvaluation
 
 
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the verb to the command line."""
-    app.command("evaluate", rich_help_panel=panel)(evaluate)
-
-
 def evaluate(
-    bundle: Annotated[
-        str | None,
-        typer.Argument(metavar="BUNDLE", help="Bundle folder, or 'default' for the built-in."),
-    ] = None,
     cases: Annotated[
-        Path | None, typer.Argument(metavar="SPLIT.csv", help="Cases table with a split column.")
+        Path | None, typer.Argument(metavar="CASES.csv", help="A cases table.")
     ] = None,
+    bundle: Bundle = None,
     out: Annotated[
         Path | None, out_folder("Write evaluation.json, pictures and report.html here.")
     ] = None,
@@ -41,29 +43,36 @@ def evaluate(
             help="Judge this table (case_id, label, truth, score) instead of reading films."
         ),
     ] = None,
-    split: Annotated[
-        str, typer.Option(help="Rows to evaluate: a value of 'split', 'fold=2', or 'all'.")
-    ] = "test",
-    label: Annotated[
-        list[str] | None,
-        typer.Option(help="Label to judge; repeat for more. Default: all that both sides have."),
+    detections: Annotated[
+        Path | None,
+        typer.Option(help="Judge these boxes instead: COCO results, with scores."),
     ] = None,
-    operating_point: Annotated[
-        str | None, typer.Option(help="Name in the bundle; default: its first.")
+    split: Split = "test",
+    label: Labels = None,
+    operating_point: OperatingPoint = None,
+    threshold: Threshold = 0.5,
+    prevalence: Annotated[
+        float, typer.Option(help="Share of films that are positive, e.g. 0.05.")
+    ] = 0.05,
+    coco: Annotated[
+        Path | None,
+        typer.Option(help="The COCO file that image_id of --detections counts in."),
     ] = None,
-    threshold: Annotated[
-        float, typer.Option(help="With --predictions: call a film at this score.")
+    overlap: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Intersection over union that is a hit.")
     ] = 0.5,
-    prevalence: Annotated[float, typer.Option(help="Prevalence for PPV and NPV.")] = 0.05,
-    bootstrap: Annotated[int, typer.Option(help="Resamples of patients; 0: no intervals.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
+    false_boxes: Annotated[
+        float, typer.Option(min=0, help="False boxes a film at which recall is told.")
+    ] = 0.25,
+    bootstrap: Bootstrap = 1000,
+    seed: Seed = 0,
     nuisance: Annotated[
         bool, typer.Option(help="Fit the nuisance baseline beside the model.")
     ] = True,
     allow_seen: AllowSeen = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Judge a bundle on films that it was not trained on, or anyone's predictions.
+    """Judge a bundle on films that it was not trained on, or anyone's predictions or boxes.
 
     Every metric has a 95 % interval by bootstrap over patients and an n.
     Overall and by source, view, sex and age, beside a baseline that sees only
@@ -73,16 +82,36 @@ def evaluate(
     Films that are refused are counted, never scored. A table of predictions
     has one row per film and label: case_id, label, truth (1, 0 or blank) and
     score in [0, 1], and if known probability, group (the patient), cohort,
-    source, view, sex, age_years.
+    source, view, sex, age_years; --threshold says which scores are a finding.
+    --prevalence is that of PPV and NPV. --json prints evaluation.json.
 
-    [bold]Example:[/bold] hilum evaluate runs/first/bundle split.csv -o out/
+    --detections gives COCO's mAP, and recall at 0.25 false boxes a film, of
+    the films on which the label (lung-opacity) is settled: those with boxes,
+    and those where it is known to be absent. A film that the detections do
+    not name has none. image_id is the case_id, or counts in --coco.
 
-    [bold]Example:[/bold] hilum evaluate --predictions scores.csv --threshold
-    0.4 -o out/
+    \b
+    Example:
+      hilum evaluate split.csv -b runs/first/bundle -o out/
+      hilum evaluate --predictions scores.csv --threshold 0.4 -o out/
+      hilum evaluate cases.csv --detections detections.json
     """
+    from hilum.core.extras import require
     from hilum.judge.schema import EvaluationSettings
 
-    _check_usage(bundle, cases, predictions)
+    others = [each for each in (predictions, detections) if each is not None]
+    if len(others) > 1 or (others and bundle is not None):
+        raise typer.BadParameter("give -b BUNDLE, --predictions or --detections; not several")
+    if (predictions is None) == (cases is None):
+        raise typer.BadParameter("expected CASES.csv, or --predictions TABLE; not both")
+    require("evaluate")
+    if detections is not None:
+        told = {"overlap": overlap, "false_boxes": false_boxes}
+        scores = _score_boxes(
+            detections, Path(str(cases)), coco, label, folds=bootstrap, seed=seed, **told
+        )
+        print_boxes(scores, as_json=as_json, **told)
+        return
     values = {"prevalence": prevalence, "folds": bootstrap, "seed": seed, "nuisance": nuisance}
     settings = EvaluationSettings.parse(values, where="hilum evaluate")
     labels = label or []
@@ -90,20 +119,13 @@ def evaluate(
         found = _judge(predictions, split, threshold, labels, settings, out)
     else:
         found = _read_and_judge(
-            str(bundle), Path(str(cases)), split, labels, operating_point, settings, out, allow_seen
+            bundle, Path(str(cases)), split, labels, operating_point, settings, out, allow_seen
         )
     _say(found, as_json, out)
 
 
-def _check_usage(bundle: str | None, cases: Path | None, predictions: Path | None) -> None:
-    if predictions is not None and bundle is not None:
-        raise typer.BadParameter("give BUNDLE and SPLIT.csv, or --predictions; not both")
-    if predictions is None and (bundle is None or cases is None):
-        raise typer.BadParameter("expected BUNDLE and SPLIT.csv, or --predictions TABLE")
-
-
 def _read_and_judge(
-    bundle: str,
+    bundle: Path | None,
     cases: Path,
     split: str,
     labels: list[str],
@@ -112,9 +134,6 @@ def _read_and_judge(
     out: Path | None,
     allow_seen: bool,
 ) -> Evaluation:
-    from hilum.core.extras import require
-
-    require("evaluate")
     from hilum.data.table import read_cases
     from hilum.serve.evaluate import evaluate as run
     from hilum.serve.reader import load_bundle
@@ -141,9 +160,6 @@ def _judge(
     settings: EvaluationSettings,
     out: Path | None,
 ) -> Evaluation:
-    from hilum.core.extras import require
-
-    require("evaluate")
     from hilum.data.leaks import refuse_leaks
     from hilum.judge.evaluation import choose_labels, evaluate_predictions
     from hilum.judge.predictions import read_predictions
@@ -171,9 +187,64 @@ def _judge(
     return evaluation
 
 
+def _score_boxes(
+    detections: Path,
+    cases: Path,
+    coco: Path | None,
+    labels: list[str] | None,
+    **settings: Any,
+) -> dict[str, Estimate]:
+    from hilum.core.case import owner_of
+    from hilum.core.errors import CohortError
+    from hilum.data.coco import boxed, boxes_in, detections_of, read_coco
+    from hilum.data.leaks import refuse_leaks
+    from hilum.data.table import read_cases
+    from hilum.judge.detection import FilmBoxes, estimate_detection
+
+    label, *more = labels or ["lung-opacity"]
+    if more:
+        raise typer.BadParameter("--detections are scored for one label")
+    whole = refuse_leaks(read_cases(cases))
+    table = boxed(whole, label)
+    found = detections_of(read_coco(detections), read_coco(coco) if coco else None, str(detections))
+    if found and not found.keys() & set(table["case_id"]):
+        raise CohortError(
+            f"{detections}: no detection is on a film of the table; the first names "
+            f"'{next(iter(found))}'",
+            hint="--coco FILE names the file that image_id counts in; else it is the case_id",
+        )
+    if strange := sorted(found.keys() - set(whole["case_id"])):
+        typer.echo(
+            f"detections on {len(strange)} films that are not in the table are left out, e.g. "
+            f"'{strange[0]}'",
+            err=True,
+        )
+    films = [
+        FilmBoxes.of(boxes_in(drawn, label), *found.get(case_id, ([], [])))
+        for case_id, drawn in zip(table["case_id"], table["boxes"], strict=True)
+    ]
+    owners = owner_of(table).to_numpy()
+    return estimate_detection(films, owners, **settings)
+
+
+def print_boxes(
+    scores: dict[str, Estimate],
+    *,
+    as_json: bool,
+    overlap: float = 0.5,
+    false_boxes: float = 0.25,
+) -> None:
+    """Print "map" and "recall" with their intervals."""
+    if as_json:
+        print_json(scores, indent=2)
+        return
+    typer.echo(f"mAP at overlap {overlap:g}: {scores['map']}")
+    typer.echo(f"recall at {false_boxes:g} false boxes a film: {scores['recall']}")
+
+
 def _say(evaluation: Evaluation, as_json: bool, out: Path | None) -> None:
     if as_json:
-        typer.echo(json_text(evaluation.model_dump_json()))
+        print_json(evaluation)
         return
     from rich.console import Console
 

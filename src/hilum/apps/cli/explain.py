@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import out_folder
-from hilum.apps.cli.streams import json_text
+from hilum.apps.cli.options import Bundle, Films, Force, Json, OneLabel, out_folder
+from hilum.apps.cli.streams import print_json
 from hilum.core.config import did_you_mean
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
 from hilum.core.files import Stems
@@ -22,30 +22,14 @@ if TYPE_CHECKING:
 _FEW = 4
 
 
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the verb to the command line."""
-    app.command("explain", rich_help_panel=panel)(explain)
-
-
 def explain(
-    bundle: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help="Bundle folder, or 'default' for the built-in.")
-    ],
-    paths: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Films, folders or 'patterns/**/*.png'.")
-    ],
+    paths: Films,
+    bundle: Bundle = None,
     method: Annotated[
         list[str] | None,
-        typer.Option(
-            "--method",
-            "-m",
-            help="How: a name below, or 'all'; repeat for more. "
-            "Default: evidence; occlusion for a network that has none.",
-        ),
+        typer.Option("--method", "-m", help="How: a name below, or 'all'; may be repeated."),
     ] = None,
-    label: Annotated[
-        str | None, typer.Option(help="Label to explain; default: the bundle's first.")
-    ] = None,
+    label: OneLabel = None,
     out: Annotated[
         Path | None, out_folder("Folder for the pictures, one a film and method.")
     ] = None,
@@ -53,28 +37,29 @@ def explain(
         bool,
         typer.Option("--values", help="Also write each map as float16 .npy at film size."),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a film and method, a line each.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Explain refused films all the same, and mark them.")
-    ] = False,
+    as_json: Json = False,
+    force: Force = False,
 ) -> None:
     """Show what the network used: a map over the film, a legend in its unit, its numbers.
 
     Methods: evidence (the network's own arithmetic, exact), evidence-shifted
     (the same on a finer grid, 16 inferences), occlusion (any network, a hundred
-    inferences). docs/explanation/maps.md says how well each points at what
-    radiologists marked, and why the default is one.
+    inferences). The default is evidence, and occlusion for a network that has
+    none; docs/explanation/maps.md says why, and how well each points at what
+    radiologists marked. The label is the bundle's first, unless named.
 
     A map shows what moved this network's answer, not where disease is. A film
     that the gate refuses gets no map without --force. Into the folder go
-    NAME.LABEL.METHOD.png. Exit code 0: all explained; 3: some films were not.
+    NAME.LABEL.METHOD.png; --json prints one object a film and method, a line
+    each. Exit code 0: all explained; 3: some films were not.
 
-    [bold]Example:[/bold] hilum explain default film.dcm -o maps/
-
-    [bold]Example:[/bold] hilum explain default film.dcm -m all -o maps/
+    \b
+    Example:
+      hilum explain film.dcm -o maps/
+      hilum explain film.dcm -b runs/mine/bundle -m all -o maps/
     """
+    from hilum.bundle.folder import is_built_in
+    from hilum.bundle.manifest import MANIFEST
     from hilum.serve.explain.methods import DEFAULT_METHOD, METHODS, WITHOUT_EVIDENCE
     from hilum.serve.inputs import find_films
     from hilum.serve.reader import load_bundle
@@ -83,6 +68,8 @@ def explain(
         raise ConfigError(f"-o {out}: is a file; expected a folder", hint="e.g. -o maps/")
     if values and out is None:
         raise ConfigError("--values: no folder to write to", hint="add -o FOLDER")
+    if is_built_in(Path(paths[0])) or (Path(paths[0]) / MANIFEST).is_file():
+        raise typer.BadParameter(f"a bundle is named by -b: hilum explain FILE... -b {paths[0]}")
     films = find_films(paths)
     reader = load_bundle(bundle)
     evidence = reader.bundle.manifest.evidence
@@ -110,7 +97,7 @@ def explain(
         if report.score is None:
             not_explained.add(report.path)
         if as_json:
-            sys.stdout.write(json_text(report.model_dump_json()) + "\n")
+            print_json(report)
             sys.stdout.flush()
         else:
             kept.append(report)

@@ -1,4 +1,4 @@
-"""``hilum fit-severity``: severity models for a bundle, and what they are worth."""
+"""``hilum bundle fit-severity``: severity models for a bundle, and what they are worth."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hilum.apps.cli.places import out_folder
-from hilum.apps.cli.seen import AllowSeen
+from hilum.apps.cli.options import (
+    AllowSeen,
+    Bootstrap,
+    Bundle,
+    CasesTable,
+    Folds,
+    Json,
+    Seed,
+    out_folder,
+)
+from hilum.apps.cli.streams import print_json
 from hilum.core.errors import BundleError, CohortError
 
 if TYPE_CHECKING:
@@ -27,19 +36,10 @@ if TYPE_CHECKING:
     from hilum.serve.severity import Gathered
 
 
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the verb to the command line."""
-    app.command("fit-severity", rich_help_panel=panel)(fit_severity)
-
-
 def fit_severity(
-    bundle: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help="Bundle folder, or 'default' for the built-in.")
-    ],
-    cases: Annotated[
-        Path, typer.Argument(metavar="CASES.csv", help="Cases table with a column 'scores'.")
-    ],
+    cases: CasesTable,
     out: Annotated[Path, out_folder("Folder for what is made.")],
+    bundle: Bundle = None,
     opacities: Annotated[
         Path | None,
         typer.Option(help="Folder with opacities.onnx and .json. Default: that of the bundle."),
@@ -54,21 +54,22 @@ def fit_severity(
     normals: Annotated[
         int, typer.Option(min=0, help="Normal films of each collection, at most.")
     ] = 100,
-    folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation by patient.")] = 10,
-    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of patients.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
+    folds: Folds = 10,
+    bootstrap: Bootstrap = 1000,
+    seed: Seed = 0,
     allow_seen: AllowSeen = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the tables as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Fit severity scores on what a bundle's networks make of films that readers scored.
 
-    Geographic extent (0-8), opacity (0-6) and Brixia (0-18) are regressed on
-    the extents of opacities and the logits, and, for a bundle without an
-    opacity network, on embeddings and grey in six zones; cross-validated by
-    patient. Films without a finding stand for 0. Writes severity.json for the
-    bundle, estimates.csv (one row a film, cross-fitted) and severity.csv (how
-    far they are from readers). Needs scores of at least 20 patients for a
-    scale; a scale with fewer is left out.
+    The scores stand in the column 'scores' of the table. Geographic extent
+    (0-8), opacity (0-6) and Brixia (0-18) are regressed on the extents of
+    opacities and the logits, and, for a bundle without an opacity network, on
+    embeddings and grey in six zones; cross-validated by patient. Films without
+    a finding stand for 0. Writes severity.json for the bundle, estimates.csv
+    (one row a film, cross-fitted) and severity.csv (how far they are from
+    readers). Needs scores of at least 20 patients for a scale; a scale with
+    fewer is left out.
 
     Name with --opacities the run that made the bundle's opacity network: its
     out-of-fold.npz, which no bundle carries, has extents of the films that the
@@ -76,7 +77,9 @@ def fit_severity(
     bundle of one network, those extents are flattered, which is said on stderr
     and in severity.json.
 
-    [bold]Example:[/bold] hilum fit-severity default cases.csv --opacities runs/opacities -o out
+    \b
+    Example:
+      hilum bundle fit-severity cases.csv -o out/severity -b runs/dense/bundle
     """
     from hilum.core.extras import require
 
@@ -136,7 +139,7 @@ def fit_severity(
             written.to_csv(temporary, index=False, lineterminator="\n")
     if as_json:
         said = {"figures": _rows(figures), "not_read": gathered.not_read, "seen": counts["seen"]}
-        typer.echo(json.dumps(said, indent=2, allow_nan=False))
+        print_json(said, indent=2)
     else:
         _say(figures, gathered, out, seen.said(WEIGHTS))
 

@@ -18,48 +18,85 @@ from hilum.image import decoders
 
 ONE_IMAGE = "One image: from a film to a reading"
 ONE_MODEL = "One model: from collections to a bundle"
-WORKSTATION = "The workstation: films of a day, in a browser"
+JUDGEMENT = "One judgement: what a bundle is worth, on which films"
+BUNDLES = "Bundles, and the two papers"
+HOSPITAL = "The hospital: films of a day, in a browser and by DICOM"
 THE_REST = "This installation"
 
 VERBS: dict[str, tuple[str, str]] = {
-    "demo": ("demo", ONE_IMAGE),
-    "show": ("show", ONE_IMAGE),
-    "read": ("read", ONE_IMAGE),
-    "explain": ("explain", ONE_IMAGE),
-    "cohort": ("cohort", ONE_MODEL),
-    "split": ("split", ONE_MODEL),
-    "train": ("train", ONE_MODEL),
-    "train-detector": ("train_detector", ONE_MODEL),
-    "boxes": ("boxes", ONE_MODEL),
-    "compare": ("compare", ONE_MODEL),
-    "evaluate": ("evaluate", ONE_MODEL),
-    "calibrate": ("calibrate", ONE_MODEL),
-    "audit": ("audit", ONE_MODEL),
-    "map": ("map", ONE_MODEL),
-    "fit-severity": ("fit_severity", ONE_MODEL),
-    "bundle": ("bundle", ONE_MODEL),
-    "reproduce": ("reproduce", ONE_MODEL),
-    "serve": ("serve", WORKSTATION),
-    "node": ("node", WORKSTATION),
-    "user": ("user", WORKSTATION),
-    "log": ("log", WORKSTATION),
-    "delete": ("delete", WORKSTATION),
-    "doctor": ("doctor", THE_REST),
+    "demo": ("demo.demo", ONE_IMAGE),
+    "show": ("show.show", ONE_IMAGE),
+    "read": ("read.read", ONE_IMAGE),
+    "explain": ("explain.explain", ONE_IMAGE),
+    "cohort": ("cohort.cohort_app", ONE_MODEL),
+    "train": ("train.train", ONE_MODEL),
+    "compare": ("compare.compare", ONE_MODEL),
+    "evaluate": ("evaluate.evaluate", JUDGEMENT),
+    "audit": ("audit.audit", JUDGEMENT),
+    "calibrate": ("calibrate.calibrate", JUDGEMENT),
+    "map": ("map.feature_map", JUDGEMENT),
+    "bundle": ("bundle.bundle_app", BUNDLES),
+    "reproduce": ("reproduce.papers_app", BUNDLES),
+    "serve": ("serve.serve", HOSPITAL),
+    "node": ("node.node_app", HOSPITAL),
+    "user": ("user.user_app", HOSPITAL),
+    "store": ("store.store_app", HOSPITAL),
+    "doctor": ("doctor.doctor", THE_REST),
 }
-"""Verb -> (file in this folder, its group in ``hilum --help``); each has ``register``."""
+"""Verb -> (module and name in this folder, its group in ``hilum --help``), in the order of work."""
 
 REPLACED: dict[str, str] = {
+    "split": "'hilum cohort split'",
+    "audit lists": "'hilum cohort audit'",
+    "audit model": "'hilum audit'",
+    "boxes export": "'hilum cohort to-coco'",
+    "boxes import": "'hilum cohort from-coco'",
+    "boxes score": "'hilum evaluate CASES.csv --detections FILE'",
+    "boxes": "'hilum cohort to-coco', 'hilum cohort from-coco' and 'hilum evaluate --detections'",
+    "train-detector": "'hilum train recipes/detector.toml': the task stands in the recipe",
+    "train-opacities": "'hilum train recipes/dense.toml' makes one network for lungs and opacities",
+    "fit-severity": "'hilum bundle fit-severity'",
+    "delete": "'hilum store delete'",
+    "log show": "'hilum store log'",
+    "log verify": "'hilum store verify'",
+    "log": "'hilum store log' and 'hilum store verify'",
     "lungs": "'hilum read FILE --masks FOLDER' writes the masks, --details --json the numbers",
     "similar": "'hilum read FILE --details' names the films, 'hilum bundle index' makes the index",
-    "train-opacities": "'hilum train recipes/dense.toml' makes one network for lungs and opacities",
     "score-maps": "the table that it printed stays as docs/results/maps.csv",
 }
 """Verb of 0.3.0 -> what does its work now; the next release forgets it."""
 
-EXIT_CODES = (
-    "Exit codes: 0 done, 2 usage, 3 some films not read, 4 cohort, 5 leakage, 6 configuration, "
-    "7 bundle, 8 missing extra, 9 training, 10 audit failed, 11 store, 12 peer, 130 interrupted."
-)
+RENAMED: dict[str, str] = {
+    "--data": "--home: --data is the folder of collections",
+    "--recipe": "the argument: hilum train RECIPE.toml",
+    "--collection": "--cases",
+    "--films": "--duplicates",
+    "--no-films": "--no-duplicates",
+    "--method": "--calibrator of 'hilum calibrate', --projection of 'hilum map'",
+    "--out-of-source": "--comparison of 'hilum bundle card'",
+    "--table": "--numbers",
+    "--lines": "--limit",
+    "--output": "--out",
+}
+"""Option of 0.3.0, where a verb has it no more -> what it is now; forgotten with ``REPLACED``."""
+
+EXIT_CODES: dict[int, str] = {
+    errors.EXIT_OK: "done",
+    errors.EXIT_UNEXPECTED: "a file, the disk, the installation or Hilum itself is at fault",
+    errors.EXIT_USAGE: "the command line is not understood",
+    errors.EXIT_SOME_NOT_READ: "some films were not read",
+    errors.CohortError.exit_code: "cohort",
+    errors.LeakageError.exit_code: "leakage",
+    errors.ConfigError.exit_code: "configuration",
+    errors.BundleError.exit_code: "bundle",
+    errors.MissingExtraError.exit_code: "missing extra",
+    errors.TrainingError.exit_code: "training",
+    errors.EXIT_AUDIT_FAILED: "the audit failed",
+    errors.StoreError.exit_code: "store",
+    errors.PeerError.exit_code: "peer",
+    errors.EXIT_INTERRUPTED: "interrupted",
+}
+"""Every code that ``run`` returns -> what it says of the work."""
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """``UsageError`` of the click that typer uses: an own copy since typer 0.26, the package before."""
@@ -72,26 +109,34 @@ class Verbs(TyperGroup):
     2
     """
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the verbs in the order of the work; typer would put groups first."""
+        return [verb for verb in VERBS if verb in self.commands]
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         """Return the verb's name, the verb and its arguments; raise where a value is missing."""
-        if args and args[0] in REPLACED:
-            ctx.fail(f"'hilum {args[0]}' is gone: {REPLACED[args[0]]}.")
+        for old in (" ".join(args[:2]), *args[:1]):
+            if old in REPLACED:
+                ctx.fail(f"'hilum {old}' is gone: {REPLACED[old]}.")
         name, verb, rest = super().resolve_command(ctx, args)
         command: Any = verb
         given = rest
         while given and given[0] in getattr(command, "commands", {}):
             command, given = command.commands[given[0]], given[1:]
         if command is not None:
-            _demand_values(ctx, command, given)
+            _look_at_options(ctx, command, given)
         return name, verb, rest
 
 
-def _demand_values(context: Any, command: Any, arguments: list[str]) -> None:
+def _look_at_options(context: Any, command: Any, arguments: list[str]) -> None:
     parameters = command.get_params(context)  # --help is among them, not in command.params
     options = [each for each in parameters if each.param_type_name == "option"]
     names = {name for each in options for name in (*each.opts, *each.secondary_opts)}
     hungry = {name for each in options if not (each.is_flag or each.count) for name in each.opts}
-    before_files = takewhile(lambda argument: argument != "--", arguments)
+    before_files = list(takewhile(lambda argument: argument != "--", arguments))
+    for option in (argument.partition("=")[0] for argument in before_files):
+        if option in RENAMED and option not in names:
+            context.fail(f"No option '{option}' here: it is {RENAMED[option]}.")
     for option, value in pairwise(before_files):
         if option in hungry and value in names:
             context.fail(f"Option '{option}' needs a value, not the option '{value}'.")
@@ -124,6 +169,7 @@ def command_line(arguments: list[str]) -> typer.Typer:
 
     With every verb where it names none: for help, and for typos.
     """
+    codes = ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
     app = typer.Typer(
         name="hilum",
         cls=Verbs,
@@ -131,12 +177,17 @@ def command_line(arguments: list[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
-        epilog=f"{RESEARCH_USE}  {EXIT_CODES}",
+        epilog=f"{RESEARCH_USE}  Exit codes: {codes}.",
     )
     app.callback(invoke_without_command=True)(hilum_command)
-    asked = {VERBS[arguments[0]]} if arguments and arguments[0] in VERBS else VERBS.values()
-    for file, panel in dict.fromkeys(asked):
-        import_module(f"hilum.apps.cli.{file}").register(app, panel)
+    for verb in arguments[:1] if arguments and arguments[0] in VERBS else VERBS:
+        place, panel = VERBS[verb]
+        module, _, name = place.partition(".")
+        found = getattr(import_module(f"hilum.apps.cli.{module}"), name)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=verb, rich_help_panel=panel)
+        else:
+            app.command(verb, rich_help_panel=panel)(found)
     return app
 
 
@@ -157,6 +208,8 @@ def run(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except USAGE_ERROR as error:
         error.show()  # type: ignore[attr-defined]
+        if "unexpected extra argument" in str(error) and "--bundle" in _options(error):
+            typer.echo("  hint: a bundle is named by -b, no more by its place", err=True)
         return errors.EXIT_USAGE
     except (KeyboardInterrupt, typer.Abort):
         result = errors.EXIT_INTERRUPTED
@@ -175,6 +228,10 @@ def run(arguments: list[str] | None = None) -> int:
         decoders.close()  # else the end waits for films that nobody waits for
         complain("interrupted", "what was finished is kept")
     return result if isinstance(result, int) else errors.EXIT_OK
+
+
+def _options(error: Any) -> set[str]:
+    return {name for each in error.ctx.command.params for name in each.opts}
 
 
 def _close_stdout() -> None:

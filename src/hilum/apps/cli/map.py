@@ -7,43 +7,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import out_file
-from hilum.apps.cli.seen import AllowSeen
-from hilum.apps.cli.streams import json_text
+from hilum.apps.cli.options import (
+    AllowSeen,
+    Bootstrap,
+    Bundle,
+    CasesTable,
+    Json,
+    MaxFilms,
+    OneLabel,
+    OperatingPoint,
+    Seed,
+    Split,
+    out_file,
+)
+from hilum.apps.cli.streams import print_json
 from hilum.core.command import command_line
 
 if TYPE_CHECKING:
     from hilum.serve.featuremap.run import MapFacts
 
 
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the verb to the command line."""
-    app.command("map", rich_help_panel=panel)(feature_map)
-
-
 def feature_map(
-    bundle: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help="Bundle folder, or 'default' for the built-in.")
-    ],
-    cases: Annotated[
-        Path, typer.Argument(metavar="CASES.csv", help="Cases table, with a split column or not.")
-    ],
+    cases: CasesTable,
+    bundle: Bundle = None,
     out: Annotated[Path | None, out_file("Write the page to this file.")] = None,
-    method: Annotated[
+    projection: Annotated[
         str, typer.Option(help="tsne, pca, or umap (if umap-learn is installed).")
     ] = "tsne",
-    split: Annotated[
-        str, typer.Option(help="Rows to show: a value of 'split', 'fold=2', or 'all'.")
-    ] = "test",
-    label: Annotated[
-        str | None, typer.Option(help="Whose reference standard and call to show.")
-    ] = None,
-    operating_point: Annotated[
-        str | None, typer.Option(help="Name in the bundle; default: its first.")
-    ] = None,
-    max_films: Annotated[
-        int, typer.Option(min=0, help="Most films, spread over collections; 0: all.")
-    ] = 3000,
+    split: Split = "test",
+    label: OneLabel = None,
+    operating_point: OperatingPoint = None,
+    max_films: MaxFilms = 3000,
     thumbnails: Annotated[
         bool, typer.Option(help="Put a small picture of each film into the page.")
     ] = True,
@@ -51,16 +45,12 @@ def feature_map(
         Path | None, out_file("Draw the map to this PNG too; it holds no film.", "--png")
     ] = None,
     numbers: Annotated[
-        Path | None, out_file("Write the numbers beside the map as CSV.", "--numbers")
+        Path | None, out_file("Write what was measured as CSV.", "--numbers")
     ] = None,
-    bootstrap: Annotated[
-        int, typer.Option(min=0, help="Resamples of patients; 0: no intervals.")
-    ] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the layout and of every random draw.")] = 0,
+    bootstrap: Bootstrap = 1000,
+    seed: Seed = 0,
     allow_seen: AllowSeen = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print how it was made and every number as JSON.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Draw the films of a table where a network sees them.
 
@@ -70,11 +60,13 @@ def feature_map(
     reference standard, right or wrong, source, view, sex or split. It holds
     small pictures of the films unless --no-thumbnails is given: treat it as
     you treat them. Beside the map stands how far to believe it, and how well
-    the source of a film can be read from it.
+    the source of a film can be read from it. --json prints every number, and
+    how the map was made.
 
-    [bold]Example:[/bold] hilum map default split.csv -o map.html --png map.png
-
-    [bold]Example:[/bold] hilum map our-bundle cases.csv --split all --allow-seen --json
+    \b
+    Example:
+      hilum map split.csv -o map.html --png map.png
+      hilum map cases.csv -b our-bundle --split all --allow-seen --json
     """
     if out is None and png is None and numbers is None and not as_json:
         raise typer.BadParameter("nothing to write: give -o map.html, --png, --numbers or --json")
@@ -90,7 +82,7 @@ def feature_map(
     found = make_map(
         load_bundle(bundle),
         read_cases(cases),
-        method=method,
+        method=projection,
         split=None if split == "all" else split,
         label=label,
         operating_point=operating_point,
@@ -109,7 +101,7 @@ def feature_map(
     if numbers is not None:
         write_numbers(found.facts, numbers)
     if as_json:
-        typer.echo(json_text(found.facts.model_dump_json()))
+        print_json(found.facts)
         return
     _say(found.facts, [path for path in (out, png, numbers) if path is not None])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,14 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.serve import Address, Data
+from hilum.apps.cli.options import Bundle, Home, Json, Limit, Peer, Store, Study, out_file
+from hilum.apps.cli.streams import print_json, say
 
 if TYPE_CHECKING:
-    from hilum.apps.node.settings import Node, Peer
+    from hilum.apps.node.settings import Node
+    from hilum.apps.node.settings import Peer as Known
     from hilum.apps.store.log import Log
-    from hilum.apps.store.store import Store
+    from hilum.apps.store.store import Store as Opened
     from hilum.apps.web.serve import Place
 
+node_app = typer.Typer(no_args_is_help=True, help="Receive films by DICOM, from a PACS.")
+_REASON = "Why, for the log; name no patient."
 _ALARMS = {
     "receiver": "it does not listen: films are not received",
     "space": "{value:.1f} GB are left: nobody may begin to send",
@@ -31,79 +34,79 @@ _ALARMS = {
     "silent": "{peer} has sent no film for {value:.0f} hours",
 }
 """Of ``hilum.apps.node.status.alarms``, in words."""
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the verb to the command line."""
-    node = typer.Typer(no_args_is_help=True, help="Receive films by DICOM, from a PACS.")
-    verbs = (init, run, status, check, list_, retry, drop, resend, retract, send, conformance)
-    for verb in verbs:
-        node.command(verb.__name__.rstrip("_"))(verb)
-    app.add_typer(node, name="node", rich_help_panel=panel)
-
-
-def init(data: Data = None) -> None:
+@node_app.command("init")
+def init(home: Home = None, as_json: Json = False) -> None:
     """Write a commented table [node] into hilum.toml, if there is none.
 
     Prints what the archive's administrator must know.
 
-    [bold]Example:[/bold] hilum node init --data /var/lib/hilum
+    \b
+    Example:
+      hilum node init --home /var/lib/hilum
     """
     from hilum.apps.node.settings import INITIAL, address
-    from hilum.apps.web.settings import FILE, Settings, load_settings
+    from hilum.apps.web.settings import FILE, load_settings
     from hilum.core.files import write_text
 
-    place = _place(data, None)
+    place = _place(home, None)
     path = place.data / FILE
-    if (node := load_settings(place.data).node) is None:
+    if load_settings(place.data).node is None:
         written = path.read_text(encoding="utf-8") if path.exists() else ""
         write_text(path, written + ("\n" if written else "") + INITIAL.lstrip())
-        node = Settings.load(path).node
-        typer.echo(f"wrote [node] into {path}")
+        said = f"wrote [node] into {path}"
     else:
-        typer.echo(f"{path} has a table [node]; it was left as it is")
-    if node is not None:
-        host, port = address(node.listen)
-        typer.echo(f"for the archive: AE title {node.ae_title}, host {host}, port {port}")
+        said = f"{path} has a table [node]; it was left as it is"
+    node = _node(place)
+    host, port = address(node.listen)
+    if as_json:
+        print_json({"file": str(path), "ae_title": node.ae_title, "host": host, "port": port})
+        return
+    typer.echo(said)
+    typer.echo(f"for the archive: AE title {node.ae_title}, host {host}, port {port}")
 
 
+@node_app.command("run")
 def run(
-    store: Address = None,
-    data: Data = None,
-    bundle: Annotated[
-        Path | None, typer.Option("--bundle", "-b", help="Bundle folder; default: the built-in.")
-    ] = None,
+    store: Store = None,
+    home: Home = None,
+    bundle: Bundle = None,
 ) -> None:
     """Receive films and read them, without pages; 'hilum serve' does it with pages.
 
     Success is answered for a film when it is on disk and in the store: of what
     a sender was told, nothing is lost, whatever is killed.
 
-    [bold]Example:[/bold] hilum node run --data /var/lib/hilum
+    \b
+    Example:
+      hilum node run --home /var/lib/hilum
     """
-    place = _place(data, store)
+    place = _place(home, store)
     from hilum.apps.node.run import run as run_node
     from hilum.core.reading import RESEARCH_USE
 
     typer.echo(RESEARCH_USE)
-    run_node(place, bundle=bundle, say=_say)
+    run_node(place, bundle=bundle, say=say)
 
 
-def status(store: Address = None, data: Data = None, as_json: AsJson = False) -> None:
+@node_app.command("status")
+def status(store: Store = None, home: Home = None, as_json: Json = False) -> None:
     """Say what came from whom, and what waits.
 
-    [bold]Example:[/bold] hilum node status --json
+    \b
+    Example:
+      hilum node status --json
     """
     from hilum.apps.node import status as module
 
-    place = _place(data, store)
+    place = _place(home, store)
     node = _node(place)
-    with _opened(data, store) as (opened, _), opened.read() as session:
+    with _opened(home, store) as (opened, _), opened.read() as session:
         found = module.summary(session)
         found["alarms"] = module.alarms(found, node, place.data)
     if as_json:
-        typer.echo(json.dumps(found))
+        print_json(found)
         return
     for alarm in found["alarms"]:
         typer.echo("ALARM " + _ALARMS[alarm["code"]].format(**alarm))
@@ -132,51 +135,63 @@ def status(store: Address = None, data: Data = None, as_json: AsJson = False) ->
         typer.echo(f"{peer}, since the start: {words}")
 
 
+@node_app.command("check")
 def check(
     peer: Annotated[str, typer.Argument(help="Name of a peer, or all.")] = "all",
-    data: Data = None,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Ask peers whether they are there, know this node, and take what is to go to them.
 
     By TLS where they have it. The exit code is 12 if one does not answer as it must.
 
-    [bold]Example:[/bold] hilum node check pacs
+    \b
+    Example:
+      hilum node check pacs
     """
-    place = _place(data, None)
+    place = _place(home, None)
     node = _node(place)
     from hilum.apps.node.check import check_peer
     from hilum.core.errors import PeerError
 
-    failed = 0
+    rows = []
     for each in node.peers if peer == "all" else (_peer(node, peer),):
-        if not each.is_reached:
-            typer.echo(f"{each.name}: sends only; it has no host")
-            continue
+        row: dict[str, str | bool] = {"peer": each.name, "ok": True}
         try:
-            typer.echo(f"{each.name}: {check_peer(node, each, place.data)}")
+            there = check_peer(node, each, place.data) if each.is_reached else None
+            said = there or "sends only; it has no host"
+            line = f"{each.name}: {said}"
         except PeerError as error:
-            failed += 1
-            typer.echo(f"{error.message}\n  {error.hint}")
-    if failed:
+            row["ok"], said = False, error.message
+            line = f"{error.message}\n  {error.hint}"
+        rows.append(row | {"said": said})
+        if not as_json:
+            typer.echo(line)
+    if as_json:
+        print_json(rows)
+    if failed := sum(not row["ok"] for row in rows):
         raise PeerError(
             f"{failed} of the peers did not answer as they must", hint="see above of each"
         )
 
 
+@node_app.command("list")
 def list_(
     state: Annotated[
         str | None, typer.Option(help="waiting, claimed, sent, committed, dead or dropped.")
     ] = None,
-    peer: Annotated[str | None, typer.Option(help="Name of a peer.")] = None,
-    study: Annotated[str | None, typer.Option(help="Id or Study Instance UID.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 100,
-    store: Address = None,
-    data: Data = None,
-    as_json: AsJson = False,
+    peer: Peer = None,
+    study: Study = None,
+    limit: Limit = 100,
+    store: Store = None,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """List results on their way to peers, newest first; UIDs by their last 8 digits.
 
-    [bold]Example:[/bold] hilum node list --state dead
+    \b
+    Example:
+      hilum node list --state dead
     """
     from hilum.apps.store import outbox
     from hilum.core.config import did_you_mean
@@ -184,10 +199,10 @@ def list_(
 
     if state is not None and state not in outbox.STATES:
         raise ConfigError(f"there is no state '{state}'", hint=did_you_mean(state, outbox.STATES))
-    with _opened(data, store) as (opened, _), opened.read() as session:
+    with _opened(home, store) as (opened, _), opened.read() as session:
         rows = outbox.listed(session, state=state, peer=peer, study=study, most=limit)
     if as_json:
-        typer.echo(json.dumps(rows))
+        print_json(rows)
         return
     for row in rows:
         error = f"  {row['error']}" if row["error"] else ""
@@ -197,61 +212,73 @@ def list_(
         )
 
 
+@node_app.command("retry")
 def retry(
     ids: Annotated[list[int] | None, typer.Argument(help="As 'hilum node list' has them.")] = None,
-    peer: Annotated[str | None, typer.Option(help="All of a peer.")] = None,
+    peer: Peer = None,
     all_dead: Annotated[
         bool, typer.Option("--all-dead", help="All of all peers; and make what could not be made.")
     ] = False,
-    store: Address = None,
-    data: Data = None,
+    store: Store = None,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
-    """Send at once what is dead or waits.
+    """Send at once what is dead or waits: by its ids, or all of a peer.
 
-    [bold]Example:[/bold] hilum node retry --peer pacs
+    \b
+    Example:
+      hilum node retry --peer pacs
     """
     from hilum.apps.store import outbox
     from hilum.core.errors import ConfigError
 
     if sum((bool(ids), peer is not None, all_dead)) != 1:
         raise ConfigError("what is to be sent?", hint="ids, --peer or --all-dead")
-    with _opened(data, store) as (opened, log):
+    with _opened(home, store) as (opened, log):
         count = outbox.retry(opened, log, "command line", ids=ids or (), peer=peer)
-    _changed(count, "wait to be sent at once")
+    _changed(count, "wait to be sent at once", as_json=as_json)
 
 
+@node_app.command("drop")
 def drop(
     ids: Annotated[list[int], typer.Argument(help="As 'hilum node list' has them.")],
-    reason: Annotated[str, typer.Option(help="For the log; name no patient.")],
-    store: Address = None,
-    data: Data = None,
+    reason: Annotated[str, typer.Option(help=_REASON)],
+    store: Store = None,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Give up what was not sent; the log keeps who did, and why.
 
-    [bold]Example:[/bold] hilum node drop 17 18 --reason "the archive has no SR"
+    \b
+    Example:
+      hilum node drop 17 18 --reason "the archive has no SR"
     """
     from hilum.apps.store import outbox
 
-    with _opened(data, store) as (opened, log):
+    with _opened(home, store) as (opened, log):
         count = outbox.drop(opened, log, "command line", ids, reason)
-    _changed(count, "given up")
+    _changed(count, "given up", as_json=as_json)
 
 
+@node_app.command("resend")
 def resend(
     film: Annotated[str | None, typer.Option(help="Id of a film.")] = None,
-    study: Annotated[str | None, typer.Option(help="Id or Study Instance UID.")] = None,
+    study: Study = None,
     since: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="All made from that day on (UTC).")
     ] = None,
-    peer: Annotated[str | None, typer.Option(help="To this peer alone.")] = None,
-    store: Address = None,
-    data: Data = None,
+    peer: Peer = None,
+    store: Store = None,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Send results again that were sent or given up: the same objects, the same UIDs.
 
     Those of a film or study that were taken back are made anew, with other UIDs.
 
-    [bold]Example:[/bold] hilum node resend --since 2026-11-01 --peer pacs
+    \b
+    Example:
+      hilum node resend --since 2026-11-01 --peer pacs
     """
     from datetime import UTC
 
@@ -261,7 +288,7 @@ def resend(
     if sum(each is not None for each in (film, study, since)) != 1:
         raise ConfigError("what is to be sent again?", hint="--film, --study or --since")
     since_ms = round(since.replace(tzinfo=UTC).timestamp() * 1000) if since else None
-    with _opened(data, store) as (opened, log):
+    with _opened(home, store) as (opened, log):
         count = outbox.resend(
             opened,
             log,
@@ -271,24 +298,29 @@ def resend(
             since_ms=since_ms,
             peer=peer,
         )
-    _changed(count, "wait to be sent again")
+    _changed(count, "wait to be sent again", as_json=as_json)
 
 
+@node_app.command("retract")
 def retract(
-    reason: Annotated[str, typer.Option(help="quality, wrong-patient or worklist.")],
+    reason: Annotated[str, typer.Option(help=_REASON)],
     film: Annotated[str | None, typer.Option(help="Id of a film.")] = None,
-    study: Annotated[str | None, typer.Option(help="Id or Study Instance UID.")] = None,
-    peer: Annotated[str | None, typer.Option(help="From this peer alone.")] = None,
-    store: Address = None,
-    data: Data = None,
+    study: Study = None,
+    peer: Peer = None,
+    store: Store = None,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Take back what was sent: a rejection note goes to every peer that has it.
 
-    The running server makes and sends it. What was not sent yet never is. With
-    wrong-patient or worklist nothing of the film is sent any more, whatever
-    bundle reads it; 'hilum node resend --film' undoes that.
+    The reason is quality, wrong-patient or worklist. The running server makes
+    and sends the note. What was not sent yet never is. With wrong-patient or
+    worklist nothing of the film is sent any more, whatever bundle reads it;
+    'hilum node resend --film' undoes that.
 
-    [bold]Example:[/bold] hilum node retract --study 1.2.3 --reason wrong-patient
+    \b
+    Example:
+      hilum node retract --study 1.2.3 --reason wrong-patient
     """
     from hilum.apps.store import outbox
     from hilum.core.config import did_you_mean
@@ -300,70 +332,80 @@ def retract(
         raise ConfigError(f"reason '{reason}': expected {', '.join(REJECTED)}", hint=hint)
     if (film is None) == (study is None):
         raise ConfigError("what is to be taken back?", hint="--film or --study")
-    with _opened(data, store) as (opened, log), opened.write() as session:
+    with _opened(home, store) as (opened, log), opened.write() as session:
         films = list(session.scalars(outbox.films_of(film, study)))
         count = outbox.retract(session, log, "command line", films, reason=reason, peer=peer)
-    _changed(count, "films whose results are taken back")
+    _changed(count, "films whose results are taken back", as_json=as_json)
 
 
+@node_app.command("send")
 def send(
     files: Annotated[list[Path], typer.Argument(help="DICOM files.")],
-    peer: Annotated[str, typer.Option(help="Name of a peer.")],
-    data: Data = None,
+    peer: Annotated[str, typer.Option(help="Name of a peer in hilum.toml.")],
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Send any DICOM files to a peer, now, to see whether it takes them; exit code 12 if not.
 
-    [bold]Example:[/bold] hilum node send film.dcm --peer pacs
+    \b
+    Example:
+      hilum node send film.dcm --peer pacs
     """
-    place = _place(data, None)
+    place = _place(home, None)
     node = _node(place)
     from hilum.apps.node import dimse
     from hilum.core.errors import PeerError
 
     known = _peer(node, peer)
-    failed = 0
+    rows = []
     for path, answered in dimse.send(node, known, files, place.data):
         sent = answered in dimse.SENT
-        failed += not sent
         word = "does not take this class and syntax" if answered is None else f"0x{answered:04X}"
-        typer.echo(f"{path}: {'sent' if sent else 'refused'}, {word}")
-    if failed:
+        rows.append({"file": str(path), "sent": sent, "answered": word})
+        if not as_json:
+            typer.echo(f"{path}: {'sent' if sent else 'refused'}, {word}")
+    if as_json:
+        print_json(rows)
+    if failed := sum(not row["sent"] for row in rows):
         raise PeerError(
             f"{peer}: {failed} of {len(files)} files were not taken",
             hint=f"hilum node check {peer}",
         )
 
 
+@node_app.command("conformance")
 def conformance(
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File; default: standard output.")
-    ] = None,
-    data: Data = None,
-    as_json: AsJson = False,
+    out: Annotated[Path | None, out_file("File; default: standard output.")] = None,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Print the DICOM conformance statement of this configuration, as Markdown or JSON.
 
-    [bold]Example:[/bold] hilum node conformance -o conformance.md
+    \b
+    Example:
+      hilum node conformance -o conformance.md
     """
-    node = _node(_place(data, None))
+    node = _node(_place(home, None))
+    import json
+
     from hilum.apps.node.conformance import markdown, statement
     from hilum.core.files import write_text
 
     text = json.dumps(statement(node), indent=2) + "\n" if as_json else markdown(node)
-    if output is None:
+    if out is None:
         typer.echo(text, nl=False)
     else:
-        write_text(output, text)
+        write_text(out, text)
 
 
-def _place(data: Path | None, store: str | None) -> Place:
+def _place(home: Path | None, store: str | None) -> Place:
     from hilum.core.extras import require
 
     require("web")
     require("pacs")
     from hilum.apps.web.serve import Place
 
-    return Place.of(data, store)
+    return Place.of(home, store)
 
 
 def _node(place: Place) -> Node:
@@ -376,7 +418,7 @@ def _node(place: Place) -> Node:
     return node
 
 
-def _peer(node: Node, name: str) -> Peer:
+def _peer(node: Node, name: str) -> Known:
     from hilum.core.config import did_you_mean
     from hilum.core.errors import ConfigError
 
@@ -387,9 +429,9 @@ def _peer(node: Node, name: str) -> Peer:
 
 
 @contextmanager
-def _opened(data: Path | None, store: str | None) -> Iterator[tuple[Store, Log]]:
+def _opened(home: Path | None, store: str | None) -> Iterator[tuple[Opened, Log]]:
     """Open the store of a place that is there, and its log."""
-    place = _place(data, store)
+    place = _place(home, store)
     from hilum.apps.web.serve import open_place
 
     opened, log = open_place(place, make=False)
@@ -399,12 +441,8 @@ def _opened(data: Path | None, store: str | None) -> Iterator[tuple[Store, Log]]
         opened.close()
 
 
-def _changed(count: int, what: str) -> None:
-    typer.echo(f"{count} {what}" + ("" if count else ": none fits; see 'hilum node list'"))
-
-
-def _say(line: str) -> None:
-    typer.echo(line)
-    import sys
-
-    sys.stdout.flush()
+def _changed(count: int, what: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"changed": count})
+    else:
+        typer.echo(f"{count} {what}" + ("" if count else ": none fits; see 'hilum node list'"))

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hilum.apps.cli.places import out_file, out_folder, out_path
+from hilum.apps.cli.options import (
+    Bundle,
+    Films,
+    Force,
+    Json,
+    MaxMegapixels,
+    OperatingPoint,
+    out_file,
+    out_folder,
+    out_path,
+)
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
 
 if TYPE_CHECKING:
@@ -22,24 +32,11 @@ if TYPE_CHECKING:
 _FEW = 10
 
 
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the verb to the command line."""
-    app.command("read", rich_help_panel=panel)(read)
-
-
 def read(
-    paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Films, folders or 'patterns/**/*.png'.")
-    ],
-    bundle: Annotated[
-        Path | None, typer.Option("--bundle", "-b", help="Bundle folder; default: the built-in.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line, in input order.")
-    ] = False,
-    html: Annotated[
-        Path | None, out_file("Write one self-contained page to this file.", "--html")
-    ] = None,
+    paths: Films,
+    bundle: Bundle = None,
+    as_json: Json = False,
+    html: Annotated[Path | None, out_file("Write a page to this file.", "--html")] = None,
     pdf: Annotated[
         Path | None,
         out_path(
@@ -72,20 +69,12 @@ def read(
             "--details", help="Say where, how much, how severe, and what resembles it; slower."
         ),
     ] = False,
-    operating_point: Annotated[
-        str | None,
-        typer.Option(help="Threshold that says 'present'; see 'hilum bundle show'."),
-    ] = None,
+    operating_point: OperatingPoint = None,
     prevalence: Annotated[
-        float | None,
-        typer.Option(help="Restate the probability for this share of positives, e.g. 0.05."),
+        float | None, typer.Option(help="Share of films that are positive, e.g. 0.05.")
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Read refused films all the same, and mark them.")
-    ] = False,
-    max_megapixels: Annotated[
-        float, typer.Option(help="Refuse larger films before they are decoded.", min=0.001)
-    ] = 100.0,
+    force: Force = False,
+    max_megapixels: MaxMegapixels = 100.0,
 ) -> None:
     """Read chest radiographs: probability, finding at an operating point, heatmap, report.
 
@@ -101,7 +90,8 @@ def read(
     positive where yours come from; without it, for the share that the bundle
     states, which the table names. Where the bundle has no calibration it
     equals the score: it ranks films, and is no frequency. A film may be
-    "indeterminate": neither answer can be ruled out.
+    "indeterminate": neither answer can be ruled out. --operating-point is the
+    threshold that says "present"; 'hilum bundle show' lists them.
 
     With --details a reading also says where the lungs and the opacities lie,
     what share of each lung and zone is opaque, severity scores of the
@@ -115,9 +105,12 @@ def read(
     --dicom writes NAME.sr.dcm and so on: objects of the film's own patient
     and study, marked as research use, for films that were read and that are
     DICOM files. The same film and bundle give the same bytes and UIDs.
-    Exit code 0: all were read; 3: some were not.
+    --json prints one object a line, in input order. Exit code 0: all were
+    read; 3: some were not.
 
-    [bold]Example:[/bold] hilum read ward/ film.dcm --html report.html --pdf ward.pdf
+    \b
+    Example:
+      hilum read ward/ film.dcm --html report.html --pdf ward.pdf
     """
     from hilum.image import decoders
 

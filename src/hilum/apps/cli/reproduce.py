@@ -4,56 +4,37 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.places import out_folder
-from hilum.apps.cli.streams import json_text
+from hilum.apps.cli.options import Data, Json, Settings, out_folder
+from hilum.apps.cli.streams import print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from rich.table import Table
 
     from hilum.core.estimate import Estimate
     from hilum.learn.papers.abdelhady_2020 import AbdelhadyResult
     from hilum.learn.papers.usatov_kosik_2021 import UsatovKosikResult
 
-papers = typer.Typer(
-    name="reproduce",
+papers_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     help="Repeat a founding paper's experiments, with the questions that it did not ask.",
 )
 
-Data = Annotated[
-    Path,
-    typer.Option(
-        "--data", envvar="HILUM_DATA", help="Folder of the collections.", show_default=False
-    ),
-]
 Out = Annotated[Path, out_folder("Output folder.", show_default=False)]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
-]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads of the training.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the verb to the command line."""
-    app.add_typer(papers, rich_help_panel=panel)
-
-
-@papers.command("abdelhady-2020")
+@papers_app.command("abdelhady-2020")
 def abdelhady_2020(
-    data: Data,
     out: Out,
+    data: Data = None,
     settings: Settings = None,
     threads: Threads = 2,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """Repeat Abdelhady (2020): 130 training and 18 test films, 100 epochs.
 
@@ -70,20 +51,21 @@ def abdelhady_2020(
       hilum reproduce abdelhady-2020 --data ../shared/data -o quick/ --set epochs=5
     """
     _prepare(threads)
+    from hilum.core.config import dotted
     from hilum.learn.papers.abdelhady_2020 import AbdelhadyOptions, reproduce_abdelhady
 
-    options = AbdelhadyOptions.parse(_values(settings or []), where="--set")
-    result = reproduce_abdelhady(data, out, options)
+    options = AbdelhadyOptions.parse(dotted(settings), where="--set")
+    result = reproduce_abdelhady(_collections(data), out, options)
     _say(result, _abdelhady_table(result), out, as_json=as_json)
 
 
-@papers.command("usatov-kosik-2021")
+@papers_app.command("usatov-kosik-2021")
 def usatov_kosik_2021(
-    data: Data,
     out: Out,
+    data: Data = None,
     settings: Settings = None,
     threads: Threads = 2,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """Repeat Usatov and Kosik (2021): ELU and ReLU, 1 and 3 channels, augmentation on and off.
 
@@ -102,10 +84,11 @@ def usatov_kosik_2021(
       hilum reproduce usatov-kosik-2021 --data ../shared/data -o quick/ --set epochs=2
     """
     _prepare(threads)
+    from hilum.core.config import dotted
     from hilum.learn.papers.usatov_kosik_2021 import UsatovKosikOptions, reproduce_usatov_kosik
 
-    options = UsatovKosikOptions.parse(_values(settings or []), where="--set")
-    result = reproduce_usatov_kosik(data, out, options)
+    options = UsatovKosikOptions.parse(dotted(settings), where="--set")
+    result = reproduce_usatov_kosik(_collections(data), out, options)
     _say(result, _usatov_kosik_table(result), out, as_json=as_json)
 
 
@@ -125,20 +108,22 @@ def _prepare(threads: int) -> None:
     keep_freed_memory()
 
 
-def _values(settings: Iterable[str]) -> dict[str, Any]:
-    from hilum.core.config import set_dotted
+def _collections(data: Path | None) -> Path:
+    from hilum.apps.training import data_root
+    from hilum.core.errors import ConfigError
 
-    values: dict[str, Any] = {}
-    for setting in settings:
-        set_dotted(values, setting)
-    return values
+    if (root := data_root(data)) is None:
+        raise ConfigError(
+            "where the collections lie is not known", hint="--data FOLDER, or set HILUM_DATA"
+        )
+    return root
 
 
 def _say(
     result: AbdelhadyResult | UsatovKosikResult, table: Table, out: Path, *, as_json: bool
 ) -> None:
     if as_json:
-        typer.echo(json_text(result.model_dump_json()))
+        print_json(result)
         return
     from rich.console import Console
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hilum.apps.cli.places import out_file
+from hilum.apps.cli.options import Json, MaxMegapixels, out_file
+from hilum.apps.cli.streams import print_json
 
 if TYPE_CHECKING:
     from hilum.core.radiograph import Radiograph
-
-
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the verb to the command line."""
-    app.command("show", rich_help_panel=panel)(show)
 
 
 def show(
@@ -26,10 +21,8 @@ def show(
     bits: Annotated[
         int, typer.Option(help="Bits per pixel of the PNG: 8 or 16.", min=8, max=16)
     ] = 8,
-    max_megapixels: Annotated[
-        float, typer.Option(help="Refuse larger films before they are decoded.", min=0.001)
-    ] = 100.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    max_megapixels: MaxMegapixels = 100.0,
+    as_json: Json = False,
 ) -> None:
     """Show what a film file holds and what becomes of its pixels.
 
@@ -40,7 +33,9 @@ def show(
     unsuitable file is refused with the reason (exit code 3). Patient data
     in the header is printed as it stands.
 
-    [bold]Example:[/bold] hilum show film.dcm -o film.png
+    \b
+    Example:
+      hilum show film.dcm -o film.png
     """
     from hilum.core.errors import ConfigError
     from hilum.image.open import open_radiograph
@@ -54,7 +49,7 @@ def show(
     if out is not None:
         write_png(out, radiograph.pixels, bits=16 if bits == 16 else 8)
     if as_json:
-        typer.echo(json.dumps(as_dict(radiograph, out), allow_nan=False))
+        print_json(as_dict(radiograph, out))
     else:
         _print_tables(radiograph, out)
 

@@ -18,6 +18,8 @@ import re
 import sys
 from typing import Any
 
+import typer
+
 _RULE = "hilum"
 _LINES = dict.fromkeys(range(0x2500, 0x2580), "+")
 _ALIKE = str.maketrans(_LINES) | str.maketrans("█░▓▒…–—‘’“”×≥≤→•─━│┃", "#.%-.--''\"\"x><>*--||")  # noqa: RUF001
@@ -31,6 +33,25 @@ def settle() -> None:
     for name, number in (("stdout", 1), ("stderr", 2)):
         setattr(sys, name, _settled(getattr(sys, name), number))
     os.environ["PYTHONIOENCODING"] = f"{_encoding(sys.stdout)}:backslashreplace"
+
+
+def print_json(value: Any, *, indent: int | None = None) -> None:
+    """Print a model of pydantic, or what is made of models and JSON's types; NaN is null."""
+    from pydantic_core import to_json
+
+    text = to_json(value, indent=indent, inf_nan_mode="null").decode("utf-8")
+    typer.echo(json_text(text))
+
+
+def tell(line: str) -> None:
+    """Say on stderr what is being done."""
+    typer.secho(line, fg="bright_black", err=True)
+
+
+def say(line: str) -> None:
+    """Say a line on stdout at once, also into a pipe."""
+    typer.echo(line)
+    sys.stdout.flush()
 
 
 def json_text(text: str) -> str:

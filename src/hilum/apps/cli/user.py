@@ -6,24 +6,17 @@ from typing import Annotated
 
 import typer
 
-from hilum.apps.cli.serve import Address, Data
+from hilum.apps.cli.options import Home, Json, Store
+from hilum.apps.cli.streams import print_json
+
+user_app = typer.Typer(no_args_is_help=True, help="Who may sign in to the workstation.")
+_ROLE = "metrics, reader, reviewer or administrator."
 
 
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the verb to the command line."""
-    users = typer.Typer(no_args_is_help=True, help="Who may sign in to the workstation.")
-    users.command("add")(add)
-    users.command("change")(change)
-    users.command("list")(list_)
-    users.command("link")(link)
-    app.add_typer(users, name="user", rich_help_panel=panel)
-
-
+@user_app.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="Letters, digits and . _ @ -")],
-    role: Annotated[
-        str, typer.Option(help="metrics, reader, reviewer or administrator.")
-    ] = "reviewer",
+    role: Annotated[str, typer.Option(help=_ROLE)] = "reviewer",
     token: Annotated[
         bool,
         typer.Option("--token", help="Print a token for scripts instead of asking a password."),
@@ -31,8 +24,9 @@ def add(
     blind: Annotated[
         bool, typer.Option("--blind", help="Reads blind first, from the first sign-in on.")
     ] = False,
-    store: Address = None,
-    data: Data = None,
+    store: Store = None,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Add a person, or a script with a token, to a workstation.
 
@@ -40,7 +34,9 @@ def add(
     terminal. A token is printed once and kept only as a checksum. Who exists
     already gets a further token with --token.
 
-    [bold]Example:[/bold] hilum user add anna --role reviewer
+    \b
+    Example:
+      hilum user add anna --role reviewer
     """
     from hilum.core.extras import require
 
@@ -50,7 +46,7 @@ def add(
 
     _check_role(role)
     password = None if token else _ask_password()
-    opened, log = open_place(Place.of(data, store))
+    opened, log = open_place(Place.of(home, store))
     with opened.write() as session:
         person = find_person(session, name) if token else None
         if person is None:
@@ -62,33 +58,38 @@ def add(
         if token:
             made, secret = add_token(session, person, "command line")
             log.add(session, "command line", "token-added", user=person.id, token=made.id)
+        added = {"name": name, "role": person.role, "id": person.id}
     opened.close()
-    if secret:
+    if as_json:
+        print_json(added | ({"token": secret} if secret else {}))
+    elif secret:
         typer.echo(secret)
-        typer.echo(f"the token of '{name}' ({person.role}); it is not shown again", err=True)
+        typer.echo(f"the token of '{name}' ({added['role']}); it is not shown again", err=True)
     else:
-        typer.echo(f"'{name}' may sign in as {person.role}")
+        typer.echo(f"'{name}' may sign in as {added['role']}")
 
 
+@user_app.command("change")
 def change(
     name: Annotated[str, typer.Argument(help="Of a person who is there.")],
-    role: Annotated[
-        str | None, typer.Option(help="metrics, reader, reviewer or administrator.")
-    ] = None,
+    role: Annotated[str | None, typer.Option(help=_ROLE)] = None,
     password: Annotated[bool, typer.Option("--password", help="Ask for a new password.")] = False,
     disable: Annotated[
         bool | None,
         typer.Option("--disable/--enable", help="Shut the person out, tokens and all; or not."),
     ] = None,
-    store: Address = None,
-    data: Data = None,
+    store: Store = None,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Change a person's password or role, or shut a person out.
 
     For who has forgotten a password, and for who leaves. Open sessions of that
     person end; the server need not be stopped.
 
-    [bold]Example:[/bold] hilum user change anna --password
+    \b
+    Example:
+      hilum user change anna --password
     """
     from hilum.core.extras import require
 
@@ -103,7 +104,7 @@ def change(
     changed = sorted(key for key, wanted in asked.items() if wanted)
     if not changed:
         raise ConfigError("nothing to change", hint="--password, --role, --disable or --enable")
-    opened, log = open_place(Place.of(data, store), make=False)
+    opened, log = open_place(Place.of(home, store), make=False)
     hashed = hash_password(_ask_password()) if password else None
     with opened.write() as session:
         person = find_person(session, name)
@@ -115,13 +116,19 @@ def change(
         end_visits(session, person_id=person.id)
         log.add(session, "command line", "user-changed", user=person.id, changed=changed)
     opened.close()
-    typer.echo(f"'{name}' was changed: {', '.join(changed)}")
+    if as_json:
+        print_json({"name": name, "changed": changed})
+    else:
+        typer.echo(f"'{name}' was changed: {', '.join(changed)}")
 
 
-def list_(store: Address = None, data: Data = None) -> None:
+@user_app.command("list")
+def list_(store: Store = None, home: Home = None, as_json: Json = False) -> None:
     """List who may sign in.
 
-    [bold]Example:[/bold] hilum user list
+    \b
+    Example:
+      hilum user list
     """
     from hilum.core.extras import require
 
@@ -131,21 +138,30 @@ def list_(store: Address = None, data: Data = None) -> None:
     from hilum.apps.store.tables import Person
     from hilum.apps.web.serve import Place, open_place
 
-    opened, _ = open_place(Place.of(data, store), make=False)
+    opened, _ = open_place(Place.of(home, store), make=False)
     with opened.read() as session:
-        for person in session.scalars(select(Person).order_by(Person.name)):
-            shut_out = ", disabled" if person.disabled else ""
-            typer.echo(f"{person.name}  {person.role}{shut_out}")
+        people = [
+            {"name": each.name, "role": each.role, "disabled": each.disabled}
+            for each in session.scalars(select(Person).order_by(Person.name))
+        ]
     opened.close()
+    if as_json:
+        print_json(people)
+        return
+    for each in people:
+        typer.echo(f"{each['name']}  {each['role']}{', disabled' if each['disabled'] else ''}")
 
 
-def link(store: Address = None, data: Data = None) -> None:
+@user_app.command("link")
+def link(store: Store = None, home: Home = None, as_json: Json = False) -> None:
     """Print a link that opens the page of a running 'hilum serve' on this machine.
 
     It works once, within 10 minutes, in a browser of this machine, and only
     while nobody can sign in by a password.
 
-    [bold]Example:[/bold] hilum user link
+    \b
+    Example:
+      hilum user link
     """
     from hilum.core.extras import require
 
@@ -153,12 +169,12 @@ def link(store: Address = None, data: Data = None) -> None:
     from hilum.apps.web.link import make_link
     from hilum.apps.web.serve import Place, open_place
 
-    opened, log = open_place(Place.of(data, store), make=False)
+    opened, log = open_place(Place.of(home, store), make=False)
     address = make_link(opened)
     with opened.write() as session:
         log.add(session, "command line", "link-made")
     opened.close()
-    typer.echo(address)
+    print_json({"link": address}) if as_json else typer.echo(address)
 
 
 def _check_role(role: str) -> None:

@@ -41,7 +41,7 @@ class Chosen:
     """Studies that are to go: by their ids, of a patient, or that came before a moment.
 
     Attributes:
-        study_ids: those that are not there are passed over.
+        study_ids: or their UIDs; those that are not there are passed over.
         patient_id: of whom every study goes.
         before_ms: in milliseconds since 1970.
         most: of them, the oldest first; None for all.
@@ -59,7 +59,7 @@ class Chosen:
             return query.where(Study.patient_id == self.patient_id)
         if self.before_ms is not None:
             return query.where(Study.created_ms < self.before_ms).limit(self.most)
-        return query.where(Study.id.in_(self.study_ids))
+        return query.where(Study.id.in_(self.study_ids) | Study.uid.in_(self.study_ids))
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,5 +244,5 @@ def _damaged(path: Path) -> StoreError:
 def _elsewhere(data: Path) -> ConfigError:
     return ConfigError(
         f"{data}: another folder of data belongs to this store",
-        hint=f"name it by --data; where it is lost, restore its {KEY} from a backup",
+        hint=f"name it by --home; where it is lost, restore its {KEY} from a backup",
     )

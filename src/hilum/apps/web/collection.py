@@ -1,7 +1,7 @@
 """Collection: pictures of the training films that a reading names as similar.
 
 A bundle carries where its training films lie in feature space, not their pictures. Who has the
-collection beside the server names its cases table (``hilum serve --collection``); its films are
+collection beside the server names its cases table (``hilum serve --cases``); its films are
 joined by ``case_id``, which may tell of a patient and so stands in no address and no log.
 """
 
@@ -83,8 +83,8 @@ def open_collection(table: Path, bundle: Bundle) -> tuple[Collection, str]:
     neighbors = open_similar(bundle.root)
     if neighbors is None:
         raise ConfigError(
-            f"--collection: {bundle.identity} does not know which films are similar",
-            hint="hilum bundle index BUNDLE split.csv -o similar.npz, then hilum bundle add",
+            f"--cases: {bundle.identity} does not know which films are similar",
+            hint="hilum bundle index split.csv -b BUNDLE -o similar.npz, then hilum bundle add",
         )
     cases = read_cases(table)
     found = Collection(dict(zip(cases["case_id"], cases["path"], strict=True)), table.name)

@@ -75,7 +75,7 @@ def open_place(place: Place, *, make: bool = True) -> tuple[Store, Log]:
         StoreError: they cannot be opened.
     """
     if not make and not any((place.data / each).is_file() for each in (KEY, _STORE)):
-        raise ConfigError(f"{place.data}: no workstation here", hint="name its folder by --data")
+        raise ConfigError(f"{place.data}: no workstation here", hint="name its folder by --home")
     place.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     store = open_store(place.url)
     try:
@@ -103,7 +103,7 @@ def alone(data: Path) -> Iterator[None]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ConfigError(
-                f"{data}: another 'hilum serve' uses this folder", hint="stop it, or use --data"
+                f"{data}: another 'hilum serve' uses this folder", hint="stop it, or use --home"
             ) from None
         yield
 
@@ -246,7 +246,7 @@ def _announce(say: Callable[[str], None], base: str, service: Service) -> None:
     say(f"Hilum serves at {base} (stop it with Ctrl-C)")
     if not service.link or not may_open(service.store):
         return
-    another = f"hilum user link --data {shlex.quote(str(service.data))}"
+    another = f"hilum user link --home {shlex.quote(str(service.data))}"
     if sys.stdout is not None and sys.stdout.isatty():
         say(f"open this link once, within {LINK_MINUTES} minutes: {make_link(service.store)}")
         say(f"for another link: {another}")

@@ -73,7 +73,7 @@ def fit_similar(
     if len(kept) < 2:
         raise CohortError(
             f"{len(kept)} films of split '{TRAIN}' were read; an index needs at least 2",
-            hint="'hilum split' makes that column; a table without it goes in whole",
+            hint="'hilum cohort split' makes that column; a table without it goes in whole",
         )
     known = np.asarray(rows.index.isin(kept.index))
     spaces = fit_spaces(found.embedding[known])

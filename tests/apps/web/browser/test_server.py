@@ -40,7 +40,7 @@ def served(folder: Path, port: int) -> Iterator[None]:
     """Run ``hilum serve`` on a folder's ``data``."""
     log = folder / "serve.log"
     data = str(folder / "data")
-    command = [sys.executable, "-m", "hilum", "serve", "--data", data, "--port", str(port)]
+    command = [sys.executable, "-m", "hilum", "serve", "--home", data, "--port", str(port)]
     with log.open("wb") as out:
         server = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
     try:

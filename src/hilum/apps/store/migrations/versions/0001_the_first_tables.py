@@ -25,7 +25,7 @@ _ONLY_APPEND = {
         "FOR EACH STATEMENT EXECUTE FUNCTION log_only_appends()",
     ],
 }
-"""What keeps an honest mistake from the log; ``hilum log verify`` finds the other kind."""
+"""What keeps an honest mistake from the log; ``hilum store verify`` finds the other kind."""
 
 
 def upgrade() -> None:

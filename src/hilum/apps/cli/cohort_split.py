@@ -1,4 +1,4 @@
-"""``hilum split``: divide a cases table, groups together, strata in proportion."""
+"""``hilum cohort split``: divide a cases table, groups together, strata in proportion."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hilum.apps.cli.places import out_file
-from hilum.apps.cli.streams import json_text
+from hilum.apps.cli.options import CasesTable, Duplicates, Json, Pairs, Seed, out_file
+from hilum.apps.cli.streams import print_json
 from hilum.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,19 +21,14 @@ if TYPE_CHECKING:
     from hilum.data.splitfile import SplitRecord
 
 
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the verb to the command line."""
-    app.command("split", rich_help_panel=panel)(split)
-
-
 def split(
-    cases: Annotated[Path, typer.Argument(help="Cases table, from `hilum cohort read` or merge.")],
+    cases: CasesTable,
     out: Annotated[Path, out_file("CSV to write; .json goes beside it.")],
     fractions: Annotated[
         str | None,
         typer.Option(help="Parts for train, val and test, e.g. 70,15,15 (the default)."),
     ] = None,
-    folds: Annotated[int | None, typer.Option(help="Make this many folds instead.")] = None,
+    folds: Annotated[int | None, typer.Option(min=2, help="How many folds.")] = None,
     leave_one_out: Annotated[
         str | None,
         typer.Option(help="Make one fold for each 'cohort' or each 'source' instead."),
@@ -42,34 +37,31 @@ def split(
         str | None,
         typer.Option(help="With --leave-one-out: this one is test, the others train and val."),
     ] = None,
-    label: Annotated[
+    stratify: Annotated[
         str, typer.Option(help="Label to keep in proportion within each source, or 'none'.")
     ] = "covid-19",
-    seed: Annotated[int, typer.Option(help="The same seed and cases give the same split.")] = 0,
-    duplicates: Annotated[
-        bool, typer.Option(help="Look for films that stand in the table twice.")
-    ] = True,
-    pairs: Annotated[
-        Path | None,
-        typer.Option(help="Duplicate pairs that were found before, instead of looking again."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+    seed: Seed = 0,
+    duplicates: Duplicates = True,
+    pairs: Pairs = None,
+    as_json: Json = False,
 ) -> None:
     """Divide a cases table into train, val and test, into folds, or by source.
 
     Every film is opened and its copies are found, whatever was done to
     them: crop, resize, contrast, inversion, burned-in text. Patients whom
     a copy links are one group, and no group stands on two sides. Labels
-    keep their proportion within each source. The result is the table with
+    keep their proportion within each source; the same seed and cases give the
+    same split. The result is the table with
     the columns [bold]group[/bold] and [bold]split[/bold] (or
     [bold]fold[/bold]); beside it lie how it was made (.json) and the copies
     that were found (.pairs.csv). With --leave-one-out, a film whose patient
     also stands in another source is on no side: its cell is blank.
 
-    [bold]Example:[/bold] hilum split cases.csv -o split.csv --fractions 70,15,15
-
-    [bold]Example:[/bold] hilum split cases.csv -o external.csv --pairs split.pairs.csv
-    --leave-one-out cohort --held-out shenzhen
+    \b
+    Example:
+      hilum cohort split cases.csv -o split.csv --fractions 70,15,15
+      hilum cohort split cases.csv -o external.csv --pairs split.pairs.csv \\
+        --leave-one-out cohort --held-out shenzhen
     """
     from hilum.data.duplicates import link_groups
     from hilum.data.leaks import check_leaks, raise_on_leak
@@ -77,7 +69,7 @@ def split(
     from hilum.data.splitfile import record_split, write_split
     from hilum.data.table import read_cases
 
-    spec = _spec(fractions, folds, leave_one_out, held_out, label, seed)
+    spec = _spec(fractions, folds, leave_one_out, held_out, stratify, seed)
     table = read_cases(cases)
     with _notes():
         found = _pairs(table, pairs, duplicates, out)
@@ -87,7 +79,7 @@ def split(
     record = record_split(divided, spec, found)
     beside = write_split(divided, record, out)
     if as_json:
-        typer.echo(json_text(record.model_dump_json()))
+        print_json(record)
     else:
         _show(record, out, beside)
 
@@ -117,7 +109,7 @@ def _spec(
         values |= {"kind": "folds", "folds": folds}
     if leave_one_out is not None:
         values |= {"kind": "leave-one-out", "by": leave_one_out, "held_out": held_out}
-    return SplitSpec.parse(values, where="hilum split")
+    return SplitSpec.parse(values, where="hilum cohort split")
 
 
 def _parts(text: str) -> tuple[float, ...]:

@@ -1,0 +1,146 @@
+"""Options that several verbs have: each name means one thing, and is said in one place.
+
+A place that a verb writes to is looked at before it works for hours, not after: what cannot be
+written, or is of another kind, is a ``ConfigError`` before the verb begins.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hilum.core.files import check_writable
+
+
+class Device(StrEnum):
+    """Where to train."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+Bundle = Annotated[
+    Path | None, typer.Option("--bundle", "-b", help="Bundle folder; default: the built-in.")
+]
+CasesTable = Annotated[Path, typer.Argument(metavar="CASES.csv", help="A cases table.")]
+Cases = Annotated[Path | None, typer.Option("--cases", help="A cases table.")]
+Films = Annotated[
+    list[str], typer.Argument(metavar="FILE...", help="Films, folders or 'patterns/**/*.png'.")
+]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Folder of the collections; else HILUM_DATA.")
+]
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        help="Folder of the workstation: films, keys, hilum.toml; default: the user's own.",
+    ),
+]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        envvar="HILUM_STORE",
+        help="Database: sqlite:///... or postgresql://...; default: SQLite in --home.",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was broken off.")]
+Where = Annotated[Device, typer.Option("--device", help="Where to train.")]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", help="Only what has this name; may be repeated.")
+]
+Split = Annotated[
+    str, typer.Option("--split", help="Rows: a value of 'split', 'fold=2', or 'all'.")
+]
+_LABEL = "Label, e.g. covid-19; may be repeated where several can be meant."
+Label = Annotated[str, typer.Option("--label", help=_LABEL)]
+OneLabel = Annotated[str | None, typer.Option("--label", help=_LABEL)]
+Labels = Annotated[list[str] | None, typer.Option("--label", help=_LABEL)]
+_POINT = "Operating point: its name in the bundle; default: a label's first."
+OperatingPoint = Annotated[str | None, typer.Option("--operating-point", help=_POINT)]
+_THRESHOLD = "A film is called from this score on."
+Threshold = Annotated[float, typer.Option("--threshold", min=0, max=1, help=_THRESHOLD)]
+_PREVALENCE = "Share of films that are positive, e.g. 0.05."
+Bootstrap = Annotated[
+    int, typer.Option("--bootstrap", min=0, help="Resamples of patients; 0: no intervals.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of every random draw.")]
+Folds = Annotated[int, typer.Option("--folds", min=2, help="How many folds.")]
+MaxFilms = Annotated[
+    int, typer.Option("--max-films", min=0, help="Most films, spread over collections; 0: all.")
+]
+AllowSeen = Annotated[
+    bool,
+    typer.Option(
+        "--allow-seen",
+        help="Take films, too, that the bundle was trained on; the result counts them.",
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Take refused films all the same, and mark them.")
+]
+MaxMegapixels = Annotated[
+    float,
+    typer.Option(
+        "--max-megapixels", min=0.001, help="Refuse larger films before they are decoded."
+    ),
+]
+Duplicates = Annotated[
+    bool,
+    typer.Option(
+        "--duplicates/--no-duplicates", help="Open the films and look for copies; or do not."
+    ),
+]
+Pairs = Annotated[
+    Path | None, typer.Option("--pairs", help="Copies that were found before, as CSV.")
+]
+Peer = Annotated[str | None, typer.Option("--peer", help="Name of a peer in hilum.toml.")]
+Study = Annotated[str | None, typer.Option("--study", help="Id or Study Instance UID of a study.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many, the newest.")]
+
+
+def out_file(text: str, *names: str) -> Any:
+    """Return the option of a file to write.
+
+    Args:
+        text: for --help.
+        names: of the option; "--out" and "-o" where none is given.
+    """
+    return _option(text, names, folder=False)
+
+
+def out_folder(text: str, *names: str, show_default: bool = True) -> Any:
+    """Return the option of a folder to write into, which need not exist; see ``out_file``."""
+    return _option(text, names, file=False, show_default=show_default)
+
+
+def out_path(text: str, *names: str) -> Any:
+    """Return the option of a file for one film or a folder for many; see ``out_file``."""
+    return _option(text, names)
+
+
+def _option(
+    text: str,
+    names: tuple[str, ...],
+    *,
+    file: bool = True,
+    folder: bool = True,
+    show_default: bool = True,
+) -> Any:
+    def look(path: Path | None) -> Path | None:
+        if path is not None:
+            check_writable(path, file=file, folder=folder)
+        return path
+
+    named = names or ("--out", "-o")
+    return typer.Option(*named, callback=look, help=text, show_default=show_default)

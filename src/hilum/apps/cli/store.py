@@ -1,0 +1,176 @@
+"""``hilum store``: what a workstation keeps: its log, and what is deleted from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hilum.apps.cli.options import Home, Json, Limit, Store
+from hilum.apps.cli.streams import print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hilum.apps.store.deletion import Chosen, Going
+
+store_app = typer.Typer(
+    no_args_is_help=True, help="What a workstation keeps: its log, and what is deleted."
+)
+
+
+@store_app.command("verify")
+def verify(store: Store = None, home: Home = None, as_json: Json = False) -> None:
+    """Find a line that was changed, inserted or removed; exit code 11 if there is one.
+
+    Every line is sealed with a key in the folder of data, over the line
+    before it. Keep that folder and the database apart from one another to
+    make sure that nobody can change both.
+
+    \b
+    Example:
+      hilum store verify
+    """
+    from hilum.core.extras import require
+
+    require("web")
+    from hilum.apps.web.serve import Place, open_place
+    from hilum.core.errors import StoreError
+
+    opened, log = open_place(Place.of(home, store), make=False)
+    found = log.verify()
+    opened.close()
+    if not found.ok:
+        raise StoreError(
+            f"the log is broken: {found.problem}",
+            hint=f"{found.lines} lines before it are whole; compare with a backup",
+        )
+    if as_json:
+        print_json({"ok": True, "lines": found.lines})
+    else:
+        typer.echo(f"the log is whole: {found.lines} lines")
+
+
+@store_app.command("log")
+def log(
+    limit: Limit = 20,
+    store: Store = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Print the newest lines of the log, the oldest first; --json: one object a line.
+
+    \b
+    Example:
+      hilum store log -n 100
+    """
+    from hilum.core.extras import require
+
+    require("web")
+    from hilum.apps.web.serve import Place, open_place
+
+    opened, whole = open_place(Place.of(home, store), make=False)
+    for line in reversed(whole.lines(limit=limit)):
+        said = {
+            "seq": line.seq,
+            "at": line.at,
+            "who": line.who,
+            "action": line.action,
+            "film_id": line.film_id,
+            "study_id": line.study_id,
+            "bundle": line.bundle,
+            "data": json.loads(line.data),
+        }
+        if as_json:
+            print_json(said)
+        else:
+            words = (str(line.seq), line.at, line.who, line.action, line.study_id, line.film_id)
+            typer.echo("  ".join(filter(None, (*words, line.data))))
+    opened.close()
+
+
+@store_app.command("delete")
+def delete(
+    study: Annotated[
+        list[str] | None, typer.Option(help="Id or Study Instance UID of a study.")
+    ] = None,
+    patient: Annotated[
+        str | None, typer.Option(help="Erase everything of the patient with this id.")
+    ] = None,
+    older_than: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="DAYS", help="What came more than so many days ago."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    store: Store = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Delete from a workstation: films, readings, verdicts, marks and reports.
+
+    Shows what would go and asks. The log keeps that it happened, without the
+    patient's id. Backups, and copies in browsers, are not reached. The server
+    need not be stopped.
+
+    \b
+    Example:
+      hilum store delete --patient P-104
+    """
+    from hilum.core.extras import require
+
+    require("web")
+    from hilum.apps.store import deletion
+    from hilum.apps.store.folder import FilmFolder
+    from hilum.apps.web.serve import Place, open_place
+
+    chosen = _chosen(study or [], patient, older_than)
+    place = Place.of(home, store)
+    opened, log = open_place(place, make=False)
+    try:
+        with opened.read() as session:
+            shown = deletion.preview(session, chosen)
+        typer.echo(_words(shown), err=as_json)
+        sure = shown.studies > 0 and (yes or typer.confirm("delete for good?", err=as_json))
+        if sure:
+            folder = FilmFolder(place.data)
+            agreed = _agreed_to(shown)
+            deletion.delete(opened, folder, log, chosen, "command line", agreed=agreed)
+            typer.echo("deleted", err=as_json)
+        if as_json:
+            print_json(asdict(shown) | {"deleted": sure})
+    finally:
+        opened.close()
+
+
+def _chosen(study: list[str], patient: str | None, older_than: float | None) -> Chosen:
+    from hilum.apps.store.deletion import Chosen
+    from hilum.apps.store.tables import now_ms
+    from hilum.core.errors import ConfigError
+
+    if [bool(study), patient is not None, older_than is not None].count(True) != 1:
+        raise ConfigError("say what to delete", hint="--study, --patient or --older-than")
+    before_ms = None if older_than is None else now_ms() - round(older_than * 86_400_000)
+    return Chosen(tuple(study), patient, before_ms)
+
+
+def _words(going: Going) -> str:
+    from hilum.apps.store.tables import iso
+
+    came = f", came {iso(going.first_ms)} to {iso(going.last_ms)}" if going.studies else ""
+    return (
+        f"{going.studies} studies{came}: {going.films} films, {going.readings} readings, "
+        f"{going.verdicts} verdicts with {going.marks} marks, "
+        f"{going.references} reference standards, {going.reports} reports"
+    )
+
+
+def _agreed_to(shown: Going) -> Callable[[Going], None]:
+    from hilum.core.errors import ConfigError
+
+    def agreed(going: Going) -> None:
+        if going.mark != shown.mark:
+            raise ConfigError("something came to it meanwhile", hint="look again")
+
+    return agreed
