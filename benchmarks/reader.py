@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, help="default: the one inside the package")
     parser.add_argument("--side", default="test", help="side of the split, or all")
     parser.add_argument("--unseen-by", type=Path, action="append", default=[], metavar="BUNDLE")
-    parser.add_argument("--detections", type=Path, help="of hilum train-detector, beside")
+    parser.add_argument("--detections", type=Path, help="boxes of a trained detector, beside")
     parser.add_argument("--csv", type=Path, help="add the table to this file, too")
     arguments = parser.parse_args()
     if arguments.left_out:
@@ -101,7 +101,7 @@ def tell(name: str, films: pd.DataFrame, answers: list[dict], csv: Path | None) 
 
 
 def detected(path: Path, films: pd.DataFrame) -> list[list[tuple[float, ...]]]:
-    """Return the boxes of ``hilum train-detector`` on each film: x, y, width, height, score."""
+    """Return the boxes that a trained detector gives each film: x, y, width, height, score."""
     found = detections_of(read_coco(path), None, str(path))
     pairs = [found.get(case_id, ([], [])) for case_id in films["case_id"]]
     return [[(*box, score) for box, score in zip(*each, strict=True)] for each in pairs]
