@@ -14,8 +14,9 @@ from hilum.apps.cli import table
 from hilum.apps.cli.main import run
 from hilum.core.details import Affected, Details, Scale, Severity, Side, Similar, Zone
 from hilum.core.labels import Label
-from hilum.core.reading import NOT_THE_INFECTION
+from hilum.core.reading import NOT_THE_INFECTION, Reading
 from hilum.serve.reader import load_bundle
+from hilum.serve.said import said_of
 
 KEYS = {"path", "status", "reason", "findings", "bundle", "elapsed_ms"}
 
@@ -172,7 +173,7 @@ def test_a_calibrated_bundle_shows_probability_prevalence_and_set(calibrated_bun
     arguments = ["read", str(films / "a.png"), "--bundle", str(calibrated_bundle)]
     assert run([*arguments, "--prevalence", "0.05"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "set: " in said
+    assert "set at 90 %: " in said
     assert "Probability: by platt on val of a test, for a prevalence of 5.0%." in said
     assert "Sets hold the truth in 90% of films like those" in said
 
@@ -191,7 +192,7 @@ def test_json_has_the_restated_probability_and_the_page_says_so(
     assert restated["score"] == plain["score"]
     assert restated["prediction_set"] in ("present", "absent", "indeterminate", "none")
     text = page.read_text()
-    assert "platt, prevalence 5.0 %" in text
+    assert "where 5.0 % have it (platt)" in text
     assert "class-conditional conformal prediction" in text
 
 
@@ -204,34 +205,34 @@ def test_a_prevalence_is_refused_where_nothing_was_calibrated(small_bundle, film
 
 
 def test_the_table_says_how_much_how_severe_and_what_is_alike():
-    lines = table._details(
-        Details(
-            affected=(
-                Affected(side=None, zone=None, share=0.25, kinds={}),
-                Affected(side=Side.RIGHT, zone=None, share=0.4, kinds={}),
-                Affected(side=Side.LEFT, zone=None, share=0.004, kinds={}),
-                Affected(side=Side.LEFT, zone=Zone.LOWER, share=0.3, kinds={}),
+    details = Details(
+        affected=(
+            Affected(side=None, zone=None, share=0.25, kinds={}),
+            Affected(side=Side.RIGHT, zone=None, share=0.4, kinds={}),
+            Affected(side=Side.LEFT, zone=None, share=0.004, kinds={}),
+            Affected(side=Side.LEFT, zone=Zone.LOWER, share=0.3, kinds={}),
+        ),
+        severity=(
+            Severity(scale=Scale.BRIXIA, value=7.2, low=4.1, high=10, coverage=0.9, maximum=18),
+        ),
+        similar=(
+            Similar(
+                case_id="a/1",
+                cohort="a",
+                distance=0.0,
+                labels={Label.COVID_19: 0, Label.PNEUMONIA: 1},
             ),
-            severity=(
-                Severity(scale=Scale.BRIXIA, value=7.2, low=4.1, high=10, coverage=0.9, maximum=18),
-            ),
-            similar=(
-                Similar(
-                    case_id="a/1",
-                    cohort="a",
-                    distance=0.0,
-                    labels={Label.COVID_19: 0, Label.PNEUMONIA: 1},
-                ),
-            ),
-        )
+        ),
     )
-    assert lines == [
-        "opaque: 25 % of the lungs (right 40 %, left < 1 %)",
-        "research score: brixia 7.2 [4.1, 10.0] of 18",
-        "most similar: a/1 (not covid-19, pneumonia)",
+    reading = Reading(path="a.png", status="read", bundle="b", elapsed_ms=1, details=details)
+    assert table.lines_of(said_of(reading)) == [
+        "Opaque: 25 % of the lungs (right lung 40 %, left lung < 1 %)",
+        "Brixia (research score): 7.2 [4.1, 10.0] of 18",
+        "most similar: a/1, distance 0; not covid-19, pneumonia",
         "The model was trained on this film or a copy of it: this reading says little.",
     ]
-    assert table._details(None) == table._details(Details()) == []
+    bare = reading.model_copy(update={"details": Details()})
+    assert table.lines_of(said_of(bare)) == []
 
 
 def test_a_folder_that_is_not_entered_is_a_row_and_exit_3(read, films, tmp_path, monkeypatch):
@@ -264,5 +265,5 @@ def test_the_table_says_what_a_film_looks_like(small_bundle, films, capsys, say_
         shown.add(say_looks(one, "negative"))
     shown.close()
     said = " ".join(capsys.readouterr().out.split())
-    assert "appearance: no pneumonia seen on this film; that does not rule out" in said
+    assert "Appearance: no pneumonia seen on this film; that does not rule out" in said
     assert NOT_THE_INFECTION in said

@@ -164,7 +164,7 @@ def test_forced_films_are_marked_in_the_table(gated, ward):
     result = _read(ward, "--bundle", gated, "--force")
     assert result.exit_code == 0
     assert "1 read, 1 forced" in result.output
-    assert "refused as [not-a-chest-film]" in " ".join(result.output.split())
+    assert "Refused, and read all the same: [not-a-chest-film]" in " ".join(result.output.split())
 
 
 def test_json_lines_hold_the_refusal(gated, ward):
@@ -184,5 +184,5 @@ def test_the_page_names_the_code_and_marks_what_was_forced(gated, ward):
             report.add(one)
         page = report.html()
         assert word in page
-        assert "<code>not-a-chest-film</code>" in page
+        assert "[not-a-chest-film] not a chest radiograph" in page
         assert (">forced<" in page) is force

@@ -13,9 +13,17 @@ from typing import NamedTuple
 from hilum.bundle.facts import Facts
 from hilum.bundle.outofsource import TOGETHER
 from hilum.core.estimate import Estimate
+from hilum.core.rounded import fixed
+from hilum.judge.audit.schema import Overall
 from hilum.judge.schema import LabelEvaluation
 
 POOLED = "test films, all sources pooled"
+_VERDICTS = {
+    Overall.PASS: "passed",
+    Overall.FAIL: "failed",
+    Overall.UNINFORMATIVE: "uninformative",
+    Overall.INCOMPLETE: "incomplete",
+}
 
 
 class Honest(NamedTuple):
@@ -93,3 +101,38 @@ def _on_test(label: LabelEvaluation) -> Iterator[Honest]:
 def _known(beside: dict[str, Estimate], where: str) -> Estimate | None:
     found = beside.get(where)
     return None if found is None or math.isnan(found.value) else found
+
+
+def audit_line(facts: Facts) -> str:
+    """Say of every label what its audit found, in one line."""
+    verdicts = {audit.label: _VERDICTS[audit.verdict] for audit in facts.audits}
+    said = [
+        f"{label} {verdicts.get(label, 'not audited')}"
+        for label in (output.label.value for output in facts.manifest.labels)
+    ]
+    return "Shortcut audit: " + ("; ".join(said) if verdicts else "not audited") + "."
+
+
+def honest_line(facts: Facts) -> str:
+    """Say how far to trust the bundle: for every label the kindest number and the hardest one."""
+    lines = honest_numbers(facts)
+    labels = dict.fromkeys(line.label for line in lines)
+    said = [_told(label, [line for line in lines if line.label == label]) for label in labels]
+    if not said:
+        return "How far to trust it: not measured."
+    return "How far to trust it (AUROC; 0.5 is a coin): " + "; ".join(said) + "."
+
+
+def _told(label: str, lines: list[Honest]) -> str:
+    kind = [line for line in lines if line.where == POOLED][:1]
+    hard = [line for line in lines if "left out" in line.where][:1]
+    if not kind and not hard:
+        return f"{label} not measured"
+    where = ["on test films of its own sources"] * len(kind)
+    where += ["on sources left out of training"] * len(hard)
+    numbers = zip(kind + hard, where, strict=True)
+    return f"{label} " + ", ".join(
+        f"{fixed(line.auroc.value, 2)} [{fixed(line.auroc.low, 2)}, {fixed(line.auroc.high, 2)}] "
+        f"{words}"
+        for line, words in numbers
+    )

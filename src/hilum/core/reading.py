@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from hilum.core.details import Details
 from hilum.core.labels import Appearance, Label
 from hilum.core.refusal import Refusal
+from hilum.core.words import words
 
 READING_SCHEMA_VERSION = "1.4"
 
@@ -33,17 +34,6 @@ class PredictionSet(StrEnum):
     ABSENT = "absent"
     INDETERMINATE = "indeterminate"
     NONE = "none"
-
-    def in_words(self, label: str) -> str:
-        """Name the answers that are left.
-
-        >>> PredictionSet.ABSENT.in_words("covid-19")
-        'not covid-19'
-        >>> PredictionSet.INDETERMINATE.in_words("covid-19")
-        'indeterminate'
-        """
-        named = {PredictionSet.PRESENT: label, PredictionSet.ABSENT: f"not {label}"}
-        return named.get(self, self.value)
 
 
 UNLIKELY, LIKELY = 0.33, 0.66
@@ -140,46 +130,35 @@ class Finding(BaseModel):
     )
 
 
-NOT_THE_INFECTION = (
-    "The appearance of the film, not the infection: only a test tells whether the patient is "
-    "infected."
-)
-_APPEARANCES = {
-    Appearance.TYPICAL: "typical of COVID-19 pneumonia; other infections, drug reactions and lung "
-    "injuries can look the same",
-    Appearance.INDETERMINATE: "indeterminate for COVID-19 pneumonia; many infections and other "
-    "conditions look like this",
-    Appearance.ATYPICAL: "atypical of COVID-19 pneumonia; think of another diagnosis",
-    Appearance.NEGATIVE: "no pneumonia seen on this film; that does not rule out an infection: "
-    "many leave the film clear",
-}
-NO_PNEUMONIA = "no pneumonia seen"
-"""How "negative" is said in a few words: never alone, since it is easily read as "not infected"."""
+NOT_THE_INFECTION = words()["appearance.notice"]
 
 
 def appearance_words(
-    chances: Mapping[Appearance, float], prediction_set: Sequence[Appearance] | None
+    chances: Mapping[Appearance, float],
+    prediction_set: Sequence[Appearance] | None,
+    text: Mapping[str, str] | None = None,
 ) -> str:
-    """Say what a film looks like, in one line.
+    """Say what a film looks like, in one line, in the words of a catalogue; None: in English.
+
+    "Negative" is never said alone, since it is easily read as "not infected".
 
     >>> chances = {Appearance.TYPICAL: 0.6, Appearance.ATYPICAL: 0.4}
     >>> appearance_words(chances, [Appearance.TYPICAL, Appearance.ATYPICAL])
     'cannot say which: typical or atypical appearance'
     """
+    text = text or words()
     if prediction_set is None:
-        likeliest = max(chances, key=lambda each: chances[each])
-        return f"likeliest, with nothing fitted that says how sure: {_APPEARANCES[likeliest]}"
-    if not prediction_set:
-        return "unusual for each of the four appearances"
+        likeliest = text[f"appearance.{max(chances, key=lambda each: chances[each])}"]
+        return text["appearance.unfitted"].format(words=likeliest)
     if len(prediction_set) == 1:
-        return _APPEARANCES[prediction_set[0]]
-    if len(prediction_set) == len(Appearance):
-        return "none of the four appearances can be ruled out"
-    seen = [each.value for each in prediction_set if each is not Appearance.NEGATIVE]
-    words = " or ".join(filter(None, [", ".join(seen[:-1]), seen[-1]]))
-    clear = f", or {NO_PNEUMONIA} (which does not rule out an infection)"
-    clear = clear if Appearance.NEGATIVE in prediction_set else ""
-    return f"cannot say which: {words} appearance{clear}"
+        return text[f"appearance.{prediction_set[0]}"]
+    if len(prediction_set) in (0, len(Appearance)):
+        return text["appearance.any" if prediction_set else "appearance.none"]
+    clear = Appearance.NEGATIVE in prediction_set
+    others = [each for each in prediction_set if each is not Appearance.NEGATIVE]
+    seen = [text[f"appearance-short.{each}"] for each in others]
+    named = text["appearance.or"].join(filter(None, [", ".join(seen[:-1]), seen[-1]]))
+    return text["appearance.several"].format(words=named) + text["appearance.or-clear"] * clear
 
 
 class AppearanceFinding(BaseModel):

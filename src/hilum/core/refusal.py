@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from hilum.core.rounded import figures
+from hilum.core.words import words
 
 
 class Reason(StrEnum):
@@ -33,12 +33,12 @@ class Reason(StrEnum):
     @property
     def meaning(self) -> str:
         """What the film seems to be, in a few words."""
-        return _MEANINGS[self].words
+        return words()[f"refusal.{self}"]
 
     @property
     def hint(self) -> str:
         """What to do about it."""
-        return _MEANINGS[self].hint
+        return words()[f"refusal-hint.{self}"]
 
 
 class Refusal(BaseModel):
@@ -69,52 +69,3 @@ class Refusal(BaseModel):
             return f"{self.code.meaning}: {self.measured}"
         value, limit = figures(self.value), figures(self.limit)
         return f"{self.code.meaning}: {self.measured} {value}, limit {limit}"
-
-
-class _Meaning(NamedTuple):
-    words: str
-    hint: str
-
-
-_FRONTAL = "read the frontal film (PA or AP) of the same study"
-_WHOLE = "export the whole film, with both lungs on it"
-
-_MEANINGS: dict[Reason, _Meaning] = {
-    Reason.OTHER_MODALITY: _Meaning("not a radiograph", "export the frontal chest radiograph"),
-    Reason.LATERAL: _Meaning("a lateral film", _FRONTAL),
-    Reason.PEDIATRIC: _Meaning(
-        "a child's film", "this model was made for adults; it says nothing of children"
-    ),
-    Reason.TOO_SMALL: _Meaning(
-        "too few pixels", "this may be a thumbnail; export the film at full size"
-    ),
-    Reason.BLANK: _Meaning(
-        "blank",
-        "the window may be wrong or the exposure failed; look at it with 'hilum show'",
-    ),
-    Reason.BADLY_EXPOSED: _Meaning(
-        "exposed or windowed so that lungs cannot be judged",
-        "export the film with its own window; look at it with 'hilum show'",
-    ),
-    Reason.CT_SLICE: _Meaning("a CT slice", "export the frontal chest radiograph"),
-    Reason.INVERTED: _Meaning(
-        "inverted, bone is black", "export the film with bone white, or as DICOM"
-    ),
-    Reason.ROTATED: _Meaning("turned by 90 degrees", "turn the film upright"),
-    Reason.UPSIDE_DOWN: _Meaning("upside down", "turn the film upright"),
-    Reason.ONE_LUNG: _Meaning("one lung", _WHOLE),
-    Reason.LUNGS_NOT_IN_FIELD: _Meaning("lungs not in the field", _WHOLE),
-    Reason.FIGURE_PANEL: _Meaning(
-        "several pictures, or a film on a printed page", "cut out the one film, without its caption"
-    ),
-    Reason.SCREEN_PHOTO: _Meaning(
-        "a photograph of a screen", "export the film itself; a photograph distorts its greys"
-    ),
-    Reason.NOT_A_CHEST_FILM: _Meaning(
-        "not a chest radiograph", "look at it with 'hilum show'; export the frontal chest film"
-    ),
-    Reason.UNLIKE_TRAINING: _Meaning(
-        "unlike every film that the gate was fitted on",
-        "look at it with 'hilum show'; what a model says of such a picture means nothing",
-    ),
-}

@@ -14,27 +14,17 @@ from hilum.bundle.facts import Facts
 from hilum.bundle.folder import Bundle
 from hilum.bundle.honest import honest_numbers
 from hilum.bundle.markdown import cell
+from hilum.core.details import Opacity
 from hilum.core.files import write_text
 from hilum.core.page import data_uri, render
 from hilum.core.reading import Status
-from hilum.core.rounded import figures, fixed, percent
+from hilum.core.rounded import fixed, percent
 from hilum.image.write import jpeg
 from hilum.serve.heatmap import AGAINST, FOR, OPACITY, limit_of, overlay, thumbnail
-from hilum.serve.marks import STYLES, layers_of, marks_of, share
+from hilum.serve.marks import STYLES, layers_of, marks_of
 from hilum.serve.reader import Examined, Reader
+from hilum.serve.said import said_of
 from hilum.serve.sketch import HEIGHT, WIDTH, zone_shapes
-from hilum.serve.words import (
-    DOUBTS,
-    SCALES,
-    against_threshold,
-    chances_line,
-    doubt,
-    headline,
-    known_labels,
-    region,
-    sides_line,
-    trained_on_it,
-)
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 SIDE = 512
@@ -85,6 +75,7 @@ class Report:
         self._films.append(
             {
                 "reading": reading,
+                "said": said_of(reading),
                 "name": Path(reading.path).name,
                 "picture": self._film(examined) if shown else None,
                 "heatmaps": self._heatmaps(examined) if shown else [],
@@ -116,21 +107,10 @@ class Report:
             legend=_legend(),
             max_pictured=MAX_PICTURED,
             styles=STYLES,
-            scales=SCALES,
+            kinds=list(Opacity),
             sketch=(WIDTH, HEIGHT),
-            share=share,
-            region=region,
-            sides_line=sides_line,
-            known_labels=known_labels,
-            trained_on_it=trained_on_it,
-            headline=headline,
-            doubt=doubt,
-            doubts=DOUBTS,
-            against_threshold=against_threshold,
-            chances_line=chances_line,
             fixed=fixed,
             percent=percent,
-            figures=figures,
         )
 
     def write(self, path: Path) -> None:

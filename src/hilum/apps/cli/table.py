@@ -10,16 +10,11 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from hilum.bundle.folder import Bundle
-from hilum.core.details import Details
-from hilum.core.radiograph import Sides
 from hilum.core.reading import RESEARCH_USE, Answer, AppearanceFinding, Finding, Reading
-from hilum.core.rounded import figures, fixed, percent
-from hilum.serve.marks import share
+from hilum.core.rounded import fixed, percent
 from hilum.serve.reader import Examined
-from hilum.serve.words import against_threshold, answered, known_labels, trained_on_it
+from hilum.serve.said import Said, said_of
 
-TURNED = ("corrected: ", "orientation: ")
-"""How the step of a film begins that was put right: by the gate, or as its file asks for it."""
 _BAR = 10
 _WIDTH_OF_PIPE = 140
 
@@ -42,7 +37,7 @@ class Table:
         """Print one film: a line for each label, or the reason why it was not read."""
         reading = examined.reading
         table = self._empty(header=not self._counts)
-        self._counts[_status(reading)] += 1
+        self._counts["forced" if reading.forced else reading.status.value] += 1
         if reading.refusal is not None:
             self._refused[reading.refusal.code] += 1
         table.add_row(*_cells(reading, self._free // 2))
@@ -120,68 +115,31 @@ def _of_sets(finding: Finding) -> str:
 
 def _cells(reading: Reading, width: int) -> tuple[Text, ...]:
     """Return one row; a cell has a line for each label, and the path its last characters."""
-    named = _status(reading)
+    told, named = said_of(reading), "forced" if reading.forced else reading.status.value
     color = {"read": "", "refused": "yellow", "forced": "yellow", "error": "red"}[named]
-    path, status = Text(_ending(reading.path, width)), Text(named, style=color)
-    if not reading.findings:
-        return path, status, Text("-"), Text("-"), Text(_reason(reading), style=color)
-    findings = reading.findings
+    path, status = Text(_ending(reading.path, width)), Text(told.status, style=color)
+    if not told.findings:
+        return path, status, Text("-"), Text("-"), Text(told.code + told.reason, style=color)
     said = [
-        Text(in_words(finding), style="bold" if finding.answer is Answer.PRESENT else "")
-        for finding in findings
+        Text(f"{each.answered}; {each.grounds}", "bold" * (finding.answer is Answer.PRESENT))
+        for each, finding in zip(told.findings, reading.findings, strict=True)
     ]
-    said += [Text(f"appearance: {looks.words}")] if (looks := reading.appearance) else []
-    said += [Text(line) for line in _details(reading.details, reading.film.get("sides"))]
-    said += [Text(step, style="yellow") for step in reading.history if step.startswith(TURNED)]
+    said += [Text(line) for line in lines_of(told)]
+    said += [Text(step, style="yellow") for step in told.corrections]
     if reading.forced:
-        said.append(Text(f"refused as {_reason(reading)}", style=color))
-    return (
-        path,
-        status,
-        Text("\n".join(finding.label for finding in findings)),
-        Text("\n".join(f"{fixed(f.probability, 3)} {_bar(f.probability)}" for f in findings)),
-        Text("\n").join(said),
-    )
+        said.append(Text(f"{told.why} {told.code}{told.reason}", style=color))
+    chances = [f"{each.probability} {_bar(float(each.probability))}" for each in told.findings]
+    labels = [each.label for each in told.findings]
+    return path, status, Text("\n".join(labels)), Text("\n".join(chances)), Text("\n").join(said)
 
 
-def _status(reading: Reading) -> str:
-    return "forced" if reading.forced else reading.status.value
-
-
-def _reason(reading: Reading) -> str:
-    """Return the reason after its code: "[one-lung] one lung: ..."."""
-    words = reading.reason or ""
-    return words if reading.refusal is None else f"[{reading.refusal.code}] {words}"
-
-
-def in_words(finding: Finding) -> str:
-    """Give the answer first, then what it was made of."""
-    said = f"{answered(finding)}; {against_threshold(finding)}"
-    if finding.prediction_set is None:
-        return said
-    return f"{said}; set: {finding.prediction_set.in_words(finding.label)}"
-
-
-def _details(details: Details | None, known: str | None = None) -> list[str]:
-    """Say how much of the lungs is opaque, how severe, and what resembles the film."""
-    if details is None:
-        return []
-    lines = []
-    if details.affected:
-        whole, *parts = [row for row in details.affected if row.zone is None]
-        sides = ", ".join(f"{row.side} {share(row.share)}" for row in parts)
-        sides += "; sides assumed" if known == Sides.ASSUMED else ""
-        lines.append(f"opaque: {share(whole.share)} of the lungs ({sides})")
-    lines += [
-        f"{each.notice}: {each.scale} {fixed(each.value, 1)} "
-        f"[{fixed(each.low, 1)}, {fixed(each.high, 1)}] of {figures(each.maximum)}"
-        for each in details.severity
-    ]
-    if details.similar:
-        nearest = details.similar[0]
-        lines.append(f"most similar: {nearest.case_id} ({known_labels(nearest)})")
-        lines += filter(None, [trained_on_it(details.similar)])
-    return lines
+def lines_of(told: Said) -> list[str]:
+    """Say what the film looks like, how much is opaque, how severe, and what resembles it."""
+    lines = [told.appearance.line] if told.appearance else []
+    lines += [told.opaque] if told.opaque else []
+    lines += [each.line for each in told.severity]
+    lines += [f"most similar: {each.name}, {each.words}" for each in told.similar[:1]]
+    return lines + ([told.trained] if told.trained else [])
 
 
 def _ending(path: str, width: int) -> str:

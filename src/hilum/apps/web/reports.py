@@ -16,7 +16,7 @@ from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import ReportAnswer, ReportDraft, ReportsAnswer
 from hilum.apps.web.desk import marks_of
-from hilum.apps.web.draft import WORDS, Language, draft
+from hilum.apps.web.draft import draft
 from hilum.apps.web.evidence import kinds_of, unpack
 from hilum.apps.web.films import find_film, spacing_of
 from hilum.apps.web.measured import lines
@@ -27,6 +27,7 @@ from hilum.apps.web.service import Served
 from hilum.apps.web.sheet import Picture, Sheet, picture
 from hilum.bundle.manifest import Manifest
 from hilum.core.reading import Reading
+from hilum.core.words import Language, words
 from hilum.serve.heatmap import limit_of, overlay
 
 router = APIRouter(prefix=API, tags=["reports"])
@@ -167,9 +168,11 @@ def _sheet(request: Request, service: Served, report_id: str, visitor: Visitor, 
             what=f"report.{form}",
             report_id=report_id,
         )
-    words = WORDS["ru" if report.body["language"] == "ru" else "en"]
-    by = words["by"].format(by=author, at=iso(report.at_ms), version=report.version)
-    bundle = words["unread"] if model is None else words["model"].format(bundle=model.identity)
+    text = words("ru" if report.body["language"] == "ru" else "en")
+    by = text["report.by"].format(by=author, at=iso(report.at_ms), version=report.version)
+    bundle = text["report.unread"]
+    if model is not None:
+        bundle = text["report.model"].format(bundle=model.identity)
     pictures = _pictures(request.app.state.pictures, film, read, model)
     return Sheet(report.body, _patient(study), by, bundle, pictures)
 

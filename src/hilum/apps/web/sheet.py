@@ -9,10 +9,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hilum.apps.web.draft import WORDS, Language
 from hilum.apps.web.pictures import QUALITY
 from hilum.core.page import data_uri, render
 from hilum.core.reading import RESEARCH_USE
+from hilum.core.words import Language, words
 from hilum.image.write import jpeg
 from hilum.serve.pdf.letters import wrap
 from hilum.serve.pdf.pen import LEADING, SOFT, WARN, WARN_BACK, Pen
@@ -67,7 +67,10 @@ class Sheet:
             by=self.by,
             model=self.model,
             parts=PARTS,
-            words=WORDS[self.language],
+            words={
+                part: words(self.language)[f"report.{part}"]
+                for part in (*PARTS, "notice", "signature")
+            },
             pictures=pictures,
         )
 
@@ -87,18 +90,18 @@ class Sheet:
         return out.getvalue()
 
     def _draw(self, pen: Pen) -> None:
-        words, width = WORDS[self.language], _WIDTH - 2 * _MARGIN
-        top = _notice(pen, 26.0, width, words["notice"])
+        text, width = words(self.language), _WIDTH - 2 * _MARGIN
+        top = _notice(pen, 26.0, width, text["report.notice"])
         top = pen.lines(_MARGIN, top + 6, width, self.body["title"], 15, most=2, bold=True)
         top = pen.lines(_MARGIN, top, width, self.patient, 9, most=2, color=SOFT) + 6
         top = self._pictures(pen, top, width)
         foot = _HEIGHT - _MARGIN - 62
         self._text(pen, top, foot - 8, width)
         pen.rule(_MARGIN, foot + 22, 180)
-        pen.text(_MARGIN, foot + 31, words["signature"], 7.5, color=SOFT)
+        pen.text(_MARGIN, foot + 31, text["report.signature"], 7.5, color=SOFT)
         end = pen.lines(_MARGIN + 200, foot + 14, width - 200, self.by, 7.5, most=2, color=SOFT)
         pen.lines(_MARGIN + 200, end, width - 200, self.model, 7.5, most=2, color=SOFT)
-        _notice(pen, _HEIGHT - _MARGIN - 20, width, words["notice"])
+        _notice(pen, _HEIGHT - _MARGIN - 20, width, text["report.notice"])
 
     def _pictures(self, pen: Pen, top: float, width: float) -> float:
         if not self.pictures:
@@ -114,8 +117,8 @@ class Sheet:
         return bottom + 6
 
     def _text(self, pen: Pen, top: float, bottom: float, width: float) -> None:
-        words = WORDS[self.language]
-        parts = [(words[part], self.body[part]) for part in PARTS if self.body.get(part)]
+        text = words(self.language)
+        parts = [(text[f"report.{part}"], self.body[part]) for part in PARTS if self.body.get(part)]
         size = next((s for s in _SIZES if top + _tall(parts, width, s) <= bottom), _SIZES[-1])
         for heading, text in parts:
             top = pen.lines(_MARGIN, top, width, heading, size, bold=True) + 1

@@ -17,13 +17,12 @@ from hilum.image.open import open_radiograph
 from hilum.image.write import jpeg
 from hilum.serve.dicom.codes import REPORT
 from hilum.serve.dicom.common import Subject, finished, item
-from hilum.serve.dicom.gsps import lines
 from hilum.serve.heatmap import thumbnail
 from hilum.serve.marks import CASING, STYLES, layers_of, marks_of
 from hilum.serve.pdf.letters import FONTS
 from hilum.serve.pdf.report import PdfReport
 from hilum.serve.pdf.sheet import QUALITY, SIDE, Sheet
-from hilum.serve.words import sides_line
+from hilum.serve.said import said_of
 
 LONG_SIDE = 1024
 """Of the film in its picture, in pixels; never enlarged."""
@@ -133,10 +132,11 @@ def _picture(subject: Subject) -> NDArray[np.uint8]:
     width = small.shape[1]
     least = round(_STRIP * small.shape[0])
     above = _strip([[(BANNER, _WARN)]], width, least)
-    said = [[(each, _WHITE)] for each in lines(subject)]
+    told = said_of(subject.reading)
+    said = [[(each, _WHITE)] for each in told.overlay]
     said.append([(f"{STYLES[each].words}   ", STYLES[each].color) for each in layers_of(marks)])
     said.append([(f"read by {subject.reading.bundle}", _DIM)])
-    said.append([(sides_line(subject.reading.film), _DIM)])
+    said.append([(told.sides, _DIM)])
     below = _strip(said, width, least)
     return np.vstack([above, picture, below])
 

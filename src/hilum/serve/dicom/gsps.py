@@ -7,7 +7,6 @@ from pydicom.dataset import Dataset
 from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
 from hilum.core.reading import RESEARCH_USE
-from hilum.core.rounded import percent
 from hilum.image.dicom_grey import rescale, voi_tables
 from hilum.image.dicom_values import items_of, numbers
 from hilum.image.dicom_window import read_windows
@@ -16,7 +15,7 @@ from hilum.serve.dicom.common import Subject, finished
 from hilum.serve.dicom.source import Points
 from hilum.serve.dicom.sr import closed
 from hilum.serve.marks import Layer, Mark, marks_of
-from hilum.serve.words import headline
+from hilum.serve.said import said_of
 
 _SHORT_TEXT = 1024
 """Most characters of VR ST (PS3.5 6.2)."""
@@ -72,21 +71,6 @@ def make_gsps(subject: Subject) -> Dataset:
     return finished(dataset, "gsps", subject, "PR")
 
 
-def lines(subject: Subject) -> list[str]:
-    """Return the words over a film: one line a finding, and one of the appearance."""
-    said = []
-    for finding in subject.reading.findings:
-        number = f"score {finding.score:.2f}, not a probability"
-        if finding.prevalence is not None:
-            number = f"probability {percent(finding.probability)} %"
-        if finding.prediction_set is not None and finding.coverage is not None:
-            number += f"; {percent(finding.coverage)} % set: {finding.prediction_set}"
-        said.append(f"{finding.label}: {headline(finding)} ({number})")
-    if looks := subject.reading.appearance:
-        said.append(f"appearance, not infection: {looks.words}")
-    return said
-
-
 def _marks(subject: Subject) -> tuple[Mark, ...]:
     return marks_of(subject.reading.details)
 
@@ -133,7 +117,7 @@ def _graphics(name: str, lines: list[Points], subject: Subject) -> Dataset:
 
 
 def _words(subject: Subject) -> list[str]:
-    return ["HILUM research use only", *lines(subject)[:8]]
+    return ["HILUM research use only", *said_of(subject.reading).overlay[:8]]
 
 
 def _text(name: str, top: float, words: list[str], subject: Subject) -> Dataset:

@@ -32,7 +32,7 @@ from hilum.serve.dicom.common import (
     uid,
 )
 from hilum.serve.dicom.source import Points, Source
-from hilum.serve.words import sides_line
+from hilum.serve.said import said_of
 
 MOST_POINTS = 400
 """Of one outline."""
@@ -470,12 +470,11 @@ def _library(source: Source) -> ContainerContentItem:
 
 def _comments(subject: Subject) -> ContainerContentItem:
     """Return row 12 of the template: what a reader must know."""
-    reading = subject.reading
-    said = [RESEARCH_USE, sides_line(reading.film)]
-    if looks := reading.appearance:
-        said.append(f"Appearance: {looks.words}. {looks.notice}")
-    said += [f"Read by force although {reading.reason}"] * reading.forced
-    said += [printable(note, _LONGEST_TEXT) for note in reading.notes]
+    told = said_of(subject.reading)
+    said = [RESEARCH_USE, told.sides]
+    if looks := told.appearance:
+        said.append(f"{looks.line}. {looks.notice}")
+    said += [printable(note, _LONGEST_TEXT) for note in (told.refusal, *told.notes)]
     container = ContainerContentItem(
         coded(codes.QUALITATIVE_EVALUATIONS), relationship_type=_CONTAINS
     )

@@ -5,23 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from hilum.core.details import RESEARCH_SCORE, Affected, Opacity, Severity, Similar
-from hilum.core.reading import AppearanceFinding, Finding, Reading, Status
-from hilum.core.rounded import figures, fixed, percent
-from hilum.serve.marks import share
+from hilum.core.details import RESEARCH_SCORE, Affected, Opacity
 from hilum.serve.pdf.pen import INK, SOFT, WARN, WARN_BACK, Pen
+from hilum.serve.said import AppearanceSaid, FindingSaid, RegionSaid, Said, SeveritySaid
 from hilum.serve.sketch import HEIGHT, WIDTH, zone_shapes
-from hilum.serve.words import (
-    SCALES,
-    against_threshold,
-    chances_line,
-    headline,
-    holds_for,
-    known_labels,
-    likelihood,
-    region,
-    trained_on_it,
-)
 
 SIZE, SMALL = 7.5, 6.5
 """Of letters, in points."""
@@ -33,7 +20,6 @@ _COLUMNS = (
     ("prediction set", 0.68),
     ("evidence in lungs", 0.85),
 )
-_SHORT = {Opacity.GROUND_GLASS: "ground-glass", Opacity.CONSOLIDATION: "consolidated"}
 _OF = ("of what speaks for it", "nothing speaks for it")
 _BLUE = (11, 110, 153)
 
@@ -45,33 +31,25 @@ def heading(pen: Pen, x: float, top: float, width: float, words: str) -> float:
     return top + 13
 
 
-def refusal(pen: Pen, x: float, top: float, width: float, reading: Reading) -> float:
+def refusal(pen: Pen, x: float, top: float, width: float, said: Said) -> float:
     """Say why a film was not read, or was read against a refusal; nothing where there is no why."""
-    if not reading.reason:
+    if not said.reason:
         return top
-    height = _refusal(Pen(None, 0), x + 8, 0, width - 16, reading) + 11
+
+    def lines(pen: Pen, x: float, top: float) -> float:
+        top = pen.lines(
+            x, top, width - 16, f"{said.why} {said.code}{said.reason}", 9, most=3, bold=True
+        )
+        return pen.lines(x, top + 1, width - 16, said.hint, SIZE, most=3)
+
+    height = lines(Pen(None, 0), x + 8, 0) + 11
     pen.box(x, top, width, height, fill=WARN_BACK, edge=WARN)
-    _refusal(pen, x + 8, top + 6, width - 16, reading)
+    lines(pen, x + 8, top + 6)
     return top + height
 
 
-def _refusal(pen: Pen, x: float, top: float, width: float, reading: Reading) -> float:
-    refused = reading.refusal
-    said = "Refused, and read all the same: " if reading.forced else "Not read: "
-    said += f"{refused.code.meaning} ({refused.code})" if refused else str(reading.reason)
-    top = pen.lines(x, top, width, said, 9, most=3, bold=True)
-    if refused:
-        value = "" if refused.value is None else f" {figures(refused.value)}"
-        limit = "" if refused.limit is None else f"; limit: {figures(refused.limit)}"
-        measured = f"Measured: {refused.measured}{value}{limit}"
-        top = pen.lines(x, top + 1, width, measured, SIZE, most=3)
-    if reading.hint:
-        top = pen.lines(x, top + 1, width, f"What to do: {reading.hint}", SIZE, most=3)
-    return top
-
-
 def findings(
-    pen: Pen, x: float, top: float, width: float, found: Sequence[Finding], most: int
+    pen: Pen, x: float, top: float, width: float, found: Sequence[FindingSaid], most: int
 ) -> float:
     """Draw the table of findings, at most ``most`` rows; nothing without any."""
     if not found:
@@ -94,30 +72,21 @@ def findings(
     return top + 3
 
 
-def appearance(
-    pen: Pen, x: float, top: float, width: float, said: AppearanceFinding | None
-) -> float:
+def appearance(pen: Pen, x: float, top: float, width: float, said: AppearanceSaid | None) -> float:
     """Say what the film looks like, in words and as four chances; nothing where nobody says it."""
     if said is None:
         return top
     top = heading(pen, x, top, width, "Appearance")
     words = said.words[0].upper() + said.words[1:]
     top = pen.lines(x, top, width, words, SIZE, most=2, bold=True)
-    numbers = chances_line(said)
-    top = pen.lines(x, top, width, numbers, SMALL, most=2, color=SOFT)
+    top = pen.lines(x, top, width, said.chances, SMALL, most=2, color=SOFT)
     return pen.lines(x, top, width, said.notice, SMALL, most=2)
 
 
 def zones(
-    pen: Pen, x: float, top: float, width: float, affected: Sequence[Affected], sides: str
+    pen: Pen, x: float, top: float, width: float, affected: Sequence[Affected], said: Said
 ) -> float:
-    """Draw two lungs with the share of each zone that is opaque, and the sums beneath.
-
-    Args:
-        pen, x, top, width: where to draw.
-        affected: of a reading's details.
-        sides: how it is known which lung is the right one.
-    """
+    """Draw two lungs with the share of each zone that is opaque, and the sums beneath."""
     top = heading(pen, x, top, width, "Opaque share of the lungs")
     if not affected:
         return pen.lines(
@@ -134,11 +103,11 @@ def zones(
         )
     pen.text(left - 2, top + 12, "R", SIZE, bold=True, color=SOFT)
     pen.text(left + scale * WIDTH + 2, top + 12, "L", SIZE, bold=True, color=SOFT, align="right")
-    top = _sums(pen, x, top + scale * HEIGHT + 3, width, affected)
-    return pen.lines(x, top, width, sides, SMALL, most=3, color=SOFT)
+    top = _sums(pen, x, top + scale * HEIGHT + 3, width, said.regions)
+    return pen.lines(x, top, width, said.sides, SMALL, most=3, color=SOFT)
 
 
-def severity(pen: Pen, x: float, top: float, width: float, scores: Sequence[Severity]) -> float:
+def severity(pen: Pen, x: float, top: float, width: float, scores: Sequence[SeveritySaid]) -> float:
     """Draw each severity score as a number, its interval and where they lie on the scale."""
     top = heading(pen, x, top, width, f"Severity ({RESEARCH_SCORE})")
     if not scores:
@@ -146,38 +115,28 @@ def severity(pen: Pen, x: float, top: float, width: float, scores: Sequence[Seve
             x, top + 2, width, "Not estimated: not part of this bundle.", SIZE, color=SOFT
         )
     for each in scores:
-        pen.text(x, top + SIZE, SCALES[each.scale], SIZE, width=width * 0.6)
-        pen.text(x + width, top + SIZE, fixed(each.value, 1), 8.5, bold=True, align="right")
+        pen.text(x, top + SIZE, each.scale, SIZE, width=width * 0.6)
+        pen.text(x + width, top + SIZE, each.value, 8.5, bold=True, align="right")
         pen.box(x, top + 11, width, 5, fill=(230, 235, 240))
-        span = max(each.maximum - each.minimum, 1e-9)
-        low, high, value = (
-            min(max((each_value - each.minimum) / span, 0.0), 1.0)
-            for each_value in (each.low, each.high, each.value)
-        )
-        pen.box(x + low * width, top + 11, (high - low) * width, 5, fill=(150, 195, 215))
-        pen.box(x + value * width - 0.9, top + 9.8, 1.8, 7.4, fill=INK)
-        said = (
-            f"{percent(each.coverage)} % interval {fixed(each.low, 1)} to {fixed(each.high, 1)}, "
-            f"scale {figures(each.minimum)} to {figures(each.maximum)}"
-        )
-        top = pen.lines(x, top + 18.5, width, said, SMALL, most=2, color=SOFT) + 4
+        length = (each.high - each.low) * width
+        pen.box(x + each.low * width, top + 11, length, 5, fill=(150, 195, 215))
+        pen.box(x + each.at * width - 0.9, top + 9.8, 1.8, 7.4, fill=INK)
+        top = pen.lines(x, top + 18.5, width, each.interval, SMALL, most=2, color=SOFT) + 4
     return top
 
 
-def similar(pen: Pen, x: float, top: float, width: float, films: Sequence[Similar]) -> float:
+def similar(pen: Pen, x: float, top: float, width: float, said: Said) -> float:
     """List the nearest training films."""
     top = heading(pen, x, top, width, "Similar films of the training set")
-    if not films:
+    if not said.similar:
         return pen.lines(
             x, top + 2, width, "Not looked for: not part of this bundle.", SIZE, color=SOFT
         )
-    if warning := trained_on_it(films):
-        top = pen.lines(x, top + 1, width, warning, SMALL, most=3, bold=True, color=WARN) + 2
-    for place, each in enumerate(films[:5], start=1):
-        named = each.case_id if each.cohort in each.case_id else f"{each.cohort}: {each.case_id}"
-        pen.text(x, top + SMALL, f"{place}. {named}", SMALL, bold=True, width=width)
-        said = f"distance {figures(each.distance)}; {known_labels(each)}"
-        top = pen.lines(x + 8, top + 8.5, width - 8, said, SMALL, most=2, color=SOFT) + 2
+    if said.trained:
+        top = pen.lines(x, top + 1, width, said.trained, SMALL, most=3, bold=True, color=WARN) + 2
+    for place, each in enumerate(said.similar[:5], start=1):
+        pen.text(x, top + SMALL, f"{place}. {each.name}", SMALL, bold=True, width=width)
+        top = pen.lines(x + 8, top + 8.5, width - 8, each.words, SMALL, most=2, color=SOFT) + 2
     return top
 
 
@@ -206,38 +165,24 @@ def signature(pen: Pen, x: float, top: float, width: float) -> float:
     return y + 10
 
 
-def _cells(finding: Finding) -> tuple[tuple[str, str], ...]:
-    inside = finding.in_lung_share
+def _cells(said: FindingSaid) -> tuple[tuple[str, str], ...]:
     return (
-        (finding.label, f"SNOMED CT {finding.code}" if finding.code else ""),
-        (f"{fixed(finding.probability, 3)}, {likelihood(finding)}", holds_for(finding)),
-        (headline(finding), against_threshold(finding)),
-        (
-            finding.prediction_set.in_words(finding.label) if finding.prediction_set else "-",
-            f"at {percent(finding.coverage)} % coverage" if finding.coverage else "",
-        ),
-        ("-" if inside is None else f"{percent(inside)} %", _OF[inside is None]),
+        (said.label, said.code),
+        (f"{said.probability}, {said.likelihood}", said.holds_for),
+        (said.answer, said.against),
+        (said.answers, said.coverage),
+        (said.inside, _OF[said.inside == "-"]),
     )
 
 
-def _sums(pen: Pen, x: float, top: float, width: float, affected: Sequence[Affected]) -> float:
+def _sums(pen: Pen, x: float, top: float, width: float, regions: Sequence[RegionSaid]) -> float:
     """The whole lungs: any opacity, then each kind."""
     edges = [x + part * width for part in (0.4, 0.7, 1.0)]
-    for edge, words in zip(edges, ("any", *(_SHORT[kind] for kind in Opacity)), strict=True):
+    for edge, words in zip(edges, ("any", *Opacity), strict=True):
         pen.text(edge, top + SMALL, words, SMALL, color=SOFT, align="right")
-    for each in affected:
-        if each.zone is None:
-            top += 9
-            pen.text(x, top + SMALL, region(each), SMALL)
-            values = (each.share, *(each.kinds.get(kind) for kind in Opacity))
-            for edge, value in zip(edges, values, strict=True):
-                said = "-" if value is None else share(value)
-                pen.text(edge, top + SMALL, said, SMALL, bold=edge is edges[0], align="right")
+    for each in regions:
+        top += 9
+        pen.text(x, top + SMALL, each.name, SMALL)
+        for edge, value in zip(edges, (each.share, *each.kinds), strict=True):
+            pen.text(edge, top + SMALL, value, SMALL, bold=edge is edges[0], align="right")
     return top + 10
-
-
-STATUS_WORDS = {
-    Status.READ: "read",
-    Status.REFUSED: "refused: not read",
-    Status.ERROR: "could not be opened",
-}

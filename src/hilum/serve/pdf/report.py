@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from hilum.bundle.facts import Facts
 from hilum.bundle.folder import Bundle
+from hilum.bundle.honest import audit_line, honest_line
 from hilum.core.files import atomic_path
 from hilum.core.reading import RESEARCH_USE
 from hilum.serve.pdf import blocks, film
@@ -18,7 +19,7 @@ from hilum.serve.pdf.letters import fit_middle, shown
 from hilum.serve.pdf.pen import SOFT, WARN, WARN_BACK, Pen
 from hilum.serve.pdf.sheet import Sheet
 from hilum.serve.reader import Examined, Reader
-from hilum.serve.words import audit_line, honest_line, sides_line
+from hilum.serve.said import said_of
 
 Page = Literal["A4", "Letter"]
 PAGES: dict[Page, tuple[float, float]] = {"A4": (595.28, 841.89), "Letter": (612.0, 792.0)}
@@ -104,7 +105,7 @@ class PdfReport:
         foot = self._foot(sheet)
         bottom = self._height - MARGIN + 8 - self._tall(foot, width)
         top = self._head(pen, left, MARGIN - 14, width, sheet)
-        top = blocks.refusal(pen, left, top, width, sheet.reading) + GAP
+        top = blocks.refusal(pen, left, top, width, said_of(sheet.reading)) + GAP
         for rows, lines in ROWS_AND_LINES:
             below = self._below(sheet, rows, lines)
             room = bottom - top - sum(self._tall(each, width) + GAP for each in below)
@@ -131,19 +132,19 @@ class PdfReport:
         name = fit_middle(sheet.name, width - 60, 9)
         pen.text(left, top + 27, "Film", 7.5, color=SOFT)
         pen.text(left + 24, top + 27, name, 9)
-        status = "forced" if sheet.reading.forced else blocks.STATUS_WORDS[sheet.reading.status]
+        status = said_of(sheet.reading).status
         pen.text(left + 24, top + 37, f"{status}{_opened(sheet)}", 7.5, color=SOFT, width=width)
         return top + 43
 
     def _below(self, sheet: Sheet, rows: int, lines: int) -> list[Block]:
         reading = sheet.reading
-        details = reading.details
+        details, said = reading.details, said_of(reading)
 
         def findings(pen: Pen, left: float, top: float, width: float) -> float:
-            return blocks.findings(pen, left, top, width, reading.findings, rows)
+            return blocks.findings(pen, left, top, width, said.findings, rows)
 
         def looks(pen: Pen, left: float, top: float, width: float) -> float:
-            return blocks.appearance(pen, left, top, width, reading.appearance)
+            return blocks.appearance(pen, left, top, width, said.appearance)
 
         def thirds(pen: Pen, left: float, top: float, width: float) -> float:
             if not details or not (details.affected or details.severity or details.similar):
@@ -151,15 +152,15 @@ class PdfReport:
             column = (width - 2 * 14) / 3
             step = column + 14
             return max(
-                blocks.zones(pen, left, top, column, details.affected, sides_line(reading.film)),
-                blocks.severity(pen, left + step, top, column, details.severity),
-                blocks.similar(pen, left + 2 * step, top, column, details.similar),
+                blocks.zones(pen, left, top, column, details.affected, said),
+                blocks.severity(pen, left + step, top, column, said.severity),
+                blocks.similar(pen, left + 2 * step, top, column, said),
             )
 
         def notes(pen: Pen, left: float, top: float, width: float) -> float:
-            return blocks.notes(pen, left, top, width, reading.notes, lines)
+            return blocks.notes(pen, left, top, width, said.notes, lines)
 
-        return [findings, *[looks] * bool(reading.appearance), thirds, notes]
+        return [findings, *[looks] * bool(said.appearance), thirds, notes]
 
     def _foot(self, sheet: Sheet) -> Block:
         bundle, manifest = self._bundle, self._facts.manifest

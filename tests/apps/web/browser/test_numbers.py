@@ -16,6 +16,7 @@ from hilum.serve.pdf import blocks
 from hilum.serve.pdf.pen import Pen
 from hilum.serve.reader import Examined, load_bundle
 from hilum.serve.report import Report
+from hilum.serve.said import said_of
 
 from .conftest import open_film
 
@@ -71,15 +72,16 @@ def test_every_renderer_has_the_same_last_digit(
     assert scores == [fixed(each, 1) for each in VALUES]
 
     written = draft(reading, "en", "", "").findings
-    assert re.findall(r"score\): ([\d.]+) of", written) == scores
-    percents = re.findall(r"Probability (\d+) %", written)
+    assert re.findall(r"score\): ([\d.]+) \[", written) == scores
+    percents = re.findall(r"probability (\d+) %", written)
     assert [each.replace("\u00a0", " ") for each in chances] == [f"{each} %" for each in percents]
     assert [each.replace("\u00a0", " ") for each in inside] == [f"{each} %" for each in percents]
-    assert re.findall(r"cover (.*) of the lungs", written) == [share(each) for each in SHARES]
+    told = said_of(reading)
+    assert [each.share for each in told.regions] == [share(each) for each in SHARES]
 
-    lines = "\n".join(table._details(reading.details))
-    assert re.findall(r"brixia ([\d.]+) \[", lines) == scores
-    assert re.findall(r"brixia [\d.]+ \[([\d.]+), ", lines) == scores
+    lines = "\n".join(table.lines_of(told))
+    assert re.findall(r"Brixia \(research score\): ([\d.]+) \[", lines) == scores
+    assert re.findall(r": [\d.]+ \[([\d.]+), ", lines) == scores
 
     assert _in_pdf(reading) == scores
     assert _in_html(reading, small_bundle) == scores
@@ -98,8 +100,7 @@ class _Words(Pen):
 
 def _in_pdf(reading: Reading) -> list[str]:
     pen = _Words()
-    assert reading.details is not None
-    blocks.severity(pen, 0, 0, 200, reading.details.severity)
+    blocks.severity(pen, 0, 0, 200, said_of(reading).severity)
     return [each for each in pen.said if re.fullmatch(r"\d+\.\d", each)]
 
 

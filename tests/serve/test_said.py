@@ -1,23 +1,17 @@
 from __future__ import annotations
 
+from string import Formatter
+
 import pytest
 
 from hilum.bundle.facts import Facts
 from hilum.bundle.folder import DEFAULT_BUNDLE
-from hilum.core.details import Similar
-from hilum.core.reading import Answer, Finding, answer_in
-from hilum.serve.words import (
-    Doubt,
-    answered,
-    audit_line,
-    doubt,
-    headline,
-    holds_for,
-    honest_line,
-    known_labels,
-    likelihood,
-    trained_on_it,
-)
+from hilum.bundle.honest import audit_line, honest_line
+from hilum.core.details import Details, Similar
+from hilum.core.reading import Answer, Finding, Reading, answer_in
+from hilum.core.refusal import Reason, Refusal
+from hilum.core.words import words
+from hilum.serve.said import said_of
 
 
 def _finding(probability, prevalence=0.4):
@@ -34,8 +28,17 @@ def _finding(probability, prevalence=0.4):
     )
 
 
+def _reading(*findings, **changes):
+    known = {"path": "film.png", "status": "read", "bundle": "b", "elapsed_ms": 1.0}
+    return Reading(**known | changes, findings=findings)
+
+
+def _told(finding):
+    return said_of(_reading(finding)).findings[0]
+
+
 @pytest.mark.parametrize(
-    ("probability", "words"),
+    ("probability", "expected"),
     [
         (0.0, "exceptionally unlikely"),
         (0.05, "very unlikely"),
@@ -46,29 +49,26 @@ def _finding(probability, prevalence=0.4):
         (1.0, "virtually certain"),
     ],
 )
-def test_a_probability_in_words(probability, words):
-    assert likelihood(_finding(probability)) == words
+def test_a_probability_in_words(probability, expected):
+    assert _told(_finding(probability)).likelihood == expected
 
 
 def test_what_is_not_calibrated_is_not_put_into_words():
-    assert likelihood(_finding(0.99, None)) == "not calibrated: a rank, no frequency"
-    assert holds_for(_finding(0.99, None)) == "equals the score"
-    assert holds_for(_finding(0.99)) == "where 40.0 % have it (platt)"
+    told = _told(_finding(0.99, None))
+    assert told.likelihood == "not calibrated: a rank, no frequency"
+    assert told.holds_for == "equals the score"
+    assert told.chance == "score 0.500, not a probability"
+    assert "%" not in told.sentence
+    assert _told(_finding(0.99)).holds_for == "where 40.0 % have it (platt)"
 
 
 @pytest.mark.parametrize(("distance", "warned"), [(0.0, True), (0.009, True), (0.0167, False)])
 def test_a_film_of_the_training_is_named_as_one(distance, warned):
     similar = Similar(case_id="a", cohort="b", distance=distance, labels={})
-    assert ("trained on this film" in trained_on_it((similar,))) is warned
-
-
-def test_without_similar_films_nothing_is_said_of_the_training():
-    assert trained_on_it(()) == ""
-
-
-def test_labels_of_a_similar_film():
-    similar = Similar(case_id="a", cohort="b", distance=0.1, labels={})
-    assert known_labels(similar) == "no label known"
+    told = said_of(_reading(details=Details(similar=(similar,))))
+    assert ("trained on this film" in told.trained) is warned
+    assert told.similar[0].name == "b: a"
+    assert told.similar[0].words.endswith("; no label known")
 
 
 def test_a_bundle_says_what_it_was_measured_to_be():
@@ -107,13 +107,14 @@ def test_the_headline_contradicts_nothing_that_stands_beneath_it(
     """Every pair of statements on one card, over all probabilities."""
     for thousandth in range(1001):
         finding = _said(prediction_set, present, thousandth / 1000, prevalence)
-        said, likely = headline(finding), likelihood(finding)
+        told = _told(finding)
+        said, likely = told.answer, told.likelihood
         other = {"present": "absent", "absent": "present"}.get(said)
         if other is None:
             assert said == "cannot say"
-            assert doubt(finding) is not None
+            assert told.why
             continue
-        assert doubt(finding) is None
+        assert not told.why
         assert prediction_set in (said, None)
         assert present is (said == "present")
         if prevalence is not None:
@@ -122,14 +123,21 @@ def test_the_headline_contradicts_nothing_that_stands_beneath_it(
             assert likely != "about as likely as not"
 
 
-def test_why_there_is_no_answer():
-    assert doubt(_said("indeterminate", True, 0.9)) is Doubt.INDETERMINATE
-    assert doubt(_said("none", True, 0.9)) is Doubt.NONE
-    assert doubt(_said("present", True, 0.5)) is Doubt.EVEN
-    assert doubt(_said("present", True, 0.05)) is Doubt.DIFFER
-    assert doubt(_said("present", False, 0.95)) is Doubt.DIFFER
-    assert doubt(_said(None, True, 0.05)) is Doubt.DIFFER
-    assert answered(_said("present", True, 0.5)).startswith("cannot say: ")
+@pytest.mark.parametrize(
+    ("finding", "why"),
+    [
+        (("indeterminate", True, 0.9), "indeterminate"),
+        (("none", True, 0.9), "none"),
+        (("present", True, 0.5), "even"),
+        (("present", True, 0.05), "differ"),
+        (("present", False, 0.95), "differ"),
+        ((None, True, 0.05), "differ"),
+    ],
+)
+def test_why_there_is_no_answer(finding, why):
+    told = _told(_said(*finding))
+    assert told.why == words()[f"doubt.{why}"]
+    assert told.answered == f"cannot say: {told.why}"
 
 
 def test_a_finding_in_json_has_the_answer_that_it_would_have_today():
@@ -138,3 +146,25 @@ def test_a_finding_in_json_has_the_answer_that_it_would_have_today():
     assert answer_in(old) is answer_in(finding.model_dump(mode="json")) is Answer.PRESENT
     first = {key: old[key] for key in ("present", "probability")}  # of schema 1.0
     assert answer_in(first) is Answer.PRESENT
+
+
+def test_both_languages_have_every_phrase_with_the_same_holes():
+    assert words("en").keys() == words("ru").keys()
+    for key in words("en"):
+        first, second = (
+            {name for _, name, _, _ in Formatter().parse(words(each)[key])} for each in ("en", "ru")
+        )
+        assert first == second, key
+
+
+def test_a_refusal_is_told_in_the_language_of_the_report():
+    refusal = Refusal(
+        code="one-lung", measured="lungs", value=1, limit=2, hint=Reason("one-lung").hint
+    )
+    reading = _reading(
+        status="refused", reason=refusal.sentence, hint=refusal.hint, refusal=refusal
+    )
+    told = said_of(reading)
+    assert told.refusal == "Not read: one lung: lungs 1, limit 2"
+    assert said_of(reading, "ru").refusal == "Модель не читала этот снимок: одно лёгкое"
+    assert (told.findings, told.opaque, told.overlay) == ((), "", [])

@@ -1,0 +1,312 @@
+"""Said: what a reading says, in order, in words and rounded, for whoever shows it.
+
+Table, page, PDF, report and DICOM objects print these words; none of them words or rounds a number
+of a reading by itself. The words are those of one catalogue (``core/words.py``), in two languages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hilum.core.details import Affected, Details, Opacity, Severity, Similar
+from hilum.core.radiograph import Sides
+from hilum.core.reading import (
+    LIKELY,
+    UNLIKELY,
+    Answer,
+    AppearanceFinding,
+    Finding,
+    PredictionSet,
+    Reading,
+    appearance_words,
+)
+from hilum.core.rounded import figures, fixed, percent
+from hilum.core.words import Language, words
+from hilum.serve.marks import share
+
+_LIKELIHOOD = (
+    (0.01, "exceptionally-unlikely"),
+    (0.10, "very-unlikely"),
+    (UNLIKELY, "unlikely"),
+    (LIKELY, "as-likely-as-not"),
+    (0.90, "likely"),
+    (0.99, "very-likely"),
+    (1.01, "virtually-certain"),
+)
+SAME_FILM = 0.01
+"""Distance below which two films are one film. In the default bundle no two of its 1,895 training
+films that show different patients are nearer than 0.016; 24 of them have a copy, at 0."""
+TURNED = ("corrected: ", "orientation: ")
+"""How the step of a film begins that was put right: by the gate, or as its file asks for it."""
+
+
+class FindingSaid(NamedTuple):
+    """What is said of one label.
+
+    Attributes:
+        code: with its scheme, or "".
+        answer: the headline; ``why`` there is none, or "".
+        probability: to three decimals; ``chance`` the same in percent, or the score where nothing
+            was calibrated.
+        likelihood: on the scale of the IPCC (Mastrandrea et al., 2010, table 1).
+        holds_for: which share of positives the probability holds for, and how it was made.
+        against: the score against the threshold of the operating point; no answer by itself.
+        answers: the prediction set, or "-"; ``coverage`` of it, or "".
+        inside: share of what speaks for the label that lies inside the lungs, or "-".
+        sentence: all of it in one line of a report.
+    """
+
+    label: str
+    code: str
+    answer: str
+    why: str
+    probability: str
+    chance: str
+    likelihood: str
+    holds_for: str
+    against: str
+    answers: str
+    coverage: str
+    set: str
+    inside: str
+    sentence: str
+
+    @property
+    def answered(self) -> str:
+        """The headline with the reason where there is no answer."""
+        return f"{self.answer}: {self.why}" if self.why else self.answer
+
+    @property
+    def grounds(self) -> str:
+        """The comparison with the threshold, and the set if there is one."""
+        return "; ".join(filter(None, [self.against, self.set]))
+
+
+class AppearanceSaid(NamedTuple):
+    """What the film looks like: the set in words, the four chances, and what that is not.
+
+    ``line`` are the words after their heading; ``over`` the same, for over a film.
+    """
+
+    words: str
+    line: str
+    over: str
+    chances: str
+    notice: str
+
+
+class RegionSaid(NamedTuple):
+    """How much of both lungs, or of one, is opaque: of any kind, then of each of ``Opacity``."""
+
+    name: str
+    share: str
+    kinds: tuple[str, ...]
+
+
+class SeveritySaid(NamedTuple):
+    """A severity score; ``low``, ``high`` and ``at`` are places on its scale, in [0, 1]."""
+
+    scale: str
+    value: str
+    interval: str
+    line: str
+    low: float
+    high: float
+    at: float
+
+
+class SimilarSaid(NamedTuple):
+    """A film of the training: its name, how far it is and what is known of it."""
+
+    name: str
+    words: str
+
+
+class Said(NamedTuple):
+    """Everything that is said of one film, in the order in which it is shown.
+
+    Attributes:
+        status: "read", "refused", "error" or "forced", in words.
+        why: what the reason begins with; ``code`` of the refusal, in brackets; ``reason`` why the
+            film was not read or was refused; ``hint`` what to do. All "" for a film that was
+            simply read.
+        regions: both lungs, right, left; ``opaque`` the same in one line.
+        trained: a warning where the film, or a copy of it, was in the training; else "".
+        sides: how it is known which lung is the right one; "" for a film that did not open.
+        corrections: steps by which the film was put right before it was read.
+    """
+
+    status: str
+    why: str
+    code: str
+    reason: str
+    hint: str
+    findings: tuple[FindingSaid, ...]
+    appearance: AppearanceSaid | None
+    regions: tuple[RegionSaid, ...]
+    opaque: str
+    severity: tuple[SeveritySaid, ...]
+    similar: tuple[SimilarSaid, ...]
+    trained: str
+    sides: str
+    notes: tuple[str, ...]
+    corrections: tuple[str, ...]
+
+    @property
+    def refusal(self) -> str:
+        """Why the film was not read, or was refused and read all the same; or ""."""
+        return f"{self.why} {self.reason}" if self.reason else ""
+
+    @property
+    def overlay(self) -> list[str]:
+        """The few lines that stand over a film."""
+        lines = [
+            f"{each.label}: {each.answer} ({'; '.join(filter(None, [each.chance, each.set]))})"
+            for each in self.findings
+        ]
+        return lines + ([self.appearance.over] if self.appearance else [])
+
+
+def said_of(reading: Reading, language: Language = "en") -> Said:
+    """Put a reading into words."""
+    text, details = words(language), reading.details or Details()
+    refusal = reading.refusal
+    reason, hint = reading.reason or "", reading.hint or ""
+    if refusal and language != "en":  # what was measured is known in English only
+        reason, hint = text[f"refusal.{refusal.code}"], text[f"refusal-hint.{refusal.code}"]
+    looks = reading.appearance
+    regions = tuple(_region(each, text) for each in details.affected if each.zone is None)
+    return Said(
+        status=text[f"status.{'forced' if reading.forced else reading.status}"],
+        why=text["why.forced" if reading.forced else "why"] if reason else "",
+        code=f"[{refusal.code}] " if refusal else "",
+        reason=reason,
+        hint=text["hint"].format(hint=hint) if hint else "",
+        findings=tuple(_finding(each, text) for each in reading.findings),
+        appearance=_appearance(looks, language) if looks else None,
+        regions=regions,
+        opaque=_opaque(regions, reading.film.get("sides") == Sides.ASSUMED, text),
+        severity=tuple(_severity(each, text) for each in details.severity),
+        similar=tuple(_similar(each, text) for each in details.similar),
+        trained=_trained(details.similar, text),
+        sides=text.get(f"sides.{reading.film.get('sides')}", ""),
+        notes=reading.notes,
+        corrections=tuple(step for step in reading.history if step.startswith(TURNED)),
+    )
+
+
+def _finding(finding: Finding, text: dict[str, str]) -> FindingSaid:
+    fitted, kept, inside = finding.prevalence is not None, finding.prediction_set, ""
+    among = percent(finding.prevalence or 0.0, 1)
+    score, covered = fixed(finding.score, 3), percent(finding.coverage or 0.0)
+    answers = text[f"set.{kept}"].format(label=finding.label) if kept else "-"
+    if finding.in_lung_share is not None:
+        inside = f"{percent(finding.in_lung_share)} %"
+    likely = next(words for below, words in _LIKELIHOOD if finding.probability < below)
+    state = "" if fitted else ".uncalibrated"
+    said = FindingSaid(
+        label=finding.label,
+        code=f"SNOMED CT {finding.code}" if finding.code else "",
+        answer=text[f"answer.{finding.answer}"],
+        why=text[f"doubt.{_doubt(finding)}"] if finding.answer is Answer.CANNOT_SAY else "",
+        probability=fixed(finding.probability, 3),
+        chance=text[f"chance{state}"].format(chance=percent(finding.probability), score=score),
+        likelihood=text[f"likelihood.{likely if fitted else 'uncalibrated'}"],
+        holds_for=text[f"holds-for{state}"].format(
+            prevalence=among, calibration=finding.calibration
+        ),
+        against=text["against"].format(
+            score=score,
+            sign=">=" if finding.present else "<",
+            threshold=fixed(finding.threshold, 3),
+            point=finding.operating_point,
+        ),
+        answers=answers,
+        coverage=text["coverage"].format(coverage=covered) if finding.coverage else "",
+        set=text["set"].format(coverage=covered, answer=answers) if kept else "",
+        inside=inside or "-",
+        sentence="",
+    )
+    chance = f"{said.chance}, {said.holds_for}" if fitted else said.likelihood
+    return said._replace(sentence=f"{said.label}: {said.answered}; {chance}; {said.grounds}")
+
+
+def _doubt(finding: Finding) -> str:
+    """Say why there is no answer."""
+    if finding.prediction_set in (PredictionSet.INDETERMINATE, PredictionSet.NONE):
+        return finding.prediction_set.value
+    even = finding.prevalence is not None and UNLIKELY <= finding.probability < LIKELY
+    return "even" if even else "differ"
+
+
+def _appearance(looks: AppearanceFinding, language: Language) -> AppearanceSaid:
+    text = words(language)
+    chances = ", ".join(
+        f"{text[f'appearance-short.{each}']} {percent(chance)} %"
+        for each, chance in looks.chances.items()
+    )
+    set_at = "" if looks.coverage is None else text["chances.set"]
+    how = "chances.uncalibrated" if looks.calibration == "identity" else "chances"
+    line = text[how].format(chances=chances) + set_at.format(coverage=percent(looks.coverage or 0))
+    said, notice = looks.words, looks.notice
+    if language != "en":
+        said = appearance_words(looks.chances, looks.prediction_set, text)
+        notice = text["appearance.notice"]
+    over = f"{text['appearance.over']}: {said}"
+    return AppearanceSaid(said, f"{text['appearance']}: {said}", over, f"{line}.", notice)
+
+
+def _region(affected: Affected, text: dict[str, str]) -> RegionSaid:
+    kinds = tuple(
+        "-" if kind not in affected.kinds else share(affected.kinds[kind]) for kind in Opacity
+    )
+    return RegionSaid(text[f"region.{affected.side or 'both'}"], share(affected.share), kinds)
+
+
+def _opaque(regions: Sequence[RegionSaid], assumed: bool, text: dict[str, str]) -> str:
+    if not regions:
+        return ""
+    whole, *parts = regions
+    sides = ", ".join(f"{each.name} {each.share}" for each in parts)
+    sides += text["affected.assumed"] if assumed else ""
+    return f"{text['affected'].format(share=whole.share)} ({sides})"
+
+
+def _severity(score: Severity, text: dict[str, str]) -> SeveritySaid:
+    span = max(score.maximum - score.minimum, 1e-9)
+    value, low, high = score.value, score.low, score.high
+    places = [min(max((each - score.minimum) / span, 0.0), 1.0) for each in (low, high, value)]
+    holes = {
+        "scale": text[f"scale.{score.scale}"],
+        "value": fixed(value, 1),
+        "low": fixed(low, 1),
+        "high": fixed(high, 1),
+        "minimum": figures(score.minimum),
+        "maximum": figures(score.maximum),
+        "coverage": percent(score.coverage),
+    }
+    return SeveritySaid(
+        holes["scale"],
+        holes["value"],
+        text["severity.interval"].format(**holes),
+        text["severity"].format(**holes),
+        *places,
+    )
+
+
+def _similar(film: Similar, text: dict[str, str]) -> SimilarSaid:
+    known = [
+        name if value else text["similar.not"].format(label=name)
+        for name, value in film.labels.items()
+    ]
+    labels = ", ".join(known) or text["similar.unknown"]
+    name = film.case_id if film.cohort in film.case_id else f"{film.cohort}: {film.case_id}"
+    line = text["similar"].format(distance=figures(film.distance), labels=labels)
+    return SimilarSaid(name, line)
+
+
+def _trained(similar: Sequence[Similar], text: dict[str, str]) -> str:
+    """Warn where a film, or a copy of it, was in the training: its reading proves nothing."""
+    known = bool(similar) and similar[0].distance < SAME_FILM
+    return text["similar.trained"] if known else ""

@@ -1,0 +1,158 @@
+"""One reading has the same numbers and words wherever it is shown."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+
+import pytest
+
+from hilum.apps.cli.table import Table
+from hilum.apps.web.draft import draft
+from hilum.serve.dicom.make import objects_of
+from hilum.serve.pdf import PdfReport, Sheet
+from hilum.serve.reader import load_bundle
+from hilum.serve.report import Report
+from hilum.serve.said import said_of
+from hilum.serve.samples import ROOT, read_samples
+
+pypdf = pytest.importorskip("pypdf")
+pytest.importorskip("highdicom")
+
+LOOKS = ((), ("negative",), ("typical", "negative"), ("typical", "indeterminate", "atypical"))
+POINTS = ("balanced", "sensitive", "specific")
+
+
+@pytest.fixture(scope="module")
+def examined(say_looks):
+    """Every built-in film at three points, with and without a prevalence: over twenty readings."""
+    reader, found = load_bundle(), []
+    paths = [sample.path for sample in read_samples()] + [ROOT / "frontal.dcm"]
+    for place, point in enumerate(POINTS):
+        for prevalence in (None, 0.05):
+            read = reader.examine(
+                paths, details=True, operating_point=point, prevalence=prevalence, force=place == 2
+            )
+            for number, one in enumerate(read):
+                looks = number % 5
+                said = one.reading.status == "read" and looks < 4
+                found.append(say_looks(one, *LOOKS[looks]) if said else one)
+    assert len({one.reading.model_dump_json() for one in found}) >= 20
+    return reader, found
+
+
+def _plain(text):
+    """Text as it is compared: no element, no break of a line, no bar, no folded cell."""
+    text = re.sub(r"<(style|script).*?</\\1>|<[^>]*>", " ", text, flags=re.S)
+    for shown, meant in (
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&#39;", "'"),
+        ("&#34;", '"'),
+        ("&amp;", "&"),
+    ):
+        text = text.replace(shown, meant)
+    return "".join(text.split())
+
+
+def _told(said, *, numbers):
+    """What every renderer must hold of a reading; ``numbers`` to three decimals, or in percent."""
+    yield from (each for each in (said.reason,) if not said.findings)
+    for each in said.findings:
+        yield from (each.label, each.answer, each.probability if numbers else each.chance)
+        yield from (each.against, each.answers) if numbers else (each.set,)
+
+
+def _missing(text, phrases):
+    plain = _plain(text)
+    return [each for each in phrases if _plain(each) not in plain]
+
+
+def test_the_table_the_page_and_the_pdf(examined, capsys, monkeypatch):
+    monkeypatch.setattr("hilum.apps.cli.table._WIDTH_OF_PIPE", 4000)
+    reader, found = examined
+    for one in found:
+        said = said_of(one.reading)
+        table, page, pdf = Table(reader.bundle), Report(reader), PdfReport(reader.bundle)
+        table.add(one)
+        page.add(one)
+        pdf.add(Sheet.of(one, reader))
+        shown = {
+            "table": capsys.readouterr().out,
+            "page": page.html(),
+            "pdf": pypdf.PdfReader(BytesIO(pdf.finish())).pages[0].extract_text(),
+        }
+        same = [*_told(said, numbers=True), *(each.name for each in said.similar[:1])]
+        same += [said.trained, *(each.value for each in said.severity)]
+        same += [each.share for each in said.regions] + [said.status]
+        if said.appearance:
+            same.append(said.appearance.words[1:])
+        for name, text in shown.items():
+            assert not _missing(text, same), name
+        for name in ("table", "page"):
+            assert not _missing(shown[name], [each.why for each in said.findings]), name
+        both = [
+            said.sides if said.regions else "",
+            *said.notes,
+            *(each.interval for each in said.severity),
+        ]
+        both += [f"{each.name}{''.join((each.share, *each.kinds))}" for each in said.regions]
+        both += [said.appearance.chances, said.appearance.notice] if said.appearance else []
+        both += [each.words for each in said.similar] if len(said.similar) <= 5 else []
+        for name in ("page", "pdf"):
+            assert not _missing(shown[name], both), name
+
+
+def test_the_draft_of_a_report_in_both_languages(examined):
+    for one in examined[1]:
+        for language in ("en", "ru"):
+            said = said_of(one.reading, language)
+            written = draft(one.reading, language, "", "").findings
+            same = [
+                *_told(said, numbers=False),
+                *(each.line for each in said.severity),
+                said.opaque,
+            ]
+            assert not _missing(written, same)
+
+
+def test_the_dicom_objects(examined):
+    seen = 0
+    for one in examined[1]:
+        if one.reading.status != "read" or not one.reading.path.endswith(".dcm"):
+            continue
+        seen += 1
+        said, told = said_of(one.reading), one.reading.model_dump(mode="json")
+        made = {
+            each.kind: each.dataset
+            for each in objects_of(told, ROOT / "frontal.dcm", ("sr", "gsps"))
+        }
+        layers = made["gsps"].GraphicAnnotationSequence
+        over = [
+            text.UnformattedTextValue
+            for layer in layers
+            for text in layer.get("TextObjectSequence", [])
+        ]
+        assert not _missing("".join(over), said.overlay)
+        items = list(_walk(made["sr"]))
+        texts = [item.TextValue for item in items if "TextValue" in item]
+        assert said.sides in texts
+        numbers = [
+            float(item.MeasuredValueSequence[0].NumericValue)
+            for item in items
+            if item.get("MeasuredValueSequence")
+        ]
+        for finding, each in zip(one.reading.findings, said.findings, strict=True):
+            assert any(abs(number - 100 * finding.probability) < 0.01 for number in numbers)
+            assert any(f"{number:.3f}" == each.against.split()[1] for number in numbers)
+        for each in said.severity:
+            assert any(abs(number - float(each.value)) <= 0.0501 for number in numbers)
+        if said.appearance:
+            assert f"{said.appearance.line}. {said.appearance.notice}" in texts
+    assert seen >= 3
+
+
+def _walk(item):
+    for each in item.get("ContentSequence", []):
+        yield each
+        yield from _walk(each)
