@@ -16,9 +16,13 @@ from pydicom import dcmread
 from hilum.apps.cli.main import run
 from hilum.apps.node import status
 from hilum.apps.node.settings import Node
+from hilum.apps.store import outbox
+from hilum.apps.store.outbox import Object
 from hilum.core.errors import ConfigError
 
 from .conftest import SC, SR
+
+UIDS = ("1.2.3.1.0", "1.2.3.1.1")
 
 
 def _uids(sequence, uid, **more):
@@ -29,9 +33,9 @@ def _uids(sequence, uid, **more):
 
 
 @contextmanager
-def server(answer=None, found=True):
+def server(answer=None, found=True, deleted=200):
     """Serve DICOMweb: ``answer(uid)`` is the status and the JSON of a STOW, or None for success."""
-    got = SimpleNamespace(files=[], headers=[], asked=[])
+    got = SimpleNamespace(files=[], headers=[], asked=[], deleted=[])
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -49,6 +53,10 @@ def server(answer=None, found=True):
         def do_GET(self):
             got.asked.append(self.path)
             self._say(*((200, [{}]) if found else (204, None)))
+
+        def do_DELETE(self):
+            got.deleted.append(self.path)
+            self._say(deleted, None)
 
         def _say(self, status, told):
             self.send_response(status)
@@ -139,6 +147,7 @@ def test_a_server_that_is_away_or_hangs_keeps_what_waits(box):
 @pytest.mark.parametrize(
     ("peer", "why"),
     [
+        ({"ae_title": "A", "host": "archive", "delete": True}, "no dicomweb"),
         ({"dicomweb": "ftp://archive/web"}, "https"),
         ({"dicomweb": "https://anna:secret@archive/web"}, "secrets have files"),
         ({"dicomweb": "https://archive/web", "host": "archive"}, "both host and dicomweb"),
@@ -159,6 +168,54 @@ def test_a_secret_that_others_may_read_is_refused(box):
     assert "others may read this secret" in box.rows[0].error
 
 
+@pytest.mark.parametrize(
+    ("answered", "states", "said"),
+    [
+        (200, "deleted", None),
+        (404, "deleted", None),
+        (405, "retracted", "answered 405 to DELETE"),
+        (500, "retracted", "answered 500 to DELETE"),
+        (503, "retracted", None),
+    ],
+)
+def test_what_is_taken_back_is_deleted_where_a_peer_does_that(box, answered, states, said):
+    box.add(1)
+    with server(deleted=answered) as (url, got):
+        sender = box.sender(dicomweb=url, delete=True)
+        assert sender.step()
+        assert got.deleted == []
+        _take_back(box)
+        for _ in range(outbox.MAX_ATTEMPTS + 1):
+            sender.step()
+    places = [f"/dicom-web/studies/1.2.1/series/{uid}.9/instances/{uid}" for uid in UIDS]
+    times = 1 if states == "deleted" else outbox.MAX_ATTEMPTS
+    if answered == 503:  # it is tried again for as long as that lasts
+        assert got.deleted == places[:1] * (outbox.MAX_ATTEMPTS + 1)
+    else:
+        assert sorted(got.deleted) == sorted(places * times)
+    assert [(each.state, each.error) for each in box.rows[:2]] == [
+        (states, said and f"the peer {said}")
+    ] * 2
+    assert box.rows[2].state == "sent"  # the note
+
+
+def _take_back(box):
+    """Let a person take back what was sent, and the note be made of it."""
+    with box.store.write() as session:
+        outbox.retract(session, box.log, "anna", ["film1"], reason="quality")
+    making = outbox.claim_making(box.store)
+    (rejected,) = outbox.to_reject(box.store, making)
+    path = box.data / "note.dcm"
+    dataset = dcmread(box.folder.result(box.checksums[0]))
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3.1.2"
+    dataset.save_as(path)
+    with path.open("rb") as stream:
+        kept = box.folder.keep(stream, result=True)
+    note = Object("ko", SC, "1.2.3.1.2", "1.2.3.1.2.9", "1.2.1", kept.sha256, kept.size)
+    outbox.put(box.store, box.log, making, [], (), {}, [(note, rejected)])
+    return note
+
+
 def test_an_orthanc_with_dicomweb_takes_and_keeps_them(box, make_orthanc, capsys):
     orthanc = make_orthanc(dicomweb=True)
     url = f"http://127.0.0.1:{orthanc.http}/dicom-web"
@@ -177,3 +234,18 @@ def test_an_orthanc_with_dicomweb_takes_and_keeps_them(box, make_orthanc, capsys
         (sha256,) = (each for each in box.checksums if uid in str(dcmread(box.folder.result(each))))
         kept = httpx.get(f"http://127.0.0.1:{orthanc.http}/instances/{place}/file", timeout=60)
         assert kept.content == box.folder.result(sha256).read_bytes()
+
+
+def test_an_orthanc_that_deletes_nothing_says_so_and_keeps_the_note(box, make_orthanc):
+    orthanc = make_orthanc(dicomweb=True)
+    orthanc.start()
+    box.add(1)
+    url = f"http://127.0.0.1:{orthanc.http}/dicom-web"
+    sender = box.sender(dicomweb=url, delete=True, timeout_s=120)
+    assert sender.step()
+    note = _take_back(box)
+    while sender.step():
+        pass
+    assert set(orthanc.instances()) == {*UIDS, note.sop_uid}
+    assert box.states == ["retracted", "retracted", "sent"]  # dicomweb 1.7; Google's deletes
+    assert box.rows[0].error == "the peer answered 405 to DELETE"

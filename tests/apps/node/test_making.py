@@ -49,8 +49,8 @@ class Desk:
         for place, kind in enumerate(kinds):
             yield kind, dcmread(self._make_dicom(place, SOPInstanceUID=f"1.2.{place}")), ""
 
-    def maker(self, *routes, make=None, peers=PEERS):
-        node = Node.parse({"peers": peers, "routes": routes}, where="t")
+    def maker(self, *routes, make=None, peers=PEERS, site=None):
+        node = Node.parse({"peers": peers, "routes": routes, "objects": site or {}}, where="t")
         return Maker(self.store, self.folder, self.log, node, make or self.make, None)
 
     def all(self, table):
@@ -86,7 +86,7 @@ def test_the_first_route_that_fits_counts(desk, routes, to):
     assert maker.step()
     assert not maker.step()
     assert sorted({each.peer for each in desk.all(Delivery)}) == to
-    assert desk.asked == ([("r", "f", ("sr", "sc"))] if to else [])
+    assert desk.asked == ([("r", "f", ("sc", "sr"))] if to else [])
     assert [each.state for each in desk.all(Made)] == ["made"]
     for result in desk.all(Result):
         assert dcmread(desk.folder.result(result.sha256)).SOPInstanceUID == result.sop_uid
@@ -103,6 +103,39 @@ def test_each_peer_gets_the_kinds_that_it_takes(desk):
     assert found == [("pacs", "sc"), ("ward", "sr")]
 
 
+def test_a_route_that_names_no_kinds_gets_those_of_the_site(desk):
+    assert desk.maker(_route(), site={"make": ["pdf", "seg"]}).step()
+    assert [kinds for _, _, kinds in desk.asked] == [("seg", "pdf")]
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+def test_what_goes_by_an_urgent_route_waits_before_the_rest(desk, urgent):
+    maker = desk.maker(_route(urgent=urgent))
+    with desk.store.write() as session:
+        session.get_one(Made, "r").urgent = urgent
+    assert maker.presses() is urgent
+    assert maker.step()
+    assert {each.urgent for each in desk.all(Delivery)} == {urgent}
+
+
+@pytest.mark.parametrize(
+    ("refusals", "when", "kinds"),
+    [("none", None, []), ("sc", None, ["sc"]), ("sc", {"present": "covid-19"}, [])],
+)
+def test_of_a_film_that_was_refused_a_site_may_want_a_picture(desk, refusals, when, kinds):
+    with desk.store.write() as session:
+        read = session.get_one(Read, "r")
+        read.status, read.reading = "refused", {"status": "refused", "findings": []}
+
+    def make(making, film, wanted):
+        assert wanted == ("sc", "sr")
+        return [each for each in desk.make(making, film, wanted) if each[0] == "sc"]
+
+    route = _route() if when is None else _route(when=when)
+    assert desk.maker(route, make=make, site={"refusals": refusals}).step()
+    assert [each.kind for each in desk.all(Result)] == kinds
+
+
 def test_a_film_that_fitted_no_route_is_made_when_it_comes_by_one_that_fits(desk):
     maker = desk.maker(_route("ward"))
     assert maker.step()
@@ -114,7 +147,7 @@ def test_a_film_that_fitted_no_route_is_made_when_it_comes_by_one_that_fits(desk
             session.flush()
             outbox.want_once(session, "f")
         maker.step()
-    assert desk.asked == [("r", "f", ("sr", "sc"))]
+    assert desk.asked == [("r", "f", ("sc", "sr"))]
     assert {each.peer for each in desk.all(Delivery)} == {"pacs"}
 
 
@@ -167,7 +200,7 @@ def test_which_kind_a_film_cannot_have_stands_in_the_log(desk):
     assert desk.maker(_route(), make=make).step()
     (line,) = desk.all(Line)
     said = json.loads(line.data)
-    assert said["kinds"] == ["sr", "sc"]
+    assert said["kinds"] == ["sc", "sr"]
     assert said["left_out"] == {"seg": "its pixels lie nobody knows how far apart"}
 
 

@@ -5,23 +5,36 @@ from __future__ import annotations
 import io
 import json
 import os
+import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from hilum.apps.store import deletion, outbox, queue
 from hilum.apps.store.intake import Arrival, Sender, accept
 from hilum.apps.store.outbox import Object
-from hilum.apps.store.tables import Delivery, Film, Line, Made, Result, now_ms
+from hilum.apps.store.people import Role, add_person
+from hilum.apps.store.tables import (
+    Delivery,
+    Film,
+    Job,
+    Line,
+    Made,
+    Reference,
+    Result,
+    Verdict,
+    now_ms,
+)
 from hilum.core.radiograph import Metadata
 from hilum.core.reading import Status
 from hilum.serve.dicom import KINDS, NOTE
 
 
-def _arrive(place, number, peer="pacs"):
+def _arrive(place, number, peer="pacs", **about_sender):
     kept = place.folder.keep(io.BytesIO(b"film %d" % number))
     about = Metadata(study_uid=f"1.2.{number}", instance_uid=f"1.2.{number}.3", patient_id="P")
-    sender = Sender(peer, "127.0.0.1", results=True) if peer else None
+    sender = Sender(peer, "127.0.0.1", results=True, **about_sender) if peer else None
     arrival = Arrival(kept, "DX", "DICOM DX", about, sender)
     return accept(place.store, place.folder, place.log, arrival, "AE:pacs")
 
@@ -97,6 +110,36 @@ def test_one_study_at_a_time_in_the_order_of_sending(place):
         outbox.close(place.store, each, state="sent", status=0)
     sent = [each for each in place.all(Delivery) if each.state == "sent"]
     assert [each.sent_ms is not None for each in sent] == [True] * 3
+
+
+def test_what_is_urgent_is_read_made_and_sent_first(place):
+    ids = {number: _arrive(place, number, urgent=number == 3).film_id for number in (1, 2, 3)}
+    with place.store.read() as session:
+        assert [queue.ahead_of(session, ids[number]) for number in (1, 2, 3)] == [1, 2, 0]
+    first = queue.claim(place.store, "w1")
+    assert first.film_id == ids[3]
+    queue.release(place.store, "w1")
+    place.read_all()
+    with place.store.read() as session:
+        assert outbox.to_make(session) == (3, 1)
+    orders = []
+    for number in (3, 1, 2):
+        making = outbox.claim_making(place.store)
+        orders.append(making.film_id)
+        urgent = number == 2
+        objects = [_object(place, number, "sr")]
+        outbox.put(place.store, place.log, making, objects, ("pacs",), urgent=urgent)
+    assert orders == [ids[3], ids[1], ids[2]]
+    sent = [outbox.claim(place.store, "pacs", 10)[0].object.study_uid for _ in range(3)]
+    assert sent == ["1.2.2", "1.2.3", "1.2.1"]
+
+
+def test_of_a_refused_film_results_are_wanted_where_a_site_sends_them(place):
+    _arrive(place, 1)
+    while claimed := queue.claim(place.store, "w1"):
+        answer = replace(place.answer(status=Status.REFUSED), refusals=True)
+        queue.finish(place.store, place.log, claimed, "w1", answer)
+    assert [each.state for each in place.all(Made)] == ["to-make"]
 
 
 def test_what_waits_is_not_due_before_its_time(place):
@@ -366,3 +409,34 @@ def test_one_peer_alone_is_told(place):
     ((_, peers),) = _reject(place)
     assert peers == ("second",)
     assert _states(place) == ["sent", "sent"]
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_films_are_not_deleted_before_their_results_are_sent(place, copies):
+    _ready(place, 1, kinds=("sr",))
+    (parcel,) = outbox.claim(place.store, "pacs", 10)
+    time.sleep(0.01)
+    retain = partial(deletion.retain, place.store, place.folder, place.log, 1e-9, copies=copies)
+    assert retain() == 0
+    outbox.close(place.store, parcel, state="sent", status=0)
+    assert retain() == 1
+    assert place.all(Film) == []
+
+
+def test_copies_are_films_of_the_network_that_nobody_worked_on(place):
+    kept = {}
+    for number in range(1, 6):
+        kept[number] = _arrive(place, number, peer="pacs" if number > 1 else None).film_id
+    place.read_all(results=False)
+    with place.store.write() as session:
+        person = add_person(session, "anna", Role.REVIEWER, "correct horse battery").id
+        ids = {"film_id": kept[2], "finding": "covid-19", "person_id": person}
+        session.add(Verdict(**ids, verdict="present", call=1))
+        ids["film_id"] = kept[3]
+        session.add(Reference(**ids, value=1, standard="rt-pcr"))
+        session.add(Job(film_id=kept[4]))
+    time.sleep(0.01)
+    keep = (place.store, place.folder, place.log, 1e-9)
+    assert deletion.retain(*keep, copies=True) == 1
+    assert {each.id for each in place.all(Film)} == set(kept.values()) - {kept[5]}
+    assert deletion.retain(*keep) == 4

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from highdicom.sr import srread as sr_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -25,6 +26,7 @@ from hilum.core.reading import Reading
 from hilum.image.open import open_radiograph
 from hilum.serve.dicom import (
     KINDS,
+    Form,
     PersonMark,
     Sent,
     documents,
@@ -642,3 +644,101 @@ def test_the_appearance_is_a_group_of_its_own_and_said_not_to_be_the_infection(
         )
         said = [line for line in run.stderr.splitlines() if line.startswith(("Error", "Warning"))]
         assert [line for line in said if not any(each in line for each in DCIODVFY)] == []
+
+
+def _errors(dataset, tool, tmp_path):
+    path = tmp_path / "object.dcm"
+    dataset.save_as(path, enforce_file_format=True)
+    run = subprocess.run([tool("dciodvfy", "dicom3tools"), path], capture_output=True, text=True)
+    said = [line for line in run.stderr.splitlines() if line.startswith(("Error", "Warning"))]
+    return [line for line in said if not any(each in line for each in DCIODVFY)]
+
+
+def test_a_site_has_its_own_uids_numbers_and_sizes(cases, tool, tmp_path):
+    case, root = cases["demo"], "1.2.826.0.1.3680043.10.1234"
+    form = Form.parse(
+        {
+            "organization_root": root, "series_number": 700, "regions": 0, "sc_long_side": 300,
+            "sc_modality": "source",
+        },
+        where="t",
+    )  # fmt: skip
+    seg, sc, sr = make_objects(case.reading, case.path, ["seg", "sc", "sr"], form=form)
+    usual = {kind: case.made[kind] for kind in ("seg", "sc", "sr")}
+    for kind, made in (("seg", seg), ("sc", sc), ("sr", sr)):
+        assert made.SOPInstanceUID.startswith(f"{root}.")
+        assert made.SeriesInstanceUID.startswith(f"{root}.")
+        assert made.SeriesNumber - 700 == usual[kind].SeriesNumber - 9200
+        assert _errors(made, tool, tmp_path) == []
+    assert seg.FrameOfReferenceUID.startswith(f"{root}.")
+    assert {each.TrackingUID[: len(root)] for each in seg.SegmentSequence} == {root}
+    names = set(_tracked(usual["sr"])) - set(_tracked(sr))
+    assert names
+    assert all(each.startswith(("opacity-", "box-")) for each in names)
+    assert max(sc.Columns, sc.Rows) < 450 < max(usual["sc"].Columns, usual["sc"].Rows)
+    assert (sc.Modality, usual["sc"].Modality) == ("DX", "OT")
+    long = f"1.{'2' * 32}"
+    (longest,) = make_objects(
+        case.reading, case.path, ["sc"], form=Form.parse({"organization_root": long}, where="t")
+    )
+    assert all(len(longest[each].value) <= 64 for each in ("SOPInstanceUID", "SeriesInstanceUID"))
+
+
+@pytest.mark.parametrize("root", ["1.02", "3.1", "abc", "1.2.", f"1.{'2' * 33}"])
+def test_what_is_no_root_of_uids(root):
+    with pytest.raises(ConfigError, match="organization_root"):
+        Form.parse({"organization_root": root}, where="t")
+
+
+def test_groups_of_the_whole_film_may_have_no_region(cases, tool, tmp_path):
+    case = cases["demo"]
+    (report,) = make_objects(case.reading, case.path, ["sr"], form=Form(sr_groups="air"))
+    assert _errors(report, tool, tmp_path) == []
+    run = subprocess.run(
+        [tool("dsrdump", "dcmtk"), tmp_path / "object.dcm"], capture_output=True, text=True
+    )
+    assert run.returncode == 0
+    whole_film = {each["label"] for each in case.reading["findings"]} | {"appearance", "severity"}
+    groups, usual = _tracked(report), _tracked(case.made["sr"])
+    assert set(groups) == set(usual)
+    for name, group in groups.items():
+        whole = name in whole_film
+        (template,) = (each.TemplateIdentifier for each in group.ContentTemplateSequence)
+        assert template == ("1501" if whole else "1410")
+        kinds = [each.ValueType for each in group.ContentSequence]
+        assert ("SCOORD" in kinds) is not whole
+        told, before = (
+            {_name(each): each.MeasuredValueSequence[0].NumericValue
+             for each in found.ContentSequence if each.ValueType == "NUM"}
+            for found in (group, usual[name])
+        )  # fmt: skip
+        assert told == before
+    again = sr_of(BytesIO(_bytes(report)))
+    found = again.content.get_image_measurement_groups()
+    assert len(found) == len(whole_film & set(groups))
+
+
+@pytest.mark.parametrize("name", ["demo", "cr"])
+def test_a_card_says_why_a_film_was_refused(cases, tool, tmp_path, name):
+    case = cases[name]
+    refused = {
+        "path": "x", "status": "refused", "reason": "exposure: too dark to be read",
+        "hint": "take it again", "bundle": case.reading["bundle"], "elapsed_ms": 1.0,
+    }  # fmt: skip
+    assert make_objects(refused, case.path) == []
+    assert make_objects(refused, case.path, ["sr"], form=Form(refusals="sc")) == []
+    (card,) = make_objects(refused, case.path, form=Form(refusals="sc"))
+    assert (card.SOPClassUID, card.BurnedInAnnotation) == (KINDS["sc"], "NO")
+    assert "PatientID" in card
+    assert _errors(card, tool, tmp_path) == []
+    pixels = card.pixel_array
+    assert pixels.shape[1] == 1024
+    gray = (pixels == 70).all(axis=2)
+    assert gray.mean() > 0.5
+    assert (pixels == 255).all(axis=2).any()  # words
+    other = refused | {"reason": "exposure: too bright to be read"}
+    (second,) = make_objects(other, case.path, form=Form(refusals="sc"))
+    assert second.SOPInstanceUID != card.SOPInstanceUID
+    assert (second.pixel_array != pixels).any()
+    if os.environ.get("HILUM_SHOW"):
+        Image.fromarray(pixels).save(Path(os.environ["HILUM_SHOW"]) / f"{name}.png")

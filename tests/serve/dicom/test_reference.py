@@ -8,10 +8,10 @@ from pathlib import Path
 from hilum.core.reading import Reading
 from hilum.serve.dicom import KINDS, objects_of
 from hilum.serve.dicom.codes import APPEARANCES, OWN
-from hilum.serve.dicom.common import SERIES
+from hilum.serve.dicom.common import SERIES, Form
 from hilum.serve.dicom.gsps import LAYERS
 from hilum.serve.dicom.source import COPIED
-from hilum.serve.dicom.sr import MOST_POINTS, MOST_REGIONS
+from hilum.serve.dicom.sr import MOST_POINTS
 
 PAGE = (Path(__file__).parents[3] / "docs/reference/dicom.md").read_text(encoding="utf-8")
 
@@ -64,4 +64,4 @@ def test_groups_and_limits(cases, reader, say_looks):
     }
     assert used - severity - answers == (named & set(OWN)) - severity - answers
     assert f"at most {MOST_POINTS} points" in section
-    assert f"at most {MOST_REGIONS} |" in section
+    assert f"at most {Form().regions} |" in section

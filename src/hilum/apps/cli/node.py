@@ -178,7 +178,10 @@ def check(
 @node_app.command("list")
 def list_(
     state: Annotated[
-        str | None, typer.Option(help="waiting, claimed, sent, committed, dead or dropped.")
+        str | None,
+        typer.Option(
+            help="waiting, claimed, sent, committed, dead, dropped, retracted or deleted."
+        ),
     ] = None,
     peer: Peer = None,
     study: Study = None,

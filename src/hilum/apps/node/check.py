@@ -23,8 +23,8 @@ def check_peer(node: Node, peer: Peer, data: Path) -> str:
         return "answers DICOMweb"
     dimse.echo(node, peer, data)
     words = ["answers C-ECHO by TLS" if peer.tls else "answers C-ECHO"]
-    routed = {kind for route in node.routes if peer.name in route.to for kind in route.objects}
-    routed &= set(peer.objects or routed)
+    routes = [route for route in node.routes if peer.name in route.to]
+    routed = {kind for route in routes for kind in node.kinds(route, peer)}
     wanted: dict[str, str] = {kind: KINDS[kind] for kind in KINDS if kind in routed}
     if node.objects.sends_notes and wanted:
         wanted["rejection notes"] = NOTE_CLASS

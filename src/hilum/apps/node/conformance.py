@@ -48,7 +48,7 @@ def statement(node: Node) -> dict[str, Any]:
 
 def _scu(node: Node) -> dict[str, list[str]]:
     """Return what is proposed to peers: SOP class -> transfer syntaxes."""
-    kinds = {kind for route in node.routes for kind in route.objects}
+    kinds = {kind for route in node.routes for kind in node.kinds(route, None)}
     proposed = {VERIFICATION: [IMPLICIT]}
     proposed |= {KINDS[kind]: [EXPLICIT, IMPLICIT] for kind in KINDS if kind in kinds}
     if node.routes:

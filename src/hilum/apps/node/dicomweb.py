@@ -20,6 +20,7 @@ STORED, WARNED, CANNOT_UNDERSTAND = 0x0000, 0xB000, 0xC000
 _ANSWERED = (200, 202, 409)
 """Whose body says what became of each object (PS3.18 table 10.5.3-1)."""
 _NOT_ALLOWED, _LATER = (401, 403), (408, 429)
+_GONE, _CANNOT = (404, 410), (500, 501)
 _JSON = "application/dicom+json"
 _FAILED, _REASON, _SOP_UID = "00081198", "00081197", "00081155"
 _ASK = "ask its administrator for the address, and what this node may do there"
@@ -71,6 +72,21 @@ class Web:
             raise self._error(response)
         return bool(found)
 
+    def delete(self, study: str, series: str, sop_uid: str) -> str | None:
+        """Delete an object that was taken back; not of the standard, but many servers have it.
+
+        Returns:
+            why it was not deleted; None where it is gone, or was not there.
+
+        Raises:
+            PeerError: the server cannot be reached, or does nothing now.
+        """
+        place = f"/studies/{study}/series/{series}/instances/{sop_uid}"
+        response = self._ask("DELETE", place, gone=True)
+        if response.is_success or response.status_code in _GONE:
+            return None
+        return f"the peer answered {response.status_code} to DELETE"
+
     def check(self) -> None:
         """Look whether it answers.
 
@@ -81,13 +97,15 @@ class Web:
         if response.status_code not in (200, 204):
             raise self._error(response)
 
-    def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+    def _ask(self, method: str, path: str, *, gone: bool = False, **request: Any) -> httpx.Response:
         try:
             response = self._client.request(method, self._peer.dicomweb + path, **request)
         except httpx.HTTPError as error:
             why = "does not answer" if isinstance(error, httpx.ReadTimeout) else "cannot be reached"
             raise PeerError(f"{self._peer.name}: {why}", hint=_ASK) from None
         status = response.status_code
+        if gone and status in (*_GONE, *_CANNOT):  # of this object, whatever becomes of others
+            return response
         if status in _NOT_ALLOWED or status in _LATER or status >= 500 or 300 <= status < 400:
             raise self._error(response)
         if status == 404:

@@ -16,7 +16,7 @@ from hilum.apps.store.outbox import Making, Object
 from hilum.apps.store.store import Store
 from hilum.core.errors import HilumError, StoreError
 from hilum.core.reading import Status
-from hilum.serve.dicom import NOTE, Sent
+from hilum.serve.dicom import KINDS, NOTE, Sent
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -46,10 +46,11 @@ class Maker:
         self._node, self._make, self._reject = node, make, reject
         self._held: Making | None = None
 
-    def many(self) -> bool:
-        """Say whether so many readings wait that their results come before the next film."""
+    def presses(self) -> bool:
+        """Say whether so many readings wait, or urgent ones, that they come before any film."""
         with self._store.read() as session:
-            return outbox.to_make(session) >= _MANY
+            count, urgent = outbox.to_make(session)
+        return count >= _MANY or urgent > 0
 
     def step(self) -> bool:
         """Make the results of one reading; False where there is none.
@@ -79,7 +80,8 @@ class Maker:
                 note = self._reject(making, path, reason, rejected.sent)
                 notes.append((self._keep(NOTE, note), rejected))
             route = self._route(making)
-            kinds = self._kinds(route) if route else ()
+            only = self._takes(route)
+            kinds = tuple(kind for kind in KINDS if any(kind in each for each in only.values()))
             for kind, dataset, why in self._make(making, path, kinds) if kinds else ():
                 if dataset is None:
                     left_out[kind] = why
@@ -94,15 +96,15 @@ class Maker:
             _LOG.error("results could not be made: %s", type(error).__name__)
             outbox.fail(self._store, self._log, making, f"unexpected: {type(error).__name__}")
             return
-        to = route.to if route else ()
-        only = {each.name: each.objects for each in self._node.peers if each.objects}
-        outbox.put(self._store, self._log, making, objects, to, left_out, notes, only)
+        urgent = route is not None and route.urgent
+        outbox.put(
+            self._store, self._log, making, objects, tuple(only), left_out, notes, only, urgent
+        )
 
-    def _kinds(self, route: Route) -> tuple[str, ...]:
-        """Return the kinds of a route that one of its peers takes."""
-        peers = [self._node.peer(name) for name in route.to]
-        taken = {kind for peer in peers if peer for kind in peer.objects or route.objects}
-        return tuple(kind for kind in route.objects if kind in taken)
+    def _takes(self, route: Route | None) -> dict[str, tuple[str, ...]]:
+        """Return for each peer of a route the kinds that it is sent."""
+        names = route.to if route is not None else ()
+        return {name: self._node.kinds(route, self._node.peer(name)) for name in names if route}
 
     def _to_reject(self, making: Making) -> list[outbox.Rejected]:
         if making.reject is None and self._node.objects.supersede == "keep":
@@ -111,7 +113,8 @@ class Maker:
 
     def _route(self, making: Making) -> Route | None:
         reading = making.reading
-        if making.reject is not None or reading["status"] != Status.READ:
+        sent = [Status.READ] + [Status.REFUSED] * (self._node.objects.refusals != "none")
+        if making.reject is not None or reading["status"] not in sent:
             return None
         fits = (
             each for each in self._node.routes if each.takes(making.sources, reading["findings"])

@@ -174,7 +174,7 @@ class Receiver:
                 return TRANSIENT, "too-many"
             self._open.add(association)
         # with it, because it may hang up before its last object is looked at
-        association.sender = Sender(name, host, bool(self._node.routes))
+        association.sender = self._node.sender(name, host)
         return None
 
     def _closed(self, event: Event) -> None:

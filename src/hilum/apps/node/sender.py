@@ -84,7 +84,8 @@ class Sender:
         begun_ms, stood = now_ms(), False
         outbox.give_up(self._store, self._peer.name, self._peer.give_up_h)
         parcels = outbox.claim(self._store, self._peer.name, self._peer.max_objects)
-        if not parcels and not (self._peer.commit and self._unconfirmed()):
+        asks = self._peer.commit and self._unconfirmed()
+        if not (parcels or asks or (self._peer.delete and self._withdrawn())):
             return False
         left = list(parcels)
         # with verification, because who takes none of the others would end the association
@@ -98,6 +99,9 @@ class Sender:
                     self._send(left, web.store)
                     if self._peer.commit:
                         self._look(web)
+                    if self._peer.delete:
+                        for each in self._withdrawn():
+                            outbox.withdrew(self._store, each.id, web.delete(*each.place))
             else:
                 with dimse.associated(
                     self._node,
@@ -161,6 +165,10 @@ class Sender:
                 next_ms=now_ms() + round(1000 * delay(max(tries, 1))),
             )  # fmt: skip
             return None
+
+    def _withdrawn(self) -> list[outbox.Withdrawn]:
+        with self._store.read() as session:
+            return outbox.withdrawn(session, self._peer.name, self._peer.max_objects)
 
     def _unconfirmed(self) -> list[outbox.Unconfirmed]:
         with self._store.read() as session:

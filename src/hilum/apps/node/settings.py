@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from hilum.apps.store.intake import Sender
 from hilum.core.config import Config
 from hilum.core.errors import ConfigError
-from hilum.serve.dicom import Kind
+from hilum.serve.dicom import KINDS, Form, Kind
 
 AE_TITLE = "HILUM"
 ANY = "*"
@@ -70,6 +71,7 @@ class Peer(Config):
         addresses: from which it may; "10.0.0.5", "10.1.0.0/16"; empty for any.
         tls: it is spoken to by TLS; needs ``[node.tls]``.
         commit: it is asked to confirm that it keeps what it was sent (storage commitment).
+        delete: with ``dicomweb``: what is taken back is deleted there, beside the note.
         timeout_s: seconds in which it must answer.
         max_objects: most that are sent on one association.
         give_up_h: hours after which a result that could not be sent is given up.
@@ -90,6 +92,7 @@ class Peer(Config):
     addresses: tuple[str, ...] = ()
     tls: bool = False
     commit: bool = False
+    delete: bool = False
     timeout_s: float = Field(default=30, gt=0)
     max_objects: int = Field(default=200, gt=0)
     give_up_h: float = Field(default=72, gt=0)
@@ -113,6 +116,8 @@ class Peer(Config):
     def _one_way_there(self) -> Self:
         if self.host and self.dicomweb:
             raise ValueError(f"peer '{self.name}' has both host and dicomweb: make two peers of it")
+        if self.delete and not self.dicomweb:
+            raise ValueError(f"peer '{self.name}' has delete = true, but no dicomweb")
         if not (self.ae_title or self.dicomweb):
             raise ValueError(f"peer '{self.name}' has no ae_title")
         return self
@@ -189,14 +194,17 @@ class Route(Config):
     Attributes:
         source: ``from``: name of that peer, or "*" for any.
         to: names of peers.
-        objects: kinds of results.
+        objects: kinds of results; empty: those of ``[node.objects] make``.
         when: of which films; None: of every film that was read.
+        urgent: films of ``from`` are read before those that wait, whatever ``when`` says, and
+            results that go this way are made and sent before others.
     """
 
     source: str = Field(alias="from")
     to: tuple[str, ...] = Field(min_length=1)
-    objects: tuple[Kind, ...] = Field(default=("sr", "sc"), min_length=1)
+    objects: tuple[Kind, ...] = ()
     when: When | None = None
+    urgent: bool = False
 
     def takes(self, sources: Collection[str], findings: Iterable[Mapping[str, Any]]) -> bool:
         """Say whether results of a film are sent by this route.
@@ -205,8 +213,13 @@ class Route(Config):
             sources: peers that the film came from.
             findings: of its reading.
         """
-        if self.source != ANY and self.source not in sources:
-            return False
+        return self.is_from(sources) and self._is_of(findings)
+
+    def is_from(self, sources: Collection[str]) -> bool:
+        """Say whether it is for films that came from these peers."""
+        return self.source == ANY or self.source in sources
+
+    def _is_of(self, findings: Iterable[Mapping[str, Any]]) -> bool:
         return self.when is None or any(
             each["label"] == self.when.present
             and each["present"]
@@ -215,16 +228,18 @@ class Route(Config):
         )
 
 
-class Objects(Config):
+class Objects(Form):
     """How results are made, and what comes of those that were sent and no longer hold.
 
     Attributes:
+        make: kinds of results of a route that names none.
         supersede: when another bundle has read a film, "keep" leaves the former results in the
             archive, "reject" sends a rejection note (IHE IOCM) before the new ones.
         contradicted: when a person's verdict says otherwise than the model, "keep" leaves its
             results in the archive, "reject" takes them back.
     """
 
+    make: tuple[Kind, ...] = Field(default=("sr", "sc"), min_length=1)
     supersede: Literal["keep", "reject"] = "keep"
     contradicted: Literal["keep", "reject"] = "keep"
 
@@ -250,6 +265,8 @@ class Node(Config):
             it, so that whoever sends whole studies need not choose; "refuse" answers 0xA900.
         tls: ``listen`` speaks TLS, and nothing else.
         keep_results_days: after which results are deleted whose every delivery is closed.
+        keep_films_days: after which studies are deleted whose films came by DICOM, were read, and
+            were not worked on by anybody here; None: never. Not before their results are sent.
         objects: how results are made.
         peers: those that are known.
         routes: where results go; the first that fits counts. Without any they stay here.
@@ -265,6 +282,7 @@ class Node(Config):
     others: Literal["ignore", "refuse"] = "ignore"
     tls: Tls | None = None
     keep_results_days: float = Field(default=30, gt=0)
+    keep_films_days: float | None = Field(default=None, gt=0)
     objects: Objects = Objects()
     peers: tuple[Peer, ...] = ()
     routes: tuple[Route, ...] = ()
@@ -305,6 +323,22 @@ class Node(Config):
                 "send films, or set accept_any = true"
             )
         return self
+
+    def kinds(self, route: Route, peer: Peer | None) -> tuple[str, ...]:
+        """Return the kinds of results that a peer is sent by a route, in the order of sending."""
+        named = route.objects or self.objects.make
+        taken = peer.objects if peer is not None and peer.objects else named
+        return tuple(kind for kind in KINDS if kind in named and kind in taken)
+
+    def sender(self, name: str, address: str) -> Sender:
+        """Return who sends films from an address, and what is to become of them."""
+        return Sender(
+            name,
+            address,
+            results=bool(self.routes),
+            refusals=self.objects.refusals != "none",
+            urgent=any(each.urgent and each.is_from((name,)) for each in self.routes),
+        )
 
     def caller(self, title: str, host: str) -> str | None:
         """Return the name of who calls from an address; None for one who may not.

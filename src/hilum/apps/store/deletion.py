@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, false, or_, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
@@ -19,8 +19,10 @@ from hilum.apps.store.store import Store, parts
 from hilum.apps.store.tables import (
     Desk,
     Film,
+    Job,
     Line,
     Read,
+    Received,
     Reference,
     Report,
     Ruler,
@@ -45,12 +47,17 @@ class Chosen:
         patient_id: of whom every study goes.
         before_ms: in milliseconds since 1970.
         most: of them, the oldest first; None for all.
+        settled: only those of which no results wait to be made or sent.
+        copies: only those whose every film came over the network, so that an archive has it, was
+            read, and that nobody has worked on: no verdict, reference standard or report.
     """
 
     study_ids: tuple[str, ...] = ()
     patient_id: str | None = None
     before_ms: int | None = None
     most: int | None = None
+    settled: bool = False
+    copies: bool = False
 
     def query(self) -> Select[str]:
         """Return the query for the ids of the studies, the oldest first."""
@@ -58,8 +65,22 @@ class Chosen:
         if self.patient_id is not None:
             return query.where(Study.patient_id == self.patient_id)
         if self.before_ms is not None:
-            return query.where(Study.created_ms < self.before_ms).limit(self.most)
+            query = query.where(Study.created_ms < self.before_ms, Study.id.not_in(self._staying()))
+            return query.limit(self.most)
         return query.where(Study.id.in_(self.study_ids) | Study.uid.in_(self.study_ids))
+
+    def _staying(self) -> Select[str]:
+        """Return the query for studies that stay, however old they are."""
+        stays: list[Any] = [false()]
+        if self.settled:
+            stays.append(Film.id.in_(outbox.unsettled()))
+        if self.copies:
+            stays.append(Film.id.in_(select(Job.film_id).where(Job.state != "done")))
+            stays.append(Film.id.not_in(select(Received.film_id)))
+            stays += [
+                Film.id.in_(select(kind.film_id)) for kind in (Verdict, Reference, Report, Desk)
+            ]
+        return select(Film.study_id).where(or_(*stays))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +178,13 @@ def delete_study(store: Store, folder: FilmFolder, log: Log, study_id: str, who:
     return delete(store, folder, log, Chosen((study_id,)), who).studies == 1
 
 
-def retain(store: Store, folder: FilmFolder, log: Log, days: float) -> int:
-    """Delete what came more than ``days`` ago, some at a time; return how many studies went."""
-    chosen = Chosen(before_ms=now_ms() - round(days * 86_400_000), most=_MOST)
+def retain(store: Store, folder: FilmFolder, log: Log, days: float, *, copies: bool = False) -> int:
+    """Delete what came more than ``days`` ago, some at a time; return how many studies went.
+
+    What waits to be sent to an archive stays until it is; ``copies`` as in ``Chosen``.
+    """
+    before_ms = now_ms() - round(days * 86_400_000)
+    chosen = Chosen(before_ms=before_ms, most=_MOST, settled=True, copies=copies)
     with store.read() as session:
         if session.scalars(chosen.query()).first() is None:
             return 0

@@ -30,11 +30,15 @@ class Sender:
 
     Attributes:
         results: there are routes by which results may go.
+        refusals: so may what is said of a film that was refused.
+        urgent: its films are read before others.
     """
 
     peer: str
     address: str
     results: bool = False
+    refusals: bool = False
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,8 @@ def accept(store: Store, folder: FilmFolder, log: Log, arrival: Arrival, who: st
             )
             if sender.results:
                 session.flush()
-                outbox.want_once(session, accepted.film_id)  # it came by hand before
+                # it came by hand before
+                outbox.want_once(session, accepted.film_id, refusals=sender.refusals)
     if before is None:
         return accepted
     if accepted.replaced:
@@ -150,7 +155,7 @@ class _Taking:
         study.films += 1
         study.status = "queued"
         study.film_id = study.film_id or film.id
-        session.add(Job(film_id=film.id))
+        session.add(Job(film_id=film.id, urgent=self._urgent))
         ids = {"film_id": film.id, "study_id": study.id}
         events.tell(session, "accepted", **ids, status="queued")
         self.log.add(session, self.who, "accepted", **ids, sha256=film.sha256)
@@ -183,13 +188,17 @@ class _Taking:
         session, kept, before = self.session, self.arrival.kept, film.sha256
         film.sha256, film.size, film.name = kept.sha256, kept.size, self.arrival.name
         film.format, film.view = self.arrival.format, self.arrival.metadata.view
-        queue.begin_anew(session, film)
+        queue.begin_anew(session, film, urgent=self._urgent)
         ids = {"film_id": film.id, "study_id": film.study_id}
         events.tell(session, "accepted", **ids, status="queued", replaced="broken")
         self.log.add(
             session, self.who, deletion.REPLACED, **ids, sha256=kept.sha256, films=[before]
         )
         return Accepted(film.id, film.study_id, duplicate=False, replaced=True)
+
+    @property
+    def _urgent(self) -> bool:
+        return self.arrival.sender is not None and self.arrival.sender.urgent
 
     def _check_file(self) -> None:
         if not self.folder.path(self.arrival.kept.sha256).exists():

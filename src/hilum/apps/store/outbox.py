@@ -20,15 +20,15 @@ from sqlalchemy.orm import Session
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store, parts
-from hilum.apps.store.tables import Delivery, Film, Made, Read, Received, Result, Study, now_ms
+from hilum.apps.store.tables import Delivery, Film, Job, Made, Read, Received, Result, Study, now_ms
 from hilum.core.reading import Status
 from hilum.serve.dicom import KINDS, NOTE, Sent
 
 MAX_ATTEMPTS = 3
 """What ends its maker, or is refused by a peer, that often is given up, and says so."""
 CLOSED = ("sent", "committed", "dead", "dropped")
-RETRACTED = "retracted"
-STATES = ("waiting", "claimed", *CLOSED, RETRACTED)
+RETRACTED, DELETED = "retracted", "deleted"
+STATES = ("waiting", "claimed", *CLOSED, RETRACTED, DELETED)
 _THERE = ("sent", "committed", "claimed")
 """The peer has it, or may have it in a moment."""
 _FOR_GOOD = ("wrong-patient", "worklist")
@@ -90,12 +90,12 @@ class Parcel:
     created_ms: int
 
 
-def want(session: Session, read: Read) -> None:
+def want(session: Session, read: Read, *, refusals: bool = False) -> None:
     """Note, in the transaction that writes a reading, that results are to be made of it.
 
     Only of a film that came over the network, and that was read; or that was refused now, where
-    results of another reading were sent. Those of another reading are superseded from now on, and
-    what of them was not sent yet never is.
+    ``refusals`` are sent, or results of another reading were. Those of another reading are
+    superseded from now on, and what of them was not sent yet never is.
     """
     film_id = read.film_id
     came = select(Received.id).where(Received.film_id == film_id).limit(1)
@@ -104,7 +104,8 @@ def want(session: Session, read: Read) -> None:
     if any(_is_for_good(each) for each in _mades(session, film_id)):
         return
     older = _results_of(film_id).with_only_columns(Result.id)
-    if read.status != Status.READ and session.scalars(older.limit(1)).first() is None:
+    unread = read.status != Status.READ and not refusals
+    if unread and session.scalars(older.limit(1)).first() is None:
         return
     session.execute(update(Result).where(Result.id.in_(older)).values(superseded=True))
     unsent = (Delivery.state == "waiting") & Delivery.result_id.in_(older)
@@ -117,7 +118,7 @@ def want(session: Session, read: Read) -> None:
         made.former = list(_sent(sent))
 
 
-def want_once(session: Session, film_id: str) -> None:
+def want_once(session: Session, film_id: str, *, refusals: bool = False) -> None:
     """Note the same of a film that was read before it came, or that fitted no route so far.
 
     Of one whose results were forgotten the same ones are made, and sent again; of one whose former
@@ -129,13 +130,13 @@ def want_once(session: Session, film_id: str) -> None:
         return
     made = session.get(Made, read.id)
     if made is None:
-        want(session, read)
+        want(session, read, refusals=refusals)
     if made is None or made.state != "made" or made.reject is not None:
         return
     results = list(session.scalars(_results_of(film_id).where(Result.reading_id == read.id)))
     current = [each for each in results if not each.superseded]
     if not current:
-        want(session, read)
+        want(session, read, refusals=refusals)
     elif all(each.forgotten for each in current):
         ids = [each.id for each in current]
         again = update(Delivery).where(Delivery.result_id.in_(ids), Delivery.state.in_(CLOSED))
@@ -147,6 +148,8 @@ def _ordered(session: Session, read: Read) -> Made:
     made = session.get(Made, read.id) or Made(reading_id=read.id, film_id=read.film_id)
     made.state, made.attempts, made.error, made.at_ms = "to-make", 0, None, now_ms()
     made.former = made.reject = None
+    hurried = select(Job.id).where(Job.film_id == read.film_id, Job.urgent.is_(True)).limit(1)
+    made.urgent = session.scalars(hurried).first() is not None
     session.add(made)
     return made
 
@@ -195,7 +198,7 @@ def retract(
         mine = select(Delivery).where(
             Delivery.result_id.in_(_results_of(film_id).with_only_columns(Result.id))
         )
-        mine = mine.where(Delivery.state != RETRACTED)
+        mine = mine.where(Delivery.state.not_in((RETRACTED, DELETED)))
         if peer is not None:
             mine = mine.where(Delivery.peer == peer)
         deliveries = list(session.scalars(mine))
@@ -204,7 +207,7 @@ def retract(
             continue
         for each in deliveries:
             if each.state not in _THERE:
-                each.state, each.error = RETRACTED, None
+                each.state, each.error, each.asked = RETRACTED, None, 0
         there = any(each.state in _THERE for each in deliveries)
         if peer is None or there:  # else others wait for what is being made
             made.state, made.attempts, made.error = "reject" if there else "made", 0, None
@@ -248,17 +251,31 @@ def to_reject(store: Store, making: Making) -> list[Rejected]:
     ]
 
 
-def to_make(session: Session) -> int:
-    """Count the readings of which results are to be made."""
-    query = select(func.count()).where(Made.state.in_(_TO_MAKE))
-    return session.scalar(query) or 0
+def to_make(session: Session) -> tuple[int, int]:
+    """Count the readings of which results are to be made, and those of them that are urgent."""
+    query = select(func.count(), func.count().filter(Made.urgent.is_(True)))
+    row = session.execute(query.where(Made.state.in_(_TO_MAKE))).one()
+    return row[0], row[1]
+
+
+def unsettled() -> Select[str]:
+    """Return the query for films of which something is to be made, or is to be sent."""
+    sent = select(Result.film_id).join(Delivery, Delivery.result_id == Result.id)
+    sent = sent.where(Delivery.state.in_(("waiting", "claimed")))
+    return select(Film.id).where(
+        Film.id.in_(sent) | Film.id.in_(select(Made.film_id).where(Made.state.in_(_TO_MAKE)))
+    )
 
 
 def claim_making(store: Store) -> Making | None:
-    """Take the oldest reading of which results are to be made; None if there is none."""
+    """Take the oldest reading of which results are to be made; None if there is none.
+
+    What is urgent comes first.
+    """
     with store.write() as session:
-        oldest = select(Made).where(Made.state.in_(_TO_MAKE)).order_by(Made.at_ms, Made.reading_id)
-        made = session.scalars(oldest.limit(1)).first()
+        first = select(Made).where(Made.state.in_(_TO_MAKE))
+        first = first.order_by(Made.urgent.desc(), Made.at_ms, Made.reading_id)
+        made = session.scalars(first.limit(1)).first()
         if made is None:
             return None
         made.attempts += 1
@@ -290,12 +307,13 @@ def put(
     left_out: Mapping[str, str] | None = None,
     notes: Iterable[tuple[Object, Rejected]] = (),
     only: Mapping[str, Collection[str]] | None = None,
+    urgent: bool = False,
 ) -> None:
     """Write results of a reading and their deliveries, and end the making, together.
 
     So are rejection notes of what was sent before; ``only`` has the kinds that a peer takes, where
-    it does not take all. The log keeps which kinds were left out, and
-    why.
+    it does not take all. The log keeps which kinds were left out, and why. What is ``urgent`` is
+    sent first, and so are notes.
     """
     with store.write() as session:
         made = session.get(Made, making.reading_id)
@@ -303,12 +321,12 @@ def put(
             return  # its study was deleted meanwhile, or a person took its results back
         made.state, made.error = "made", None
         for note, rejected in notes:
-            _keep(session, making, note, rejected.peers)
+            _keep(session, making, note, rejected.peers, urgent=True)
             gone = update(Delivery).where(Delivery.id.in_(rejected.deliveries))
-            session.execute(gone.values(state=RETRACTED, error=None))
+            session.execute(gone.values(state=RETRACTED, error=None, asked=0))
         for each in objects:
             takes = [peer for peer in to if each.kind in (only or {}).get(peer, KINDS)]
-            _keep(session, making, each, takes)
+            _keep(session, making, each, takes, urgent=urgent)
         kinds = [each.kind for each in objects]
         if making.reject is None:
             log.add(
@@ -318,7 +336,9 @@ def put(
             )  # fmt: skip
 
 
-def _keep(session: Session, making: Making, made: Object, to: Iterable[str]) -> None:
+def _keep(
+    session: Session, making: Making, made: Object, to: Iterable[str], *, urgent: bool
+) -> None:
     """Write a result, unless it is there, and who gets it."""
     same = select(Result).where(Result.sop_uid == made.sop_uid)
     if (result := session.scalars(same).first()) is None:
@@ -327,7 +347,9 @@ def _keep(session: Session, making: Making, made: Object, to: Iterable[str]) -> 
     result.reading_id, result.superseded, result.forgotten = making.reading_id, False, False
     session.flush()
     known = set(session.scalars(select(Delivery.peer).where(Delivery.result_id == result.id)))
-    session.add_all(Delivery(result_id=result.id, peer=peer) for peer in to if peer not in known)
+    session.add_all(
+        Delivery(result_id=result.id, peer=peer, urgent=urgent) for peer in to if peer not in known
+    )
 
 
 def make_again(store: Store, parcel: Parcel) -> str | None:
@@ -371,12 +393,15 @@ def hurried(session: Session, peer: str, since_ms: int) -> bool:
 
 
 def claim(store: Store, peer: str, most: int) -> list[Parcel]:
-    """Take what waits for a peer of the study that waits longest, in the order of sending."""
+    """Take what waits for a peer of the study that waits longest, in the order of sending.
+
+    What is urgent goes before that.
+    """
     with store.write() as session:
         now = now_ms()
         waits = _waiting(peer).where(Delivery.next_ms <= now)
-        first = waits.order_by(Delivery.id).limit(1).with_only_columns(Result.study_uid)
-        study = session.scalars(first).first()
+        first = waits.order_by(Delivery.urgent.desc(), Delivery.id).limit(1)
+        study = session.scalars(first.with_only_columns(Result.study_uid)).first()
         if study is None:
             return []
         order = case({kind: place for place, kind in enumerate((NOTE, *KINDS))}, value=Result.kind)
@@ -414,6 +439,33 @@ def close(
             delivery.next_ms = next_ms
         if state == "sent":
             delivery.sent_ms = now_ms()
+
+
+class Withdrawn(NamedTuple):
+    """A result that was taken back, and that a peer may still have."""
+
+    id: int
+    place: tuple[str, str, str]
+    """Study, Series and SOP Instance UID."""
+
+
+def withdrawn(session: Session, peer: str, most: int) -> list[Withdrawn]:
+    """Return what a peer that deletes is to be told to delete."""
+    columns = (Delivery.id, Result.study_uid, Result.series_uid, Result.sop_uid)
+    query = select(*columns).join(Result, Delivery.result_id == Result.id)
+    query = query.where(Delivery.state == RETRACTED, Delivery.peer == peer)
+    query = query.where(Delivery.asked < MAX_ATTEMPTS).order_by(Delivery.id).limit(most)
+    return [Withdrawn(row[0], (row[1], row[2], row[3])) for row in session.execute(query)]
+
+
+def withdrew(store: Store, number: int, error: str | None) -> None:
+    """Write that a peer has deleted a result that was taken back, or why it does not."""
+    values: dict[str, Any] = {"state": DELETED, "error": None}
+    if error is not None:
+        values = {"error": error[:255], "asked": Delivery.asked + 1}
+    with store.write() as session:
+        mine = (Delivery.id == number) & (Delivery.state == RETRACTED)
+        session.execute(update(Delivery).where(mine).values(values))
 
 
 class Unconfirmed(NamedTuple):

@@ -63,6 +63,7 @@ class Answer:
         checksum: of the bundle; it must be in ``models`` already.
         evidence, corrected: as in ``tables.Read``.
         results: objects are to be made of it, if its film came over the network.
+        refusals: so they are if the film was refused.
     """
 
     reading: Reading
@@ -70,14 +71,19 @@ class Answer:
     evidence: bytes | None = None
     corrected: tuple[str, ...] = ()
     results: bool = False
+    refusals: bool = False
 
 
 def claim(store: Store, worker: str) -> Claim | None:
-    """Take the oldest film that waits, or whose worker has not renewed its lease; None if none."""
+    """Take the oldest film that waits, or whose worker has not renewed its lease; None if none.
+
+    What is urgent comes first.
+    """
     with store.write() as session:
         now = now_ms()
         lost = and_(Job.state == "claimed", Job.lease_ms < now)
-        query = select(Job).where(or_(Job.state == "queued", lost)).order_by(Job.id).limit(1)
+        query = select(Job).where(or_(Job.state == "queued", lost))
+        query = query.order_by(Job.urgent.desc(), Job.id).limit(1)
         job = session.scalars(query.with_for_update(skip_locked=True)).first()
         if job is None:
             return None
@@ -141,10 +147,11 @@ def finish(store: Store, log: Log, claimed: Claim, worker: str, answer: Answer) 
         if found is None or again:
             found = _write(session, found, film, job, answer)
             if answer.results:
-                outbox.want(session, found)
+                outbox.want(session, found, refusals=answer.refusals)
         film.status, film.reading_id, film.read_ms = found.status, found.id, found.created_ms
         if answer.results:
-            outbox.want_once(session, film.id)  # its results may have been deleted since
+            # its results may have been deleted since
+            outbox.want_once(session, film.id, refusals=answer.refusals)
         _show(session, film)
         events.tell(session, found.status, film.id, film.study_id, status=found.status)
         log.add(
@@ -175,12 +182,12 @@ def ask_again(store: Store, log: Log, film_id: str, who: str, *, force: bool) ->
             log.add(session, who, "read-again", film_id=film_id, force=force)
 
 
-def begin_anew(session: Session, film: Film) -> None:
+def begin_anew(session: Session, film: Film, *, urgent: bool = False) -> None:
     """Queue a film that has other content now; what was read of the old content is forgotten."""
     for table in (Job, Read, Seen, Ruler):
         session.execute(delete(table).where(table.film_id == film.id))
     film.status, film.reading_id, film.read_ms = "queued", None, None
-    session.add(Job(film_id=film.id))
+    session.add(Job(film_id=film.id, urgent=urgent))
     _show(session, film)
 
 
@@ -201,8 +208,13 @@ def know_model(store: Store, checksum: str, identity: str, manifest: dict[str, A
 
 def ahead_of(session: Session, film_id: str) -> int:
     """Count the films that are read before this one."""
-    mine = select(Job.id).where(Job.film_id == film_id, Job.state != "done").scalar_subquery()
-    query = select(func.count()).select_from(Job).where(Job.state != "done", Job.id < mine)
+    mine = session.scalars(select(Job).where(Job.film_id == film_id, Job.state != "done")).first()
+    if mine is None:
+        return 0
+    before = (Job.urgent == mine.urgent) & (Job.id < mine.id)
+    if not mine.urgent:
+        before |= Job.urgent.is_(True)
+    query = select(func.count()).select_from(Job).where(Job.state != "done", before)
     return session.scalar(query) or 0
 
 

@@ -169,6 +169,7 @@ class Made(Table):
         former: what was sent of the reading before: [kind, SOP class, UID, series].
         reject: {"reason", "peer" or None for all}: a person took back what was sent.
         attempts: how often making was begun; what ends its worker each time is given up.
+        urgent: before those that are not, and before the next film is read.
     """
 
     __tablename__ = "made"
@@ -182,6 +183,7 @@ class Made(Table):
     error: Mapped[str | None] = mapped_column(String(255))
     former: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     reject: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    urgent: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
 
 
@@ -218,8 +220,10 @@ class Delivery(Table):
     Attributes:
         state: ``waiting``, ``claimed`` by the sender, ``sent``, ``committed``, ``dead`` (nothing is
             tried any more until a person says so), ``dropped`` by a person, or because another
-            reading came first, or ``retracted``: taken back, and the peer is told so.
+            reading came first, ``retracted``: taken back, and the peer is told so, or ``deleted``
+            there, because a peer with DICOMweb was told to.
         attempts: how often the peer refused it; ``next_ms``: not before; 0: at once.
+        urgent: its study goes before those that are not.
         status: what the peer answered last; ``error`` in words.
         transaction: by which the peer was asked last, at ``asked_ms``, to confirm that it keeps it;
             ``asked``: how often.
@@ -237,6 +241,7 @@ class Delivery(Table):
     state: Mapped[str] = mapped_column(String(10), default="waiting")
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     next_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+    urgent: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     status: Mapped[int | None] = mapped_column(Integer)
     error: Mapped[str | None] = mapped_column(String(255))
     transaction: Mapped[str | None] = mapped_column(String(64), index=True)
@@ -291,6 +296,7 @@ class Job(Table):
         state: ``queued``, ``claimed`` or ``done``.
         worker: who has claimed it, until ``lease_ms`` unless renewed.
         attempts: how often it was claimed; a film that ends its worker is given up.
+        urgent: it is read before those that are not.
     """
 
     __tablename__ = "jobs"
@@ -299,6 +305,7 @@ class Job(Table):
     id: Mapped[int] = mapped_column(_Counter, primary_key=True, autoincrement=True)
     film_id: Mapped[str] = mapped_column(ForeignKey("films.id", ondelete="CASCADE"), index=True)
     forced: Mapped[bool] = mapped_column(Boolean, default=False)
+    urgent: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     state: Mapped[str] = mapped_column(String(8), default="queued")
     worker: Mapped[str | None] = mapped_column(String(64))
     lease_ms: Mapped[int] = mapped_column(BigInteger, default=0)

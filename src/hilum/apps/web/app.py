@@ -197,7 +197,13 @@ def _retain(service: Service) -> bool:
     if (node := service.settings.node) is not None:
         outbox.retain(service.store, service.folder, service.log, node.keep_results_days)
         outbox.sweep(service.store, service.folder)
-    days = service.settings.retention.days
-    if days is None:
-        return True
-    return not deletion.retain(service.store, service.folder, service.log, days)
+    kept = [
+        (service.settings.retention.days, False),
+        (node.keep_films_days if node else None, True),
+    ]
+    gone = [
+        deletion.retain(service.store, service.folder, service.log, days, copies=copies)
+        for days, copies in kept
+        if days is not None
+    ]
+    return not any(gone)

@@ -60,6 +60,7 @@ def object_dcm(
             marks=_marks(request, service, found, visitor),
             max_megapixels=service.settings.limits.megapixels,
             former=_former(service, found),
+            form=service.settings.node.objects if service.settings.node else None,
         )
     except ImageError as error:  # without the place on this machine
         raise type(error)(error.message.removeprefix(f"{path}: "), hint=error.hint) from None

@@ -79,6 +79,7 @@ class Worker:
         if (node := settings.node) is not None:
             self._maker = Maker(store, self._folder, self._log, node, self._make, self._reject)
         self._routed = node is not None and bool(node.routes)
+        self._form = node.objects if node is not None else None
         self._reader: Reader | None = None
         self._choice: Choice | None = None
         self._said: str | None = ""
@@ -105,7 +106,7 @@ class Worker:
             self._stop.wait(1)
             return False
         waiting = queue.waiting(self._store)
-        if self._maker is not None and (waiting == 0 or self._maker.many()):
+        if self._maker is not None and (waiting == 0 or self._maker.presses()):
             self._began = time.monotonic()
             try:
                 if self._maker.step():
@@ -158,6 +159,7 @@ class Worker:
             pack(examined),
             corrections(reading.history),
             results=self._routed,
+            refusals=self._form is not None and self._form.refusals != "none",
         )
 
     def _make(self, making: Making, film: Path, kinds: tuple[str, ...]) -> Iterator[Made]:
@@ -174,6 +176,7 @@ class Worker:
             bundle=bundle,
             max_megapixels=self._megapixels,
             former=making.former,
+            form=self._form,
         )
 
     def _reject(self, making: Making, film: Path, reason: str, sent: tuple[Sent, ...]) -> Dataset:
@@ -181,8 +184,15 @@ class Worker:
         from hilum.serve.dicom import rejection_of
 
         at = self._settings.moment(making.wanted_ms)
-        megapixels = self._megapixels
-        return rejection_of(making.reading, film, reason, sent, at=at, max_megapixels=megapixels)
+        return rejection_of(
+            making.reading,
+            film,
+            reason,
+            sent,
+            at=at,
+            max_megapixels=self._megapixels,
+            form=self._form,
+        )
 
     def _keep(self, claimed: queue.Claim, answer: queue.Answer) -> None:
         """Write what was found; while the store does not answer, or is full, try again."""

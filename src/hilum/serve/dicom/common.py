@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cached_property
 from hashlib import sha256
@@ -19,11 +19,13 @@ from typing import Literal, NamedTuple, get_args
 from uuid import UUID
 
 import numpy as np
+from pydantic import Field
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from hilum.core.config import Config
 from hilum.core.labels import Code
 from hilum.core.reading import Reading
 from hilum.image.open import MAX_MEGAPIXELS
@@ -50,6 +52,9 @@ SERIES: dict[str, int] = {
     kind: number for kind, (_, number) in zip(get_args(Kind), _ALL, strict=True)
 } | {NOTE: 9299}
 """Series numbers: high, so that a viewer which sorts by them shows the film first."""
+_ROOT = r"^([0-2](\.(0|[1-9]\d*))+)?$"
+_LONGEST_ROOT = 34
+"""With 96 bits after it a UID has at most 64 characters (PS3.5 9.1)."""
 LONG_STRING = 64
 """Most characters of VR LO (PS3.5 6.2)."""
 _ELLIPSE = 36
@@ -61,9 +66,39 @@ _CUT = re.compile(r"cut to the box around .*?margin of (\d+)%")
 _CROP = re.compile(r"preprocess: crop to ")
 
 
-def uid(*parts: str) -> str:
-    """Return a UID that follows from texts: 2.25 and a UUID of version 8 (PS3.5 B.2, RFC 9562)."""
+class Form(Config):
+    """How objects are made, where a site wants it otherwise.
+
+    Attributes:
+        organization_root: UIDs of objects, series and what is tracked begin by it, not by 2.25.
+        series_number: of the SR; the other kinds have those that follow it.
+        regions: most opacities in the SR, and most boxes: the largest and the best.
+        sr_groups: "regions" gives each group of the SR a region; "air" makes groups without one
+            (TID 1501) of what speaks of the whole film, as the IHE profile AI Results has it. OHIF
+            3.12 then shows nothing of the SR.
+        sc_long_side: of the film in its picture (SC), in pixels; it is never enlarged.
+        sc_modality: of the picture's series; "source" has that of the film, and then a hanging
+            protocol may take it for one.
+        refusals: "sc" makes, of a film that was refused, a picture that says why; without the film.
+    """
+
+    organization_root: str = Field(default="", pattern=_ROOT, max_length=_LONGEST_ROOT)
+    series_number: int = Field(default=SERIES["sr"], ge=1, le=2**31 - 100)
+    regions: int = Field(default=20, ge=0)
+    sr_groups: Literal["regions", "air"] = "regions"
+    sc_long_side: int = Field(default=1024, ge=256, le=8192)
+    sc_modality: Literal["OT", "source"] = "OT"
+    refusals: Literal["none", "sc"] = "none"
+
+
+def uid(*parts: str, root: str = "") -> str:
+    """Return a UID that follows from texts.
+
+    It is 2.25 and a UUID of version 8 (PS3.5 B.2, RFC 9562); or a root and 96 bits of a digest.
+    """
     digest = bytearray(sha256("\0".join(("hilum", *parts)).encode()).digest()[:16])
+    if root:
+        return f"{root}.{int.from_bytes(digest[:12])}"
     digest[6] = digest[6] & 0x0F | 0x80
     digest[8] = digest[8] & 0x3F | 0x80
     return f"2.25.{UUID(bytes=bytes(digest)).int}"
@@ -153,6 +188,7 @@ class Subject:
         max_megapixels: larger films are not opened.
         former: what was sent of another reading of the film, which this one replaces; then no
             object has the UID that it would have without, because an archive may have rejected it.
+        form: how objects are made.
     """
 
     reading: Reading
@@ -162,6 +198,11 @@ class Subject:
     marks: tuple[PersonMark, ...] = ()
     max_megapixels: float = MAX_MEGAPIXELS
     former: Sent | None = None
+    form: Form = field(default_factory=Form)
+
+    def uid(self, *parts: str) -> str:
+        """Return a UID of this site that follows from texts."""
+        return uid(*parts, root=self.form.organization_root)
 
     @cached_property
     def placement(self) -> Placement:
@@ -242,13 +283,13 @@ class Subject:
     def tracking_uid(self, identifier: str) -> str:
         """Return the UID of what is tracked: the same from one bundle version to the next."""
         lineage = self.reading.bundle.rpartition(" (")[0].rpartition(" ")[0]
-        return uid("tracking", self.source.text("SOPInstanceUID"), lineage, identifier)
+        return self.uid("tracking", self.source.text("SOPInstanceUID"), lineage, identifier)
 
     def series_uid(self, kind: str) -> str:
         """Return the UID of the series of one kind of object."""
         asked = [f"{each.operating_point} {each.prevalence}" for each in self.reading.findings]
         film = self.source.text("SeriesInstanceUID")
-        return uid("series", kind, film, self.reading.bundle, *asked)
+        return self.uid("series", kind, film, self.reading.bundle, *asked)
 
     def source_item(self) -> Dataset:
         """Return the film as an item of Source Image Sequence (PS3.3 C.7.6.1.1.4)."""
@@ -281,7 +322,7 @@ def finished(dataset: Dataset, kind: str, subject: Subject, modality: str) -> Da
         dataset[element.tag] = element
     dataset.Modality = modality
     dataset.SeriesInstanceUID = subject.series_uid(kind)
-    dataset.SeriesNumber = SERIES[kind]
+    dataset.SeriesNumber = subject.form.series_number + SERIES[kind] - SERIES["sr"]
     dataset.SeriesDescription = printable(
         f"Hilum {subject.bundle_version[:20]} {kind.upper()} (research use only)"
     )
@@ -298,8 +339,8 @@ def finished(dataset: Dataset, kind: str, subject: Subject, modality: str) -> Da
     dataset.ContributingEquipmentSequence = [equipment]
     _timed(dataset, moment)
     dataset.CodingSchemeIdentificationSequence = [_scheme()]
-    film = source.text("SOPInstanceUID")
-    return _identified(dataset, kind, film, *[subject.former.sop_uid] if subject.former else ())
+    former = [subject.former.sop_uid] if subject.former else []
+    return _identified(dataset, subject, kind, source.text("SOPInstanceUID"), *former)
 
 
 def _equipment(subject: Subject) -> Dataset:
@@ -330,14 +371,14 @@ def _scheme() -> Dataset:
     return made
 
 
-def _identified(dataset: Dataset, kind: str, *about: str) -> Dataset:
+def _identified(dataset: Dataset, subject: Subject, kind: str, *about: str) -> Dataset:
     """Set the UID by the bytes of everything else, and by what the object is about."""
     dataset.SOPInstanceUID = ""
     buffer = DicomBytesIO()
     buffer.is_little_endian, buffer.is_implicit_VR = True, False
     write_dataset(buffer, dataset)
     digest = sha256(buffer.getvalue()).hexdigest()
-    dataset.SOPInstanceUID = uid("object", kind, *about, digest)
+    dataset.SOPInstanceUID = subject.uid("object", kind, *about, digest)
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\0\1"
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from textwrap import wrap
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
 from hilum.bundle.folder import Bundle
-from hilum.core.reading import RESEARCH_USE
+from hilum.core.reading import RESEARCH_USE, Status
 from hilum.image.open import open_radiograph
 from hilum.image.write import jpeg
 from hilum.serve.dicom.codes import REPORT
@@ -24,13 +25,13 @@ from hilum.serve.pdf.report import PdfReport
 from hilum.serve.pdf.sheet import QUALITY, SIDE, Sheet
 from hilum.serve.said import said_of
 
-LONG_SIDE = 1024
-"""Of the film in its picture, in pixels; never enlarged."""
 _STRIP = 0.08
 """Height of each strip, as a share of the film's; more where the words need it."""
 BANNER = "RESEARCH USE ONLY, NOT A MEDICAL DEVICE"
 _WHITE, _DIM, _WARN = (255, 255, 255), (190, 190, 190), (255, 190, 60)
+_GRAY = (70, 70, 70)
 _LARGEST, _SMALLEST = 26, 7
+_CARD_LETTERS = 72
 Line = list[tuple[str, tuple[int, int, int]]]
 """Pieces of text, each with its color."""
 
@@ -39,26 +40,28 @@ def make_sc(subject: Subject) -> Dataset:
     """Return the film with its marks as Secondary Capture (1.2.840.10008.5.1.4.1.1.7), in color.
 
     It lies as in its file. The words stand on strips that are added above and below: nothing of the
-    film is covered by them, and they name no patient.
+    film is covered by them, and they name no patient. Of a film that was refused it is a gray card
+    that says why.
     """
+    read = subject.reading.status is Status.READ
     dataset = Dataset()
     dataset.SOPClassUID = SecondaryCaptureImageStorage
     dataset.ConversionType = "WSD"
     dataset.ImageType = ["DERIVED", "SECONDARY"]
     dataset.ContentDate = dataset.ContentTime = ""
     dataset.Laterality = ""
-    dataset.PatientOrientation = list(subject.source.orientation) or None
+    dataset.PatientOrientation = list(subject.source.orientation) * read or None
     dataset.DerivationDescription = f"Marks of {subject.reading.bundle[:200]}; {RESEARCH_USE}"
     dataset.SourceImageSequence = [subject.source_item()]
-    burned = subject.source.text("BurnedInAnnotation")
+    burned = subject.source.text("BurnedInAnnotation") if read else "NO"
     if burned in ("YES", "NO"):
         dataset.BurnedInAnnotation = burned
-    if subject.source.text("LossyImageCompression") == "01":
+    if read and subject.source.text("LossyImageCompression") == "01":
         dataset.LossyImageCompression = "01"
         for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
             if keyword in subject.source.header:
                 dataset[keyword] = subject.source.header[keyword]
-    picture = _picture(subject)
+    picture = _picture(subject) if read else _card(subject)
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "RGB"
     dataset.PlanarConfiguration = 0
     dataset.Rows, dataset.Columns = picture.shape[:2]
@@ -67,7 +70,8 @@ def make_sc(subject: Subject) -> Dataset:
     pixels = picture.tobytes()
     dataset.PixelData = pixels + b"\0" * (len(pixels) % 2)
     dataset["PixelData"].VR = "OB"
-    return finished(dataset, "sc", subject, "OT")
+    modality = subject.source.text("Modality") if subject.form.sc_modality == "source" else ""
+    return finished(dataset, "sc", subject, modality or "OT")
 
 
 def why_no_pdf(subject: Subject, bundle: Bundle) -> str:
@@ -118,7 +122,7 @@ def _sheet(subject: Subject) -> Sheet:
 def _picture(subject: Subject) -> NDArray[np.uint8]:
     """Draw: uint8 (H, W, 3)."""
     film = open_radiograph(subject.path, max_megapixels=subject.max_megapixels, turned=False).pixels
-    small = thumbnail(film, LONG_SIDE)
+    small = thumbnail(film, subject.form.sc_long_side)
     if subject.placement.inverted:
         small = np.float32(1) - small
     picture = cv2.cvtColor(cv2.convertScaleAbs(small, alpha=255), cv2.COLOR_GRAY2RGB)
@@ -141,15 +145,29 @@ def _picture(subject: Subject) -> NDArray[np.uint8]:
     return np.vstack([above, picture, below])
 
 
-def _strip(said: list[Line], width: int, least: int) -> NDArray[np.uint8]:
-    """Write lines on black, as large as the longest fits into the width."""
+def _card(subject: Subject) -> NDArray[np.uint8]:
+    """Say why a film was not read: uint8 (H, W, 3)."""
+    reading, width = subject.reading, subject.form.sc_long_side
+    height = width * 9 // 16
+    said: list[Line] = [[("This film was not read by the model:", _WHITE)]]
+    said += [[(each, _WARN)] for each in wrap(reading.reason or "", _CARD_LETTERS)]
+    said += [[(each, _WHITE)] for each in wrap(reading.hint or "", _CARD_LETTERS)]
+    said.append([(f"refused by {reading.bundle}", _WHITE)])
+    above = _strip([[(BANNER, _WARN)]], width, round(_STRIP * height))
+    return np.vstack([above, _strip(said, width, height, _GRAY)])
+
+
+def _strip(
+    said: list[Line], width: int, least: int, ground: str | tuple[int, int, int] = "black"
+) -> NDArray[np.uint8]:
+    """Write lines on a ground, as large as the longest fits into the width."""
     texts = ["".join(text for text, _ in line) for line in said]
     longest = max(map(_font(100).getlength, texts)) / 100
     size = int(min(_LARGEST, max(_SMALLEST, 0.96 * width / longest)))
     kept = [line for line, text in zip(said, texts, strict=True) if text]
     step = round(1.4 * size)
     height = max(least, step * len(kept) + step // 2)
-    strip = Image.new("RGB", (width, height), "black")
+    strip = Image.new("RGB", (width, height), ground)
     draw = ImageDraw.Draw(strip)
     top = (height - step * len(kept)) // 2
     for line in kept:

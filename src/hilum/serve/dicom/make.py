@@ -20,7 +20,7 @@ from hilum.core.extras import require
 from hilum.core.reading import Reading, Status
 from hilum.image.limits import gathered_warnings
 from hilum.image.open import MAX_MEGAPIXELS
-from hilum.serve.dicom.common import KINDS, PersonMark, Sent, Subject
+from hilum.serve.dicom.common import KINDS, Form, PersonMark, Sent, Subject
 from hilum.serve.dicom.source import read_source
 
 
@@ -57,6 +57,7 @@ def make_objects(
     read_at: datetime | None = None,
     bundle: Bundle | None = None,
     marks: Iterable[PersonMark] = (),
+    form: Form | None = None,
 ) -> list[Dataset]:
     """Return the objects of one reading: those of ``kinds`` that this film can have.
 
@@ -69,17 +70,18 @@ def make_objects(
         bundle: that made the reading, for what the PDF says of it: no PDF is made with
             another one. None: the one in the package.
         marks: of persons, for the SR and the GSPS: theirs, and said so.
+        form: how they are made, where not as usual.
 
     Returns:
         complete data sets, to be written with ``save_as(path, enforce_file_format=True)``; none for
-        a film that was not read.
+        a film that was not read, unless ``form`` wants a picture of a refusal.
 
     Raises:
         UnsupportedImageError: no CR, DX or SC image of a study; see ``read_source``.
         UnreadableImageError: the file is missing or broken.
         MissingExtraError: highdicom is not installed.
     """
-    made = objects_of(reading, film, kinds, read_at=read_at, bundle=bundle, marks=marks)
+    made = objects_of(reading, film, kinds, read_at=read_at, bundle=bundle, marks=marks, form=form)
     return [each.dataset for each in made if each.dataset is not None]
 
 
@@ -93,6 +95,7 @@ def objects_of(
     marks: Iterable[PersonMark] = (),
     max_megapixels: float = MAX_MEGAPIXELS,
     former: Sent | None = None,
+    form: Form | None = None,
 ) -> Iterator[Made]:
     """Make objects one by one, and say of each that cannot be why; see ``make_objects``.
 
@@ -101,11 +104,13 @@ def objects_of(
     """
     require("pacs")
     told = Reading.model_validate(dict(reading))
-    wanted = parse_kinds(",".join(kinds))
-    if told.status is not Status.READ:
+    wanted, form = parse_kinds(",".join(kinds)), form or Form()
+    if told.status is Status.REFUSED and form.refusals == "sc":
+        wanted = tuple(kind for kind in wanted if kind == "sc")
+    elif told.status is not Status.READ:
         return
     source = read_source(film, max_megapixels)
-    subject = Subject(told, film, source, read_at, tuple(marks), max_megapixels, former)
+    subject = Subject(told, film, source, read_at, tuple(marks), max_megapixels, former, form)
     evidence: list[Dataset] = []
     for kind in wanted:
         with gathered_warnings():
@@ -123,6 +128,7 @@ def rejection_of(
     *,
     at: datetime,
     max_megapixels: float = MAX_MEGAPIXELS,
+    form: Form | None = None,
 ) -> Dataset:
     """Return a note by which an archive takes objects of a film out of sight (IHE IOCM).
 
@@ -133,13 +139,15 @@ def rejection_of(
         sent: what is rejected; at least one object.
         at: when that was decided.
         max_megapixels: larger films are not opened.
+        form: how the objects were made.
     """
     require("pacs")
     from hilum.serve.dicom.rejection import make_rejection
 
     source = read_source(film, max_megapixels)
     with gathered_warnings():
-        subject = Subject(Reading.model_validate(dict(reading)), film, source, at)
+        told = Reading.model_validate(dict(reading))
+        subject = Subject(told, film, source, at, form=form or Form())
         return make_rejection(subject, reason, sent)
 
 

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from hilum.core.details import Details, Opacity, Side
 from hilum.core.labels import Code
 from hilum.serve.dicom import codes
-from hilum.serve.dicom.common import MANUFACTURER, MODEL, Subject, finished, item, printable, uid
+from hilum.serve.dicom.common import MANUFACTURER, MODEL, Subject, finished, item, printable
 from hilum.serve.dicom.source import Points
 from hilum.serve.dicom.sr import coded, evidence
 
@@ -49,7 +49,7 @@ def make_seg(subject: Subject) -> Dataset:
     """
     found = list(_segments(subject))
     film = evidence(subject.source)
-    film.FrameOfReferenceUID = uid("frame of reference", film.SOPInstanceUID)
+    film.FrameOfReferenceUID = subject.uid("frame of reference", film.SOPInstanceUID)
     film.PositionReferenceIndicator = ""
     film.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
     film.ImagePositionPatient = [0, 0, 0]
@@ -79,7 +79,7 @@ def make_seg(subject: Subject) -> Dataset:
         dataset.PatientOrientation = list(subject.source.orientation)
     else:
         dataset.PatientOrientation = None
-    dimensions = uid("dimensions", film.SOPInstanceUID)
+    dimensions = subject.uid("dimensions", film.SOPInstanceUID)
     dataset.DimensionOrganizationSequence[0].DimensionOrganizationUID = dimensions
     for index in dataset.DimensionIndexSequence:
         index.DimensionOrganizationUID = dimensions

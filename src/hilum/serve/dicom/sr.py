@@ -2,12 +2,13 @@
 
 Every measurement group is a TID 1410 with a region on the film. A finding speaks of the whole film;
 its region is the rectangle that the network saw. One group without a region would make OHIF 3.12
-show nothing of the document.
+show nothing of the document; a site that wants them all the same has ``Form.sr_groups``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -36,8 +37,7 @@ from hilum.serve.said import said_of
 
 MOST_POINTS = 400
 """Of one outline."""
-MOST_REGIONS = 20
-"""Most opacities, and most boxes: the largest and the best."""
+Group = sr.PlanarROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations
 _LONGEST_TEXT = 1024
 _CONTAINS = sr.RelationshipTypeValues.CONTAINS
 _ANSWERS = {
@@ -120,7 +120,7 @@ def label_words(label: Label) -> str:
     return label.value.replace("-", " ").capitalize()
 
 
-def _groups(subject: Subject) -> Iterator[sr.PlanarROIMeasurementsAndQualitativeEvaluations]:
+def _groups(subject: Subject) -> Iterator[Group]:
     details = subject.reading.details or Details()
     for finding in subject.reading.findings:
         yield _of_finding(subject, finding)
@@ -131,17 +131,15 @@ def _groups(subject: Subject) -> Iterator[sr.PlanarROIMeasurementsAndQualitative
         yield _of_both(subject, details)
     for lung in details.lungs:
         yield _of_lung(subject, lung, details.affected)
-    for place, lesion in enumerate(details.lesions[:MOST_REGIONS], start=1):
+    for place, lesion in enumerate(details.lesions[: subject.form.regions], start=1):
         yield _of_lesion(subject, f"opacity-{place}", lesion)
-    for place, box in enumerate(details.boxes[:MOST_REGIONS], start=1):
+    for place, box in enumerate(details.boxes[: subject.form.regions], start=1):
         yield _of_box(subject, f"box-{place}", box)
     for place, mark in enumerate(subject.marks, start=1):
         yield _of_person(subject, f"person-{place}", mark)
 
 
-def _of_finding(
-    subject: Subject, finding: Finding
-) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+def _of_finding(subject: Subject, finding: Finding) -> Group:
     name = label_words(finding.label)
 
     def called(own: str) -> CodedConcept:
@@ -168,7 +166,7 @@ def _of_finding(
     return _group(
         subject,
         finding.label.value,
-        subject.seen,
+        None,
         codes.CLINICAL_FINDING,
         codes.of_label(finding.label),
         numbers,
@@ -178,9 +176,7 @@ def _of_finding(
     )
 
 
-def _of_appearance(
-    subject: Subject, said: AppearanceFinding
-) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+def _of_appearance(subject: Subject, said: AppearanceFinding) -> Group:
     """Return the chances of the four appearances, and the set of those that are left."""
     numbers = [
         _percent(coded(OWN[f"p-{codes.APPEARANCES[each].value}"]), chance)
@@ -198,7 +194,7 @@ def _of_appearance(
     return _group(
         subject,
         "appearance",
-        subject.seen,
+        None,
         codes.CLINICAL_FINDING,
         OWN["appearance"],
         numbers,
@@ -207,9 +203,7 @@ def _of_appearance(
     )
 
 
-def _of_both(
-    subject: Subject, details: Details
-) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+def _of_both(subject: Subject, details: Details) -> Group:
     numbers = [
         _percent(coded(OWN["opaque"], "Both lungs, opaque share"), row.share)
         for row in details.affected
@@ -220,7 +214,7 @@ def _of_both(
     return _group(
         subject,
         "severity",
-        subject.seen,
+        None,
         codes.ABNORMAL,
         codes.OPACITY,
         numbers,
@@ -243,9 +237,7 @@ def _scale(score: Severity) -> Iterator[sr.Measurement]:
         )
 
 
-def _of_lung(
-    subject: Subject, lung: LungDetail, affected: Sequence[Affected]
-) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+def _of_lung(subject: Subject, lung: LungDetail, affected: Sequence[Affected]) -> Group:
     name = f"{lung.side.value.capitalize()} lung"
     numbers: list[sr.Measurement] = []
     for row in affected:
@@ -276,9 +268,7 @@ def _opaque(name: str, row: Affected) -> Iterator[sr.Measurement]:
         yield _percent(coded(own, f"{name}, {own.meaning}"), value)
 
 
-def _of_lesion(
-    subject: Subject, name: str, lesion: Lesion
-) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+def _of_lesion(subject: Subject, name: str, lesion: Lesion) -> Group:
     return _group(
         subject,
         name,
@@ -292,9 +282,7 @@ def _of_lesion(
     )
 
 
-def _of_box(
-    subject: Subject, name: str, box: OpacityBox
-) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+def _of_box(subject: Subject, name: str, box: OpacityBox) -> Group:
     return _group(
         subject,
         name,
@@ -305,9 +293,7 @@ def _of_box(
     )
 
 
-def _of_person(
-    subject: Subject, name: str, mark: PersonMark
-) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+def _of_person(subject: Subject, name: str, mark: PersonMark) -> Group:
     """Return what a person drew, with that person as its observer."""
     film = subject.source.reference
     points = mark.line(subject.placement)
@@ -340,7 +326,7 @@ def _of_person(
 def _group(
     subject: Subject,
     identifier: str,
-    outline: Points,
+    outline: Points | None,
     category: Code,
     finding: Code,
     numbers: Sequence[sr.Measurement],
@@ -348,23 +334,28 @@ def _group(
     said: Sequence[sr.QualitativeEvaluation] = (),
     side: Code | None = None,
     asked: Finding | None = None,
-) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+) -> Group:
+    """Make a group; without an outline it speaks of the whole film."""
     film = subject.source.reference
+    named = film.ReferencedSOPClassUID, film.ReferencedSOPInstanceUID
+    content: dict[str, Any] = {
+        "tracking_identifier": sr.TrackingIdentifier(subject.tracking_uid(identifier), identifier),
+        "finding_type": coded(finding),
+        "finding_category": coded(category),
+        "finding_sites": [sr.FindingSite(coded(codes.LUNG), coded(side) if side else None)],
+        "algorithm_id": algorithm(subject, asked),
+        "measurements": list(numbers),
+        "qualitative_evaluations": list(said) or None,
+    }
+    if outline is None and subject.form.sr_groups == "air":
+        images = [sr.SourceImageForMeasurementGroup(*named)]
+        return sr.MeasurementsAndQualitativeEvaluations(**content, source_images=images)
     region = sr.ImageRegion(
         sr.GraphicTypeValues.POLYLINE,
-        closed(outline),
-        sr.SourceImageForRegion(film.ReferencedSOPClassUID, film.ReferencedSOPInstanceUID),
+        closed(subject.seen if outline is None else outline),
+        sr.SourceImageForRegion(*named),
     )
-    return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(subject.tracking_uid(identifier), identifier),
-        referenced_region=region,
-        finding_type=coded(finding),
-        finding_category=coded(category),
-        finding_sites=[sr.FindingSite(coded(codes.LUNG), coded(side) if side else None)],
-        algorithm_id=algorithm(subject, asked),
-        measurements=list(numbers),
-        qualitative_evaluations=list(said) or None,
-    )
+    return sr.PlanarROIMeasurementsAndQualitativeEvaluations(**content, referenced_region=region)
 
 
 def closed(outline: Points) -> Points:
