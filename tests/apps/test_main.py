@@ -96,6 +96,31 @@ def test_an_interruption_is_130(monkeypatch, capsys):
     assert "interrupted" in capsys.readouterr().err
 
 
+DROPPED = """
+import signal, sys, time
+from hilum.apps.cli import main
+
+class Bad:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+def verb(*_, **__):
+    Bad()
+    time.sleep(1000)
+
+main.command_line = lambda _: verb
+main.main([])
+"""
+
+
+def test_an_interruption_in_a_destructor_is_not_lost():
+    done = subprocess.run(
+        [sys.executable, "-c", DROPPED], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 130
+    assert done.stderr == "error: interrupted\n  hint: what was finished is kept\n"
+
+
 def test_a_full_disk_names_the_file(monkeypatch, capsys):
     assert _raising(OSError(28, "No space left on device", "out.csv"), monkeypatch) == 1
     assert "out.csv: No space left on device" in capsys.readouterr().err

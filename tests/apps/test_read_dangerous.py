@@ -35,7 +35,7 @@ def test_one_that_crashes_is_one_row(dangerous, films, small_bundle, tmp_path):
     paths = [films / "a.png", crash, films / "b.jpg", panic, films / "sub" / "c.png"]
     page = tmp_path / "page.html"
     done = subprocess.run(
-        [*HILUM, "read", "--bundle", small_bundle, "--json", "--html", page, *paths],
+        [*HILUM, "read", "-b", small_bundle, "--json", "--html", page, *paths],
         capture_output=True,
         text=True,
     )
@@ -49,14 +49,17 @@ def test_one_that_crashes_is_one_row(dangerous, films, small_bundle, tmp_path):
 
 @pytest.mark.parametrize("to_group", [False, True])
 def test_an_interruption_ends_decoders_too(dangerous, films, small_bundle, tmp_path, to_group):
+    """On one core, where a second film waits until the decoder of the first one ends."""
     hang = dangerous(tmp_path / "hang.dcm", "HANG")
-    command = [*HILUM, "read", "--bundle", small_bundle, "--json", films / "a.png", hang, hang]
+    command = [*HILUM, "read", "-b", small_bundle, "--json", films / "a.png", hang, hang]
+    core = min(os.sched_getaffinity(0))
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, [core]),
         env=os.environ | {"HILUM_TEST_PATIENCE": "1000"},
     ) as process:
         hanging = tmp_path / "planted" / "hanging"

@@ -116,6 +116,19 @@ def test_threads_get_their_own_answers_and_no_more_processes_than_cores(picture)
     assert len({run(os.getpid) for _ in range(9)}) <= cores()
 
 
+def test_when_the_process_ends_no_film_is_begun_and_none_is_at_fault():
+    pool = decoders._Pool()
+    task = decoders.Task(time.sleep, (10**6,), "film.dcm", 600.0, 10**9)
+    with ThreadPoolExecutor(cores() + 2) as threads:
+        waiting = [threads.submit(pool.do, task) for _ in range(cores() + 2)]
+        while len(pool._all) < cores():
+            time.sleep(0.01)
+        pool.end()
+        assert {type(each.exception(60)) for each in waiting} == {SystemExit}
+    with pytest.raises(SystemExit):
+        pool.do(task)
+
+
 def test_a_path_is_of_the_folder_that_the_caller_is_in(picture, tmp_path, monkeypatch):
     run(os.getpid)  # a process that stays where it was started
     monkeypatch.chdir(tmp_path)

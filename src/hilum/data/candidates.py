@@ -7,9 +7,7 @@ looks at a fixed number of leaves, so the cost of a film does not grow with the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import cv2
@@ -17,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from hilum.core.machine import cores
+from hilum.core.prefetch import prefetch
 from hilum.data.fingerprint import Fingerprint
 
 MIN_VOTES = 5
@@ -43,15 +43,18 @@ def candidate_pairs(
         return []
     cv2.setRNGSeed(_SEED)
     forest = cv2.flann.Index(np.concatenate([film.descriptors for film in films]), dict(_KDTREE))
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        asked = pool.map(partial(_ask, forest, owners), range(len(films)), films)
-        bar = tqdm(asked, "index", len(films), disable=not progress, unit="film")
-        return sorted({pair for pairs in bar for pair in pairs})
+    workers = threads or cores()
+    asked = prefetch(
+        partial(_ask, forest, owners, films), range(len(films)), workers=workers, ahead=4 * workers
+    )
+    bar = tqdm(asked, "index", len(films), disable=not progress, unit="film")
+    return sorted({pair for pairs in bar for pair in pairs})
 
 
 def _ask(
-    forest: cv2.flann.Index, owners: NDArray[np.intp], film: int, wanted: Fingerprint
+    forest: cv2.flann.Index, owners: NDArray[np.intp], films: Sequence[Fingerprint], film: int
 ) -> list[tuple[int, int]]:
+    wanted = films[film]
     if not len(wanted.descriptors):
         return []
     # one neighbor more than wanted, because each feature finds itself

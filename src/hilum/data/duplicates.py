@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pandas as pd
@@ -13,6 +11,8 @@ from tqdm import tqdm
 
 from hilum.core.case import owner_of
 from hilum.core.errors import CohortError, ImageError
+from hilum.core.machine import cores
+from hilum.core.prefetch import prefetch
 from hilum.data.candidates import candidate_pairs
 from hilum.data.fingerprint import Fingerprint, fingerprint
 from hilum.data.samefilm import compare
@@ -100,9 +100,9 @@ def check_pairs(cases: pd.DataFrame, pairs: pd.DataFrame) -> None:
 
 
 def _open_all(paths: pd.Series[str], progress: bool, threads: int | None) -> dict[str, Fingerprint]:
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        opened = pool.map(_open_one, paths)
-        found = list(tqdm(opened, "films", len(paths), disable=not progress, unit="film"))
+    workers = threads or cores()
+    opened = prefetch(_open_one, paths, workers=workers, ahead=4 * workers)
+    found = list(tqdm(opened, "films", len(paths), disable=not progress, unit="film"))
     failed = [result for result in found if isinstance(result, ImageError)]
     if failed:
         warnings.warn(
@@ -142,16 +142,18 @@ def _near(
 ) -> list[tuple[str, str, str, float]]:
     names, prints = list(films), list(films.values())
     candidates = candidate_pairs(prints, progress=progress, threads=threads)
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        compared = pool.map(partial(_compare_pair, prints), candidates)
-        bar: Iterable[float | None] = tqdm(
-            compared, "pairs", len(candidates), disable=not progress, unit="pair"
-        )
-        return [
-            (names[i], names[j], "near", distance)
-            for (i, j), distance in zip(candidates, bar, strict=True)
-            if distance is not None
-        ]
+    workers = threads or cores()
+    compared = prefetch(
+        partial(_compare_pair, prints), candidates, workers=workers, ahead=4 * workers
+    )
+    bar: Iterable[float | None] = tqdm(
+        compared, "pairs", len(candidates), disable=not progress, unit="pair"
+    )
+    return [
+        (names[i], names[j], "near", distance)
+        for (i, j), distance in zip(candidates, bar, strict=True)
+        if distance is not None
+    ]
 
 
 def _compare_pair(prints: list[Fingerprint], pair: tuple[int, int]) -> float | None:

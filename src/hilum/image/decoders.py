@@ -103,6 +103,10 @@ class _Worker:
         self.used = True
         return answer
 
+    def kill(self) -> None:
+        """Kill the process, and do not wait for its end."""
+        self._process.kill()
+
     def end(self) -> None:
         """End the process, whatever it does."""
         self._process.kill()
@@ -191,6 +195,7 @@ class _Pool:
     """Workers, started when there is work; at most as many as cores are at work."""
 
     def __init__(self) -> None:
+        self._ended = False
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(cores())
         self._idle: list[_Worker] = []
@@ -215,6 +220,13 @@ class _Pool:
         for worker in workers:
             worker.end()
 
+    def end(self) -> None:
+        """Kill every worker, and start no other: what still asks for one ends with SystemExit."""
+        with self._lock:
+            self._ended = True
+            for worker in self._all:
+                worker.kill()
+
     def forget(self) -> None:
         """Start anew in a process that was forked from the one that the workers serve."""
         workers = self._all
@@ -224,6 +236,7 @@ class _Pool:
 
     def _attempt(self, task: Task) -> tuple[Answer, bool]:
         with self._lock:
+            self._go_on()
             worker = self._idle.pop() if self._idle else self._new()
         used = worker.used
         try:
@@ -232,11 +245,18 @@ class _Pool:
             self._drop(worker)
             raise
         if answer.worn:
-            return answer, self._drop(worker) and used
+            known = self._drop(worker)
+            self._go_on()
+            return answer, known and used
         with self._lock:
             if worker in self._all:
                 self._idle.append(worker)
         return answer, False
+
+    def _go_on(self) -> None:
+        """Raise where this process is ending: a film that it ended is no film that is at fault."""
+        if self._ended:
+            raise SystemExit("the decoders were ended")
 
     def _new(self) -> _Worker:
         worker = _Worker()
@@ -269,6 +289,16 @@ def close() -> None:
     _POOL.close()
 
 
+def end() -> None:
+    """End all decoders for good, since this process ends: no thread waits for a film any more.
+
+    A thread that waits for a decoder would otherwise start one for its film, and the end of the
+    process would wait for that. Every ``run`` under way, and every later one, raises SystemExit,
+    which ends a thread quietly.
+    """
+    _POOL.end()
+
+
 def run(call: Callable[..., R], name: str, size: int, max_megapixels: float, *arguments: Any) -> R:
     """Return ``call(*arguments)``, made in a process of its own.
 
@@ -281,6 +311,7 @@ def run(call: Callable[..., R], name: str, size: int, max_megapixels: float, *ar
     Raises:
         UnreadableImageError: it ended its process, or needs too much time or memory.
         Exception: what ``call`` raises.
+        SystemExit: ``end`` was called.
     """
     seconds = SECONDS + SECONDS_PER_MB * size / 1e6
     memory = MEMORY + int(BYTES_PER_PIXEL * 1e6 * max_megapixels)

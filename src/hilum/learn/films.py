@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -23,6 +21,7 @@ from tqdm import tqdm
 from hilum.bundle.lungs import LungSegmenter
 from hilum.core.errors import CohortError, ImageError
 from hilum.core.files import atomic_path, sha256_of, write_text
+from hilum.core.prefetch import prefetch
 from hilum.core.radiograph import Pixels, Radiograph
 from hilum.image.lungs import Lungs
 from hilum.image.open import open_radiograph
@@ -157,7 +156,7 @@ def _fill(
 ) -> dict[str, list[str]]:
     """Write all squares and planes; return case_id -> [reason, hint] of those that failed."""
     size, reasons = opener.preprocess.size, {}
-    with ExitStack() as open_files, ThreadPoolExecutor(_THREADS) as pool:
+    with ExitStack() as open_files:
         squares = np.lib.format.open_memmap(
             open_files.enter_context(atomic_path(target)),
             mode="w+",
@@ -166,7 +165,7 @@ def _fill(
         )
         planes = None
         bar = tqdm(cases["case_id"], desc="open films", unit="film", disable=_quiet(progress))
-        opened = _in_order(pool, iter(cases.to_dict("records")), opener)
+        opened = prefetch(opener, cases.to_dict("records"), workers=_THREADS, ahead=_IN_FLIGHT)
         for row, (case_id, found) in enumerate(zip(bar, opened, strict=True)):
             if isinstance(found, ImageError):
                 reasons[case_id] = [found.message, found.hint]
@@ -186,14 +185,6 @@ def _fill(
             planes.flush()
         del squares, planes
     return reasons
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, cases: Iterator[Case], opener: _Opener
-) -> Iterator[_Opened | ImageError]:
-    """Open films in threads, a few ahead, so that memory does not grow with their number."""
-    while batch := list(islice(cases, _IN_FLIGHT)):
-        yield from pool.map(opener, batch)
 
 
 class _Opened(NamedTuple):

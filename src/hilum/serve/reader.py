@@ -30,6 +30,7 @@ from hilum.core.config import did_you_mean
 from hilum.core.errors import BundleError, ConfigError
 from hilum.core.labels import Label
 from hilum.core.machine import cores
+from hilum.core.prefetch import batches, prefetch
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Finding, Reading
 from hilum.image.lungs import Lungs
@@ -37,7 +38,6 @@ from hilum.image.open import MAX_MEGAPIXELS
 from hilum.serve.attribution import in_lung_share
 from hilum.serve.film import Film, open_film
 from hilum.serve.findings import check_prevalence, choose_points, findings_of
-from hilum.serve.prefetch import batches, prefetch
 from hilum.serve.session import APPEARANCE, Answer, Evidence, Logits, Session
 
 if TYPE_CHECKING:

@@ -20,12 +20,12 @@ from hilum.core.details import Scale
 from hilum.core.errors import BundleError
 from hilum.core.files import sha256_of
 from hilum.core.machine import cores
+from hilum.core.prefetch import prefetch
 from hilum.data.fingerprint import look
 from hilum.image.opacities import Opacities
 from hilum.image.severity import CLASSIFIER, Numbers, severity_features
 from hilum.judge.ridge import LinearMap
 from hilum.serve.film import Film, open_film
-from hilum.serve.prefetch import prefetch
 from hilum.serve.reader import Reader
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from importlib import import_module
 from itertools import pairwise, takewhile
 from typing import Annotated, Any
@@ -194,13 +196,32 @@ def command_line(arguments: list[str]) -> typer.Typer:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with a code that scripts can use."""
     streams.settle()
-    sys.exit(run(arguments))
+    if hasattr(signal, "pthread_kill"):
+        sys.unraisablehook = _dropped
+    try:
+        sys.exit(run(arguments))
+    finally:
+        interruptible = signal.signal(signal.SIGINT, signal.SIG_IGN) is not signal.SIG_IGN
+        decoders.end()  # else the end waits for films that nobody waits for
+        if interruptible:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # at once, whatever it still waits for
+
+
+def _dropped(error: Any) -> None:
+    """Interrupt again a moment later: Python drops what is raised in a destructor or a callback."""
+    if not isinstance(error.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(error)
+        return
+    main_thread = threading.main_thread().ident
+    again = threading.Timer(0.05, signal.pthread_kill, (main_thread, signal.SIGINT))
+    again.daemon = True
+    again.start()
 
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code; print errors as one line and a hint."""
-    app = command_line(sys.argv[1:] if arguments is None else arguments)
     try:
+        app = command_line(sys.argv[1:] if arguments is None else arguments)
         result: Any = app(args=arguments, prog_name="hilum", standalone_mode=False)
         sys.stdout.flush()
     except errors.HilumError as error:
@@ -225,7 +246,6 @@ def run(arguments: list[str] | None = None) -> int:
         )
         return errors.EXIT_UNEXPECTED
     if result == errors.EXIT_INTERRUPTED:
-        decoders.close()  # else the end waits for films that nobody waits for
         complain("interrupted", "what was finished is kept")
     return result if isinstance(result, int) else errors.EXIT_OK
 

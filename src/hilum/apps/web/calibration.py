@@ -36,8 +36,8 @@ from hilum.bundle.similar import COPY, open_similar
 from hilum.core.errors import BundleError, ImageError, StoreError
 from hilum.core.labels import Label
 from hilum.core.machine import cores
+from hilum.core.prefetch import prefetch
 from hilum.data.fingerprint import DETECTION_SIDE, look
-from hilum.serve.prefetch import prefetch
 
 if TYPE_CHECKING:
     import pandas as pd

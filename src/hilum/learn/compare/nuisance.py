@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from tqdm import tqdm
 
 from hilum.core import csvtable
 from hilum.core.errors import ImageError
+from hilum.core.prefetch import prefetch
 from hilum.image.nuisance import NUISANCE_FEATURES, nuisance_features
 from hilum.image.open import open_radiograph
 from hilum.judge.nuisance import score_others
@@ -28,9 +28,8 @@ def measure(cases: pd.DataFrame, path: Path) -> pd.DataFrame:
         path: CSV that they are kept in, and found in by the next call.
     """
     if not path.is_file():
-        with ThreadPoolExecutor(_THREADS) as pool:
-            bar = tqdm(cases["path"], desc="nuisance numbers", unit="film", disable=None)
-            found = list(pool.map(_measure, bar))
+        bar = tqdm(cases["path"], desc="nuisance numbers", unit="film", disable=None)
+        found = list(prefetch(_measure, bar, workers=_THREADS, ahead=2 * _THREADS))
         table = pd.DataFrame(found, columns=list(NUISANCE_FEATURES))
         write_table(table.assign(case_id=cases["case_id"].to_numpy()), path)
     kept = csvtable.read_table(path)

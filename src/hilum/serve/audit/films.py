@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hilum.core.errors import CohortError, ImageError, RejectedImageError
 from hilum.core.machine import cores
+from hilum.core.prefetch import batches, prefetch
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Status
 from hilum.data.fingerprint import look
@@ -27,7 +28,6 @@ from hilum.judge.schema import NotRead
 from hilum.serve import gate
 from hilum.serve.audit.examples import example_of
 from hilum.serve.audit.subject import FindLungs, FindOpacities, Look, Subject
-from hilum.serve.prefetch import batches, prefetch
 
 T = TypeVar("T")
 

@@ -10,6 +10,7 @@ import pandas as pd
 from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError, ImageError
 from hilum.core.machine import cores
+from hilum.core.prefetch import prefetch
 from hilum.core.reading import Status
 from hilum.image.nuisance import nuisance_features
 from hilum.image.open import open_radiograph
@@ -17,7 +18,6 @@ from hilum.judge.predictions import NUISANCE_PREFIX
 from hilum.judge.schema import NotRead
 from hilum.serve.audit.films import BATCH, Measured, watched
 from hilum.serve.audit.subject import checked
-from hilum.serve.prefetch import prefetch
 
 
 @dataclass(frozen=True, slots=True)

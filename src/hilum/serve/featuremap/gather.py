@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hilum.core.errors import BundleError, CohortError
 from hilum.core.machine import cores
+from hilum.core.prefetch import batches, prefetch
 from hilum.core.reading import Finding
 from hilum.data.fingerprint import look
 from hilum.image.write import jpeg
@@ -21,7 +22,6 @@ from hilum.serve.audit.sample import allot
 from hilum.serve.film import Film, open_film
 from hilum.serve.findings import choose_points, findings_of
 from hilum.serve.heatmap import thumbnail
-from hilum.serve.prefetch import batches, prefetch
 from hilum.serve.reader import BATCH, Reader
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hilum.serve.prefetch import batches, prefetch
+from hilum.core.prefetch import batches, prefetch
 
 
 @given(st.lists(st.integers(), max_size=40), st.integers(1, 4), st.integers(1, 9))
