@@ -132,7 +132,7 @@ def _strangers(some: pd.DataFrame, cases: pd.DataFrame, opacities: Path | None) 
     if opacities is None:
         return some
     held_out = _held_out(opacities)
-    learned = opacity_films(OpacitySegmenter(opacities).spec, held_out) or ()
+    learned = {*(opacity_films(OpacitySegmenter(opacities).spec) or ()), *held_out}
     known = cases["case_id"][seen_patients(cases, learned)]
     flattered = some["case_id"].isin(known) & ~some["case_id"].isin(list(held_out))
     print(f"{flattered.sum()} of {len(some)} films left out: the network learned from the patient")

@@ -12,16 +12,13 @@ import pandas as pd
 import pytest
 
 from hilum.apps.cli.main import run
-from hilum.bundle.opacities import OpacitySpec
 from hilum.bundle.severity import open_severity
-from hilum.core.details import Opacity, Scale
-from hilum.core.errors import BundleError
-from hilum.image.opacities import Regions
+from hilum.core.details import Scale
 from hilum.image.open import open_radiograph
 from hilum.serve.film import open_film
 from hilum.serve.reader import Reader, load_bundle
 from hilum.serve.samples import ROOT
-from hilum.serve.severity import HeldOut, film_features, gather_features
+from hilum.serve.severity import film_features, gather_features
 
 PATIENTS = 26
 TEACHER = Path(__file__).parents[2] / "recipes" / "teacher"
@@ -93,26 +90,7 @@ def fitted(scored_csv, opacities, tmp_path_factory):
 def test_films_that_the_opacity_network_learned_from_are_told(fitted):
     told = (fitted / "told.txt").read_text()
     assert "warning: the opacity network learned from 3 of the scored films" in told
-    assert "hint: --opacities RUN" in told
-    made = open_severity(fitted).made
-    assert (made["extents_in_sample"], made["extents_out_of_fold"]) == (3, 0)
-
-
-def test_with_scores_out_of_fold_there_is_nothing_to_warn_of(
-    scored_csv, opacities, tmp_path, capsys
-):
-    few = scored_csv.with_name("three.csv")
-    pd.read_csv(scored_csv).head(3).to_csv(few, index=False)
-    call = ["bundle", "fit-severity", str(few), "-o", str(tmp_path / "x")]
-    assert run([*call, "--opacities", str(opacities)]) == 4
-    assert "learned from 3 of the scored films" in capsys.readouterr().err
-    size = mask_side(load_bundle(threads=1))
-    kept = tmp_path / "kept.npz"
-    names, scores = [f"made/{i}" for i in range(3)], np.zeros((3, 2, size, size), np.float16)
-    lungs = np.ones((3, size, size), bool)
-    np.savez(kept, case_id=np.array(names), scores=scores, lungs=lungs)
-    assert run([*call, "--opacities", str(opacities), "--out-of-fold", str(kept)]) == 4
-    assert "warning" not in capsys.readouterr().err
+    assert open_severity(fitted).made["extents_in_sample"] == 3
 
 
 def test_a_score_that_is_on_the_film_is_learned(fitted):
@@ -160,32 +138,6 @@ def test_a_film_that_is_not_read_is_a_row_with_a_reason(tmp_path):
     assert set(found.features) == {"b"}
     assert set(found.not_read) == {"a"}
     assert found.not_read["a"]
-
-
-def test_held_out_opacities_replace_those_of_the_network(tmp_path):
-    cv2.imwrite(str(tmp_path / "film.png"), blend(0.5, 1))
-    reader = load_bundle(threads=1)
-    assert reader.segmenter is not None
-    size = mask_side(reader)
-    scores = np.ones((1, 2, size, size), np.float16)
-    lungs = np.ones((1, size, size), bool)
-    np.savez(tmp_path / "out-of-fold.npz", case_id=np.array(["a"]), scores=scores, lungs=lungs)
-    films = {"a": tmp_path / "film.png", "b": tmp_path / "film.png"}
-    spec = OpacitySpec(
-        preprocess=reader.segmenter.preprocess, thresholds=dict.fromkeys(Opacity, 0.5)
-    )
-    held_out = HeldOut(tmp_path / "out-of-fold.npz", spec)
-    assert dict(held_out).keys() == {"a"}
-    found = gather_features(reader, films, None, held_out, progress=False)
-    np.testing.assert_allclose(found.features["a"]["extents"], 1)
-    assert "extents" not in found.features["b"]
-    (tmp_path / "other.npz").write_text("no array")
-    with pytest.raises(BundleError, match=r"other\.npz: cannot be read"):
-        HeldOut(tmp_path / "other.npz", spec)
-    rule = Regions(reach=0.5, core=0.9)
-    np.savez(tmp_path / "faint.npz", case_id=np.array(["a"]), scores=0.7 * scores, lungs=lungs)
-    faint = HeldOut(tmp_path / "faint.npz", spec.model_copy(update={"regions": rule}))
-    assert not faint["a"].mask().any()
 
 
 def test_too_few_scores_and_a_network_without_embedding_are_refused(

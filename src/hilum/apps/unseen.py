@@ -6,8 +6,7 @@ patient was learned from. So every comparison asks for the owner: ``hilum.core.c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Set
-from typing import Any
+from collections.abc import Collection, Iterable, Set
 
 import numpy as np
 import pandas as pd
@@ -19,17 +18,10 @@ from hilum.core.case import owner_of
 from hilum.judge.severity_study import NEVER_TRAINED
 
 
-def opacity_films(spec: OpacitySpec, held_out: Iterable[str] = ()) -> frozenset[str] | None:
-    """Return the case_ids that an opacity network learned from; None where nothing says so.
-
-    Args:
-        spec: its ``opacities.json``, which names the films with masks.
-        held_out: case_ids of ``out-of-fold.npz`` of its run: all of its real films, since the
-            network that ships learned from every fold.
-    """
+def opacity_films(spec: OpacitySpec) -> frozenset[str] | None:
+    """Return the case_ids that an opacity network learned from; None where nothing says so."""
     named = spec.made.get("trained_on")
-    known = frozenset(named) if isinstance(named, list) else frozenset[str]()
-    return known | frozenset(held_out) or None
+    return (frozenset(named) or None) if isinstance(named, list) else None
 
 
 def seen_patients(cases: pd.DataFrame, learned: Iterable[str]) -> NDArray[np.bool_]:
@@ -53,7 +45,7 @@ def seen_patients(cases: pd.DataFrame, learned: Iterable[str]) -> NDArray[np.boo
 
 
 def unseen_marks(
-    cases: pd.DataFrame, seen: Seen, spec: OpacitySpec | None, held_out: Mapping[str, Any]
+    cases: pd.DataFrame, seen: Seen, spec: OpacitySpec | None
 ) -> dict[str, NDArray[np.bool_]]:
     """Return the columns of ``NEVER_TRAINED``: films of patients that a network did not learn from.
 
@@ -61,28 +53,19 @@ def unseen_marks(
         cases: a whole cases table.
         seen: what the bundle, which has the classifier, knew of them.
         spec: of the opacity network; None leaves its column out.
-        held_out: films that are scored by the network of a fold that never saw their patient.
     """
     marks = {NEVER_TRAINED["classifier"]: ~seen_patients(cases, seen.counted(WEIGHTS))}
     if spec is not None:
-        elsewhere = cases["case_id"].isin(list(held_out)).to_numpy(bool)
-        learned = seen_patients(cases, _learned_from(cases, spec, held_out))
-        marks[NEVER_TRAINED["opacities"]] = ~learned | elsewhere
+        marks[NEVER_TRAINED["opacities"]] = ~seen_patients(cases, _learned_from(cases, spec))
     return marks
 
 
-def in_sample(
-    cases: pd.DataFrame, spec: OpacitySpec | None, held_out: Mapping[str, Any]
-) -> Set[str]:
+def in_sample(cases: pd.DataFrame, spec: OpacitySpec | None) -> Set[str]:
     """Return the films whose opacities would be found by a network that learned from them."""
-    if spec is None:
-        return frozenset()
-    return (set(cases["case_id"]) & set(_learned_from(cases, spec, held_out))) - set(held_out)
+    return set(cases["case_id"]) & set(_learned_from(cases, spec) if spec else ())
 
 
-def _learned_from(
-    cases: pd.DataFrame, spec: OpacitySpec, held_out: Mapping[str, Any]
-) -> Collection[str]:
+def _learned_from(cases: pd.DataFrame, spec: OpacitySpec) -> Collection[str]:
     """Return the films that an opacity network learned from; all with masks where it is silent."""
-    known = opacity_films(spec, held_out)
+    known = opacity_films(spec)
     return set(cases["case_id"][cases["lesion_masks"] != ""]) if known is None else known

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +13,13 @@ from numpy.typing import NDArray
 from hilum.bundle.lungs import LUNGS
 from hilum.bundle.manifest import MODEL
 from hilum.bundle.onepass import AnyOpacities
-from hilum.bundle.opacities import OPACITIES, OpacitySpec
+from hilum.bundle.opacities import OPACITIES
 from hilum.bundle.severity import SeverityModel, shorten
 from hilum.core.details import Scale
-from hilum.core.errors import BundleError
 from hilum.core.files import sha256_of
 from hilum.core.machine import cores
 from hilum.core.prefetch import prefetch
 from hilum.data.fingerprint import look
-from hilum.image.opacities import Opacities
 from hilum.image.severity import CLASSIFIER, Numbers, severity_features
 from hilum.judge.ridge import LinearMap
 from hilum.serve.film import Film, open_film
@@ -60,7 +57,6 @@ def film_features(
     reader: Reader,
     film: Film,
     opacities: AnyOpacities | None,
-    held_out: Opacities | None = None,
 ) -> dict[str, Numbers]:
     """Return the feature groups of a film that was opened with ``keep=True`` and not refused.
 
@@ -68,14 +64,13 @@ def film_features(
         reader: of the bundle.
         film: the film.
         opacities: opacity network; None leaves that group out.
-        held_out: what a network says of the film that did not learn from it; taken instead.
     """
     if film.inputs is None or film.radiograph is None:
         return {}
     inputs = film.inputs[None]
     logits, embedding = reader.run(inputs)[0], reader.embed(inputs)
-    found = held_out
-    if found is None and opacities is not None and film.lungs is not None:
+    found = None
+    if opacities is not None and film.lungs is not None:
         found = opacities.segment(film.radiograph, film.lungs)
     return severity_features(
         None if embedding is None else embedding[0],
@@ -90,7 +85,6 @@ def gather_features(
     reader: Reader,
     films: Mapping[str, Path],
     opacities: AnyOpacities | None = None,
-    held_out: Mapping[str, Opacities] | None = None,
     *,
     progress: bool = True,
 ) -> Gathered:
@@ -100,24 +94,20 @@ def gather_features(
         reader: of the bundle.
         films: case_id -> file.
         opacities: opacity network; None leaves that group out.
-        held_out: case_id -> what a network says that did not learn from the film.
         progress: show a bar on stderr.
     """
     from tqdm import tqdm
 
-    known = held_out or {}
-
-    def gather(item: tuple[str, Path]) -> tuple[dict[str, Numbers], str, str]:
-        case_id, path = item
+    def gather(path: Path) -> tuple[dict[str, Numbers], str, str]:
         film = open_film(path, reader.preprocess, reader.segmenter, reader.gate, keep=True)
-        features = film_features(reader, film, opacities, known.get(case_id))
+        features = film_features(reader, film, opacities)
         if not features or film.radiograph is None:
             return {}, film.reason, ""
         seen = look(film.radiograph.pixels)
         return features, "", reader.copy_of(features.get(CLASSIFIER), seen)
 
     gathered = Gathered()
-    results = prefetch(gather, films.items(), workers=cores(), ahead=2 * cores())
+    results = prefetch(gather, films.values(), workers=cores(), ahead=2 * cores())
     every_s = 0.5 if sys.stderr.isatty() else 10
     watched = tqdm(
         zip(films, results, strict=True),
@@ -135,45 +125,6 @@ def gather_features(
         else:
             gathered.not_read[case_id] = reason
     return gathered
-
-
-class HeldOut(Mapping[str, Opacities]):
-    """Opacities of the films of ``out-of-fold.npz``, each by a network that did not see it.
-
-    Args:
-        path: of a run of ``hilum train-opacities``, up to Hilum 0.3.0: case_id (n,), scores
-            (n, K, S, S), lungs (n, S, S).
-        spec: of the network, which says what of its scores is opaque.
-
-    Raises:
-        BundleError: not such a file.
-    """
-
-    def __init__(self, path: Path, spec: OpacitySpec) -> None:
-        try:
-            with np.load(path, allow_pickle=False) as kept:
-                self._scores: NDArray[np.floating[Any]] = kept["scores"]
-                self._lungs: NDArray[np.bool_] = kept["lungs"]
-                self._rows = {str(name): row for row, name in enumerate(kept["case_id"])}
-        except (OSError, ValueError, KeyError) as error:
-            raise BundleError(
-                f"{path}: cannot be read: {error}",
-                hint="'hilum train-opacities' of Hilum 0.3.0 wrote such files",
-            ) from None
-        self._spec = spec
-
-    def __getitem__(self, case_id: str) -> Opacities:
-        """Return the opacities of one film."""
-        row = self._rows[case_id]
-        return self._spec.opacities(np.asarray(self._scores[row], np.float32), self._lungs[row])
-
-    def __iter__(self) -> Iterator[str]:
-        """Go through the case_ids."""
-        return iter(self._rows)
-
-    def __len__(self) -> int:
-        """Count the films."""
-        return len(self._rows)
 
 
 def pack_model(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,13 +44,6 @@ def fit_severity(
         Path | None,
         typer.Option(help="Folder with opacities.onnx and .json. Default: that of the bundle."),
     ] = None,
-    out_of_fold: Annotated[
-        Path | None,
-        typer.Option(
-            help="out-of-fold.npz of a run that made an opacity network with Hilum 0.3.0: films "
-            "that it learned from are taken from there. Default: beside opacities.onnx, if any."
-        ),
-    ] = None,
     normals: Annotated[
         int, typer.Option(min=0, help="Normal films of each collection, at most.")
     ] = 100,
@@ -71,11 +64,9 @@ def fit_severity(
     readers). Needs scores of at least 20 patients for a scale; a scale with
     fewer is left out.
 
-    Name with --opacities the run that made the bundle's opacity network: its
-    out-of-fold.npz, which no bundle carries, has extents of the films that the
-    network learned from as a new film would get them. Without it, as with a
-    bundle of one network, those extents are flattered, which is said on stderr
-    and in severity.json.
+    Extents of films that the opacity network learned from are better than
+    those of new films; how many there are is said on stderr and in
+    severity.json.
 
     \b
     Example:
@@ -95,7 +86,7 @@ def fit_severity(
     from hilum.judge.severity import SeveritySettings
     from hilum.judge.severity_study import figures_of, study
     from hilum.serve.reader import load_bundle
-    from hilum.serve.severity import HeldOut, gather_features
+    from hilum.serve.severity import gather_features
 
     settings = SeveritySettings(folds=folds, bootstrap=bootstrap, seed=seed)
     reader = load_bundle(bundle, threads=1)
@@ -106,27 +97,22 @@ def fit_severity(
             f"--opacities {opacities}: no opacity network there",
             hint="name a folder with opacities.onnx and opacities.json",
         )
-    kept = out_of_fold or folder / "out-of-fold.npz"
-    held_out: Mapping[str, Any] = {}
-    if segmenter is not None and (out_of_fold or kept.is_file()):
-        held_out = HeldOut(kept, segmenter.spec)
     table = refuse_leaks(read_cases(cases))
     seen = reader.bundle.seen(table)
     spec = _spec_of(segmenter, seen)
-    marks = unseen_marks(table, seen, spec, held_out)
+    marks = unseen_marks(table, seen, spec)
     chosen = _choose(table.assign(**marks), normals, seed)
     seen = seen.among(chosen["case_id"]).refuse(allow=allow_seen, kinds=WEIGHTS)
-    flattered = in_sample(chosen[chosen["scores"] != ""], spec, held_out)
+    flattered = in_sample(chosen[chosen["scores"] != ""], spec)
     _warn(flattered)
     paths = {case: Path(path) for case, path in zip(chosen["case_id"], chosen["path"], strict=True)}
-    gathered = gather_features(reader, paths, segmenter, held_out)
+    gathered = gather_features(reader, paths, segmenter)
     seen = seen.with_copies(gathered.copies).refuse(allow=allow_seen, kinds=WEIGHTS)
     films = _films(chosen, gathered, reader, segmenter)
     found = study(films, settings, _watched)
     figures = figures_of(found, settings)
     counts = {
         "films_not_read": len(gathered.not_read),
-        "extents_out_of_fold": len(set(held_out) & set(gathered.features)),
         "extents_in_sample": len(flattered & set(gathered.features)),
         "seen": seen.record(WEIGHTS).model_dump(mode="json"),
     }
@@ -208,13 +194,11 @@ def _films(
 def _warn(flattered: Set[str]) -> None:
     if flattered:
         message = (
-            f"warning: the opacity network learned from {len(flattered)} of the scored films, and "
-            "no scores out of fold of those are there: their extents are better than those of new "
-            "films will be, and so is every number that rests on them"
+            f"warning: the opacity network learned from {len(flattered)} of the scored films: "
+            "their extents are better than those of new films will be, and so is every number "
+            "that rests on them"
         )
         typer.secho(message, fg="yellow", err=True)
-        hint = "  hint: --opacities RUN, the run that made the network, has them; a bundle has none"
-        typer.secho(hint, err=True)
 
 
 def _pack(
