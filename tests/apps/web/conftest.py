@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from hilum.apps.store import queue
+from hilum.apps.store import outbox, queue
 from hilum.apps.store.people import Role, add_person, add_token
+from hilum.apps.store.tables import Received
 from hilum.apps.web.app import create_app
 from hilum.apps.web.link import make_link, note_address
 from hilum.apps.web.orders import Orders
@@ -72,6 +73,22 @@ class Workstation:
             self.worker = Worker(orders, self.service.store, threading.Event())
         while queue.waiting(self.service.store):
             assert self.worker.step()
+
+    def sent(self, film_id, *peers):
+        """Let results of a film be sent to the first of some peers, and wait for the others."""
+        store = self.service.store
+        with store.write() as session:
+            session.add(Received(film_id=film_id, peer="ct", address="127.0.0.1"))
+            session.flush()
+            outbox.want_once(session, film_id)
+        making = outbox.claim_making(store)
+        objects = [
+            outbox.Object(kind, "1.2", f"1.2.{film_id}.{kind}", "1.2", "1.2", kind * 32, 1)
+            for kind in ("sc", "sr")
+        ]
+        outbox.put(store, self.service.log, making, objects, peers)
+        for parcel in outbox.claim(store, peers[0], 10):
+            outbox.close(store, parcel, state="sent", status=0)
 
     def film(self, path, **fields):
         """Send one film, read it, return its id."""

@@ -44,6 +44,8 @@ MATRIX = {
     ("POST", "/films/{film_id}/reports"): REVIEWER,
     ("GET", "/films/{film_id}/reports/draft"): READER,
     ("PUT", "/films/{film_id}/ruler"): REVIEWER,
+    ("POST", "/films/{film_id}/retract"): REVIEWER,
+    ("GET", "/films/{film_id}/sent"): READER,
     ("GET", "/films/{film_id}/thumbnail.jpg"): READER,
     ("GET", "/films/{film_id}/verdicts"): READER,
     ("POST", "/films/{film_id}/verdicts"): REVIEWER,

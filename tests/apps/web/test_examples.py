@@ -127,6 +127,9 @@ def answered(station, calibrated_bundle):
         ask(reviewer, "POST", "/films/{film_id}/reports", ids, json=bodies["ReportText"])
         for what in ("verdicts", "reference", "reports"):
             ask(reviewer, "GET", "/films/{film_id}/" + what, ids)
+        station.sent(ids["film_id"], "pacs")
+        ask(reviewer, "GET", "/films/{film_id}/sent", ids)
+        ask(reviewer, "POST", "/films/{film_id}/retract", ids, json=bodies["TakeBack"])
         ask(reviewer, "GET", "/studies/{study_id}", ids)
         ask(reviewer, "POST", "/films/{film_id}/read", ids, json=bodies["Again"])
     ask(reviewer, "GET", "/studies")

@@ -62,6 +62,39 @@ def test_the_archive_gets_the_objects_that_the_page_gives(make_station, zone):
         assert given.get("TimezoneOffsetFromUTC") == ("+0900" if zone else None)
 
 
+def test_a_reviewer_takes_back_what_an_archive_has(station):
+    film_id = station.film(ROOT / "frontal.dcm")
+    reader, reviewer = station.client("reader"), station.client("reviewer")
+    sent, retract = f"{API}/films/{film_id}/sent", f"{API}/films/{film_id}/retract"
+    assert reader.get(sent).json() == {"items": [], "taking_back": False}
+    assert reviewer.post(retract, json={"reason": "quality"}).status_code == 409
+    station.sent(film_id, "pacs", "ward")
+    answer = reader.get(sent).json()
+    last = answer["items"][0].pop("last_sent")
+    assert last is not None
+    none = {"has": 0, "waiting": 0, "dead": 0, "taken_back": 0}
+    waits = none | {"peer": "ward", "waiting": 2, "last_sent": None}
+    assert answer == {"items": [none | {"peer": "pacs", "has": 2}, waits], "taking_back": False}
+    assert reader.post(retract, json={"reason": "quality"}).status_code == 403
+    assert reviewer.post(retract, json={"reason": "whim"}).status_code == 422
+    answer = reviewer.post(retract, json={"reason": "wrong-patient"}).json()
+    assert answer["taking_back"]
+    assert [each["taken_back"] for each in answer["items"]] == [0, 2]
+    making = outbox.claim_making(station.service.store)
+    assert making.reject == ("wrong-patient", None)
+    log = station.client("administrator").get(f"{API}/log").json()["items"]
+    (line,) = (each for each in log if each["action"] == "results-retracted")
+    assert (line["who"], line["data"]["reason"]) == ("reviewer-1", "wrong-patient")
+
+
+def test_who_reads_blind_is_not_told_whether_results_were_sent(station):
+    film_id = station.film(ROOT / "frontal.dcm")
+    reviewer = station.client("reviewer")
+    assert reviewer.put(f"{API}/me/blind", json={"on": True}).status_code == 200
+    answer = reviewer.get(f"{API}/films/{film_id}/sent")
+    assert (answer.status_code, answer.json()["code"]) == (409, "blind-read-pending")
+
+
 def test_what_the_visitor_measured_goes_along_as_theirs(station):
     film_id = station.film(ROOT / "frontal.dcm")
     line = {"kind": "line", "points": [[310, 200], [310, 690]], "text": "here"}

@@ -3,8 +3,8 @@ import type {
   AgreementAnswer, AskDeletion, CalibrationAnswer, CandidateAnswer, DeletionAnswer, DeskAnswer, FilmAnswer,
   ImageAnswer, LogAnswer, LogVerified, MeAnswer, MonitoringAnswer, NodeAnswer, NewReference, NewTokenAnswer, NewVerdict,
   OnDesk, OverlaysAnswer, PeopleAnswer, PersonAnswer, Problem, ReadingAnswer, ReferencesAnswer,
-  ReportAnswer, ReportDraft, ReportsAnswer, Role, RulerAnswer, RulerFacts, Source, StudiesAnswer, StudyAnswer,
-  TokensAnswer, VerdictsAnswer,
+  ReportAnswer, ReportDraft, ReportsAnswer, Role, RulerAnswer, RulerFacts, SentAnswer, Source, StudiesAnswer,
+  StudyAnswer, TakeBack, TokensAnswer, VerdictsAnswer,
 } from "./types";
 
 /** Beneath the page, wherever a proxy shows it: at "/", or at "/hilum/". */
@@ -125,6 +125,10 @@ const film = (id: string) => `films/${encodeURIComponent(id)}`;
 export const OBJECTS = ["sr", "seg", "gsps", "sc", "pdf"] as const;
 export type ObjectKind = (typeof OBJECTS)[number];
 
+/** Why what an archive was sent is taken back. */
+export const REASONS = ["quality", "wrong-patient", "worklist"] as const;
+export type Reason = TakeBack["reason"];
+
 export interface StudyQuery {
   status?: string;
   q?: string;
@@ -196,6 +200,8 @@ export const api = {
     change<ReportAnswer>("POST", `${film(id)}/reports`, text),
   /** A reading as a DICOM object: the bytes of the file. */
   object: async (id: string, kind: ObjectKind) => (await send(`${film(id)}/objects/${kind}.dcm`)).blob(),
+  sent: (id: string) => get<SentAnswer>(`${film(id)}/sent`),
+  retract: (id: string, reason: Reason) => change<SentAnswer>("POST", `${film(id)}/retract`, { reason }),
   reportAddress: (id: string, kind: "pdf" | "html") =>
     `${BASE}/reports/${encodeURIComponent(id)}.${kind}`,
 

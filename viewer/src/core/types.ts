@@ -700,6 +700,20 @@ export interface components {
             /** @description why there is no psi */
             note: string;
         };
+        SentAnswer: {
+            items: components["schemas"]["SentTo"][];
+            /** @description a rejection note is to be made; it is sent when it is */
+            taking_back: boolean;
+        };
+        SentTo: {
+            peer: string;
+            has: number;
+            waiting: number;
+            /** @description that it did not take */
+            dead: number;
+            taken_back: number;
+            last_sent: string | null;
+        };
         ShortFinding: {
             label: components["schemas"]["Label"];
             probability: number;
@@ -786,6 +800,10 @@ export interface components {
             sort?: "newest" | "priority";
             limit?: number;
             cursor?: string | null;
+        };
+        TakeBack: {
+            /** @enum {string} */
+            reason: "quality" | "wrong-patient" | "worklist";
         };
         TokenAnswer: {
             token_id: string;
@@ -1072,6 +1090,8 @@ export type Role = components['schemas']['Role'];
 export type RulerAnswer = components['schemas']['RulerAnswer'];
 export type RulerFacts = components['schemas']['RulerFacts'];
 export type ScoresAnswer = components['schemas']['ScoresAnswer'];
+export type SentAnswer = components['schemas']['SentAnswer'];
+export type SentTo = components['schemas']['SentTo'];
 export type ShortFinding = components['schemas']['ShortFinding'];
 export type Side = components['schemas']['Side'];
 export type Source = components['schemas']['Source'];
@@ -1079,6 +1099,7 @@ export type StudiesAnswer = components['schemas']['StudiesAnswer'];
 export type StudyAnswer = components['schemas']['StudyAnswer'];
 export type StudyItem = components['schemas']['StudyItem'];
 export type StudyQuery = components['schemas']['StudyQuery'];
+export type TakeBack = components['schemas']['TakeBack'];
 export type TokenAnswer = components['schemas']['TokenAnswer'];
 export type TokensAnswer = components['schemas']['TokensAnswer'];
 export type Uploaded = components['schemas']['Uploaded'];

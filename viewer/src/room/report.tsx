@@ -1,11 +1,11 @@
 /** Report: prefilled by the server, edited by a person, every version kept. */
 import { useEffect, useState } from "preact/hooks";
-import { api, OBJECTS, type ObjectKind } from "../core/api";
+import { api, OBJECTS, REASONS, type ObjectKind, type Reason } from "../core/api";
 import { date, language, t } from "../core/i18n";
 import { unkept } from "../core/leave";
 import { complain, may, say } from "../core/store";
-import type { ReportAnswer, ReportDraft } from "../core/types";
-import { Field, Loading, Trouble } from "../parts/ui";
+import type { ReportAnswer, ReportDraft, SentTo } from "../core/types";
+import { Choice, Field, Loading, Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
 
 const PARTS = [
@@ -93,6 +93,7 @@ export function ReportPanel(props: { filmId: string; archive: boolean; saved: ()
         </form>
       )}
       {props.archive && <Objects filmId={filmId} />}
+      <Archive filmId={filmId} />
     </div>
   );
 }
@@ -129,6 +130,61 @@ function Objects({ filmId }: { filmId: string }) {
     </section>
   );
 }
+
+/** What archives were sent of the film, and taking it back: they are sent a rejection note. */
+function Archive({ filmId }: { filmId: string }) {
+  const sent = useLoad(() => api.sent(filmId), [filmId]);
+  const [reason, setReason] = useState<Reason>("quality");
+  const [busy, setBusy] = useState(false);
+  const { items = [], taking_back: going = false } = sent.value ?? {};
+  if (items.length === 0) return null;
+  const takeBack = async () => {
+    if (!confirm(t("sent.sure"))) return;
+    setBusy(true);
+    try {
+      await api.retract(filmId, reason);
+      say("good", t("sent.ordered"));
+      sent.reload();
+    } catch (error) {
+      complain(error);
+    } finally {
+      setBusy(false);
+    }
+  };
+  const left = items.some(({ has, waiting }) => has + waiting > 0) && !going;
+  return (
+    <section class="objects" aria-label={t("sent")}>
+      <h3>{t("sent")}</h3>
+      <ul>
+        {items.map((row) => (
+          <li key={row.peer}>
+            <b>{row.peer}</b>: {statesOf(row).join("; ")}
+            {row.last_sent && <span class="soft">, {date(row.last_sent)}</span>}
+          </li>
+        ))}
+      </ul>
+      {going && <p role="status">{t("sent.going")}</p>}
+      {left && may("reviewer") && (
+        <div class="actions">
+          <Choice
+            label={t("sent.why")}
+            value={reason}
+            options={REASONS.map((each) => [each, t(`sent.${each}`)] as const)}
+            change={setReason}
+          />
+          <button class="danger" disabled={busy} onClick={() => void takeBack()}>
+            {t("sent.back")}
+          </button>
+        </div>
+      )}
+    </section>
+  );
+}
+
+const statesOf = (row: SentTo): string[] =>
+  (["has", "waiting", "dead", "taken_back"] as const)
+    .filter((state) => row[state] > 0)
+    .map((state) => t(`sent.${state}`, { count: row[state] }));
 
 const textOf = ({ title, indication, technique, comparison, findings, impression, language: spoken }: ReportAnswer) => ({
   title, indication, technique, comparison, findings, impression, language: spoken,

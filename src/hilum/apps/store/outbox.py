@@ -629,6 +629,27 @@ def listed(
     ]
 
 
+def of_film(session: Session, film_id: str) -> tuple[list[dict[str, Any]], bool]:
+    """Return what each peer has of a film's results, and whether something is being taken back.
+
+    Returns:
+        {"peer", "has", "waiting", "dead", "taken_back", "last_ms"} each, notes not counted.
+    """
+
+    def count(*states: str) -> Any:
+        return func.count().filter(Delivery.state.in_(states))
+
+    query = select(
+        Delivery.peer, count("sent", "committed"), count("waiting", "claimed"), count("dead"),
+        count(RETRACTED, DELETED), func.max(Delivery.sent_ms),
+    ).join(Result, Delivery.result_id == Result.id)  # fmt: skip
+    query = query.where(Result.film_id == film_id, Result.kind != NOTE)
+    rows = session.execute(query.group_by(Delivery.peer).order_by(Delivery.peer))
+    names = ("peer", "has", "waiting", "dead", "taken_back", "last_ms")
+    going = any(each.state == "reject" for each in _mades(session, film_id))
+    return [dict(zip(names, row, strict=True)) for row in rows], going
+
+
 def films_of(film_id: str | None, study: str | None) -> Select[str]:
     """Return the query for films: one, those of a study by its id or its UID, or all."""
     films = select(Film.id)

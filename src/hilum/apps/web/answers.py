@@ -572,6 +572,26 @@ class NodeAnswer(Said):
     node: NodeFacts | None
 
 
+class SentTo(Said):
+    """What a peer has of a film's results."""
+
+    peer: str = Field(examples=["pacs"])
+    has: int = Field(examples=[2])
+    waiting: int = Field(examples=[0])
+    dead: int = Field(examples=[0], description="that it did not take")
+    taken_back: int = Field(examples=[0])
+    last_sent: At | None
+
+
+class SentAnswer(Said):
+    """Where results of a film are."""
+
+    items: list[SentTo]
+    taking_back: bool = Field(
+        examples=[False], description="a rejection note is to be made; it is sent when it is"
+    )
+
+
 class PointAnswer(Said):
     """An operating point, and what it cost on the cases that it was chosen on."""
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
 
+from hilum.apps.store import outbox
 from hilum.apps.store.people import Role
-from hilum.apps.store.tables import Made
+from hilum.apps.store.tables import Made, iso
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.answers import SentAnswer, SentTo
 from hilum.apps.web.desk import marks_of
 from hilum.apps.web.films import spacing_of
 from hilum.apps.web.measured import measure
 from hilum.apps.web.problems import Problem
 from hilum.apps.web.readings import Shown, find, with_answers
-from hilum.apps.web.schemas import API, FilmId, gives
+from hilum.apps.web.schemas import API, FilmId, TakeBack, gives
 from hilum.apps.web.service import Served, Service
 from hilum.core.errors import ImageError
 from hilum.core.extras import require
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix=API, tags=["readings"])
 _Reader = Annotated[Visitor, needs(Role.READER)]
+_Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
 
 
 @router.get(
@@ -79,6 +83,31 @@ def object_dcm(
     dataset.save_as(file, enforce_file_format=True)
     headers = {"Content-Disposition": f'attachment; filename="{film_id}.{kind}.dcm"'}
     return Response(file.getvalue(), media_type="application/dicom", headers=headers)
+
+
+@router.get("/films/{film_id}/sent", summary="Where a film's results are")
+def sent(film_id: FilmId, visitor: _Reader, service: Served) -> SentAnswer:
+    """Say which archives have results of a film, by the node."""
+    found = find(service, film_id, visitor)  # whether there are any may tell the answer
+    with service.store.read() as session:
+        return _sent(session, found.film.id)
+
+
+@router.post("/films/{film_id}/retract", summary="Take back what archives were sent")
+def retract(film_id: FilmId, body: TakeBack, visitor: _Reviewer, service: Served) -> SentAnswer:
+    """Have every archive told to reject the results of a film; what was not sent yet never is."""
+    found = find(service, film_id, visitor)
+    with service.store.write() as session:
+        name, log = visitor.name, service.log
+        if not outbox.retract(session, log, name, [found.film.id], reason=body.reason):
+            raise Problem(409, "conflict", "no archive was sent results of this film")
+        return _sent(session, found.film.id)
+
+
+def _sent(session: Session, film_id: str) -> SentAnswer:
+    rows, taking_back = outbox.of_film(session, film_id)
+    items = [SentTo(last_sent=iso(row.pop("last_ms")), **row) for row in rows]
+    return SentAnswer(items=items, taking_back=taking_back)
 
 
 def _former(service: Service, found: Shown) -> Sent | None:

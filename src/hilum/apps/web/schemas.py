@@ -235,6 +235,16 @@ class NewReference(Body):
     standard: ReferenceStandard = Field(default=ReferenceStandard.UNSTATED, examples=["RT-PCR"])
 
 
+class TakeBack(Body):
+    """Why what archives were sent of a film is taken back.
+
+    "quality": it is wrong; "wrong-patient", "worklist": the film is, and nothing of it is sent any
+    more.
+    """
+
+    reason: Literal["quality", "wrong-patient", "worklist"]
+
+
 class ReportText(Body):
     """The text of a report."""
 

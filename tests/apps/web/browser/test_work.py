@@ -12,6 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from hilum.apps.store.people import Role, add_person
+from hilum.apps.store.store import open_store, sqlite_url
+from hilum.apps.store.tables import Delivery, Film, Made, Result, now_ms
 from hilum.judge import site
 from hilum.serve.samples import ROOT as SAMPLES
 
@@ -394,3 +396,32 @@ def _calibrate(page: Any, address: str) -> None:
     sure.get_by_role("button", name="Undo").click()
     page.get_by_text("The calibration was undone.").wait_for()
     page.get_by_text("Not calibrated to this site").wait_for()
+
+
+def test_what_an_archive_has_is_taken_back(stand_in: str, page: Any, tmp_path: Path) -> None:
+    store = open_store(sqlite_url(tmp_path / "data" / "store.db"))
+    found = page.request.get(f"{stand_in}/api/v1/studies?q=phantom").json()["items"][0]
+    film = found["film_id"]
+    with store.write() as session:
+        reading = session.get_one(Film, film).reading_id
+        assert reading is not None
+        made = Made(reading_id=reading, film_id=film, state="made")
+        about = {"film_id": film, "reading_id": reading, "study_uid": "1.2", "size": 1}
+        result = Result(**about, kind="sr", sop_class="1.2", sop_uid="1.2.3", sha256="a" * 64)
+        session.add_all((made, result))
+        session.flush()
+        sent = Delivery(result_id=result.id, peer="pacs", state="sent", sent_ms=now_ms())
+        session.add_all((sent, Delivery(result_id=result.id, peer="ward", state="dead")))
+    open_film(page, stand_in, "phantom", search="?cpu")
+    page.get_by_role("tab", name="Report").click()
+    archive = page.get_by_role("region", name="In the archive")
+    expect(archive).to_contain_text("pacs: results it has: 1")
+    expect(archive).to_contain_text("ward: not taken: 1")
+    archive.get_by_label("Why it is taken back").select_option("wrong-patient")
+    page.once("dialog", lambda asked: asked.accept())
+    archive.get_by_role("button", name="Take back").click()
+    expect(archive).to_contain_text("the archives are told")
+    expect(archive.get_by_role("button")).to_have_count(0)
+    with store.read() as session:
+        assert session.get_one(Made, reading).reject == {"reason": "wrong-patient", "peer": None}
+    store.close()
