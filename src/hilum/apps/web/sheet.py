@@ -15,7 +15,7 @@ from hilum.core.reading import RESEARCH_USE
 from hilum.core.words import Language, words
 from hilum.image.write import jpeg
 from hilum.serve.pdf.letters import wrap
-from hilum.serve.pdf.pen import LEADING, SOFT, WARN, WARN_BACK, Pen
+from hilum.serve.pdf.pen import LEADING, SOFT, Pen
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 PARTS = ("indication", "technique", "comparison", "findings", "measurements", "impression")
@@ -91,7 +91,7 @@ class Sheet:
 
     def _draw(self, pen: Pen) -> None:
         text, width = words(self.language), _WIDTH - 2 * _MARGIN
-        top = _notice(pen, 26.0, width, text["report.notice"])
+        top = pen.notice(_MARGIN, 26.0, width, text["report.notice"])
         top = pen.lines(_MARGIN, top + 6, width, self.body["title"], 15, most=2, bold=True)
         top = pen.lines(_MARGIN, top, width, self.patient, 9, most=2, color=SOFT) + 6
         top = self._pictures(pen, top, width)
@@ -101,7 +101,7 @@ class Sheet:
         pen.text(_MARGIN, foot + 31, text["report.signature"], 7.5, color=SOFT)
         end = pen.lines(_MARGIN + 200, foot + 14, width - 200, self.by, 7.5, most=2, color=SOFT)
         pen.lines(_MARGIN + 200, end, width - 200, self.model, 7.5, most=2, color=SOFT)
-        _notice(pen, _HEIGHT - _MARGIN - 20, width, text["report.notice"])
+        pen.notice(_MARGIN, _HEIGHT - _MARGIN - 20, width, text["report.notice"])
 
     def _pictures(self, pen: Pen, top: float, width: float) -> float:
         if not self.pictures:
@@ -135,13 +135,6 @@ def picture(pixels: NDArray[Any], caption: str) -> Picture:
     """Make a picture of a film, float32 (h, w) in [0, 1], or of uint8 (h, w, 3), RGB."""
     height, width = pixels.shape[:2]
     return Picture(jpeg(pixels, QUALITY), caption, width, height)
-
-
-def _notice(pen: Pen, top: float, width: float, words: str) -> float:
-    pen.box(_MARGIN, top, width, 16, fill=WARN_BACK, edge=WARN)
-    middle = _MARGIN + width / 2
-    pen.text(middle, top + 11.5, words, 9, bold=True, color=WARN, align="center")
-    return top + 16
 
 
 def _tall(parts: list[tuple[str, str]], width: float, size: float) -> float:

@@ -88,6 +88,13 @@ class Pen:
             x, self._height - top - height, width, height, stroke=bool(edge), fill=bool(fill)
         )
 
+    def notice(self, x: float, top: float, width: float, words: str) -> float:
+        """Write a warning in a box; return where it ends."""
+        self.box(x, top, width, 15, fill=WARN_BACK, edge=WARN)
+        middle = x + width / 2
+        self.text(middle, top + 10.5, words, 8.5, bold=True, color=WARN, align="center")
+        return top + 15
+
     def rule(self, x: float, y: float, width: float, color: RGB = LINE) -> None:
         """Draw a horizontal hairline."""
         self.box(x, y, width, 0, edge=color)

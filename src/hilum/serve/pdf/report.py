@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +17,7 @@ from hilum.core.files import atomic_path
 from hilum.core.reading import RESEARCH_USE
 from hilum.serve.pdf import blocks, film
 from hilum.serve.pdf.letters import fit_middle, shown
-from hilum.serve.pdf.pen import SOFT, WARN, WARN_BACK, Pen
+from hilum.serve.pdf.pen import SOFT, Pen
 from hilum.serve.pdf.sheet import Sheet
 from hilum.serve.reader import Examined, Reader
 from hilum.serve.said import said_of
@@ -58,7 +59,26 @@ class PdfReport:
 
     def add(self, sheet: Sheet) -> None:
         """Add one film, read or not."""
-        self._draw(sheet)
+        pen, left = Pen(self._canvas, self._height), MARGIN
+        width = self._width - 2 * MARGIN
+        foot = self._foot(sheet)
+        bottom = self._height - MARGIN + 8 - self._tall(foot, width)
+        top = self._head(pen, left, MARGIN - 14, width, sheet)
+        top = blocks.refusal(pen, left, top, width, said_of(sheet.reading)) + GAP
+        for rows, lines in ROWS_AND_LINES:
+            below = self._below(sheet, rows, lines)
+            room = bottom - top - sum(self._tall(each, width) + GAP for each in below)
+            if room > ROOM:
+                break
+        if sheet.film is not None:
+            top = film.pictures(pen, left, top, width, room - GAP, sheet) + GAP
+        for block in below:
+            top = block(pen, left, top, width) + GAP
+        foot(pen, left, bottom, width)
+        self._canvas.showPage()
+        self.pages += 1
+        one = f"Hilum reading: {shown(sheet.name)}"
+        self._canvas.setTitle(one if self.pages == 1 else f"Hilum: {self.pages} readings")
 
     def write(self, path: Path) -> None:
         """Write the pages to ``path``, whole or not at all; nothing can be added afterwards.
@@ -99,33 +119,11 @@ class PdfReport:
         canvas.setDateFormatter(lambda *_: self._made.strftime("D:%Y%m%d%H%M%S"))
         return canvas
 
-    def _draw(self, sheet: Sheet) -> None:
-        pen, left = Pen(self._canvas, self._height), MARGIN
-        width = self._width - 2 * MARGIN
-        foot = self._foot(sheet)
-        bottom = self._height - MARGIN + 8 - self._tall(foot, width)
-        top = self._head(pen, left, MARGIN - 14, width, sheet)
-        top = blocks.refusal(pen, left, top, width, said_of(sheet.reading)) + GAP
-        for rows, lines in ROWS_AND_LINES:
-            below = self._below(sheet, rows, lines)
-            room = bottom - top - sum(self._tall(each, width) + GAP for each in below)
-            if room > ROOM:
-                break
-        if sheet.film is not None:
-            top = film.pictures(pen, left, top, width, room - GAP, sheet) + GAP
-        for block in below:
-            top = block(pen, left, top, width) + GAP
-        foot(pen, left, bottom, width)
-        self._canvas.showPage()
-        self.pages += 1
-        one = f"Hilum reading: {shown(sheet.name)}"
-        self._canvas.setTitle(one if self.pages == 1 else f"Hilum: {self.pages} readings")
-
     def _tall(self, block: Block, width: float) -> float:
         return block(Pen(None, self._height), 0, 0, width)
 
     def _head(self, pen: Pen, left: float, top: float, width: float, sheet: Sheet) -> float:
-        top = _notice(pen, left, top, width)
+        top = pen.notice(left, top, width, RESEARCH_USE)
         made = f"made {self._made:%Y-%m-%d %H:%M}{self._made:%z}"
         pen.text(left, top + 13, "Chest radiograph: reading by a model", 11, bold=True)
         pen.text(left + width, top + 13, made, 7.5, color=SOFT, align="right")
@@ -137,17 +135,10 @@ class PdfReport:
         return top + 43
 
     def _below(self, sheet: Sheet, rows: int, lines: int) -> list[Block]:
-        reading = sheet.reading
-        details, said = reading.details, said_of(reading)
-
-        def findings(pen: Pen, left: float, top: float, width: float) -> float:
-            return blocks.findings(pen, left, top, width, said.findings, rows)
-
-        def looks(pen: Pen, left: float, top: float, width: float) -> float:
-            return blocks.appearance(pen, left, top, width, said.appearance)
+        said, details = said_of(sheet.reading), sheet.reading.details
 
         def thirds(pen: Pen, left: float, top: float, width: float) -> float:
-            if not details or not (details.affected or details.severity or details.similar):
+            if not details or not (said.regions or said.severity or said.similar):
                 return top
             column = (width - 2 * 14) / 3
             step = column + 14
@@ -157,10 +148,12 @@ class PdfReport:
                 blocks.similar(pen, left + 2 * step, top, column, said),
             )
 
-        def notes(pen: Pen, left: float, top: float, width: float) -> float:
-            return blocks.notes(pen, left, top, width, said.notes, lines)
-
-        return [findings, *[looks] * bool(said.appearance), thirds, notes]
+        return [
+            partial(blocks.findings, found=said.findings, most=rows),
+            *[partial(blocks.appearance, said=said.appearance)] * bool(said.appearance),
+            thirds,
+            partial(blocks.notes, said=said.notes, most=lines),
+        ]
 
     def _foot(self, sheet: Sheet) -> Block:
         bundle, manifest = self._bundle, self._facts.manifest
@@ -175,7 +168,7 @@ class PdfReport:
                 top = pen.lines(left, top, width, honest_line(self._facts), 6.5, most=3)
             top = pen.lines(left, top, width, audit_line(self._facts), 7.5, most=2, bold=True)
             top = blocks.signature(pen, left, top, width) + 6
-            top = _notice(pen, left, top, width)
+            top = pen.notice(left, top, width, RESEARCH_USE)
             made = f"hilum {version('hilum')}, {sheet.reading.bundle}"
             made += f"; schema {sheet.reading.schema_version}"
             pen.text(left, top + 7, made, 6.5, color=SOFT, width=width - 60)
@@ -208,12 +201,6 @@ def write_pdf(
     report = PdfReport(reader.bundle, page=page, made=made)
     report.add(Sheet.of(examined, reader))
     report.write(path)
-
-
-def _notice(pen: Pen, left: float, top: float, width: float) -> float:
-    pen.box(left, top, width, 15, fill=WARN_BACK, edge=WARN)
-    pen.text(left + width / 2, top + 10.5, RESEARCH_USE, 8.5, bold=True, color=WARN, align="center")
-    return top + 15
 
 
 def _opened(sheet: Sheet) -> str:
