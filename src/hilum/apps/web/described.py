@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,8 +18,22 @@ _REF = "#/components/schemas/"
 
 
 def describe(app: FastAPI, routes: list[APIRoute]) -> None:
-    """Complete the document that ``app.openapi()`` gives from now on."""
-    document = app.openapi()
+    """Complete the document that ``app.openapi()`` gives from now on.
+
+    It is made when it is first asked for: that takes longer than all else that an app begins with.
+    """
+    lock = threading.Lock()
+    completed = cache(partial(_completed, app.openapi, routes))
+
+    def openapi() -> dict[str, Any]:
+        with lock:
+            return completed()
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _completed(plain: Callable[[], dict[str, Any]], routes: list[APIRoute]) -> dict[str, Any]:
+    document = plain()
     schemas = document["components"]["schemas"]
     document["components"]["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer"},
@@ -43,6 +59,7 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> None:
             for content in _in_json(described):
                 content.setdefault("example", example(content["schema"], schemas))
     problem["example"] = example(problem, schemas)
+    return document
 
 
 def _in_json(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
