@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "demo": ("demo.demo", ONE_IMAGE),
     "show": ("show.show", ONE_IMAGE),
     "read": ("read.read", ONE_IMAGE),
+    "batch": ("batch.batch", ONE_IMAGE),
     "explain": ("explain.explain", ONE_IMAGE),
     "cohort": ("cohort.cohort_app", ONE_MODEL),
     "train": ("train.train", ONE_MODEL),

@@ -70,7 +70,16 @@ _POINT = "Operating point: its name in the bundle; default: a label's first."
 OperatingPoint = Annotated[str | None, typer.Option("--operating-point", help=_POINT)]
 _THRESHOLD = "A film is called from this score on."
 Threshold = Annotated[float, typer.Option("--threshold", min=0, max=1, help=_THRESHOLD)]
-_PREVALENCE = "Share of films that are positive, e.g. 0.05."
+Prevalence = Annotated[
+    float | None,
+    typer.Option("--prevalence", help="Share of films that are positive, e.g. 0.05."),
+]
+Details = Annotated[
+    bool,
+    typer.Option(
+        "--details", help="Say where, how much, how severe, and what resembles it; slower."
+    ),
+]
 Bootstrap = Annotated[
     int, typer.Option("--bootstrap", min=0, help="Resamples of patients; 0: no intervals.")
 ]

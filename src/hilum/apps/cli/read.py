@@ -13,11 +13,13 @@ import typer
 
 from hilum.apps.cli.options import (
     Bundle,
+    Details,
     Films,
     Force,
     Json,
     MaxMegapixels,
     OperatingPoint,
+    Prevalence,
     out_file,
     out_folder,
     out_path,
@@ -63,16 +65,9 @@ def read(
         Path | None,
         out_folder("Write the lungs of each film, at its size, to this folder.", "--masks"),
     ] = None,
-    details: Annotated[
-        bool,
-        typer.Option(
-            "--details", help="Say where, how much, how severe, and what resembles it; slower."
-        ),
-    ] = False,
+    details: Details = False,
     operating_point: OperatingPoint = None,
-    prevalence: Annotated[
-        float | None, typer.Option(help="Share of films that are positive, e.g. 0.05.")
-    ] = None,
+    prevalence: Prevalence = None,
     force: Force = False,
     max_megapixels: MaxMegapixels = 100.0,
 ) -> None:

@@ -16,7 +16,7 @@ import json
 import os
 import re
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
@@ -35,12 +35,12 @@ def settle() -> None:
     os.environ["PYTHONIOENCODING"] = f"{_encoding(sys.stdout)}:backslashreplace"
 
 
-def print_json(value: Any, *, indent: int | None = None) -> None:
+def print_json(value: Any, *, indent: int | None = None, to: TextIO | None = None) -> None:
     """Print a model of pydantic, or what is made of models and JSON's types; NaN is null."""
     from pydantic_core import to_json
 
     text = to_json(value, indent=indent, inf_nan_mode="null").decode("utf-8")
-    typer.echo(json_text(text))
+    typer.echo(json_text(text, to), file=to)
 
 
 def tell(line: str) -> None:
@@ -54,13 +54,13 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def json_text(text: str) -> str:
-    """Return JSON as stdout takes it: as it is, or in ASCII where that is not UTF-8.
+def json_text(text: str, stream: TextIO | None = None) -> str:
+    """Return JSON as a stream takes it, stdout if none is named: in ASCII where that is not UTF-8.
 
     >>> json_text('{"path": "Ш"}') in ('{"path": "Ш"}', '{"path": "\\\\u0428"}')
     True
     """
-    if _encoding(sys.stdout).lower().replace("-", "") == "utf8":
+    if _encoding(stream or sys.stdout).lower().replace("-", "") == "utf8":
         return text
     return re.sub(r"[^\x00-\x7f]", lambda found: json.dumps(found[0])[1:-1], text)
 

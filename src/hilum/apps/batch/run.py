@@ -1,0 +1,326 @@
+"""A run: a plan made once, shards that are read until each has its file, and what came of it.
+
+Whatever is killed, the same command goes on: a shard whose file is there is finished, any other is
+read. Nothing else is remembered, so nothing can disagree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from pathlib import Path
+from time import monotonic
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from hilum.apps.batch.shard import Job, Place, Shard, lonely, read_shard
+from hilum.apps.batch.source import addresses, shards
+from hilum.core.errors import ConfigError
+from hilum.core.machine import cores
+from hilum.core.reading import Status
+
+PLAN, FILMS, MANIFEST, SUMMARY = "plan.json", "films.parquet", "manifest.json", "summary.json"
+ATTEMPTS = 4
+"""Times that a shard is begun before it is given up for this run."""
+REASONS = 20
+"""Reasons for errors that a summary names, the most frequent."""
+
+Counts = dict[str, int]
+
+
+class Plan(BaseModel):
+    """What a destination holds: ``plan.json``.
+
+    Attributes:
+        source: as it was named.
+        bundle: identity of the bundle that reads.
+        operating_point, prevalence, force, details, max_megapixels: as in ``hilum read``.
+        shard_films: films of one shard, at most.
+        films: addresses of films and archives; ``shards`` that they make.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: str = "1.0"
+    source: str
+    bundle: str
+    operating_point: str | None
+    prevalence: float | None
+    force: bool
+    details: bool
+    max_megapixels: float
+    shard_films: int
+    films: int = 0
+    shards: int = 0
+
+
+class Executor(Protocol):
+    """Where shards are read."""
+
+    @property
+    def lost(self) -> tuple[type[Exception], ...]:
+        """What is raised where a process or machine ended."""
+
+    @property
+    def width(self) -> int:
+        """Shards to hand over at a time."""
+
+    def submit(self, shard: Shard, attempt: int) -> Future[Counts]:
+        """Begin to read a shard."""
+
+    def done(self, future: Future[Counts]) -> None:
+        """Hear that the result of a shard was taken."""
+
+    def close(self) -> None:
+        """End what is still at work."""
+
+
+class Local:
+    """Processes of this machine."""
+
+    lost = (BrokenProcessPool,)
+
+    def __init__(self, job: Job, workers: int | None) -> None:
+        self.width = workers or cores()
+        self._job = job
+        self._idle: list[ProcessPoolExecutor] = []
+        self._busy: dict[Future[Counts], ProcessPoolExecutor] = {}
+
+    def submit(self, shard: Shard, attempt: int) -> Future[Counts]:
+        """Begin to read a shard in a process that has nothing to do."""
+        process = self._idle.pop() if self._idle else lonely()
+        future = process.submit(read_shard, self._job, shard, attempt)
+        self._busy[future] = process
+        return future
+
+    def done(self, future: Future[Counts]) -> None:
+        """Keep the process for the next shard, unless it ended."""
+        process = self._busy.pop(future)
+        if not isinstance(future.exception(), BrokenProcessPool):
+            self._idle.append(process)
+
+    def close(self) -> None:
+        """End every process, also in the middle of a shard, which has no file then."""
+        working = list(self._busy.values())
+        for process in (*self._idle, *working):
+            process.shutdown(wait=not working, cancel_futures=True)
+        for child in multiprocessing.active_children() if working else ():
+            child.kill()  # else the end of this process waits for theirs
+
+
+class OnRay:
+    """Tasks on a Ray cluster: Ray places them, and says which of them were lost.
+
+    They are tasks, not actors: an actor that lost its machine waits for room with its work, while a
+    task goes wherever there is some. Ray keeps a process for the next task of its kind, so that
+    each loads the bundle once.
+    """
+
+    def __init__(self, job: Job, address: str | None, workers: int | None) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers of the run
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a warning of Ray's less
+        if (
+            address is None
+        ):  # a cluster of our own, which nobody watches, on a machine that may be slow
+            os.environ.setdefault("RAY_enable_metrics_collection", "0")
+            os.environ.setdefault("RAY_agent_register_timeout_ms", "200000")
+        import logging
+
+        import ray
+        from ray.exceptions import RayError
+
+        try:
+            ray.init(
+                address=address,
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except (ConnectionError, ValueError) as error:
+            raise ConfigError(
+                f"--address {address}: no Ray cluster: {error}", hint="start one: ray start --head"
+            ) from None
+        self.lost = (RayError,)
+        self._workers = workers
+        self._resources: Callable[[], dict[str, float]] = ray.cluster_resources
+        self._leave: Callable[[], None] = ray.shutdown
+        self._job = ray.put(job)
+        self._read = ray.remote(num_cpus=1, max_retries=0)(read_shard)
+
+    @property
+    def width(self) -> int:
+        """Two shards a core that the cluster has now; those that wait are what makes it grow."""
+        if self._workers:
+            return self._workers
+        return 2 * max(1, int(self._resources().get("CPU", 1)))
+
+    def submit(self, shard: Shard, attempt: int) -> Future[Counts]:
+        """Begin to read a shard somewhere in the cluster."""
+        future: Future[Counts] = self._read.remote(self._job, shard, attempt).future()
+        return future
+
+    def done(self, future: Future[Counts]) -> None:
+        """Ray frees the process itself."""
+
+    def close(self) -> None:
+        """Leave the cluster, which ends what this process began."""
+        self._leave()
+
+
+def plan_run(wanted: Plan, dest: str) -> Plan:
+    """Return the plan that a destination holds; make it where there is none.
+
+    Raises:
+        ConfigError: the destination holds a run that reads otherwise, or the source nothing.
+    """
+    place = Place(dest)
+    if place.has(PLAN):
+        with place.open(PLAN) as file:
+            plan = Plan.model_validate_json(file.read())
+        _check_same(plan, wanted, dest)
+        return plan
+    films = count = 0
+
+    def write(path: Path) -> None:
+        nonlocal films, count
+        schema = pa.schema({"address": pa.binary()})  # a file's name need not be text
+        with pq.ParquetWriter(path, schema, compression="zstd") as file:
+            for shard in shards(addresses(wanted.source), wanted.shard_films):
+                names = [os.fsencode(address) for address in shard]
+                file.write_table(pa.table({"address": names}, schema))
+                films, count = films + len(shard), count + 1
+        if not films:
+            raise ConfigError(f"{wanted.source}: no films", hint="name a folder or a list of films")
+
+    place.put(FILMS, write)
+    plan = wanted.model_copy(update={"films": films, "shards": count})
+    place.put(PLAN, lambda path: _write_json(path, plan.model_dump()))
+    return plan
+
+
+def _check_same(plan: Plan, wanted: Plan, dest: str) -> None:
+    for name, asked in wanted.model_dump(exclude={"films", "shards"}).items():
+        found = getattr(plan, name)
+        if found != asked:
+            raise ConfigError(
+                f"{dest}: holds a run with {name} {found}; asked for {asked}",
+                hint="type the same command to go on with it, or name another folder",
+            )
+
+
+def run(plan: Plan, dest: str, executor: Executor) -> Iterator[dict[str, Any]]:
+    """Read every shard that has no file; yield what happens, and at last the summary.
+
+    Yields:
+        ``{"event": "start" | "shard" | "lost" | "given-up" | "summary", ...}``.
+    """
+    place = Place(dest)
+    started = monotonic()
+    finished = place.names("readings")
+    waiting = _unfinished(place, finished)
+    known = sum(Shard(number, []).file in finished for number in range(plan.shards))
+    yield {"event": "start", "films": plan.films, "shards": plan.shards, "finished_shards": known}
+    counts: Counter[str] = Counter()
+    for event in _work(waiting, executor):
+        if event["event"] == "shard":
+            counts.update({status: event[status] for status in Status})
+        yield event
+    yield {"event": "summary"} | _finish(plan, place, counts.total(), monotonic() - started)
+
+
+def _unfinished(place: Place, finished: set[str]) -> Iterator[Shard]:
+    with place.open(FILMS) as file, pq.ParquetFile(file) as films:
+        for number in range(films.num_row_groups):
+            shard = Shard(number, [])
+            if shard.file not in finished:
+                names = films.read_row_group(number).column("address").to_pylist()
+                yield shard._replace(addresses=[os.fsdecode(name) for name in names])
+
+
+def _work(waiting: Iterator[Shard], executor: Executor) -> Iterator[dict[str, Any]]:
+    """Keep as many shards at work as the executor takes; begin those again that were lost."""
+    again: deque[tuple[Shard, int]] = deque()
+    working: dict[Future[Counts], tuple[Shard, int]] = {}
+    while True:
+        room = executor.width - len(working)
+        while room > 0 and again:
+            task = again.popleft()
+            working[executor.submit(*task)] = task
+            room -= 1
+        for shard in islice(waiting, max(room, 0)):
+            working[executor.submit(shard, 0)] = (shard, 0)
+        if not working:
+            return
+        for future in wait(working, return_when=FIRST_COMPLETED).done:
+            shard, attempt = working.pop(future)
+            error = future.exception()
+            executor.done(future)
+            about = {"shard": shard.number, "films": len(shard.addresses)}
+            if error is None:
+                statuses = dict.fromkeys(map(str, Status), 0)
+                yield {"event": "shard", **about, **statuses, **future.result()}
+            elif cause := getattr(error, "cause", None):  # Ray's, of an error in a task
+                raise cause
+            elif not isinstance(error, executor.lost):
+                raise error
+            elif attempt + 1 < ATTEMPTS:
+                again.append((shard, attempt + 1))
+                yield {"event": "lost", **about, "attempt": attempt + 1}
+            else:
+                yield {"event": "given-up", **about, "attempt": attempt + 1}
+
+
+def _finish(plan: Plan, place: Place, films: int, seconds: float) -> dict[str, Any]:
+    """Write the manifest of shards and the summary; return the latter."""
+    place.tidy("readings")
+    there = place.names("readings")
+    rows, statuses, refusals, errors = [], Counter[str](), Counter[str](), Counter[str]()
+    unfinished = []
+    for number in range(plan.shards):
+        shard = Shard(number, [])
+        if shard.file not in there:
+            unfinished.append(number)
+            continue
+        with place.open(shard.file) as file:
+            data = file.read()
+        table = pq.read_table(io.BytesIO(data), columns=["status", "refusal", "reason"])
+        status = table.column("status").to_pylist()
+        counts = {each.value: status.count(each) for each in Status}
+        statuses.update(counts)
+        refusals.update(code for code in table.column("refusal").to_pylist() if code)
+        why = table.column("reason").to_pylist()
+        errors.update(w for w, s in zip(why, status, strict=True) if s == "error")
+        digest = hashlib.sha256(data).hexdigest()
+        rows.append({"file": shard.file, "films": len(status), **counts, "sha256": digest})
+    place.put(MANIFEST, lambda path: _write_json(path, {"bundle": plan.bundle, "shards": rows}))
+    summary = {
+        "bundle": plan.bundle,
+        "films": statuses.total(),
+        **{each.value: statuses[each] for each in Status},
+        "refusals": dict(refusals.most_common()),
+        "errors": dict(errors.most_common(REASONS)),
+        "shards": plan.shards,
+        "unfinished_shards": unfinished,
+        "this_run": {
+            "films": films,
+            "seconds": round(seconds, 1),
+            "films_per_second": round(films / max(seconds, 1e-9), 2),
+        },
+    }
+    place.put(SUMMARY, lambda path: _write_json(path, summary))
+    return summary
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,458 @@
+"""One shard: its films are fetched, read, and written as one Parquet file, whole or not at all.
+
+This runs in the processes that read, on whichever machine they are. A shard's file depends on its
+films and the bundle alone: it holds no times, and batches are cut alike wherever it is read.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from time import sleep
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hilum.apps.batch.source import filesystem, is_archive, is_remote
+from hilum.core.errors import BundleError, ConfigError
+from hilum.core.files import atomic_path
+from hilum.core.labels import Appearance
+from hilum.core.prefetch import prefetch
+from hilum.core.reading import Reading, Status
+from hilum.image.decoders import REPORT, SMALLER
+from hilum.image.limits import most_bytes, one_line
+from hilum.serve.film import printable
+
+if TYPE_CHECKING:
+    from hilum.serve.reader import Reader
+
+TRIES = 4
+"""Times that a film is fetched before its row says that it could not be."""
+WAIT_S = 0.25
+"""Before the second try; doubled before each further one."""
+FETCHERS, FETCHED = 8, 32
+"""Films that are fetched at once, and that may lie on this machine's disk before they are read."""
+PLAIN = 2
+"""Attempts at a shard before a film of it is suspected of ending the process that reads it."""
+ROWS = 1000
+"""Rows of one row group."""
+READERS = 2
+"""Threads that open films ahead in one process: while a decoder has one, the other finds lungs."""
+
+_NEVER = (FileNotFoundError, PermissionError, IsADirectoryError, ConfigError)
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, RuntimeError, ValueError)
+_WHOLE_AT_ONCE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
+"""Stores whose objects appear whole or not at all."""
+
+
+class Job(NamedTuple):
+    """What every shard of a run is read with; the arguments are those of ``Reader.examine``."""
+
+    dest: str
+    bundle: str | None
+    identity: str
+    operating_point: str | None
+    prevalence: float | None
+    force: bool
+    details: bool
+    max_megapixels: float
+
+
+class Shard(NamedTuple):
+    """A part of a source: its number, and the addresses of its films."""
+
+    number: int
+    addresses: list[str]
+
+    @property
+    def file(self) -> str:
+        """The name of its file in the destination.
+
+        >>> Shard(7, []).file
+        'readings/shard-0000007.parquet'
+        """
+        return f"readings/shard-{self.number:07}.parquet"
+
+
+class Place:
+    """A folder that results go to: on a disk, or at an address that fsspec opens."""
+
+    def __init__(self, address: str) -> None:
+        self._remote = is_remote(address)
+        self._system, root = filesystem(address)
+        self._root = root.rstrip("/")
+
+    def put(self, name: str, write: Callable[[Path], None]) -> None:
+        """Let ``write`` make a file, and put it there under ``name``, whole or not at all."""
+        target = f"{self._root}/{name}"
+        if not self._remote:
+            with atomic_path(Path(target)) as temporary:
+                write(temporary)
+            return
+        with tempfile.TemporaryDirectory(prefix="hilum-") as folder:
+            made = Path(folder, "made")
+            write(made)
+            if _WHOLE_AT_ONCE.intersection(_protocols(self._system)):
+                self._system.put_file(str(made), target)
+            else:
+                self._system.makedirs(target.rpartition("/")[0], exist_ok=True)
+                self._system.put_file(str(made), f"{target}.part")
+                self._system.mv(f"{target}.part", target)
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a file of this name."""
+        self._system.invalidate_cache()
+        return bool(self._system.isfile(f"{self._root}/{name}"))
+
+    def names(self, folder: str) -> set[str]:
+        """Name the files in a folder; none if it is not there."""
+        self._system.invalidate_cache()
+        try:
+            listed = self._system.ls(f"{self._root}/{folder}", detail=False)
+        except FileNotFoundError:
+            return set()
+        return {f"{folder}/{PurePosixPath(name).name}" for name in listed}
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open a file for reading."""
+        stream: IO[bytes] = self._system.open(f"{self._root}/{name}", "rb")
+        return stream
+
+    def tidy(self, folder: str) -> None:
+        """Remove what processes that were killed left of files that they had not finished."""
+        for name in self.names(folder):
+            if ".hilum." in name or name.endswith(".part"):
+                self._system.rm_file(f"{self._root}/{name}")
+
+
+def _protocols(system: Any) -> set[str]:
+    named = system.protocol
+    return {named} if isinstance(named, str) else set(named)
+
+
+def schema_of(labels: tuple[str, ...]) -> pa.Schema:
+    """Return the columns of a shard's file for a bundle that answers ``labels``."""
+    text, number = pa.string(), pa.float64()
+    columns = dict.fromkeys(("address", "status", "reason", "hint", "refusal"), text)
+    columns |= {"forced": pa.bool_(), "format": text, "width": pa.int32(), "height": pa.int32()}
+    for label in labels:
+        columns |= {f"{label}_score": number, f"{label}_probability": number}
+        columns |= {f"{label}_present": pa.bool_()}
+        columns |= {f"{label}_prediction_set": text, f"{label}_answer": text}
+    columns |= {f"appearance_{each}": number for each in Appearance}
+    return pa.schema(columns | {"reading": text})
+
+
+def row_of(reading: Reading) -> dict[str, Any]:
+    """Return the row of a reading; what it does not say is not in it."""
+    row: dict[str, Any] = {
+        "address": reading.path,
+        "status": reading.status.value,
+        "reason": reading.reason,
+        "hint": reading.hint,
+        "refusal": reading.refusal and reading.refusal.code.value,
+        "forced": reading.forced,
+        **{name: reading.film.get(name) for name in ("format", "width", "height")},
+        "reading": reading.model_dump_json(exclude={"elapsed_ms"}),
+    }
+    for finding in reading.findings:
+        said = finding.model_dump(
+            mode="json", include={"score", "probability", "present", "prediction_set", "answer"}
+        )
+        row |= {f"{finding.label}_{name}": value for name, value in said.items()}
+    if reading.appearance is not None:
+        row |= {f"appearance_{each}": n for each, n in reading.appearance.chances.items()}
+    return row
+
+
+def read_shard(job: Job, shard: Shard, attempt: int) -> dict[str, int]:
+    """Read a shard and put its file into the destination.
+
+    Args:
+        job: what to read it with.
+        shard: what to read.
+        attempt: how often it was begun before. From ``PLAIN`` on its films are first tried one by
+            one in a process of its own; those that end it become rows with an error.
+
+    Returns:
+        How many films have each status.
+
+    Raises:
+        BundleError: this machine's bundle is another one, or does not load.
+    """
+    reader = _reader(job)
+    poison = _poison(job, shard) if attempt >= PLAIN else frozenset[int]()
+    counts: Counter[str] = Counter()
+
+    def write(path: Path) -> None:
+        schema = schema_of(tuple(label.value for label in reader.labels))
+        waiting: list[dict[str, Any]] = []
+        with pq.ParquetWriter(path, schema, compression="zstd") as file:
+            for reading in _readings(job, reader, shard, poison):
+                counts[reading.status.value] += 1
+                waiting.append(row_of(reading))
+                if len(waiting) == ROWS:
+                    file.write_table(pa.Table.from_pylist(waiting, schema))
+                    waiting = []
+            file.write_table(pa.Table.from_pylist(waiting, schema))
+
+    Place(job.dest).put(shard.file, write)
+    return dict(counts)
+
+
+@lru_cache(maxsize=1)
+def _loaded(bundle: str | None, max_megapixels: float) -> Reader:
+    from hilum.serve.reader import load_bundle
+
+    return load_bundle(bundle, threads=1, max_megapixels=max_megapixels)
+
+
+def _reader(job: Job) -> Reader:
+    """Return the reader of this process, which is loaded once."""
+    reader = _loaded(job.bundle, job.max_megapixels)
+    if reader.bundle.identity != job.identity:
+        raise BundleError(
+            f"{reader.bundle.root}: bundle {reader.bundle.identity}; the run reads with "
+            f"{job.identity}",
+            hint="install one version of Hilum, and one bundle, on every machine",
+        )
+    return reader
+
+
+class _Got(NamedTuple):
+    """A film on this machine's disk, or why it is not there; ``ours`` goes when it is read."""
+
+    address: str
+    path: Path
+    ours: bool = True
+    reason: str = ""
+    hint: str = ""
+
+
+def _readings(job: Job, reader: Reader, shard: Shard, poison: frozenset[int]) -> Iterator[Reading]:
+    """Yield one reading a film, in order, of its address and without a time."""
+    with _fetched(job, shard) as films:
+        waiting: list[_Got] = []
+
+        def paths() -> Iterator[Path]:
+            for place, got in enumerate(films):
+                if place in poison:
+                    got = got._replace(reason="it ended the process that read it", hint=REPORT)
+                waiting.append(got)
+                yield got.path if not got.reason else got.path.with_name(".not-there")
+
+        examined = reader.examine(
+            paths(),
+            operating_point=job.operating_point,
+            prevalence=job.prevalence,
+            force=job.force,
+            details=job.details,
+            workers=READERS,
+        )
+        for one in examined:
+            got = waiting.pop(0)
+            if got.ours:
+                got.path.unlink(missing_ok=True)
+            named = {"path": printable(got.address), "elapsed_ms": 0.0}
+            if got.reason:
+                why = {"reason": printable(got.reason), "hint": got.hint or None}
+                yield Reading(status=Status.ERROR, bundle=job.identity, **named, **why)
+            else:
+                yield one.reading.model_copy(update=named)
+
+
+@contextmanager
+def _fetched(job: Job, shard: Shard) -> Iterator[Iterator[_Got]]:
+    """Yield the films of a shard as they are needed; what was fetched goes with the block."""
+    most = most_bytes(job.max_megapixels)
+    with tempfile.TemporaryDirectory(prefix="hilum-batch-") as folder:
+
+        def fetch(task: tuple[int, str]) -> _Got:
+            place, address = task
+            if not is_remote(address):
+                return _Got(address, Path(address), ours=False)
+            return _fetch(address, Path(folder, str(place)), most)
+
+        if is_archive(shard.addresses[0]):
+            films: Any = _unpacked(shard.addresses[0], Path(folder), most)
+        else:
+            films = prefetch(fetch, enumerate(shard.addresses), workers=FETCHERS, ahead=FETCHED)
+        with closing(films):
+            yield films
+
+
+def _fetch(address: str, target: Path, most: int | None) -> _Got:
+    """Copy a film to ``target``; try again what may be a fault of the moment."""
+    for attempt in range(TRIES):
+        sleep(WAIT_S * 2**attempt if attempt else 0)
+        watch = _Watch(most)
+        try:
+            system, path = filesystem(address)
+            system.get_file(path, str(target), callback=watch)
+            if target.stat().st_size < (watch.size or 0):
+                raise OSError(f"{target.stat().st_size} of {watch.size} bytes came")
+            return _Got(address, target)
+        except _TooLargeError as error:
+            target.unlink(missing_ok=True)
+            return _Got(address, target, reason=str(error), hint=SMALLER)
+        except Exception as error:  # each file system has errors of its own
+            found = error
+            status = getattr(error, "status", None) or 0
+            if isinstance(error, _NEVER) or (400 <= status < 500 and status not in (408, 429)):
+                break
+    target.unlink(missing_ok=True)
+    return _Got(
+        address,
+        target,
+        reason=f"could not be fetched: {type(found).__name__}: {one_line(found)}",
+        hint="check the address and the credentials",
+    )
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+class _Watch(fsspec.callbacks.Callback):  # type: ignore[misc]
+    """Break off a copy that brings more bytes than a film can have."""
+
+    def __init__(self, most: int | None) -> None:
+        super().__init__()
+        self._most = most
+
+    def set_size(self, size: int | None) -> None:
+        self.size = size
+        self._check(size or 0)
+
+    def relative_update(self, inc: int = 1) -> None:
+        self.value += inc
+        self._check(self.value)
+
+    def _check(self, size: int) -> None:
+        if self._most is not None and size > self._most:
+            raise _TooLargeError(f"{size / 1e6:.0f} MB or more; too large for a film")
+
+
+def _unpacked(address: str, folder: Path, most: int) -> Iterator[_Got]:
+    """Yield the films of an archive one by one; where it breaks off, it has a row of its own.
+
+    Links and other things that are no file are passed over, and hidden ones. No name that an
+    archive holds becomes the name of a file.
+    """
+    path = Path(address)
+    if is_remote(address):
+        got = _fetch(address, folder / "archive", None)
+        path = got.path
+        if got.reason:
+            yield got
+            return
+    kind = "zip" if address.lower().endswith(".zip") else "tar"
+    place = -1
+    try:
+        for place, (name, size, unpack) in enumerate(
+            _zipped(path) if kind == "zip" else _tarred(path)
+        ):
+            target = folder / str(place)
+            got = _Got(f"{kind}://{name}::{address}", target)
+            if size > most:
+                large = f"{size / 1e6:.0f} MB; too large for a film"
+                got = got._replace(reason=large, hint=SMALLER)
+            else:
+                try:
+                    with unpack() as stream, target.open("wb") as film:
+                        shutil.copyfileobj(stream, film)
+                except _BROKEN as error:
+                    target.unlink(missing_ok=True)
+                    got = got._replace(reason=f"cannot be unpacked: {one_line(error)}")
+            yield got
+    except _BROKEN as error:
+        yield _Got(
+            address,
+            folder / str(place + 1),
+            reason=f"a damaged archive: {one_line(error)}",
+            hint="copy it again, or unpack it to see what is left",
+        )
+
+
+_Member = tuple[str, int, Callable[[], IO[bytes]]]
+
+
+def _zipped(path: Path) -> Iterator[_Member]:
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if not info.is_dir() and not _hidden(info.filename):
+                yield info.filename, info.file_size, lambda info=info: archive.open(info)  # type: ignore[misc]
+
+
+def _tarred(path: Path) -> Iterator[_Member]:
+    with tarfile.open(path) as archive:
+        for info in archive:
+            if info.isfile() and not _hidden(info.name):
+                yield info.name, info.size, lambda info=info: archive.extractfile(info)  # type: ignore[misc]
+
+
+def _hidden(name: str) -> bool:
+    parts = (part for part in PurePosixPath(name).parts if part != "..")
+    return any(part.startswith((".", "__MACOSX")) for part in parts)
+
+
+def _poison(job: Job, shard: Shard) -> frozenset[int]:
+    """Read each film alone in a process of its own; return those that end it twice."""
+    found = set()
+    pool = lonely()
+    try:
+        with _fetched(job, shard) as films:
+            for place, got in enumerate(films):
+                for left in (1, 0):
+                    try:
+                        pool.submit(_alone, job, got.path).result()
+                        break
+                    except BrokenProcessPool:
+                        pool = lonely()
+                        if not left:
+                            found.add(place)
+                if got.ours:
+                    got.path.unlink(missing_ok=True)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return frozenset(found)
+
+
+def _alone(job: Job, path: Path) -> None:
+    _reader(job).read(path, force=job.force, details=job.details)
+
+
+def lonely() -> ProcessPoolExecutor:
+    """Return a process that does one thing after another, and ends when this process ends."""
+    return ProcessPoolExecutor(
+        1, mp_context=multiprocessing.get_context("spawn"), initializer=_follow_parent
+    )
+
+
+def _follow_parent() -> None:
+    import signal
+    import threading
+    from multiprocessing.connection import wait
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
