@@ -29,7 +29,6 @@ from hilum.image.limits import check_frames, check_size, gathered_warnings
 from hilum.image.sniff import Kind
 from hilum.image.tiff import check_tiff, decode_tiff
 from hilum.image.turns import TURNS, turn_upright
-from hilum.image.webp import canvas
 
 _CLASSES: dict[Kind, type[Image.Image]] = {
     Kind.PNG: PngImageFile,
@@ -124,7 +123,7 @@ def _open_pillow(
     if kind is Kind.PNG:
         check_size(*png.size(data, name), name, max_megapixels)
         data, notes = png.essential(data, name)
-    if kind is Kind.WEBP and (size := canvas(data)):
+    if kind is Kind.WEBP and (size := webp_canvas(data)):
         check_size(*size, name, max_megapixels)  # its class allocates when it is made
     try:
         with gathered_warnings() as warned, _without_pillows_limit():
@@ -201,3 +200,26 @@ def _keyed(image: Image.Image, decoded: Decoded) -> Decoded:
             )
             decoded.notes.append(TRANSPARENT)
     return decoded
+
+
+def webp_canvas(data: bytes) -> tuple[int, int] | None:
+    """Read (width, height) of a WEBP's first chunk (RFC 9649, 2.5 to 2.7); None if broken.
+
+    It is what the decoder allocates as soon as it is made.
+
+    >>> webp_canvas(b"RIFF" + bytes(4) + b"WEBPVP8X" + bytes(8) + b"\\x7f\\x3e\\x00\\xdf\\x2e\\x00")
+    (16000, 12000)
+    """
+    kind, head = data[12:16], data[:30]
+    if kind == b"VP8X" and len(head) == 30:
+        return _number(head[24:27]) + 1, _number(head[27:30]) + 1
+    if kind == b"VP8L" and len(head) >= 25:
+        bits = _number(head[21:25])
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 " and len(head) == 30:
+        return _number(head[26:28]) & 0x3FFF, _number(head[28:30]) & 0x3FFF
+    return None
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "little")

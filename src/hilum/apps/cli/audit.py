@@ -195,7 +195,7 @@ def _lungs(where: str, bundle: Path | None, cases: pd.DataFrame) -> FindLungs | 
     from hilum.bundle.folder import DEFAULT_BUNDLE, is_built_in, manifest_of
     from hilum.bundle.lungs import LUNGS, LungSegmenter
     from hilum.bundle.onepass import open_segmenter
-    from hilum.serve.audit.masks import lungs_of_table
+    from hilum.serve.audit.subject import lungs_of_table
 
     if where == "none":
         return None

@@ -9,16 +9,18 @@ from tempfile import TemporaryDirectory
 from typing import Literal, Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from hilum.bundle.manifest import LabelOutput
 from hilum.bundle.onnx import Graph
 from hilum.core.config import did_you_mean
-from hilum.core.errors import BundleError, ConfigError
+from hilum.core.errors import BundleError, CohortError, ConfigError
 from hilum.core.labels import Label
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Status
 from hilum.image.lungs import Lungs
+from hilum.image.open import open_radiograph
 from hilum.image.perturb import Mask
 from hilum.image.preprocess import Preprocess
 from hilum.image.write import write_png
@@ -272,3 +274,27 @@ def checked(scores: ArrayLike, films: int, name: str) -> Floats:
             hint="apply a sigmoid, or scale: --activation sigmoid for an ONNX file",
         )
     return np.clip(found, 0, 1)
+
+
+def lungs_of_table(cases: pd.DataFrame) -> FindLungs:
+    """Return a function from a film to the lungs that ``lung_mask`` of its row names.
+
+    A film without a mask has empty lungs; the tests of the lungs skip it.
+
+    Raises:
+        CohortError: no row names a mask.
+    """
+    named = cases[["path", "lung_mask"]].astype(str)
+    masks = {path: mask for path, mask in named.itertuples(index=False) if mask}
+    if not masks:
+        raise CohortError(
+            "no row of the cases table names a lung_mask", hint="use --lungs network instead"
+        )
+
+    def find(film: Radiograph) -> Lungs:
+        mask = masks.get(film.path)
+        if mask is None:
+            return Lungs.drawn(np.zeros((8, 8), bool))
+        return Lungs.drawn(open_radiograph(mask).pixels > 0.5)
+
+    return find
