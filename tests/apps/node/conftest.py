@@ -291,9 +291,13 @@ class Orthanc:
             "Plugins": [str(DICOMWEB)] if dicomweb else [],
             "DicomModalities": {"HILUM": ["HILUM", "127.0.0.1", node_port]},
         }
-        self._settings = folder / "orthanc.json"
-        self._settings.write_text(json.dumps(settings))
+        self._settings, self._values = folder / "orthanc.json", settings
+        self.configure()
         self.process = None
+
+    def configure(self, **more):
+        """Write its settings, and these."""
+        self._settings.write_text(json.dumps(self._values | more))
 
     def start(self):
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import os
-import random
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,15 +18,19 @@ from pydicom import dcmread
 from sqlalchemy import func, select
 
 from hilum.apps.cli.main import run
+from hilum.apps.node import status
 from hilum.apps.store.store import open_store, sqlite_url
 from hilum.apps.store.tables import Delivery, Film, Made, Read, Result
 from hilum.serve.dicom import KINDS as SOP_CLASSES
 from hilum.serve.dicom import NOTE_CLASS
 from hilum.serve.samples import ROOT
 
-from .conftest import LIMIT_S, free_port, wait_for
+from .conftest import free_port, wait_for
 
 KINDS = tuple(SOP_CLASSES)
+
+
+HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "orthanc.md"
 
 
 class Hospital(NamedTuple):
@@ -163,70 +162,43 @@ def test_what_is_taken_back_is_named_to_the_archive_and_can_be_sent_anew(hospita
     assert document.ReferencedSOPSequence[0].ReferencedSOPInstanceUID in first
 
 
-def _children(process):
-    """Process id -> module of each process that the node runs."""
-    found = {}
-    for task in Path(f"/proc/{process.pid}/task").iterdir():
-        with contextlib.suppress(OSError):
-            for pid in (task / "children").read_text().split():
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-                if "-m" in words:
-                    found[int(pid)] = words[words.index("-m") + 1].rpartition(".")[2]
-    return found
+def _of_page(name):
+    """Return what the how-to has between its marks."""
+    text = HOW_TO.read_text(encoding="utf-8").partition(f"<!-- {name} -->")[2]
+    return re.search(r"```\w+\n(.*?)```", text, re.DOTALL)[1]
 
 
-def _films(folder, count):
-    folder.mkdir()
-    for number in range(count):
-        dataset = dcmread(ROOT / "frontal.dcm")
-        dataset.StudyInstanceUID = f"1.2.826.0.1.3680043.8.498.7.{number}"
-        dataset.SeriesInstanceUID = f"{dataset.StudyInstanceUID}.1"
-        dataset.SOPInstanceUID = f"{dataset.StudyInstanceUID}.2"
-        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        path = folder / f"{number}.dcm"
-        dataset.save_as(path)
-        yield path
-
-
-@pytest.mark.parametrize(("films", "kills"), [(6, 6), pytest.param(60, 20, marks=pytest.mark.slow)])
-def test_whatever_is_killed_each_result_is_in_the_archive_once(hospital, tmp_path, films, kills):
-    orthanc, port, store, data, process = hospital
+def test_the_how_to_of_orthanc_sends_each_film_once(tmp_path, make_orthanc):
+    """Its own files, with other ports; and a picture that says that it is a film."""
+    port, data = free_port(), tmp_path / "data"
+    data.mkdir()
+    orthanc = make_orthanc(port)
+    written = json.loads(_of_page("orthanc"))
+    lua = tmp_path / written["LuaScripts"][0]
+    lua.write_text(_of_page("lua"))
+    orthanc.configure(LuaScripts=[str(lua)], StableAge=1, OverwriteInstances=False)
+    toml = _of_page("hilum").replace("11112", str(port)).replace("4242", str(orthanc.dicom))
+    more = '\n[node.objects]\nsc_modality = "source"\n'
+    (data / "hilum.toml").write_text(toml.replace("[node]", "[node]\nreserve_gb = 0.0") + more)
     orthanc.start()
-    where = ["-xt", "-aec", "HILUM", "127.0.0.1", str(port)]
-    chance, killed = random.Random(11), Counter()
-
-    def send(path):
-        until = time.monotonic() + LIMIT_S
-        while subprocess.run(["storescu", *where, path], stderr=subprocess.DEVNULL).returncode:
-            assert time.monotonic() < until
-            time.sleep(0.2)
-
-    with ThreadPoolExecutor(4) as pool:
-        sending = [pool.submit(send, path) for path in _films(tmp_path / "films", films)]
-        turn = ["receiver", "worker", "sender"] * kills
-        while sum(killed.values()) < kills:
-            module = turn[sum(killed.values())]
-            pids = [pid for pid, name in _children(process).items() if name == module]
-            if pids:
-                os.kill(pids[0], signal.SIGKILL)
-                killed[module] += 1
-            time.sleep(1 + 3 * chance.random())
-        for each in sending:
-            each.result(LIMIT_S)
-    whole = films * len(KINDS)
-    closed = Delivery.state.in_(("sent", "committed"))
-    wait_for(lambda: _count(store, Delivery, closed) == whole)
-    assert set(killed) == {"receiver", "worker", "sender"}
-    assert _count(store, Film) == _count(store, Read) == films
-    assert _count(store, Made, Made.state == "made") == films
-    there = orthanc.instances()
-    with store.read() as session:
-        results = {each.sop_uid: each for each in session.scalars(select(Result))}
-    assert len(results) == whole
-    assert {uid: klass for uid, (_, klass) in there.items()} == {
-        uid: each.sop_class for uid, each in results.items()
-    }
-    for uid, (place, _) in there.items():
-        sha256 = results[uid].sha256
-        kept = data / "results" / sha256[:2] / sha256
-        assert dcmread(io.BytesIO(orthanc.file(place))) == dcmread(kept)
+    command = [sys.executable, "-m", "hilum.apps.cli.main", "node", "run", "--home", str(data)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    while "listens for DICOM" not in process.stdout.readline():
+        assert process.poll() is None
+    store = open_store(sqlite_url(data / "store.db"), upgrade=False)
+    try:
+        assert run(["node", "check", "orthanc", "--home", str(data)]) == 0
+        film = ["-aec", "ORTHANC", "127.0.0.1", str(orthanc.dicom), str(ROOT / "frontal.dcm")]
+        assert subprocess.run(["storescu", "-xt", *film]).returncode == 0
+        wait_for(lambda: _count(store, Delivery, Delivery.state == "committed") == 3)
+        assert len(orthanc.get("/studies")) == 1
+        assert len(orthanc.get("/series")) == 4
+        wait_for(lambda: all(each["IsStable"] for each in orthanc.get("/series?expand")))
+        time.sleep(3)  # more than it takes to send what has become stable
+        with store.read() as session:
+            assert status.receiver(session)["counts"]["orthanc"] == {"accepted": 1}
+    finally:
+        store.close()
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        process.stdout.close()

@@ -1,0 +1,300 @@
+"""Try the node as a hospital would, with a real Orthanc as the archive, on this machine.
+
+    python benchmarks/node.py                                        every part, short
+    python benchmarks/node.py --parts kill --films 1000 --senders 20 --kills 20
+    python benchmarks/node.py --parts soak --films 5000 --minutes 30
+    python benchmarks/node.py --parts latency --films 50
+
+Films are the built-in virtual radiograph under UIDs of their own. "kill" ends the receiver, the
+worker and the sender by SIGKILL while they come, "away" stops the archive in the middle, "latency"
+times 2048 x 2000 pixels from the last byte to the SR in the archive, "soak" watches memory and
+files. After each it is looked whether every film has one reading, and every result is in the
+archive once with the bytes that were made, and whether a name, an ID or a UID was printed.
+Needs dcmtk and Orthanc; nothing leaves loopback, and everything is deleted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import random
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian
+from sqlalchemy import func, select
+
+from hilum.apps.store.store import open_store, sqlite_url
+from hilum.apps.store.tables import Delivery, Film, Line, Made, Read, Result
+from hilum.serve.dicom import KINDS
+from hilum.serve.samples import ROOT
+
+PARTS = ("kill", "away", "latency", "soak")
+STUDY = "1.2.826.0.1.3680043.8.498.7"
+CLOSED = ("sent", "committed")
+_TESTS = Path(__file__).parents[1] / "tests" / "apps" / "node" / "conftest.py"
+_spec = importlib.util.spec_from_file_location("node_conftest", _TESTS)
+helpers = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(helpers)
+
+
+def main() -> None:
+    """Run the parts that were asked for; print one row a figure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--films", type=int, default=20)
+    parser.add_argument("--senders", type=int, default=4)
+    parser.add_argument("--kills", type=int, default=6)
+    parser.add_argument("--away", type=float, default=60, help="seconds without the archive")
+    parser.add_argument("--minutes", type=float, default=0, help="that the soak lasts at least")
+    options = parser.parse_args()
+    print("| part | figure | measured |\n|---|---|---|")
+    for part in options.parts:
+        with tempfile.TemporaryDirectory() as folder, hospital(Path(folder)) as place:
+            for figure, value in RUN[part](place, options):
+                print(f"| {part} | {figure} | {value} |", flush=True)
+
+
+class Place:
+    """A node and an archive, and ways to use them."""
+
+    def __init__(self, folder: Path, orthanc, kinds) -> None:
+        self.folder, self.data, self.orthanc, self.kinds = folder, folder / "data", orthanc, kinds
+        self.port, self.said = helpers.free_port(), folder / "said.txt"
+        self.data.mkdir()
+        (self.data / "hilum.toml").write_text(f"""
+[node]
+listen = "127.0.0.1:{self.port}"
+reserve_gb = 0.0
+accept_any = true
+[[node.peers]]
+name = "archive"
+ae_title = "ORTHANC"
+host = "127.0.0.1"
+port = {orthanc.dicom}
+commit = true
+[[node.routes]]
+from = "*"
+to = ["archive"]
+objects = {json.dumps(kinds)}
+""")
+
+    def start(self) -> None:
+        command = ["node", "run", "--home", str(self.data)]
+        with self.said.open("wb") as said:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "hilum.apps.cli.main", *command], stdout=said, stderr=said
+            )
+        helpers.wait_for(lambda: "listens for DICOM" in self.said.read_text())
+        self.store = open_store(sqlite_url(self.data / "store.db"), upgrade=False)
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(60)
+        self.store.close()
+
+    def films(self, count: int, *, first: int = 0, long_side: int = 0) -> Iterator[Path]:
+        """Write films that differ in their UIDs."""
+        dataset = dcmread(ROOT / "frontal.dcm")
+        dataset.PatientName, dataset.PatientID = "Secretive^Patricia", "SECRET-17"
+        if long_side:
+            large = cv2.resize(
+                dataset.pixel_array, (2000, long_side), interpolation=cv2.INTER_CUBIC
+            )
+            dataset.Rows, dataset.Columns = large.shape
+            dataset.PixelData = np.ascontiguousarray(large).tobytes()
+            dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        for number in range(first, first + count):
+            dataset.StudyInstanceUID = f"{STUDY}.{number}"
+            dataset.SeriesInstanceUID = f"{STUDY}.{number}.1"
+            dataset.SOPInstanceUID = f"{STUDY}.{number}.2"
+            dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+            path = self.folder / f"{number}.dcm"
+            dataset.save_as(path)
+            yield path
+
+    def send(self, path: Path) -> None:
+        """Send until it is acknowledged."""
+        header = dcmread(path, stop_before_pixels=True)
+        plain = header.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+        syntax = "-xe" if plain else "-xt"
+        command = ["storescu", syntax, "-aec", "HILUM", "127.0.0.1", str(self.port), str(path)]
+        until = time.monotonic() + helpers.LIMIT_S
+        while subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode:
+            assert time.monotonic() < until, path
+            time.sleep(0.2)
+        path.unlink()
+
+    def count(self, table, *where) -> int:
+        with self.store.read() as session:
+            return session.scalar(select(func.count()).select_from(table).where(*where))
+
+    def until_sent(self, films: int, limit_s: float = 0) -> None:
+        whole = films * len(self.kinds)
+        until = time.monotonic() + (limit_s or helpers.LIMIT_S + 10 * films)
+        while self.count(Delivery, Delivery.state.in_(CLOSED)) < whole:
+            assert time.monotonic() < until, self.count(Delivery)
+            time.sleep(0.5)
+
+    def children(self) -> dict[str, int]:
+        """Return module -> process id of what the node runs."""
+        found = {}
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                for pid in (task / "children").read_text().split():
+                    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+                    if "-m" in words:
+                        found[words[words.index("-m") + 1].rpartition(".")[2]] = int(pid)
+        return found
+
+    def verdict(self, films: int) -> list[tuple[str, object]]:
+        """Compare what was sent here, what was made of it, and what the archive has."""
+        with self.store.read() as session:
+            results = {each.sop_uid: each for each in session.scalars(select(Result))}
+            lines = "\n".join(session.scalars(select(Line.data)))
+        there = Counter()
+        wrong = 0
+        for place in self.orthanc.get("/instances"):
+            file = self.orthanc.file(place)
+            uid = dcmread(io.BytesIO(file), stop_before_pixels=True).SOPInstanceUID
+            there[uid] += 1
+            sha256 = results[uid].sha256 if uid in results else ""
+            kept = self.data / "results" / sha256[:2] / sha256
+            wrong += not kept.is_file() or dcmread(io.BytesIO(file)) != dcmread(kept)
+        twice = sum(there.values()) - len(there)
+        whole, said = films * len(self.kinds), self.said.read_text("utf-8", "replace") + lines
+        return [
+            ("films, readings, results, in the archive", (
+                self.count(Film), self.count(Read), len(results), len(there))),
+            ("expected", (films, films, whole, whole)),
+            ("readings whose results were not made", self.count(Made, Made.state != "made")),
+            ("more than once in the archive, other bytes", (twice, wrong)),
+            ("names, ids and UIDs printed or logged",
+             len(re.findall(rf"Secretive|SECRET-17|{re.escape(STUDY)}|2\.25\.\d{{20}}", said))),
+        ]  # fmt: skip
+
+
+@contextlib.contextmanager
+def hospital(folder: Path, kinds=tuple(KINDS)) -> Iterator[Place]:
+    """Start an archive and a node."""
+    orthanc = helpers.Orthanc(folder / "orthanc", 104)
+    place = Place(folder, orthanc, kinds)
+    orthanc.start()
+    place.start()
+    try:
+        yield place
+    finally:
+        place.stop()
+        orthanc.stop()
+
+
+def kill(place: Place, options) -> Iterator[tuple[str, object]]:
+    """End each process by SIGKILL, in turn, at times nobody chose, while films come."""
+    chance, killed, begun = random.Random(11), Counter(), time.monotonic()
+    turn = ["receiver", "worker", "sender"] * options.kills
+    with ThreadPoolExecutor(options.senders) as pool:
+        sending = [pool.submit(place.send, path) for path in place.films(options.films)]
+        while sum(killed.values()) < options.kills:
+            module = turn[sum(killed.values())]
+            if pid := place.children().get(module):
+                os.kill(pid, signal.SIGKILL)
+                killed[module] += 1
+            time.sleep(1 + 3 * chance.random())
+        for each in sending:
+            each.result()
+    place.until_sent(options.films)
+    yield "killed", dict(killed)
+    yield "all sent after", f"{time.monotonic() - begun:.0f} s"
+    yield from place.verdict(options.films)
+
+
+def away(place: Place, options) -> Iterator[tuple[str, object]]:
+    """Stop the archive in the middle."""
+    paths = list(place.films(options.films))
+    for path in paths[: options.films // 2]:
+        place.send(path)
+    place.orthanc.stop()
+    gone = time.monotonic()
+    for path in paths[options.films // 2 :]:
+        place.send(path)
+    time.sleep(max(0, options.away - (time.monotonic() - gone)))
+    place.orthanc.start()
+    back = time.monotonic()
+    place.until_sent(options.films)
+    yield "all sent after its return", f"{time.monotonic() - back:.0f} s"
+    yield from place.verdict(options.films)
+
+
+def latency(place: Place, options) -> Iterator[tuple[str, object]]:
+    """Send one film at a time."""
+    times = []
+    for number, path in enumerate(place.films(options.films, long_side=2048)):
+        place.send(path)
+        begun = time.time()
+        place.until_sent(number + 1)
+        with place.store.read() as session:
+            sent = select(func.max(Delivery.sent_ms)).join(Result).where(Result.kind == "sr")
+            times.append(session.scalar(sent) / 1000 - begun)
+    cuts = statistics.quantiles(times, n=20, method="inclusive")
+    yield "last byte to SR in the archive, median, p95", f"{cuts[9]:.2f} s, {cuts[18]:.2f} s"
+    yield from place.verdict(options.films)
+
+
+def soak(place: Place, options) -> Iterator[tuple[str, object]]:
+    """Send for long, and watch each process."""
+    seen: dict[str, list[tuple[int, int]]] = {}
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(2):
+            for module, pid in place.children().items():
+                with contextlib.suppress(OSError, ValueError):
+                    status = Path(f"/proc/{pid}/status").read_text()
+                    rss = int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+                    files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+                    seen.setdefault(module, []).append((rss, files))
+
+    begun, pause = time.monotonic(), 60 * options.minutes / options.films
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for number, path in enumerate(place.films(options.films)):
+            place.send(path)
+            time.sleep(max(0, begun + pause * (number + 1) - time.monotonic()))
+        place.until_sent(options.films)
+    finally:
+        over.set()
+        watcher.join()
+    for module, samples in sorted(seen.items()):
+        # the first films load the networks; what grows after them would go on growing
+        half, last = samples[len(samples) // 2], samples[-1]
+        growth = 100 * (last[0] / half[0] - 1)
+        yield (
+            f"{module}: memory, growth in the second half, open files",
+            (f"{last[0] / 1e3:.0f} MB, {growth:+.1f} %, {half[1]} -> {last[1]}"),
+        )
+    yield from place.verdict(options.films)
+
+
+RUN = {"kill": kill, "away": away, "latency": latency, "soak": soak}
+
+if __name__ == "__main__":
+    main()
