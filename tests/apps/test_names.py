@@ -91,6 +91,7 @@ def test_a_place_that_cannot_be_written_is_said_before_reading(small_bundle, fil
         (["read", "x.png", "--heatmap"], "file"),
         (["evaluate", "x.csv", "-o"], "file"),
         (["train", "x.toml", "-o"], "file"),
+        (["batch", "ward", "-o"], "file"),
     ],
 )
 def test_a_file_is_no_folder_and_a_folder_no_file(arguments, there, tmp_path, capsys):

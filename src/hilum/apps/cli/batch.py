@@ -18,6 +18,7 @@ from hilum.apps.cli.options import (
     MaxMegapixels,
     OperatingPoint,
     Prevalence,
+    out_place,
 )
 from hilum.apps.cli.streams import print_json
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError, HilumError
@@ -28,9 +29,7 @@ def batch(
         str,
         typer.Argument(metavar="SOURCE", help="Folder, list, archive or address of films."),
     ],
-    dest: Annotated[
-        str, typer.Option("--out", "-o", help="Folder, or address, for the files of readings.")
-    ],
+    dest: Annotated[str, out_place("Folder, or address, for the files of readings.")],
     bundle: Bundle = None,
     executor: Annotated[
         Literal["local", "ray"],
@@ -90,14 +89,12 @@ def batch(
     from hilum.apps.batch.shard import Job
     from hilum.apps.batch.source import is_remote
     from hilum.bundle.folder import open_bundle
-    from hilum.core.files import check_writable
     from hilum.serve.findings import check_prevalence, choose_points
 
     if not is_remote(source):
         source = str(Path(source).absolute())
     if not is_remote(dest):
         dest = str(Path(dest).absolute())
-        check_writable(Path(dest), file=False)
     opened = open_bundle(bundle)
     choose_points(opened.manifest, operating_point)
     check_prevalence(opened.manifest, prevalence)

@@ -138,6 +138,17 @@ def out_path(text: str, *names: str) -> Any:
     return _option(text, names)
 
 
+def out_place(text: str) -> Any:
+    """Return the option of a folder or an address to write into; an address is not looked at."""
+
+    def look(place: str) -> str:
+        if "://" not in place:
+            check_writable(Path(place), file=False)
+        return place
+
+    return typer.Option("--out", "-o", callback=look, help=text)
+
+
 def _option(
     text: str,
     names: tuple[str, ...],
