@@ -82,7 +82,8 @@ class Web:
             PeerError: the server cannot be reached, or does nothing now.
         """
         place = f"/studies/{study}/series/{series}/instances/{sop_uid}"
-        response = self._ask("DELETE", place, gone=True)
+        anything = {"Accept": "*/*"}  # Orthanc refuses the type of the other calls here, with 400
+        response = self._ask("DELETE", place, gone=True, headers=anything)
         if response.is_success or response.status_code in _GONE:
             return None
         return f"the peer answered {response.status_code} to DELETE"
