@@ -223,6 +223,21 @@ def test_a_collection_of_one_class_says_nothing_of_covid_given_opacity() -> None
     assert known.source[3] == known.source[4]
 
 
+def test_a_collection_of_opacities_alone_teaches_no_label_of_opacity() -> None:
+    table = cases(
+        cohort=["all covid", "all covid", "healthy", "healthy", "both", "both"],
+        **{
+            "covid-19": [1, 1, 0, 0, 1, 0],
+            "lung-opacity": [np.nan, 1, np.nan, np.nan, 1, 0],
+            "no-finding": [np.nan, np.nan, 1, 1, np.nan, np.nan],
+        },
+    )
+    known = Known.of(table)
+    assert known.sure[:2].tolist() == [0, 0]
+    assert (known.sure[2:] > 0).all()  # lesions are drawn into some of the healthy ones
+    assert known.ward.tolist() == [1, 1, 1, 1, 0, 0]
+
+
 @pytest.mark.parametrize("region", ["film", "lung-field", "lungs-only"])
 def test_planes_lie_where_the_film_has_them(region: str, tmp_path: Path) -> None:
     height, width = 300, 240
@@ -277,8 +292,13 @@ def sure_output(maps: torch.Tensor, given: torch.Tensor | None = None) -> DenseO
 
 def nothing_known(count: int, **known: list[float]) -> Known:
     nan, none = torch.full((count,), torch.nan), torch.zeros(count, dtype=torch.int64)
-    start = Known(none, torch.zeros(count), nan, torch.zeros(count), nan, none - 1, none)
+    start = Known(none, torch.zeros(count), nan, torch.zeros(count), nan, none - 1, none, none)
     return start._replace(**{name: torch.tensor(value) for name, value in known.items()})
+
+
+def none(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Intercepts that say nothing."""
+    return torch.zeros(count), torch.zeros(count)
 
 
 def scene() -> torch.Tensor:
@@ -300,7 +320,7 @@ def test_a_map_that_says_what_is_known_costs_nothing_and_another_costs(material:
     known = nothing_known(1, material=[material], lungs=[1.0])
 
     def cost(maps: torch.Tensor) -> float:
-        return float(dense_loss(sure_output(maps), known, planes, torch.zeros(1), Dense()))
+        return float(dense_loss(sure_output(maps), known, planes, none(1), Dense()))
 
     assert cost(right_map) < 0.2
     assert cost(wrong_map) > cost(right_map) + 0.5
@@ -318,19 +338,23 @@ def test_what_is_not_known_sends_no_gradient() -> None:
     logits = torch.randn(2, 2, requires_grad=True)
     output = DenseOutput(logits, torch.zeros(2, 2, MAP, MAP), torch.zeros(2, 1), maps, given)
     planes = scene().expand(2, -1, -1, -1)
-    dense_loss(output, nothing_known(2), planes, torch.zeros(1), Dense()).backward()
+    dense_loss(output, nothing_known(2), planes, none(2), Dense()).backward()
     assert maps.grad is not None
     assert float(maps.grad[:, 2:].abs().max()) == 0
     assert given.grad is None or float(given.grad.abs().max()) == 0
     assert logits.grad is None or float(logits.grad.abs().max()) == 0
 
 
-def test_the_intercept_of_a_collection_is_learned_and_stays_out_of_the_network() -> None:
-    known = nothing_known(4, given=[1.0, 1.0, 1.0, 0.0], source=[0, 0, 1, 1])
+@pytest.mark.parametrize("question", ["opacity", "given"])
+def test_the_intercept_of_a_collection_is_learned_and_stays_out_of_the_network(
+    question: str,
+) -> None:
+    known = nothing_known(4, sure=[1.0] * 4, **{question: [1.0, 1.0, 1.0, 0.0]})
     intercepts = torch.zeros(2, requires_grad=True)
+    films = intercepts[torch.tensor([0, 0, 1, 1])]
+    pair = (films, torch.zeros(4)) if question == "opacity" else (torch.zeros(4), films)
     output = sure_output(torch.zeros(4, 4, MAP, MAP))
-    planes = torch.zeros(4, PLANES, MAP, MAP)
-    dense_loss(output, known, planes, intercepts, Dense()).backward()
+    dense_loss(output, known, torch.zeros(4, PLANES, MAP, MAP), pair, Dense()).backward()
     assert intercepts.grad is not None
     assert intercepts.grad[0] < 0  # only positives: it rises
     assert float(intercepts.grad[1].abs()) < 1e-6  # one of each
@@ -349,7 +373,7 @@ def test_the_teacher_is_heard_where_no_map_is_known(material: int, *, listens: b
         weights = Dense(teacher="somewhere", taught=0.3)
         zeros, given = torch.zeros(1, 2), torch.zeros(1, 4)
         output = DenseOutput(zeros, torch.zeros(1, 2, MAP, MAP), zeros, maps, given)
-        loss = dense_loss(output, known, planes, torch.zeros(1), weights)
+        loss = dense_loss(output, known, planes, none(1), weights)
         slopes.append(torch.autograd.grad(loss, maps)[0][0, OPACITY])
     inside = scene()[0, LUNGS].amax(0) > 0
     risen = slopes[0] - slopes[1]

@@ -9,10 +9,13 @@ A film adds what is known of it and nothing else:
 - where another network, the teacher, finds opacities, if nobody drew them: films with boxes and
   films of which only a label is known (Hinton et al., arXiv:1503.02531);
 - opacity, yes or no, through the mean of the map;
-- COVID-19 given opacity, and the appearance, off the map. These learn from contrasts
-  inside one collection alone, each with an intercept of its own that is thrown away afterwards:
-  between collections the label is the hospital. Where a collection tells appearances, the contrast
-  is a typical one against the two others, of which nobody said whether they are COVID-19.
+- COVID-19 given opacity, and the appearance, off the map.
+
+The last two learn from contrasts inside one collection alone, each with an intercept of its own
+that is thrown away afterwards: between collections the label is the hospital. For opacity, lesions
+drawn into films of a collection of clear ones make a contrast, too. Where a collection tells
+appearances, the contrast is a typical one against the two others, of which nobody said whether they
+are COVID-19.
 """
 
 from __future__ import annotations
@@ -169,7 +172,9 @@ class Known(NamedTuple):
         given: float32: COVID-19 given opacity, NaN where unknown or where the collection has no
             contrast.
         appearance: int64: place in ``APPEARANCES``, -1 for unknown.
-        source: int64: place of the collection among those with a contrast, else 0.
+        source: int64: place of the collection among those with such a contrast, else 0.
+        ward: int64: place of the collection among those with and without opacity, else the one
+            after them.
     """
 
     material: Tensor
@@ -179,6 +184,7 @@ class Known(NamedTuple):
     given: Tensor
     appearance: Tensor
     source: Tensor
+    ward: Tensor
 
     @classmethod
     def of(cls, cases: pd.DataFrame) -> Known:
@@ -193,16 +199,21 @@ class Known(NamedTuple):
         contrast = _contrasts(cases["cohort"], given)
         places = cases["cohort"].map({name: i for i, name in enumerate(contrast)})
         given = np.where(places.notna(), given, np.nan)
+        material = _material(cases, said, looks)
+        both = _contrasts(cases["cohort"], opacity)
+        wards = cases["cohort"].map({name: i for i, name in enumerate(both)}).fillna(len(both))
+        sure = np.where((wards < len(both)) | (material == CLEAR), sure, 0)
         order = {name: place for place, name in enumerate(APPEARANCES)}
         by_hand = cases.get("lung_mask", pd.Series("", index=cases.index)).fillna("") != ""
         return cls(
-            torch.tensor(_material(cases, said, looks)),
+            torch.tensor(material),
             torch.tensor(np.where(by_hand, 1, _FOUND_LUNGS), dtype=torch.float32),
             torch.tensor(opacity, dtype=torch.float32),
             torch.tensor(sure, dtype=torch.float32),
             torch.tensor(given, dtype=torch.float32),
             torch.tensor([order.get(look, -1) for look in looks]),
             torch.tensor(places.fillna(0).to_numpy(np.int64)),
+            torch.tensor(wards.to_numpy(np.int64)),
         )
 
     def take(self, rows: Tensor) -> Known:
@@ -287,8 +298,8 @@ class DenseLearner(Learner):
     ) -> None:
         super().__init__(network, recipe, steps_per_epoch, cases)
         self._known = Known.of(cases)
-        sources = int(self._known.source.max()) + 1
-        self.intercepts = nn.Parameter(torch.zeros(sources))
+        self.wards = nn.Parameter(torch.zeros(int(self._known.ward.max()) + 1))
+        self.sources = nn.Parameter(torch.zeros(int(self._known.source.max()) + 1))
         self._batch: tuple[Known, Tensor] | None = None
 
     def _changed(self, batch: Batch, random: torch.Generator) -> Tensor:
@@ -311,7 +322,8 @@ class DenseLearner(Learner):
         if self._batch is None:
             raise ValueError("no batch was changed")
         known, planes = self._batch
-        return dense_loss(output, known, planes, self.intercepts, self.recipe.dense)
+        intercepts = self.wards[known.ward], self.sources[known.source]
+        return dense_loss(output, known, planes, intercepts, self.recipe.dense)
 
     def _groups(self) -> list[dict[str, Any]]:
         """The encoder goes slower than what starts from nothing."""
@@ -360,7 +372,11 @@ _VISIBLE = 0.02
 
 
 def dense_loss(
-    output: DenseOutput, known: Known, planes: Tensor, intercepts: Tensor, weights: Dense
+    output: DenseOutput,
+    known: Known,
+    planes: Tensor,
+    intercepts: tuple[Tensor, Tensor],
+    weights: Dense,
 ) -> Tensor:
     """Return the loss of a batch, a scalar; a film adds nothing where nothing is known of it.
 
@@ -368,7 +384,8 @@ def dense_loss(
         output: of the network.
         known: of the films, N.
         planes: float32 (N, 11, h, w), of the size of ``output.maps``.
-        intercepts: float (sources,), of COVID-19 given opacity.
+        intercepts: two times float (N,), of the films' collections: of opacity, and of COVID-19
+            given opacity.
         weights: of the recipe.
     """
     logits = output.maps[:, OPACITY]
@@ -391,8 +408,8 @@ def dense_loss(
             logits[at], planes[at, TAUGHT], reduction="none"
         )
         loss = loss + weights.taught * at.float().mean() * _over(each, inside[at])
-    loss = loss + _known_bce(output.logits[:, 1], known.opacity, known.sure)
-    given = output.given[:, 0] + intercepts[known.source]
+    loss = loss + _known_bce(output.logits[:, 1] + intercepts[0], known.opacity, known.sure)
+    given = output.given[:, 0] + intercepts[1]
     loss = loss + weights.given * _known_bce(given, known.given, torch.ones_like(known.given))
     read = known.appearance >= 0
     if read.any():
