@@ -14,7 +14,7 @@ not seen, as for a source that was left out.
 
 For the networks of a comparison, each asked about the collections that it was trained without:
 
-    python benchmarks/reader.py --left-out out/dense-unseen --csv reader-left-out.csv
+    python benchmarks/reader.py --left-out out/leave-one-source-out --csv reader-left-out.csv
 """
 
 from __future__ import annotations

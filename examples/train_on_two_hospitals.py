@@ -4,7 +4,7 @@ python examples/train_on_two_hospitals.py cases.csv OUT
 
 ``cases.csv`` is a cases table with the hospital in the column ``source`` and your label as a
 column. Each hospital is left out once. The network is a small one, for a first look; for a real run
-take the network and the epochs of recipes/default.toml. Needs the extra "train".
+take the network and the epochs of recipes/labels.toml. Needs the extra "train".
 """
 
 from __future__ import annotations

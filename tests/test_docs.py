@@ -88,6 +88,14 @@ def test_the_example_of_an_error_is_what_is_said():
     assert said in _blocks(_page("reference/errors.md"), "text")
 
 
+def test_numbers_of_the_readme_are_those_of_their_page():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|.*\d\.\d\d \[.*$", readme, re.MULTILINE)
+    page = _page("explanation/numbers.md")
+    assert rows
+    assert [row for row in rows if row not in page] == []
+
+
 def test_the_tutorial_can_be_followed_to_the_letter(tmp_path):
     """Only the lines that install are left out: Hilum is installed here."""
     page = _page("tutorials/read-your-films.md")

@@ -41,7 +41,7 @@ def test_masks_have_the_size_of_their_films(
         np.testing.assert_array_equal(mask > 0, expected)
 
 
-@pytest.mark.parametrize(("task", "hint"), [("lungs", "recipes/dense.toml"), ("lung", "task")])
+@pytest.mark.parametrize(("task", "hint"), [("lungs", "recipes/default.toml"), ("lung", "task")])
 def test_another_task_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], task: str, hint: str
 ) -> None:

@@ -172,7 +172,7 @@ def test_a_bundle_with_nothing_but_a_manifest_has_a_card(small_bundle: Path) -> 
 def test_the_built_in_card_is_what_its_files_say_and_short_enough_to_be_read() -> None:
     card = (DEFAULT_BUNDLE / "MODEL_CARD.md").read_text()
     assert card == model_card(Facts.read(DEFAULT_BUNDLE))
-    assert len(card.splitlines()) < 280
+    assert len(card.splitlines()) < 300
     for label in Evaluation.load(DEFAULT_BUNDLE / "evaluation.json").labels:
         assert str(label.metrics["auroc"]) in card
         assert f"{label.films} films of {label.patients} patients" in card

@@ -38,7 +38,7 @@ KINDS = {
     "default.toml": Recipe,
     "quick.toml": Recipe,
     "gate.toml": GateRecipe,
-    "dense.toml": Recipe,
+    "labels.toml": Recipe,
     "detector.toml": DetectorRecipe,
     "ablation.toml": Grid,
     "hilum.toml": Settings,
@@ -125,7 +125,7 @@ def _load_or_refuse(factory, name: str, content: bytes) -> None:
 @pytest.mark.parametrize("key", ["preprocess.mean", "fit.learning_rate", "data.min_age_years"])
 def test_a_setting_is_a_finite_number(key, value):
     with pytest.raises(ConfigError, match=key):
-        Recipe.load(RECIPES / "default.toml", [f"{key}={value}"])
+        Recipe.load(RECIPES / "labels.toml", [f"{key}={value}"])
 
 
 @given(st.text(max_size=30))

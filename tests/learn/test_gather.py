@@ -16,7 +16,7 @@ from hilum.learn.gather import gather_cases, select
 from hilum.learn.recipe import Data, Recipe
 
 MakeCases = Callable[..., pd.DataFrame]
-DEFAULT = Path(__file__).parents[2] / "recipes" / "default.toml"
+DEFAULT = Path(__file__).parents[2] / "recipes" / "labels.toml"
 
 
 def data(**values: object) -> Data:

@@ -164,7 +164,7 @@ def read_spec(path: Path) -> OpacitySpec:
     if not path.is_file():
         raise BundleError(
             f"{path.parent}: no opacity network here ({path.name} is missing)",
-            hint="'hilum train recipes/dense.toml' makes a bundle that finds opacities",
+            hint="'hilum train recipes/default.toml' makes a bundle that finds opacities",
         )
     try:
         return OpacitySpec.model_validate_json(path.read_bytes())

@@ -102,8 +102,16 @@ def test_a_bundle_is_looked_at_as_it_reads(small_bundle, films):
 
 
 def test_a_bundle_is_shown_films_without_what_its_own_map_marks(tmp_path):
-    names = ("frontal-opacities", "frontal")
-    paths = [str(ROOT / f"{name}.png") for name in names]
+    """On a film with opacities in one lung, so that as much clear lung can be painted over."""
+    names = ("one-lung", "clear")
+    opaque, clear = (
+        cv2.imread(str(ROOT / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+        for name in ("frontal-opacities", "frontal")
+    )
+    half = opaque.shape[1] // 2
+    paths = [str(tmp_path / f"{name}.png") for name in names]
+    cv2.imwrite(paths[0], np.hstack([opaque[:, :half], clear[:, half:]]))
+    cv2.imwrite(paths[1], clear)
     subject = BundleSubject(load_bundle(), "covid-19")
     film = open_radiograph(paths[0])
     opaque = subject.opacities(film, subject.reader.segment(film))
@@ -126,7 +134,7 @@ def test_a_bundle_is_shown_films_without_what_its_own_map_marks(tmp_path):
     assert "The map marks opacities on" in found["opacity-hidden"].said
     assert "has no portable" in found["ward"].said
     scores = pd.read_csv(tmp_path / "scores.csv", index_col="case_id")
-    assert scores.loc["frontal-opacities", "score_opacity-hidden"] != scores.loc[names[0], "score"]
+    assert scores.loc[names[0], "score_opacity-hidden"] != scores.loc[names[0], "score"]
 
 
 def test_lungs_that_are_needed_are_found(radiographs, tmp_path):

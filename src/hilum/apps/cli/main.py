@@ -57,7 +57,7 @@ REPLACED: dict[str, str] = {
     "boxes score": "'hilum evaluate CASES.csv --detections FILE'",
     "boxes": "'hilum cohort to-coco', 'hilum cohort from-coco' and 'hilum evaluate --detections'",
     "train-detector": "'hilum train recipes/detector.toml': the task stands in the recipe",
-    "train-opacities": "'hilum train recipes/dense.toml' makes one network for lungs and opacities",
+    "train-opacities": "'hilum train recipes/default.toml': one network finds both",
     "fit-severity": "'hilum bundle fit-severity'",
     "delete": "'hilum store delete'",
     "log show": "'hilum store log'",

@@ -62,7 +62,7 @@ def train(
     operating points and conformal sets on val (the first and the last on the predictions of
     --out-of-source, which are honest about other hospitals), and evaluates once on test. The run
     folder gets curves.csv and curves.png while it runs, and the bundle at the end. With
-    recipes/dense.toml the network finds lungs and opacities, too.
+    recipes/default.toml the network finds lungs and opacities, too.
 
     task = "gate" makes gate.json, which decides what is read at all, for --bundle.
 
@@ -78,9 +78,8 @@ def train(
     \b
     Example:
       hilum train recipes/quick.toml --data ../shared/data -o runs/quick
-      hilum train recipes/default.toml --data ../shared/data --set fit.epochs=2
-      hilum train recipes/dense.toml --data ../shared/data
-      hilum train recipes/gate.toml --data ../shared/data -b runs/dense/bundle
+      hilum train recipes/default.toml --data ../shared/data -o runs/mine --set fit.epochs=2
+      hilum train recipes/gate.toml --data ../shared/data -b runs/mine/bundle
       hilum train recipes/detector.toml --cases rsna.csv --weights PekingU/rtdetr_v2_r18vd
     """
     from hilum.core.extras import require
@@ -145,7 +144,7 @@ def task_of(recipe: Path) -> str | None:
 
     task = read_toml(recipe).get("task")
     if task not in (None, *TASKS):
-        gone = "recipes/dense.toml finds lungs and opacities with the network that reads"
+        gone = "recipes/default.toml finds lungs and opacities with the network that reads"
         raise ConfigError(
             f"{recipe}: task {task!r}; expected {' or '.join(map(repr, TASKS))}, or none for a "
             "network that reads films",
