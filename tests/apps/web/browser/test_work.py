@@ -199,7 +199,7 @@ def test_report_is_prefilled_edited_and_kept(stand_in: str, page: Any) -> None:
     page.get_by_role("tab", name="Report").click()
     findings = page.get_by_role("textbox", name="Findings")
     findings.wait_for()
-    assert "cover 23 % of the lungs" in findings.input_value()
+    assert "Opaque: 23 % of the lungs" in findings.input_value()
     for version, text in enumerate(("First text.", "Second text."), start=1):
         findings.fill(text)
         page.get_by_role("button", name="Save a version").click()
