@@ -43,7 +43,7 @@ def examined(say_looks):
 
 def _plain(text):
     """Text as it is compared: no element, no break of a line, no bar, no folded cell."""
-    text = re.sub(r"<(style|script).*?</\\1>|<[^>]*>", " ", text, flags=re.S)
+    text = re.sub(r"<(style|script).*?</\\1>|</?[a-z!][^>]*>", " ", text, flags=re.S)
     for shown, meant in (
         ("&lt;", "<"),
         ("&gt;", ">"),

@@ -660,7 +660,7 @@ def _errors(dataset, tool, tmp_path):
 
 
 def test_a_site_has_its_own_uids_numbers_and_sizes(cases, tool, tmp_path):
-    case, root = cases["demo"], "1.2.826.0.1.3680043.10.1234"
+    case, root = cases["names"], "1.2.826.0.1.3680043.10.1234"
     form = Form.parse(
         {
             "organization_root": root, "series_number": 700, "regions": 0, "sc_long_side": 300,

@@ -39,6 +39,7 @@ def test_every_note_and_every_measure_is_translated() -> None:
 
 
 def strings() -> Iterator[str]:
+    yield from json.loads((SOURCE / "core/text/en.json").read_text(encoding="utf-8")).values()
     for path in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
