@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -31,7 +33,7 @@ from hilum.apps.batch import shard as shards
 from hilum.apps.batch.shard import Job, Place, Shard, read_shard
 from hilum.apps.batch.source import addresses
 from hilum.apps.cli.main import run
-from hilum.core.errors import BundleError, CohortError, ConfigError
+from hilum.core.errors import BundleError, CohortError, ConfigError, HilumError
 from hilum.core.reading import Reading
 from hilum.serve.inputs import find_films
 from hilum.serve.reader import load_bundle
@@ -104,6 +106,19 @@ def read(job):
 
 def _rows(folder):
     return pq.read_table(folder / "readings").to_pylist()
+
+
+def _wanted(films, job, *, shard_films=5):
+    return runs.Plan(
+        source=str(films),
+        bundle=job.identity,
+        operating_point=None,
+        prevalence=None,
+        force=False,
+        details=False,
+        max_megapixels=100,
+        shard_films=shard_films,
+    )
 
 
 def _same_but_time(row, reading):
@@ -249,7 +264,7 @@ def test_a_process_that_ends_once_costs_no_row(ending, batch, films, tmp_path):
 
 def test_a_shard_that_always_ends_its_process_is_given_up(films, job, tmp_path):
     class Breaking:
-        lost, width, calls = (BrokenProcessPool,), 1, []
+        width, calls = 1, []
 
         def submit(self, shard, attempt):
             self.calls.append(attempt)
@@ -260,21 +275,108 @@ def test_a_shard_that_always_ends_its_process_is_given_up(films, job, tmp_path):
         def done(self, future):
             pass
 
-    wanted = runs.Plan(
-        source=str(films / "sub"),
-        bundle=job.identity,
-        operating_point=None,
-        prevalence=None,
-        force=False,
-        details=False,
-        max_megapixels=100,
-        shard_films=5,
-    )
-    plan = runs.plan_run(wanted, job.dest)
+    plan = runs.plan_run(_wanted(films / "sub", job), job.dest)
     *events, summary = runs.run(plan, job.dest, Breaking())
     assert [event["event"] for event in events] == ["start", "lost", "lost", "lost", "given-up"]
     assert Breaking.calls == [0, 1, 2, 3]
     assert (summary["films"], summary["unfinished_shards"]) == (0, [0])
+
+
+def test_a_shard_with_an_error_does_not_end_the_run_and_five_do(films, job):
+    class Failing:
+        width = 1
+
+        def __init__(self, bad):
+            self.bad = bad
+
+        def submit(self, shard, attempt):
+            future = Future()
+            if shard.number in self.bad:
+                future.set_exception(OSError(errno.ENOSPC, "No space left on device"))
+            else:
+                future.set_result(read_shard(job, shard, 0))
+            return future
+
+        def done(self, future):
+            pass
+
+    plan = runs.plan_run(_wanted(films, job, shard_films=1), job.dest)
+    *events, summary = runs.run(plan, job.dest, Failing({0}))
+    (given_up,) = (event for event in events if event["event"] == "given-up")
+    assert "No space left" in given_up["reason"]
+    assert (summary["films"], summary["unfinished_shards"]) == (6, [0])
+    for file in Path(job.dest, "readings").iterdir():
+        file.unlink()
+    with pytest.raises(HilumError, match="5 shards were given up in a row"):
+        list(runs.run(plan, job.dest, Failing(range(9))))
+
+
+def test_a_shard_that_was_cut_is_read_again(batch, films, tmp_path):
+    out = tmp_path / "out"
+    batch(films, "-o", out, "--workers", 1, "--shard-films", 3)
+    file = out / "readings" / "shard-0000001.parquet"
+    whole = file.read_bytes()
+    for cut in (b"", whole[:-50]):
+        file.write_bytes(cut)
+        start, *_ = batch(films, "-o", out, "--workers", 1, "--shard-films", 3)
+        assert start["finished_shards"] == 2
+        assert file.read_bytes() == whole
+    (out / "plan.json").write_text("")
+    batch(films, "-o", out, "--shard-films", 3, code=6)
+    (out / "plan.json").unlink()
+    batch(films, "-o", out, "--shard-films", 3, code=6)
+
+
+def test_a_destination_that_does_not_answer_is_not_an_empty_one(films, job, monkeypatch):
+    address = "memory://hilum-test"
+    runs.plan_run(_wanted(films, job), address)
+
+    def busy(*_, **__):
+        raise OSError(errno.EBUSY, "Slow down")
+
+    monkeypatch.setattr("fsspec.implementations.memory.MemoryFileSystem.info", busy)
+    with pytest.raises(HilumError, match="memory://hilum-test: cannot be used: OSError"):
+        runs.plan_run(_wanted(films, job), address)
+
+
+def test_a_process_that_was_killed_at_rest_is_replaced(films, job):
+    local = runs.Local(job, 1)
+    try:
+        for number in range(2):
+            future = local.submit(Shard(number, [str(films / "a.png")]), 0)
+            assert future.result() == {"read": 1}
+            local.done(future)
+            (child,) = multiprocessing.active_children()
+            child.kill()
+            child.join()
+            while not number and not local._idle[0]._broken:
+                time.sleep(0.01)
+    finally:
+        local.close()
+
+
+def test_no_film_stays_behind(films, job, tmp_path, monkeypatch):
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / "hilum-batch-left"
+    left.mkdir()
+    (left / "film.png").touch()
+    os.utime(left, (0, 0))
+    with shards.scratch() as used:
+        os.utime(used, (0, 0))
+        assert not left.exists()
+        local = runs.Local(job, 1)
+        archive = tmp_path / "w.zip"
+        with zipfile.ZipFile(archive, "w") as packed:
+            for number in range(500):
+                packed.write(films / "a.png", f"{number}.png")
+        local.submit(Shard(0, [str(archive)]), 0)
+        while not list(tmp_path.glob("hilum-batch-*/hilum-batch-*/*")):
+            time.sleep(0.01)
+        local.close()
+        assert [*tmp_path.glob("hilum-batch-*")] == [used]
+    assert not used.exists()
 
 
 def test_lists_name_films_relative_to_themselves(films, tmp_path):
@@ -286,6 +388,12 @@ def test_lists_name_films_relative_to_themselves(films, tmp_path):
     try:
         for name in ("t.csv", "t.parquet", "t.txt"):
             assert list(addresses(str(films / name))) == expected
+        binary = pa.table({"address": [os.fsencode(name) for name in named["path"]]})
+        pq.write_table(binary, films / "t.parquet")  # as films.parquet of a run
+        assert list(addresses(str(films / "t.parquet"))) == expected
+        pq.write_table(pa.table({"address": [1]}), films / "t.parquet")
+        with pytest.raises(ConfigError, match="1; expected an address"):
+            list(addresses(str(films / "t.parquet")))
         with pytest.raises(CohortError, match="No such file"):
             list(addresses(str(tmp_path / "none.csv")))
         named.rename(columns={"path": "file"}).to_csv(films / "t.csv", index=False)
@@ -343,6 +451,89 @@ def test_an_archive_that_is_damaged_says_so_in_a_row(read, films, tmp_path):
     assert "a damaged archive" in read(tmp_path / "no.zip")["no.zip"]["reason"]
 
 
+def test_no_damage_of_an_archive_passes_for_its_end(read, films, tmp_path):
+    def damaged(name):
+        rows = read(tmp_path / name)
+        assert "a damaged archive" in rows[name]["reason"]
+        return rows
+
+    def packed(name):
+        with tarfile.open(tmp_path / name, "w:gz" if name.endswith("gz") else "w") as archive:
+            for film in ("a.png", "b.jpg"):
+                second = archive.offset
+                archive.add(films / film, film)
+        return tmp_path / name, bytearray((tmp_path / name).read_bytes()), second
+
+    path, data, second = packed("header.tar")
+    data[second + 148] ^= 255  # its checksum
+    path.write_bytes(data)
+    assert damaged("header.tar")["a.png"]["status"] == "read"
+    path, data, second = packed("cut.tar")
+    path.write_bytes(data[:second])
+    assert damaged("cut.tar")["a.png"]["status"] == "read"
+    path, data, *_ = packed("two.tar")
+    path.write_bytes(data + data)
+    damaged("two.tar")
+    path, data, *_ = packed("crc.tar.gz")
+    data[-8] ^= 255
+    path.write_bytes(data)
+    rows = damaged("crc.tar.gz")
+    assert [row["status"] for row in rows.values()] == ["read", "read", "error"]
+    path, data, *_ = packed("inside.tar.gz")
+    data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
+    path.write_bytes(data)
+    assert any(row["status"] == "error" for row in read(path).values())
+    (tmp_path / "none.zip").write_bytes(b"PK\5\6" + bytes(18))
+    assert read(tmp_path / "none.zip")["none.zip"]["reason"] == "an archive without files"
+
+
+def test_a_damaged_deflated_film_of_a_zip_is_a_row(read, films, tmp_path):
+    with zipfile.ZipFile(tmp_path / "w.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in ("a.png", "b.jpg"):
+            packed.write(films / name, name)
+        at = packed.getinfo("a.png").header_offset + 35
+    data = bytearray((tmp_path / "w.zip").read_bytes())
+    data[at : at + 200] = b"\xff" * 200
+    (tmp_path / "w.zip").write_bytes(data)
+    rows = read(tmp_path / "w.zip")
+    assert [row["status"] for row in rows.values()] == ["error", "read"]
+    assert "cannot be unpacked: Error -3" in rows["a.png"]["reason"]
+
+
+def test_a_hard_link_of_an_archive_is_a_film(read, films, tmp_path):
+    with tarfile.open(tmp_path / "w.tar", "w") as packed:
+        packed.add(films / "a.png", "./a.png")
+        for name, target in (("link.png", "a.png"), ("lost.png", "none.png")):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.LNKTYPE, target
+            packed.addfile(link)
+    rows = read(tmp_path / "w.tar")
+    assert [row["status"] for row in rows.values()] == ["read", "read", "error"]
+    assert rows["link.png"]["covid-19_score"] == rows["a.png"]["covid-19_score"]
+    assert "none.png" in rows["lost.png"]["reason"]
+
+
+def test_a_full_disk_of_ours_is_no_row(read, films, tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as packed:
+        packed.write(films / "a.png", "a.png")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shards.shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match="No space left"):
+        read(tmp_path / "w.zip")
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.get_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        read(f"file://{films}/a.png")
+
+
+def test_an_address_that_is_a_folder_is_a_row(read, films):
+    rows = read(f"file://{films}/sub", f"file://{films}/a.png")
+    assert [row["status"] for row in rows.values()] == ["error", "read"]
+    assert "a folder; expected a film" in rows["sub"]["reason"]
+
+
 def test_a_shard_is_read_with_one_bundle_only(read, films, job):
     with pytest.raises(BundleError, match="the run reads with another"):
         read(films / "a.png", job=job._replace(identity="another 1.0 (00000000)"))
@@ -357,7 +548,7 @@ def server(films, monkeypatch):
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             asked[self.path] = asked.get(self.path, 0) + 1
-            _, what, *name = self.path.split("/")
+            _, what, *name = self.path.partition("?")[0].split("/")
             film = films.joinpath(*name)
             if what == "busy" and asked[self.path] < 3:
                 return self.send_error(503)
@@ -412,6 +603,23 @@ def test_what_cannot_be_fetched_is_a_row_with_the_reason(read, server):
     assert asked["/short/b.jpg"] == shards.TRIES
     alone = read(f"{address}/ward/none.zip")
     assert "could not be fetched" in alone["none.zip"]["reason"]
+
+
+def test_the_list_of_a_server_names_no_file_of_this_machine(films, server):
+    address, _ = server
+    try:
+        for name in ("a.png", "s3://ward/a.png", "zip://a.png::w.zip", "/etc/passwd",
+                     "file:///etc/passwd", "zip://a.png::/srv/w.zip"):  # fmt: skip
+            (films / "t.txt").write_text(f"{name}\n")
+            if name in ("a.png", "s3://ward/a.png"):
+                expected = name if "://" in name else f"{address}/ward/{name}"
+                for signed in ("", "?X-Amz-Signature=a/b"):
+                    assert list(addresses(f"{address}/ward/t.txt{signed}")) == [expected]
+                continue
+            with pytest.raises(ConfigError, match="expected a name relative to the list"):
+                list(addresses(f"{address}/ward/t.txt"))
+    finally:
+        (films / "t.txt").unlink()
 
 
 @pytest.fixture

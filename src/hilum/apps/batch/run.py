@@ -6,6 +6,7 @@ read. Nothing else is remembered, so nothing can disagree.
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import io
 import json
@@ -15,6 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from time import monotonic
@@ -22,13 +24,24 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hilum.apps.batch.shard import Job, Place, Shard, lonely, read_shard
+from hilum.apps.batch.shard import (
+    FETCHED,
+    FETCHERS,
+    Job,
+    Place,
+    Shard,
+    lonely,
+    read_shard,
+    scratch,
+)
 from hilum.apps.batch.source import addresses, shards
-from hilum.core.errors import ConfigError
+from hilum.core.errors import BundleError, ConfigError, HilumError
 from hilum.core.machine import cores
+from hilum.core.prefetch import prefetch
 from hilum.core.reading import Status
+from hilum.image.limits import one_line
 
 PLAN, FILMS, MANIFEST, SUMMARY = "plan.json", "films.parquet", "manifest.json", "summary.json"
 ATTEMPTS = 4
@@ -36,7 +49,12 @@ ATTEMPTS = 4
 REASONS = 20
 """Reasons for errors that a summary names, the most frequent."""
 
+SPENT = 5
+"""Shards that are given up in a row before the run is."""
+
 Counts = dict[str, int]
+_SHARDS = "readings/shard-*.parquet"
+_OTHER = "name another folder, or remove this one"
 
 
 class Plan(BaseModel):
@@ -69,10 +87,6 @@ class Executor(Protocol):
     """Where shards are read."""
 
     @property
-    def lost(self) -> tuple[type[Exception], ...]:
-        """What is raised where a process or machine ended."""
-
-    @property
     def width(self) -> int:
         """Shards to hand over at a time."""
 
@@ -89,9 +103,9 @@ class Executor(Protocol):
 class Local:
     """Processes of this machine."""
 
-    lost = (BrokenProcessPool,)
-
     def __init__(self, job: Job, workers: int | None) -> None:
+        self._scratch = ExitStack()
+        self._folder = self._scratch.enter_context(scratch())
         self.width = workers or cores()
         self._job = job
         self._idle: list[ProcessPoolExecutor] = []
@@ -99,8 +113,12 @@ class Local:
 
     def submit(self, shard: Shard, attempt: int) -> Future[Counts]:
         """Begin to read a shard in a process that has nothing to do."""
-        process = self._idle.pop() if self._idle else lonely()
-        future = process.submit(read_shard, self._job, shard, attempt)
+        process = self._idle.pop() if self._idle else lonely(self._folder)
+        try:
+            future = process.submit(read_shard, self._job, shard, attempt)
+        except BrokenProcessPool:  # it was ended while it had nothing to do
+            process = lonely(self._folder)
+            future = process.submit(read_shard, self._job, shard, attempt)
         self._busy[future] = process
         return future
 
@@ -111,12 +129,17 @@ class Local:
             self._idle.append(process)
 
     def close(self) -> None:
-        """End every process, also in the middle of a shard, which has no file then."""
+        """End every process, also in the middle of a shard, which has no file then.
+
+        Their temporary files go with them.
+        """
         working = list(self._busy.values())
         for process in (*self._idle, *working):
             process.shutdown(wait=not working, cancel_futures=True)
-        for child in multiprocessing.active_children() if working else ():
+        for child in multiprocessing.active_children():
             child.kill()  # else the end of this process waits for theirs
+            child.join()
+        self._scratch.close()
 
 
 class OnRay:
@@ -138,20 +161,18 @@ class OnRay:
         import logging
 
         import ray
-        from ray.exceptions import RayError
 
         try:
             ray.init(
-                address=address,
+                address=address or "local",  # not what RAY_ADDRESS says
                 include_dashboard=None if address else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-        except (ConnectionError, ValueError) as error:
+        except (ConnectionError, ValueError, RuntimeError) as error:  # or of another version
             raise ConfigError(
                 f"--address {address}: no Ray cluster: {error}", hint="start one: ray start --head"
             ) from None
-        self.lost = (RayError,)
         self._workers = workers
         self._resources: Callable[[], dict[str, float]] = ray.cluster_resources
         self._leave: Callable[[], None] = ray.shutdown
@@ -187,9 +208,14 @@ def plan_run(wanted: Plan, dest: str) -> Plan:
     place = Place(dest)
     if place.has(PLAN):
         with place.open(PLAN) as file:
-            plan = Plan.model_validate_json(file.read())
+            try:
+                plan = Plan.model_validate_json(file.read())
+            except ValidationError:
+                raise ConfigError(f"{dest}/{PLAN}: no plan of a run", hint=_OTHER) from None
         _check_same(plan, wanted, dest)
         return plan
+    if fnmatch.filter(place.names("readings"), _SHARDS):
+        raise ConfigError(f"{dest}: holds readings and no {PLAN}", hint=_OTHER)
     films = count = 0
 
     def write(path: Path) -> None:
@@ -198,7 +224,7 @@ def plan_run(wanted: Plan, dest: str) -> Plan:
         with pq.ParquetWriter(path, schema, compression="zstd") as file:
             for shard in shards(addresses(wanted.source), wanted.shard_films):
                 names = [os.fsencode(address) for address in shard]
-                file.write_table(pa.table({"address": names}, schema))
+                file.write_table(pa.table({"address": names}, schema), len(names))
                 films, count = films + len(shard), count + 1
         if not films:
             raise ConfigError(f"{wanted.source}: no films", hint="name a folder or a list of films")
@@ -227,7 +253,7 @@ def run(plan: Plan, dest: str, executor: Executor) -> Iterator[dict[str, Any]]:
     """
     place = Place(dest)
     started = monotonic()
-    finished = place.names("readings")
+    finished = _whole(place)
     waiting = _unfinished(place, finished)
     known = sum(Shard(number, []).file in finished for number in range(plan.shards))
     yield {"event": "start", "films": plan.films, "shards": plan.shards, "finished_shards": known}
@@ -237,6 +263,21 @@ def run(plan: Plan, dest: str, executor: Executor) -> Iterator[dict[str, Any]]:
             counts.update({status: event[status] for status in Status})
         yield event
     yield {"event": "summary"} | _finish(plan, place, counts.total(), monotonic() - started)
+
+
+def _whole(place: Place) -> set[str]:
+    """Name the files of readings; one that was cut, by a lost machine, is none."""
+
+    def checked(name: str) -> str | None:
+        with place.open(name) as file:
+            try:
+                pq.read_metadata(file)
+            except pa.ArrowInvalid:
+                return None
+        return name
+
+    there = fnmatch.filter(place.names("readings"), _SHARDS)
+    return {name for name in prefetch(checked, there, workers=FETCHERS, ahead=FETCHED) if name}
 
 
 def _unfinished(place: Place, finished: set[str]) -> Iterator[Shard]:
@@ -252,6 +293,7 @@ def _work(waiting: Iterator[Shard], executor: Executor) -> Iterator[dict[str, An
     """Keep as many shards at work as the executor takes; begin those again that were lost."""
     again: deque[tuple[Shard, int]] = deque()
     working: dict[Future[Counts], tuple[Shard, int]] = {}
+    spent = 0
     while True:
         room = executor.width - len(working)
         while room > 0 and again:
@@ -264,27 +306,36 @@ def _work(waiting: Iterator[Shard], executor: Executor) -> Iterator[dict[str, An
             return
         for future in wait(working, return_when=FIRST_COMPLETED).done:
             shard, attempt = working.pop(future)
-            error = future.exception()
+            found = future.exception()
+            error = getattr(found, "cause", None) or found  # Ray's, of an error in a task
             executor.done(future)
-            about = {"shard": shard.number, "films": len(shard.addresses)}
+            about: dict[str, Any] = {"shard": shard.number, "films": len(shard.addresses)}
             if error is None:
+                spent = 0
                 statuses = dict.fromkeys(map(str, Status), 0)
                 yield {"event": "shard", **about, **statuses, **future.result()}
-            elif cause := getattr(error, "cause", None):  # Ray's, of an error in a task
-                raise cause
-            elif not isinstance(error, executor.lost):
+                continue
+            if not isinstance(error, Exception) or isinstance(error, BundleError | ConfigError):
                 raise error
-            elif attempt + 1 < ATTEMPTS:
+            why = f"{type(error).__name__}: {one_line(error)}"
+            about |= {"attempt": attempt + 1, "reason": why}
+            if attempt + 1 < ATTEMPTS:
                 again.append((shard, attempt + 1))
-                yield {"event": "lost", **about, "attempt": attempt + 1}
-            else:
-                yield {"event": "given-up", **about, "attempt": attempt + 1}
+                yield {"event": "lost", **about}
+                continue
+            yield {"event": "given-up", **about}
+            spent += 1
+            if spent == SPENT:
+                raise HilumError(
+                    f"{spent} shards were given up in a row, the last is {shard.number}: {why}",
+                    hint="mend this, and type the same command again",
+                )
 
 
 def _finish(plan: Plan, place: Place, films: int, seconds: float) -> dict[str, Any]:
     """Write the manifest of shards and the summary; return the latter."""
     place.tidy("readings")
-    there = place.names("readings")
+    there = _whole(place)
     rows, statuses, refusals, errors = [], Counter[str](), Counter[str](), Counter[str]()
     unfinished = []
     for number in range(plan.shards):

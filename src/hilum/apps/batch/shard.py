@@ -6,28 +6,33 @@ films and the bundle alone: it holds no times, and batches are cut alike whereve
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import lzma
 import multiprocessing
 import os
+import posixpath
 import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from time import sleep
+from time import sleep, time
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hilum.apps.batch.source import filesystem, is_archive, is_remote
-from hilum.core.errors import BundleError, ConfigError
+from hilum.apps.batch.source import filesystem, is_archive, is_remote, named
+from hilum.core.errors import BundleError, ConfigError, HilumError
 from hilum.core.files import atomic_path
 from hilum.core.labels import Appearance
 from hilum.core.prefetch import prefetch
@@ -53,7 +58,22 @@ READERS = 2
 """Threads that open films ahead in one process: while a decoder has one, the other finds lungs."""
 
 _NEVER = (FileNotFoundError, PermissionError, IsADirectoryError, ConfigError)
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, RuntimeError, ValueError)
+_BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    KeyError,  # a hard link to nothing
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
+"""Faults of this machine, not of a film; EIO is not among them, s3fs says it of any answer."""
+_SCRATCH = "hilum-batch-"
+_FRESH_S = 60
+"""Age of a folder that may not be locked yet."""
 _WHOLE_AT_ONCE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
 """Stores whose objects appear whole or not at all."""
 
@@ -91,6 +111,7 @@ class Place:
     """A folder that results go to: on a disk, or at an address that fsspec opens."""
 
     def __init__(self, address: str) -> None:
+        self._address = address
         self._remote = is_remote(address)
         self._system, root = filesystem(address)
         self._root = root.rstrip("/")
@@ -101,46 +122,70 @@ class Place:
         if not self._remote:
             with atomic_path(Path(target)) as temporary:
                 write(temporary)
+                with temporary.open("rb+") as written:  # else a lost machine leaves it empty
+                    os.fsync(written.fileno())
             return
         with tempfile.TemporaryDirectory(prefix="hilum-") as folder:
             made = Path(folder, "made")
             write(made)
-            if _WHOLE_AT_ONCE.intersection(_protocols(self._system)):
-                self._system.put_file(str(made), target)
-            else:
-                self._system.makedirs(target.rpartition("/")[0], exist_ok=True)
-                self._system.put_file(str(made), f"{target}.part")
-                self._system.mv(f"{target}.part", target)
+            with self._told():
+                if _WHOLE_AT_ONCE.intersection(_protocols(self._system)):
+                    self._system.put_file(str(made), target)
+                else:
+                    self._system.makedirs(target.rpartition("/")[0], exist_ok=True)
+                    self._system.put_file(str(made), f"{target}.part")
+                    self._system.mv(f"{target}.part", target)
 
     def has(self, name: str) -> bool:
         """Tell whether there is a file of this name."""
         self._system.invalidate_cache()
-        return bool(self._system.isfile(f"{self._root}/{name}"))
+        with self._told():
+            try:
+                self._system.info(f"{self._root}/{name}")  # isfile takes any fault for a no
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+        return True
 
     def names(self, folder: str) -> set[str]:
         """Name the files in a folder; none if it is not there."""
         self._system.invalidate_cache()
-        try:
-            listed = self._system.ls(f"{self._root}/{folder}", detail=False)
-        except FileNotFoundError:
-            return set()
+        with self._told():
+            try:
+                listed = self._system.ls(f"{self._root}/{folder}", detail=False)
+            except FileNotFoundError:
+                return set()
         return {f"{folder}/{PurePosixPath(name).name}" for name in listed}
 
-    def open(self, name: str) -> IO[bytes]:
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
         """Open a file for reading."""
-        stream: IO[bytes] = self._system.open(f"{self._root}/{name}", "rb")
-        return stream
+        with self._told(), self._system.open(f"{self._root}/{name}", "rb") as stream:
+            yield stream
 
     def tidy(self, folder: str) -> None:
         """Remove what processes that were killed left of files that they had not finished."""
         for name in self.names(folder):
             if ".hilum." in name or name.endswith(".part"):
-                self._system.rm_file(f"{self._root}/{name}")
+                with self._told():
+                    self._system.rm_file(f"{self._root}/{name}")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Name the destination in the errors of a server, which each file system has of its own."""
+        try:
+            yield
+        except Exception as error:
+            if not self._remote or isinstance(error, HilumError):
+                raise
+            raise HilumError(
+                f"{self._address}: cannot be used: {type(error).__name__}: {one_line(error)}",
+                hint="check the address and the credentials, and type the same command again",
+            ) from None
 
 
 def _protocols(system: Any) -> set[str]:
-    named = system.protocol
-    return {named} if isinstance(named, str) else set(named)
+    found = system.protocol
+    return {found} if isinstance(found, str) else set(found)
 
 
 def schema_of(labels: tuple[str, ...]) -> pa.Schema:
@@ -266,28 +311,28 @@ def _readings(job: Job, reader: Reader, shard: Shard, poison: frozenset[int]) ->
             got = waiting.pop(0)
             if got.ours:
                 got.path.unlink(missing_ok=True)
-            named = {"path": printable(got.address), "elapsed_ms": 0.0}
+            about = {"path": printable(got.address), "elapsed_ms": 0.0}
             if got.reason:
                 why = {"reason": printable(got.reason), "hint": got.hint or None}
-                yield Reading(status=Status.ERROR, bundle=job.identity, **named, **why)
+                yield Reading(status=Status.ERROR, bundle=job.identity, **about, **why)
             else:
-                yield one.reading.model_copy(update=named)
+                yield one.reading.model_copy(update=about)
 
 
 @contextmanager
 def _fetched(job: Job, shard: Shard) -> Iterator[Iterator[_Got]]:
     """Yield the films of a shard as they are needed; what was fetched goes with the block."""
     most = most_bytes(job.max_megapixels)
-    with tempfile.TemporaryDirectory(prefix="hilum-batch-") as folder:
+    with scratch() as folder:
 
         def fetch(task: tuple[int, str]) -> _Got:
             place, address = task
             if not is_remote(address):
                 return _Got(address, Path(address), ours=False)
-            return _fetch(address, Path(folder, str(place)), most)
+            return _fetch(address, folder / str(place), most)
 
         if is_archive(shard.addresses[0]):
-            films: Any = _unpacked(shard.addresses[0], Path(folder), most)
+            films: Any = _unpacked(shard.addresses[0], folder, most)
         else:
             films = prefetch(fetch, enumerate(shard.addresses), workers=FETCHERS, ahead=FETCHED)
         with closing(films):
@@ -302,6 +347,8 @@ def _fetch(address: str, target: Path, most: int | None) -> _Got:
         try:
             system, path = filesystem(address)
             system.get_file(path, str(target), callback=watch)
+            if not target.is_file():
+                raise IsADirectoryError("a folder; expected a film")
             if target.stat().st_size < (watch.size or 0):
                 raise OSError(f"{target.stat().st_size} of {watch.size} bytes came")
             return _Got(address, target)
@@ -309,10 +356,14 @@ def _fetch(address: str, target: Path, most: int | None) -> _Got:
             target.unlink(missing_ok=True)
             return _Got(address, target, reason=str(error), hint=SMALLER)
         except Exception as error:  # each file system has errors of its own
+            if getattr(error, "errno", None) in _OURS:
+                raise
             found = error
             status = getattr(error, "status", None) or 0
             if isinstance(error, _NEVER) or (400 <= status < 500 and status not in (408, 429)):
                 break
+    if target.is_dir():
+        shutil.rmtree(target)
     target.unlink(missing_ok=True)
     return _Got(
         address,
@@ -349,7 +400,7 @@ class _Watch(fsspec.callbacks.Callback):  # type: ignore[misc]
 def _unpacked(address: str, folder: Path, most: int) -> Iterator[_Got]:
     """Yield the films of an archive one by one; where it breaks off, it has a row of its own.
 
-    Links and other things that are no file are passed over, and hidden ones. No name that an
+    Symbolic links and what else is no file are passed over, and what is hidden. No name that an
     archive holds becomes the name of a file.
     """
     path = Path(address)
@@ -359,7 +410,7 @@ def _unpacked(address: str, folder: Path, most: int) -> Iterator[_Got]:
         if got.reason:
             yield got
             return
-    kind = "zip" if address.lower().endswith(".zip") else "tar"
+    kind = "zip" if named(address).endswith(".zip") else "tar"
     place = -1
     try:
         for place, (name, size, unpack) in enumerate(
@@ -375,10 +426,16 @@ def _unpacked(address: str, folder: Path, most: int) -> Iterator[_Got]:
                     with unpack() as stream, target.open("wb") as film:
                         shutil.copyfileobj(stream, film)
                 except _BROKEN as error:
+                    if getattr(error, "errno", None) in _OURS:
+                        raise
                     target.unlink(missing_ok=True)
                     got = got._replace(reason=f"cannot be unpacked: {one_line(error)}")
             yield got
+        if place < 0:
+            yield _Got(address, folder / "0", reason="an archive without files")
     except _BROKEN as error:
+        if getattr(error, "errno", None) in _OURS:
+            raise
         yield _Got(
             address,
             folder / str(place + 1),
@@ -398,10 +455,22 @@ def _zipped(path: Path) -> Iterator[_Member]:
 
 
 def _tarred(path: Path) -> Iterator[_Member]:
+    sizes: dict[str, int] = {}  # a hard link says none
     with tarfile.open(path) as archive:
         for info in archive:
-            if info.isfile() and not _hidden(info.name):
-                yield info.name, info.size, lambda info=info: archive.extractfile(info)  # type: ignore[misc]
+            size = sizes.get(posixpath.normpath(info.linkname), 0) if info.islnk() else info.size
+            sizes[posixpath.normpath(info.name)] = size
+            if (info.isfile() or info.islnk()) and not _hidden(info.name):
+                yield info.name, size, lambda info=info: archive.extractfile(info)  # type: ignore[misc]
+        stream: Any = archive.fileobj
+        stream.seek(archive.offset)
+        zeros = 0
+        while block := stream.read(1 << 20):  # tarfile takes any bad header for the end
+            if block.strip(b"\0"):
+                raise tarfile.ReadError(f"no header of a file at byte {archive.offset + zeros}")
+            zeros += len(block)
+        if zeros < tarfile.BLOCKSIZE:
+            raise tarfile.ReadError(f"it ends at byte {archive.offset}, without an end mark")
 
 
 def _hidden(name: str) -> bool:
@@ -435,18 +504,54 @@ def _alone(job: Job, path: Path) -> None:
     _reader(job).read(path, force=job.force, details=job.details)
 
 
-def lonely() -> ProcessPoolExecutor:
-    """Return a process that does one thing after another, and ends when this process ends."""
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Yield a folder for films; remove those that processes left which were killed.
+
+    A folder in use is locked, which ends with its process, whichever container that runs in.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        with suppress(OSError), _locked(left):  # somebody's, or one that is in use
+            if time() - left.stat().st_mtime > _FRESH_S:
+                shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_SCRATCH))
+    with _locked(folder):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def lonely(folder: Path | None = None) -> ProcessPoolExecutor:
+    """Return a process that does one thing after another, and ends when this process ends.
+
+    Args:
+        folder: for its temporary files; default: where those of this process are.
+    """
     return ProcessPoolExecutor(
-        1, mp_context=multiprocessing.get_context("spawn"), initializer=_follow_parent
+        1,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_follow_parent,
+        initargs=(str(folder or tempfile.gettempdir()),),
     )
 
 
-def _follow_parent() -> None:
+def _follow_parent(folder: str) -> None:
     import signal
     import threading
     from multiprocessing.connection import wait
 
+    tempfile.tempdir = folder
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
     parent = multiprocessing.parent_process()
 

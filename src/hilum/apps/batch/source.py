@@ -23,6 +23,8 @@ from hilum.serve.inputs import find_films
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 TABLES = (".csv", ".tsv", ".parquet")
+STORES = ("http", "https", "s3", "gs", "gcs", "az", "abfs")
+"""What the list of a server may name."""
 COLUMNS = ("address", "path")
 """Columns of a table that may hold addresses; the first that is there does."""
 
@@ -34,7 +36,17 @@ def is_remote(address: str) -> bool:
 
 def is_archive(address: str) -> bool:
     """Tell by its name whether an address is an archive of films."""
-    return address.lower().endswith(ARCHIVES) and "::" not in address
+    return named(address).endswith(ARCHIVES) and "::" not in address
+
+
+def named(address: str) -> str:
+    """Return what tells the kind of a file: small letters, and not what signs a web address.
+
+    >>> named("https://host/Ward.ZIP?X-Amz-Signature=0f")
+    'https://host/ward.zip'
+    """
+    lower = address.lower()
+    return lower.partition("?")[0] if lower.startswith(("http://", "https://")) else lower
 
 
 def filesystem(address: str) -> tuple[Any, str]:
@@ -65,7 +77,7 @@ def addresses(source: str) -> Iterator[str]:
         ConfigError: it names nothing, or its table has no such column.
         CohortError: the table cannot be read.
     """
-    if source.lower().endswith((".txt", *TABLES)):
+    if named(source).endswith((".txt", *TABLES)):
         return _listed(source)
     if is_remote(source):
         return _beneath(source)
@@ -106,11 +118,12 @@ def _beneath(source: str) -> Iterator[str]:
 
 
 def _listed(source: str) -> Iterator[str]:
-    folder = source.rpartition("/")[0] if is_remote(source) else Path(source).absolute().parent
+    at = source[: len(named(source))]
+    folder = at.rpartition("/")[0] if is_remote(source) else Path(source).absolute().parent
     with tempfile.TemporaryDirectory(prefix="hilum-") as temporary:
         path = Path(source)
         if is_remote(source):
-            path = Path(temporary, PurePosixPath(source).name)
+            path = Path(temporary, PurePosixPath(at).name)
             system, place = filesystem(source)
             try:
                 system.get_file(place, str(path))
@@ -122,7 +135,27 @@ def _listed(source: str) -> Iterator[str]:
         for name in _names_in(path, source):
             if not name:
                 continue
-            yield name if is_remote(name) else os.path.join(folder, name)  # noqa: PTH118
+            if is_remote(source):
+                _check_stays(name, source)
+                yield name if is_remote(name) else f"{folder}/{name}"
+            else:
+                yield name if is_remote(name) else os.path.join(folder, name)  # noqa: PTH118
+
+
+def _check_stays(name: str, source: str) -> None:
+    """Refuse what leads from the list of a server to files of this machine."""
+    *packed, last = (part.partition("://") for part in name.split("::"))
+    stores = {source.partition("://")[0], *STORES}
+    inside = all(kind in ("zip", "tar") and mark for kind, mark, _ in packed)
+    if packed or last[1]:
+        stays = inside and bool(last[1]) and last[0] in stores
+    else:
+        stays = not name.startswith(("/", "\\"))
+    if not stays:
+        raise ConfigError(
+            f"{source}: names {name}; expected a name relative to the list, or an address",
+            hint="copy the list to this machine, if it is to be trusted",
+        )
 
 
 def _names_in(path: Path, source: str) -> Iterator[str]:
@@ -138,10 +171,16 @@ def _names_in(path: Path, source: str) -> Iterator[str]:
         with table:
             column = _column(table.schema_arrow.names, source)
             for batch in table.iter_batches(columns=[column]):
-                yield from (name or "" for name in batch.column(0).to_pylist())
+                yield from (_text(name, source) for name in batch.column(0).to_pylist())
     else:
         cells = read_table(path)
         yield from cells[_column([str(name) for name in cells], source)]
+
+
+def _text(name: Any, source: str) -> str:
+    if not isinstance(name, str | bytes | None):
+        raise ConfigError(f"{source}: {name!r}; expected an address", hint="name films as text")
+    return os.fsdecode(name or "")
 
 
 def _column(names: list[str], source: str) -> str:

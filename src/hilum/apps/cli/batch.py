@@ -122,6 +122,7 @@ def batch(
     )
     at_work: Executor = OnRay(job, address, workers) if executor == "ray" else Local(job, workers)
     summary: dict[str, Any] = {}
+    why = ""
     answers = sys.stdout
     try:
         with redirect_stdout(sys.stderr):  # Ray prints there, too, what it lost
@@ -129,15 +130,14 @@ def batch(
                 if as_json:
                     print_json(event, to=answers)
                     answers.flush()
-                summary = event
+                summary, why = event, event.get("reason", why)
     finally:
         at_work.close()
     if not as_json:
         _print(summary, dest)
     if lost := summary["unfinished_shards"]:
         raise HilumError(
-            f"{len(lost)} of {plan.shards} shards were given up, the first is {lost[0]}: "
-            "the processes that read them ended",
+            f"{len(lost)} of {plan.shards} shards were given up, the first is {lost[0]}: {why}",
             hint="type the same command again: it reads only these",
         )
     if summary["read"] < summary["films"]:
