@@ -379,6 +379,32 @@ def test_no_film_stays_behind(films, job, tmp_path, monkeypatch):
     assert not used.exists()
 
 
+def test_a_large_shard_is_one_shard(films, job, monkeypatch):
+    size = 1_048_577  # pyarrow's row groups hold one less, unless it is told
+    monkeypatch.setattr(runs, "addresses", lambda _: (f"{n}.png" for n in range(size + 1)))
+    plan = runs.plan_run(_wanted(films, job, shard_films=size), job.dest)
+    assert (plan.films, plan.shards) == (size + 1, 2)
+    found = runs._unfinished(Place(job.dest), set())
+    assert [len(shard.addresses) for shard in found] == [size, 1]
+
+
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_a_ray_cluster_is_joined_only_when_it_is_named(job, monkeypatch):
+    ray = pytest.importorskip("ray")
+    asked = []
+
+    def init(address, **_):
+        asked.append(address)
+        raise RuntimeError("Version mismatch: The cluster was started with Ray 1.0")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setenv("RAY_ADDRESS", "somebody:6379")
+    for address in (None, "ours:6379"):
+        with pytest.raises(ConfigError, match="Version mismatch"):
+            runs.OnRay(job, address, None)
+    assert asked == ["local", "ours:6379"]
+
+
 def test_lists_name_films_relative_to_themselves(films, tmp_path):
     expected = [str(films / "a.png"), "s3://bucket/b.png"]
     named = pd.DataFrame({"case_id": ["1", "2"], "path": ["a.png", expected[1]]})

@@ -108,6 +108,7 @@ class Local:
         self._folder = self._scratch.enter_context(scratch())
         self.width = workers or cores()
         self._job = job
+        self._others = set(multiprocessing.active_children())
         self._idle: list[ProcessPoolExecutor] = []
         self._busy: dict[Future[Counts], ProcessPoolExecutor] = {}
 
@@ -136,7 +137,7 @@ class Local:
         working = list(self._busy.values())
         for process in (*self._idle, *working):
             process.shutdown(wait=not working, cancel_futures=True)
-        for child in multiprocessing.active_children():
+        for child in set(multiprocessing.active_children()) - self._others:
             child.kill()  # else the end of this process waits for theirs
             child.join()
         self._scratch.close()
@@ -171,7 +172,8 @@ class OnRay:
             )
         except (ConnectionError, ValueError, RuntimeError) as error:  # or of another version
             raise ConfigError(
-                f"--address {address}: no Ray cluster: {error}", hint="start one: ray start --head"
+                f"--address {address or 'local'}: no Ray cluster: {error}",
+                hint="start one: ray start --head",
             ) from None
         self._workers = workers
         self._resources: Callable[[], dict[str, float]] = ray.cluster_resources
