@@ -5,7 +5,7 @@ at the threshold that the bundle ships, where the evidence lies beside boxes tha
 drew, how well boxes, opacities and lungs lie on those that were drawn, and how often a clear film
 is called more than a tenth opaque. With 95 % intervals over patients, and the number of films.
 
-    python benchmarks/reader.py runs/dense/cases.csv --bundle runs/dense/bundle --csv reader.csv
+    python benchmarks/reader.py runs/default/cases.csv --bundle runs/default/bundle --csv reader.csv
 
 The table is the ``cases.csv`` of a training run: its films of "test" are read, but for those whose
 patient the bundle has seen (a bundle of another run may have seen some). To compare two bundles on

@@ -220,7 +220,7 @@ def test_a_collection_of_one_class_says_nothing_of_covid_given_opacity() -> None
     known = Known.of(table)
     assert known.given.isnan().tolist() == [True, True, True, False, False]
     assert known.given[3:].tolist() == [1, 0]
-    assert known.source[3] == known.source[4]
+    assert known.given_source[3] == known.given_source[4]
 
 
 def test_a_collection_of_opacities_alone_teaches_no_label_of_opacity() -> None:
@@ -235,7 +235,7 @@ def test_a_collection_of_opacities_alone_teaches_no_label_of_opacity() -> None:
     known = Known.of(table)
     assert known.sure[:2].tolist() == [0, 0]
     assert (known.sure[2:] > 0).all()  # lesions are drawn into some of the healthy ones
-    assert known.ward.tolist() == [1, 1, 1, 1, 0, 0]
+    assert known.opacity_source.tolist() == [1, 1, 1, 1, 0, 0]
 
 
 @pytest.mark.parametrize("region", ["film", "lung-field", "lungs-only"])

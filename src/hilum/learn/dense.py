@@ -11,11 +11,12 @@ A film adds what is known of it and nothing else:
 - opacity, yes or no, through the mean of the map;
 - COVID-19 given opacity, and the appearance, off the map.
 
-The last two learn from contrasts inside one collection alone, each with an intercept of its own
-that is thrown away afterwards: between collections the label is the hospital. For opacity, lesions
-drawn into films of a collection of clear ones make a contrast, too. Where a collection tells
-appearances, the contrast is a typical one against the two others, of which nobody said whether they
-are COVID-19.
+Opacity and COVID-19 learn from contrasts inside one collection alone, each with an intercept of its
+own that is thrown away afterwards: between collections the label is the hospital. So the zero of
+the opacity logit is that of no collection; thresholds and probability are fitted afterwards.
+Lesions drawn into films of a collection of clear ones make a contrast, too. Where a collection
+tells appearances, the contrast is a typical one against the two others, of which nobody said
+whether they are COVID-19.
 """
 
 from __future__ import annotations
@@ -172,9 +173,9 @@ class Known(NamedTuple):
         given: float32: COVID-19 given opacity, NaN where unknown or where the collection has no
             contrast.
         appearance: int64: place in ``APPEARANCES``, -1 for unknown.
-        source: int64: place of the collection among those with such a contrast, else 0.
-        ward: int64: place of the collection among those with and without opacity, else the one
-            after them.
+        given_source: int64: place of the collection among those with such a contrast, else 0.
+        opacity_source: int64: place of the collection among those with and without opacity, else
+            the one after them.
     """
 
     material: Tensor
@@ -183,8 +184,8 @@ class Known(NamedTuple):
     sure: Tensor
     given: Tensor
     appearance: Tensor
-    source: Tensor
-    ward: Tensor
+    given_source: Tensor
+    opacity_source: Tensor
 
     @classmethod
     def of(cls, cases: pd.DataFrame) -> Known:
@@ -201,8 +202,10 @@ class Known(NamedTuple):
         given = np.where(places.notna(), given, np.nan)
         material = _material(cases, said, looks)
         both = _contrasts(cases["cohort"], opacity)
-        wards = cases["cohort"].map({name: i for i, name in enumerate(both)}).fillna(len(both))
-        sure = np.where((wards < len(both)) | (material == CLEAR), sure, 0)
+        opacity_places = (
+            cases["cohort"].map({name: i for i, name in enumerate(both)}).fillna(len(both))
+        )
+        sure = np.where((opacity_places < len(both)) | (material == CLEAR), sure, 0)
         order = {name: place for place, name in enumerate(APPEARANCES)}
         by_hand = cases.get("lung_mask", pd.Series("", index=cases.index)).fillna("") != ""
         return cls(
@@ -213,7 +216,7 @@ class Known(NamedTuple):
             torch.tensor(given, dtype=torch.float32),
             torch.tensor([order.get(look, -1) for look in looks]),
             torch.tensor(places.fillna(0).to_numpy(np.int64)),
-            torch.tensor(wards.to_numpy(np.int64)),
+            torch.tensor(opacity_places.to_numpy(np.int64)),
         )
 
     def take(self, rows: Tensor) -> Known:
@@ -298,8 +301,10 @@ class DenseLearner(Learner):
     ) -> None:
         super().__init__(network, recipe, steps_per_epoch, cases)
         self._known = Known.of(cases)
-        self.wards = nn.Parameter(torch.zeros(int(self._known.ward.max()) + 1))
-        self.sources = nn.Parameter(torch.zeros(int(self._known.source.max()) + 1))
+        self.opacity_intercepts = nn.Parameter(
+            torch.zeros(int(self._known.opacity_source.max()) + 1)
+        )
+        self.given_intercepts = nn.Parameter(torch.zeros(int(self._known.given_source.max()) + 1))
         self._batch: tuple[Known, Tensor] | None = None
 
     def _changed(self, batch: Batch, random: torch.Generator) -> Tensor:
@@ -322,7 +327,10 @@ class DenseLearner(Learner):
         if self._batch is None:
             raise ValueError("no batch was changed")
         known, planes = self._batch
-        intercepts = self.wards[known.ward], self.sources[known.source]
+        intercepts = (
+            self.opacity_intercepts[known.opacity_source],
+            self.given_intercepts[known.given_source],
+        )
         return dense_loss(output, known, planes, intercepts, self.recipe.dense)
 
     def _groups(self) -> list[dict[str, Any]]:

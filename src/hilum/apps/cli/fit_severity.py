@@ -70,7 +70,7 @@ def fit_severity(
 
     \b
     Example:
-      hilum bundle fit-severity cases.csv -o out/severity -b runs/dense/bundle
+      hilum bundle fit-severity cases.csv -o out/severity -b runs/default/bundle
     """
     from hilum.core.extras import require
 

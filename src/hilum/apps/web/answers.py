@@ -652,7 +652,7 @@ class MeAnswer(Said):
     bundle: BundleAnswer | None = Field(description="null where it is damaged")
     bundle_error: str | None = Field(examples=[None])
     labels: list[Label] = Field(
-        examples=[["covid-19", "pneumonia"]],
+        examples=[["covid-19", "lung-opacity"]],
         description="what a corrected label or a reference standard may be of",
     )
     idle_minutes: float = Field(examples=[30.0])
