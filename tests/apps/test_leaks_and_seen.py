@@ -63,6 +63,7 @@ TRAINS = {
 """Verb that learns from a table, or judges what is no bundle -> how it is called."""
 
 OTHERS = {
+    "batch",
     *("demo", "show", "read", "explain"),
     *("cohort list", "cohort fetch", "cohort read", "cohort merge", "cohort check", "cohort split"),
     *("cohort to-coco", "cohort from-coco", "cohort audit"),
