@@ -124,15 +124,15 @@ def batch(
     summary: dict[str, Any] = {}
     why = ""
     answers = sys.stdout
-    try:
-        with redirect_stdout(sys.stderr):  # Ray prints there, too, what it lost
+    with redirect_stdout(sys.stderr):  # Ray prints there, too, what it lost, also at its end
+        try:
             for event in _watched(run(plan, dest, at_work), plan.films, shown=not as_json):
                 if as_json:
                     print_json(event, to=answers)
                     answers.flush()
                 summary, why = event, event.get("reason", why)
-    finally:
-        at_work.close()
+        finally:
+            at_work.close()
     if not as_json:
         _print(summary, dest)
     if lost := summary["unfinished_shards"]:
