@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from sqlalchemy import update
 
 from hilum.apps.store import deletion, outbox, queue
 from hilum.apps.store.intake import Arrival, Sender, accept
@@ -23,6 +24,8 @@ from hilum.apps.store.tables import (
     Made,
     Reference,
     Result,
+    Ruler,
+    Study,
     Verdict,
     now_ms,
 )
@@ -416,16 +419,74 @@ def test_films_are_not_deleted_before_their_results_are_sent(place, copies):
     _ready(place, 1, kinds=("sr",))
     (parcel,) = outbox.claim(place.store, "pacs", 10)
     time.sleep(0.01)
-    retain = partial(deletion.retain, place.store, place.folder, place.log, 1e-9, copies=copies)
-    assert retain() == 0
+    which = deletion.Chosen(settled=not copies, copies=copies)
+    retain = partial(deletion.retain, place.store, place.folder, place.log, 1e-9)
+    assert retain(which) == 0
     outbox.close(place.store, parcel, state="sent", status=0)
-    assert retain() == 1
+    assert retain(which) == 1
     assert place.all(Film) == []
+
+
+def test_without_a_node_nothing_is_waited_for(place):
+    _ready(place, 1)
+    time.sleep(0.01)
+    assert deletion.retain(place.store, place.folder, place.log, 1e-9, deletion.Chosen()) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "asked", "stays"),
+    [
+        ("waiting", 0, True),
+        ("dead", 0, True),
+        ("dropped", 0, False),
+        ("sent", 3, True),
+        ("committed", 1, False),
+        ("retracted", 2, True),
+        ("retracted", 3, False),
+        ("deleted", 0, False),
+    ],
+)
+def test_copies_stay_until_their_results_are_where_they_belong(place, state, asked, stays):
+    _ready(place, 1, kinds=("sr",))
+    with place.store.write() as session:
+        session.execute(update(Delivery).values(state=state, asked=asked))
+    time.sleep(0.01)
+    keep = (place.store, place.folder, place.log, 1e-9)
+    pacs = deletion.Chosen(copies=True, confirming=("pacs",), deleting=("pacs",))
+    assert deletion.retain(*keep, pacs) == (not stays)
+    if state in ("sent", "retracted") and stays:  # to others it is no matter
+        assert deletion.retain(*keep, deletion.Chosen(copies=True)) == 1
+    elif state == "dead":
+        (delivery,) = place.all(Delivery)
+        assert outbox.drop(place.store, place.log, "anna", [delivery.id], "by hand") == 1
+        assert deletion.retain(*keep, pacs) == 1
+
+
+def test_copies_stay_whose_results_could_not_be_made(place):
+    _arrive(place, 1)
+    place.read_all()
+    outbox.fail(place.store, place.log, outbox.claim_making(place.store), "no memory")
+    time.sleep(0.01)
+    keep = (place.store, place.folder, place.log, 1e-9)
+    assert deletion.retain(*keep, deletion.Chosen(copies=True)) == 0
+    assert deletion.retain(*keep, deletion.Chosen(settled=True)) == 1
+
+
+def test_a_study_is_as_old_as_its_last_film(place):
+    kept = _arrive(place, 1)
+    place.read_all(results=False)
+    with place.store.write() as session:
+        session.execute(update(Study).values(created_ms=0))
+    keep = (place.store, place.folder, place.log, 1.0)
+    assert deletion.retain(*keep, deletion.Chosen()) == 0
+    with place.store.write() as session:
+        session.get_one(Film, kept.film_id).created_ms = 0
+    assert deletion.retain(*keep, deletion.Chosen()) == 1
 
 
 def test_copies_are_films_of_the_network_that_nobody_worked_on(place):
     kept = {}
-    for number in range(1, 6):
+    for number in range(1, 7):
         kept[number] = _arrive(place, number, peer="pacs" if number > 1 else None).film_id
     place.read_all(results=False)
     with place.store.write() as session:
@@ -435,8 +496,10 @@ def test_copies_are_films_of_the_network_that_nobody_worked_on(place):
         ids["film_id"] = kept[3]
         session.add(Reference(**ids, value=1, standard="rt-pcr"))
         session.add(Job(film_id=kept[4]))
+        line = {"points": [[0, 0], [9, 9]], "mm": 10, "person_id": person}
+        session.add(Ruler(film_id=kept[6], **line))
     time.sleep(0.01)
     keep = (place.store, place.folder, place.log, 1e-9)
-    assert deletion.retain(*keep, copies=True) == 1
+    assert deletion.retain(*keep, deletion.Chosen(copies=True)) == 1
     assert {each.id for each in place.all(Film)} == set(kept.values()) - {kept[5]}
-    assert deletion.retain(*keep) == 4
+    assert deletion.retain(*keep, deletion.Chosen(settled=True)) == 5

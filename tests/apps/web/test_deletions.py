@@ -152,8 +152,11 @@ def test_a_patient_is_erased_by_the_whole_id_alone(station, make_film):
 
 def _aged(station, study_id, days):
     with station.service.store.write() as session:
-        aged = update(Study).where(Study.id == study_id)
-        session.execute(aged.values(created_ms=now_ms() - round(days * 86_400_000)))
+        for aged in (
+            update(Study).where(Study.id == study_id),
+            update(Film).where(Film.study_id == study_id),
+        ):
+            session.execute(aged.values(created_ms=now_ms() - round(days * 86_400_000)))
 
 
 def test_retention_deletes_what_is_old_and_says_so(make_station, make_film, monkeypatch):
@@ -173,6 +176,27 @@ def test_without_the_setting_nothing_is_ever_old(station, make_film):
     _aged(station, _ids(station, PATIENT)[0], 10_000)
     assert app._retain(station.service)
     assert _counts(station)["Study"] == 1
+
+
+_PACS = {"name": "pacs", "ae_title": "PACS", "dicomweb": "https://archive/web"}
+
+
+@pytest.mark.parametrize(
+    ("toml", "to", "stays"),
+    [
+        ({"retention": {"days": 30}}, ("pacs", "ward"), False),  # nobody sends to the ward any more
+        ({"retention": {"days": 30}, "node": {"peers": [_PACS]}}, ("pacs", "ward"), True),
+        ({"node": {"keep_films_days": 30, "peers": [_PACS]}}, ("pacs",), False),
+        ({"node": {"keep_films_days": 30, "peers": [_PACS | {"commit": True}]}}, ("pacs",), True),
+    ],
+)
+def test_retention_waits_for_what_the_settings_send(make_station, make_film, toml, to, stays):
+    station = make_station(Settings.parse(toml, where="hilum.toml"))
+    film_id = station.film(make_film(1), patient_id=PATIENT)
+    station.sent(film_id, *to)
+    _aged(station, _ids(station, PATIENT)[0], 31)
+    assert app._retain(station.service) == stays
+    assert _counts(station)["Study"] == stays
 
 
 def test_the_command_shows_asks_and_deletes(station, make_film, capsys, monkeypatch):

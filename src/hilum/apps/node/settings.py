@@ -265,8 +265,11 @@ class Node(Config):
             it, so that whoever sends whole studies need not choose; "refuse" answers 0xA900.
         tls: ``listen`` speaks TLS, and nothing else.
         keep_results_days: after which results are deleted whose every delivery is closed.
-        keep_films_days: after which studies are deleted whose films came by DICOM, were read, and
-            were not worked on by anybody here; None: never. Not before their results are sent.
+        keep_films_days: counted from the last film, after which studies are deleted whose films
+            all came by DICOM, were read, and were not worked on by anybody here (no verdict,
+            reference standard, report, mark or ruler); None: never. Not while results could not be
+            made, wait, are dead, lack the confirmation of a peer with ``commit``, or are still to
+            be deleted by one with ``delete``. What a person drops is not waited for.
         objects: how results are made.
         peers: those that are known.
         routes: where results go; the first that fits counts. Without any they stay here.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Select, false, or_, select
@@ -45,11 +45,14 @@ class Chosen:
     Attributes:
         study_ids: or their UIDs; those that are not there are passed over.
         patient_id: of whom every study goes.
-        before_ms: in milliseconds since 1970.
+        before_ms: in milliseconds since 1970; no film of them came later, either.
         most: of them, the oldest first; None for all.
         settled: only those of which no results wait to be made or sent.
         copies: only those whose every film came over the network, so that an archive has it, was
-            read, and that nobody has worked on: no verdict, reference standard or report.
+            read, and that nobody has worked on: no verdict, reference standard, report, mark or
+            ruler; and whose results are where they belong.
+        confirming, deleting: peers that say so only by a confirmation, and that are told to delete
+            what is taken back.
     """
 
     study_ids: tuple[str, ...] = ()
@@ -58,6 +61,8 @@ class Chosen:
     most: int | None = None
     settled: bool = False
     copies: bool = False
+    confirming: tuple[str, ...] = ()
+    deleting: tuple[str, ...] = ()
 
     def query(self) -> Select[str]:
         """Return the query for the ids of the studies, the oldest first."""
@@ -66,6 +71,8 @@ class Chosen:
             return query.where(Study.patient_id == self.patient_id)
         if self.before_ms is not None:
             query = query.where(Study.created_ms < self.before_ms, Study.id.not_in(self._staying()))
+            late = select(Film.study_id).where(Film.created_ms >= self.before_ms)
+            query = query.where(Study.id.not_in(late))
             return query.limit(self.most)
         return query.where(Study.id.in_(self.study_ids) | Study.uid.in_(self.study_ids))
 
@@ -77,9 +84,9 @@ class Chosen:
         if self.copies:
             stays.append(Film.id.in_(select(Job.film_id).where(Job.state != "done")))
             stays.append(Film.id.not_in(select(Received.film_id)))
-            stays += [
-                Film.id.in_(select(kind.film_id)) for kind in (Verdict, Reference, Report, Desk)
-            ]
+            stays.append(Film.id.in_(outbox.undelivered(self.confirming, self.deleting)))
+            worked = (Verdict, Reference, Report, Desk, Ruler)
+            stays += [Film.id.in_(select(kind.film_id)) for kind in worked]
         return select(Film.study_id).where(or_(*stays))
 
 
@@ -178,13 +185,10 @@ def delete_study(store: Store, folder: FilmFolder, log: Log, study_id: str, who:
     return delete(store, folder, log, Chosen((study_id,)), who).studies == 1
 
 
-def retain(store: Store, folder: FilmFolder, log: Log, days: float, *, copies: bool = False) -> int:
-    """Delete what came more than ``days`` ago, some at a time; return how many studies went.
-
-    What waits to be sent to an archive stays until it is; ``copies`` as in ``Chosen``.
-    """
+def retain(store: Store, folder: FilmFolder, log: Log, days: float, which: Chosen) -> int:
+    """Delete of ``which`` what came more than ``days`` ago, some at a time; count the studies."""
     before_ms = now_ms() - round(days * 86_400_000)
-    chosen = Chosen(before_ms=before_ms, most=_MOST, settled=True, copies=copies)
+    chosen = replace(which, before_ms=before_ms, most=_MOST)
     with store.read() as session:
         if session.scalars(chosen.query()).first() is None:
             return 0

@@ -260,11 +260,27 @@ def to_make(session: Session) -> tuple[int, int]:
 
 def unsettled() -> Select[str]:
     """Return the query for films of which something is to be made, or is to be sent."""
-    sent = select(Result.film_id).join(Delivery, Delivery.result_id == Result.id)
-    sent = sent.where(Delivery.state.in_(("waiting", "claimed")))
-    return select(Film.id).where(
-        Film.id.in_(sent) | Film.id.in_(select(Made.film_id).where(Made.state.in_(_TO_MAKE)))
-    )
+    return _films(Delivery.state.in_(("waiting", "claimed")), _TO_MAKE)
+
+
+def undelivered(confirming: Collection[str], deleting: Collection[str]) -> Select[str]:
+    """Return the query for those, and for films of which something is not where it belongs.
+
+    It is dead, could not be made, was not confirmed by a peer of those that do, or is still to be
+    deleted at one of those that do that. What a person dropped belongs nowhere.
+    """
+    is_open = Delivery.state.in_(("waiting", "claimed", "dead"))
+    to_confirm = (Delivery.state == "sent") & Delivery.peer.in_(confirming)
+    to_delete = (Delivery.state == RETRACTED) & Delivery.peer.in_(deleting)
+    to_delete &= Delivery.asked < MAX_ATTEMPTS
+    return _films(or_(is_open, to_confirm, to_delete), (*_TO_MAKE, "failed"))
+
+
+def _films(deliveries: Any, makings: Collection[str]) -> Select[str]:
+    """Return the query for films with such deliveries, or makings in such a state."""
+    sent = select(Result.film_id).join(Delivery, Delivery.result_id == Result.id).where(deliveries)
+    made = select(Made.film_id).where(Made.state.in_(makings))
+    return select(Film.id).where(Film.id.in_(sent) | Film.id.in_(made))
 
 
 def claim_making(store: Store) -> Making | None:

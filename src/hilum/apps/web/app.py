@@ -197,13 +197,16 @@ def _retain(service: Service) -> bool:
     if (node := service.settings.node) is not None:
         outbox.retain(service.store, service.folder, service.log, node.keep_results_days)
         outbox.sweep(service.store, service.folder)
-    kept = [
-        (service.settings.retention.days, False),
-        (node.keep_films_days if node else None, True),
-    ]
+    # without a node nothing is sent any more, and what waits would be kept for good
+    kept = [(service.settings.retention.days, deletion.Chosen(settled=node is not None))]
+    if node is not None:
+        confirming = tuple(each.name for each in node.peers if each.commit)
+        deleting = tuple(each.name for each in node.peers if each.delete)
+        copies = deletion.Chosen(copies=True, confirming=confirming, deleting=deleting)
+        kept.append((node.keep_films_days, copies))
     gone = [
-        deletion.retain(service.store, service.folder, service.log, days, copies=copies)
-        for days, copies in kept
+        deletion.retain(service.store, service.folder, service.log, days, which)
+        for days, which in kept
         if days is not None
     ]
     return not any(gone)
