@@ -105,7 +105,11 @@ class Web:
             why = "does not answer" if isinstance(error, httpx.ReadTimeout) else "cannot be reached"
             raise PeerError(f"{self._peer.name}: {why}", hint=_ASK) from None
         status = response.status_code
-        if gone and status in (*_GONE, *_CANNOT):  # of this object, whatever becomes of others
+        if gone and status in (
+            *_NOT_ALLOWED,
+            *_GONE,
+            *_CANNOT,
+        ):  # of this object, whatever becomes of others
             return response
         if status in _NOT_ALLOWED or status in _LATER or status >= 500 or 300 <= status < 400:
             raise self._error(response)

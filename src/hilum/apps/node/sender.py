@@ -62,6 +62,7 @@ class Sender:
         self._store, self._folder, self._node, self._peer = store, folder, node, peer
         self._stop, self._wait = stop, wait or stop.wait
         self._failures = 0
+        self._undeleted, self._delete_ms = 0, 0
         self._begun = False
         self._answered = threading.Event()
 
@@ -100,8 +101,7 @@ class Sender:
                     if self._peer.commit:
                         self._look(web)
                     if self._peer.delete:
-                        for each in self._withdrawn():
-                            outbox.withdrew(self._store, each.id, web.delete(*each.place))
+                        self._withdraw(web)
             else:
                 with dimse.associated(
                     self._node,
@@ -166,7 +166,21 @@ class Sender:
             )  # fmt: skip
             return None
 
+    def _withdraw(self, web: dicomweb.Web) -> None:
+        """Let a peer delete what was taken back; where that fails, nothing else waits for it."""
+        for each in self._withdrawn():
+            try:
+                outbox.withdrew(self._store, each.id, web.delete(*each.place))
+                self._undeleted = 0
+            except PeerError as error:
+                outbox.withdrew(self._store, each.id, error.message, answered=False)
+                self._undeleted += 1
+                self._delete_ms = now_ms() + round(1000 * delay(self._undeleted))
+                return
+
     def _withdrawn(self) -> list[outbox.Withdrawn]:
+        if now_ms() < self._delete_ms:
+            return []
         with self._store.read() as session:
             return outbox.withdrawn(session, self._peer.name, self._peer.max_objects)
 

@@ -474,11 +474,14 @@ def withdrawn(session: Session, peer: str, most: int) -> list[Withdrawn]:
     return [Withdrawn(row[0], (row[1], row[2], row[3])) for row in session.execute(query)]
 
 
-def withdrew(store: Store, number: int, error: str | None) -> None:
-    """Write that a peer has deleted a result that was taken back, or why it does not."""
+def withdrew(store: Store, number: int, error: str | None, *, answered: bool = True) -> None:
+    """Write that a peer has deleted a result that was taken back, or why it does not.
+
+    It is told so often only where it answered of this result.
+    """
     values: dict[str, Any] = {"state": DELETED, "error": None}
     if error is not None:
-        values = {"error": error[:255], "asked": Delivery.asked + 1}
+        values = {"error": error[:255], "asked": Delivery.asked + answered}
     with store.write() as session:
         mine = (Delivery.id == number) & (Delivery.state == RETRACTED)
         session.execute(update(Delivery).where(mine).values(values))
