@@ -151,7 +151,7 @@ function Archive({ filmId }: { filmId: string }) {
       setBusy(false);
     }
   };
-  const left = items.some(({ has, waiting }) => has + waiting > 0) && !going;
+  const left = items.some(({ has, waiting, dead }) => has + waiting + dead > 0) && !going;
   return (
     <section class="objects" aria-label={t("sent")}>
       <h3>{t("sent")}</h3>

@@ -652,7 +652,8 @@ def of_film(session: Session, film_id: str) -> tuple[list[dict[str, Any]], bool]
     """Return what each peer has of a film's results, and whether something is being taken back.
 
     Returns:
-        {"peer", "has", "waiting", "dead", "taken_back", "last_ms"} each, notes not counted.
+        {"peer", "has", "waiting", "dead", "taken_back", "last_ms"} each; notes, and what was
+        dropped, are not counted.
     """
 
     def count(*states: str) -> Any:
@@ -662,7 +663,7 @@ def of_film(session: Session, film_id: str) -> tuple[list[dict[str, Any]], bool]
         Delivery.peer, count("sent", "committed"), count("waiting", "claimed"), count("dead"),
         count(RETRACTED, DELETED), func.max(Delivery.sent_ms),
     ).join(Result, Delivery.result_id == Result.id)  # fmt: skip
-    query = query.where(Result.film_id == film_id, Result.kind != NOTE)
+    query = query.where(Result.film_id == film_id, Result.kind != NOTE, Delivery.state != "dropped")
     rows = session.execute(query.group_by(Delivery.peer).order_by(Delivery.peer))
     names = ("peer", "has", "waiting", "dead", "taken_back", "last_ms")
     going = any(each.state == "reject" for each in _mades(session, film_id))

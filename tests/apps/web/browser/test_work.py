@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sqlalchemy import update
 
 from hilum.apps.store.people import Role, add_person
 from hilum.apps.store.store import open_store, sqlite_url
@@ -424,4 +425,10 @@ def test_what_an_archive_has_is_taken_back(stand_in: str, page: Any, tmp_path: P
     expect(archive.get_by_role("button")).to_have_count(0)
     with store.read() as session:
         assert session.get_one(Made, reading).reject == {"reason": "wrong-patient", "peer": None}
+    with store.write() as session:  # what is dead alone could still be sent by a retry
+        session.execute(update(Made).values(state="made", reject=None))
+        session.execute(update(Delivery).values(state="dead"))
     store.close()
+    page.reload()
+    page.get_by_role("tab", name="Report").click()
+    expect(archive.get_by_role("button", name="Take back")).to_have_count(1)
