@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
-from .conftest import eventually, open_film
+from .conftest import FRAMES, eventually, open_film
 
 
 def _drag(page: Any, key: str, start: tuple[int, int], end: tuple[int, int]) -> None:
+    """Take a tool and draw with it, once the tool is at hand."""
     page.keyboard.press(key)
+    page.locator(f'.tool[title$="({key})" i][aria-pressed="true"]').wait_for()
+    page.evaluate(FRAMES)
     box = page.locator(".film").first.bounding_box()
     page.mouse.move(box["x"] + start[0], box["y"] + start[1])
     page.mouse.down()
