@@ -35,7 +35,7 @@ from hilum.apps.batch.source import filesystem, is_archive, is_remote, named
 from hilum.core.errors import BundleError, ConfigError, HilumError
 from hilum.core.files import atomic_path
 from hilum.core.labels import Appearance
-from hilum.core.prefetch import prefetch
+from hilum.core.prefetch import batches, prefetch
 from hilum.core.reading import Reading, Status
 from hilum.image.decoders import REPORT, SMALLER
 from hilum.image.limits import most_bytes, one_line
@@ -244,15 +244,10 @@ def read_shard(job: Job, shard: Shard, attempt: int) -> dict[str, int]:
 
     def write(path: Path) -> None:
         schema = schema_of(tuple(label.value for label in reader.labels))
-        waiting: list[dict[str, Any]] = []
         with pq.ParquetWriter(path, schema, compression="zstd") as file:
-            for reading in _readings(job, reader, shard, poison):
-                counts[reading.status.value] += 1
-                waiting.append(row_of(reading))
-                if len(waiting) == ROWS:
-                    file.write_table(pa.Table.from_pylist(waiting, schema))
-                    waiting = []
-            file.write_table(pa.Table.from_pylist(waiting, schema))
+            for read in batches(_readings(job, reader, shard, poison), ROWS):
+                counts.update(reading.status.value for reading in read)
+                file.write_table(pa.Table.from_pylist(list(map(row_of, read)), schema))
 
     Place(job.dest).put(shard.file, write)
     return dict(counts)
