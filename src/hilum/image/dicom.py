@@ -121,14 +121,17 @@ class Header(NamedTuple):
     """What the header of a DICOM file says, film or not.
 
     Attributes:
-        modality, maker, model, instance_uid: as it says; None where it does not.
+        modality, maker, model, class_uid, instance_uid, study_uid: as it says; None where it does
+            not.
         film: its format and metadata, where it could be a film and its modality was asked for.
     """
 
     modality: str | None
     maker: str | None
     model: str | None
+    class_uid: str | None
     instance_uid: str | None
+    study_uid: str | None
     film: tuple[str, Metadata] | None
 
 
@@ -146,7 +149,9 @@ def read_dicom_file(
             dataset = load(data, name, max_megapixels)
             maker = text_of(dataset, "Manufacturer")
             model = text_of(dataset, "ManufacturerModelName")
+            class_uid = text_of(dataset, "SOPClassUID")
             instance_uid = text_of(dataset, "SOPInstanceUID")
+            study_uid = text_of(dataset, "StudyInstanceUID")
             modality = code_of(dataset, "Modality")
         except ImageError:
             raise
@@ -154,7 +159,7 @@ def read_dicom_file(
             raise broken(name, one_line(error)) from None
     wanted = modality in modalities
     film = read_dicom_header(data, name, max_megapixels) if wanted else None
-    return Header(modality, maker, model, instance_uid, film)
+    return Header(modality, maker, model, class_uid, instance_uid, study_uid, film)
 
 
 def _read_header(data: bytes, name: str, max_megapixels: float) -> _Header:

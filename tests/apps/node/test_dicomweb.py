@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -19,6 +21,7 @@ from hilum.apps.node.settings import Node
 from hilum.apps.store import outbox
 from hilum.apps.store.outbox import Object
 from hilum.core.errors import ConfigError
+from hilum.serve.samples import ROOT
 
 from .conftest import SC, SR
 
@@ -254,3 +257,40 @@ def test_an_orthanc_that_deletes_nothing_says_so_and_keeps_the_note(box, make_or
     assert set(orthanc.instances()) == {*UIDS, note.sop_uid}
     assert box.states == ["retracted", "retracted", "sent"]  # dicomweb 1.7; Google's deletes
     assert box.rows[0].error == "the peer answered 405 to DELETE"
+
+
+@pytest.mark.slow
+def test_orthanc_sends_films_by_stow(tmp_path, make_orthanc, small_bundle):
+    """The DICOMweb client of somebody else: chunked, whole studies, its own boundaries."""
+    spec = importlib.util.spec_from_file_location(
+        "serving", Path(__file__).parents[1] / "web" / "serving.py"
+    )
+    serving = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(serving)
+    data = tmp_path / "data"
+    data.mkdir()
+    token = serving.make_token(data, role="reviewer")
+    served = serving.Served(data, small_bundle)
+    served.start()
+    orthanc = make_orthanc(dicomweb=True)
+    place = {
+        "Url": f"{served.base}/api/v1/dicom-web/",
+        "HttpHeaders": {"Authorization": f"Bearer {token}"},
+    }
+    orthanc.configure(DicomWeb={"Enable": True, "Servers": {"hilum": place}})
+    try:
+        orthanc.start()
+        base = f"http://127.0.0.1:{orthanc.http}"
+        film = (ROOT / "frontal.dcm").read_bytes()
+        sent = httpx.post(f"{base}/instances", content=film, timeout=60).json()
+        told = httpx.post(
+            f"{base}/dicom-web/servers/hilum/stow",
+            json={"Resources": [sent["ParentStudy"]], "Synchronous": True},
+            timeout=120,
+        )
+        assert told.status_code == 200, told.text
+        with served.client(token) as client:
+            (study,) = client.get("/studies").json()["items"]
+        assert study["films"] == 1
+    finally:
+        served.stop()

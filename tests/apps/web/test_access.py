@@ -24,6 +24,8 @@ MATRIX = {
     ("POST", "/deletions/preview"): ADMIN,
     ("GET", "/events"): READER,
     ("POST", "/films"): REVIEWER,
+    ("POST", "/dicom-web/studies"): REVIEWER,
+    ("POST", "/dicom-web/studies/{study}"): REVIEWER,
     ("GET", "/films/{film_id}"): READER,
     ("GET", "/films/{film_id}/desk"): REVIEWER,
     ("PUT", "/films/{film_id}/desk"): REVIEWER,
@@ -113,7 +115,7 @@ def _filled(path):
     for name in ("film_id", "study_id", "report_id", "reading_id", "token_id", "user_id"):
         path = path.replace("{" + name + "}", "0" * 16)
     path = path.replace("{label}", "covid-19").replace("{kind}", "ground-glass")
-    path = path.replace("{place}", "0")
+    path = path.replace("{place}", "0").replace("{study}", "1.2.3")
     return API + path
 
 

@@ -67,6 +67,7 @@ def test_no_route_tells_an_answer_to_who_reads_blind(seen):
     numbers = [repr(each[key]) for each in reading["findings"] for key in ("logit", "probability")]
     names |= {"token_id": "0" * 16, "user_id": "0" * 16}
     names |= {"report_id": report, "label": "covid-19", "kind": "consolidation", "place": "0"}
+    names |= {"study": "1.2.3"}
     client, asked = station.client("reviewer"), 0
     for route in routes(station.app):
         path = route.path.replace(":path", "").format(**names, path="x")

@@ -158,8 +158,7 @@ def check(
     for each in node.peers if peer == "all" else (_peer(node, peer),):
         row: dict[str, str | bool] = {"peer": each.name, "ok": True}
         try:
-            there = check_peer(node, each, place.data) if each.is_reached else None
-            said = there or "sends only; it has no host"
+            said = check_peer(node, each, place.data)
             line = f"{each.name}: {said}"
         except PeerError as error:
             row["ok"], said = False, error.message

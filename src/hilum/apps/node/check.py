@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hilum.apps.node import dicomweb, dimse
 from hilum.apps.node.settings import Node, Peer
+from hilum.apps.node.watching import check_folders
 from hilum.core.errors import PeerError
 from hilum.serve.dicom import KINDS, NOTE_CLASS
 
@@ -15,14 +16,19 @@ def check_peer(node: Node, peer: Peer, data: Path) -> str:
 
     Raises:
         ConfigError: the files for TLS are wrong.
-        PeerError: it does not answer, or does not take what a route sends to it.
+        PeerError: it does not answer, does not take what a route sends to it, or a folder of it is
+            missing.
     """
+    folders = check_folders(peer, data)
     if peer.dicomweb:
         with dicomweb.opened(peer, data) as web:
             web.check()
-        return "answers DICOMweb"
+        return f"answers DICOMweb{', ' if folders else ''}{folders}"
+    if not peer.host:
+        return folders or "sends only; it has no host"
     dimse.echo(node, peer, data)
     words = ["answers C-ECHO by TLS" if peer.tls else "answers C-ECHO"]
+    words += [folders] if folders else []
     routes = [route for route in node.routes if peer.name in route.to]
     routed = {kind for route in routes for kind in node.kinds(route, peer)}
     wanted: dict[str, str] = {kind: KINDS[kind] for kind in KINDS if kind in routed}

@@ -5,7 +5,8 @@
 It is told what to do by one line of JSON on its standard input, and stops when that closes. Success
 (0x0000) is answered to a C-STORE only when the film is on disk and in the store; of what a sender
 was told nothing can be lost, whatever is killed. What is being received lies in a folder of its
-own, and what a killed sender, or a kill of this process, left there is swept.
+own, and what a killed sender, or a kill of this process, left there is swept. Folders that peers
+put films into (``inbox``) are looked at from here, too.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 from hilum.apps.node import status
 from hilum.apps.node.dimse import ACSE_S, PDU_BYTES, acceptor, report_of
 from hilum.apps.node.settings import ELSEWHERE, address
+from hilum.apps.node.taking import FAILED, NOT_AUTHORIZED, OUT_OF_RESOURCES, SUCCESS, Answer, Taker
+from hilum.apps.node.watching import Inbox
 from hilum.apps.store import outbox
 from hilum.apps.store.folder import FilmFolder
-from hilum.apps.store.intake import Arrival, Sender, shortened, take
+from hilum.apps.store.intake import Sender
 from hilum.apps.store.log import open_log
-from hilum.apps.store.resent import Resent
 from hilum.apps.store.store import Store, open_store
 from hilum.apps.store.tables import Setting, now_ms
 from hilum.apps.web.orders import Orders, until_closed
@@ -46,17 +48,9 @@ from hilum.core.errors import (
     ImageError,
     RejectedImageError,
     StoreError,
-    UnreadableImageError,
-    UnsupportedImageError,
 )
 from hilum.image import decoders
-from hilum.image.dicom import read_dicom_file
 
-MAKER, MODEL = "Hilum", "Hilum reader"
-"""Manufacturer and ManufacturerModelName of what Hilum writes: its results are no films."""
-SUCCESS, OTHER_PIXELS, OUT_OF_RESOURCES, FAILED = 0x0000, 0xC001, 0xA700, 0x0110
-NOT_AUTHORIZED = 0x0124
-REFUSED = UnsupportedImageError.c_store_status
 PERMANENT, TRANSIENT = (0x01, 0x01, 0x03), (0x02, 0x03, 0x02)
 """Calling AE title not recognized; local limit exceeded (PS3.8 table 9-21)."""
 _MOST_PDU_BYTES = 4 * PDU_BYTES
@@ -85,7 +79,10 @@ class Receiver:
             raise ConfigError(f"{data}: hilum.toml has no [node]", hint="hilum node init")
         self._node, self._limits = settings.node, settings.limits
         self._data, self._store = data, store
-        self._folder, self._log = FilmFolder(data), open_log(store, data)
+        self._folder = FilmFolder(data)
+        self._taker = Taker(
+            store, self._folder, open_log(store, data), self._node, self._limits.megapixels
+        )
         self._open: set[Any] = set()
         self._bytes: dict[Any, int] = {}
         self._busy: set[Path] = set()
@@ -105,6 +102,12 @@ class Receiver:
         """Serve until told to stop; then let the objects at hand be received."""
         decoders.start()
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        watching = [
+            threading.Thread(target=self._watch, args=(each, stop), daemon=True)
+            for each in self._inboxes()
+        ]
+        for thread in watching:
+            thread.start()
         while not stop.wait(_TICK_S):
             self._say(self._server.server_address)
             self._sweep()
@@ -112,8 +115,32 @@ class Receiver:
         until = time.monotonic() + _PATIENCE_S
         while self._open and time.monotonic() < until:
             time.sleep(0.05)
+        for thread in watching:
+            thread.join(max(0.1, until - time.monotonic()))
         self._say(None)
         self._ae.shutdown()
+
+    def _inboxes(self) -> list[Inbox]:
+        return [
+            Inbox(each, self._data, self._folder.receiving, self._limits.file_mb * 1e6, self._found)
+            for each in self._node.peers
+            if each.inbox is not None
+        ]
+
+    def _watch(self, inbox: Inbox, stop: threading.Event) -> None:
+        """Look into a folder again and again, as long as there is space for what lies in it."""
+        while not stop.wait(_TICK_S):
+            if self._has_space():
+                inbox.look(stop)
+
+    def _found(self, peer: str, path: Path) -> Answer:
+        """Take a copy of a file that lay in a watched folder."""
+        answer = self._take(path, self._node.sender(peer, "inbox"), f"inbox:{peer}")
+        self._tally(peer, answer.outcome)
+        return answer
+
+    def _has_space(self) -> bool:
+        return shutil.disk_usage(self._data).free >= self._node.reserve_gb * 1e9
 
     def _listening(self) -> _Server:
         host, port = address(self._node.listen)
@@ -167,7 +194,7 @@ class Receiver:
         name = self._node.caller(title, host)
         if name is None:
             return PERMANENT, "unknown"
-        if shutil.disk_usage(self._data).free < self._node.reserve_gb * 1e9:
+        if not self._has_space():
             return TRANSIENT, "no-space"
         with self._lock:
             if len(self._open) >= self._node.max_associations:
@@ -200,24 +227,29 @@ class Receiver:
         sender, path, comment = self._peer(event.assoc), None, ""
         try:
             path = Path(event.dataset_path)
-            self._busy.add(path)
-            code, outcome = self._take(path, sender)
-        except HilumError as error:
-            code, outcome = error.c_store_status, type(error).__name__
-            comment = _comment(error)
-            if isinstance(error, StoreError):
-                _LOG.warning("an object of %s was not kept: %s", sender.peer, error.message)
+            known = self._node.peer(sender.peer)
+            if known is not None and not known.receive:
+                code, outcome = NOT_AUTHORIZED, "not-authorized"
+            else:
+                code, outcome, _, error = self._take(path, sender, f"AE:{sender.peer}")
+                comment = _comment(error) if error is not None else ""
         except Exception as error:
             code, outcome = FAILED, "unexpected"
             _LOG.error("an object of %s: %s", sender.peer, type(error).__name__)
-        finally:
-            self._busy -= {path}
         self._tally(sender.peer, outcome)
         answer = Dataset()
         answer.Status = code
         if comment:
             answer.ErrorComment = comment
         return answer
+
+    def _take(self, path: Path, sender: Sender, who: str) -> Answer:
+        """Take an object, which is not swept meanwhile."""
+        self._busy.add(path)
+        try:
+            return self._taker.take(path, sender, who)
+        finally:
+            self._busy -= {path}
 
     def _committed(self, event: Event) -> tuple[int, None]:
         """Take what an archive says of the results that it was asked to keep."""
@@ -231,32 +263,6 @@ class Receiver:
             _LOG.error("a storage commitment: %s", type(error).__name__)
             return FAILED, None
         return SUCCESS, None
-
-    def _take(self, path: Path, sender: Sender) -> tuple[int, str]:
-        """Keep an object that is a film; return the status, and a word for the counts."""
-        known = self._node.peer(sender.peer)
-        if known is not None and not known.receive:
-            return NOT_AUTHORIZED, "not-authorized"
-        megapixels = self._limits.megapixels
-        arguments = (str(path), "the object", self._node.read, megapixels)
-        header = decoders.run(
-            read_dicom_file, "the object", path.stat().st_size, megapixels, *arguments
-        )
-        if (header.maker, header.model) == (MAKER, MODEL):
-            return SUCCESS, "own"
-        if header.modality is None:  # of every object; without it nobody knows what this is
-            raise UnreadableImageError("the object: no Modality (0008,0060)")
-        if header.film is None:
-            return (SUCCESS, "ignored") if self._node.others == "ignore" else (REFUSED, "refused")
-        form, metadata = header.film
-        name = f"{header.modality} {header.instance_uid or ''}".strip()
-        name = "".join(each for each in name if each.isprintable())[:255]
-        kept = self._folder.adopt(path)
-        arrival = Arrival(kept, name, form[:64], shortened(metadata), sender)
-        accepted = take(self._store, self._folder, self._log, arrival, f"AE:{sender.peer}")
-        if accepted.differs is Resent.PIXELS:  # this film is not here: it must not be said to be
-            return OTHER_PIXELS, "other-pixels"
-        return SUCCESS, "duplicate" if accepted.duplicate else "accepted"
 
     def _peer(self, association: Any) -> Sender:
         elsewhere = Sender(ELSEWHERE, association.requestor.address)

@@ -27,6 +27,7 @@ from pynetdicom.events import Event
 
 from hilum.apps.node import dicomweb, dimse, status
 from hilum.apps.node.settings import Node, Peer
+from hilum.apps.node.watching import put
 from hilum.apps.store import outbox
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.outbox import MAX_ATTEMPTS, Parcel
@@ -102,6 +103,9 @@ class Sender:
                         self._look(web)
                     if self._peer.delete:
                         self._withdraw(web)
+            elif self._peer.outbox:
+                stood = True
+                self._send(left, partial(put, self._peer, self._data))
             else:
                 with dimse.associated(
                     self._node,

@@ -57,8 +57,8 @@ class Peer(Config):
 
     Attributes:
         name: for this table, the log and the metrics.
-        ae_title: of its own; the name by which it calls here, too. A peer with ``dicomweb`` that
-            sends no films needs none.
+        ae_title: of its own; the name by which it calls here, too. A peer that neither calls nor is
+            called by DIMSE needs none.
         host, port: where it listens; None for one that only sends.
         dicomweb: address of its DICOMweb service, instead of ``host``: results go there by STOW-RS.
         token_file: holds a token for it, or ``user`` and ``password_file`` are given. Relative to
@@ -66,6 +66,11 @@ class Peer(Config):
         user: name for it, instead of a token.
         password_file: holds the password of ``user``; as ``token_file``.
         ca: PEM file of the authority of its certificate; None: those that this machine believes.
+        inbox: folder in which it puts films: each file that has stood still is taken, and moved
+            into ``done`` or ``failed`` there. Relative to the folder of data.
+        settle_s: seconds for which a file there must not have changed.
+        outbox: folder in which it finds results, one a study, instead of ``host``; as ``inbox``.
+        person: name of the person, or script, whose token it sends films with by STOW-RS.
         objects: kinds of results that it is sent; empty: all that a route names.
         receive: it may send films here.
         addresses: from which it may; "10.0.0.5", "10.1.0.0/16"; empty for any.
@@ -87,6 +92,10 @@ class Peer(Config):
     user: str = ""
     password_file: Path | None = None
     ca: Path | None = None
+    inbox: Path | None = None
+    settle_s: float = Field(default=2, gt=0)
+    outbox: Path | None = None
+    person: str = ""
     objects: tuple[Kind, ...] = ()
     receive: bool = True
     addresses: tuple[str, ...] = ()
@@ -114,23 +123,37 @@ class Peer(Config):
 
     @model_validator(mode="after")
     def _one_way_there(self) -> Self:
-        if self.host and self.dicomweb:
-            raise ValueError(f"peer '{self.name}' has both host and dicomweb: make two peers of it")
+        ways = {"host": self.host, "dicomweb": self.dicomweb, "outbox": self.outbox}
+        named = [name for name, way in ways.items() if way]
+        if len(named) > 1:
+            raise ValueError(
+                f"peer '{self.name}' has both {' and '.join(named)}: make two peers of it"
+            )
         if self.delete and not self.dicomweb:
             raise ValueError(f"peer '{self.name}' has delete = true, but no dicomweb")
-        if not (self.ae_title or self.dicomweb):
-            raise ValueError(f"peer '{self.name}' has no ae_title")
+        if self.commit and self.outbox:
+            raise ValueError(f"peer '{self.name}' has commit = true: a folder confirms nothing")
+        if self.inbox is not None and self.inbox == self.outbox:
+            raise ValueError(f"peer '{self.name}' has one folder for both inbox and outbox")
+        if self.host and not self.ae_title:
+            raise ValueError(f"peer '{self.name}' has a host, but no ae_title")
+        if not (self.ae_title or self.dicomweb or self.inbox or self.outbox or self.person):
+            raise ValueError(
+                f"peer '{self.name}' has no ae_title; nor dicomweb, inbox, outbox or person"
+            )
         return self
 
     @property
     def is_reached(self) -> bool:
         """Results can be sent to it."""
-        return bool(self.host or self.dicomweb)
+        return bool(self.host or self.dicomweb or self.outbox)
 
     def lives_at(self, host: str) -> bool:
         """Say whether it may call from this address."""
         if not self.addresses:
             return True
+        if not _is_ip(host.partition("%")[0]):
+            return False
         at = ip_address(host.partition("%")[0])
         at = getattr(at, "ipv4_mapped", None) or at
         return any(at in ip_network(each, strict=False) for each in self.addresses)
@@ -299,7 +322,8 @@ class Node(Config):
     @model_validator(mode="after")
     def _who_may_call(self) -> Self:
         titles = [each.ae_title for each in self.peers if each.ae_title]
-        for names in ([each.name for each in self.peers], titles):
+        people = [each.person for each in self.peers if each.person]
+        for names in ([each.name for each in self.peers], titles, people):
             if twice := next((each for each in names if names.count(each) > 1), None):
                 raise ValueError(f"two peers are called '{twice}'")
         if self.peer(ELSEWHERE) is not None:
@@ -312,7 +336,7 @@ class Node(Config):
                 raise ValueError(f"a route from '{route.source}', which is no peer")
             if unknown := next((name for name in route.to if name not in reached), None):
                 raise ValueError(
-                    f"a route to '{unknown}', which is no peer with a host or dicomweb"
+                    f"a route to '{unknown}', which is no peer with a host, dicomweb or outbox"
                 )
         host, _ = address(self.listen)
         loopback = host == "localhost" or (_is_ip(host) and ip_address(host).is_loopback)
@@ -354,6 +378,13 @@ class Node(Config):
             return peer.name if calls and peer.lives_at(host) else None
         anyone = self.accept_any or not self.peers
         return f"?{title}" if anyone else None
+
+    def stows(self, person: str, address: str) -> Sender | None:
+        """Return who sends films by STOW-RS with the token of a person; None: not from there."""
+        peer = next((each for each in self.peers if each.person == person), None)
+        if peer is not None and not (peer.receive and peer.lives_at(address)):
+            return None
+        return self.sender(peer.name if peer else f"?{person}"[:64], address)
 
     def peer(self, name: str) -> Peer | None:
         """Return the peer of this name."""

@@ -39,10 +39,10 @@ class FilmFolder:
 
     def __init__(self, data: Path) -> None:
         self.root = data / "films"
-        self._incoming = data / "incoming"
+        self.incoming = data / "incoming"
         self.receiving = data / "receiving"
         self.results = data / "results"
-        for folder in (self.root, self._incoming, self.receiving, self.results):
+        for folder in (self.root, self.incoming, self.receiving, self.results):
             folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, sha256: str) -> Path:
@@ -64,7 +64,7 @@ class FilmFolder:
         """
         temporary = None
         try:
-            handle, temporary = tempfile.mkstemp(dir=self._incoming)
+            handle, temporary = tempfile.mkstemp(dir=self.incoming)
             with os.fdopen(handle, "wb") as out:
                 kept = _copy(stream, out)
                 out.flush()
@@ -100,7 +100,7 @@ class FilmFolder:
 
     def sweep(self) -> None:
         """Remove what a killed process was writing; call it before the first ``keep``."""
-        for left in self._incoming.iterdir():
+        for left in self.incoming.iterdir():
             left.unlink(missing_ok=True)
 
 

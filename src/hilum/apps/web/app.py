@@ -38,6 +38,7 @@ from hilum.apps.web import (
     signin,
     similar,
     static_files,
+    stow,
     stream,
     studies,
     verdicts,
@@ -59,6 +60,7 @@ _NOTE_HEAD_S = 5.0
 _RETAIN_S = 600.0
 _ROUTERS = (
     films,
+    stow,
     readings,
     similar,
     studies,
@@ -120,7 +122,7 @@ def create_app(service: Service, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
         limits=service.settings.limits,
         hosts=(*hosts, *service.settings.hosts),
         https=service.settings.https,
-        upload=API + films.UPLOAD,
+        uploads=(API + films.UPLOAD, API + stow.STUDIES),
     )
     app.add_middleware(Prefix, prefix=service.settings.prefix)
     if proxies := service.settings.proxies:

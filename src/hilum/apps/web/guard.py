@@ -55,17 +55,23 @@ class Guard:
         limits: of a request.
         hosts: names by which this server may be addressed, without port; "*" for any.
         https: say that browsers must keep to https.
-        upload: the path whose body may be as large as ``limits.request_mb``.
+        uploads: paths whose bodies may be as large as ``limits.request_mb``.
     """
 
     def __init__(
-        self, app: ASGIApp, *, limits: Limits, hosts: Iterable[str], https: bool, upload: str
+        self,
+        app: ASGIApp,
+        *,
+        limits: Limits,
+        hosts: Iterable[str],
+        https: bool,
+        uploads: tuple[str, ...],
     ) -> None:
         self._app = app
         self._limits = limits
         self._hosts = frozenset(host.lower() for host in hosts)
         self._https = https
-        self._upload = upload
+        self._uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Guard one request."""
@@ -78,7 +84,8 @@ class Guard:
             await _refuse(send, 400, "invalid", "this server has another name", "see --host")
             return
         largest = _SMALL_BODY
-        if scope["path"] == self._upload:
+        path = scope["path"]
+        if path in self._uploads or path.rpartition("/")[0] == self._uploads[-1]:
             largest = int(self._limits.request_mb * 1e6) + _SMALL_BODY
         if (length := headers.get("content-length", "0")).isdigit() and int(length) > largest:
             await _refuse(send, 413, "too-large", _too_large(largest), _SMALLER)

@@ -1,0 +1,206 @@
+"""Watching: folders that films are put into, and folders that results are put into."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import stat
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from hilum.apps.node.settings import Peer
+from hilum.apps.node.taking import Answer
+from hilum.apps.store.folder import sync_folder
+from hilum.core.errors import PeerError
+
+DONE, FAILED = "done", "failed"
+_WRITTEN = (".part", ".tmp", ".filepart", ".crdownload", "~")
+"""Names end so while another program is writing."""
+_AGAIN_S = 30.0
+_LOG = logging.getLogger("hilum.receiver")
+_Signature = tuple[int, int]
+
+
+class Inbox:
+    """One folder in which a peer puts films.
+
+    What stands still is copied and taken; then it is moved into ``done``, or into ``failed`` with
+    the reason beside it. Where a kill, or a folder that cannot be written, keeps it where it was,
+    it is taken again, and is known: nothing is lost, and no film is there twice.
+
+    Args:
+        peer: with ``inbox``.
+        data: folder of data.
+        receiving: where copies are made.
+        largest: size of a file, in bytes.
+        take: takes a copy that came from a peer.
+    """
+
+    def __init__(
+        self,
+        peer: Peer,
+        data: Path,
+        receiving: Path,
+        largest: float,
+        take: Callable[[str, Path], Answer],
+    ) -> None:
+        self._root, self._peer = data / str(peer.inbox), peer
+        self._receiving, self._largest, self._take = receiving, largest, take
+        self._seen: dict[Path, tuple[_Signature, float]] = {}
+        self._stuck: dict[Path, _Signature] = {}
+        self._error = ""
+
+    def look(self, stop: threading.Event) -> None:
+        """Take what has stood still since an earlier look."""
+        now = time.monotonic()
+        try:
+            found = dict(self._files())
+        except OSError as error:
+            self._say(f"the inbox of {self._peer.name} cannot be read: {error.strerror}")
+            return
+        self._say("")
+        self._stuck = {path: was for path, was in self._stuck.items() if found.get(path) == was}
+        self._seen = {
+            path: self._seen[path]
+            if path in self._seen and self._seen[path][0] == signature
+            else (signature, now + self._peer.settle_s)
+            for path, signature in found.items()
+        }
+        for path, (signature, due) in sorted(self._seen.items()):
+            if stop.is_set():
+                return
+            if due <= now and path not in self._stuck:
+                self._one(path, signature)
+
+    def _files(self) -> Iterator[tuple[Path, _Signature]]:
+        """Yield the files, with what changes when they do."""
+        apart = (self._root / DONE, self._root / FAILED)
+        with os.scandir(self._root):  # a folder that is gone is an error; below it, it is not
+            pass
+        for folder, folders, names in os.walk(self._root):
+            here = Path(folder)
+            folders[:] = [
+                each for each in folders if not each.startswith(".") and here / each not in apart
+            ]
+            for name in names:
+                if name.startswith(".") or name.lower().endswith(_WRITTEN):
+                    continue
+                with contextlib.suppress(OSError):
+                    about = (here / name).lstat()
+                    if stat.S_ISREG(about.st_mode):  # no link, which could point anywhere
+                        yield here / name, (about.st_size, about.st_mtime_ns)
+
+    def _one(self, path: Path, signature: _Signature) -> None:
+        copy = None
+        try:
+            if signature[0] > self._largest:
+                self._move(path, FAILED, f"larger than {self._largest / 1e6:g} MB")
+                return
+            handle, copy = tempfile.mkstemp(dir=self._receiving)
+            with path.open("rb") as source, os.fdopen(handle, "wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+            about = path.stat()
+            if (about.st_size, about.st_mtime_ns) != signature:
+                return  # it is looked at again
+            answer = self._take(self._peer.name, Path(copy))
+            if answer.later:
+                self._seen[path] = (signature, time.monotonic() + _AGAIN_S)
+            elif answer.status == 0:
+                self._move(path, DONE)
+            else:
+                self._move(path, FAILED, _reason(answer))
+        except OSError as error:
+            self._stuck[path] = signature  # until it changes, or the receiver starts again
+            _LOG.warning(
+                "a file in the inbox of %s cannot be read or moved: %s",
+                self._peer.name,
+                error.strerror,
+            )
+        finally:
+            if copy is not None:
+                Path(copy).unlink(missing_ok=True)
+
+    def _move(self, path: Path, where: str, reason: str = "") -> None:
+        """Move a file out of the way, under a name that nothing has there."""
+        target = self._root / where / path.relative_to(self._root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        plain, number = target, 1
+        while target.exists():
+            number += 1
+            target = plain.with_name(f"{plain.stem}-{number}{plain.suffix}")
+        if reason:
+            target.with_name(f"{target.name}.txt").write_text(reason + "\n", encoding="utf-8")
+        path.rename(target)
+
+    def _say(self, error: str) -> None:
+        """Say once what is wrong with the folder."""
+        if error and error != self._error:
+            _LOG.warning("%s", error)
+        self._error = error
+
+
+def _reason(answer: Answer) -> str:
+    if answer.error is not None:
+        error = answer.error
+        return error.message + (f"\n{error.hint}" if error.hint else "")
+    return {
+        "other-pixels": "a film with other pixels is kept under its SOP Instance UID",
+        "refused": "its modality is none of those that are read",
+    }.get(answer.outcome, answer.outcome)
+
+
+def put(peer: Peer, data: Path, dataset: Dataset) -> int:
+    """Put a file that was read into the outbox of a peer: ``<study>/<SOP Instance UID>.dcm``.
+
+    Returns:
+        0x0000: it is on disk.
+
+    Raises:
+        PeerError: the folder is not there, or cannot be written.
+    """
+    root = data / str(peer.outbox)
+    folder = root / str(dataset.StudyInstanceUID)
+    name = f"{dataset.SOPInstanceUID}.dcm"
+    written = folder / f".{name}.part"
+    try:
+        root.stat()  # a drive that is not mounted must not become a folder
+        folder.mkdir(exist_ok=True)
+        with written.open("wb") as out:
+            out.write(Path(dataset.filename).read_bytes())
+            out.flush()
+            os.fsync(out.fileno())
+        written.replace(folder / name)
+        sync_folder(folder)
+        sync_folder(root)
+    except OSError as error:
+        raise PeerError(
+            f"{peer.name}: its outbox cannot be written: {error.strerror}",
+            hint="make the folder, and let this node write there",
+        ) from None
+    return 0
+
+
+def check_folders(peer: Peer, data: Path) -> str:
+    """Say what a peer's folders are for.
+
+    Raises:
+        PeerError: one is not there, or this node may not write there.
+    """
+    words = []
+    for name, folder in (("inbox", peer.inbox), ("outbox", peer.outbox)):
+        if folder is None:
+            continue
+        if not os.access(data / folder, os.R_OK | os.W_OK | os.X_OK):
+            raise PeerError(
+                f"{peer.name}: its {name} is not there, or cannot be written",
+                hint=f"make {data / folder}, and let this node read and write there",
+            )
+        words.append(f"its {name} is there")
+    return ", ".join(words)

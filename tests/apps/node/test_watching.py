@@ -1,0 +1,213 @@
+"""Folders that films are put into, and that results are put into."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from pydicom import dcmread
+
+from hilum.apps.node import watching
+from hilum.apps.node.check import check_peer
+from hilum.apps.node.settings import Node, Peer
+from hilum.apps.node.taking import FAILED, OUT_OF_RESOURCES, Answer
+from hilum.apps.node.watching import Inbox
+from hilum.apps.store import outbox
+from hilum.apps.store.tables import Film, Line, Received
+from hilum.core.errors import PeerError
+
+PEERS = """
+[[node.peers]]
+name = "folder"
+inbox = "{inbox}"
+settle_s = 0.1
+"""
+
+
+def _until(condition):
+    until = time.monotonic() + 60
+    while not (found := condition()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return found
+
+
+def _names(folder):
+    return sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file())
+
+
+def test_films_in_a_folder_are_taken_moved_and_known_again(make_node, make_dicom, tmp_path):
+    inbox, out = tmp_path / "inbox", tmp_path / "films"
+    (inbox / "ward").mkdir(parents=True)
+    out.mkdir()
+    first, ct = make_dicom(1, folder=out), make_dicom(2, folder=out, Modality="CT")
+    foreign = make_dicom(3, folder=out, SOPInstanceUID="1.2.826.0.1.3680043.8.498.1.3")
+    content = first.read_bytes()
+    for name, data in {
+        "a.dcm": content,
+        "ward/a.dcm": content,
+        "b.dcm": ct.read_bytes(),
+        "c.dcm": foreign.read_bytes(),
+        "d.dcm.part": content,
+        ".hidden": content,
+        "note.txt": b"no film",
+    }.items():
+        (inbox / name).write_bytes(data)
+    (inbox / "link.dcm").symlink_to(first)
+    node = make_node(PEERS.format(inbox=inbox))
+    _until(lambda: len(_names(inbox / "done")) + len(_names(inbox / "failed")) == 7)
+    # what is being written, is hidden, or is a link, stays
+    assert sorted(each.name for each in inbox.iterdir() if not each.is_dir()) == [
+        ".hidden", "d.dcm.part", "link.dcm",
+    ]  # fmt: skip
+    assert _names(inbox / "done") == ["a.dcm", "b.dcm", "ward/a.dcm"]
+    assert _names(inbox / "failed") == ["c.dcm", "c.dcm.txt", "note.txt", "note.txt.txt"]
+    assert "another patient" in (inbox / "failed" / "c.dcm.txt").read_text()
+    (film,) = node.all(Film)
+    assert node.path(film).read_bytes() == content
+    assert (inbox / "done" / "a.dcm").read_bytes() == content
+    assert sorted(each.duplicate for each in node.all(Received)) == [False, True]
+    assert {(each.peer, each.address) for each in node.all(Received)} == {("folder", "inbox")}
+    assert {line.who for line in node.all(Line)} == {"inbox:folder"}
+    assert list((node.data / "receiving").iterdir()) == []
+    # a kill before the move leaves the file where it was: it is taken again, and known
+    node.kill()
+    (inbox / "done" / "a.dcm").rename(inbox / "a.dcm")
+    (inbox / "done" / "ward" / "a.dcm").rename(inbox / "ward" / "a.dcm")
+    node.start()
+    _until(lambda: "a.dcm" in _names(inbox / "done"))
+    assert len(node.all(Film)) == 1
+    said = node.stderr.read_text() + " ".join(each.data for each in node.all(Line))
+    assert "Secretive" not in said
+    assert "SECRET" not in said
+    assert node.stop() == 0
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    """An inbox, and what was taken from it; ``answer`` is what is said of the next ones."""
+
+    class Made(Inbox):
+        def __init__(self):
+            self.folder, self.taken, self.answer = tmp_path / "in", [], Answer(0, "accepted")
+            self.folder.mkdir()
+            (tmp_path / "receiving").mkdir()
+            self.stop = threading.Event()
+            peer = Peer(name="folder", inbox=self.folder, settle_s=5)
+            super().__init__(peer, tmp_path, tmp_path / "receiving", 1000, self._taken)
+            self.now = 0.0
+
+        def _taken(self, peer, path):
+            self.taken.append(path.read_bytes())
+            return self.answer
+
+        def at(self, now):
+            self.now = now
+            self.look(self.stop)
+
+    made = Made()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watching.time, "monotonic", lambda: made.now)
+        yield made
+    assert list((tmp_path / "receiving").iterdir()) == []
+
+
+def test_what_still_grows_is_left_alone(inbox):
+    path = inbox.folder / "film.dcm"
+    path.write_bytes(b"one")
+    inbox.at(0)
+    inbox.at(4)
+    path.write_bytes(b"one and two")
+    inbox.at(6)
+    inbox.at(10)
+    assert inbox.taken == []
+    inbox.at(11)
+    assert inbox.taken == [b"one and two"]
+    assert _names(inbox.folder) == ["done/film.dcm"]
+
+
+def test_what_cannot_be_kept_now_stays_and_is_tried_again(inbox):
+    (inbox.folder / "film.dcm").write_bytes(b"film")
+    inbox.at(0)
+    for number, status in enumerate((OUT_OF_RESOURCES, FAILED)):
+        inbox.answer = Answer(status, "busy")
+        inbox.at(60 + 40 * number)
+        inbox.at(61 + 40 * number)
+        assert len(inbox.taken) == number + 1
+        assert _names(inbox.folder) == ["film.dcm"]
+    inbox.answer = Answer(0, "accepted")
+    inbox.at(1000)
+    assert _names(inbox.folder) == ["done/film.dcm"]
+
+
+def test_two_files_of_one_name_are_both_kept(inbox):
+    for number in range(2):
+        (inbox.folder / "film.dcm").write_bytes(b"film%d" % number)
+        inbox.at(100 * number)
+        inbox.at(100 * number + 60)
+    assert _names(inbox.folder) == ["done/film-2.dcm", "done/film.dcm"]
+
+
+def test_a_file_that_is_too_large_is_not_copied(inbox):
+    (inbox.folder / "film.dcm").write_bytes(bytes(2000))
+    inbox.at(0)
+    inbox.at(60)
+    assert inbox.taken == []
+    assert "larger than" in (inbox.folder / "failed" / "film.dcm.txt").read_text()
+
+
+def test_a_folder_that_is_gone_is_said_once_and_waited_for(inbox, caplog):
+    inbox.folder.rmdir()
+    inbox.at(0)
+    inbox.at(1)
+    assert len(caplog.records) == 1
+    inbox.folder.mkdir()
+    (inbox.folder / "film.dcm").write_bytes(b"film")
+    inbox.at(2)
+    inbox.at(60)
+    assert inbox.taken == [b"film"]
+
+
+def test_a_move_that_fails_is_not_tried_again_and_again(inbox, monkeypatch):
+    (inbox.folder / "film.dcm").write_bytes(b"film")
+
+    def move(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(inbox, "_move", move)
+    for now in (0, 60, 120):
+        inbox.at(now)
+    assert inbox.taken == [b"film"]
+    monkeypatch.undo()
+    (inbox.folder / "film.dcm").write_bytes(b"another film")
+    inbox.at(180)
+    inbox.at(240)
+    assert _names(inbox.folder) == ["done/film.dcm"]
+
+
+def test_results_are_put_into_a_folder(box, tmp_path):
+    box.add(1)
+    folder = tmp_path / "out"
+    sender = box.sender(104, host=None, ae_title=None, outbox=folder)
+    assert sender.step()
+    assert box.states == ["waiting", "waiting"]
+    assert "outbox cannot be written" in box.rows[0].error
+    folder.mkdir()
+    outbox.retry(box.store, box.log, "tests", peer="pacs")
+    assert sender.step()
+    assert box.states == ["sent", "sent"]
+    found = _names(folder)
+    assert [name.rpartition("/")[0] for name in found] == ["1.2.826.0.1.3680043.8.498.1.1"] * 2
+    for name in found:
+        dcmread(folder / name)
+
+
+def test_check_looks_at_the_folders(tmp_path):
+    peer = Peer(name="folder", inbox="in", outbox="out")
+    (tmp_path / "in").mkdir()
+    with pytest.raises(PeerError, match="its outbox is not there"):
+        check_peer(Node(peers=(peer,)), peer, tmp_path)
+    (tmp_path / "out").mkdir()
+    said = check_peer(Node(peers=(peer,)), peer, tmp_path)
+    assert said == "its inbox is there, its outbox is there"
