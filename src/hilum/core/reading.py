@@ -239,6 +239,12 @@ class Reading(BaseModel):
     notes: tuple[str, ...] = Field(default=(), examples=[[]])
     notice: str = RESEARCH_USE
 
+    def _repr_html_(self) -> str:
+        """Show the reading in a notebook: its film with what was found on it, and its words."""
+        from hilum.serve.notebook import reading_html  # only where it is shown
+
+        return reading_html(self)
+
     @model_validator(mode="after")
     def _no_probability_without_reading(self) -> Self:
         said = self.findings or self.appearance or self.details

@@ -7,8 +7,13 @@ style of its own, so that a print in grey still tells them apart.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from hilum.core.details import Details, LungDetail, Opacity, Outline, PixelBox
 from hilum.core.rounded import fixed, percent
@@ -99,6 +104,28 @@ def marks_of(details: Details | None) -> tuple[Mark, ...]:
         for each, score in ((each, fixed(each.score, 2)) for each in details.boxes)
     ]
     return tuple(mark for mark in (*lungs, *lesions, *boxes) if len(mark.points) > 2)
+
+
+def draw_lines(
+    film: NDArray[np.float32], lines: Iterable[tuple[Layer, NDArray[np.float64]]]
+) -> NDArray[np.uint8]:
+    """Return a film in color with closed lines on it.
+
+    Args:
+        film: float32 (H, W) in [0, 1].
+        lines: the layer of each, and its points (N, 2) of x and y from the upper left corner of
+            the upper left pixel.
+
+    Returns:
+        uint8 (H, W, 3), RGB.
+    """
+    picture = cv2.cvtColor(cv2.convertScaleAbs(film, alpha=255), cv2.COLOR_GRAY2RGB)
+    wide = max(1, round(max(film.shape) / 500))
+    for layer, points in lines:
+        fixed_point = np.rint(points * 16 - 8).astype(np.int32)
+        for color, width in ((CASING, wide + 2), (STYLES[layer].color, wide)):
+            cv2.polylines(picture, [fixed_point], True, color, width, cv2.LINE_AA, shift=4)
+    return np.asarray(picture, np.uint8)
 
 
 def layers_of(marks: tuple[Mark, ...]) -> tuple[Layer, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 from textwrap import wrap
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -19,7 +18,7 @@ from hilum.image.write import jpeg
 from hilum.serve.dicom.codes import REPORT
 from hilum.serve.dicom.common import Subject, finished, item
 from hilum.serve.heatmap import thumbnail
-from hilum.serve.marks import CASING, STYLES, layers_of, marks_of
+from hilum.serve.marks import STYLES, draw_lines, layers_of, marks_of
 from hilum.serve.pdf.letters import FONTS
 from hilum.serve.pdf.report import PdfReport
 from hilum.serve.pdf.sheet import QUALITY, SIDE, Sheet
@@ -125,14 +124,9 @@ def _picture(subject: Subject) -> NDArray[np.uint8]:
     small = thumbnail(film, subject.form.sc_long_side)
     if subject.placement.inverted:
         small = np.float32(1) - small
-    picture = cv2.cvtColor(cv2.convertScaleAbs(small, alpha=255), cv2.COLOR_GRAY2RGB)
     scale = np.array(small.shape[::-1]) / np.array(subject.source.shape[::-1])
-    wide = max(1, round(max(small.shape) / 500))
     marks = marks_of(subject.reading.details)
-    for mark in marks:
-        points = np.rint(subject.drawn(mark) * scale * 16 - 8).astype(np.int32)
-        for color, width in ((CASING, wide + 2), (STYLES[mark.layer].color, wide)):
-            cv2.polylines(picture, [points], True, color, width, cv2.LINE_AA, shift=4)
+    picture = draw_lines(small, [(mark.layer, subject.drawn(mark) * scale) for mark in marks])
     width = small.shape[1]
     least = round(_STRIP * small.shape[0])
     above = _strip([[(BANNER, _WARN)]], width, least)
