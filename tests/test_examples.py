@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+import pytest
 
 from hilum.core.case import COLUMNS
+from hilum.core.reading import RESEARCH_USE
+from hilum.data.table import read_cases
 from hilum.serve.samples import read_samples
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -88,3 +92,58 @@ def test_each_of_two_hospitals_is_left_out_once(tmp_path):
         split = pd.read_csv(tmp_path / "out" / source / "split.csv")
         assert set(split.loc[split["split"] == "test", "source"]) == {source}
         assert (tmp_path / "out" / source / "run" / "bundle" / "bundle.json").is_file()
+
+
+def test_the_notebook_runs_and_is_kept_without_outputs(tmp_path):
+    nbformat = pytest.importorskip("nbformat")
+    client = pytest.importorskip("nbclient")
+    notebook = nbformat.read(EXAMPLES / "first_look.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    where = {"metadata": {"path": str(tmp_path)}}
+    client.NotebookClient(notebook, timeout=600, kernel_name="python3", resources=where).execute()
+    shown = [output.get("data", {}) for cell in code for output in cell.outputs]
+    pages = [each["text/html"] for each in shown if "text/html" in each]
+    assert sum(RESEARCH_USE in page and "data:image/jpeg" in page for page in pages) == 2
+    assert any("image/png" in each for each in shown)
+
+
+@pytest.fixture(scope="module")
+def gallery():
+    spec = importlib.util.spec_from_file_location(
+        "gallery", EXAMPLES.parent / "tools" / "gallery.py"
+    )
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return tool
+
+
+def test_the_page_of_the_gallery_is_that_of_its_scripts(gallery):
+    page = EXAMPLES.parent / "docs" / "gallery.md"
+    assert page.read_text(encoding="utf-8") == gallery.page(), "run: python tools/gallery.py"
+
+
+def test_every_script_of_the_gallery_draws_its_picture(gallery, tmp_path):
+    for script in gallery.scripts():
+        out = tmp_path / f"{script.stem}.png"
+        gallery.draw(script, out)
+        kept = EXAMPLES.parent / "docs" / "images" / "gallery" / out.name
+        drawn, committed = cv2.imread(str(out)), cv2.imread(str(kept))
+        assert drawn.shape == committed.shape
+        assert drawn.std() > 20
+
+
+def test_a_cohort_goes_to_monai_and_comes_back(tmp_path):
+    cases = _cases(tmp_path / "films", 12)
+    cases["split"] = (["train"] * 2 + ["val", "test"]) * 3
+    cases["group"] = cases["patient_id"]
+    cases.loc[11, "covid-19"] = np.nan  # unknown stays out
+    cases.to_csv(tmp_path / "cases.csv", index=False)
+    files = tmp_path / "cases.csv", "covid-19", tmp_path / "list.json", tmp_path / "back.csv"
+    said = _run("exchange_with_monai", *files)
+    assert "a batch: (2, 1, 80, 80)" in said
+    back = read_cases(tmp_path / "back.csv").set_index("case_id")
+    same = ["path", "source", "patient_id", "group", "covid-19", "split"]
+    known = read_cases(tmp_path / "cases.csv").dropna(subset=["covid-19"]).set_index("case_id")
+    pd.testing.assert_frame_equal(back[same], known.loc[back.index, same])
+    assert len(back) == 11
