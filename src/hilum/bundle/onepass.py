@@ -61,12 +61,13 @@ class OnePass:
     Attributes:
         preprocess: of the bundle.
         checksum: SHA-256 of ``model.onnx``.
+        graph: that file, loaded.
     """
 
     def __init__(self, root: Path, threads: int | None = None) -> None:
         self.preprocess: Preprocess = manifest_of(root).preprocess
         self.checksum = sha256_of(root / MODEL)
-        self._graph = Graph(root / MODEL, threads)
+        self.graph = Graph(root / MODEL, threads)
 
     def segment(self, radiograph: Radiograph) -> SeenLungs:
         """Return the lungs of one film, with all that was said of it."""
@@ -76,9 +77,10 @@ class OnePass:
         """Return the lungs of films that went through ``preprocess.square``, in one inference."""
         if not squares:
             return []
-        inputs = np.stack([self.preprocess.standardise(square) for square in squares])
-        names = list(self._graph.outputs)
-        rows = zip(*self._graph.run(inputs, names), strict=True)
+        films = [self.preprocess.standardise(square) for square in squares]
+        inputs = np.stack(films) if len(films) > 1 else films[0][None]
+        names = list(self.graph.outputs)
+        rows = zip(*self.graph.run(inputs, names), strict=True)
         outputs = [dict(zip(names, row, strict=True)) for row in rows]
         return [
             SeenLungs(lungs_on(one["maps"]), one["embedding"], film, one)

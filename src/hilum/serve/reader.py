@@ -24,7 +24,7 @@ from hilum.bundle.folder import DEFAULT_BUNDLE, Bundle, open_bundle
 from hilum.bundle.gate import Gate, open_gate
 from hilum.bundle.lungs import LUNGS, LungSegmenter
 from hilum.bundle.manifest import MANIFEST
-from hilum.bundle.onepass import SeenLungs, Segmenter, open_segmenter
+from hilum.bundle.onepass import OnePass, SeenLungs, Segmenter, open_segmenter
 from hilum.bundle.similar import Neighbors, open_similar
 from hilum.core.config import did_you_mean
 from hilum.core.errors import BundleError, ConfigError
@@ -38,7 +38,7 @@ from hilum.image.open import MAX_MEGAPIXELS
 from hilum.serve.attribution import in_lung_share
 from hilum.serve.film import Film, open_film
 from hilum.serve.findings import check_prevalence, choose_points, findings_of
-from hilum.serve.session import APPEARANCE, Answer, Evidence, Logits, Session
+from hilum.serve.session import APPEARANCE, Answer, Evidence, Logits, Session, check_graph
 
 if TYPE_CHECKING:
     from hilum.image.opacities import Opacities
@@ -110,7 +110,16 @@ class Reader:
         self.preprocess = bundle.manifest.preprocess
         self.segmenter = _segmenter(bundle)
         self.gate = _gate(bundle, self.segmenter)
-        self._session = Session(bundle, threads)
+        self._threads = threads
+        if isinstance(self.segmenter, OnePass):
+            check_graph(self.segmenter.graph, bundle)
+        else:
+            _ = self._session
+
+    @cached_property
+    def _session(self) -> Session:
+        """Loaded when first asked: whatever finds lungs in one pass has said all by then."""
+        return Session(self.bundle, self._threads)
 
     @cached_property
     def details(self) -> Detailer:

@@ -47,7 +47,7 @@ class Session:
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         self._graph = Graph(bundle.model, threads)
-        _check(self._graph, bundle)
+        check_graph(self._graph, bundle)
         self._outputs = ["logits", "evidence"] if bundle.manifest.evidence else ["logits"]
 
     def run(self, inputs: NDArray[np.float32]) -> tuple[Logits, Evidence | None]:
@@ -90,7 +90,8 @@ class Session:
         return [Answer(*row) for row in zip(*rows, strict=True)]
 
 
-def _check(graph: Graph, bundle: Bundle) -> None:
+def check_graph(graph: Graph, bundle: Bundle) -> None:
+    """Raise ``BundleError`` where a graph is not what the manifest of its bundle says."""
     manifest = bundle.manifest
     size, channels = manifest.preprocess.size, manifest.preprocess.channels
     expected = {"image": [channels, size, size]}

@@ -7,16 +7,14 @@ read. Nothing else is remembered, so nothing can disagree.
 from __future__ import annotations
 
 import fnmatch
-import hashlib
-import io
 import json
 import multiprocessing
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
 from time import monotonic
@@ -29,9 +27,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from hilum.apps.batch.shard import (
     FETCHED,
     FETCHERS,
+    REASONS,
     Job,
     Place,
     Shard,
+    describe,
     lonely,
     read_shard,
     scratch,
@@ -46,13 +46,11 @@ from hilum.image.limits import one_line
 PLAN, FILMS, MANIFEST, SUMMARY = "plan.json", "films.parquet", "manifest.json", "summary.json"
 ATTEMPTS = 4
 """Times that a shard is begun before it is given up for this run."""
-REASONS = 20
-"""Reasons for errors that a summary names, the most frequent."""
-
 SPENT = 5
 """Shards that are given up in a row before the run is."""
 
-Counts = dict[str, int]
+Row = dict[str, Any]
+"""A file of readings, as ``shard.describe`` says."""
 _SHARDS = "readings/shard-*.parquet"
 _OTHER = "name another folder, or remove this one"
 
@@ -90,10 +88,10 @@ class Executor(Protocol):
     def width(self) -> int:
         """Shards to hand over at a time."""
 
-    def submit(self, shard: Shard, attempt: int) -> Future[Counts]:
+    def submit(self, shard: Shard, attempt: int) -> Future[Row]:
         """Begin to read a shard."""
 
-    def done(self, future: Future[Counts]) -> None:
+    def done(self, future: Future[Row]) -> None:
         """Hear that the result of a shard was taken."""
 
     def close(self) -> None:
@@ -110,9 +108,9 @@ class Local:
         self._job = job
         self._others = set(multiprocessing.active_children())
         self._idle: list[ProcessPoolExecutor] = []
-        self._busy: dict[Future[Counts], ProcessPoolExecutor] = {}
+        self._busy: dict[Future[Row], ProcessPoolExecutor] = {}
 
-    def submit(self, shard: Shard, attempt: int) -> Future[Counts]:
+    def submit(self, shard: Shard, attempt: int) -> Future[Row]:
         """Begin to read a shard in a process that has nothing to do."""
         process = self._idle.pop() if self._idle else lonely(self._folder)
         try:
@@ -123,7 +121,7 @@ class Local:
         self._busy[future] = process
         return future
 
-    def done(self, future: Future[Counts]) -> None:
+    def done(self, future: Future[Row]) -> None:
         """Keep the process for the next shard, unless it ended."""
         process = self._busy.pop(future)
         if not isinstance(future.exception(), BrokenProcessPool):
@@ -188,12 +186,12 @@ class OnRay:
             return self._workers
         return 2 * max(1, int(self._resources().get("CPU", 1)))
 
-    def submit(self, shard: Shard, attempt: int) -> Future[Counts]:
+    def submit(self, shard: Shard, attempt: int) -> Future[Row]:
         """Begin to read a shard somewhere in the cluster."""
-        future: Future[Counts] = self._read.remote(self._job, shard, attempt).future()
+        future: Future[Row] = self._read.remote(self._job, shard, attempt).future()
         return future
 
-    def done(self, future: Future[Counts]) -> None:
+    def done(self, future: Future[Row]) -> None:
         """Ray frees the process itself."""
 
     def close(self) -> None:
@@ -216,7 +214,7 @@ def plan_run(wanted: Plan, dest: str) -> Plan:
                 raise ConfigError(f"{dest}/{PLAN}: no plan of a run", hint=_OTHER) from None
         _check_same(plan, wanted, dest)
         return plan
-    if fnmatch.filter(place.names("readings"), _SHARDS):
+    if fnmatch.filter(place.sizes("readings"), _SHARDS):
         raise ConfigError(f"{dest}: holds readings and no {PLAN}", hint=_OTHER)
     films = count = 0
 
@@ -255,34 +253,58 @@ def run(plan: Plan, dest: str, executor: Executor) -> Iterator[dict[str, Any]]:
     """
     place = Place(dest)
     started = monotonic()
-    finished = _whole(place)
-    waiting = _unfinished(place, finished)
-    known = sum(Shard(number, []).file in finished for number in range(plan.shards))
-    yield {"event": "start", "films": plan.films, "shards": plan.shards, "finished_shards": known}
-    counts: Counter[str] = Counter()
-    for event in _work(waiting, executor):
-        if event["event"] == "shard":
-            counts.update({status: event[status] for status in Status})
-        yield event
-    yield {"event": "summary"} | _finish(plan, place, counts.total(), monotonic() - started)
+    rows = _finished(place)
+    yield {
+        "event": "start",
+        "films": plan.films,
+        "shards": plan.shards,
+        "finished_shards": len(rows),
+    }
+    films = 0
+    try:
+        for row, event in _work(_unfinished(place, rows), executor):
+            if row is not None:
+                rows[row["file"]] = row
+                films += row["films"]
+            yield event
+    finally:  # also of a run that is broken off: the next one need not read them back
+        there = place.sizes("readings")
+        place.tidy(there)
+        held = [rows[name] for name in sorted(rows) if there.get(name) == rows[name]["bytes"]]
+        about = {"bundle": plan.bundle, "shards": held}
+        place.put(MANIFEST, lambda path: _write_json(path, about))
+    summary = _summary(plan, held, films, monotonic() - started)
+    place.put(SUMMARY, lambda path: _write_json(path, summary))
+    yield {"event": "summary"} | summary
 
 
-def _whole(place: Place) -> set[str]:
-    """Name the files of readings; one that was cut, by a lost machine, is none."""
+def _finished(place: Place) -> dict[str, Row]:
+    """Describe the files of readings by their names; one that a lost machine cut is none.
 
-    def checked(name: str) -> str | None:
+    Those that the last manifest describes are not read back, if they have its length.
+    """
+    told: dict[str, Row] = {}
+    if place.has(MANIFEST):
+        with suppress(ValueError, KeyError), place.open(MANIFEST) as file:
+            told = {row["file"]: row for row in json.load(file)["shards"]}
+
+    def described(found: tuple[str, int]) -> Row | None:
+        name, size = found
+        if told.get(name, {}).get("bytes") == size:
+            return told[name]
         with place.open(name) as file:
             try:
-                pq.read_metadata(file)
+                return describe(name, file.read())
             except pa.ArrowInvalid:
                 return None
-        return name
 
-    there = fnmatch.filter(place.names("readings"), _SHARDS)
-    return {name for name in prefetch(checked, there, workers=FETCHERS, ahead=FETCHED) if name}
+    there = place.sizes("readings")
+    found = ((name, there[name]) for name in fnmatch.filter(there, _SHARDS))
+    rows = prefetch(described, found, workers=FETCHERS, ahead=FETCHED)
+    return {row["file"]: row for row in rows if row}
 
 
-def _unfinished(place: Place, finished: set[str]) -> Iterator[Shard]:
+def _unfinished(place: Place, finished: Container[str]) -> Iterator[Shard]:
     with place.open(FILMS) as file, pq.ParquetFile(file) as films:
         for number in range(films.num_row_groups):
             shard = Shard(number, [])
@@ -291,10 +313,16 @@ def _unfinished(place: Place, finished: set[str]) -> Iterator[Shard]:
                 yield shard._replace(addresses=[os.fsdecode(name) for name in names])
 
 
-def _work(waiting: Iterator[Shard], executor: Executor) -> Iterator[dict[str, Any]]:
-    """Keep as many shards at work as the executor takes; begin those again that were lost."""
+def _work(
+    waiting: Iterator[Shard], executor: Executor
+) -> Iterator[tuple[Row | None, dict[str, Any]]]:
+    """Keep as many shards at work as the executor takes; begin those again that were lost.
+
+    Yields:
+        The file of each shard that has one now, and what happens.
+    """
     again: deque[tuple[Shard, int]] = deque()
-    working: dict[Future[Counts], tuple[Shard, int]] = {}
+    working: dict[Future[Row], tuple[Shard, int]] = {}
     spent = 0
     while True:
         room = executor.width - len(working)
@@ -314,8 +342,8 @@ def _work(waiting: Iterator[Shard], executor: Executor) -> Iterator[dict[str, An
             about: dict[str, Any] = {"shard": shard.number, "films": len(shard.addresses)}
             if error is None:
                 spent = 0
-                statuses = dict.fromkeys(map(str, Status), 0)
-                yield {"event": "shard", **about, **statuses, **future.result()}
+                row = future.result()
+                yield row, {"event": "shard", **about, **{each.value: row[each] for each in Status}}
                 continue
             if not isinstance(error, Exception) or isinstance(error, BundleError | ConfigError):
                 raise error
@@ -323,9 +351,9 @@ def _work(waiting: Iterator[Shard], executor: Executor) -> Iterator[dict[str, An
             about |= {"attempt": attempt + 1, "reason": why}
             if attempt + 1 < ATTEMPTS:
                 again.append((shard, attempt + 1))
-                yield {"event": "lost", **about}
+                yield None, {"event": "lost", **about}
                 continue
-            yield {"event": "given-up", **about}
+            yield None, {"event": "given-up", **about}
             spent += 1
             if spent == SPENT:
                 raise HilumError(
@@ -334,45 +362,28 @@ def _work(waiting: Iterator[Shard], executor: Executor) -> Iterator[dict[str, An
                 )
 
 
-def _finish(plan: Plan, place: Place, films: int, seconds: float) -> dict[str, Any]:
-    """Write the manifest of shards and the summary; return the latter."""
-    place.tidy("readings")
-    there = _whole(place)
-    rows, statuses, refusals, errors = [], Counter[str](), Counter[str](), Counter[str]()
-    unfinished = []
-    for number in range(plan.shards):
-        shard = Shard(number, [])
-        if shard.file not in there:
-            unfinished.append(number)
-            continue
-        with place.open(shard.file) as file:
-            data = file.read()
-        table = pq.read_table(io.BytesIO(data), columns=["status", "refusal", "reason"])
-        status = table.column("status").to_pylist()
-        counts = {each.value: status.count(each) for each in Status}
-        statuses.update(counts)
-        refusals.update(code for code in table.column("refusal").to_pylist() if code)
-        why = table.column("reason").to_pylist()
-        errors.update(w for w, s in zip(why, status, strict=True) if s == "error")
-        digest = hashlib.sha256(data).hexdigest()
-        rows.append({"file": shard.file, "films": len(status), **counts, "sha256": digest})
-    place.put(MANIFEST, lambda path: _write_json(path, {"bundle": plan.bundle, "shards": rows}))
-    summary = {
+def _summary(plan: Plan, rows: list[Row], films: int, seconds: float) -> dict[str, Any]:
+    """Add up what files hold; ``films`` of them were read in this run, in so many seconds."""
+    statuses, refusals, errors = Counter[str](), Counter[str](), Counter[str]()
+    for row in rows:
+        statuses.update({each.value: row[each] for each in Status})
+        refusals.update(row["refusals"])
+        errors.update(row["errors"])
+    held = {row["file"] for row in rows}
+    return {
         "bundle": plan.bundle,
         "films": statuses.total(),
         **{each.value: statuses[each] for each in Status},
         "refusals": dict(refusals.most_common()),
         "errors": dict(errors.most_common(REASONS)),
         "shards": plan.shards,
-        "unfinished_shards": unfinished,
+        "unfinished_shards": [n for n in range(plan.shards) if Shard(n, []).file not in held],
         "this_run": {
             "films": films,
             "seconds": round(seconds, 1),
             "films_per_second": round(films / max(seconds, 1e-9), 2),
         },
     }
-    place.put(SUMMARY, lambda path: _write_json(path, summary))
-    return summary
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
+import io
 import lzma
 import multiprocessing
 import os
@@ -18,7 +20,7 @@ import tempfile
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
@@ -54,6 +56,8 @@ PLAIN = 2
 """Attempts at a shard before a film of it is suspected of ending the process that reads it."""
 ROWS = 1000
 """Rows of one row group."""
+REASONS = 20
+"""Reasons for errors that a manifest and a summary name, the most frequent."""
 READERS = 2
 """Threads that open films ahead in one process: while a decoder has one, the other finds lungs."""
 
@@ -146,15 +150,15 @@ class Place:
                 return False
         return True
 
-    def names(self, folder: str) -> set[str]:
-        """Name the files in a folder; none if it is not there."""
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the names of the files in a folder, with their bytes; none if it is not there."""
         self._system.invalidate_cache()
         with self._told():
             try:
-                listed = self._system.ls(f"{self._root}/{folder}", detail=False)
+                listed = self._system.ls(f"{self._root}/{folder}", detail=True)
             except FileNotFoundError:
-                return set()
-        return {f"{folder}/{PurePosixPath(name).name}" for name in listed}
+                return {}
+        return {f"{folder}/{PurePosixPath(each['name']).name}": each["size"] for each in listed}
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
@@ -162,9 +166,9 @@ class Place:
         with self._told(), self._system.open(f"{self._root}/{name}", "rb") as stream:
             yield stream
 
-    def tidy(self, folder: str) -> None:
+    def tidy(self, names: Iterable[str]) -> None:
         """Remove what processes that were killed left of files that they had not finished."""
-        for name in self.names(folder):
+        for name in names:
             if ".hilum." in name or name.endswith(".part"):
                 with self._told():
                     self._system.rm_file(f"{self._root}/{name}")
@@ -223,7 +227,34 @@ def row_of(reading: Reading) -> dict[str, Any]:
     return row
 
 
-def read_shard(job: Job, shard: Shard, attempt: int) -> dict[str, int]:
+def describe(name: str, data: bytes) -> dict[str, Any]:
+    """Return what the manifest says of a file of readings.
+
+    Returns:
+        Its name, films by status, codes of refusals, the most frequent reasons for errors, bytes,
+        and SHA-256.
+
+    Raises:
+        pyarrow.ArrowInvalid: the file was cut.
+    """
+    with pq.ParquetFile(io.BytesIO(data)) as file:
+        table = file.read(columns=["status", "refusal", "reason"]).to_pydict()
+    counts = Counter(table["status"])
+    refusals = Counter(code for code in table["refusal"] if code)
+    rows = zip(table["status"], table["reason"], strict=True)
+    errors = Counter(reason for status, reason in rows if status == Status.ERROR)
+    return {
+        "file": name,
+        "films": len(table["status"]),
+        **{each.value: counts[each] for each in Status},
+        "refusals": dict(refusals.most_common()),
+        "errors": dict(errors.most_common(REASONS)),
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+
+
+def read_shard(job: Job, shard: Shard, attempt: int) -> dict[str, Any]:
     """Read a shard and put its file into the destination.
 
     Args:
@@ -233,24 +264,24 @@ def read_shard(job: Job, shard: Shard, attempt: int) -> dict[str, int]:
             one in a process of its own; those that end it become rows with an error.
 
     Returns:
-        How many films have each status.
+        The file as the manifest describes it.
 
     Raises:
         BundleError: this machine's bundle is another one, or does not load.
     """
     reader = _reader(job)
     poison = _poison(job, shard) if attempt >= PLAIN else frozenset[int]()
-    counts: Counter[str] = Counter()
+    made: dict[str, Any] = {}
 
     def write(path: Path) -> None:
         schema = schema_of(tuple(label.value for label in reader.labels))
         with pq.ParquetWriter(path, schema, compression="zstd") as file:
             for read in batches(_readings(job, reader, shard, poison), ROWS):
-                counts.update(reading.status.value for reading in read)
                 file.write_table(pa.Table.from_pylist(list(map(row_of, read)), schema))
+        made.update(describe(shard.file, path.read_bytes()))
 
     Place(job.dest).put(shard.file, write)
-    return dict(counts)
+    return made
 
 
 @lru_cache(maxsize=1)
