@@ -168,6 +168,32 @@ def test_run_again_it_reads_nothing_and_changes_nothing(batch, films, tmp_path):
     batch(films / "sub", "-o", out, code=6)
 
 
+def test_only_files_that_the_manifest_does_not_know_are_read_back(
+    batch, films, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    *_, before = batch(films, "-o", out, "--shard-films", 3, "--workers", 1)
+    manifest = (out / "manifest.json").read_bytes()
+    described = []
+
+    def describe(name, data, real=runs.describe):
+        described.append(name)
+        return real(name, data)
+
+    monkeypatch.setattr(runs, "describe", describe)
+    *_, again = batch(films, "-o", out, "--shard-films", 3)
+    assert described == []
+    known = json.loads(manifest)
+    del known["shards"][1]
+    for damaged in (json.dumps(known), "{"):
+        (out / "manifest.json").write_text(damaged)
+        *_, again = batch(films, "-o", out, "--shard-films", 3)
+        assert (out / "manifest.json").read_bytes() == manifest
+        assert before | {"this_run": 0} == again | {"this_run": 0}
+    numbers = [int(re.search(r"\d{7}", name)[0]) for name in described]
+    assert (numbers[0], sorted(numbers[1:])) == (1, [0, 1, 2])
+
+
 def test_the_answer_for_people(films, small_bundle, tmp_path, capsys):
     assert (
         run(["batch", str(films / "sub"), "-o", str(tmp_path / "o"), "-b", str(small_bundle)]) == 0

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 
+from hilum.bundle import onnx
 from hilum.bundle.folder import seal
 from hilum.bundle.lungs import LungSegmenter, copy_lungs
 from hilum.bundle.onepass import MapOpacities, OnePass, SeenLungs, open_segmenter
@@ -100,6 +102,38 @@ def test_the_answers_are_those_of_the_network_alone(
     assert runs == [1]
     logits, _ = reader.run(reader.preprocess(open_radiograph(film))[None])
     assert [finding.logit for finding in reading.findings] == pytest.approx(logits[0].tolist())
+
+
+def test_the_network_is_loaded_once_and_again_when_it_is_asked_alone(
+    bundle: Path, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[int] = []
+    load = onnx._load
+
+    def count(path: str, threads: int) -> onnxruntime.InferenceSession:
+        loaded.append(threads)
+        return load(path, threads)
+
+    monkeypatch.setattr(onnx, "_load", count)
+    reader = load_bundle(bundle, threads=2)
+    reader.read(film, details=True)
+    assert loaded == [1]
+    reader.run(reader.preprocess(open_radiograph(film))[None])
+    assert loaded == [1, 2]
+
+
+def test_a_network_without_what_the_manifest_says_is_refused_at_once(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = Graph.__init__
+
+    def without_evidence(self: Graph, path: Path, threads: int | None = None) -> None:
+        load(self, path, threads)
+        del self.outputs["evidence"]
+
+    monkeypatch.setattr(Graph, "__init__", without_evidence)
+    with pytest.raises(BundleError, match="expected 'evidence'"):
+        load_bundle(bundle)
 
 
 def test_many_films_are_each_seen_once_and_a_bad_one_never(
