@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from hilum.apps.cli.main import EXIT_CODES
 from hilum.apps.web.settings import Settings
 from hilum.bundle import manifest
-from hilum.core import errors
+from hilum.core import errors, row
 from hilum.core.case import COLUMNS, LABEL_COLUMNS, REQUIRED_COLUMNS
 from hilum.core.files import write_text
 from hilum.learn.compare.grid import Grid
@@ -83,6 +83,16 @@ def columns() -> str:
 def labels() -> str:
     """Return every label that a table may have as a column."""
     return ", ".join(f"`{name}`" for name in LABEL_COLUMNS) + ".\n"
+
+
+def film_columns() -> str:
+    """Return every column of the tables of films, and which verb writes it."""
+    verbs = {"`batch`": row.BATCH, "`read --csv`": row.READ_CSV, "`export`": row.EXPORT}
+    rows = []
+    for name, column in (row.KEPT | row.FILM | row.BUNDLE | row.WHOLE | row.SAID).items():
+        marks = " | ".join("yes" if name in named else "" for named in verbs.values())
+        rows.append(f"| `{name}` | {column.kind} | {column.words} | {marks} |")
+    return _table("column", "kind", "what it holds", *verbs, rows=rows)
 
 
 def bundle_files() -> str:
@@ -247,6 +257,7 @@ MADE: dict[str, Callable[[], str]] = {
     "exit-codes": exit_codes,
     "columns": columns,
     "labels": labels,
+    "film-columns": film_columns,
     "bundle-files": bundle_files,
     "manifest": lambda: Tables(toml=False).of(manifest.Manifest),
     "settings": lambda: Tables(toml=True).of(Settings),

@@ -35,6 +35,7 @@ from hilum.apps.batch.source import addresses
 from hilum.apps.cli.main import run
 from hilum.core.errors import BundleError, CohortError, ConfigError, HilumError
 from hilum.core.reading import Reading
+from hilum.core.row import BATCH, columns
 from hilum.serve.inputs import find_films
 from hilum.serve.reader import load_bundle
 
@@ -738,7 +739,7 @@ def test_what_is_asked_wrongly(batch, films, tmp_path, monkeypatch, capsys):
 
 def test_the_how_to_names_every_column_and_can_be_followed(tmp_path):
     page = (ROOT / "docs" / "how-to" / "read-a-bucket.md").read_text(encoding="utf-8")
-    schema = shards.schema_of(("LABEL",)).names
+    schema = list(columns(BATCH, ("LABEL",)))
     named = set(re.findall(r"`(\w+)`", page))
     assert [each for each in schema if each not in named] == [
         "appearance_indeterminate",  # "and so on"

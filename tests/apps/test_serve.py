@@ -68,6 +68,10 @@ def test_the_log_is_verified_and_shown(data, capsys):
     assert run(["store", "log", "--json", *data]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["action"] for line in lines] == ["user-added", "token-added"]
+    for after, expected in (("0", lines), ("1", lines[1:]), ("2", [])):
+        assert run(["store", "log", "--json", "--after", after, *data]) == 0
+        found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert found == expected
     store = open_store(f"sqlite:///{_folder(data) / 'store.db'}")
     with store.write() as session:
         session.execute(text("DROP TRIGGER log_never_update"))

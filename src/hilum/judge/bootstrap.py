@@ -80,7 +80,7 @@ def bootstrap_all(
     whole = statistics(np.ones((1, np.asarray(groups).size)))
     parts = [statistics(weights) for weights in resample(groups, folds=folds, seed=seed)]
     return {
-        name: _estimate(
+        name: estimate_of(
             float(whole[name][0]),
             np.concatenate([part[name] for part in parts]) if parts else np.empty(0),
             support[name],
@@ -124,6 +124,20 @@ def bootstrap(
     )["value"]
 
 
+def estimate_of(value: float, replicates: Floats, support: Support) -> Estimate:
+    """Make an estimate of a value and what it was in each resample.
+
+    Args:
+        value: on all cases; NaN where it is undefined.
+        replicates: (B,) of the resamples; NaN where it was undefined.
+        support: what it rests on.
+    """
+    if np.isnan(value):
+        return Estimate.undefined(support.n, support.missing)
+    low, high, note = _interval(value, replicates[~np.isnan(replicates)], replicates.size, support)
+    return Estimate(value=value, low=low, high=high, n=support.n, note=note)
+
+
 def why_undefined(present: NDArray[np.bool_]) -> str:
     """Say why a metric of two classes has no value on these cases."""
     if present.size == 0:
@@ -137,13 +151,6 @@ def _draw(generator: np.random.Generator, rows: int, groups: int) -> NDArray[np.
     drawn = generator.integers(0, groups, (rows, groups))
     cells = drawn + groups * np.arange(rows)[:, None]
     return np.bincount(cells.ravel(), minlength=rows * groups).reshape(rows, groups)
-
-
-def _estimate(value: float, replicates: Floats, support: Support) -> Estimate:
-    if np.isnan(value):
-        return Estimate.undefined(support.n, support.missing)
-    low, high, note = _interval(value, replicates[~np.isnan(replicates)], replicates.size, support)
-    return Estimate(value=value, low=low, high=high, n=support.n, note=note)
 
 
 def _interval(

@@ -1,17 +1,28 @@
-"""Agreement: of two readers with each other, and of each with the reference standard.
+"""Reader study: agreement of readers with each other, and of each with the reference standard.
 
-Cohen's kappa (Educational and Psychological Measurement 1960) and shares, with 95 % intervals by
-drawing patients with replacement, as everywhere in Hilum.
+Cohen's kappa (Educational and Psychological Measurement 1960), Fleiss' (Psychological Bulletin
+1971), shares and areas under the ROC curve, with 95 % intervals by drawing patients with
+replacement, as everywhere in Hilum; of several readers together by drawing readers, too.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hilum.core.estimate import Estimate
-from hilum.judge.bootstrap import Support, bootstrap_all
-from hilum.judge.metrics import Floats, Weights
+from hilum.judge.bootstrap import (
+    Support,
+    bootstrap,
+    bootstrap_all,
+    estimate_of,
+    resample,
+    why_undefined,
+)
+from hilum.judge.metrics import Floats, Weights, auroc
 
 
 def kappa(
@@ -74,6 +85,179 @@ def against_reference(
         "sensitivity": _share(said, true, owners, "no positives", folds, seed),
         "specificity": _share(~said, ~true, owners, "no negatives", folds, seed),
     }
+
+
+def fleiss(calls: ArrayLike, groups: ArrayLike, *, folds: int = 1000, seed: int = 0) -> Estimate:
+    """Measure how several readers agree: Fleiss' kappa over films that each of them called.
+
+    Args:
+        calls: (R, N) of R readers, 1 or 0; a film with a NaN is left out.
+        groups: (N,) patient of each film.
+
+    >>> print(fleiss([[1, 1, 0, 0], [1, 0, 0, 0]], [1, 2, 3, 4], folds=0))
+    0.47 (n=4)
+    """
+    said = np.asarray(calls, np.float64)
+    whole = ~np.isnan(said).any(0)
+    said, owners, readers = said[:, whole], np.asarray(groups)[whole], said.shape[0]
+    if readers < 2 or not said.size:
+        missing = "fewer than two readers" if readers < 2 else "no films"
+        return Estimate.undefined(said.shape[1], missing)
+    present = said.sum(0)
+    alike = (present**2 + (readers - present) ** 2 - readers) / (readers * (readers - 1))
+
+    def statistics(weights: Weights) -> dict[str, Floats]:
+        total = weights.sum(axis=-1)
+        share = (weights * present).sum(axis=-1) / (total * readers)
+        chance = share**2 + (1 - share) ** 2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return {"fleiss": ((weights * alike).sum(axis=-1) / total - chance) / (1 - chance)}
+
+    missing = "one answer only: chance explains all of it"
+    support = {"fleiss": Support(present.size, np.unique(owners).size, missing)}
+    return bootstrap_all(statistics, owners, support, folds=folds, seed=seed)["fleiss"]
+
+
+STATISTICS = ("sensitivity", "specificity", "auc")
+
+
+def reader_figures(
+    calls: ArrayLike,
+    ratings: ArrayLike,
+    truth: ArrayLike,
+    groups: ArrayLike,
+    *,
+    folds: int = 1000,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Measure one reader, or the machine, against the reference standard.
+
+    Args:
+        calls: (N,) 1 or 0; NaN (unsure, not read) leaves the film out of the two shares.
+        ratings: (N,) the higher the surer that it is present; NaN leaves the film out of ``auc``.
+        truth: (N,) 1 or 0; NaN where it is not known.
+        groups: (N,) patient of each film.
+
+    Returns:
+        ``STATISTICS``: sensitivity, specificity and the area under the ROC curve.
+    """
+    rated = np.asarray(ratings, np.float64)
+    known, owners = ~np.isnan(rated), np.asarray(groups)
+    true = np.asarray(truth, np.float64)[known]
+    area = bootstrap(auroc, true, rated[known], owners[known], folds=folds, seed=seed)
+    return against_reference(calls, truth, groups, folds=folds, seed=seed) | {"auc": area}
+
+
+def together(
+    calls: ArrayLike,
+    ratings: ArrayLike,
+    truth: ArrayLike,
+    groups: ArrayLike,
+    *,
+    before: tuple[ArrayLike, ArrayLike] | None = None,
+    folds: int = 1000,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Measure several readers together: the mean over readers of what each has.
+
+    A resample draws patients, the same for every reader, and readers, so that the interval is for
+    other patients and other readers (Obuchowski and Rockette's random readers and cases, by
+    bootstrap).
+
+    Args:
+        calls, ratings: (R, N) of R readers; as in ``reader_figures``.
+        truth, groups: (N,).
+        before: calls and ratings (R, N) to take away: the difference on films with both.
+        folds, seed: of the bootstrap.
+
+    Returns:
+        ``STATISTICS``; ``n`` counts the films that anybody judged and whose truth is known.
+    """
+    sides = [(np.asarray(calls, np.float64), np.asarray(ratings, np.float64))]
+    if before is not None:
+        earlier = np.asarray(before[0], np.float64), np.asarray(before[1], np.float64)
+        now = sides[0]  # what only one side has would be a difference of films
+        pairs = list(zip(now, earlier, strict=True))
+        sides = [(_where(pairs[0][0], pairs[0][1]), _where(pairs[1][0], pairs[1][1]))]
+        sides += [(_where(pairs[0][1], pairs[0][0]), _where(pairs[1][1], pairs[1][0]))]
+    true, owners = np.asarray(truth, np.float64), np.asarray(groups)
+    judged = ~np.isnan(true) & ~np.isnan(sides[0][1]).all(0)
+    missing = why_undefined(true[judged] == 1)
+    support = Support(int(judged.sum()), np.unique(owners[judged]).size, missing)
+
+    def of_readers(weights: Weights, name: str) -> Floats:
+        """One statistic of each reader in each resample, (R, B)."""
+        now, *then = (
+            np.stack([_statistic(name, *one, true, weights) for one in zip(*side, strict=True)])
+            for side in sides
+        )
+        return now - then[0] if then else now
+
+    return {
+        name: _over_readers(
+            partial(of_readers, name=name), owners, support, len(sides[0][0]), folds, seed
+        )
+        for name in STATISTICS
+    }
+
+
+def difference(
+    calls: ArrayLike,
+    ratings: ArrayLike,
+    before: tuple[ArrayLike, ArrayLike],
+    truth: ArrayLike,
+    groups: ArrayLike,
+    *,
+    folds: int = 1000,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Measure how one reader changed: ``STATISTICS`` less those of ``before``, on films of both."""
+    now = np.asarray(calls, np.float64)[None], np.asarray(ratings, np.float64)[None]
+    then = np.asarray(before[0], np.float64)[None], np.asarray(before[1], np.float64)[None]
+    return together(*now, truth, groups, before=then, folds=folds, seed=seed)
+
+
+def _where(values: Floats, other: Floats) -> Floats:
+    return np.where(np.isnan(other), np.nan, values)
+
+
+def _statistic(name: str, said: Floats, rated: Floats, true: Floats, weights: Weights) -> Floats:
+    """One of ``STATISTICS`` of one reader in each resample, (B,); NaN where it is undefined."""
+    if name == "auc":
+        known = ~(np.isnan(rated) | np.isnan(true))
+        return auroc(true[known], rated[known], weights[:, known])
+    among = (true == 1) if name == "sensitivity" else (true == 0)
+    among &= ~np.isnan(said)
+    right = (said == true) & among
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((weights * right).sum(-1) / (weights * among).sum(-1))
+
+
+def _over_readers(
+    of_readers: Callable[[Weights], Floats],
+    groups: NDArray[np.generic],
+    support: Support,
+    readers: int,
+    folds: int,
+    seed: int,
+) -> Estimate:
+    """Estimate the mean over readers of a statistic (R, B), drawing patients and readers."""
+    generator = np.random.default_rng([seed, readers])
+    whole = of_readers(np.ones((1, groups.size)))
+    drawn = []
+    for weights in resample(groups, folds=folds, seed=seed):
+        share = np.full(readers, 1 / readers)
+        times = generator.multinomial(readers, share, size=weights.shape[0]).T
+        drawn.append(_mean(of_readers(weights), times.astype(np.float64)))
+    value = float(_mean(whole, np.ones_like(whole))[0])
+    return estimate_of(value, np.concatenate(drawn) if drawn else np.empty(0), support)
+
+
+def _mean(values: Floats, times: Floats) -> Floats:
+    """Weighted mean over readers (R, B) of what is defined."""
+    times = np.where(np.isnan(values), 0.0, times)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((np.nan_to_num(values) * times).sum(0) / times.sum(0))
 
 
 def share(happened: ArrayLike, groups: ArrayLike, *, folds: int = 1000, seed: int = 0) -> Estimate:

@@ -58,17 +58,23 @@ def test_the_site_reads_blind_before_anybody_chose(seen):
     assert client.get(f"{API}/films/{films[0]}/reading").status_code == 409
 
 
-def test_no_route_tells_an_answer_to_who_reads_blind(seen):
+@pytest.mark.parametrize("by", ["the switch", "a list"])
+def test_no_route_tells_an_answer_to_who_reads_blind(seen, by):
     station, films, report = seen
+    admin, client = station.client("administrator"), station.client("reviewer")
+    people = {each["name"]: each["user_id"] for each in admin.get(f"{API}/users").json()["items"]}
+    body = {"name": "all", "film_ids": films, "findings": ["covid-19"], "blind": by == "a list"}
+    made = admin.post(f"{API}/lists", json=body | {"readers": [people["reviewer-1"]]}).json()
+    client.put(f"{API}/me/blind", json={"on": by == "the switch"})
     with station.service.store.read() as session:
         film = session.get_one(Film, films[0])
         names = {"film_id": film.id, "study_id": film.study_id, "reading_id": film.reading_id}
         reading = session.get_one(Read, film.reading_id).reading
     numbers = [repr(each[key]) for each in reading["findings"] for key in ("logit", "probability")]
-    names |= {"token_id": "0" * 16, "user_id": "0" * 16}
+    names |= {"token_id": "0" * 16, "user_id": "0" * 16, "list_id": made["list_id"]}
     names |= {"report_id": report, "label": "covid-19", "kind": "consolidation", "place": "0"}
     names |= {"study": "1.2.3"}
-    client, asked = station.client("reviewer"), 0
+    asked = 0
     for route in routes(station.app):
         path = route.path.replace(":path", "").format(**names, path="x")
         if "GET" not in route.methods or path.endswith(NO_FILMS):

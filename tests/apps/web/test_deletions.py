@@ -86,7 +86,8 @@ def test_a_patient_is_erased_whole_and_the_log_names_nobody(station, make_film):
     assert (shown["reference_standards"], shown["reports"]) == (3, 3)
     assert (shown["unfinished"], shown["rulers"]) == (3, 3)
     assert _counts(station)["Study"] == 4  # so far it was only shown
-    done = admin.post(f"{API}/deletions", json=body | {"confirm": shown["confirm"]})
+    sure = {"confirm": shown["confirm"], "reason": "asked for"}
+    done = admin.post(f"{API}/deletions", json=body | sure)
     assert (done.status_code, done.json()) == (200, shown)
     assert set(_counts(station).values()) == {1}
     for film_id in gone:
@@ -97,7 +98,7 @@ def test_a_patient_is_erased_whole_and_the_log_names_nobody(station, make_film):
     assert _held(station, PATIENT) == []
     assert _held(station, f"of {PATIENT}") == []
     action, data = _actions(station)[-1]
-    assert (action, data["studies"]) == ("patient-erased", 3)
+    assert (action, data["studies"], data["reason"]) == ("patient-erased", 3, "asked for")
     assert data["patient"] == station.service.log.pseudonym(PATIENT)
     assert station.service.log.verify().ok
     again = admin.post(f"{API}/deletions/preview", json=body).json()

@@ -67,17 +67,67 @@ export interface components {
             /** @description space: 10^9 bytes left; certificate: days; not-made, dead: how many; waits, refuses, away: minutes; silent: hours */
             value: number;
         };
+        AnalysisAnswer: {
+            list_id: string;
+            finding: components["schemas"]["Label"];
+            films: number;
+            /** @description by the reference standard */
+            positives: number;
+            negatives: number;
+            readers: components["schemas"]["StudyReader"][];
+            /** @description mean over readers */
+            unaided: components["schemas"]["ReaderFigures"] | null;
+            /** @description mean over readers */
+            aided: components["schemas"]["ReaderFigures"] | null;
+            /** @description mean over readers with both */
+            difference: components["schemas"]["ReaderFigures"] | null;
+            pairs: components["schemas"]["ReaderPair"][];
+            /** @description Fleiss' kappa, on films that every reader called */
+            fleiss: components["schemas"]["Estimate"];
+            /** @description by its operating point and score */
+            machine: components["schemas"]["ReaderFigures"];
+            machine_roc: [
+                number,
+                number
+            ][];
+        };
         /**
          * @description What the model answers, all in all: the one headline of a finding.
          * @enum {string}
          */
         Answer: "present" | "absent" | "cannot-say";
+        ArmFigures: {
+            sensitivity: components["schemas"]["Estimate"];
+            specificity: components["schemas"]["Estimate"];
+            /** @description area under the ROC curve by confidence */
+            auc: components["schemas"]["Estimate"];
+            /** @description with a verdict */
+            films: number;
+            unsure: number;
+            /** @description median time to a verdict */
+            seconds: number | null;
+            /** @description (1 - specificity, sensitivity) */
+            roc: [
+                number,
+                number
+            ][];
+            /** @description Cohen's kappa with the machine's answer */
+            machine_kappa: components["schemas"]["Estimate"];
+        };
         AskApply: {
             candidate_id: string;
         };
         AskDeletion: {
             study_ids?: string[];
             patient_id?: string | null;
+        };
+        AskExport: {
+            /** @description filters of the worklist */
+            studies?: components["schemas"]["StudyQuery"];
+            /** @enum {string} */
+            format?: "csv" | "parquet";
+            /** @description ids of patients and names of files; else pseudonyms. For administrators */
+            patients?: boolean;
         };
         AskPreview: {
             site: string;
@@ -123,6 +173,13 @@ export interface components {
             candidate_id: string | null;
             adaptation: components["schemas"]["Adaptation"] | null;
         };
+        ChangedList: {
+            name?: string | null;
+            /** @description ISO 8601; without a zone, in that of the site */
+            deadline?: string | null;
+            closed?: boolean | null;
+            readers?: string[] | null;
+        };
         ChangedPerson: {
             role?: components["schemas"]["Role"] | null;
             disabled?: boolean | null;
@@ -150,6 +207,8 @@ export interface components {
             patient_id?: string | null;
             /** @description of the preview */
             confirm: string;
+            /** @description for the log; it must name no patient */
+            reason?: string;
         };
         DeletionAnswer: {
             studies: number;
@@ -311,6 +370,71 @@ export interface components {
             files: number;
             megapixels: number;
         };
+        ListAnswer: {
+            list_id: string;
+            name: string;
+            /** @description that are asked, in this order */
+            findings: components["schemas"]["Label"][];
+            /** @description each reader has an own order */
+            random: boolean;
+            /** @description no machine's answer before the own verdict is given */
+            blind: boolean;
+            /** @description it is shown then; else when the list ends */
+            reveal: boolean;
+            /** @description asked with each verdict */
+            confidence: boolean;
+            created_at: string;
+            deadline: string | null;
+            /** @description it takes verdicts */
+            open: boolean;
+            /** @description who asks is one of its readers */
+            reads: boolean;
+            films: number;
+            done: number;
+            /** @description their answer was seen before; they stay out of blind figures */
+            seen: number;
+            /** @description of the first film in ``order`` that is not done */
+            place: number;
+            order: components["schemas"]["ListedAnswer"][];
+            /** @description for administrators; else empty */
+            readers: components["schemas"]["ReaderProgress"][];
+        };
+        ListItem: {
+            list_id: string;
+            name: string;
+            /** @description that are asked, in this order */
+            findings: components["schemas"]["Label"][];
+            /** @description each reader has an own order */
+            random: boolean;
+            /** @description no machine's answer before the own verdict is given */
+            blind: boolean;
+            /** @description it is shown then; else when the list ends */
+            reveal: boolean;
+            /** @description asked with each verdict */
+            confidence: boolean;
+            created_at: string;
+            deadline: string | null;
+            /** @description it takes verdicts */
+            open: boolean;
+            /** @description who asks is one of its readers */
+            reads: boolean;
+            films: number;
+            done: number;
+            /** @description their answer was seen before; they stay out of blind figures */
+            seen: number;
+            /** @description of the first film in ``order`` that is not done */
+            place: number;
+        };
+        ListedAnswer: {
+            film_id: string;
+            study_id: string;
+            done: boolean;
+            /** @description its answer was seen before it was done */
+            seen: boolean;
+        };
+        ListsAnswer: {
+            items: components["schemas"]["ListItem"][];
+        };
         LogAnswer: {
             items: components["schemas"]["LogLine"][];
             next: number | null;
@@ -403,6 +527,25 @@ export interface components {
             scores: components["schemas"]["ScoresAnswer"];
             agreement: components["schemas"]["WeekAnswer"][];
         };
+        NewList: {
+            name: string;
+            film_ids?: string[];
+            /** @description filters of the worklist; oldest first */
+            studies?: components["schemas"]["StudyQuery"] | null;
+            /** @description ids of users */
+            readers?: string[];
+            findings: components["schemas"]["Label"][];
+            /** @description of each reader's own order; null: as listed */
+            seed?: number | null;
+            /** @description no machine's answer before the own verdict */
+            blind?: boolean;
+            /** @description it is shown then; else when the list ends */
+            reveal?: boolean;
+            /** @description asked with each verdict */
+            confidence?: boolean;
+            /** @description ISO 8601; without a zone, in that of the site */
+            deadline?: string | null;
+        };
         NewPassword: {
             old: string;
             new: string;
@@ -450,6 +593,12 @@ export interface components {
             corrected_label?: components["schemas"]["Label"] | null;
             marks?: components["schemas"]["Mark"][];
             blind?: boolean;
+            /** @description the reading list in which it is given */
+            list_id?: string | null;
+            /** @description 0: surely absent; 100: surely present */
+            confidence?: number | null;
+            /** @description that the film was looked at; default: since it was opened */
+            seconds?: number | null;
         };
         NewVerdicts: {
             verdicts: components["schemas"]["NewVerdict"][];
@@ -563,6 +712,30 @@ export interface components {
             /** @constant */
             status: "queued";
         };
+        ReaderFigures: {
+            sensitivity: components["schemas"]["Estimate"];
+            specificity: components["schemas"]["Estimate"];
+            /** @description area under the ROC curve by confidence */
+            auc: components["schemas"]["Estimate"];
+        };
+        ReaderPair: {
+            names: [
+                string,
+                string
+            ];
+            /** @description Cohen's */
+            kappa: components["schemas"]["Estimate"];
+            agreement: components["schemas"]["Estimate"];
+        };
+        ReaderProgress: {
+            user_id: string;
+            name: string;
+            films: number;
+            done: number;
+            seen: number;
+            /** @description of the last verdict */
+            last_at: string | null;
+        };
         ReadingAnswer: {
             film_id: string;
             status: components["schemas"]["FilmStatus"];
@@ -612,7 +785,7 @@ export interface components {
             title: string;
             status: number;
             /** @enum {string} */
-            code: "already-seen" | "blind-read-pending" | "bundle" | "conflict" | "csrf" | "disk-full" | "internal" | "invalid" | "method-not-allowed" | "not-a-film" | "not-allowed" | "not-found" | "not-read" | "not-signed-in" | "other-pixels" | "rejected" | "store-busy" | "timeout" | "too-large" | "too-many-requests" | "unreadable" | "unsupported";
+            code: "already-seen" | "blind-read-pending" | "bundle" | "conflict" | "csrf" | "disk-full" | "internal" | "invalid" | "list-closed" | "method-not-allowed" | "not-a-film" | "not-allowed" | "not-found" | "not-read" | "not-signed-in" | "other-pixels" | "rejected" | "store-busy" | "timeout" | "too-large" | "too-many-requests" | "unreadable" | "unsupported";
             detail: string;
             hint: string | null;
             name: string;
@@ -801,6 +974,15 @@ export interface components {
             limit?: number;
             cursor?: string | null;
         };
+        StudyReader: {
+            name: string;
+            /** @description verdicts before the answer was in sight */
+            unaided: components["schemas"]["ArmFigures"] | null;
+            /** @description with it in sight: the last verdict, which may be the one from before */
+            aided: components["schemas"]["ArmFigures"] | null;
+            /** @description aided less unaided, on films of both */
+            difference: components["schemas"]["ReaderFigures"] | null;
+        };
         TakeBack: {
             /** @enum {string} */
             reason: "quality" | "wrong-patient" | "worklist";
@@ -836,6 +1018,11 @@ export interface components {
             corrected_label: components["schemas"]["Label"] | null;
             marks: components["schemas"]["MarkAnswer"][];
             blind: boolean;
+            list_id: string | null;
+            /** @description 0: surely absent; 100: surely present; null: not asked */
+            confidence: number | null;
+            /** @description that the film was looked at before */
+            seconds: number | null;
         };
         VerdictsAnswer: {
             items: components["schemas"]["VerdictAnswer"][];
@@ -863,7 +1050,7 @@ export interface components {
             title: string;
             status: number;
             /** @enum {string} */
-            code: "already-seen" | "blind-read-pending" | "bundle" | "conflict" | "csrf" | "disk-full" | "internal" | "invalid" | "method-not-allowed" | "not-a-film" | "not-allowed" | "not-found" | "not-read" | "not-signed-in" | "other-pixels" | "rejected" | "store-busy" | "timeout" | "too-large" | "too-many-requests" | "unreadable" | "unsupported";
+            code: "already-seen" | "blind-read-pending" | "bundle" | "conflict" | "csrf" | "disk-full" | "internal" | "invalid" | "list-closed" | "method-not-allowed" | "not-a-film" | "not-allowed" | "not-found" | "not-read" | "not-signed-in" | "other-pixels" | "rejected" | "store-busy" | "timeout" | "too-large" | "too-many-requests" | "unreadable" | "unsupported";
             detail: string;
             hint: string | null;
             /** @description of 422 ``invalid`` */
@@ -1013,9 +1200,12 @@ export type Against = components['schemas']['Against'];
 export type AgreementAnswer = components['schemas']['AgreementAnswer'];
 export type AgreementCounts = components['schemas']['AgreementCounts'];
 export type AlarmAnswer = components['schemas']['AlarmAnswer'];
+export type AnalysisAnswer = components['schemas']['AnalysisAnswer'];
 export type Answer = components['schemas']['Answer'];
+export type ArmFigures = components['schemas']['ArmFigures'];
 export type AskApply = components['schemas']['AskApply'];
 export type AskDeletion = components['schemas']['AskDeletion'];
+export type AskExport = components['schemas']['AskExport'];
 export type AskPreview = components['schemas']['AskPreview'];
 export type Available = components['schemas']['Available'];
 export type Blind = components['schemas']['Blind'];
@@ -1023,6 +1213,7 @@ export type BundleAnswer = components['schemas']['BundleAnswer'];
 export type CalibrationAnswer = components['schemas']['CalibrationAnswer'];
 export type Call = components['schemas']['Call'];
 export type CandidateAnswer = components['schemas']['CandidateAnswer'];
+export type ChangedList = components['schemas']['ChangedList'];
 export type ChangedPerson = components['schemas']['ChangedPerson'];
 export type Counts = components['schemas']['Counts'];
 export type DayAnswer = components['schemas']['DayAnswer'];
@@ -1042,6 +1233,10 @@ export type LabelAnswer = components['schemas']['LabelAnswer'];
 export type Latency = components['schemas']['Latency'];
 export type Lesion = components['schemas']['Lesion'];
 export type LimitsAnswer = components['schemas']['LimitsAnswer'];
+export type ListAnswer = components['schemas']['ListAnswer'];
+export type ListItem = components['schemas']['ListItem'];
+export type ListedAnswer = components['schemas']['ListedAnswer'];
+export type ListsAnswer = components['schemas']['ListsAnswer'];
 export type LogAnswer = components['schemas']['LogAnswer'];
 export type LogLine = components['schemas']['LogLine'];
 export type LogVerified = components['schemas']['LogVerified'];
@@ -1052,6 +1247,7 @@ export type MarkAnswer = components['schemas']['MarkAnswer'];
 export type MeAnswer = components['schemas']['MeAnswer'];
 export type MeasuredMark = components['schemas']['MeasuredMark'];
 export type MonitoringAnswer = components['schemas']['MonitoringAnswer'];
+export type NewList = components['schemas']['NewList'];
 export type NewPassword = components['schemas']['NewPassword'];
 export type NewPerson = components['schemas']['NewPerson'];
 export type NewReference = components['schemas']['NewReference'];
@@ -1075,6 +1271,9 @@ export type PredictionSet = components['schemas']['PredictionSet'];
 export type Preset = components['schemas']['Preset'];
 export type Previous = components['schemas']['Previous'];
 export type Queued = components['schemas']['Queued'];
+export type ReaderFigures = components['schemas']['ReaderFigures'];
+export type ReaderPair = components['schemas']['ReaderPair'];
+export type ReaderProgress = components['schemas']['ReaderProgress'];
 export type ReadingAnswer = components['schemas']['ReadingAnswer'];
 export type Ready = components['schemas']['Ready'];
 export type Reason = components['schemas']['Reason'];
@@ -1099,6 +1298,7 @@ export type StudiesAnswer = components['schemas']['StudiesAnswer'];
 export type StudyAnswer = components['schemas']['StudyAnswer'];
 export type StudyItem = components['schemas']['StudyItem'];
 export type StudyQuery = components['schemas']['StudyQuery'];
+export type StudyReader = components['schemas']['StudyReader'];
 export type TakeBack = components['schemas']['TakeBack'];
 export type TokenAnswer = components['schemas']['TokenAnswer'];
 export type TokensAnswer = components['schemas']['TokensAnswer'];

@@ -36,9 +36,9 @@ import pyarrow.parquet as pq
 from hilum.apps.batch.source import filesystem, is_archive, is_remote, named
 from hilum.core.errors import BundleError, ConfigError, HilumError
 from hilum.core.files import atomic_path
-from hilum.core.labels import Appearance
 from hilum.core.prefetch import batches, prefetch
 from hilum.core.reading import Reading, Status
+from hilum.core.row import BATCH, columns, row_of_reading, schema_of
 from hilum.image.decoders import REPORT, SMALLER
 from hilum.image.limits import most_bytes, one_line
 from hilum.serve.film import printable
@@ -192,39 +192,9 @@ def _protocols(system: Any) -> set[str]:
     return {found} if isinstance(found, str) else set(found)
 
 
-def schema_of(labels: tuple[str, ...]) -> pa.Schema:
-    """Return the columns of a shard's file for a bundle that answers ``labels``."""
-    text, number = pa.string(), pa.float64()
-    columns = dict.fromkeys(("address", "status", "reason", "hint", "refusal"), text)
-    columns |= {"forced": pa.bool_(), "format": text, "width": pa.int32(), "height": pa.int32()}
-    for label in labels:
-        columns |= {f"{label}_score": number, f"{label}_probability": number}
-        columns |= {f"{label}_present": pa.bool_()}
-        columns |= {f"{label}_prediction_set": text, f"{label}_answer": text}
-    columns |= {f"appearance_{each}": number for each in Appearance}
-    return pa.schema(columns | {"reading": text})
-
-
 def row_of(reading: Reading) -> dict[str, Any]:
     """Return the row of a reading; what it does not say is not in it."""
-    row: dict[str, Any] = {
-        "address": reading.path,
-        "status": reading.status.value,
-        "reason": reading.reason,
-        "hint": reading.hint,
-        "refusal": reading.refusal and reading.refusal.code.value,
-        "forced": reading.forced,
-        **{name: reading.film.get(name) for name in ("format", "width", "height")},
-        "reading": reading.model_dump_json(exclude={"elapsed_ms"}),
-    }
-    for finding in reading.findings:
-        said = finding.model_dump(
-            mode="json", include={"score", "probability", "present", "prediction_set", "answer"}
-        )
-        row |= {f"{finding.label}_{name}": value for name, value in said.items()}
-    if reading.appearance is not None:
-        row |= {f"appearance_{each}": n for each, n in reading.appearance.chances.items()}
-    return row
+    return row_of_reading(reading) | {"reading": reading.model_dump_json(exclude={"elapsed_ms"})}
 
 
 def describe(name: str, data: bytes) -> dict[str, Any]:
@@ -274,7 +244,7 @@ def read_shard(job: Job, shard: Shard, attempt: int) -> dict[str, Any]:
     made: dict[str, Any] = {}
 
     def write(path: Path) -> None:
-        schema = schema_of(tuple(label.value for label in reader.labels))
+        schema = schema_of(columns(BATCH, reader.labels))
         with pq.ParquetWriter(path, schema, compression="zstd") as file:
             for read in batches(_readings(job, reader, shard, poison), ROWS):
                 file.write_table(pa.Table.from_pylist(list(map(row_of, read)), schema))

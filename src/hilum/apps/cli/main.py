@@ -44,6 +44,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "node": ("node.node_app", HOSPITAL),
     "user": ("user.user_app", HOSPITAL),
     "store": ("store.store_app", HOSPITAL),
+    "export": ("export.export", HOSPITAL),
     "doctor": ("doctor.doctor", THE_REST),
 }
 """Verb -> (module and name in this folder, its group in ``hilum --help``), in the order of work."""

@@ -38,6 +38,9 @@ def read(
     paths: Films,
     bundle: Bundle = None,
     as_json: Json = False,
+    csv: Annotated[
+        Path | None, out_file("Write a row a film to this file, for a spreadsheet.", "--csv")
+    ] = None,
     html: Annotated[Path | None, out_file("Write a page to this file.", "--html")] = None,
     pdf: Annotated[
         Path | None,
@@ -100,7 +103,8 @@ def read(
     --dicom writes NAME.sr.dcm and so on: objects of the film's own patient
     and study, marked as research use, for films that were read and that are
     DICOM files. The same film and bundle give the same bytes and UIDs.
-    --json prints one object a line, in input order. Exit code 0: all were
+    --csv writes the columns of the page "Tables of films", each row as soon as
+    it is known. --json prints one object a line, in input order. Exit code 0: all were
     read; 3: some were not.
 
     \b
@@ -139,6 +143,8 @@ def read(
         from hilum.apps.cli.table import Table  # rich takes 0.05 s to import
 
         sinks.append(Table(reader.bundle))
+    if csv is not None:
+        sinks.append(to.Rows(reader, csv))
     if html is not None:
         sinks.append(to.Page(reader, html))
     if pdf is not None:

@@ -17,6 +17,7 @@ from hilum.core.errors import ImageError
 from hilum.core.files import Stems, atomic_path
 from hilum.core.machine import cores
 from hilum.core.reading import Finding, Status
+from hilum.core.row import READ_CSV, columns, csv_writer, row_of_reading
 from hilum.serve.reader import Examined, Reader
 
 if TYPE_CHECKING:
@@ -55,6 +56,28 @@ class JsonLines:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class Rows:
+    """A CSV file with a row a film, each row as soon as it is known."""
+
+    def __init__(self, reader: Reader, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._stream = path.open("w", encoding="utf-8", newline="")
+        self._write = csv_writer(self._stream, columns(READ_CSV, reader.labels))
+        self._written = 0
+
+    def add(self, examined: Examined) -> None:
+        """Write one row."""
+        self._write(row_of_reading(examined.reading))
+        self._stream.flush()
+        self._written += 1
+
+    def close(self) -> None:
+        """Say how many rows there are."""
+        self._stream.close()
+        typer.echo(f"wrote {self._path}: {self._written} rows", err=True)
 
 
 class Page:

@@ -56,15 +56,25 @@ def verify(store: Store = None, home: Home = None, as_json: Json = False) -> Non
 @store_app.command("log")
 def log(
     limit: Limit = 20,
+    after: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="SEQ", help="Every line after this number, oldest first."),
+    ] = None,
     store: Store = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Print the newest lines of the log, the oldest first; --json: one object a line.
 
+    It says who looked at which film, and all else that was done. For a
+    collector of logs (SIEM) ask for what came after the last line that it
+    has: --json --after SEQ. Each line carries its seal ("hash"), which the
+    key in the folder of data proves.
+
     \b
     Example:
       hilum store log -n 100
+      hilum store log --json --after 0 >> access.jsonl
     """
     from hilum.core.extras import require
 
@@ -72,7 +82,8 @@ def log(
     from hilum.apps.web.serve import Place, open_place
 
     opened, whole = open_place(Place.of(home, store), make=False)
-    for line in reversed(whole.lines(limit=limit)):
+    lines = reversed(whole.lines(limit=limit)) if after is None else whole.after(after)
+    for line in lines:
         said = {
             "seq": line.seq,
             "at": line.at,
@@ -82,6 +93,7 @@ def log(
             "study_id": line.study_id,
             "bundle": line.bundle,
             "data": json.loads(line.data),
+            "hash": line.hash,
         }
         if as_json:
             print_json(said)
@@ -103,6 +115,7 @@ def delete(
         float | None,
         typer.Option(min=0, metavar="DAYS", help="What came more than so many days ago."),
     ] = None,
+    reason: Annotated[str, typer.Option(help="For the log; it must name no patient.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     store: Store = None,
     home: Home = None,
@@ -136,7 +149,8 @@ def delete(
         if sure:
             folder = FilmFolder(place.data)
             agreed = _agreed_to(shown)
-            deletion.delete(opened, folder, log, chosen, "command line", agreed=agreed)
+            why = {"reason": reason} if reason else {}
+            deletion.delete(opened, folder, log, chosen, "command line", agreed=agreed, **why)
             typer.echo("deleted", err=as_json)
         if as_json:
             print_json(asdict(shown) | {"deleted": sure})

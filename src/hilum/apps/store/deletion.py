@@ -21,6 +21,7 @@ from hilum.apps.store.tables import (
     Film,
     Job,
     Line,
+    ListedFilm,
     Read,
     Received,
     Reference,
@@ -49,8 +50,8 @@ class Chosen:
         most: of them, the oldest first; None for all.
         settled: only those of which no results wait to be made or sent.
         copies: only those whose every film came over the network, so that an archive has it, was
-            read, and that nobody has worked on: no verdict, reference standard, report, mark or
-            ruler; and whose results are where they belong.
+            read, and that nobody has worked on or is asked to read: no verdict, reference standard,
+            report, mark, ruler or reading list; and whose results are where they belong.
         confirming, deleting: peers that say so only by a confirmation, and that are told to delete
             what is taken back.
     """
@@ -85,7 +86,7 @@ class Chosen:
             stays.append(Film.id.in_(select(Job.film_id).where(Job.state != "done")))
             stays.append(Film.id.not_in(select(Received.film_id)))
             stays.append(Film.id.in_(outbox.undelivered(self.confirming, self.deleting)))
-            worked = (Verdict, Reference, Report, Desk, Ruler)
+            worked = (Verdict, Reference, Report, Desk, Ruler, ListedFilm)
             stays += [Film.id.in_(select(kind.film_id)) for kind in worked]
         return select(Film.study_id).where(or_(*stays))
 

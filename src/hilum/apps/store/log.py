@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,13 @@ class Log:
             query = query.where(Line.seq < before)
         with self._store.read() as session:
             return list(session.scalars(query))
+
+    def after(self, seq: int) -> Iterator[Line]:
+        """Yield the lines after a number, oldest first: those that a collector of logs lacks."""
+        with self._store.read() as session:
+            while lines := self._page(session, seq):
+                yield from lines
+                seq = lines[-1].seq
 
     def pseudonym(self, patient: str) -> str:
         """Return a name for a patient that leads back to nobody without the key of this site."""

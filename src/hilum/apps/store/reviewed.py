@@ -75,7 +75,7 @@ def reviewed(
             last[key] = verdict
     names = {row[0]: row[1] for row in session.execute(select(Person.id, Person.name))}
     truths = {(each.film_id, each.finding): each for each in session.scalars(select(Reference))}
-    films = _films(session, {key[0] for key in (*last, *first_blind)})
+    films = films_with_reading(session, {key[0] for key in (*last, *first_blind)})
     for key in sorted({*last, *first_blind}, key=lambda k: _when(last.get(k), first_blind.get(k))):
         film_id, label, person_id = key
         if film_id not in films:
@@ -130,7 +130,7 @@ def films_with_verdicts(session: Session) -> list[dict[str, Any]]:
         call = each.call if each.blind_call is None else each.blind_call
         if call is not None:
             votes.setdefault((each.film_id, each.finding), []).append(call)
-    for film_id, (film, study, _) in _films(session, {key[0] for key in votes}).items():
+    for film_id, (film, study, _) in films_with_reading(session, {key[0] for key in votes}).items():
         rows.setdefault(film_id, _truth_row(film, study))
     for (film_id, finding), calls in votes.items():
         known = rows[film_id]["truth"] if film_id in rows else {}
@@ -144,7 +144,8 @@ def _truth_row(film: Film, study: Study) -> dict[str, Any]:
     return {"film_id": film.id, "sha256": film.sha256, "patient": patient, "truth": {}}
 
 
-def _films(session: Session, ids: set[str]) -> dict[str, tuple[Film, Study, Read]]:
+def films_with_reading(session: Session, ids: set[str]) -> dict[str, tuple[Film, Study, Read]]:
+    """Return those of some films that were read, with their study and reading."""
     found: dict[str, tuple[Film, Study, Read]] = {}
     ordered = sorted(ids)
     for start in range(0, len(ordered), 500):  # SQLite takes a limited number of parameters

@@ -49,8 +49,8 @@ from hilum.core.errors import (
 BUSY_MS = 10_000
 """How long a write waits for its turn before it gives up."""
 _CONNECT_S = 10
-_AT_ONCE = 500
-"""SQLite takes a limited number of parameters."""
+AT_ONCE = 500
+"""Parameters of one statement: SQLite takes a limited number of them."""
 _FULL = (ENOSPC, EDQUOT, EFBIG)
 _MOMENT = "REPEATABLE READ"
 """How PostgreSQL calls that all statements of a session see the same rows, as SQLite's do."""
@@ -164,7 +164,7 @@ def explain(error: SQLAlchemyError | OSError) -> StoreError:
 
 def parts(items: list[str]) -> Iterator[list[str]]:
     """Give a list in parts that one statement can take as parameters."""
-    return (items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE))
+    return (items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE))
 
 
 def is_full(error: BaseException) -> bool:

@@ -379,6 +379,9 @@ class Verdict(Table):
             agreement with an answer that cannot be told any more.
         call: 1 for present, 0 for absent, else None.
         blind: given before the machine's answer was shown.
+        list_id: of the reading list in which it was given.
+        confidence: 0 to 100, from surely absent to surely present; None where it was not asked.
+        seconds: that the film was looked at before; None where that is not known.
     """
 
     __tablename__ = "verdicts"
@@ -394,7 +397,62 @@ class Verdict(Table):
     corrected_label: Mapped[str | None] = mapped_column(String(32))
     marks: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
     blind: Mapped[bool] = mapped_column(Boolean, default=False)
+    list_id: Mapped[str | None] = mapped_column(_Id, index=True)
+    confidence: Mapped[int | None] = mapped_column(Integer)
+    seconds: Mapped[float | None] = mapped_column(Float)
     at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms, index=True)
+
+
+class ReadingList(Table):
+    """Films that some people are asked to read through: a reader study, or a part of a day.
+
+    Attributes:
+        findings: that are asked, in this order.
+        seed: of each reader's own order; None: everybody reads the films as they are listed.
+        blind: no reader sees the machine's answer to a film before the own verdict is given.
+        reveal: it is shown then, so that a second verdict can be given; else when the list ends.
+        confidence: is asked with each verdict.
+        deadline_ms, closed_ms: from either on the list takes no verdict and hides nothing.
+    """
+
+    __tablename__ = "reading_lists"
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(200))
+    findings: Mapped[list[str]] = mapped_column(JSON)
+    seed: Mapped[int | None] = mapped_column(Integer)
+    blind: Mapped[bool] = mapped_column(Boolean)
+    reveal: Mapped[bool] = mapped_column(Boolean)
+    confidence: Mapped[bool] = mapped_column(Boolean)
+    deadline_ms: Mapped[int | None] = mapped_column(BigInteger)
+    closed_ms: Mapped[int | None] = mapped_column(BigInteger)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"))
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+
+
+class ListedFilm(Table):
+    """A film of a reading list, and its place there."""
+
+    __tablename__ = "listed_films"
+
+    list_id: Mapped[str] = mapped_column(
+        ForeignKey("reading_lists.id", ondelete="CASCADE"), primary_key=True
+    )
+    film_id: Mapped[str] = mapped_column(
+        ForeignKey("films.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    place: Mapped[int] = mapped_column(Integer)
+
+
+class ListReader(Table):
+    """Who reads a reading list."""
+
+    __tablename__ = "list_readers"
+
+    list_id: Mapped[str] = mapped_column(
+        ForeignKey("reading_lists.id", ondelete="CASCADE"), primary_key=True
+    )
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), primary_key=True, index=True)
 
 
 class Desk(Table):

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from hilum.apps.store.tables import ID_LENGTH, Study
+from hilum.apps.store.tables import ID_LENGTH, Film, Study
 from hilum.core.errors import ConfigError
 
 STATUSES = ("queued", "reading", "read", "refused", "error")
@@ -89,6 +89,16 @@ def prior(session: Session, study: Study, limit: int = 50) -> list[Study]:
     query = select(Study).where(Study.patient_id == study.patient_id, Study.id != study.id)
     newest = func.coalesce(Study.study_date, "").desc(), Study.created_ms.desc()
     return list(session.scalars(query.order_by(*newest).limit(limit)))
+
+
+def film_ids(session: Session, asked: Asked, most: int | None = None) -> list[str]:
+    """Return films of the studies that a filter lets through, oldest first, at most ``most``."""
+    filters = _filters(asked)
+    if asked.statuses:
+        filters.append(Study.status.in_(asked.statuses))
+    query = select(Film.id).join(Study, Study.id == Film.study_id).where(*filters)
+    query = query.order_by(Study.created_ms, Study.id, Film.created_ms, Film.id)
+    return list(session.scalars(query.limit(most)))
 
 
 def _filters(asked: Asked) -> list[ColumnElement[bool]]:

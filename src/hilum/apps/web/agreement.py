@@ -21,6 +21,7 @@ from hilum.apps.web.days import day_ms, zone_of
 from hilum.apps.web.schemas import API, Day, Zone, gives
 from hilum.apps.web.service import Served
 from hilum.core.labels import Label
+from hilum.core.row import inert
 from hilum.judge.reader_study import against_reference, kappa, share
 
 router = APIRouter(prefix=API, tags=["agreement"])
@@ -61,7 +62,7 @@ def agreement(
     zone: Zone = None,
 ) -> AgreementAnswer:
     """Give kappa, and sensitivity and specificity of each, with 95 % intervals over patients."""
-    blind.check_off(visitor)
+    blind.check_off(service, visitor)
     where = zone_of(zone, service.settings.zone)
     with service.store.read() as session:
         found = list(reviewed(session, label, day_ms(from_, where), day_ms(to, where, days=1)))
@@ -76,7 +77,7 @@ def agreement(
 )
 def agreement_csv(visitor: _Reader, service: Served) -> Response:
     """Give every reviewed film; patients are numbered by a hash that is not their id."""
-    blind.check_off(visitor)
+    blind.check_off(service, visitor)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -143,7 +144,7 @@ def _row(each: Reviewed, patient: str) -> list[Any]:
         each.study_id,
         patient,
         each.finding,
-        safe(each.person),
+        inert(each.person),
         unseen.verdict if unseen else "",
         _blank(each.blind_call),
         iso(unseen.at_ms) if unseen else "",
@@ -156,7 +157,7 @@ def _row(each: Reviewed, patient: str) -> list[Any]:
         repr(each.score),
         repr(each.probability),
         each.prediction_set or "",
-        safe(each.bundle),
+        inert(each.bundle),
         _blank(each.reference),
         each.standard or "",
     ]
@@ -164,12 +165,3 @@ def _row(each: Reviewed, patient: str) -> list[Any]:
 
 def _blank(value: int | None) -> int | str:
     return "" if value is None else value
-
-
-def safe(text: str) -> str:
-    """Keep a spreadsheet from taking a text for a formula.
-
-    >>> safe("=1+1"), safe("anna")
-    ("'=1+1", 'anna')
-    """
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t") else text

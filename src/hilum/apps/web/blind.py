@@ -1,8 +1,10 @@
 """Blind first read: a person's own verdict before the machine's answer is shown to that person.
 
 A film is pending for who reads blind from its first answer until that person has given a blind
-verdict of every finding, or was shown the answer before the switch was on. Wherever an answer is
-shown, that is written down (``show``): who has seen it reads that film blind no more.
+verdict of every finding, or was shown the answer before the switch was on. A film of an open blind
+reading list is pending for each of its readers, whatever their switch says, until its findings have
+their verdicts. Wherever an answer is shown, that is written down (``show``): who has seen it reads
+that film blind no more.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Collection, Iterable
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from hilum.apps.store import lists
 from hilum.apps.store.store import parts
 from hilum.apps.store.tables import Film, Read, Seen, Verdict
 from hilum.apps.web.access import Visitor
@@ -29,20 +32,35 @@ def is_pending(session: Session, visitor: Visitor, film: Film) -> bool:
 
 def pending_of(session: Session, visitor: Visitor, film_ids: list[str]) -> set[str]:
     """Return those of many films that this person still has to read blind."""
-    if not visitor.blind or not film_ids:
+    if not film_ids:
         return set()
+    listed = lists.hidden_of(session, visitor.person_id, film_ids)
+    if not visitor.blind:
+        return _unseen(session, visitor, sorted(listed))
     unseen = _unseen(session, visitor, film_ids)
     given = _given(session, visitor, unseen)
     labels = _labels(session, given)
-    return unseen - {each for each, said in given.items() if said.issuperset(labels[each])}
+    done = {each for each, said in given.items() if said.issuperset(labels[each])}
+    return (unseen - done) | (unseen & listed.keys())
 
 
 def owed(session: Session, visitor: Visitor, film: Film) -> list[str]:
     """Return the findings of a film that this person still has to answer blind."""
     if not is_pending(session, visitor, film):
         return []
-    given = _given(session, visitor, {film.id})
-    return [each for each in _labels(session, {film.id})[film.id] if each not in given[film.id]]
+    missing = lists.hidden_of(session, visitor.person_id, [film.id]).get(film.id, [])
+    if visitor.blind:
+        given = _given(session, visitor, {film.id})[film.id]
+        labels = _labels(session, {film.id})[film.id]
+        missing += [each for each in labels if each not in given and each not in missing]
+    return missing
+
+
+def hides(session: Session, visitor: Visitor) -> bool:
+    """Say whether some answers are kept from this person, so that no list may tell of any."""
+    if visitor.blind:
+        return True
+    return bool(_unseen(session, visitor, sorted(lists.hidden_of(session, visitor.person_id))))
 
 
 def _given(session: Session, visitor: Visitor, film_ids: set[str]) -> defaultdict[str, set[str]]:
@@ -74,14 +92,18 @@ def check(session: Session, visitor: Visitor, film: Film) -> None:
         )
 
 
-def check_off(visitor: Visitor) -> None:
+def check_off(service: Service, visitor: Visitor) -> None:
     """Raise the 409 for who reads blind: what is asked would tell of many films at once."""
-    if visitor.blind:
+    with service.store.read() as session:
+        hidden = hides(session, visitor)
+    if hidden:
         raise Problem(
             409,
             "blind-read-pending",
             "this would tell the machine's answers",
-            hint="switch blind reading off first",
+            hint="switch blind reading off first"
+            if visitor.blind
+            else "finish your blind reading lists first",
         )
 
 
@@ -123,7 +145,11 @@ def _unseen(session: Session, visitor: Visitor, film_ids: list[str]) -> set[str]
 
     A film that waits to be read again has one from before; a refusal is none.
     """
-    answered = select(Film.id).join(Read, Read.id == Film.reading_id)
-    answered = answered.where(Film.id.in_(film_ids), Read.status == "read")
-    mine = Seen.person_id == visitor.person_id, Seen.film_id.in_(film_ids)
-    return set(session.scalars(answered)) - set(session.scalars(select(Seen.film_id).where(*mine)))
+    found: set[str] = set()
+    for part in parts(film_ids):
+        answered = select(Film.id).join(Read, Read.id == Film.reading_id)
+        answered = answered.where(Film.id.in_(part), Read.status == "read")
+        mine = Seen.person_id == visitor.person_id, Seen.film_id.in_(part)
+        found |= set(session.scalars(answered))
+        found -= set(session.scalars(select(Seen.film_id).where(*mine)))
+    return found

@@ -51,7 +51,7 @@ _ONE_AT_A_TIME = threading.Lock()
 @router.get("/calibration", summary="What is calibrated, and what could be")
 def calibration(visitor: _Administrator, service: Served) -> CalibrationAnswer:
     """Say which bundle is active, which candidates there are, and how many cases were reviewed."""
-    blind.check_off(visitor)  # it counts what others said of films
+    blind.check_off(service, visitor)  # it counts what others said of films
     active = service.bundles.open()
     base = service.bundles.open_base()
     setting = _setting(service, base)
@@ -71,7 +71,7 @@ def preview(
     body: AskPreview, request: Request, visitor: _Administrator, service: Served
 ) -> CandidateAnswer:
     """Fit calibration, operating points and sets; nothing changes until it is applied."""
-    blind.check_off(visitor)
+    blind.check_off(service, visitor)
     from hilum.serve.calibrate import adapt
 
     base = service.bundles.open_base()
@@ -111,7 +111,7 @@ def preview(
 @router.post("/calibration/apply", summary="Read with a candidate from now on")
 def apply(body: AskApply, visitor: _Administrator, service: Served) -> CalibrationAnswer:
     """Use a candidate for films from now on; readings that are there stay as they are."""
-    blind.check_off(visitor)
+    blind.check_off(service, visitor)
     root = service.bundles.calibrated / body.candidate_id
     if not root.is_dir():
         raise not_found("candidate")
@@ -131,7 +131,7 @@ def apply(body: AskApply, visitor: _Administrator, service: Served) -> Calibrati
 @router.post("/calibration/undo", summary="Take the last calibration back")
 def undo(visitor: _Administrator, service: Served) -> CalibrationAnswer:
     """Use the bundle again that was active before."""
-    blind.check_off(visitor)
+    blind.check_off(service, visitor)
     base = service.bundles.open_base()
     setting = _setting(service, base)
     if not setting.get("can_undo"):

@@ -47,7 +47,8 @@ def delete(
             )
 
     store, folder, log = service.store, service.folder, service.log
-    gone = deletion.delete(store, folder, log, _chosen(body), visitor.name, agreed=agreed)
+    why = {"reason": body.reason} if body.reason else {}
+    gone = deletion.delete(store, folder, log, _chosen(body), visitor.name, agreed=agreed, **why)
     pictures_of(request).forget()
     return _show(gone)
 

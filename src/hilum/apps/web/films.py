@@ -157,7 +157,6 @@ def find_film(session: Session, film_id: str) -> Film:
 
 def show_film(session: Session, film: Film, visitor: Visitor) -> FilmAnswer:
     """Return a film as the API says it."""
-    owed = blind.owed(session, visitor, film)
     return FilmAnswer(
         film_id=film.id,
         study_id=film.study_id,
@@ -169,8 +168,8 @@ def show_film(session: Session, film: Film, visitor: Visitor) -> FilmAnswer:
         created_at=iso(film.created_ms),
         read_at=iso(film.read_ms),
         reading_id=film.reading_id,
-        blind_pending=bool(owed),
-        blind_owed=owed,
+        blind_pending=blind.is_pending(session, visitor, film),
+        blind_owed=blind.owed(session, visitor, film),
     )
 
 

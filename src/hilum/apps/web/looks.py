@@ -33,6 +33,7 @@ class Looks:
         self._store, self._log = store, log
         self._lock = threading.Lock()
         self._last: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._open: dict[str, tuple[str, float]] = {}
 
     def opened(self, visitor: Visitor, film: Film) -> None:
         """Write down that a person opened a film.
@@ -41,6 +42,19 @@ class Looks:
             StoreError: it could not be written.
         """
         self._look(visitor, film, TOGETHER_S)
+        if self._open.get(visitor.person_id, ("",))[0] != film.id:  # else the page was loaded anew
+            self._open[visitor.person_id] = film.id, time.monotonic()
+
+    def seconds(self, visitor: Visitor, film_id: str) -> float | None:
+        """Return how long the film was open that a person gives a verdict of; count anew then.
+
+        Since it was opened, or since the verdict before; None where another film is open.
+        """
+        open_id, since = self._open.get(visitor.person_id, ("", 0.0))
+        if open_id != film_id:
+            return None
+        self._open[visitor.person_id] = film_id, time.monotonic()
+        return time.monotonic() - since
 
     def note(self, visitor: Visitor, film: Film) -> None:
         """Write down that something of a film is shown, unless it is open with this person.

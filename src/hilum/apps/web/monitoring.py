@@ -53,7 +53,7 @@ def monitoring(
     zone: Zone = None,
 ) -> MonitoringAnswer:
     """Give films a day, refusals by reason, drift of the scores, agreement by week, latency."""
-    blind.check_off(visitor)
+    blind.check_off(service, visitor)
     where = zone_of(zone, service.settings.zone)
     first = day_of(now_ms(), where) - timedelta(days=days - 1)
     since = begins_ms(first, where)

@@ -147,7 +147,7 @@ def log(
     before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
 ) -> LogAnswer:
     """Give lines, newest first; ``next`` goes into ``before`` for the ones before them."""
-    blind.check_off(visitor)
+    blind.check_off(service, visitor)
     lines = service.log.lines(limit=limit, before=before)
     blind.show(service, visitor, [line.film_id for line in lines if line.action in _TELLING])
     more = lines[-1].seq if len(lines) == limit and lines[-1].seq > 1 else None

@@ -39,6 +39,7 @@ TITLES: dict[str, str] = {
     "conflict": "Conflict",
     "blind-read-pending": "Blind read pending",
     "already-seen": "Already seen",
+    "list-closed": "The reading list has ended",
     "not-read": "Not read yet",
     "other-pixels": "Another film has this UID",
     "too-large": "Too large",

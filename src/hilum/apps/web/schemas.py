@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import Path, Query
@@ -23,6 +24,8 @@ _LINE = {"kind": "line", "points": [[310.0, 200.0], [310.0, 690.0]], "text": "he
 _PASSWORD = "correct horse battery"  # noqa: S105 - of nobody
 LONGEST_NAME = 64
 """Of a person, in characters."""
+MOST_LISTED = 20_000
+"""Films of a reading list."""
 
 
 def _plain(text: str) -> str:
@@ -143,6 +146,69 @@ class StudyQuery(Body):
     cursor: Annotated[str | None, Field(max_length=200, pattern="^[A-Za-z0-9_-]*$")] = None
 
 
+class AskExport(Body):
+    """Which films a table should hold, and how it is written."""
+
+    studies: StudyQuery = Field(default=StudyQuery(), description="filters of the worklist")
+    format: Literal["csv", "parquet"] = Field(default="csv", examples=["csv"])
+    patients: bool = Field(
+        default=False,
+        description="ids of patients and names of files; else pseudonyms. For administrators",
+        examples=[False],
+    )
+
+
+ListName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
+Deadline = Annotated[
+    datetime | None, Field(description="ISO 8601; without a zone, in that of the site")
+]
+
+
+class NewList(Body):
+    """A reading list to set up: films by their ids, or all films of the studies of a filter."""
+
+    name: ListName = Field(examples=["Residents, spring"])
+    film_ids: Annotated[
+        list[Annotated[str, Field(pattern=_ID)]],
+        Field(max_length=MOST_LISTED, examples=[["9f2c4e0d1a3b5c7d"]]),
+    ] = []
+    studies: StudyQuery | None = Field(
+        default=None, description="filters of the worklist; oldest first"
+    )
+    readers: Annotated[list[Annotated[str, Field(pattern=_ID)]], Field(max_length=200)] = Field(
+        default=[], description="ids of users", examples=[["aabbccddeeff0011"]]
+    )
+    findings: Annotated[list[Label], Field(min_length=1, max_length=10)] = Field(
+        examples=[["covid-19"]]
+    )
+    seed: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = Field(
+        default=None, description="of each reader's own order; null: as listed", examples=[7]
+    )
+    blind: bool = Field(
+        default=False, description="no machine's answer before the own verdict", examples=[True]
+    )
+    reveal: bool = Field(default=True, description="it is shown then; else when the list ends")
+    confidence: bool = Field(default=False, description="asked with each verdict", examples=[True])
+    deadline: Deadline = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if bool(self.film_ids) == (self.studies is not None):
+            raise ValueError("name film_ids or studies, and not both")
+        return self
+
+
+class ChangedList(Body):
+    """What is to change of a reading list; what is left out stays. What was asked cannot change."""
+
+    name: ListName | None = None
+    deadline: Deadline = None
+    closed: bool | None = Field(default=None, examples=[True])
+    readers: Annotated[list[Annotated[str, Field(pattern=_ID)]] | None, Field(max_length=200)] = (
+        None
+    )
+
+
 class AskDeletion(Body):
     """What to delete: studies by their ids, or everything of a patient."""
 
@@ -165,6 +231,9 @@ class Deletion(AskDeletion):
     """The same, as the preview showed it."""
 
     confirm: str = Field(pattern=_ID, description="of the preview", examples=["77aa88bb99cc00dd"])
+    reason: ShortWords = Field(
+        default="", description="for the log; it must name no patient", examples=["asked for"]
+    )
 
 
 class Again(Body):
@@ -199,6 +268,21 @@ class NewVerdict(Body):
     corrected_label: Label | None = Field(default=None, examples=["atelectasis"])
     marks: list[Mark] = Field(default=[], max_length=100, examples=[[_LINE]])
     blind: bool = False
+    list_id: Annotated[
+        str | None, Field(pattern=_ID, description="the reading list in which it is given")
+    ] = None
+    confidence: Annotated[
+        int | None, Field(ge=0, le=100, description="0: surely absent; 100: surely present")
+    ] = None
+    seconds: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=86_400,
+            allow_inf_nan=False,
+            description="that the film was looked at; default: since it was opened",
+        ),
+    ] = None
 
 
 class NewVerdicts(Body):

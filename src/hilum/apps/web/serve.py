@@ -75,7 +75,7 @@ def open_place(place: Place, *, make: bool = True) -> tuple[Store, Log]:
         StoreError: they cannot be opened.
     """
     if not make and not any((place.data / each).is_file() for each in (KEY, _STORE)):
-        raise ConfigError(f"{place.data}: no workstation here", hint="name its folder by --home")
+        raise ConfigError(f"{place.data}: no workstation here", hint="name its folder")
     place.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     store = open_store(place.url)
     try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Query, Request
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import deletion
+from hilum.apps.store import deletion, lists
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Report, Study, Verdict, iso
 from hilum.apps.store.worklist import Asked, page, prior
@@ -50,15 +51,30 @@ def search(
 def _page(
     query: StudyQuery, visitor: Visitor, service: Service, afterwards: BackgroundTasks
 ) -> StudiesAnswer:
-    if visitor.blind and query.label is not None:
+    telling = query.label is not None or query.sort == "priority"
+    with service.store.read() as session:
+        hidden = telling and blind.hides(session, visitor)
+    if hidden and query.label is not None:
         raise Problem(
             409,
             "blind-read-pending",
             "this filter would tell the machine's answer",
-            hint="switch blind reading off, or leave the filter out",
+            hint="finish your blind reading, or leave the filter out",
         )
+    asked = asked_by(query, service)
+    asked = replace(asked, by_priority=asked.by_priority and not hidden)
+    with service.store.read() as session:
+        found = page(session, asked)
+        items = show_studies(session, found.items, visitor)
+    afterwards.add_task(blind.show_list, service, visitor, _answered(items))
+    counts = Counts(**found.counts)
+    return StudiesAnswer(items=items, total=found.total, next=found.next, counts=counts)
+
+
+def asked_by(query: StudyQuery, service: Service) -> Asked:
+    """Return what a filter of the worklist asks for."""
     zone = zone_of(query.zone, service.settings.zone)
-    asked = Asked(
+    return Asked(
         statuses=tuple(dict.fromkeys(query.status)),
         text=query.q or "",
         label=query.label,
@@ -66,16 +82,10 @@ def _page(
         reviewed=query.reviewed,
         from_ms=day_ms(query.from_, zone),
         to_ms=day_ms(query.to, zone, days=1),
-        by_priority=query.sort == "priority" and not visitor.blind,
+        by_priority=query.sort == "priority",
         limit=query.limit,
         cursor=query.cursor or None,
     )
-    with service.store.read() as session:
-        found = page(session, asked)
-        items = show_studies(session, found.items, visitor)
-    afterwards.add_task(blind.show_list, service, visitor, _answered(items))
-    counts = Counts(**found.counts)
-    return StudiesAnswer(items=items, total=found.total, next=found.next, counts=counts)
 
 
 @router.get("/studies/{study_id}", summary="One study")
@@ -94,7 +104,9 @@ def study(study_id: StudyId, visitor: _Reader, service: Served) -> StudyAnswer:
         hidden = blind.pending_of(session, visitor, ids)
         open_ids = [each for each in ids if each not in hidden]
         verdicts = session.scalars(
-            select(Verdict).where(Verdict.film_id.in_(open_ids)).order_by(Verdict.at_ms.desc())
+            select(Verdict)
+            .where(Verdict.film_id.in_(open_ids), lists.told_to(session, visitor.person_id))
+            .order_by(Verdict.at_ms.desc())
         )
         reports = session.scalars(
             select(Report).where(Report.film_id.in_(open_ids)).order_by(Report.at_ms.desc())
@@ -128,17 +140,25 @@ def delete_study(
 def show_studies(session: Session, studies: list[Study], visitor: Visitor) -> list[StudyItem]:
     """Return studies as the API says them; what a blind reader should not know is left out."""
     ids = [each.film_id for each in studies if each.film_id]
-    hidden = blind.pending_of(session, visitor, ids)
-    firsts = _first_films(session, studies) if visitor.blind else {}
-    return [_show(each, visitor, each.film_id in hidden, firsts.get(each.id)) for each in studies]
+    films = _films_of(session, [each.id for each in studies if each.films > 1])
+    hidden = blind.pending_of(session, visitor, [*ids, *films])
+    quiet = {films[each].study_id for each in hidden & films.keys()}
+    shown = []
+    for study in studies:
+        pending = study.film_id in hidden
+        kept = visitor.blind or pending or study.id in quiet
+        # the film that is shown else is the most suspicious one of the study
+        first = next((each for each in films.values() if each.study_id == study.id), None)
+        shown.append(_show(study, kept, pending, first if kept else None))
+    return shown
 
 
-def _first_films(session: Session, studies: list[Study]) -> dict[str, Film]:
-    """Return the oldest film of studies with several: the one shown else is the most suspicious."""
-    several = [each.id for each in studies if each.films > 1]
-    query = select(Film).where(Film.study_id.in_(several))
-    newest_first = query.order_by(Film.created_ms.desc(), Film.id.desc())
-    return {each.study_id: each for each in session.scalars(newest_first)}
+def _films_of(session: Session, study_ids: list[str]) -> dict[str, Film]:
+    """Return the films of studies, the oldest first."""
+    if not study_ids:
+        return {}
+    query = select(Film).where(Film.study_id.in_(study_ids)).order_by(Film.created_ms, Film.id)
+    return {each.id: each for each in session.scalars(query)}
 
 
 def _answered(items: list[StudyItem]) -> list[str]:
@@ -146,8 +166,8 @@ def _answered(items: list[StudyItem]) -> list[str]:
     return [each.film_id for each in items if each.findings]
 
 
-def _show(study: Study, visitor: Visitor, pending: bool, first: Film | None) -> StudyItem:
-    """Return a study; while its person reads blind no list tells an answer, given or owed."""
+def _show(study: Study, kept: bool, pending: bool, first: Film | None) -> StudyItem:
+    """Return a study; ``kept``: no answer of its films, given or owed, is told in a list."""
     shown = first or study
     return StudyItem(
         study_id=study.id,
@@ -160,9 +180,9 @@ def _show(study: Study, visitor: Visitor, pending: bool, first: Film | None) -> 
         films=study.films,
         film_id=first.id if first else study.film_id,
         patient=Patient(id=study.patient_id, sex=study.sex, age_years=study.age_years),
-        findings=[] if visitor.blind else study.findings,
+        findings=[] if kept else study.findings,
         refusal=study.refusal,
-        priority=None if visitor.blind or study.priority < 0 else study.priority,
+        priority=None if kept or study.priority < 0 else study.priority,
         reviewed=study.verdicts > 0,
         verdicts=study.verdicts,
         reports=study.reports,

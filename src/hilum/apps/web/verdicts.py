@@ -9,10 +9,20 @@ from fastapi import APIRouter
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import events, outbox
+from hilum.apps.store import events, lists, outbox
 from hilum.apps.store.people import Role
 from hilum.apps.store.reviewed import CALLS
-from hilum.apps.store.tables import Film, Person, Read, Reference, Study, Verdict, iso
+from hilum.apps.store.tables import (
+    Film,
+    ListedFilm,
+    Person,
+    Read,
+    ReadingList,
+    Reference,
+    Study,
+    Verdict,
+    iso,
+)
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import (
@@ -22,7 +32,7 @@ from hilum.apps.web.answers import (
     VerdictsAnswer,
 )
 from hilum.apps.web.films import find_film
-from hilum.apps.web.problems import Problem
+from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.schemas import API, FilmId, NewReference, NewVerdict, NewVerdicts
 from hilum.apps.web.service import Served, Service
 from hilum.core.reading import Answer, answer_in
@@ -38,6 +48,7 @@ def verdicts(film_id: FilmId, visitor: _Reader, service: Served) -> VerdictsAnsw
     with service.store.read() as session:
         film = find_film(session, film_id)
         query = select(Verdict).where(Verdict.film_id == film_id).order_by(Verdict.at_ms.desc())
+        query = query.where(lists.told_to(session, visitor.person_id))
         pending = blind.is_pending(session, visitor, film)
         if pending:  # others' opinions would tell, too
             query = query.where(Verdict.person_id == visitor.person_id)
@@ -70,13 +81,14 @@ def _give(
     with service.store.write() as session:
         film = find_film(session, film_id)
         said = [_said(session, film, each, visitor) for each in given]
+        seconds = service.looks.seconds(visitor, film_id)
         kept = [
-            _keep(session, film, each, word, visitor)
+            _keep(session, film, each, word, visitor, seconds)
             for each, word in zip(given, said, strict=True)
         ]
         session.get_one(Study, film.study_id).verdicts += len(kept)
         # a page that is still saving blind verdicts of other findings must not look at the answer
-        hidden = any(each.blind for each in given)
+        hidden = any(each.blind for each in kept)
         events.tell(session, "verdict", None if hidden else film_id, film.study_id)
         for each in kept:
             service.log.add(
@@ -89,6 +101,7 @@ def _give(
                 finding=each.finding,
                 verdict=each.verdict,
                 blind=each.blind,
+                **({"list": each.list_id} if each.list_id else {}),
             )
         node = service.settings.node
         rejects = node is not None and node.objects.contradicted == "reject"
@@ -107,18 +120,29 @@ def _contradicts(session: Session, verdict: Verdict) -> bool:
     return answers.get(verdict.finding) is other
 
 
-def _keep(session: Session, film: Film, body: NewVerdict, said: str, visitor: Visitor) -> Verdict:
+def _keep(
+    session: Session,
+    film: Film,
+    body: NewVerdict,
+    said: tuple[str, bool],
+    visitor: Visitor,
+    seconds: float | None,
+) -> Verdict:
+    word, unseen = said
     verdict = Verdict(
         film_id=film.id,
         reading_id=film.reading_id,
         person_id=visitor.person_id,
         finding=body.finding,
-        verdict=said,
-        call=CALLS[said],
+        verdict=word,
+        call=CALLS[word],
         text=body.text,
         corrected_label=body.corrected_label,
         marks=[mark.model_dump(mode="json") for mark in body.marks],
-        blind=body.blind,
+        blind=unseen,
+        list_id=body.list_id,
+        confidence=body.confidence,
+        seconds=seconds if body.seconds is None else body.seconds,
     )
     session.add(verdict)
     session.flush()
@@ -179,22 +203,60 @@ def show_verdict(session: Session, verdict: Verdict) -> VerdictAnswer:
         corrected_label=verdict.corrected_label,
         marks=verdict.marks,
         blind=verdict.blind,
+        list_id=verdict.list_id,
+        confidence=verdict.confidence,
+        seconds=verdict.seconds,
     )
 
 
-def _said(session: Session, film: Film, body: NewVerdict, visitor: Visitor) -> str:
-    """Return what a verdict says of the finding itself: present, absent or unsure.
+def _said(session: Session, film: Film, body: NewVerdict, visitor: Visitor) -> tuple[str, bool]:
+    """Return what a verdict says of the finding itself, and whether it was given unseen.
 
     Raises:
-        Problem: the verdict does not fit the film, or may not be given now.
+        Problem: the verdict does not fit the film or the list, or may not be given now.
     """
+    listed = None if body.list_id is None else _list_of(session, film, body, visitor)
     if body.blind:
         _check_blind(session, film, body, visitor)
-        return body.verdict
+        return body.verdict, True
     blind.check(session, visitor, film)
-    if body.verdict in ("agree", "disagree"):
-        return _of_the_answer(session, film, body)
-    return body.verdict
+    compared = body.verdict in ("agree", "disagree")
+    word = _of_the_answer(session, film, body) if compared else body.verdict
+    # of a film that was refused there was no answer to see
+    unseen = listed is not None and listed.blind and not blind.has_seen(session, visitor, film.id)
+    return word, unseen
+
+
+def _list_of(session: Session, film: Film, body: NewVerdict, visitor: Visitor) -> ReadingList:
+    """Return the reading list of a verdict.
+
+    Raises:
+        Problem: it asks for no such verdict, or not any more.
+    """
+    listed = session.get(ReadingList, body.list_id)
+    readers = lists.readers_of(session, listed.id) if listed is not None else []
+    if listed is None or visitor.person_id not in readers:
+        raise not_found("reading list of yours")
+    if session.get(ListedFilm, (listed.id, film.id)) is None:
+        raise Problem(422, "invalid", "this film is not in the reading list")
+    if not lists.is_open(listed):
+        raise Problem(
+            409,
+            "list-closed",
+            f"the reading list '{listed.name}' has ended",
+            hint="leave 'list_id' out, or ask an administrator to open it again",
+        )
+    if body.finding not in listed.findings:
+        asked = ", ".join(listed.findings)
+        raise Problem(422, "invalid", f"the list does not ask for '{body.finding}'", hint=asked)
+    if listed.confidence and body.confidence is None:
+        raise Problem(
+            422,
+            "invalid",
+            "the list asks how sure you are",
+            hint="confidence: 0 surely absent, 100 surely present",
+        )
+    return listed
 
 
 def _of_the_answer(session: Session, film: Film, body: NewVerdict) -> str:
@@ -228,7 +290,8 @@ def _check_blind(session: Session, film: Film, body: NewVerdict, visitor: Visito
             "a blind verdict agrees with nobody",
             hint="say 'present', 'absent' or 'unsure'",
         )
-    if not visitor.blind:
+    listed = lists.hidden_of(session, visitor.person_id, [film.id])
+    if not visitor.blind and film.id not in listed and body.list_id is None:
         raise Problem(
             409,
             "conflict",
@@ -245,7 +308,8 @@ def _references(session: Session, film: Film, visitor: Visitor) -> ReferencesAns
     session.flush()
     query = select(Reference, Person.name).join(Person, Person.id == Reference.person_id)
     query = query.where(Reference.film_id == film.id).order_by(Reference.finding)
-    if blind.is_pending(session, visitor, film):
+    asked = lists.asked_of(session, visitor.person_id, film.id)
+    if asked or blind.is_pending(session, visitor, film):
         query = query.where(Reference.person_id == visitor.person_id)
     rows = session.execute(query)
     items = [

@@ -1,0 +1,156 @@
+"""Reading lists: who reads which films in what order, how far each reader is, what stays hidden.
+
+A list is open until its deadline is over or somebody closes it. While a blind list is open, a film
+of it is hidden from each of its readers until that reader has given a blind verdict of every
+finding that is asked; where the list does not reveal answers, until it ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy.orm import Session
+
+from hilum.apps.store.store import AT_ONCE
+from hilum.apps.store.tables import (
+    ListedFilm,
+    ListReader,
+    ReadingList,
+    Seen,
+    Verdict,
+    now_ms,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a reader is with a list.
+
+    Attributes:
+        order: ids of the films in the order of this reader; the same at every call.
+        done: films of which every finding was answered in this list.
+        seen: films of which this reader saw the machine's answer before a blind verdict of theirs.
+    """
+
+    order: list[str]
+    done: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+
+    @property
+    def place(self) -> int:
+        """Where the first film stands that is not done; behind the last one if all are."""
+        places = (place for place, each in enumerate(self.order) if each not in self.done)
+        return next(places, len(self.order))
+
+
+def is_open(one: ReadingList) -> bool:
+    """Say whether a list takes verdicts."""
+    return one.closed_ms is None and (one.deadline_ms is None or now_ms() < one.deadline_ms)
+
+
+def open_of(session: Session, person_id: str) -> list[ReadingList]:
+    """Return the open lists that a person reads."""
+    query = select(ReadingList).join(ListReader, ListReader.list_id == ReadingList.id)
+    query = query.where(ListReader.person_id == person_id, ReadingList.closed_ms.is_(None))
+    return [each for each in session.scalars(query) if is_open(each)]
+
+
+def readers_of(session: Session, list_id: str) -> list[str]:
+    """Return the ids of the people who read a list."""
+    query = select(ListReader.person_id).where(ListReader.list_id == list_id)
+    return list(session.scalars(query.order_by(ListReader.person_id)))
+
+
+def films_of(session: Session, list_id: str, among: Collection[str] | None = None) -> list[str]:
+    """Return the films of a list as they are listed; ``among`` some films, or all."""
+    query = select(ListedFilm.film_id).where(ListedFilm.list_id == list_id)
+    if among is not None and len(among) <= AT_ONCE:
+        query = query.where(ListedFilm.film_id.in_(among))
+    found = session.scalars(query.order_by(ListedFilm.place))
+    return [each for each in found if among is None or each in among]
+
+
+def order_of(one: ReadingList, films: list[str], person_id: str) -> list[str]:
+    """Return films in the order of a reader; one that is deleted moves none of the others."""
+    if one.seed is None:
+        return films
+    told = f"{one.seed}:{person_id}:"
+    return sorted(films, key=lambda film_id: hashlib.sha256((told + film_id).encode()).digest())
+
+
+def progress(
+    session: Session, one: ReadingList, person_id: str, films: list[str] | None = None
+) -> Progress:
+    """Say how far a reader is; ``films``: those of the list, where they are known."""
+    films = films_of(session, one.id) if films is None else films
+    given, blind = _given(session, one, person_id), _given(session, one, person_id, blind=True)
+    asked = set(one.findings)
+    done = {each for each in films if asked <= given[each]}
+    saw = set(session.scalars(select(Seen.film_id).where(Seen.person_id == person_id)))
+    seen = {each for each in films if each in saw and one.blind and not asked <= blind[each]}
+    return Progress(order_of(one, films, person_id), done, seen)
+
+
+def hidden_of(
+    session: Session, person_id: str, film_ids: Collection[str] | None = None
+) -> dict[str, list[str]]:
+    """Return films that open blind lists keep from a person, and what is still owed of each.
+
+    Whether there is an answer to keep, and whether that person has seen it, is not asked here.
+
+    Args:
+        session: of the store.
+        person_id: who looks.
+        film_ids: among these; None for all films of the lists.
+    """
+    owed: dict[str, list[str]] = {}
+    for one in open_of(session, person_id):
+        films = films_of(session, one.id, film_ids) if one.blind else []
+        given = _given(session, one, person_id, blind=True) if films else {}
+        for film_id in films:
+            missing = [each for each in one.findings if each not in given.get(film_id, ())]
+            if missing or not one.reveal:
+                before = owed.setdefault(film_id, [])
+                before += [each for each in missing if each not in before]
+    return owed
+
+
+def asked_of(session: Session, person_id: str, film_id: str) -> bool:
+    """Say whether a film is in an open list of a reader: nobody tells that reader of it."""
+    ids = [each.id for each in open_of(session, person_id)]
+    query = select(ListedFilm.film_id).where(
+        ListedFilm.list_id.in_(ids), ListedFilm.film_id == film_id
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
+def told_to(session: Session, person_id: str) -> ColumnElement[bool]:
+    """Return the condition for verdicts that a person may see: in open lists, one's own alone."""
+    ids = [each.id for each in open_of(session, person_id)]
+    return or_(
+        Verdict.list_id.is_(None), Verdict.list_id.not_in(ids), Verdict.person_id == person_id
+    )
+
+
+def verdicts_of(session: Session, list_id: str) -> list[Verdict]:
+    """Return the verdicts that were given in a list, the oldest first."""
+    query = select(Verdict).where(Verdict.list_id == list_id)
+    return list(session.scalars(query.order_by(Verdict.at_ms, Verdict.id)))
+
+
+def _given(
+    session: Session, one: ReadingList, person_id: str, *, blind: bool = False
+) -> defaultdict[str, set[str]]:
+    """Return which findings of which films a reader has answered in a list."""
+    query: Select[str, str] = select(Verdict.film_id, Verdict.finding)
+    query = query.where(Verdict.list_id == one.id, Verdict.person_id == person_id)
+    if blind:
+        query = query.where(Verdict.blind)
+    given: defaultdict[str, set[str]] = defaultdict(set)
+    for film_id, finding in session.execute(query):
+        given[film_id].add(finding)
+    return given

@@ -1,0 +1,287 @@
+"""Analysis of a reading list: what its readers reach, without the machine and with it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Response
+from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hilum.apps.store import lists
+from hilum.apps.store.people import Role
+from hilum.apps.store.reviewed import CALLS, films_with_reading
+from hilum.apps.store.store import parts
+from hilum.apps.store.tables import Film, Person, ReadingList, Reference, Seen, Study, Verdict
+from hilum.apps.web import blind
+from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.answers import (
+    AnalysisAnswer,
+    ArmFigures,
+    ReaderFigures,
+    ReaderPair,
+    StudyReader,
+)
+from hilum.apps.web.lists import find_list
+from hilum.apps.web.problems import Problem
+from hilum.apps.web.schemas import API, AnyId, gives
+from hilum.apps.web.service import Served
+from hilum.core.labels import Label
+from hilum.core.reading import answer_in
+from hilum.core.row import inert
+from hilum.judge.metrics import roc_curve
+from hilum.judge.reader_study import difference, fleiss, kappa, reader_figures, together
+
+router = APIRouter(prefix=API, tags=["lists"])
+_Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
+FOLDS = 1000
+ARMS = ("unaided", "aided")
+MRMC = ("reader", "case", "modality", "rating", "truth", "call", "patient", "seconds")
+_UNRATED = {"present": 100.0, "unsure": 50.0, "absent": 0.0}
+"""The rating of a verdict of which no confidence was asked."""
+_Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What every reader said in one arm of a study: without the machine, or with it.
+
+    Attributes:
+        calls: (R, N) 1 or 0; NaN if unsure or not judged.
+        ratings: (R, N) 0 to 100; NaN if not judged.
+        seconds: (R, N); NaN if not known.
+    """
+
+    calls: _Floats
+    ratings: _Floats
+    seconds: _Floats
+
+    def has(self, reader: int) -> bool:
+        """Say whether a reader judged any film in this arm."""
+        return not np.isnan(self.ratings[reader]).all()
+
+    @classmethod
+    def empty(cls, readers: int, films: int) -> Arm:
+        """Return the arm in which nobody has said anything."""
+        return cls(*(np.full((readers, films), np.nan) for _ in range(3)))
+
+    def put(self, reader: int, film: int, verdict: Verdict) -> None:
+        """Enter a verdict; a later one takes its place."""
+        call = verdict.call
+        self.calls[reader, film] = np.nan if call is None else call
+        rating = verdict.confidence
+        self.ratings[reader, film] = _UNRATED[verdict.verdict] if rating is None else rating
+        seconds = verdict.seconds
+        self.seconds[reader, film] = np.nan if seconds is None else seconds
+
+
+@dataclass(frozen=True)
+class ReaderStudy:
+    """A reading list as arrays: N films, R readers.
+
+    Attributes:
+        truth, machine, answer: (N,) 1 or 0, by the reference standard, the model's operating point
+            and all that it says; NaN where it is not known.
+        scores: (N,) of the model.
+    """
+
+    films: list[str]
+    patients: list[str]
+    readers: list[str]
+    truth: _Floats
+    machine: _Floats
+    answer: _Floats
+    scores: _Floats
+    arms: dict[str, Arm]
+
+
+@router.get("/lists/{list_id}/analysis", summary="The analysis of a reading list")
+def analysis(
+    list_id: AnyId, visitor: _Administrator, service: Served, finding: Label | None = None
+) -> AnalysisAnswer:
+    """Give what each reader and all together reach, without the machine and with it.
+
+    ``finding``: one that is asked; default: the first.
+    """
+    blind.check_off(service, visitor)
+    with service.store.read() as session:
+        one = find_list(session, list_id, visitor)
+        asked = _asked(one, finding)
+        found = gather(session, one, asked)
+    return measure(found, list_id, Label(asked))
+
+
+@router.get(
+    "/lists/{list_id}/mrmc.csv",
+    summary="A reading list for MRMC tools",
+    response_class=Response,
+    responses=gives("text/csv", "a row a reader, film and arm", ",".join(MRMC) + "\n"),
+)
+def mrmc(
+    list_id: AnyId, visitor: _Administrator, service: Served, finding: Label | None = None
+) -> Response:
+    """Give the long table of a study of many readers and many cases: films with a known truth."""
+    blind.check_off(service, visitor)
+    with service.store.read() as session:
+        one = find_list(session, list_id, visitor)
+        found = gather(session, one, _asked(one, finding))
+    blind.show(service, visitor, found.films)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(MRMC)
+    for name, arm in found.arms.items():
+        for reader, film in np.argwhere(~np.isnan(arm.ratings) & ~np.isnan(found.truth)):
+            numbers = [each[reader, film] for each in (arm.ratings, arm.calls, arm.seconds)]
+            rating, call, seconds = ("" if np.isnan(n) else f"{n:g}" for n in numbers)
+            patient = service.log.pseudonym(found.patients[film])
+            who, truth = inert(found.readers[reader]), int(found.truth[film])
+            writer.writerow([who, found.films[film], name, rating, truth, call, patient, seconds])
+    with service.store.write() as session:
+        service.log.add(session, visitor.name, "exported", what="mrmc.csv", list=list_id)
+    headers = {"Content-Disposition": 'attachment; filename="mrmc.csv"'}
+    return Response(out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def gather(session: Session, one: ReadingList, finding: str) -> ReaderStudy:
+    """Put together what was said of a finding in a list."""
+    films, readers = lists.films_of(session, one.id), lists.readers_of(session, one.id)
+    names = {row[0]: row[1] for row in session.execute(select(Person.id, Person.name))}
+    places = {each: place for place, each in enumerate(films)}
+    rows = {each: row for row, each in enumerate(readers)}
+    machine, answer, scores, truth = (np.full(len(films), np.nan) for _ in range(4))
+    patients = [""] * len(films)
+    for part in parts(films):
+        whose = select(Film.id, Study.patient_id, Study.id).join(Study, Study.id == Film.study_id)
+        for film_id, patient, study_id in session.execute(whose.where(Film.id.in_(part))):
+            patients[places[film_id]] = patient or study_id
+        known = select(Reference).where(Reference.film_id.in_(part), Reference.finding == finding)
+        for each in session.scalars(known):
+            truth[places[each.film_id]] = each.value
+    for film_id, (_, _, read) in films_with_reading(session, set(films)).items():
+        for each in read.reading["findings"]:
+            if each["label"] == finding:
+                call = CALLS[answer_in(each).value]
+                machine[places[film_id]] = each["present"]
+                scores[places[film_id]] = each["score"]
+                answer[places[film_id]] = np.nan if call is None else call
+    arms = {name: Arm.empty(len(readers), len(films)) for name in ARMS}
+    saw = _saw(session, readers)
+    for verdict in lists.verdicts_of(session, one.id):
+        if verdict.finding != finding or verdict.film_id not in places:
+            continue
+        place = rows[verdict.person_id], places[verdict.film_id]
+        arms["unaided" if verdict.blind else "aided"].put(*place, verdict)
+        # who has then seen the answer, and changed nothing, holds to the verdict
+        if verdict.blind and saw.get((verdict.person_id, verdict.film_id), 0) >= verdict.at_ms:
+            arms["aided"].put(*place, verdict)
+            arms["aided"].seconds[place] = np.nan
+    people = [names[each] for each in readers]
+    return ReaderStudy(films, patients, people, truth, machine, answer, scores, arms)
+
+
+def measure(of: ReaderStudy, list_id: str, finding: Label, folds: int = FOLDS) -> AnalysisAnswer:
+    """Measure a study; without folds there are no intervals."""
+    groups, truth = np.array(of.patients, dtype=str), of.truth
+    unaided, aided = of.arms["unaided"], of.arms["aided"]
+    rows = range(len(of.readers))
+    both = [row for row in rows if unaided.has(row) and aided.has(row)]
+    readers = [
+        StudyReader(
+            name=of.readers[row],
+            unaided=_arm(of, unaided, row, groups, folds),
+            aided=_arm(of, aided, row, groups, folds),
+            difference=ReaderFigures(
+                **difference(
+                    aided.calls[row],
+                    aided.ratings[row],
+                    (unaided.calls[row], unaided.ratings[row]),
+                    truth,
+                    groups,
+                    folds=folds,
+                )
+            )
+            if row in both
+            else None,
+        )
+        for row in rows
+    ]
+    before = (unaided.calls[both], unaided.ratings[both])
+    # what they say each for themselves, as far as they were asked to
+    alone = [unaided if unaided.has(row) else aided for row in rows]
+    calls = np.array([arm.calls[row] for row, arm in enumerate(alone)]).reshape(
+        len(rows), len(of.films)
+    )
+    judged = [row for row in rows if alone[row].has(row)]
+    machine = reader_figures(of.machine, of.scores, truth, groups, folds=folds)
+    return AnalysisAnswer(
+        list_id=list_id,
+        finding=finding,
+        films=len(of.films),
+        positives=int((truth == 1).sum()),
+        negatives=int((truth == 0).sum()),
+        readers=readers,
+        unaided=_together(of, unaided, [row for row in rows if unaided.has(row)], groups, folds),
+        aided=_together(of, aided, [row for row in rows if aided.has(row)], groups, folds),
+        difference=_together(of, aided, both, groups, folds, before),
+        pairs=[
+            ReaderPair(
+                names=(of.readers[one], of.readers[two]),
+                **kappa(calls[one], calls[two], groups, folds=folds),
+            )
+            for one, two in combinations(judged, 2)
+        ],
+        fleiss=fleiss(calls[judged], groups, folds=folds),
+        machine=ReaderFigures(**machine),
+        machine_roc=_roc(truth, of.scores),
+    )
+
+
+def _arm(of: ReaderStudy, arm: Arm, row: int, groups: Any, folds: int) -> ArmFigures | None:
+    if not arm.has(row):
+        return None
+    calls, ratings, seconds = arm.calls[row], arm.ratings[row], arm.seconds[row]
+    judged = ~np.isnan(ratings)
+    return ArmFigures(
+        **reader_figures(calls, ratings, of.truth, groups, folds=folds),
+        films=int(judged.sum()),
+        unsure=int((judged & np.isnan(calls)).sum()),
+        seconds=None if np.isnan(seconds).all() else float(np.nanmedian(seconds)),
+        roc=_roc(of.truth, ratings),
+        machine_kappa=kappa(calls, of.answer, groups, folds=folds)["kappa"],
+    )
+
+
+def _together(
+    of: ReaderStudy, arm: Arm, rows: Sequence[int], groups: Any, folds: int, before: Any = None
+) -> ReaderFigures | None:
+    if not rows:
+        return None
+    chosen = arm.calls[list(rows)], arm.ratings[list(rows)]
+    return ReaderFigures(**together(*chosen, of.truth, groups, before=before, folds=folds))
+
+
+def _roc(truth: _Floats, ratings: _Floats) -> list[tuple[float, float]]:
+    known = ~(np.isnan(truth) | np.isnan(ratings))
+    points = np.column_stack(roc_curve(truth[known], ratings[known]))
+    return [] if np.isnan(points).any() else [(float(x), float(y)) for x, y in points]
+
+
+def _saw(session: Session, person_ids: Sequence[str]) -> dict[tuple[str, str], int]:
+    query = select(Seen.person_id, Seen.film_id, Seen.at_ms).where(Seen.person_id.in_(person_ids))
+    return {(row[0], row[1]): row[2] for row in session.execute(query)}
+
+
+def _asked(one: ReadingList, finding: Label | None) -> str:
+    if finding is None:
+        return one.findings[0]
+    if finding not in one.findings:
+        asked = ", ".join(one.findings)
+        raise Problem(422, "invalid", f"the list does not ask for '{finding}'", hint=asked)
+    return finding.value

@@ -1,0 +1,154 @@
+"""The analysis of a reading list: from verdicts over the API to figures, beside scikit-learn."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from fastapi.testclient import TestClient
+from sklearn.metrics import cohen_kappa_score, recall_score, roc_auc_score
+
+from hilum.apps.store.people import Role, add_person, add_token
+from hilum.apps.store.tables import ReadingList
+from hilum.apps.web.analysis import MRMC, gather, measure
+from hilum.core.labels import Label
+
+API = "/api/v1"
+FINDING = "covid-19"
+FILMS = 8
+NAMES = ("anna", "boris", "clara")
+
+
+@pytest.fixture
+def study(station, make_film):
+    """Three readers read eight films blind, the answer is shown, two of them judge again."""
+    ids = [station.film(make_film(number), patient_id=f"P{number}") for number in range(FILMS)]
+    clients = []
+    with station.service.store.write() as session:
+        for name in NAMES:
+            person = add_person(session, name, Role.REVIEWER)
+            token = add_token(session, person, "tests")[1]
+            clients.append((person.id, TestClient(
+                station.app, base_url="http://127.0.0.1:8337", client=("127.0.0.1", 50_000),
+                headers={"Authorization": f"Bearer {token}"},
+            )))  # fmt: skip
+    admin = station.client("administrator")
+    body = {
+        "name": "spring", "film_ids": ids, "readers": [each[0] for each in clients],
+        "findings": [FINDING], "blind": True, "confidence": True, "seed": 5,
+    }  # fmt: skip
+    list_id = admin.post(f"{API}/lists", json=body).json()["list_id"]
+    draw = np.random.default_rng(4)
+    truth = dict(zip(ids, [1, 0] * (FILMS // 2), strict=True))
+    for film_id in ids[:-1]:  # of the last one the truth is not known
+        known = {"finding": FINDING, "value": truth[film_id], "standard": "RT-PCR"}
+        admin.put(f"{API}/films/{film_id}/reference", json=known)
+    said = {}
+    for row, (_, client) in enumerate(clients):
+        for film_id in ids:
+            path = f"{API}/films/{film_id}"
+            for blind in (True, False)[: 1 + (row < 2)]:
+                pull = 0 if blind else 15
+                rating = 50 + (8 + pull) * (2 * truth[film_id] - 1) + draw.normal(0, 18)
+                rating = int(np.clip(round(rating), 0, 100))
+                word = "present" if rating > 55 else "absent" if rating < 45 else "unsure"
+                given = {
+                    "finding": FINDING, "verdict": word, "confidence": rating, "blind": blind,
+                    "list_id": list_id, "seconds": 10.0 + row,
+                }  # fmt: skip
+                answer = client.post(f"{API}/films/{film_id}/verdicts", json=given)
+                assert answer.status_code == 201, answer.text
+                said[NAMES[row], film_id, "unaided" if blind else "aided"] = rating, word
+                assert client.get(f"{path}/reading").status_code == 200
+            if row == 2:  # who saw the answer, and changed nothing, holds to the verdict
+                said[NAMES[row], film_id, "aided"] = said[NAMES[row], film_id, "unaided"]
+    return list_id, ids, truth, said
+
+
+def _arrays(study, name, arm):
+    _, ids, truth, said = study
+    rows = [(*said[name, each, arm], truth[each]) for each in ids[:-1]]
+    ratings = np.array([row[0] for row in rows])
+    calls = np.array([{"present": 1, "absent": 0, "unsure": -1}[row[1]] for row in rows])
+    return ratings, calls, np.array([row[2] for row in rows])
+
+
+def test_figures_are_those_of_the_verdicts(station, study):
+    """Of each reader as scikit-learn has them; together their mean; between readers by kappa."""
+    list_id, ids, _, said = study
+    admin = station.client("administrator")
+    found = admin.get(f"{API}/lists/{list_id}/analysis").json()
+    assert (found["films"], found["positives"], found["negatives"]) == (FILMS, 4, 3)
+    assert {each["name"] for each in found["readers"]} == set(NAMES)
+    mean = {"unaided": [], "aided": []}
+    for reader in found["readers"]:
+        for arm, areas in mean.items():
+            ratings, calls, truth = _arrays(study, reader["name"], arm)
+            sure = calls >= 0
+            figures = reader[arm]
+            assert figures["auc"]["value"] == pytest.approx(roc_auc_score(truth, ratings))
+            for name, positive in (("sensitivity", 1), ("specificity", 0)):
+                expected = recall_score(truth[sure], calls[sure], pos_label=positive)
+                assert figures[name]["value"] == pytest.approx(expected), (reader["name"], arm)
+            areas.append(figures["auc"]["value"])
+            assert figures["films"] == FILMS
+            assert figures["roc"][0] == [0, 0]
+            assert figures["roc"][-1] == [1, 1]
+        expected = reader["aided"]["auc"]["value"] - reader["unaided"]["auc"]["value"]
+        assert reader["difference"]["auc"]["value"] == pytest.approx(expected)
+        assert reader["unaided"]["seconds"] == 10.0 + NAMES.index(reader["name"])
+    for arm, areas in mean.items():
+        assert found[arm]["auc"]["value"] == pytest.approx(np.mean(areas))
+    difference = np.mean(mean["aided"]) - np.mean(mean["unaided"])
+    assert found["difference"]["auc"]["value"] == pytest.approx(difference)
+    assert len(found["pairs"]) == 3
+    for pair in found["pairs"]:
+        one, two = ([said[name, each, "unaided"][1] for each in ids] for name in pair["names"])
+        both = [each for each in zip(one, two, strict=True) if "unsure" not in each]
+        expected = cohen_kappa_score(*zip(*both, strict=True))
+        assert pair["kappa"]["value"] == pytest.approx(expected)
+        assert pair["kappa"]["n"] == len(both)
+    assert found["machine"]["auc"]["n"] == FILMS - 1
+
+
+def test_the_long_table_is_what_mrmc_tools_take(station, study):
+    """One row a reader, case and arm; what is measured on it is what the page says."""
+    list_id, _, truth, said = study
+    answer = station.client("administrator").get(f"{API}/lists/{list_id}/mrmc.csv")
+    table = pd.read_csv(io.BytesIO(answer.content))
+    assert tuple(table) == MRMC
+    assert len(table) == len(NAMES) * (FILMS - 1) * 2
+    assert table.groupby(["reader", "case", "modality"]).size().eq(1).all()
+    for row in table.to_dict("records"):
+        rating, word = said[row["reader"], row["case"], row["modality"]]
+        assert (row["rating"], row["truth"]) == (rating, truth[row["case"]])
+        call = {"present": 1, "absent": 0}.get(word)
+        assert np.isnan(row["call"]) if call is None else row["call"] == call
+    assert not set(table["patient"]) & {f"P{number}" for number in range(FILMS)}
+    assert table["patient"].nunique() == FILMS - 1
+
+
+def test_the_analysis_is_for_administrators_and_tells_no_blind_reader(station, study):
+    list_id = study[0]
+    for what in ("analysis", "mrmc.csv"):
+        path = f"{API}/lists/{list_id}/{what}"
+        assert station.client("reviewer").get(path).status_code == 403
+        admin = station.client("administrator")
+        assert admin.get(path, params={"finding": "mass"}).status_code == 422
+        admin.put(f"{API}/me/blind", json={"on": True})
+        assert admin.get(path).json()["code"] == "blind-read-pending"
+        admin.put(f"{API}/me/blind", json={"on": False})
+
+
+def test_without_verdicts_or_truth_there_is_nothing_to_measure(station, make_film):
+    film_id = station.film(make_film(1))
+    body = {"name": "none", "film_ids": [film_id], "findings": [FINDING]}
+    made = station.client("administrator").post(f"{API}/lists", json=body).json()
+    with station.service.store.read() as session:
+        one = session.get(ReadingList, made["list_id"])
+        found = measure(gather(session, one, FINDING), one.id, Label.COVID_19)
+    assert (found.readers, found.pairs, found.unaided, found.difference) == ([], [], None, None)
+    assert found.machine.auc.note
+    assert found.fleiss.note == "fewer than two readers"

@@ -1,0 +1,176 @@
+"""Export: every film, verdict and truth of a workstation as one flat table."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from hilum.apps.cli.main import run
+from hilum.apps.store.people import Role, add_person, add_token
+from hilum.core.row import EXPORT, READ_CSV, columns, inert
+
+API = "/api/v1"
+FINDING = "covid-19"
+FORMULA = "=cmd|calc.png"
+
+
+@pytest.fixture
+def film_ids(station, make_film):
+    """One of a patient, judged by two; one with the name of a formula; one that waits."""
+    first = station.film(make_film(1), patient_id="P-104")
+    second = station.film((FORMULA, make_film(2).read_bytes()))
+    waits = station.send(make_film(3)).json()["accepted"][0]["film_id"]
+    reviewer, admin = station.client("reviewer"), station.client("administrator")
+    path = f"{API}/films/{first}"
+    reviewer.put(f"{API}/me/blind", json={"on": True})
+    given = {"finding": FINDING, "confidence": 80, "seconds": 12.5}
+    for verdict, blind in (("present", True), ("absent", True), ("unsure", False)):
+        reviewer.put(f"{API}/me/blind", json={"on": blind})
+        body = given | {"verdict": verdict, "blind": blind}
+        assert reviewer.post(f"{path}/verdicts", json=body).status_code == 201
+    body = {"finding": "mass", "verdict": "absent", "text": "-1"}
+    assert admin.post(f"{path}/verdicts", json=body).status_code == 201
+    admin.put(f"{path}/reference", json={"finding": FINDING, "value": 1, "standard": "RT-PCR"})
+    return [first, second, waits]
+
+
+def _table(answer):
+    assert answer.status_code == 200, answer.text
+    return pd.read_csv(io.BytesIO(answer.content), dtype=str, keep_default_na=False)
+
+
+def test_the_table_holds_what_was_said(station, film_ids):
+    """Row by row what the API says of each film, and nothing of who the patient is."""
+    table = _table(station.client("reader").post(f"{API}/export", json={}))
+    labels = station.client("reader").get(f"{API}/me").json()["labels"]
+    spoken = [each for each in labels if f"{each}_verdict" in table]
+    assert list(table) == list(columns(EXPORT, spoken))
+    assert {FINDING, "mass"} <= set(spoken)
+    assert table["film_id"].tolist() == [film_ids[0], film_ids[0], *film_ids[1:]]
+    first, second, other, waits = table.to_dict("records")
+    reading = station.client("reader").get(f"{API}/films/{film_ids[0]}/reading").json()["reading"]
+    said = next(each for each in reading["findings"] if each["label"] == FINDING)
+    for row in (first, second):
+        assert float(row[f"{FINDING}_probability"]) == said["probability"]
+        assert float(row[f"{FINDING}_score"]) == said["score"]
+        assert row[f"{FINDING}_present"] == str(int(said["present"]))
+        assert row[f"{FINDING}_prediction_set"] == (said["prediction_set"] or "")
+        assert row[f"{FINDING}_answer"] == said["answer"]
+        assert (row["bundle"], row["status"]) == (reading["bundle"], "read")
+        assert (row[f"{FINDING}_reference"], row[f"{FINDING}_reference_standard"]) == (
+            "1", "RT-PCR",
+        )  # fmt: skip
+    names = ("verdict", "confidence", "seconds")
+    assert first["reader"] == "reviewer-1"
+    assert [first[f"{FINDING}_blind_{each}"] for each in names] == ["absent", "80", "12.5"]
+    assert [first[f"{FINDING}_{each}"] for each in names] == ["unsure", "80", "12.5"]
+    assert first[f"{FINDING}_blind_at"] < first[f"{FINDING}_at"]
+    assert (second["reader"], second["mass_verdict"]) == ("administrator-1", "absent")
+    assert second[f"{FINDING}_verdict"] == ""
+    assert (waits["status"], waits[f"{FINDING}_score"], waits["reader"]) == ("queued", "", "")
+    assert re.fullmatch("[0-9a-f]{12}", first["patient"])
+    assert first["patient"] == second["patient"] != other["patient"] == ""
+    assert set(table["address"]) == {""}
+    assert "P-104" not in table.to_csv()
+
+
+def test_ids_are_for_administrators(station, film_ids, tmp_path):
+    refused = station.client("reviewer").post(f"{API}/export", json={"patients": True})
+    assert (refused.status_code, refused.json()["code"]) == (403, "not-allowed")
+    table = _table(station.client("administrator").post(f"{API}/export", json={"patients": True}))
+    assert table["patient"].tolist() == ["P-104", "P-104", "", ""]
+    assert table["address"].tolist() == ["film1.png", "film1.png", inert(FORMULA), "film3.png"]
+    lines = station.service.log.lines(limit=1)
+    assert json.loads(lines[0].data) == {"films": 3, "patients": True, "what": "csv"}
+
+
+def test_filters_are_those_of_the_worklist(station, film_ids):
+    client = station.client("reader")
+    for studies, number in (({"reviewed": True}, 2), ({"q": "P-104"}, 2), ({"q": "none"}, 0)):
+        assert len(_table(client.post(f"{API}/export", json={"studies": studies}))) == number
+
+
+def test_who_reads_blind_takes_nothing_out_and_who_takes_has_seen(station, film_ids):
+    client = station.client("reviewer")
+    client.put(f"{API}/me/blind", json={"on": True})
+    assert client.post(f"{API}/export", json={}).json()["code"] == "blind-read-pending"
+    client.put(f"{API}/me/blind", json={"on": False})
+    _table(client.post(f"{API}/export", json={}))
+    client.put(f"{API}/me/blind", json={"on": True})
+    body = {"finding": FINDING, "verdict": "absent", "blind": True}
+    given = client.post(f"{API}/films/{film_ids[1]}/verdicts", json=body)
+    assert given.json()["code"] == "already-seen"
+
+
+def test_the_command_line_writes_the_same(station, film_ids, tmp_path, capsys):
+    """CSV as the page gives it; Parquet with the same values, and texts as they are."""
+    data = str(station.service.data)
+    asked = {"patients": True}
+    here = station.client("administrator").post(f"{API}/export", json=asked)
+    out = tmp_path / "films.csv"
+    assert run(["export", data, "-o", str(out), "--patients"]) == 0
+    assert out.read_bytes() == here.content
+    assert "4 rows of 3 films" in capsys.readouterr().err
+    parquet = tmp_path / "films.parquet"
+    assert run(["export", data, "-o", str(parquet), "--patients"]) == 0
+    table, text = pd.read_parquet(parquet), _table(here)
+    assert list(table) == list(text)
+    assert table["address"][2] == FORMULA
+    score = f"{FINDING}_score"
+    assert table[score].dropna().tolist() == [float(each) for each in text[score] if each]
+    assert table[f"{FINDING}_blind_confidence"][0] == 80
+    assert table["covid-19_reference"][0]
+    asked |= {"format": "parquet"}
+    sent = station.client("administrator").post(f"{API}/export", json=asked)
+    pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(sent.content)), table)
+    assert run(["export", data, "-o", str(tmp_path / "films.xlsx")]) == 6
+    assert run(["export", str(tmp_path / "nothing"), "-o", str(out)]) == 6
+    assert station.service.log.verify().ok
+
+
+def test_two_lists_are_two_rows(station, film_ids):
+    """Without and with the machine, of one reader, each in a list of its own."""
+    with station.service.store.write() as session:
+        person = add_person(session, "anna", Role.REVIEWER)
+        token, readers = add_token(session, person, "tests")[1], [person.id]
+    admin, anna = station.client("administrator"), station.client()
+    anna.headers["Authorization"] = f"Bearer {token}"
+    for name, blind in (("without", True), ("with", False)):
+        body = {"name": name, "film_ids": film_ids[1:2], "readers": readers, "blind": blind}
+        made = admin.post(f"{API}/lists", json=body | {"findings": [FINDING]}).json()
+        given = {"finding": FINDING, "verdict": "present", "list_id": made["list_id"]}
+        answer = anna.post(f"{API}/films/{film_ids[1]}/verdicts", json=given | {"blind": blind})
+        assert answer.status_code == 201, answer.text
+        admin.patch(f"{API}/lists/{made['list_id']}", json={"closed": True})
+        assert anna.get(f"{API}/films/{film_ids[1]}/reading").status_code == 200
+    table = _table(admin.post(f"{API}/export", json={}))
+    mine = table[table["reader"] == "anna"]
+    assert mine["list"].tolist() == ["without", "with"]
+    assert mine[f"{FINDING}_blind_verdict"].tolist() == ["present", ""]
+    assert mine[f"{FINDING}_verdict"].tolist() == ["", "present"]
+
+
+def test_read_writes_a_row_a_film(calibrated_bundle, tmp_path, make_film, capsys):
+    """The columns of an export, with what the JSON of the same films says."""
+    ward = tmp_path / "ward"
+    ward.mkdir()
+    (ward / "a.png").write_bytes(make_film(1).read_bytes())
+    (ward / "=b.txt").write_text("no film")
+    out = tmp_path / "ward.csv"
+    asked = [str(ward), "-b", str(calibrated_bundle), "--json", "--csv", str(out)]
+    assert run(["read", *asked]) == 3
+    readings = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    table = pd.read_csv(out, dtype=str, keep_default_na=False)
+    labels = [each["label"] for each in readings[-1]["findings"] or readings[0]["findings"]]
+    assert list(table) == list(columns(READ_CSV, labels))
+    assert set(table) <= set(columns(EXPORT, labels))
+    assert table["address"].tolist() == [inert(each["path"]) for each in readings]
+    rows = {row["status"]: row for row in table.to_dict("records")}
+    said = next(each for each in readings if each["status"] == "read")["findings"][0]
+    assert float(rows["read"][f"{said['label']}_probability"]) == said["probability"]
+    assert rows["error"]["reason"]
+    assert rows["error"][f"{said['label']}_probability"] == ""

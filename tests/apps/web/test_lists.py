@@ -1,0 +1,207 @@
+"""Reading lists: set up, read through blind from the first second, and told to nobody before."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.testclient import TestClient
+
+from hilum.apps.store.people import Role, add_person, add_token
+
+API = "/api/v1"
+FINDING = "covid-19"
+
+
+@pytest.fixture
+def films(station, make_film):
+    """Four films that were read, and one that is still to be."""
+    ids = [station.film(make_film(number)) for number in range(4)]
+    return [*ids, station.send(make_film(9)).json()["accepted"][0]["film_id"]]
+
+
+@pytest.fixture
+def people(station):
+    """Two residents: name -> (id, client)."""
+    found = {}
+    with station.service.store.write() as session:
+        for name in ("anna", "boris"):
+            person = add_person(session, name, Role.REVIEWER)
+            token = add_token(session, person, "tests")[1]
+            found[name] = person.id, TestClient(
+                station.app, base_url="http://127.0.0.1:8337", client=("127.0.0.1", 50_000),
+                headers={"Authorization": f"Bearer {token}"},
+            )  # fmt: skip
+    return found
+
+
+@pytest.fixture
+def make_list(station, films, people):
+    def make(status=201, **more):
+        readers = [each[0] for each in people.values()]
+        body = {"name": "spring", "film_ids": films, "readers": readers, "findings": [FINDING]}
+        answer = station.client("administrator").post(f"{API}/lists", json=body | more)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    return make
+
+
+def _give(client, film_id, verdict="present", *, status=201, **more):
+    body = {"finding": FINDING, "verdict": verdict} | more
+    answer = client.post(f"{API}/films/{film_id}/verdicts", json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def _code(answer):
+    return answer.status_code, answer.json()["code"]
+
+
+def test_a_blind_list_is_read_through(station, make_list, films, people):
+    """Hidden from the first second, film by film; revealed by the verdict; place and order stay."""
+    anna = people["anna"][1]
+    assert anna.get(f"{API}/lists").json() == {"items": []}
+    made = make_list(blind=True, confidence=True, seed=7)
+    (item,) = anna.get(f"{API}/lists").json()["items"]
+    assert (item["place"], item["films"], item["reads"], item["open"]) == (0, 5, True, True)
+    path = f"{API}/lists/{made['list_id']}"
+    mine, theirs = (each[1].get(path).json() for each in people.values())
+    order = [each["film_id"] for each in mine["order"]]
+    other = [each["film_id"] for each in theirs["order"]]
+    assert sorted(order) == sorted(other) == sorted(films)
+    assert order != other != films
+    assert mine["readers"] == []
+    first = next(each for each in order if each != films[4])
+    assert _code(anna.get(f"{API}/films/{first}/reading")) == (409, "blind-read-pending")
+    film = anna.get(f"{API}/films/{first}").json()
+    assert (film["blind_pending"], film["blind_owed"]) == (True, [FINDING])
+    for answer in (anna.get(f"{API}/studies"), anna.post(f"{API}/studies/search", json={})):
+        for study in answer.json()["items"]:
+            assert (study["findings"], study["priority"]) == ([], None)
+    for what in ("studies?label=covid-19", "agreement", "agreement.csv", "monitoring"):
+        assert _code(anna.get(f"{API}/{what}")) == (409, "blind-read-pending"), what
+    assert _code(anna.post(f"{API}/films/{first}/verdicts", json={
+        "finding": FINDING, "verdict": "present", "list_id": made["list_id"], "confidence": 70,
+    })) == (409, "blind-read-pending")  # fmt: skip
+    anna.post(f"{API}/films/{first}/opened")
+    told = {"list_id": made["list_id"], "confidence": 80, "blind": True}
+    given = _give(anna, first, **told)
+    assert (given["blind"], given["confidence"], given["list_id"]) == (
+        True, 80, made["list_id"],
+    )  # fmt: skip
+    assert given["seconds"] >= 0
+    assert anna.get(f"{API}/films/{first}/reading").status_code == 200
+    again = anna.get(path).json()
+    assert [each["film_id"] for each in again["order"]] == order
+    assert (again["done"], again["seen"]) == (1, 0)
+    assert again["place"] == next(i for i, each in enumerate(order) if each != first)
+    after = _give(anna, first, "absent", list_id=made["list_id"], confidence=20, seconds=3.5)
+    assert (after["blind"], after["seconds"]) == (False, 3.5)
+    readers = station.client("administrator").get(path).json()["readers"]
+    assert [(each["name"], each["done"]) for each in readers] == [("anna", 1), ("boris", 0)]
+    boris = people["boris"][1]
+    assert _code(boris.get(f"{API}/films/{first}/reading")) == (409, "blind-read-pending")
+
+
+def test_what_was_seen_before_is_counted_apart(station, make_list, films, people):
+    anna = people["anna"][1]
+    assert anna.get(f"{API}/films/{films[0]}/reading").status_code == 200
+    made = make_list(blind=True)
+    path = f"{API}/lists/{made['list_id']}"
+    found = anna.get(path).json()
+    assert found["seen"] == 1
+    assert [each["seen"] for each in found["order"]] == [True] + [False] * 4
+    assert _give(anna, films[0], list_id=made["list_id"])["blind"] is False
+    answer = _give(anna, films[0], list_id=made["list_id"], blind=True, status=409)
+    assert answer["code"] == "already-seen"
+    assert anna.get(path).json()["seen"] == 1
+
+
+def test_a_film_without_an_answer_is_judged_unseen(make_list, films, people):
+    """Nothing could be seen of a film that waits or was refused."""
+    made = make_list(blind=True)
+    assert _give(people["anna"][1], films[4], list_id=made["list_id"])["blind"] is True
+
+
+def test_answers_stay_hidden_until_the_list_ends(station, make_list, films, people):
+    anna, admin = people["anna"][1], station.client("administrator")
+    made = make_list(blind=True, reveal=False, film_ids=films[:1])
+    _give(anna, films[0], list_id=made["list_id"], blind=True)
+    film = anna.get(f"{API}/films/{films[0]}").json()
+    assert (film["blind_pending"], film["blind_owed"]) == (True, [])
+    assert anna.get(f"{API}/films/{films[0]}/reading").status_code == 409
+    corrected = _give(anna, films[0], "absent", list_id=made["list_id"], blind=True)
+    assert corrected["blind"] is True
+    path = f"{API}/lists/{made['list_id']}"
+    assert admin.patch(path, json={"closed": True}).json()["open"] is False
+    assert anna.get(f"{API}/films/{films[0]}/reading").status_code == 200
+    assert _give(anna, films[0], list_id=made["list_id"], status=409)["code"] == "list-closed"
+    assert admin.patch(path, json={"closed": False}).json()["open"] is True
+    late = admin.patch(path, json={"deadline": "2020-01-01T00:00:00Z"}).json()
+    assert (late["open"], late["deadline"]) == (False, "2020-01-01T00:00:00.000Z")
+
+
+def test_readers_do_not_hear_of_each_other(station, make_list, films, people):
+    """What others say in an open list, and the truth that is known, would lean a reader."""
+    anna, boris = (each[1] for each in people.values())
+    made = make_list(blind=False)
+    _give(anna, films[0], list_id=made["list_id"])
+    station.client("administrator").put(
+        f"{API}/films/{films[0]}/reference", json={"finding": FINDING, "value": 1}
+    )
+    study = boris.get(f"{API}/films/{films[0]}").json()["study_id"]
+    path = f"{API}/films/{films[0]}"
+    assert boris.get(f"{path}/verdicts").json()["items"] == []
+    assert boris.get(f"{API}/studies/{study}").json()["verdicts"] == []
+    assert boris.get(f"{path}/reference").json()["items"] == []
+    assert len(anna.get(f"{path}/verdicts").json()["items"]) == 1
+    closed = {"closed": True}
+    station.client("administrator").patch(f"{API}/lists/{made['list_id']}", json=closed)
+    assert len(boris.get(f"{path}/verdicts").json()["items"]) == 1
+    assert len(boris.get(f"{path}/reference").json()["items"]) == 1
+
+
+def test_a_verdict_fits_its_list(station, make_list, films, people):
+    anna = people["anna"][1]
+    made = make_list(confidence=True, film_ids=films[:2])
+    told = {"list_id": made["list_id"], "status": 422}
+    assert "how sure" in _give(anna, films[0], **told)["detail"]
+    assert "not in the" in _give(anna, films[2], confidence=5, **told)["detail"]
+    assert "does not ask" in _give(anna, films[0], finding="mass", confidence=5, **told)["detail"]
+    _give(anna, films[0], confidence=101, **told)
+    stranger = station.client("reviewer")
+    assert _give(stranger, films[0], list_id=made["list_id"], status=404)["code"] == "not-found"
+    assert stranger.get(f"{API}/lists/{made['list_id']}").status_code == 404
+    assert stranger.get(f"{API}/lists").json()["items"] == []
+
+
+def test_lists_are_set_up_by_administrators(station, make_list, films, people):
+    admin = station.client("administrator")
+    made = make_list(film_ids=[], studies={"status": ["read"]}, readers=[])
+    assert [each["film_id"] for each in made["order"]] == films[:4]
+    assert (made["reads"], made["done"]) == (False, 0)
+    path = f"{API}/lists/{made['list_id']}"
+    with_anna = admin.patch(path, json={"readers": [people["anna"][0]], "name": "summer"}).json()
+    assert [each["name"] for each in with_anna["readers"]] == ["anna"]
+    _give(people["anna"][1], films[0], list_id=made["list_id"])
+    kept = admin.patch(path, json={"readers": []}).json()
+    assert [each["name"] for each in kept["readers"]] == ["anna"], "she has given a verdict"
+    assert _code(admin.delete(path)) == (409, "conflict")
+    empty = make_list()
+    assert admin.delete(f"{API}/lists/{empty['list_id']}").status_code == 204
+    assert [each["name"] for each in admin.get(f"{API}/lists").json()["items"]] == ["summer"]
+    reader = next(u for u in admin.get(f"{API}/users").json()["items"] if u["role"] == "reader")
+    make_list(422, readers=[reader["user_id"]])
+    make_list(422, film_ids=["0" * 16])
+    make_list(422, film_ids=[], studies={"q": "nothing of that name"})
+    make_list(422, studies={})
+    assert people["anna"][1].post(f"{API}/lists", json={}).status_code == 403
+
+
+def test_a_deleted_film_leaves_its_list(station, make_list, films, people):
+    made = make_list(seed=3)
+    anna, admin = people["anna"][1], station.client("administrator")
+    before = [e["film_id"] for e in anna.get(f"{API}/lists/{made['list_id']}").json()["order"]]
+    study = admin.get(f"{API}/films/{before[1]}").json()["study_id"]
+    assert admin.delete(f"{API}/studies/{study}").status_code == 204
+    after = [e["film_id"] for e in anna.get(f"{API}/lists/{made['list_id']}").json()["order"]]
+    assert after == [each for each in before if each != before[1]]
