@@ -30,6 +30,10 @@ interface Entry {
 const PAGES: Record<string, Entry> = {
   "": { page: WorklistPage, needs: "reader" },
   film: { page: lazy(() => import("./pages/room").then((all) => all.RoomPage)), needs: "reader" },
+  lists: {
+    page: lazy(() => import("./pages/lists").then((all) => all.ListsPage)),
+    needs: "reader",
+  },
   agreement: {
     page: lazy(() => import("./pages/agreement").then((all) => all.AgreementPage)),
     needs: "reader",

@@ -1,10 +1,11 @@
 /** The server's API: one function a route; every failure is an `ApiError` with a hint. */
 import type {
-  AgreementAnswer, AskDeletion, CalibrationAnswer, CandidateAnswer, DeletionAnswer, DeskAnswer, FilmAnswer,
-  ImageAnswer, LogAnswer, LogVerified, MeAnswer, MonitoringAnswer, NodeAnswer, NewReference, NewTokenAnswer, NewVerdict,
-  OnDesk, OverlaysAnswer, PeopleAnswer, PersonAnswer, Problem, ReadingAnswer, ReferencesAnswer,
-  ReportAnswer, ReportDraft, ReportsAnswer, Role, RulerAnswer, RulerFacts, SentAnswer, Source, StudiesAnswer,
-  StudyAnswer, TakeBack, TokensAnswer, VerdictsAnswer,
+  AgreementAnswer, AnalysisAnswer, AskDeletion, CalibrationAnswer, CandidateAnswer, DeletionAnswer,
+  DeskAnswer, FilmAnswer, ImageAnswer, ListAnswer, ListsAnswer, LogAnswer, LogVerified, MeAnswer,
+  MonitoringAnswer, NewList, NewReference, NewTokenAnswer, NewVerdict, NodeAnswer, OnDesk, OverlaysAnswer,
+  PeopleAnswer, PersonAnswer, Problem, ReadingAnswer, ReferencesAnswer, ReportAnswer, ReportDraft,
+  ReportsAnswer, Role, RulerAnswer, RulerFacts, SentAnswer, Source, StudiesAnswer, StudyAnswer, TakeBack,
+  TokensAnswer, VerdictsAnswer,
 } from "./types";
 
 /** Beneath the page, wherever a proxy shows it: at "/", or at "/hilum/". */
@@ -120,6 +121,7 @@ async function remember(me: Promise<MeAnswer>): Promise<MeAnswer> {
 }
 
 const film = (id: string) => `films/${encodeURIComponent(id)}`;
+const list = (id: string) => `lists/${encodeURIComponent(id)}`;
 
 /** What an archive can keep of a reading. */
 export const OBJECTS = ["sr", "seg", "gsps", "sc", "pdf"] as const;
@@ -159,8 +161,8 @@ export const api = {
   deleteStudy: (id: string) => change<void>("DELETE", `studies/${encodeURIComponent(id)}`),
 
   previewDeletion: (what: AskDeletion) => change<DeletionAnswer>("POST", "deletions/preview", what),
-  deleteAll: (what: AskDeletion, confirm: string) =>
-    change<DeletionAnswer>("POST", "deletions", { ...what, confirm }),
+  deleteAll: (what: AskDeletion, confirm: string, reason: string) =>
+    change<DeletionAnswer>("POST", "deletions", { ...what, confirm, reason }),
 
   film: (id: string) => get<FilmAnswer>(film(id)),
   /** For the log: this person looks at this film now. */
@@ -208,6 +210,23 @@ export const api = {
   agreement: (label: string, from: string, to: string) =>
     get<AgreementAnswer>("agreement", { label, from, to, zone: zone() }),
   agreementCsv: `${BASE}/agreement.csv`,
+
+  lists: async () => (await get<ListsAnswer>("lists")).items,
+  list: (id: string) => get<ListAnswer>(list(id)),
+  /** Of the films of the studies that a filter lets through. */
+  addList: (body: NewList, studies: StudyQuery) =>
+    change<ListAnswer>("POST", "lists", { ...body, studies: given({ ...studies, zone: zone() }) }),
+  changeList: (id: string, changes: Partial<{ closed: boolean }>) =>
+    change<ListAnswer>("PATCH", list(id), changes),
+  deleteList: (id: string) => change<void>("DELETE", list(id)),
+  analysis: (id: string, finding: string) => get<AnalysisAnswer>(`${list(id)}/analysis`, { finding }),
+  mrmcCsv: (id: string, finding: string) => `${BASE}/${list(id)}/mrmc.csv${queryOf({ finding })}`,
+  /** A table of the films that a filter lets through: the bytes of the file. */
+  exported: async ({ status, ...rest }: StudyQuery, format: "csv" | "parquet", patients: boolean) => {
+    const studies = given({ ...rest, sort: null, zone: zone(), status: status ? [status] : [] });
+    const init = { method: "POST", body: JSON.stringify({ studies, format, patients }) };
+    return (await send("export", { ...init, headers: { "Content-Type": "application/json" } })).blob();
+  },
 
   calibration: () => get<CalibrationAnswer>("calibration"),
   previewCalibration: (site: string, source: Source) =>

@@ -3,7 +3,7 @@ import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } fr
 import { api } from "../core/api";
 import { t } from "../core/i18n";
 import { complain, go, may, route, say } from "../core/store";
-import type { Label } from "../core/types";
+import type { Label, ListAnswer } from "../core/types";
 import { neighbor, order, remember, selected } from "../core/worklist";
 import { Loading, StatusTag, Switch, Tabs, Trouble } from "../parts/ui";
 import { useKeys } from "../parts/use";
@@ -45,14 +45,23 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
     () => layersOf(data.overlays, heat, marks),
     [data.overlays, heat, marks, shown.value, hidden.value],
   );
-  const labels = useMemo(() => labelsOf(data.answer), [data.answer]);
+  const listId = ask.get("list");
+  const [list, setList] = useState<ListAnswer | null>(null);
+  const labels = useMemo(
+    () => (listId ? (list?.findings ?? []) : labelsOf(data.answer)), [data.answer, listId, list],
+  );
   const desk = useDesk(filmId, view, data.film ? data.blind : null);
   useLinked(view, second, linked && beside !== null);
   useImageOfReading(filmId, data.film ? (data.film.reading_id ?? "") : null);
 
   useEffect(() => {
     // opened by its address: the newest films are the ones beside it
-    if (order.value.length === 0) {
+    if (listId) {
+      api.list(listId).then((found) => {
+        order.value = found.order.map((each) => each.film_id);
+        setList(found);
+      }, complain);
+    } else if (order.value.length === 0) {
       void api.studies({ limit: 200 }).then((page) => remember(page.items), complain);
     }
     selected.value = filmId;
@@ -75,6 +84,12 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
   const choose = (place: number) => {
     open("verdict");
     chooseByKey(filmId, place);
+  };
+  const saved = () => {
+    const next = neighbor(filmId, 1);
+    // of a list one goes on at once, unless there is an answer to see first
+    if (list && next && !(data.blind && list.reveal)) go(filmAt(next));
+    else data.reload();
   };
   useRoomKeys({ filmId, view, each, setTool, choose });
 
@@ -191,7 +206,8 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
                 blind={data.blind}
                 verdicts={data.verdicts}
                 desk={desk}
-                saved={data.reload}
+                list={list}
+                saved={saved}
               />
             ) : (
               <p class="soft">{t("verdict.nothing")}</p>
@@ -220,14 +236,20 @@ function nameOf({ study }: ReturnType<typeof useFilm>, filmId: string): string {
   return study?.films.find((each) => each.film_id === filmId)?.name ?? "";
 }
 
+/** The address of a film, within the reading list that is read through. */
+function filmAt(film: string): string {
+  const list = route.value.query.get("list");
+  return `film/${film}${list ? `?list=${list}` : ""}`;
+}
+
 function Neighbors({ filmId }: { filmId: string }) {
   const [back, on] = [neighbor(filmId, -1), neighbor(filmId, 1)];
   return (
     <nav aria-label={t("room.neighbors")}>
-      <button disabled={!back} title={`${t("pager.back")} (k)`} aria-label={t("pager.back")} onClick={() => back && go(`film/${back}`)}>
+      <button disabled={!back} title={`${t("pager.back")} (k)`} aria-label={t("pager.back")} onClick={() => back && go(filmAt(back))}>
         ←
       </button>
-      <button disabled={!on} title={`${t("pager.on")} (j)`} aria-label={t("pager.on")} onClick={() => on && go(`film/${on}`)}>
+      <button disabled={!on} title={`${t("pager.on")} (j)`} aria-label={t("pager.on")} onClick={() => on && go(filmAt(on))}>
         →
       </button>
     </nav>
@@ -272,7 +294,7 @@ function useRoomKeys(room: {
   const step = useCallback(
     (by: 1 | -1) => {
       const next = neighbor(filmId, by);
-      if (next) go(`film/${next}`);
+      if (next) go(filmAt(next));
     },
     [filmId],
   );

@@ -8,6 +8,7 @@ import type { AskDeletion, FilmStatus, StudiesAnswer, StudyItem } from "../core/
 import { order, remember, selected } from "../core/worklist";
 import { Choice, Field, labelName, Loading, Trouble } from "../parts/ui";
 import { DeletionDialog } from "../parts/deletion";
+import { ExportDialog } from "../parts/export";
 import { UploadButton } from "../parts/upload";
 import { useKeys, useLoad } from "../parts/use";
 import { StudyTable } from "./worklisttable";
@@ -21,6 +22,7 @@ export function WorklistPage() {
   const [query, setQuery] = useState<StudyQuery>(kept);
   const [cursors, setCursors] = useState<readonly string[]>([]);
   const [ticked, setTicked] = useState<ReadonlySet<string> | null>(null);
+  const [taking, setTaking] = useState(false);
   const search = useRef<HTMLInputElement>(null);
   const cursor = cursors.at(-1) ?? null;
   const page = useLoad(() => api.studies({ ...query, ...(me.value?.blind && { label: "" }), limit: PAGE, cursor }), [
@@ -102,8 +104,10 @@ export function WorklistPage() {
             {t("deletion.begin")}
           </button>
         )}
+        <button onClick={() => setTaking(true)}>{t("export")}</button>
         <UploadButton />
       </div>
+      {taking && <ExportDialog query={query} close={() => setTaking(false)} />}
       <StatusFilter page={page.value} chosen={query.status ?? ""} choose={(status) => change({ status })} />
       {page.error ? (
         <Trouble error={page.error} again={page.reload} />

@@ -242,3 +242,35 @@ export function BeforeAfter({ before, after }: { before?: Estimate; after?: Esti
     </svg>
   );
 }
+
+export interface Curve {
+  name: string;
+  points: readonly (readonly [number, number])[];
+  style: "a" | "b" | "c";
+}
+
+/** ROC curves in one square; each is named by what the pointer, or a screen reader, finds on it. */
+export function Roc({ title, curves }: { title: string; curves: readonly Curve[] }) {
+  const side = 300;
+  const x = (value: number) => LEFT + side * value;
+  const y = (value: number) => TOP + side * (1 - value);
+  return (
+    <svg class="chart roc" viewBox={`0 0 ${LEFT + side + RIGHT} ${TOP + side + BOTTOM}`} role="img" aria-label={title}>
+      {[0, 0.5, 1].map((share) => (
+        <g key={share}>
+          <line x1={x(0)} x2={x(1)} y1={y(share)} y2={y(share)} class="grid-line" />
+          <text x={x(0) - 6} y={y(share) + 4} text-anchor="end">{percent(share)}</text>
+          <text x={x(share)} y={y(0) + 18} text-anchor={share === 1 ? "end" : "middle"}>{percent(share)}</text>
+        </g>
+      ))}
+      <line x1={x(0)} y1={y(0)} x2={x(1)} y2={y(1)} class="grid-line" />
+      {curves.map(({ name, points, style }) => (
+        <g key={name} class={`line-${style}`}>
+          <path d={points.map(([a, b], place) => `${place ? "L" : "M"}${x(a)} ${y(b)}`).join("")}>
+            <title>{name}</title>
+          </path>
+        </g>
+      ))}
+    </svg>
+  );
+}

@@ -5,7 +5,7 @@ import { date, number, t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { asApiError, say } from "../core/store";
 import type { AskDeletion, DeletionAnswer } from "../core/types";
-import { Dialog, Loading, Trouble } from "./ui";
+import { Dialog, Field, Loading, Trouble } from "./ui";
 import { useLoad } from "./use";
 
 const COUNTED = [
@@ -17,9 +17,10 @@ export function DeletionDialog(props: { what: AskDeletion; close: () => void; do
   const { what, close, done } = props;
   const shown = useLoad(() => api.previewDeletion(what), [JSON.stringify(what)]);
   const [wrong, setWrong] = useState("");
+  const [reason, setReason] = useState("");
   const remove = async (going: DeletionAnswer) => {
     try {
-      await api.deleteAll(what, going.confirm);
+      await api.deleteAll(what, going.confirm, reason);
       say("good", t("deletion.done", { count: number(going.studies, 0) }));
       close();
       done();
@@ -49,6 +50,9 @@ export function DeletionDialog(props: { what: AskDeletion; close: () => void; do
             </dd>
           </dl>
           <p class="soft">{t("deletion.stays")}</p>
+          <Field label={t("deletion.reason")}>
+            <input maxLength={200} value={reason} onInput={(event) => setReason(event.currentTarget.value)} />
+          </Field>
           {wrong && <p class="bad" role="alert">{wrong}</p>}
           <p class="actions">
             <button onClick={close}>{t("cancel")}</button>

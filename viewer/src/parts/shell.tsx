@@ -20,6 +20,7 @@ export const helpOpen = signal(false);
 
 const LINKS: readonly [path: string, text: Key, needs: Role][] = [
   ["", "nav.worklist", "reader"],
+  ["lists", "nav.lists", "reviewer"],
   ["agreement", "nav.agreement", "reader"],
   ["monitoring", "nav.monitoring", "reader"],
   ["calibration", "nav.calibration", "administrator"],

@@ -67,3 +67,13 @@ export function useKeys(keys: Record<string, (event: KeyboardEvent) => void>): v
     return () => removeEventListener("keydown", pressed);
   }, []);
 }
+
+/** Let the browser save bytes under a name. */
+export function handOver(bytes: Blob, name: string): void {
+  const address = URL.createObjectURL(bytes);
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000); // the browser has begun by then
+}

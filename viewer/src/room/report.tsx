@@ -6,7 +6,7 @@ import { unkept } from "../core/leave";
 import { complain, may, say } from "../core/store";
 import type { ReportAnswer, ReportDraft, SentTo } from "../core/types";
 import { Choice, Field, Loading, Trouble } from "../parts/ui";
-import { useLoad } from "../parts/use";
+import { handOver, useLoad } from "../parts/use";
 
 const PARTS = [
   ["title", 1],
@@ -104,12 +104,7 @@ function Objects({ filmId }: { filmId: string }) {
   const take = async (kind: ObjectKind) => {
     setBusy(true);
     try {
-      const address = URL.createObjectURL(await api.object(filmId, kind));
-      const link = document.createElement("a");
-      link.href = address;
-      link.download = `${filmId}.${kind}.dcm`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(address), 10_000); // the browser has begun by then
+      handOver(await api.object(filmId, kind), `${filmId}.${kind}.dcm`);
     } catch (error) {
       complain(error);
     } finally {

@@ -4,10 +4,11 @@ import { useEffect, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { date, t } from "../core/i18n";
 import { complain, may, me, say } from "../core/store";
-import type { Call, Label, ReferenceStandard, VerdictAnswer } from "../core/types";
+import type { Call, Label, ListAnswer, ReferenceStandard, VerdictAnswer } from "../core/types";
 import { Choice, Field, labelName } from "../parts/ui";
 import { useLoad } from "../parts/use";
 import { chosen, type Desk } from "./desk";
+import { Sure } from "./sure";
 
 /** In the order of the keys 1, 2, 3: what a person says of the finding itself. */
 const CALLS: readonly Call[] = ["present", "absent", "unsure"];
@@ -25,13 +26,19 @@ export function VerdictPanel(props: {
   blind: boolean;
   verdicts: readonly VerdictAnswer[];
   desk: Desk;
+  /** The reading list in which the verdicts are given. */
+  list: ListAnswer | null;
   saved: () => void;
 }) {
-  const { filmId, labels, blind, desk } = props;
+  const { filmId, labels, blind, desk, list } = props;
+  const [sure, setSure] = useState<Partial<Record<Label, number>>>({});
+  const asksSure = list?.confidence ?? false;
   const { choices, text, corrected_label: corrected, marks } = desk.work;
   // a blind reading is whole, or it is not given: the answers are shown after it
-  const ready = (made: typeof choices) =>
-    blind ? labels.every((label) => made[label]) : labels.some((label) => made[label]);
+  const ready = (made: typeof choices) => {
+    const given = labels.filter((label) => made[label] && (!asksSure || sure[label] !== undefined));
+    return given.length > 0 && (given.length === labels.length || !(blind || asksSure));
+  };
   const [busy, setBusy] = useState(false);
 
   useEffect(() => {
@@ -48,11 +55,13 @@ export function VerdictPanel(props: {
     try {
       const given = labels.flatMap((finding) => {
         const verdict = choices[finding];
-        return verdict ? [{ finding, verdict, text, blind, corrected_label, marks }] : [];
+        const inList = list && { list_id: list.list_id, confidence: asksSure ? sure[finding] ?? null : null };
+        return verdict ? [{ finding, verdict, text, blind, corrected_label, marks, ...inList }] : [];
       });
       await api.giveVerdicts(filmId, given);
       say("good", t("verdict.saved"));
       desk.given(taken);
+      setSure({});
       props.saved();
     } catch (error) {
       complain(error);
@@ -85,6 +94,13 @@ export function VerdictPanel(props: {
               </span>
             </label>
           ))}
+          {asksSure && choices[label] && (
+            <Sure
+              value={sure[label]}
+              change={(value) => setSure({ ...sure, [label]: value })}
+              save={() => ready(desk.latest().choices) && !busy && void save()}
+            />
+          )}
         </fieldset>
       ))}
       <Field label={t("verdict.text")}>

@@ -11,7 +11,7 @@ from .conftest import FRAMES, ROOT, open_film
 expect = pytest.importorskip("playwright.sync_api").expect
 
 AXE = ROOT / "viewer" / "node_modules" / "axe-core" / "axe.min.js"
-PAGES = ("", "agreement", "monitoring", "calibration", "users", "log", "nowhere")
+PAGES = ("", "lists", "agreement", "monitoring", "calibration", "users", "log", "nowhere")
 FILMS = ("frontal-opacities", "lateral", "damaged", "waiting", "uncalibrated")
 SIZES = ((1024, 700), (1366, 768), (2560, 1440))
 CUT = """() => {
