@@ -96,32 +96,6 @@ def test_numbers_of_the_readme_are_those_of_their_page():
     assert [row for row in rows if row not in page] == []
 
 
-def test_the_tutorial_can_be_followed_to_the_letter(tmp_path):
-    """Only the lines that install are left out: Hilum is installed here."""
-    page = _page("tutorials/read-your-films.md")
-    install, *commands = _blocks(page, "sh")
-    assert "pip install hilum" in install
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path}
-    for command in commands:
-        subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command],
-            cwd=tmp_path,
-            env=environment,
-            check=True,
-            capture_output=True,
-        )
-    assert (tmp_path / "demo" / "report.html").is_file()
-    assert (tmp_path / "ward.html").is_file()
-    assert len((tmp_path / "ward.jsonl").read_text().splitlines()) == 2
-    (code,) = _blocks(page, "python")
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
-    assert "frontal.png read" in done.stdout
-    assert "lateral.png refused" in done.stdout
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """Build the site as scripts/docs does."""

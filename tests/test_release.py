@@ -93,3 +93,15 @@ def test_workflows_may_write_only_what_they_publish():
         ]
         given = {name for each in rights for name, right in each.items() if right == "write"}
         assert given == allowed[path.name]
+
+
+def test_the_conda_recipe_needs_what_the_package_needs():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    recipe = _yaml("packaging/conda/recipe.yaml")
+    run = {each.replace(" ", "") for each in recipe["requirements"]["run"]}
+    named = {
+        each.replace("opencv-python-headless", "py-opencv") for each in project["dependencies"]
+    }
+    assert run == named | {f"python{project['requires-python']}"}
+    (script,) = recipe["build"]["python"]["entry_points"]
+    assert script.split(" = ") == ["hilum", project["scripts"]["hilum"]]
