@@ -22,7 +22,7 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-SIZES = {"384 JPEG": (384, ".jpg"), "1024 PNG": (1024, ".png")}
+KINDS = ("384 JPEG", "1024 PNG")
 COUNTS = (100, 500, 2000)
 
 
@@ -69,7 +69,12 @@ def _child(work: str, **task: Any) -> None:
 
 
 def _prepare(folder: str, given: str | None) -> None:
-    sets = {"given": _given(Path(given))} if given else _made(Path(folder))
+    from scale import made_films
+
+    made = {} if given else {kind: made_films(Path(folder), kind) for kind in KINDS}
+    sets = {kind: [str(film) for film in films] for kind, films in made.items()}
+    if given:
+        sets = {"given": _given(Path(given))}
     (Path(folder) / "sets.json").write_text(json.dumps(sets))
 
 
@@ -82,27 +87,6 @@ def _given(folder: Path) -> list[str]:
     films = find_films([folder])
     films = films[:: max(1, len(films) // 500)][:500]
     return [str(f) for f in films if open_film(f, Preprocess(), keep=False).status is Status.READ]
-
-
-def _made(folder: Path, count: int = 24) -> dict[str, list[str]]:
-    """Make films from the built-in one, moved and with noise, so that the gate lets them pass."""
-    import cv2
-    import numpy as np
-
-    from hilum.serve.samples import ROOT
-
-    generator = np.random.default_rng(0)
-    frontal = cv2.imread(str(ROOT / "frontal.png"), cv2.IMREAD_GRAYSCALE)
-    sets: dict[str, list[str]] = {}
-    for (name, (side, suffix)), number in itertools.product(SIZES.items(), range(count)):
-        move = np.float32([[1, 0, generator.uniform(-20, 20)], [0, 1, generator.uniform(-20, 20)]])
-        moved = cv2.warpAffine(frontal, move, frontal.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
-        film = cv2.resize(moved, (side, side), interpolation=cv2.INTER_AREA)
-        film = np.clip(film + generator.normal(0, 2, film.shape), 0, 255).astype(np.uint8)
-        path = str(folder / f"{side}-{number:03}{suffix}")
-        cv2.imwrite(path, film)
-        sets.setdefault(name, []).append(path)
-    return sets
 
 
 def _stages(films: list[str], bundle: str | None, folder: str) -> None:

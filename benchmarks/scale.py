@@ -3,6 +3,7 @@
     python benchmarks/scale.py films       one run with kills: rows, CPU and memory as it goes
     python benchmarks/scale.py kinds       CPU of a film and of a start, by size and format
     python benchmarks/scale.py books       what a run takes beside its films, to a million
+    python benchmarks/scale.py engines     ONNX Runtime beside OpenVINO, if that is installed
     python benchmarks/scale.py bill        machines, hours, energy and price
     python benchmarks/scale.py simulate    to 10,000 workers whose machines fail, by SimPy
 
@@ -21,6 +22,7 @@ import ctypes
 import itertools
 import json
 import os
+import pickle
 import random
 import resource
 import shutil
@@ -30,9 +32,11 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any
 
 HILUM = [sys.executable, "-m", "hilum"]
@@ -61,6 +65,9 @@ def main() -> None:
     kinds.add_argument("--repeats", type=int, default=3)
     books = parts.add_parser("books")
     books.add_argument("--films", type=int, nargs="+", default=(10_000, 100_000, 1_000_000))
+    engines = parts.add_parser("engines")
+    engines.add_argument("--from", dest="source", type=Path, nargs="+", help="folders of films")
+    engines.add_argument("--films", type=int, default=352, help="of all folders")
     bill = parts.add_parser("bill", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     for name, (value, unit) in ASSUMED.items():
         bill.add_argument(f"--{name.replace('_', '-')}", type=float, default=value, help=unit)
@@ -68,7 +75,14 @@ def main() -> None:
     for name, (value, unit) in SIMULATED.items():
         simulated.add_argument(f"--{name.replace('_', '-')}", type=float, default=value, help=unit)
     simulated.add_argument("--workers", type=int, nargs="+", default=(10, 100, 1000, 10_000))
-    for part in (films, kinds, books, bill, simulated):
+    simulated.add_argument(
+        "--hours-between",
+        type=float,
+        nargs="+",
+        default=(24, 1),
+        help="mean hours from one loss of a machine to its next",
+    )
+    for part in (films, kinds, books, engines, bill, simulated):
         part.add_argument("--csv", type=Path, help="keep the table here")
     books.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -76,6 +90,7 @@ def main() -> None:
         "films": read_films,
         "kinds": cost_of_kinds,
         "books": keep_books,
+        "engines": compare_engines,
         "bill": price,
         "simulate": simulate,
     }[options.part](options)
@@ -101,7 +116,9 @@ def read_films(options: argparse.Namespace) -> Table:
     ctypes.CDLL(None).prctl(CHILD_SUBREAPER, 1, 0, 0, 0)
     with tempfile.TemporaryDirectory(prefix="hilum-scale-") as folder:
         root = Path(folder)
-        given = sorted(options.source.iterdir()) if options.source else _made(root, options.kind)
+        given = (
+            sorted(options.source.iterdir()) if options.source else made_films(root, options.kind)
+        )
         names = _linked(root / "films", given, options.films)
         listed = root / "films.txt"
         listed.write_text("".join(f"{name}\n" for name in names))
@@ -257,7 +274,7 @@ def _check(out: Path, names: list[str]) -> str:
 # --- films to read
 
 
-def _made(folder: Path, kind: str, count: int = 24) -> list[Path]:
+def made_films(folder: Path, kind: str, count: int = 24) -> list[Path]:
     """Make films from the built-in one, moved and with noise, so that the gate lets them pass."""
     import cv2
     import numpy as np
@@ -309,7 +326,7 @@ def cost_of_kinds(options: argparse.Namespace) -> Table:
     with tempfile.TemporaryDirectory(prefix="hilum-scale-") as folder:
         root = Path(folder)
         for kind in KINDS:
-            made = _made(root, kind, 12)
+            made = made_films(root, kind, 12)
             few, many = [], []
             for each in range(options.repeats):
                 few.append(_process(root, f"{each}-few", made, 16))
@@ -348,7 +365,7 @@ def _process(root: Path, name: str, films: list[Path], count: int) -> float:
 
 def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    told = dict(line.split("\t: ", 1) for line in lines if "\t: " in line)
+    told = {name.strip(): value for name, _, value in (line.partition(": ") for line in lines)}
     sets = {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile"}
     held = sorted(sets.intersection(told.get("flags", "").split()))
     return f"{told.get('model name', 'unknown')}, {os.cpu_count()} cores, {' '.join(held)}"
@@ -369,7 +386,7 @@ def keep_books(options: argparse.Namespace) -> Table:
                 "".join(f"/films/2026/ward/{number:09}.png\n" for number in range(count))
             )
             row: dict[str, Any] = {"films": count, "shards": -(-count // 500)}
-            for step in ("plan", "read back", "go on"):
+            for step in ("plan", "hand out", "read back", "go on"):
                 command = [sys.executable, __file__, "books", "--child", folder]
                 told = json.loads(subprocess.run(command, check=True, stdout=-1).stdout)
                 row |= {f"{step}: {key}": value for key, value in told.items()}
@@ -378,15 +395,25 @@ def keep_books(options: argparse.Namespace) -> Table:
 
 
 def _child(folder: Path) -> None:
-    """Do the next step: plan; read back what there is; go on with the manifest of that."""
-    from hilum.apps.batch.run import PLAN, Plan, plan_run, run
+    """Do the next step: plan; hand shards out to nobody; read files back; go on with a manifest."""
+    from hilum.apps.batch.run import MANIFEST, PLAN, Plan, plan_run, run
     from hilum.apps.batch.shard import Shard
 
     class Nobody:
+        """Takes a shard as a process would, and says at once that its films are read."""
+
         width = 1
 
         def submit(self, shard: Shard, attempt: int) -> Any:
-            raise SystemExit(f"shard {shard.number} has its file")
+            assert not filled, f"shard {shard.number} has its file"
+            handed: Shard = pickle.loads(pickle.dumps(shard))
+            future: Future[dict[str, Any]] = Future()
+            counts = {"films": len(handed.addresses), "read": 0, "refused": 0, "error": 0}
+            future.set_result({"file": shard.file, "bytes": 0, **counts})
+            return future
+
+        def done(self, future: Any) -> None:
+            pass
 
     out = str(folder / "out")
     wanted = Plan(
@@ -399,17 +426,18 @@ def _child(folder: Path) -> None:
         max_megapixels=100,
         shard_films=500,
     )
-    first = not Path(out, PLAN).is_file()
+    first, filled = not Path(out, PLAN).is_file(), Path(out, "readings").is_dir()
     before = resource.getrusage(resource.RUSAGE_SELF)
     plan = plan_run(wanted, out)
     if not first:
         *_, summary = run(plan, out, Nobody())  # type: ignore[arg-type]
-        assert summary["films"] == plan.films, summary
+        assert summary["films"] == (plan.films if filled else 0), summary
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(json.dumps({"CPU s": round(cpu, 2), "MB": round(after.ru_maxrss / 1024)}))
-    if first:
-        _fill(folder / "out", plan.shards)
+    if not first and not filled:
+        Path(out, MANIFEST).unlink()
+        _fill(Path(out), plan.shards)
 
 
 def _fill(out: Path, shards: int) -> None:
@@ -431,6 +459,80 @@ def _fill(out: Path, shards: int) -> None:
         shutil.copyfile(made, out / Shard(number, []).file)
 
 
+# --- engines: the network alone
+
+
+def compare_engines(options: argparse.Namespace) -> Table:
+    """Print CPU of the default bundle's network in one thread, and how far its scores move."""
+    import numpy as np
+
+    from hilum.image.open import open_radiograph
+    from hilum.serve.inputs import find_films
+    from hilum.serve.reader import load_bundle
+
+    reader = load_bundle(threads=1)
+    with tempfile.TemporaryDirectory(prefix="hilum-scale-") as folder:
+        films = find_films(options.source or made_films(Path(folder), "384 JPEG"))
+        films = films[:: max(1, len(films) // options.films)][: options.films]
+        inputs = np.stack([reader.preprocess(open_radiograph(film)) for film in films])
+    rows: Table = []
+    scores: dict[str, Any] = {}
+    for name, load in _engines(reader.bundle.model).items():
+        before = process_time()
+        run = load()
+        row = {"engine": name, "CPU s to load": round(process_time() - before, 2)}
+        for size in (1, 16):
+            run(inputs[:size])
+            taken = []
+            for _ in range(5):
+                before = process_time()
+                for at in range(0, 64, size):
+                    run(inputs[at % len(inputs) :][:size])
+                taken.append(1000 * (process_time() - before) / 64)
+            row[f"CPU ms a film, {size} at once"] = round(statistics.median(taken), 2)
+        logits = np.concatenate([run(film[None]) for film in inputs])
+        scores[name] = 1 / (1 + np.exp(-logits))
+        moved = np.abs(scores[name] - next(iter(scores.values()))).max()
+        row["largest change of a score"] = f"{moved:.5f}"
+        rows.append(_show(row, first=not rows))
+    print(f"\n{len(inputs)} films; {_processor()}")
+    return rows
+
+
+def _engines(model: Path) -> dict[str, Callable[[], Callable[[Any], Any]]]:
+    """Return what loads a network in each engine, to be asked for its logits."""
+    from hilum.bundle.onnx import Graph
+
+    def onnxruntime() -> Callable[[Any], Any]:
+        graph = Graph(model, threads=1)
+        names = list(graph.outputs)
+        return lambda films: graph.run(films, names)[names.index("logits")]
+
+    def in_openvino(precision: str) -> Callable[[Any], Any]:
+        network = openvino.Core().compile_model(
+            str(model),
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": precision,
+                "INFERENCE_NUM_THREADS": 1,
+                "NUM_STREAMS": 1,
+                "ENABLE_CPU_PINNING": False,
+            },
+        )
+        request = network.create_infer_request()
+        return lambda films: request.infer([films], share_inputs=True)["logits"].copy()
+
+    found: dict[str, Callable[[], Callable[[Any], Any]]] = {"ONNX Runtime float32": onnxruntime}
+    try:
+        import openvino
+    except ImportError:
+        print("OpenVINO: not measured, because it is not installed: pip install openvino\n")
+        return found
+    for name, precision in (("float32", "f32"), ("bfloat16", "bf16")):
+        found[f"OpenVINO {name}"] = partial(in_openvino, precision)
+    return found
+
+
 # --- bill: from seconds to money
 
 ASSUMED: dict[str, tuple[float, str]] = {
@@ -442,7 +544,7 @@ ASSUMED: dict[str, tuple[float, str]] = {
     "usd_kwh": (0.15, "US dollars a kilowatt-hour, of machines of one's own"),
     "usd_gb_month": (0.023, "US dollars a GB and month in an object store"),
     "usd_1000_gets": (0.0004, "US dollars for 1,000 objects read from it"),
-    "row_bytes": (700, "of a reading: where films differ, so do they"),
+    "row_bytes": (260, "of a reading, without details"),
 }
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
@@ -487,11 +589,10 @@ def _short(value: float) -> str:
 SIMULATED: dict[str, tuple[float, str]] = {
     "films": (1e9, "in all"),
     "shard_films": (10_000, "films of one shard"),
-    "cpu_ms": (12, "a film"),
+    "cpu_ms": (13, "a film"),
     "spread": (0.15, "standard deviation of a shard's time, as a share of it"),
     "start_s": (2.2, "until a new process reads its first film"),
     "machine_cores": (64, "workers that are lost together"),
-    "hours_between": (24, "mean hours from one loss of a machine to its next"),
     "replace_s": (120, "until another stands in its place"),
     "driver_ms": (10, "of the driver, one at a time, to hand out a shard and take its result"),
     "seed": (0, "of the random numbers"),
@@ -499,15 +600,15 @@ SIMULATED: dict[str, tuple[float, str]] = {
 
 
 def simulate(options: argparse.Namespace) -> Table:
-    """Print hours, and what the workers' time went on, for each number of workers."""
+    """Print hours, and what share of the workers' time was reading, however often machines fail."""
     rows: Table = []
-    for workers in options.workers:
-        told = _simulated(options, workers)
+    for hours, workers in itertools.product(options.hours_between, options.workers):
+        told = _simulated(options, workers, hours)
         rows.append(_show(told, first=not rows))
     return rows
 
 
-def _simulated(options: argparse.Namespace, workers: int) -> dict[str, Any]:
+def _simulated(options: argparse.Namespace, workers: int, hours: float) -> dict[str, Any]:
     """Let workers take shards one after another until none is left; lose machines on the way."""
     import simpy
 
@@ -549,7 +650,7 @@ def _simulated(options: argparse.Namespace, workers: int) -> dict[str, Any]:
     def machine(readers: list[Any]) -> Any:
         nonlocal lost
         while True:
-            yield world.timeout(random.expovariate(1 / (options.hours_between * 3600)))
+            yield world.timeout(random.expovariate(1 / (hours * 3600)))
             lost += 1
             for reader in readers:
                 if reader.is_alive:
@@ -563,6 +664,7 @@ def _simulated(options: argparse.Namespace, workers: int) -> dict[str, Any]:
     world.run(until=done)
     return {
         "workers": workers,
+        "hours between losses": hours,
         "hours": round(world.now / 3600, 3),
         "films a second": round(films / world.now),
         "time spent reading": f"{reading_s / (workers * world.now):.1%}",
