@@ -168,3 +168,20 @@ def test_a_refusal_is_told_in_the_language_of_the_report():
     assert told.refusal == "Not read: one lung: lungs 1, limit 2"
     assert said_of(reading, "ru").refusal == "Модель не читала этот снимок: одно лёгкое"
     assert (told.findings, told.opaque, told.overlay) == ((), "", [])
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_a_reading_at_a_glance_says_what_the_headline_says(language):
+    """The one line is the answer with its likelihood, or that there is none and why."""
+    text = words(language)
+    for prediction_set in SETS:
+        for thousandth in range(0, 1001, 7):
+            finding = _said(prediction_set, thousandth > 500, thousandth / 1000, 0.4)
+            told = said_of(_reading(finding), language).findings[0]
+            if finding.answer is Answer.CANNOT_SAY:
+                assert told.line == text["line.cannot-say"].format(why=told.why)
+            else:
+                assert told.line.startswith(told.likelihood)
+                assert "40" in told.line
+    bare = _said(None, True, 0.9, None)
+    assert said_of(_reading(bare)).findings[0].line.startswith("present by its score")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from hilum.core.details import Affected, Details, Opacity, Severity, Similar
+from hilum.core.labels import Label
 from hilum.core.radiograph import Sides
 from hilum.core.reading import (
     LIKELY,
@@ -19,6 +20,7 @@ from hilum.core.reading import (
     Finding,
     PredictionSet,
     Reading,
+    Status,
     appearance_words,
 )
 from hilum.core.rounded import figures, fixed, percent
@@ -55,6 +57,8 @@ class FindingSaid(NamedTuple):
         answers: the prediction set, or "-"; ``coverage`` of it, or "".
         inside: share of what speaks for the label that lies inside the lungs, or "-".
         sentence: all of it in one line of a report.
+        line: what there is to know at a glance: the answer, or that there is none and why; then
+            how likely it is. Set, threshold and probability never contradict one another there.
     """
 
     label: str
@@ -71,6 +75,7 @@ class FindingSaid(NamedTuple):
     set: str
     inside: str
     sentence: str
+    line: str
 
     @property
     def answered(self) -> str:
@@ -227,9 +232,37 @@ def _finding(finding: Finding, text: dict[str, str]) -> FindingSaid:
         set=text["set"].format(coverage=covered, answer=answers) if kept else "",
         inside=inside or "-",
         sentence="",
+        line=_line(finding, likely, text),
     )
     chance = f"{said.chance}, {said.holds_for}" if fitted else said.likelihood
     return said._replace(sentence=f"{said.label}: {said.answered}; {chance}; {said.grounds}")
+
+
+def _line(finding: Finding, likely: str, text: dict[str, str]) -> str:
+    if finding.answer is Answer.CANNOT_SAY:
+        return text["line.cannot-say"].format(why=text[f"doubt.{_doubt(finding)}"])
+    if finding.prevalence is None:
+        return text["line.uncalibrated"].format(answer=text[f"answer.{finding.answer}"])
+    return text["line"].format(
+        likely=text[f"likelihood.{likely}"],
+        chance=percent(finding.probability, 0 if 0.01 <= finding.probability < 0.99 else 1),
+        prevalence=percent(finding.prevalence, 0 if finding.prevalence >= 0.1 else 1),
+    )
+
+
+def lines_of(reading: Reading, language: Language = "en") -> dict[Label | None, str]:
+    """Say each finding in one line; under None why there is nothing to say of any."""
+    text = words(language)
+    lines: dict[Label | None, str] = {}
+    if reading.refusal is not None:
+        why = text[f"refusal.{reading.refusal.code}"]
+        lines[None] = text["line.unread"].format(why=why)
+        if reading.forced:
+            lines[None] = f"{text['why.forced']} {why}"
+    elif reading.status is not Status.READ:
+        lines[None] = text["line.unread"].format(why=reading.reason or "")
+    said = said_of(reading, language).findings
+    return lines | {each.label: one.line for each, one in zip(reading.findings, said, strict=True)}
 
 
 def _doubt(finding: Finding) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hilum.apps.store.tables import Study
-from hilum.apps.store.worklist import Asked, page, prior
+from hilum.apps.store.people import Role, add_person
+from hilum.apps.store.tables import Film, Study, Verdict, now_ms
+from hilum.apps.store.worklist import Asked, beside, page, prior
 from hilum.core.errors import (
     ConfigError,
 )
@@ -54,3 +55,57 @@ def test_earlier_studies_are_of_the_same_patient(place):
     place.add(b"c", study_uid="3")
     with place.store.read() as session:
         assert [s.id for s in prior(session, session.get(Study, b.study_id))] == [a.study_id]
+
+
+def _judge(session, study_id, person, at_ms=None):
+    film = session.query(Film).filter_by(study_id=study_id).first()
+    verdict = Verdict(film_id=film.id, person_id=person, finding="covid-19", verdict="absent")
+    verdict.at_ms = at_ms or now_ms()
+    session.add(verdict)
+    session.get_one(Study, study_id).verdicts += 1
+
+
+@pytest.mark.parametrize("by_priority", [False, True])
+def test_neighbors_are_those_of_the_pages(place, by_priority):
+    """Every study has the one before and after it of the list that the pages give."""
+    for i in range(12):
+        place.add(bytes([i]), patient_id="odd" if i % 2 else "even")
+    place.read_all()  # all have one priority: the time decides
+    with place.store.read() as session:
+        began = now_ms()
+        for text in ("", "odd", "nobody"):
+            asked = Asked(text=text, by_priority=by_priority, reader="anna", began_ms=began)
+            rows = [each.id for each in page(session, asked).items]
+            start = beside(session, asked, None)
+            assert (start.number, start.total, start.judged) == (None, len(rows), 0)
+            assert (start.after and start.after.id) == (rows[0] if rows else None)
+            for i, study_id in enumerate(rows):
+                found = beside(session, asked, session.get(Study, study_id))
+                assert (found.number, found.total) == (i + 1, len(rows))
+                assert (found.before and found.before.id) == (rows[i - 1] if i else None)
+                after = rows[i + 1] if i + 1 < len(rows) else None
+                assert (found.after and found.after.id) == after
+        (even,) = page(session, Asked(text="even", limit=1)).items
+        odd = Asked(text="odd", by_priority=by_priority, reader="anna", began_ms=began)
+        outside = beside(session, odd, even)
+        assert (outside.number, outside.total) == (None, 6)
+        assert outside.before or outside.after
+
+
+def test_what_is_judged_in_a_round_stays_in_it_and_what_comes_later_does_not(place):
+    old, new, other = (place.add(each).study_id for each in (b"old", b"new", b"other"))
+    place.read_all()
+    began = now_ms()
+    with place.store.write() as session:
+        anna, bert = (add_person(session, name, Role.REVIEWER).id for name in ("anna", "bert"))
+        _judge(session, old, anna, at_ms=began - 1)  # before: it is out
+        _judge(session, other, bert)  # of another person: it is out
+        _judge(session, new, anna)
+    late = place.add(b"late").study_id
+    with place.store.write() as session:
+        session.get_one(Study, late).created_ms = began + 1
+    asked = Asked(reviewed=False, reader=anna, began_ms=began)
+    with place.store.read() as session:
+        found = beside(session, asked, session.get(Study, new))
+    assert (found.number, found.total, found.judged) == (1, 1, 1)
+    assert (found.before, found.after, found.unjudged) == (None, None, None)

@@ -1,11 +1,12 @@
 /** The server's API: one function a route; every failure is an `ApiError` with a hint. */
+import { language } from "./i18n";
 import type {
   AgreementAnswer, AnalysisAnswer, AskDeletion, CalibrationAnswer, CandidateAnswer, DeletionAnswer,
   DeskAnswer, FilmAnswer, ImageAnswer, ListAnswer, ListsAnswer, LogAnswer, LogVerified, MeAnswer,
   MonitoringAnswer, NewList, NewReference, NewTokenAnswer, NewVerdict, NodeAnswer, OnDesk, OverlaysAnswer,
   PeopleAnswer, PersonAnswer, Problem, ReadingAnswer, ReferencesAnswer, ReportAnswer, ReportDraft,
-  ReportsAnswer, Role, RulerAnswer, RulerFacts, SentAnswer, Source, StudiesAnswer, StudyAnswer, TakeBack,
-  TokensAnswer, VerdictsAnswer,
+  ReportsAnswer, Role, RoundAnswer, RulerAnswer, RulerFacts, SentAnswer, Source, StudiesAnswer, StudyAnswer,
+  TakeBack, TokensAnswer, VerdictsAnswer,
 } from "./types";
 
 /** Beneath the page, wherever a proxy shows it: at "/", or at "/hilum/". */
@@ -157,6 +158,13 @@ export const api = {
   /** In a body: what is searched for may be a patient's id, and addresses are kept in logs. */
   studies: ({ status, ...rest }: StudyQuery) =>
     change<StudiesAnswer>("POST", "studies/search", given({ ...rest, zone: zone(), status: status ? [status] : [] })),
+  /** Read through what a filter lets through now, from its first film on. */
+  beginRound: ({ status, ...rest }: StudyQuery) =>
+    change<RoundAnswer>("PUT", "round", given({ ...rest, zone: zone(), status: status ? [status] : [] })),
+  round: () => get<RoundAnswer>("round"),
+  /** The round has come to this film. */
+  comeTo: (film_id: string) => change<RoundAnswer>("PUT", "round/place", { film_id }),
+
   study: (id: string) => get<StudyAnswer>(`studies/${encodeURIComponent(id)}`),
   deleteStudy: (id: string) => change<void>("DELETE", `studies/${encodeURIComponent(id)}`),
 
@@ -167,13 +175,14 @@ export const api = {
   film: (id: string) => get<FilmAnswer>(film(id)),
   /** For the log: this person looks at this film now. */
   opened: (id: string) => change<void>("POST", `${film(id)}/opened`),
-  image: (id: string) => get<ImageAnswer>(`${film(id)}/image`),
+  /** `ahead`: of the film that comes next, which the log tells from one that is looked at. */
+  image: (id: string, ahead = false) => get<ImageAnswer>(`${film(id)}/image`, { ahead: ahead || null }),
   /** uint16, row by row; little-endian, as every computer with a browser is. */
-  pixels: async (id: string) =>
-    new Uint16Array(await (await send(`${film(id)}/pixels`)).arrayBuffer()),
+  pixels: async (id: string, ahead = false) =>
+    new Uint16Array(await (await send(`${film(id)}/pixels${ahead ? "?ahead=true" : ""}`)).arrayBuffer()),
   thumbnail: (id: string) => `${BASE}/${film(id)}/thumbnail.jpg`,
   reading: (id: string, query: { prevalence?: number | null; operating_point?: string | null } = {}) =>
-    get<ReadingAnswer>(`${film(id)}/reading`, query),
+    get<ReadingAnswer>(`${film(id)}/reading`, { ...query, language: language.value }),
   overlays: (id: string) => get<OverlaysAnswer>(`${film(id)}/overlays`),
   /** float32 logits; NaN where the network did not look. */
   heatmap: async (address: string) => new Float32Array(await (await send(address)).arrayBuffer()),
@@ -187,6 +196,9 @@ export const api = {
   /** All or none, so that a blind verdict of one finding never shows the answer to another. */
   giveVerdicts: (id: string, verdicts: readonly NewVerdict[]) =>
     change<VerdictsAnswer>("POST", `${film(id)}/verdicts/all`, { verdicts }),
+  /** What this person said of a film within the last hour is taken back. */
+  undoVerdicts: async (id: string, verdict_ids: readonly string[]) =>
+    (await change<VerdictsAnswer>("POST", `${film(id)}/verdicts/undo`, { verdict_ids })).items,
   references: async (id: string) =>
     (await get<ReferencesAnswer>(`${film(id)}/reference`)).items,
   /** How long a line on the film is; null takes it back. */

@@ -31,9 +31,14 @@ export function speak(chosen: Language): void {
 
 type Values = Record<string, string | number>;
 
-/** The text of a key, with `{name}` filled in. */
+const FORMS: readonly Intl.LDMLPluralRule[] = ["one", "few", "many"];
+
+/** The text of a key, with `{name}` filled in, and of `{name|год|года|лет}` the form of that number. */
 export function t(key: Key, values?: Values): string {
-  const text = CATALOGUES[language.value][key] ?? key;
+  const text = (CATALOGUES[language.value][key] ?? key).replace(/\{(\w+)\|([^}]+)\}/g, (_all, name, forms: string) => {
+    const form = new Intl.PluralRules(language.value).select(Number(values?.[name]));
+    return forms.split("|")[Math.max(FORMS.indexOf(form), 0)] ?? "";
+  });
   return values ? text.replace(/\{(\w+)\}/g, (all, name) => String(values[name] ?? all)) : text;
 }
 
@@ -53,12 +58,12 @@ type Known = number | null | undefined;
  * halves to the even digit, and never "-0". What is shifted by a power of ten is shifted in that
  * decimal: 100 * 0.145 would be 14.499999999999998.
  */
-function written(value: Known, digits: Intl.NumberFormatOptions, shift = 0): string {
+function written(value: Known, digits: Intl.NumberFormatOptions, shift = 0, locale: string = language.value): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const [decimal, exponent] = String(value).split("e");
   const exact = `${decimal}e${Number(exponent ?? 0) + shift}` as Intl.StringNumericLiteral;
   const options = { ...digits, ...ROUNDING };
-  return new Intl.NumberFormat(language.value, options).format(exact);
+  return new Intl.NumberFormat(locale, options).format(exact);
 }
 
 const places = (digits: number) => ({ minimumFractionDigits: digits, maximumFractionDigits: digits });
@@ -70,6 +75,10 @@ export const figures = (value: Known): string => written(value, { maximumSignifi
 
 /** 100 times a share, without a sign. */
 export const hundredfold = (share: Known, digits = 0): string => written(share, places(digits), 2);
+
+/** A number as it is shown, to count with: what a reader subtracts on the screen comes out the same. */
+export const asShown = (value: number, digits = 0, shift = 0): number =>
+  Number(written(value, { ...places(digits), useGrouping: false }, shift, "en"));
 
 /** A share in [0, 1] as a percentage, which no end of a line parts from its sign. */
 export function percent(share: Known, digits = 0): string {

@@ -123,7 +123,7 @@ export interface components {
         };
         AskExport: {
             /** @description filters of the worklist */
-            studies?: components["schemas"]["StudyQuery"];
+            studies?: components["schemas"]["StudyFilter"];
             /** @enum {string} */
             format?: "csv" | "parquet";
             /** @description ids of patients and names of files; else pseudonyms. For administrators */
@@ -531,7 +531,7 @@ export interface components {
             name: string;
             film_ids?: string[];
             /** @description filters of the worklist; oldest first */
-            studies?: components["schemas"]["StudyQuery"] | null;
+            studies?: components["schemas"]["StudyFilter"] | null;
             /** @description ids of users */
             readers?: string[];
             findings: components["schemas"]["Label"][];
@@ -747,8 +747,14 @@ export interface components {
             bundle_checksum: string | null;
             site: string | null;
             reading: components["schemas"]["Reading"] | null;
+            /** @description the reading in a line for each finding */
+            lines: components["schemas"]["ReadingLine"][];
             /** @description a picture of each of details.similar, null where there is none */
             similar_pictures: (string | null)[];
+        };
+        ReadingLine: {
+            label: components["schemas"]["Label"] | null;
+            line: string;
         };
         Ready: {
             ready: boolean;
@@ -838,6 +844,25 @@ export interface components {
          * @enum {string}
          */
         Role: "metrics" | "reader" | "reviewer" | "administrator";
+        RoundAnswer: {
+            query: components["schemas"]["StudyFilter"];
+            began_at: string;
+            /** @description the film that was opened last */
+            film_id: string | null;
+            /** @description of that film, from 1; null if the filter leaves it out */
+            place: number | null;
+            total: number;
+            /** @description those of which this person gave a verdict */
+            judged: number;
+            before: string | null;
+            /** @description null at the end */
+            after: string | null;
+            /** @description the first one without a verdict of this person */
+            unjudged: string | null;
+        };
+        RoundPlace: {
+            film_id: string;
+        };
         RulerAnswer: {
             ruler: components["schemas"]["RulerFacts"] | null;
         };
@@ -933,6 +958,22 @@ export interface components {
             verdicts: components["schemas"]["VerdictAnswer"][];
             reports: components["schemas"]["ReportAnswer"][];
         };
+        StudyFilter: {
+            status?: components["schemas"]["FilmStatus"][];
+            /** @description part of a patient id or a file name, or a study id */
+            q?: string | null;
+            label?: components["schemas"]["Label"] | null;
+            refusal?: components["schemas"]["Reason"] | null;
+            reviewed?: boolean | null;
+            /** @description ISO 8601 date, in ``zone`` */
+            from?: string | null;
+            /** @description ISO 8601 date, in ``zone`` */
+            to?: string | null;
+            /** @description time zone of the days, as in Europe/Berlin; default: the site's */
+            zone?: string | null;
+            /** @enum {string} */
+            sort?: "newest" | "priority";
+        };
         StudyItem: {
             study_id: string;
             status: components["schemas"]["FilmStatus"];
@@ -995,6 +1036,9 @@ export interface components {
         };
         TokensAnswer: {
             items: components["schemas"]["TokenAnswer"][];
+        };
+        UndoneVerdicts: {
+            verdict_ids: string[];
         };
         Uploaded: {
             accepted: components["schemas"]["AcceptedFilm"][];
@@ -1275,6 +1319,7 @@ export type ReaderFigures = components['schemas']['ReaderFigures'];
 export type ReaderPair = components['schemas']['ReaderPair'];
 export type ReaderProgress = components['schemas']['ReaderProgress'];
 export type ReadingAnswer = components['schemas']['ReadingAnswer'];
+export type ReadingLine = components['schemas']['ReadingLine'];
 export type Ready = components['schemas']['Ready'];
 export type Reason = components['schemas']['Reason'];
 export type ReferenceAnswer = components['schemas']['ReferenceAnswer'];
@@ -1286,6 +1331,8 @@ export type ReportDraft = components['schemas']['ReportDraft'];
 export type ReportText = components['schemas']['ReportText'];
 export type ReportsAnswer = components['schemas']['ReportsAnswer'];
 export type Role = components['schemas']['Role'];
+export type RoundAnswer = components['schemas']['RoundAnswer'];
+export type RoundPlace = components['schemas']['RoundPlace'];
 export type RulerAnswer = components['schemas']['RulerAnswer'];
 export type RulerFacts = components['schemas']['RulerFacts'];
 export type ScoresAnswer = components['schemas']['ScoresAnswer'];
@@ -1296,12 +1343,14 @@ export type Side = components['schemas']['Side'];
 export type Source = components['schemas']['Source'];
 export type StudiesAnswer = components['schemas']['StudiesAnswer'];
 export type StudyAnswer = components['schemas']['StudyAnswer'];
+export type StudyFilter = components['schemas']['StudyFilter'];
 export type StudyItem = components['schemas']['StudyItem'];
 export type StudyQuery = components['schemas']['StudyQuery'];
 export type StudyReader = components['schemas']['StudyReader'];
 export type TakeBack = components['schemas']['TakeBack'];
 export type TokenAnswer = components['schemas']['TokenAnswer'];
 export type TokensAnswer = components['schemas']['TokensAnswer'];
+export type UndoneVerdicts = components['schemas']['UndoneVerdicts'];
 export type Uploaded = components['schemas']['Uploaded'];
 export type VerdictAnswer = components['schemas']['VerdictAnswer'];
 export type VerdictsAnswer = components['schemas']['VerdictsAnswer'];

@@ -1,16 +1,26 @@
-/** The order in which films are worked through: that of the worklist as it was last shown. */
+/**
+ * Reading through: where a person is among the films of the worklist, and what comes next.
+ *
+ * The server keeps the filter and the place, so that page 2, a reload and another browser go on where
+ * the reading was.
+ */
 import { signal } from "@preact/signals";
-import type { StudyItem } from "./types";
+import { api, type StudyQuery } from "./api";
+import type { RoundAnswer } from "./types";
 
-export const order = signal<readonly string[]>([]);
 export const selected = signal<string | null>(null);
 
-export function remember(items: readonly StudyItem[]): void {
-  order.value = items.map((item) => item.film_id);
+/** The filter of the worklist from which the next film is opened: a round of its own begins then. */
+let chosen: StudyQuery | null = null;
+
+export function beginWith({ limit: _limit, cursor: _cursor, ...query }: StudyQuery): void {
+  chosen = query;
 }
 
-/** The film `step` places after this one, or null at the end of the list. */
-export function neighbor(filmId: string, step: 1 | -1): string | null {
-  const here = order.value.indexOf(filmId);
-  return here < 0 ? null : (order.value[here + step] ?? null);
+/** Come to a film, and say what stands beside it. */
+export async function comeTo(filmId: string): Promise<RoundAnswer> {
+  const query = chosen;
+  chosen = null;
+  if (query) await api.beginRound(query);
+  return api.comeTo(filmId);
 }

@@ -1,28 +1,29 @@
 /** Reading room: the film, what was said of it, and what the human says. */
-import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { t } from "../core/i18n";
-import { complain, go, may, route, say } from "../core/store";
-import type { Label, ListAnswer } from "../core/types";
-import { neighbor, order, remember, selected } from "../core/worklist";
+import { complain, go, may, me, route, say } from "../core/store";
+import type { Label, ListAnswer, RoundAnswer, StudyAnswer, StudyItem } from "../core/types";
+import { comeTo, selected } from "../core/worklist";
 import { Loading, StatusTag, Switch, Tabs, Trouble } from "../parts/ui";
 import { useKeys } from "../parts/use";
+import { useDesk, type Desk } from "../room/desk";
 import { FilmFacts } from "../room/facts";
 import type { FilmView } from "../room/filmview";
-import { useDesk } from "../room/desk";
 import { hidden, layersOf, marksOf, offered, show, shown } from "../room/layers";
 import { OverlayPanel } from "../room/overlaypanel";
 import { ReportPanel } from "../room/report";
-import { Result } from "../room/result";
+import { AtAGlance, Result } from "../room/result";
 import { calibrations } from "../room/ruler";
 import { Stage } from "../room/stage";
-import { Strips } from "../room/strips";
+import { isEarlier, Strips } from "../room/strips";
 import { act, Toolbar, type ActionName } from "../room/toolbar";
 import type { ToolName } from "../room/tools";
-import { useFilm, useHeat } from "../room/usefilm";
-import { chooseByKey, saveByKey, VerdictPanel } from "../room/verdict";
+import { useBeside, useFilm, useHeat } from "../room/usefilm";
+import { chooseByKey, isBegun, Question, saveByKey, undo, Verdicts } from "../room/verdict";
+import { Change } from "../room/where";
 
-type Tab = "verdict" | "report" | "facts";
+type Tab = "reading" | "verdicts" | "report" | "facts";
 
 export function RoomPage() {
   const { path, query } = route.value;
@@ -33,37 +34,33 @@ export function RoomPage() {
 
 function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; ask: URLSearchParams }) {
   const data = useFilm(filmId);
+  const other = useBeside(beside);
   const [tool, setTool] = useState<ToolName>("window");
-  const [tab, setTab] = useState<Tab>("verdict");
+  const [wanted, setTab] = useState<Tab>("reading");
   const [label, setLabel] = useState("");
   const [view, setView] = useState<FilmView | null>(null);
   const [second, setSecond] = useState<FilmView | null>(null);
   const [linked, setLinked] = useState(true);
+  const tab = data.blind && wanted !== "facts" ? "verdicts" : wanted; // the others would tell
   const heat = useHeat(data.overlays, label);
   const marks = useMemo(() => marksOf(data.blind ? [] : data.verdicts), [data.verdicts, data.blind]);
   const layers = useMemo(
     () => layersOf(data.overlays, heat, marks),
     [data.overlays, heat, marks, shown.value, hidden.value],
   );
-  const listId = ask.get("list");
-  const [list, setList] = useState<ListAnswer | null>(null);
-  const labels = useMemo(
-    () => (listId ? (list?.findings ?? []) : labelsOf(data.answer)), [data.answer, listId, list],
-  );
+  const besides = useMemo(() => layersOf(other.overlays, null, []), [other.overlays, shown.value, hidden.value]);
   const desk = useDesk(filmId, view, data.film ? data.blind : null);
+  const listId = ask.get("list");
+  const { round, list, step, renew } = useRound(filmId, desk, listId);
+  const labels = useMemo(() => askedOf(data, listId, list), [data.answer, data.film, data.blind, listId, list]);
+  useEffect(() => {
+    // once this film is drawn, and not before
+    if (view && round?.after) void import("../room/filmview").then(({ FilmView: View }) => View.fetchAhead(round.after ?? ""));
+  }, [view, round?.after]);
   useLinked(view, second, linked && beside !== null);
   useImageOfReading(filmId, data.film ? (data.film.reading_id ?? "") : null);
 
   useEffect(() => {
-    // opened by its address: the newest films are the ones beside it
-    if (listId) {
-      api.list(listId).then((found) => {
-        order.value = found.order.map((each) => each.film_id);
-        setList(found);
-      }, complain);
-    } else if (order.value.length === 0) {
-      void api.studies({ limit: 200 }).then((page) => remember(page.items), complain);
-    }
     selected.value = filmId;
     api.opened(filmId).catch(() => undefined); // what cannot be shown says so where it is fetched
     if (ask.get("heatmap")) show("heatmap", { on: true });
@@ -71,7 +68,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
     if (verdict) chooseByKey(filmId, verdict);
   }, [filmId]);
 
-  const compare = (other: string | null) => go(`film/${filmId}${other ? `?with=${other}` : ""}`);
+  const compare = (which: string | null) => go(`film/${filmId}${which ? `?with=${which}` : ""}`);
   const each = (action: ActionName) => {
     if (view) act(view, action);
     if (second && action !== "screen") act(second, action);
@@ -79,19 +76,26 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
   const work = useRef<HTMLDivElement>(null);
   const open = (chosen: Tab) => {
     setTab(chosen);
-    work.current?.scrollIntoView({ block: "start" }); // it may lie below the edge of the window
+    work.current?.scrollIntoView({ block: "nearest" }); // it may lie below the edge of the window
   };
-  const choose = (place: number) => {
-    open("verdict");
-    chooseByKey(filmId, place);
+  const saved = async (goesOn: boolean) => {
+    if (goesOn && (await step(1, true))) return;
+    data.reload();
+    renew();
   };
-  const saved = () => {
-    const next = neighbor(filmId, 1);
-    // of a list one goes on at once, unless there is an answer to see first
-    if (list && next && !(data.blind && list.reveal)) go(filmAt(next));
-    else data.reload();
+  const takeBack = async () => {
+    const film = await undo(filmId, desk);
+    if (film === null) return;
+    if (film !== filmId) return go(filmAt(film, listId));
+    data.reload();
+    renew();
   };
-  useRoomKeys({ filmId, view, each, setTool, choose });
+  useRoomKeys({
+    view, each, setTool,
+    step: (by) => void step(by),
+    choose: (place) => chooseByKey(filmId, place),
+    undo: () => void takeBack(),
+  });
 
   const again = async (force: boolean) => {
     try {
@@ -111,10 +115,15 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
       </main>
     );
   }
+  const { study } = data;
   const name = data.film?.name ?? "";
+  const identity = study ? identityOf(study, data.film?.view ?? study.view, name) : [name];
+  const prior = study?.prior.find((item) => item.film_id === beside);
+  const here = { answer: data.answer, when: study?.study_date ?? t("change.this") };
+  const there = { answer: other.answer, when: prior?.study_date ?? t("change.other") };
   return (
     <main class="room" id="main" tabIndex={-1}>
-      <h1 class="unseen">{t("room.title", { name })}</h1>
+      <h1 class="unseen">{t("room.title", { name: identity.join(", ") })}</h1>
       <aside class="left" aria-label={t("tools")} tabIndex={0}>
         <Toolbar view={view} tool={tool} choose={setTool} act={each} />
         {!data.blind && (
@@ -133,85 +142,82 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
           </section>
         )}
       </aside>
-      <div class="middle">
-        <div class={beside ? "stages two-stages" : "stages"}>
-          {data.film && (
-            <Stage
-              key={`${filmId}-${data.film.reading_id ?? ""}-${calibrations.value}`}
-              filmId={filmId}
-              title={name}
-              tool={tool}
-              layers={layers}
-              heat={shown.value.heatmap.on ? heat : null}
-              ready={setView}
-            />
-          )}
-          {beside && (
-            <Stage
-              key={`${beside}-${calibrations.value}`}
-              filmId={beside}
-              title={nameOf(data, beside)}
-              tool={tool}
-              layers={NONE}
-              heat={null}
-              ready={setSecond}
-            />
-          )}
-        </div>
-        <Strips
-          study={data.study}
-          filmId={filmId}
-          similar={data.answer?.reading?.details?.similar ?? []}
-          pictures={data.answer?.similar_pictures ?? []}
-          beside={beside}
-          compare={compare}
-        />
+      <div class={beside ? "stages two-stages" : "stages"}>
+        {data.film && (
+          <Stage
+            key={`${filmId}-${data.film.reading_id ?? ""}-${calibrations.value}`}
+            filmId={filmId}
+            title={identity.join(", ")}
+            identity={identity}
+            tool={tool}
+            layers={layers}
+            heat={shown.value.heatmap.on ? heat : null}
+            ready={setView}
+          />
+        )}
+        {beside && (
+          <Stage
+            key={`${beside}-${calibrations.value}`}
+            filmId={beside}
+            title={besideOf(study, beside).join(", ")}
+            identity={besideOf(study, beside)}
+            tool={tool}
+            layers={besides}
+            heat={null}
+            ready={setSecond}
+          />
+        )}
       </div>
       <aside class="right" aria-label={t("room.result")} tabIndex={0}>
         <header class="film-head">
-          <div>
-            <strong>{name}</strong>
-            {data.film && <StatusTag status={data.film.status} />}
-          </div>
-          <Neighbors filmId={filmId} />
+          <Round round={round} list={list} step={(by) => void step(by)} />
+          {data.film && <StatusTag status={data.film.status} />}
         </header>
         {data.blind ? (
-          <div class="result">
-            <div class="headline blind">
-              <h2>{t("blind.first")}</h2>
-              <p>{t("blind.explained")}</p>
-            </div>
+          <div class="headline blind">
+            <h2>{t("blind.first")}</h2>
+            <p>{t("blind.explained")}</p>
           </div>
         ) : data.film ? (
-          <Result answer={data.answer} again={(force) => void again(force)} />
+          <AtAGlance answer={data.answer} />
         ) : (
           <Loading />
         )}
+        <Question
+          filmId={filmId}
+          labels={labels}
+          blind={data.blind}
+          verdicts={data.verdicts}
+          desk={desk}
+          list={list}
+          saved={(goesOn) => void saved(goesOn)}
+          undo={() => void takeBack()}
+        />
+        <Strips study={study} filmId={filmId} beside={beside} compare={compare} />
         <Tabs<Tab>
           label={t("room.work")}
           tabs={[
-            ["verdict", t("verdict")],
-            ...(data.blind ? [] : [["report", t("report")] as const]),
+            ...(data.blind ? [] : [["reading", t("room.reading")] as const, ["report", t("report")] as const]),
+            ["verdicts", t("verdicts")],
             ["facts", t("facts")],
           ]}
           chosen={tab}
           choose={open}
         />
         <div ref={work} id={`panel-${tab}`} role="tabpanel" aria-labelledby={`tab-${tab}`} class="panel">
-          {tab === "verdict" &&
-            (labels.length || data.blind ? (
-              <VerdictPanel
-                filmId={filmId}
-                labels={data.blind ? (data.film?.blind_owed ?? []) : labels}
-                blind={data.blind}
-                verdicts={data.verdicts}
-                desk={desk}
-                list={list}
-                saved={saved}
-              />
-            ) : (
-              <p class="soft">{t("verdict.nothing")}</p>
-            ))}
+          {tab === "reading" && (
+            <>
+              {prior && study && other.answer && data.answer && (
+                isEarlier(prior, study)
+                  ? <Change earlier={there} later={here} />
+                  : <Change earlier={here} later={there} />
+              )}
+              {data.film && <Result answer={data.answer} again={(force) => void again(force)} />}
+            </>
+          )}
+          {tab === "verdicts" && (
+            <Verdicts filmId={filmId} labels={labels} verdicts={data.verdicts} blind={data.blind} />
+          )}
           {tab === "report" && (
             <ReportPanel
               filmId={filmId}
@@ -226,32 +232,109 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
   );
 }
 
-const NONE: readonly never[] = [];
-const labelsOf = (answer: ReturnType<typeof useFilm>["answer"]): Label[] =>
-  answer?.reading?.findings.map(({ label }) => label) ?? [];
+/** The findings that are asked of a film: those of its reading; of one without, those of the model. */
+function askedOf(
+  { answer, film, blind }: ReturnType<typeof useFilm>, listId: string | null, list: ListAnswer | null,
+): readonly Label[] {
+  if (blind) return film?.blind_owed ?? [];
+  if (listId) return list?.findings ?? [];
+  const found = answer?.reading?.findings.map(({ label }) => label) ?? [];
+  if (found.length > 0 || !film || (film.status === "read" && !answer)) return found;
+  return me.value?.bundle?.labels.map(({ label }) => label) ?? [];
+}
 
-function nameOf({ study }: ReturnType<typeof useFilm>, filmId: string): string {
+/** Patient, study, file: what stands on the film. */
+function identityOf(study: StudyAnswer | StudyItem, view: string | null, name: string): string[] {
+  const { id, sex, age_years: age } = study.patient;
+  const years = age === null ? "" : t("years", { count: Math.round(age) });
+  return [
+    [id ?? t("patient.unknown"), sex, years].filter(Boolean).join(" · "),
+    [study.study_date, view].filter(Boolean).join(" · "),
+    name,
+  ].filter(Boolean);
+}
+
+function besideOf(study: StudyAnswer | null, filmId: string): string[] {
   const prior = study?.prior.find((each) => each.film_id === filmId);
-  if (prior) return [prior.study_date, prior.name].filter(Boolean).join(" · ");
-  return study?.films.find((each) => each.film_id === filmId)?.name ?? "";
+  if (prior) return identityOf(prior, prior.view, prior.name);
+  const same = study?.films.find((each) => each.film_id === filmId);
+  return study && same ? identityOf(study, same.view, same.name) : [];
 }
 
-/** The address of a film, within the reading list that is read through. */
-function filmAt(film: string): string {
-  const list = route.value.query.get("list");
-  return `film/${film}${list ? `?list=${list}` : ""}`;
+/** Where this person is among the films that are read through. */
+function useRound(filmId: string, desk: Desk, listId: string | null) {
+  const asked = useRef<Promise<Around | null>>(Promise.resolve(null));
+  const [round, setRound] = useState<Around | null>(null);
+  const [list, setList] = useState<ListAnswer | null>(null);
+  const come = async (): Promise<Around> => {
+    if (!listId) return comeTo(filmId);
+    const found = await api.list(listId);
+    setList(found);
+    return aroundIn(found, filmId);
+  };
+  const renew = () => {
+    const found = come().catch((error: unknown) => {
+      complain(error);
+      return null;
+    });
+    asked.current = found;
+    void found.then((answer) => asked.current === found && setRound(answer));
+  };
+  useLayoutEffect(() => {
+    renew();
+    return () => (asked.current = Promise.resolve(null)); // nobody waits for it any more
+  }, [filmId]);
+  /** To the film before or after, unless there is none, or this one is not to be left as it is. */
+  const step = async (by: 1 | -1, done = false): Promise<boolean> => {
+    const found = await asked.current;
+    const next = by > 0 ? found?.after : found?.before;
+    if (!next) return false;
+    if (!done && isBegun(filmId, desk.latest()) && !confirm(t("round.leave"))) return false;
+    go(filmAt(next, listId));
+    return true;
+  };
+  return { round, list, step, renew };
 }
 
-function Neighbors({ filmId }: { filmId: string }) {
-  const [back, on] = [neighbor(filmId, -1), neighbor(filmId, 1)];
+const filmAt = (film: string, listId: string | null): string => `film/${film}${listId ? `?list=${listId}` : ""}`;
+
+/** Where a film stands among those that are read through, and what comes before and after it. */
+type Around = Pick<RoundAnswer, "film_id" | "place" | "total" | "judged" | "before" | "after" | "unjudged">;
+
+function aroundIn(list: ListAnswer, filmId: string): Around {
+  const films = list.order.map((each) => each.film_id);
+  const here = films.indexOf(filmId);
+  return {
+    film_id: filmId,
+    place: here < 0 ? null : here + 1,
+    total: films.length,
+    judged: list.done,
+    before: films[here - 1] ?? null,
+    after: films[here + 1] ?? null,
+    unjudged: films[list.place] ?? null,
+  };
+}
+
+function Round(props: { round: Around | null; list: ListAnswer | null; step: (by: 1 | -1) => void }) {
+  const { round, list, step } = props;
+  const { place = null, total = 0, judged = 0, before = null, after = null, unjudged = null } = round ?? {};
   return (
-    <nav aria-label={t("room.neighbors")}>
-      <button disabled={!back} title={`${t("pager.back")} (k)`} aria-label={t("pager.back")} onClick={() => back && go(filmAt(back))}>
+    <nav class="round" aria-label={t("room.neighbors")}>
+      <button disabled={!before} title={`${t("pager.back")} (k)`} aria-label={t("pager.back")} onClick={() => step(-1)}>
         ←
       </button>
-      <button disabled={!on} title={`${t("pager.on")} (j)`} aria-label={t("pager.on")} onClick={() => on && go(filmAt(on))}>
+      <strong title={[list?.name, t("round.judged", { judged })].filter(Boolean).join(": ")}>
+        {round && t("round.place", { place: place ?? "–", total })}
+      </strong>
+      <button disabled={!after} title={`${t("pager.on")} (j)`} aria-label={t("pager.on")} onClick={() => step(1)}>
         →
       </button>
+      {round && !after && (
+        <span role="status">
+          {t("round.end", { judged, total })}{" "}
+          {unjudged && unjudged !== round.film_id && <a href={`#/${filmAt(unjudged, list?.list_id ?? null)}`}>{t("round.unjudged")}</a>}
+        </span>
+      )}
     </nav>
   );
 }
@@ -283,21 +366,15 @@ function useLinked(first: FilmView | null, second: FilmView | null, on: boolean)
 }
 
 function useRoomKeys(room: {
-  filmId: string;
   view: FilmView | null;
   each: (action: ActionName) => void;
   setTool: (tool: ToolName) => void;
+  step: (by: 1 | -1) => void;
   choose: (place: number) => void;
+  undo: () => void;
 }): void {
-  const { filmId, view, each, setTool, choose } = room;
+  const { view, each, setTool, step, choose } = room;
   const preset = useRef(0);
-  const step = useCallback(
-    (by: 1 | -1) => {
-      const next = neighbor(filmId, by);
-      if (next) go(filmAt(next));
-    },
-    [filmId],
-  );
   const window = (center: number, width: number) => {
     if (!view) return;
     const state = view.state();
@@ -307,6 +384,7 @@ function useRoomKeys(room: {
   useKeys({
     j: () => step(1),
     k: () => step(-1),
+    u: () => room.undo(),
     h: () => show("heatmap", { on: !shown.value.heatmap.on || hidden.value }),
     o: () => (hidden.value = !hidden.value),
     "1": () => choose(1),

@@ -5,7 +5,7 @@ import { listen } from "../core/events";
 import { t } from "../core/i18n";
 import { go, may, me } from "../core/store";
 import type { AskDeletion, FilmStatus, StudiesAnswer, StudyItem } from "../core/types";
-import { order, remember, selected } from "../core/worklist";
+import { beginWith, selected } from "../core/worklist";
 import { Choice, Field, labelName, Loading, Trouble } from "../parts/ui";
 import { DeletionDialog } from "../parts/deletion";
 import { ExportDialog } from "../parts/export";
@@ -36,19 +36,25 @@ export function WorklistPage() {
     setCursors([]);
   };
   const items = page.value?.items ?? [];
+  const order = useRef<readonly (string | null)[]>([]);
   useLayoutEffect(() => {
     // before the rows are painted: a key pressed at their sight must find them
     if (!page.value) return;
-    remember(page.value.items);
-    if (!order.value.includes(selected.value ?? "")) selected.value = order.value[0] ?? null;
+    order.current = page.value.items.map((item) => item.film_id);
+    if (!order.current.includes(selected.value)) selected.value = order.current[0] ?? null;
   }, [page.value]);
 
   const move = (step: number) => {
-    const place = Math.min(Math.max(order.value.indexOf(selected.value ?? "") + step, 0), items.length - 1);
-    selected.value = order.value[place] ?? null;
+    const place = Math.min(Math.max(order.current.indexOf(selected.value) + step, 0), items.length - 1);
+    selected.value = order.current[place] ?? null;
     document.querySelector(`[data-film="${selected.value}"]`)?.scrollIntoView({ block: "nearest" });
   };
-  const open = (rest = "") => selected.value && go(`film/${selected.value}${rest}`);
+  const begin = () => beginWith({ ...query, ...(me.value?.blind && { label: "" }) });
+  const open = (rest = "") => {
+    if (!selected.value) return;
+    begin();
+    go(`film/${selected.value}${rest}`);
+  };
   useKeys({
     j: () => move(1),
     k: () => move(-1),
@@ -108,6 +114,7 @@ export function WorklistPage() {
         <UploadButton />
       </div>
       {taking && <ExportDialog query={query} close={() => setTaking(false)} />}
+      <GoOn />
       <StatusFilter page={page.value} chosen={query.status ?? ""} choose={(status) => change({ status })} />
       {page.error ? (
         <Trouble error={page.error} again={page.reload} />
@@ -122,6 +129,7 @@ export function WorklistPage() {
             clear={() => change(EMPTY)}
             ticked={ticked}
             tick={(id) => setTicked(toggled(ticked, id))}
+            open={begin}
           />
         </>
       )}
@@ -134,6 +142,18 @@ export function WorklistPage() {
         />
       )}
     </main>
+  );
+}
+
+/** Back to where this person was in reading films through. */
+function GoOn() {
+  const round = useLoad(() => api.round(), []).value;
+  if (!round?.film_id || !round.place) return null;
+  const { place, total, judged } = round;
+  return (
+    <p class="go-on">
+      {t("round.was", { place, total, judged })} <a href={`#/film/${round.film_id}`}>{t("round.go-on")}</a>
+    </p>
   );
 }
 

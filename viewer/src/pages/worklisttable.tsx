@@ -14,6 +14,8 @@ export function StudyTable(props: {
   /** The studies that are ticked; null where none can be. */
   ticked: ReadonlySet<string> | null;
   tick: (studyId: string) => void;
+  /** A film of these is about to be opened. */
+  open: () => void;
 }) {
   if (props.items.length === 0) return <Nothing {...props} />;
   return (
@@ -39,7 +41,7 @@ export function StudyTable(props: {
         </thead>
         <tbody>
           {props.items.map((item) => (
-            <Row key={item.study_id} item={item} ticked={props.ticked} tick={props.tick} />
+            <Row key={item.study_id} item={item} ticked={props.ticked} tick={props.tick} open={props.open} />
           ))}
         </tbody>
       </table>
@@ -51,6 +53,7 @@ function Row(props: {
   item: StudyItem;
   ticked: ReadonlySet<string> | null;
   tick: (studyId: string) => void;
+  open: () => void;
 }) {
   const { item, ticked } = props;
   const chosen = item.film_id === selected.value;
@@ -59,7 +62,10 @@ function Row(props: {
       data-film={item.film_id}
       class={chosen ? "chosen" : undefined}
       onClick={() => (selected.value = item.film_id)}
-      onDblClick={() => go(`film/${item.film_id}`)}
+      onDblClick={() => {
+        props.open();
+        go(`film/${item.film_id}`);
+      }}
     >
       {ticked && (
         <td>
@@ -75,7 +81,7 @@ function Row(props: {
         <img src={api.thumbnail(item.film_id)} alt="" width="44" height="44" loading="lazy" />
       </td>
       <td class="study">
-        <a href={`#/film/${item.film_id}`} aria-current={chosen ? "true" : undefined}>
+        <a href={`#/film/${item.film_id}`} aria-current={chosen ? "true" : undefined} onClick={props.open}>
           {item.name}
         </a>
         <div class="soft">

@@ -131,6 +131,17 @@ export function useDesk(filmId: string, view: FilmView | null, blind: boolean | 
   return { work, latest: () => latest.current, change, given };
 }
 
+/** What is on a desk, with the words and the marks of a verdict that was taken back. */
+export function putBack(desk: Work | DeskAnswer, { text, corrected_label, marks }: Work): Work {
+  const now = "version" in desk ? workOf(desk) : desk;
+  return {
+    ...now,
+    text: now.text || text,
+    corrected_label: now.corrected_label ?? corrected_label,
+    marks: [...now.marks, ...marks.filter((mark) => !now.marks.some((each) => same(each, mark)))],
+  };
+}
+
 /** The first finding without a choice gets this one. */
 export function chosen(choices: Work["choices"], labels: readonly string[], call: Call): Work["choices"] {
   const open = labels.find((label) => !choices[label]) ?? labels[0];

@@ -10,7 +10,7 @@ import {
 import { annotation, Enums as ToolEnums, ToolGroupManager, type Types as ToolTypes } from "@cornerstonejs/tools";
 import type { ImageAnswer, Mark } from "../core/types";
 import { drawnOn, drawOn, type Point } from "./drawn";
-import { defaultWindow, filmImage, forget, imageIdOf, spacingOf } from "./loader";
+import { defaultWindow, fetchAhead, filmImage, forget, imageIdOf, spacingOf } from "./loader";
 import { affineThrough, drawLayers, scaleOf, toFilm, type Affine, type Layer } from "./overlay";
 import { askLength } from "./ruler";
 import { bindMouse, RULER, newToolGroup, sizeLens, startCornerstone, type ToolName } from "./tools";
@@ -39,6 +39,8 @@ export interface Aim {
   x: number;
   y: number;
 }
+
+const TOUCHES = ["touchstart", "touchmove", "touchend", "touchcancel"] as const;
 
 let engine: RenderingEngine | null = null;
 let count = 0;
@@ -76,6 +78,7 @@ export class FilmView {
     eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_MODIFIED, this.changed);
     eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.calibrated);
     eventTarget.addEventListener(ToolEnums.Events.ANNOTATION_REMOVED, this.changed);
+    for (const kind of TOUCHES) element.addEventListener(kind, this.touched);
     this.resizer = new ResizeObserver(() => this.resize());
     this.resizer.observe(element);
     this.watchScreen();
@@ -96,6 +99,11 @@ export class FilmView {
     return view;
   }
 
+  /** Fetch the film that comes next. */
+  static fetchAhead(filmId: string): void {
+    void fetchAhead(filmId);
+  }
+
   /** Fetch a film anew when it is next opened. */
   static forget(filmId: string): void {
     forget(filmId);
@@ -107,6 +115,7 @@ export class FilmView {
     this.resizer.disconnect();
     this.screen.removeEventListener("change", this.watchScreen);
     this.listeners.clear();
+    for (const kind of TOUCHES) this.element.removeEventListener(kind, this.touched);
     eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.changed);
     eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_MODIFIED, this.changed);
     eventTarget.removeEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, this.calibrated);
@@ -203,6 +212,24 @@ export class FilmView {
     this.viewport.setCamera({ focalPoint: moved(focalPoint), position: moved(position) });
     this.render();
   }
+
+  private pinch: { apart: number; x: number; y: number } | null = null;
+
+  /** Two fingers hold the film: what lies between them stays between them, as far apart as they are. */
+  private readonly touched = ({ touches: [one, two] }: TouchEvent): void => {
+    const before = this.pinch;
+    this.pinch = null;
+    if (!one || !two) return;
+    const { left, top } = this.element.getBoundingClientRect();
+    const apart = Math.max(Math.hypot(one.clientX - two.clientX, one.clientY - two.clientY), 1);
+    const now = { apart, x: (one.clientX + two.clientX) / 2 - left, y: (one.clientY + two.clientY) / 2 - top };
+    this.pinch = now;
+    if (!before) return;
+    const [column, row] = toFilm(this.map(), before.x, before.y);
+    this.zoomBy(now.apart / before.apart);
+    const { a, b, c, d, e, f } = this.map();
+    this.panBy(now.x - (a * column + c * row + e), now.y - (b * column + d * row + f));
+  };
 
   /** As it was when it was opened: window, zoom, rotation, flips; measurements stay. */
   reset(): void {

@@ -47,6 +47,28 @@ export async function filmImage(filmId: string): Promise<ImageAnswer> {
   return film;
 }
 
+/** The film that comes next, fetched while this one is looked at; never more than one. */
+let next: { filmId: string; pixels: Promise<Uint16Array<ArrayBuffer>> } | null = null;
+
+export async function fetchAhead(filmId: string): Promise<void> {
+  if (next?.filmId === filmId || cache.getImageLoadObject(imageIdOf(filmId))) return;
+  const fetched = { filmId, pixels: api.pixels(filmId, true) };
+  next = fetched;
+  try {
+    const [film] = await Promise.all([films.get(filmId) ?? api.image(filmId, true), fetched.pixels]);
+    films.set(filmId, film);
+  } catch {
+    if (next === fetched) next = null; // whoever opens it is told why it cannot be had
+  }
+}
+
+function pixelsOf(filmId: string): Promise<Uint16Array<ArrayBuffer>> {
+  if (next?.filmId !== filmId) return api.pixels(filmId);
+  const { pixels } = next;
+  next = null;
+  return pixels.catch(() => api.pixels(filmId));
+}
+
 /** The header of the film that cornerstone names in a drawing ("imageId:hilum:..."). */
 export const filmOf = (target: string): ImageAnswer | undefined =>
   films.get(filmIdOf(target.slice(target.indexOf(`${SCHEME}:`))));
@@ -54,13 +76,14 @@ export const filmOf = (target: string): ImageAnswer | undefined =>
 /** Fetch a film anew when it is next asked for. */
 export function forget(filmId: string): void {
   films.delete(filmId);
+  if (next?.filmId === filmId) next = null;
   const imageId = imageIdOf(filmId);
   if (cache.getImageLoadObject(imageId)) cache.removeImageLoadObject(imageId);
 }
 
 async function load(imageId: string): Promise<Types.IImage> {
   const filmId = filmIdOf(imageId);
-  const [film, pixels] = await Promise.all([filmImage(filmId), api.pixels(filmId)]);
+  const [film, pixels] = await Promise.all([filmImage(filmId), pixelsOf(filmId)]);
   const { rows, columns } = film;
   if (pixels.length !== rows * columns) {
     throw new Error(`${pixels.length} pixels; expected ${rows} x ${columns}`);

@@ -11,11 +11,38 @@ import { may, me } from "../core/store";
 import type { Appearance, AppearanceFinding, Finding, LabelAnswer, Reading, ReadingAnswer } from "../core/types";
 import { differ, headline, likelihood, tone } from "../core/words";
 import { Choice, Field, Interval, labelName, Loading } from "../parts/ui";
+import { Alikes } from "./strips";
 import { Where } from "./where";
 
 /** What the reader stated for this place; null leaves the bundle's own. */
 export const prevalence = signal<number | null>(null);
 export const operatingPoint = signal<string>("");
+
+/** The reading at a glance, in the server's words: a line for each finding. */
+export function AtAGlance({ answer }: { answer: ReadingAnswer | null }) {
+  if (!answer) return <Loading />;
+  if (!answer.reading) {
+    return (
+      <p class="line">
+        {t(answer.status === "reading" ? "reading.now" : "reading.queued")}
+        {` · ${t("reading.ahead", { count: answer.queue_ahead })}`}
+      </p>
+    );
+  }
+  const { findings } = answer.reading;
+  return (
+    <section class="glance" aria-label={t("glance")}>
+      {answer.lines.map(({ label, line }) => {
+        const found = findings.find((each) => each.label === label);
+        return (
+          <p key={label} class={`line ${found ? tone(found.answer) : "refused"}`}>
+            <b>{label ? labelName(label) : t("glance")}</b> {line}
+          </p>
+        );
+      })}
+    </section>
+  );
+}
 
 export function Result(props: {
   answer: ReadingAnswer | null;
@@ -49,6 +76,7 @@ export function Result(props: {
       <Where reading={reading} />
       <Doubts reading={reading} given={given} />
       <Restate reading={reading} />
+      <Alikes similar={reading.details?.similar ?? []} pictures={given.similar_pictures} />
     </div>
   );
 }

@@ -9,17 +9,20 @@ import type { FilmView, ViewState } from "./filmview";
 import { heatAt, type Heat } from "./layers";
 import type { Layer } from "./overlay";
 import type { ToolName } from "./tools";
+import { lengthUnit } from "./units";
 
 export interface StageProps {
   filmId: string;
   title: string;
+  /** Whose film it is, and which: lines in the corner, the name of the file last. */
+  identity: readonly string[];
   tool: ToolName;
   layers: readonly Layer[];
   heat: Heat | null;
   ready: (view: FilmView | null) => void;
 }
 
-export function Stage({ filmId, title, tool, layers, heat, ready }: StageProps) {
+export function Stage({ filmId, title, identity, tool, layers, heat, ready }: StageProps) {
   const host = useRef<HTMLDivElement>(null);
   const [view, setView] = useState<FilmView | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
@@ -64,7 +67,7 @@ export function Stage({ filmId, title, tool, layers, heat, ready }: StageProps) 
         onContextMenu={(event) => event.preventDefault()}
       />
       {view ? (
-        <Corners view={view} heat={heat} title={title} host={host.current} />
+        <Corners view={view} heat={heat} identity={identity} host={host.current} />
       ) : error ? (
         <Trouble error={error} again={() => setRound(round + 1)} />
       ) : (
@@ -74,7 +77,14 @@ export function Stage({ filmId, title, tool, layers, heat, ready }: StageProps) 
   );
 }
 
-function Corners(props: { view: FilmView; heat: Heat | null; title: string; host: HTMLElement | null }) {
+interface CornersProps {
+  view: FilmView;
+  heat: Heat | null;
+  identity: readonly string[];
+  host: HTMLElement | null;
+}
+
+function Corners(props: CornersProps) {
   const { view, heat, host } = props;
   const [state, setState] = useState<ViewState>(view.state());
   const [under, setUnder] = useState("");
@@ -125,13 +135,35 @@ function Corners(props: { view: FilmView; heat: Heat | null; title: string; host
           {letter}
         </b>
       ))}
-      <span class="top left">{props.title}</span>
+      <div class="top left identity">
+        {props.identity.map((line) => (
+          <span key={line}>{line}</span>
+        ))}
+      </div>
       <span class="top right">{turned.join(" ")}</span>
       <span class="bottom left">{under}</span>
+      <Scale view={view} />
       <span class="bottom right" data-window={`${state.center} ${state.width}`}>
         {t("film.window", { center: number(state.center, 0), width: number(state.width, 0) })} ·{" "}
         {number(100 * state.scale, 0)} %
       </span>
+    </div>
+  );
+}
+
+/** Lengths that a bar may stand for, in millimeters, or in pixels where no spacing is known. */
+const LENGTHS = [1000, 500, 200, 100, 50, 20, 10, 5, 2, 1];
+const LONGEST = 160;
+
+/** A bar of a round length, and of what millimeters: of the patient or of the detector. */
+function Scale({ view }: { view: FilmView }) {
+  const { a, b } = view.map();
+  const each = Math.hypot(a, b) / (view.film.spacing_mm?.[1] ?? 1); // CSS pixels of a millimeter
+  const length = LENGTHS.find((one) => one * each <= LONGEST);
+  if (!length || !view.film.spacing_mm) return null;
+  return (
+    <div class="scale-bar" style={{ width: `${length * each}px` }}>
+      {number(length, 0)} {lengthUnit(view.film)}
     </div>
   );
 }

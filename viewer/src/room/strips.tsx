@@ -1,60 +1,43 @@
-/** Strips beneath the film: other films of the study, earlier studies, films that look alike. */
+/** Other films of the patient: of the same study, earlier and later ones apart. */
 import { api, located } from "../core/api";
 import { figures, t } from "../core/i18n";
 import type { FilmAnswer, Similar, StudyAnswer, StudyItem } from "../core/types";
 import { labelName } from "../parts/ui";
 
+/** True for a study before this one: by the dates of both, else by when they came. */
+export function isEarlier(other: StudyItem, study: StudyAnswer): boolean {
+  const [then, now] = [other.study_date, study.study_date];
+  return then && now && then !== now ? then < now : other.created_at < study.created_at;
+}
+
 export function Strips(props: {
   study: StudyAnswer | null;
   filmId: string;
-  similar: readonly Similar[];
-  pictures: readonly (string | null)[];
   beside: string | null;
   compare: (filmId: string | null) => void;
 }) {
   const { study } = props;
-  const others = study?.films.filter((film) => film.film_id !== props.filmId) ?? [];
-  const prior = study?.prior ?? [];
-  if (others.length + prior.length + props.similar.length === 0) return null;
+  if (!study) return null;
+  const others = study.films.filter((film) => film.film_id !== props.filmId);
+  const strips = [
+    [t("strip.earlier"), study.prior.filter((each) => isEarlier(each, study))],
+    [t("strip.later"), study.prior.filter((each) => !isEarlier(each, study))],
+    [t("strip.study"), others],
+  ] as const;
+  if (strips.every(([, films]) => films.length === 0)) return null;
   return (
     <div class="strips" role="region" aria-label={t("strips")}>
-      {others.length > 0 && (
-        <Strip title={t("strip.study")}>
-          {others.map((film) => (
-            <Other key={film.film_id} film={film} beside={props.beside} compare={props.compare} />
-          ))}
-        </Strip>
-      )}
-      {prior.length > 0 && (
-        <Strip title={t("strip.prior")}>
-          {prior.map((item) => (
-            <Other key={item.film_id} film={item} beside={props.beside} compare={props.compare} />
-          ))}
-        </Strip>
-      )}
-      {props.similar.length > 0 && (
-        <Strip title={t("strip.similar")}>
-          {props.similar.map((each, place) => (
-            <Alike
-              key={`${each.cohort}/${each.case_id}`}
-              similar={each}
-              picture={props.pictures[place] ?? null}
-            />
-          ))}
-        </Strip>
-      )}
+      {strips.map(([title, films]) => films.length > 0 && (
+        <section key={title} class="strip" aria-label={title}>
+          <h3>{title}</h3>
+          <ul tabIndex={0} aria-label={title}>
+            {films.map((film) => (
+              <Other key={film.film_id} film={film} beside={props.beside} compare={props.compare} />
+            ))}
+          </ul>
+        </section>
+      ))}
     </div>
-  );
-}
-
-function Strip({ title, children }: { title: string; children: preact.ComponentChildren }) {
-  return (
-    <section class="strip" aria-label={title}>
-      <h3>{title}</h3>
-      <ul tabIndex={0} aria-label={title}>
-        {children}
-      </ul>
-    </section>
   );
 }
 
@@ -71,16 +54,31 @@ function Other(props: {
       <button
         class="strip-film"
         aria-pressed={open}
-        title={t("strip.beside")}
+        title={`${t("strip.beside")}: ${film.name}`}
         onClick={() => props.compare(open ? null : film.film_id)}
       >
-        <img src={api.thumbnail(film.film_id)} alt="" width="56" height="56" loading="lazy" />
+        <img src={api.thumbnail(film.film_id)} alt="" width="40" height="40" loading="lazy" />
         <span>
-          {film.name}
-          <small>{[when, film.view, t(`status.${film.status}`)].filter(Boolean).join(" · ")}</small>
+          {[when, film.view].filter(Boolean).join(" · ") || film.name}
+          <small>{t(`status.${film.status}`)}</small>
         </span>
       </button>
     </li>
+  );
+}
+
+/** Films of the training that look like this one. */
+export function Alikes({ similar, pictures }: { similar: readonly Similar[]; pictures: readonly (string | null)[] }) {
+  if (similar.length === 0) return null;
+  return (
+    <section class="strip" aria-label={t("strip.similar")}>
+      <h3>{t("strip.similar")}</h3>
+      <ul>
+        {similar.map((each, place) => (
+          <Alike key={`${each.cohort}/${each.case_id}`} similar={each} picture={pictures[place] ?? null} />
+        ))}
+      </ul>
+    </section>
   );
 }
 

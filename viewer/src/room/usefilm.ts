@@ -2,6 +2,7 @@
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { listen } from "../core/events";
+import { language } from "../core/i18n";
 import { asApiError, complain, me } from "../core/store";
 import type { ApiError } from "../core/api";
 import type { FilmAnswer, OverlaysAnswer, ReadingAnswer, StudyAnswer, VerdictAnswer } from "../core/types";
@@ -42,7 +43,7 @@ export function useFilm(filmId: string): FilmData {
   const query = { prevalence: prevalence.value, operating_point: operatingPoint.value || null };
   const answer = useLoad(
     () => (here && !blind ? unlessPending(api.reading(filmId, query)) : Promise.resolve(null)),
-    [...on, prevalence.value, operatingPoint.value],
+    [...on, prevalence.value, operatingPoint.value, language.value],
   );
   const overlays = useLoad(
     () => (here?.reading_id && !blind ? unlessPending(api.overlays(filmId)) : Promise.resolve(null)),
@@ -82,6 +83,17 @@ export function useFilm(filmId: string): FilmData {
     error: film.error,
     reload,
   };
+}
+
+/** The reading of the film beside, and what can be laid over it; nothing of one to be read blind. */
+export function useBeside(filmId: string | null): { answer: ReadingAnswer | null; overlays: OverlaysAnswer | null } {
+  const found = useLoad(async () => {
+    if (!filmId) return null;
+    const answer = await unlessPending(api.reading(filmId));
+    const overlays = answer?.reading?.status === "read" ? await unlessPending(api.overlays(filmId)) : null;
+    return { filmId, answer, overlays };
+  }, [filmId, me.value?.blind]).value;
+  return found && found.filmId === filmId ? found : { answer: null, overlays: null };
 }
 
 /** The heatmap of a label, fetched when it is first switched on. */

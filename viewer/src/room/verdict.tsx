@@ -1,26 +1,61 @@
-/** Verdict: the human decides, finding by finding; blind first where that is on. */
+/**
+ * Question: the human decides, finding by finding; blind first where that is on.
+ *
+ * A key answers a finding, and the last one saves and goes on; `u` takes the last verdict back.
+ */
 import { signal } from "@preact/signals";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { date, t } from "../core/i18n";
-import { complain, may, me, say } from "../core/store";
+import { complain, may, me } from "../core/store";
 import type { Call, Label, ListAnswer, ReferenceStandard, VerdictAnswer } from "../core/types";
 import { Choice, Field, labelName } from "../parts/ui";
 import { useLoad } from "../parts/use";
-import { chosen, type Desk } from "./desk";
 import { Sure } from "./sure";
+import { chosen, putBack, type Desk, type Work } from "./desk";
 
 /** In the order of the keys 1, 2, 3: what a person says of the finding itself. */
 const CALLS: readonly Call[] = ["present", "absent", "unsure"];
 
-/** Choices that keys made and nobody took yet, each for the first finding that has none. */
-const keyed = signal<readonly { filmId: string; place: number }[]>([]);
+/** What keys said and nobody took yet: of the finding that had the focus, else of the first open one. */
+const keyed = signal<readonly { filmId: string; place: number; label: string | undefined }[]>([]);
 export const chooseByKey = (filmId: string, place: number): void => {
-  keyed.value = [...keyed.value, { filmId, place }];
+  const at = document.activeElement?.closest<HTMLElement>("[data-finding]");
+  keyed.value = [...keyed.value, { filmId, place, label: at?.dataset["finding"] }];
 };
 export const saveByKey = signal(0);
 
-export function VerdictPanel(props: {
+/** Something was chosen or written on a film that is no verdict yet. */
+export const isBegun = (filmId: string, { choices, text }: Work): boolean =>
+  Object.keys(choices).length > 0 || text !== "" || keyed.value.some((each) => each.filmId === filmId);
+
+/** What this page has saved, the last one at the end: what `u` takes back. */
+interface Given {
+  filmId: string;
+  verdicts: readonly VerdictAnswer[];
+  work: Work;
+}
+const given = signal<readonly Given[]>([]);
+
+/** Take the last verdict back, with its words and marks on the desk again; returns its film. */
+export async function undo(filmId: string, desk: Desk): Promise<string | null> {
+  const last = given.value.at(-1);
+  if (!last) return null;
+  given.value = given.value.slice(0, -1);
+  try {
+    await api.undoVerdicts(last.filmId, last.verdicts.map((each) => each.verdict_id));
+    if (last.filmId === filmId) desk.change(putBack(desk.latest(), last.work));
+    else await api.desk(last.filmId).then((kept) =>
+      api.keepDesk(last.filmId, { ...putBack(kept, last.work), version: kept.version }, false),
+    );
+    return last.filmId;
+  } catch (error) {
+    complain(error);
+    return null;
+  }
+}
+
+export function Question(props: {
   filmId: string;
   labels: readonly Label[];
   blind: boolean;
@@ -28,58 +63,88 @@ export function VerdictPanel(props: {
   desk: Desk;
   /** The reading list in which the verdicts are given. */
   list: ListAnswer | null;
-  saved: () => void;
+  /** The verdicts are kept; true where the next film is to come. */
+  saved: (goesOn: boolean) => void;
+  undo: () => void;
 }) {
   const { filmId, labels, blind, desk, list } = props;
   const [sure, setSure] = useState<Partial<Record<Label, number>>>({});
   const asksSure = list?.confidence ?? false;
   const { choices, text, corrected_label: corrected, marks } = desk.work;
+  const isWhole = (made: typeof choices) =>
+    labels.length > 0 && labels.every((label) => made[label] && (!asksSure || sure[label] !== undefined));
   // a blind reading is whole, or it is not given: the answers are shown after it
-  const ready = (made: typeof choices) => {
-    const given = labels.filter((label) => made[label] && (!asksSure || sure[label] !== undefined));
-    return given.length > 0 && (given.length === labels.length || !(blind || asksSure));
-  };
+  const ready = (made: typeof choices) => (blind || asksSure ? isWhole(made) : labels.some((label) => made[label]));
   const [busy, setBusy] = useState(false);
-
-  useEffect(() => {
-    const calls = keyed.value.flatMap((each) => (each.filmId === filmId ? CALLS[each.place - 1] ?? [] : []));
-    if (calls.length === 0 || labels.length === 0 || !may("reviewer")) return;
-    keyed.value = [];
-    desk.change({ choices: calls.reduce((made, call) => chosen(made, labels, call), desk.latest().choices) });
-  }, [keyed.value, filmId, labels.join()]);
+  const saving = useRef(false);
+  const strip = useRef<HTMLElement>(null);
 
   const save = async () => {
+    if (saving.current) return;
     const taken = desk.latest();
     const { choices, text, corrected_label, marks } = taken;
+    saving.current = true;
     setBusy(true);
     try {
-      const given = labels.flatMap((finding) => {
+      const said = labels.flatMap((finding) => {
         const verdict = choices[finding];
         const inList = list && { list_id: list.list_id, confidence: asksSure ? sure[finding] ?? null : null };
         return verdict ? [{ finding, verdict, text, blind, corrected_label, marks, ...inList }] : [];
       });
-      await api.giveVerdicts(filmId, given);
-      say("good", t("verdict.saved"));
+      const { items } = await api.giveVerdicts(filmId, said);
+      given.value = [...given.value.slice(-199), { filmId, verdicts: items, work: taken }];
       desk.given(taken);
+      // who reads blind is shown the answer first; who went on meanwhile is not done here
+      const toBeShown = blind && (list?.reveal ?? true);
       setSure({});
-      props.saved();
+      props.saved(!toBeShown && !isBegun(filmId, desk.latest()));
     } catch (error) {
       complain(error);
     } finally {
+      saving.current = false;
       setBusy(false);
     }
   };
+
+  useEffect(() => {
+    const mine = keyed.value.filter((each) => each.filmId === filmId);
+    if (mine.length === 0 || labels.length === 0 || !may("reviewer")) return;
+    keyed.value = [];
+    let made = desk.latest().choices;
+    if (saving.current && isWhole(made)) return; // pressed twice: the next film is not seen yet
+    for (const { place, label } of mine) {
+      const call = CALLS[place - 1];
+      if (!call) continue;
+      const asked = labels.find((each) => each === label);
+      made = asked ? { ...made, [asked]: call } : chosen(made, labels, call);
+    }
+    desk.change({ choices: made });
+    if (isWhole(made)) return void save();
+    const open = labels.find((label) => !made[label]);
+    if (strip.current?.contains(document.activeElement)) {
+      strip.current.querySelector<HTMLElement>(`[data-finding="${open}"] input`)?.focus();
+    }
+  }, [keyed.value, filmId, labels.join()]);
+
   // a choice and Enter in one breath: the page is not drawn with the choice yet
   useEffect(() => {
-    if (saveByKey.value && ready(desk.latest().choices) && !busy) void save();
+    if (!saveByKey.value) return;
+    if (ready(desk.latest().choices)) void save();
+    else if (!Object.keys(desk.latest().choices).length && props.verdicts.some(isMine)) props.saved(true);
   }, [saveByKey.value]);
 
-  if (!may("reviewer")) return <Past verdicts={props.verdicts} note={t("verdict.reader")} />;
+  // the question is where the keyboard is, unless somebody has put it elsewhere
+  useEffect(() => {
+    if (labels.length && document.activeElement === document.body) strip.current?.focus({ preventScroll: true });
+  }, [filmId, labels.length > 0]);
+
+  if (!may("reviewer")) return <p class="soft">{t("verdict.reader")}</p>;
+  if (labels.length === 0) return null;
   return (
-    <div class="verdict">
+    <section class="verdict" ref={strip} tabIndex={-1} aria-label={t("verdict")}>
       {blind && <p class="blind-note">{t(labels.length > 1 ? "blind.now-all" : "blind.now")}</p>}
       {labels.map((label) => (
-        <fieldset key={label} class="calls">
+        <fieldset key={label} class="calls" data-finding={label}>
           <legend>{labelName(label)}</legend>
           {CALLS.map((call, place) => (
             <label key={call} class={`call call-${call}`}>
@@ -98,38 +163,78 @@ export function VerdictPanel(props: {
             <Sure
               value={sure[label]}
               change={(value) => setSure({ ...sure, [label]: value })}
-              save={() => ready(desk.latest().choices) && !busy && void save()}
+              save={() => ready(desk.latest().choices) && void save()}
             />
           )}
         </fieldset>
       ))}
-      <Field label={t("verdict.text")}>
-        <textarea rows={2} value={text} onInput={(event) => desk.change({ text: event.currentTarget.value })} />
-      </Field>
-      <Choice
-        label={t("verdict.corrected")}
-        value={corrected ?? ""}
-        options={[
-          ["", t("verdict.corrected.none")],
-          ...(me.value?.labels ?? []).map((label) => [label, labelName(label)] as const),
-        ]}
-        change={(label) => desk.change({ corrected_label: label || null })}
-      />
-      <p class="soft">{t("verdict.marks", { count: marks.filter(({ kind }) => kind === "rectangle").length })}</p>
-      <button class="primary" disabled={!ready(choices) || busy} onClick={() => void save()}>
-        {t(blind ? "verdict.save-blind" : "verdict.save")}
-      </button>
-      <Past verdicts={props.verdicts} note="" />
-      {!blind && <References filmId={filmId} labels={labels} />}
-    </div>
+      <div class="two aside">
+        <Field label={t("verdict.text")}>
+          <textarea rows={1} value={text} onInput={(event) => desk.change({ text: event.currentTarget.value })} />
+        </Field>
+        <Choice
+          label={t("verdict.corrected")}
+          value={corrected ?? ""}
+          options={[
+            ["", t("verdict.corrected.none")],
+            ...(me.value?.labels ?? []).map((label) => [label, labelName(label)] as const),
+          ]}
+          change={(label) => desk.change({ corrected_label: label || null })}
+        />
+      </div>
+      <p class="actions">
+        <button class="primary" disabled={!ready(choices) || busy} onClick={() => void save()}>
+          {t(blind ? "verdict.save-blind" : "verdict.save")}
+        </button>
+        {given.value.length > 0 && (
+          <button disabled={busy} onClick={props.undo} title="u">
+            {t("verdict.undo")} <kbd aria-hidden="true">u</kbd>
+          </button>
+        )}
+      </p>
+      <Last filmId={filmId} />
+      {marks.some(({ kind }) => kind === "rectangle") && (
+        <p class="soft">{t("verdict.marks", { count: marks.filter(({ kind }) => kind === "rectangle").length })}</p>
+      )}
+    </section>
   );
 }
 
-function Past({ verdicts, note }: { verdicts: readonly VerdictAnswer[]; note: string }) {
+const isMine = ({ by }: VerdictAnswer): boolean => by === me.value?.name;
+
+/** What was saved last, here or of the film before. */
+function Last({ filmId }: { filmId: string }) {
+  const last = given.value.at(-1);
+  const said = last?.verdicts.map(({ finding, verdict }) => `${labelName(finding)}: ${t(`call.${verdict}`)}`);
+  return (
+    <p class="last soft" role="status">
+      {last && said && (
+        <>
+          {t(last.filmId === filmId ? "verdict.saved" : "verdict.saved-before")} {said.join(" · ")}
+        </>
+      )}
+    </p>
+  );
+}
+
+/** What was said of a film so far, and what is known of it beyond. */
+export function Verdicts(props: {
+  filmId: string;
+  labels: readonly Label[];
+  verdicts: readonly VerdictAnswer[];
+  blind: boolean;
+}) {
+  return (
+    <>
+      <Past verdicts={props.verdicts} />
+      {!props.blind && may("reviewer") && <References filmId={props.filmId} labels={props.labels} />}
+    </>
+  );
+}
+
+function Past({ verdicts }: { verdicts: readonly VerdictAnswer[] }) {
   return (
     <section class="past" aria-label={t("verdict.past")}>
-      {note && <p class="soft">{note}</p>}
-      <h3>{t("verdict.past")}</h3>
       {verdicts.length === 0 && <p class="soft">{t("verdict.none")}</p>}
       <ul>
         {verdicts.map((each) => (

@@ -1,6 +1,7 @@
 /** Where the sign is and how much of it: affected shares by zone, severity with its range. */
-import { named, number, part, t } from "../core/i18n";
-import type { Affected, Reading, Severity } from "../core/types";
+import { asShown, named, number, part, percent, t } from "../core/i18n";
+import type { Affected, Reading, ReadingAnswer, Severity } from "../core/types";
+import { labelName } from "../parts/ui";
 
 export function Where({ reading }: { reading: Reading }) {
   const details = reading.details;
@@ -90,4 +91,73 @@ function SeverityLine({ severity }: { severity: Severity }) {
       </svg>
     </div>
   );
+}
+
+interface Side {
+  answer: ReadingAnswer | null;
+  when: string;
+}
+
+/** What changed from the earlier of two films to the later one, in words and in figures. */
+export function Change({ earlier, later }: { earlier: Side; later: Side }) {
+  const [then, now] = [earlier.answer?.reading, later.answer?.reading];
+  if (then?.status !== "read" || now?.status !== "read") return <p class="soft">{t("change.unread")}</p>;
+  const rows: { name: string; then: number; now: number; share: boolean }[] = [];
+  for (const finding of now.findings) {
+    const before = then.findings.find(({ label }) => label === finding.label);
+    if (!before || before.prevalence === null || finding.prevalence === null) continue;
+    rows.push({ name: labelName(finding.label), then: before.probability, now: finding.probability, share: true });
+  }
+  const opaque = (reading: Reading, side: string | null) =>
+    reading.details?.affected.find((each) => each.side === side && each.zone === null)?.share;
+  for (const side of [null, ...SIDES]) {
+    const [before, after] = [opaque(then, side), opaque(now, side)];
+    if (before === undefined || after === undefined) continue;
+    rows.push({ name: t(side ? `opaque.${side}` : "opaque.both"), then: before, now: after, share: true });
+  }
+  for (const score of now.details?.severity ?? []) {
+    const before = then.details?.severity.find(({ scale }) => scale === score.scale);
+    if (before) rows.push({ name: named("severity", score.scale), then: before.value, now: score.value, share: false });
+  }
+  const both = rows.find(({ name }) => name === t("opaque.both"));
+  return (
+    <section class="change" aria-label={t("change")}>
+      <h3>{t("change")}</h3>
+      {both && <p>{inWords(both)}</p>}
+      <table>
+        <thead>
+          <tr>
+            <td />
+            <th scope="col" class="num">{earlier.when}</th>
+            <th scope="col" class="num">{later.when}</th>
+            <th scope="col" class="num">{t("change.difference")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map(({ name, then: before, now: after, share }) => (
+            <tr key={name}>
+              <th scope="row">{name}</th>
+              <td class="num">{share ? percent(before) : number(before, 1)}</td>
+              <td class="num">{share ? percent(after) : number(after, 1)}</td>
+              <td class="num">{signed(share ? points(before, after) : tenths(before, after), share ? 0 : 1)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {earlier.answer?.bundle !== later.answer?.bundle && <p class="warn-line">{t("change.models")}</p>}
+      <p class="soft">{t("change.explained")}</p>
+    </section>
+  );
+}
+
+const points = (then: number, now: number): number => asShown(now, 0, 2) - asShown(then, 0, 2);
+const tenths = (then: number, now: number): number => asShown(now, 1) - asShown(then, 1);
+
+const signed = (value: number, digits: number): string =>
+  value === 0 ? number(0, digits) : `${value > 0 ? "+" : "−"}${number(Math.abs(value), digits)}`;
+
+function inWords({ then, now }: { then: number; now: number }): string {
+  const change = points(then, now);
+  if (change === 0) return t("change.same");
+  return t(change > 0 ? "change.more" : "change.less", { points: number(Math.abs(change), 0) });
 }

@@ -26,6 +26,7 @@ from hilum.apps.store.tables import (
     Received,
     Reference,
     Report,
+    Round,
     Ruler,
     Study,
     Verdict,
@@ -169,6 +170,9 @@ def delete(
         if chosen.patient_id is not None and ids:
             pseudonym = log.pseudonym(chosen.patient_id)
             log.add(session, who, "patient-erased", patient=pseudonym, studies=len(ids), **why)
+            for each in session.scalars(select(Round)):
+                if each.query.get("q"):  # it may be the patient's id
+                    session.delete(each)
     for part in parts(checksums):
         remove(store, folder, part)
     outbox.remove(store, folder, results)

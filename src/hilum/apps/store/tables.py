@@ -389,7 +389,7 @@ class Verdict(Table):
     id: Mapped[str] = mapped_column(_Id, primary_key=True, default=new_id)
     film_id: Mapped[str] = mapped_column(ForeignKey("films.id", ondelete="CASCADE"), index=True)
     reading_id: Mapped[str | None] = mapped_column(_Id)
-    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"))
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), index=True)
     finding: Mapped[str] = mapped_column(String(32))
     verdict: Mapped[str] = mapped_column(String(16))
     call: Mapped[int | None] = mapped_column(Integer)
@@ -472,6 +472,25 @@ class Desk(Table):
     version: Mapped[int] = mapped_column(Integer, default=0)
     body: Mapped[dict[str, Any]] = mapped_column(JSON)
     at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+
+
+class Round(Table):
+    """Which films a person reads through, and where that person is.
+
+    Attributes:
+        query: the filter and the order of the worklist, as the API takes them.
+        began_ms: films that came later are of the next round.
+        film_id: the film that was opened last; None before the first.
+    """
+
+    __tablename__ = "rounds"
+
+    person_id: Mapped[str] = mapped_column(
+        ForeignKey("people.id", ondelete="CASCADE"), primary_key=True
+    )
+    query: Mapped[dict[str, Any]] = mapped_column(JSON)
+    began_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+    film_id: Mapped[str | None] = mapped_column(_Id)
 
 
 class Reference(Table):

@@ -11,10 +11,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from hilum.apps.store.tables import ID_LENGTH, Film, Study
+from hilum.apps.store.tables import ID_LENGTH, Film, Study, Verdict
 from hilum.core.errors import ConfigError
 
 STATUSES = ("queued", "reading", "read", "refused", "error")
@@ -32,6 +32,8 @@ class Asked:
         reviewed: True with a verdict, False without.
         from_ms, to_ms: time of arrival, the end excluded.
         by_priority: else newest first.
+        reader, began_ms: of a person who reads these films through since then: what that person
+            has given a verdict of meanwhile still counts as not reviewed.
     """
 
     statuses: tuple[str, ...] = ()
@@ -44,6 +46,8 @@ class Asked:
     by_priority: bool = False
     limit: int = 50
     cursor: str | None = None
+    reader: str | None = None
+    began_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,24 @@ class Page:
     total: int
     next: str | None
     counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Where a study stands among those of a filter, and what stands beside it.
+
+    Attributes:
+        number: from 1; None if the filter does not let it through.
+        total: studies of the filter; ``judged`` those of which the reader has given a verdict.
+        before, after: the next ones of either side; ``unjudged`` the first one not judged yet.
+    """
+
+    number: int | None
+    total: int
+    judged: int
+    before: Study | None
+    after: Study | None
+    unjudged: Study | None
 
 
 def page(session: Session, asked: Asked) -> Page:
@@ -68,11 +90,9 @@ def page(session: Session, asked: Asked) -> Page:
     chosen = asked.statuses or STATUSES
     if asked.statuses:
         filters.append(Study.status.in_(asked.statuses))
-    order: list[InstrumentedAttribute[Any]] = [Study.created_ms, Study.id]
-    if asked.by_priority:
-        order.insert(0, Study.priority)
+    order = _order(asked)
     if asked.cursor:
-        filters.append(_after(order, _decoded(asked.cursor, len(order))))
+        filters.append(_beyond(order, _decoded(asked.cursor, len(order))))
     query = select(Study.id).where(*filters).order_by(*(column.desc() for column in order))
     ids = list(session.scalars(query.limit(asked.limit + 1)))  # from the index alone
     rows = {each.id: each for each in session.scalars(select(Study).where(Study.id.in_(ids)))}
@@ -80,6 +100,40 @@ def page(session: Session, asked: Asked) -> Page:
     items = found[: asked.limit]
     more = _encoded(items[-1], asked) if len(found) > asked.limit else None
     return Page(items, sum(counts[status] for status in chosen), more, counts)
+
+
+def beside(session: Session, asked: Asked, here: Study | None) -> Beside:
+    """Return the place of a study, whether the filter lets it through or not.
+
+    Args:
+        session: of the store.
+        asked: the filter with its reader; its page and cursor count for nothing.
+        here: the study; None for the place before the first one.
+    """
+    filters, order = _filters(asked), _order(asked)
+    if asked.statuses:
+        filters.append(Study.status.in_(asked.statuses))
+    mine = Study.id.in_(_judged_by(asked.reader))
+    down = [column.desc() for column in order]
+    counts = [func.count(), func.count(case((mine, 1)))]
+    first = select(Study).where(*filters)
+    unjudged = session.scalar(first.where(~mine).order_by(*down).limit(1))
+    if here is None:
+        total, judged = list(session.execute(select(*counts).where(*filters)).one())
+        return Beside(None, total, judged, None, session.scalar(first.order_by(*down)), unjudged)
+    at: list[float | str] = [getattr(here, column.key) for column in order]
+    ahead = _beyond(order, at, back=True)
+    counts += [func.count(case((ahead, 1))), func.count(case((Study.id == here.id, 1)))]
+    total, judged, earlier, found = list(session.execute(select(*counts).where(*filters)).one())
+    up = [column.asc() for column in order]
+    return Beside(
+        number=earlier + 1 if found else None,
+        total=total,
+        judged=judged,
+        before=session.scalar(first.where(ahead).order_by(*up).limit(1)),
+        after=session.scalar(first.where(_beyond(order, at)).order_by(*down).limit(1)),
+        unjudged=unjudged,
+    )
 
 
 def prior(session: Session, study: Study, limit: int = 50) -> list[Study]:
@@ -101,6 +155,18 @@ def film_ids(session: Session, asked: Asked, most: int | None = None) -> list[st
     return list(session.scalars(query.limit(most)))
 
 
+def _order(asked: Asked) -> list[InstrumentedAttribute[Any]]:
+    """Return by what studies are sorted, the largest first."""
+    order: list[InstrumentedAttribute[Any]] = [Study.created_ms, Study.id]
+    return [Study.priority, *order] if asked.by_priority else order
+
+
+def _judged_by(reader: str | None, since_ms: int = 0) -> Select[str]:
+    """Return the query for the studies of which a person has given a verdict."""
+    query = select(Film.study_id).join(Verdict, Verdict.film_id == Film.id)
+    return query.where(Verdict.person_id == reader, Verdict.at_ms >= since_ms)
+
+
 def _filters(asked: Asked) -> list[ColumnElement[bool]]:
     filters: list[ColumnElement[bool]] = []
     if text := asked.text.strip():
@@ -116,7 +182,12 @@ def _filters(asked: Asked) -> list[ColumnElement[bool]]:
     if asked.refusal:
         filters.append(Study.refusal == asked.refusal)
     if asked.reviewed is not None:
-        filters.append(Study.verdicts > 0 if asked.reviewed else Study.verdicts == 0)
+        without = Study.verdicts == 0
+        if asked.reader is not None:
+            without |= Study.id.in_(_judged_by(asked.reader, asked.began_ms))
+        filters.append(Study.verdicts > 0 if asked.reviewed else without)
+    if asked.reader is not None:
+        filters.append(Study.created_ms <= asked.began_ms)
     if asked.from_ms is not None:
         filters.append(Study.created_ms >= asked.from_ms)
     if asked.to_ms is not None:
@@ -124,14 +195,16 @@ def _filters(asked: Asked) -> list[ColumnElement[bool]]:
     return filters
 
 
-def _after(
-    order: list[InstrumentedAttribute[Any]], values: list[float | str]
+def _beyond(
+    order: list[InstrumentedAttribute[Any]], values: list[float | str], *, back: bool = False
 ) -> ColumnElement[bool]:
-    """Return (a, b, c) < values, written out so that SQLite, too, walks the index."""
+    """Return (a, b, c) < values, written out so that SQLite, too, walks the index; back: >."""
     first, value = order[0], values[0]
+    past = first > value if back else first < value
     if len(order) == 1:
-        return first < value
-    return and_(first <= value, or_(first < value, _after(order[1:], values[1:])))
+        return past
+    along = first >= value if back else first <= value
+    return and_(along, or_(past, _beyond(order[1:], values[1:], back=back)))
 
 
 def _encoded(study: Study, asked: Asked) -> str:

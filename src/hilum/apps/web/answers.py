@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from hilum.apps.store.people import Role
 from hilum.apps.web.problems import ProblemFacts
-from hilum.apps.web.schemas import API, Call, FilmStatus, Source
+from hilum.apps.web.schemas import API, Call, FilmStatus, Source, StudyFilter
 from hilum.core.details import Lesion, OpacityBox, Outline, Side
 from hilum.core.estimate import Estimate
 from hilum.core.labels import Label, ReferenceStandard
@@ -168,6 +168,13 @@ class Queued(Said):
     status: Literal["queued"] = "queued"
 
 
+class ReadingLine(Said):
+    """What is said at a glance of a finding, or, where that is null, of the film."""
+
+    label: Label | None
+    line: str = Field(examples=["likely, 71 in 100 where 42 in 100 have it"])
+
+
 class ReadingAnswer(Said):
     """A reading and what made it; all but the first three are null or empty while it waits."""
 
@@ -180,6 +187,9 @@ class ReadingAnswer(Said):
     bundle_checksum: Checksum | None = None
     site: str | None = Field(default=None, examples=[None])
     reading: StoredReading | None = None
+    lines: list[ReadingLine] = Field(
+        default_factory=list, description="the reading in a line for each finding"
+    )
     similar_pictures: list[str | None] = Field(
         default_factory=list,
         examples=[[f"{API}/readings/5566778899aabbcc/similar/0.jpg"]],
@@ -281,6 +291,26 @@ class StudiesAnswer(Said):
         examples=[None], description="cursor of the next page; null on the last one"
     )
     counts: Counts
+
+
+class RoundAnswer(Said):
+    """Which films a person reads through, and where that person is.
+
+    Films that came after ``began_at`` are of the next round; those of which this person has given
+    a verdict since stay in it, though the filter asks for films without one.
+    """
+
+    query: StudyFilter
+    began_at: At
+    film_id: Film | None = Field(description="the film that was opened last")
+    place: int | None = Field(
+        examples=[23], description="of that film, from 1; null if the filter leaves it out"
+    )
+    total: int = Field(examples=[60])
+    judged: int = Field(examples=[22], description="those of which this person gave a verdict")
+    before: Film | None
+    after: Film | None = Field(description="null at the end")
+    unjudged: Film | None = Field(description="the first one without a verdict of this person")
 
 
 class MarkAnswer(Said):

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -31,6 +31,7 @@ from hilum.core.errors import ImageError, StoreError
 router = APIRouter(prefix=API, tags=["films"])
 UPLOAD = "/films"
 _Reader = Annotated[Visitor, needs(Role.READER)]
+_Ahead = Annotated[bool, Query(description="it is shown next: the log says so")]
 _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
 _PATIENT_ID = 64
 _taking = AtMost(4, "take films")
@@ -88,9 +89,11 @@ def film(film_id: FilmId, visitor: _Reader, service: Served) -> FilmAnswer:
 
 
 @router.get("/films/{film_id}/image", summary="How to show a film")
-def image(film_id: FilmId, request: Request, visitor: _Reader, service: Served) -> ImageAnswer:
+def image(
+    film_id: FilmId, request: Request, visitor: _Reader, service: Served, ahead: _Ahead = False
+) -> ImageAnswer:
     """Give size, depth, windows, spacing and metadata of a film."""
-    return _described(request, service, film_id, visitor)
+    return _described(request, service, film_id, visitor, ahead=ahead)
 
 
 @router.get(
@@ -99,9 +102,11 @@ def image(film_id: FilmId, request: Request, visitor: _Reader, service: Served) 
     response_class=Response,
     responses=gives("application/octet-stream", "uint16, little-endian, rows * columns"),
 )
-def pixels(film_id: FilmId, request: Request, visitor: _Reader, service: Served) -> Response:
+def pixels(
+    film_id: FilmId, request: Request, visitor: _Reader, service: Served, ahead: _Ahead = False
+) -> Response:
     """Give the stored values with their whole depth."""
-    sha256, kinds = _file_of(service, film_id, visitor)
+    sha256, kinds = _file_of(service, film_id, visitor, ahead=ahead)
     tag = f'"{sha256[:32]}{"-".join(("", _GEOMETRY, *kinds))}"'
     headers = {
         "ETag": tag,
@@ -223,7 +228,7 @@ def _answer(outcome: Uploaded) -> Uploaded | Response:
 
 
 def _file_of(
-    service: Service, film_id: str, visitor: Visitor | None = None
+    service: Service, film_id: str, visitor: Visitor | None = None, *, ahead: bool = False
 ) -> tuple[str, tuple[str, ...]]:
     """Return a film's checksum, and how its reading put it right.
 
@@ -231,6 +236,7 @@ def _file_of(
         service: the running one.
         film_id: of the film.
         visitor: who looks at it; None for a small picture in a list.
+        ahead: or will look at it next.
 
     Raises:
         Problem: no such film, or one that ends the process that opens it: not this one's, too.
@@ -246,14 +252,19 @@ def _file_of(
             )
         read = session.get(Read, film.reading_id) if film.reading_id else None
     if visitor is not None:
-        service.looks.note(visitor, film)
+        service.looks.note(visitor, film, ahead=ahead)
     return film.sha256, kinds_of(read)
 
 
 def _described(
-    request: Request, service: Service, film_id: str, visitor: Visitor | None = None
+    request: Request,
+    service: Service,
+    film_id: str,
+    visitor: Visitor | None = None,
+    *,
+    ahead: bool = False,
 ) -> ImageAnswer:
-    described = pictures_of(request).describe(*_file_of(service, film_id, visitor))
+    described = pictures_of(request).describe(*_file_of(service, film_id, visitor, ahead=ahead))
     with service.store.read() as session:
         return ImageAnswer.model_validate(with_ruler(described, ruler_of(session, film_id)))
 

@@ -32,7 +32,7 @@ class Looks:
     def __init__(self, store: Store, log: Log) -> None:
         self._store, self._log = store, log
         self._lock = threading.Lock()
-        self._last: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._last: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         self._open: dict[str, tuple[str, float]] = {}
 
     def opened(self, visitor: Visitor, film: Film) -> None:
@@ -56,16 +56,21 @@ class Looks:
         self._open[visitor.person_id] = film_id, time.monotonic()
         return time.monotonic() - since
 
-    def note(self, visitor: Visitor, film: Film) -> None:
+    def note(self, visitor: Visitor, film: Film, *, ahead: bool = False) -> None:
         """Write down that something of a film is shown, unless it is open with this person.
+
+        Args:
+            visitor: who.
+            film: which.
+            ahead: it is fetched before it is opened: the line says so, and opening is another.
 
         Raises:
             StoreError: it could not be written: the film must not be shown.
         """
-        self._look(visitor, film, OPEN_S)
+        self._look(visitor, film, OPEN_S, "fetched" if ahead else "viewed")
 
-    def _look(self, visitor: Visitor, film: Film, seconds: float) -> None:
-        key, now = (visitor.person_id, film.id), time.monotonic()
+    def _look(self, visitor: Visitor, film: Film, seconds: float, action: str = "viewed") -> None:
+        key, now = (visitor.person_id, film.id, action), time.monotonic()
         with self._lock:
             before = self._last.pop(key, None)
             self._last[key] = now
@@ -76,7 +81,7 @@ class Looks:
         try:
             with self._store.write() as session:
                 ids = {"film_id": film.id, "study_id": film.study_id}
-                self._log.add(session, visitor.name, "viewed", **ids)
+                self._log.add(session, visitor.name, action, **ids)
         except BaseException:
             with self._lock:
                 self._last.pop(key, None)

@@ -15,7 +15,13 @@ from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Model, Read, iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.answers import HeatmapFacts, LungOutline, OverlaysAnswer, ReadingAnswer
+from hilum.apps.web.answers import (
+    HeatmapFacts,
+    LungOutline,
+    OverlaysAnswer,
+    ReadingAnswer,
+    ReadingLine,
+)
 from hilum.apps.web.collection import picture_addresses
 from hilum.apps.web.evidence import Evidence, fill, outlines, unpack
 from hilum.apps.web.films import find_film
@@ -26,8 +32,10 @@ from hilum.bundle.manifest import Manifest
 from hilum.core.details import Opacity
 from hilum.core.labels import Label
 from hilum.core.reading import Reading, answer_in
+from hilum.core.words import Language
 from hilum.serve.findings import check_prevalence, findings_of
 from hilum.serve.heatmap import limit_of
+from hilum.serve.said import lines_of
 
 router = APIRouter(prefix=API, tags=["readings"])
 SIDE = 512
@@ -65,6 +73,7 @@ def reading(
     service: Served,
     prevalence: _Prevalence = None,
     operating_point: Choice = None,
+    language: Language = "en",
 ) -> ReadingAnswer:
     """Give what the machine says; ``reading`` is null while the film waits."""
     with service.store.read() as session:
@@ -91,6 +100,10 @@ def reading(
         bundle_checksum=model.checksum,
         site=model.site,
         reading=said,
+        lines=[
+            ReadingLine(label=label, line=line)
+            for label, line in lines_of(Reading.model_validate(said), language).items()
+        ],
         similar_pictures=[
             each and service.settings.prefix + each
             for each in picture_addresses(service.collection, read.id, said)

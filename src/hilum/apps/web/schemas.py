@@ -122,8 +122,8 @@ class NewToken(Body):
     )
 
 
-class StudyQuery(Body):
-    """Which studies a page of the worklist should hold."""
+class StudyFilter(Body):
+    """Which studies of the worklist, and in which order."""
 
     status: Annotated[list[FilmStatus], Field(max_length=5, examples=[["read"]])] = []
     q: Annotated[
@@ -142,6 +142,11 @@ class StudyQuery(Body):
     to: Day = None
     zone: Zone = None
     sort: Literal["newest", "priority"] = "newest"
+
+
+class StudyQuery(StudyFilter):
+    """Which studies a page of the worklist should hold."""
+
     limit: Annotated[int, Field(ge=1, le=200, examples=[20])] = 50
     cursor: Annotated[str | None, Field(max_length=200, pattern="^[A-Za-z0-9_-]*$")] = None
 
@@ -149,7 +154,7 @@ class StudyQuery(Body):
 class AskExport(Body):
     """Which films a table should hold, and how it is written."""
 
-    studies: StudyQuery = Field(default=StudyQuery(), description="filters of the worklist")
+    studies: StudyFilter = Field(default=StudyFilter(), description="filters of the worklist")
     format: Literal["csv", "parquet"] = Field(default="csv", examples=["csv"])
     patients: bool = Field(
         default=False,
@@ -172,7 +177,7 @@ class NewList(Body):
         list[Annotated[str, Field(pattern=_ID)]],
         Field(max_length=MOST_LISTED, examples=[["9f2c4e0d1a3b5c7d"]]),
     ] = []
-    studies: StudyQuery | None = Field(
+    studies: StudyFilter | None = Field(
         default=None, description="filters of the worklist; oldest first"
     )
     readers: Annotated[list[Annotated[str, Field(pattern=_ID)]], Field(max_length=200)] = Field(
@@ -207,6 +212,12 @@ class ChangedList(Body):
     readers: Annotated[list[Annotated[str, Field(pattern=_ID)]] | None, Field(max_length=200)] = (
         None
     )
+
+
+class RoundPlace(Body):
+    """The film that a person who reads films through has come to."""
+
+    film_id: str = Field(pattern=_ID, examples=["9f2c4e0d1a3b5c7d"])
 
 
 class AskDeletion(Body):
@@ -289,6 +300,15 @@ class NewVerdicts(Body):
     """What a person says of several findings of one film, kept together or not at all."""
 
     verdicts: Annotated[list[NewVerdict], Field(min_length=1, max_length=50)]
+
+
+class UndoneVerdicts(Body):
+    """Which verdicts of a film, of one's own, are taken back."""
+
+    verdict_ids: Annotated[
+        list[Annotated[str, Field(pattern=_ID)]],
+        Field(min_length=1, max_length=50, examples=[["1122334455667788"]]),
+    ]
 
 
 class OnDesk(Body):

@@ -1,4 +1,4 @@
-"""Studies: the worklist, one study with its past, and its deletion."""
+"""Studies: the worklist, reading it through, one study with its past, and its deletion."""
 
 from __future__ import annotations
 
@@ -11,16 +11,23 @@ from sqlalchemy.orm import Session
 
 from hilum.apps.store import deletion, lists
 from hilum.apps.store.people import Role
-from hilum.apps.store.tables import Film, Report, Study, Verdict, iso
-from hilum.apps.store.worklist import Asked, page, prior
+from hilum.apps.store.tables import Film, Report, Round, Study, Verdict, iso, now_ms
+from hilum.apps.store.worklist import Asked, beside, page, prior
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.answers import Counts, Patient, StudiesAnswer, StudyAnswer, StudyItem
+from hilum.apps.web.answers import (
+    Counts,
+    Patient,
+    RoundAnswer,
+    StudiesAnswer,
+    StudyAnswer,
+    StudyItem,
+)
 from hilum.apps.web.days import day_ms, zone_of
-from hilum.apps.web.films import pictures_of, show_film
+from hilum.apps.web.films import find_film, pictures_of, show_film
 from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.reports import show_report
-from hilum.apps.web.schemas import API, StudyId, StudyQuery
+from hilum.apps.web.schemas import API, RoundPlace, StudyFilter, StudyId, StudyQuery
 from hilum.apps.web.service import Served, Service
 from hilum.apps.web.verdicts import show_verdict
 
@@ -51,9 +58,24 @@ def search(
 def _page(
     query: StudyQuery, visitor: Visitor, service: Service, afterwards: BackgroundTasks
 ) -> StudiesAnswer:
-    telling = query.label is not None or query.sort == "priority"
     with service.store.read() as session:
-        hidden = telling and blind.hides(session, visitor)
+        hidden = _hides(session, query, visitor)
+        asked = asked_by(query, service, hidden=hidden)
+        found = page(session, replace(asked, limit=query.limit, cursor=query.cursor or None))
+        items = show_studies(session, found.items, visitor)
+    afterwards.add_task(blind.show_list, service, visitor, _answered(items))
+    counts = Counts(**found.counts)
+    return StudiesAnswer(items=items, total=found.total, next=found.next, counts=counts)
+
+
+def _hides(session: Session, query: StudyFilter, visitor: Visitor) -> bool:
+    """Say whether a list must not be sorted as asked, because that would tell an answer.
+
+    Raises:
+        Problem: the filter itself would.
+    """
+    telling = query.label is not None or query.sort == "priority"
+    hidden = telling and blind.hides(session, visitor)
     if hidden and query.label is not None:
         raise Problem(
             409,
@@ -61,18 +83,11 @@ def _page(
             "this filter would tell the machine's answer",
             hint="finish your blind reading, or leave the filter out",
         )
-    asked = asked_by(query, service)
-    asked = replace(asked, by_priority=asked.by_priority and not hidden)
-    with service.store.read() as session:
-        found = page(session, asked)
-        items = show_studies(session, found.items, visitor)
-    afterwards.add_task(blind.show_list, service, visitor, _answered(items))
-    counts = Counts(**found.counts)
-    return StudiesAnswer(items=items, total=found.total, next=found.next, counts=counts)
+    return hidden
 
 
-def asked_by(query: StudyQuery, service: Service) -> Asked:
-    """Return what a filter of the worklist asks for."""
+def asked_by(query: StudyFilter, service: Service, *, hidden: bool = False) -> Asked:
+    """Return what a filter of the worklist asks for; ``hidden``: not sorted by an answer."""
     zone = zone_of(query.zone, service.settings.zone)
     return Asked(
         statuses=tuple(dict.fromkeys(query.status)),
@@ -82,9 +97,69 @@ def asked_by(query: StudyQuery, service: Service) -> Asked:
         reviewed=query.reviewed,
         from_ms=day_ms(query.from_, zone),
         to_ms=day_ms(query.to, zone, days=1),
-        by_priority=query.sort == "priority",
-        limit=query.limit,
-        cursor=query.cursor or None,
+        by_priority=query.sort == "priority" and not hidden,
+    )
+
+
+@router.put("/round", summary="Begin to read films through")
+def begin_round(body: StudyFilter, visitor: _Reader, service: Served) -> RoundAnswer:
+    """Begin with the films that a filter lets through now, in place of the round before."""
+    with service.store.write() as session:
+        _hides(session, body, visitor)
+        kept = session.get(Round, visitor.person_id)
+        if kept is None:
+            session.add(kept := Round(person_id=visitor.person_id, query={}))
+        kept.query = body.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        kept.began_ms, kept.film_id = now_ms(), None
+    return _show_round(visitor, service)
+
+
+@router.get("/round", summary="Where I am in reading films through")
+def round_of(visitor: _Reader, service: Served) -> RoundAnswer:
+    """Give the place of the film that was opened last; without a round that of all films."""
+    return _show_round(visitor, service)
+
+
+@router.put("/round/place", summary="Come to a film of the round")
+def come_to(body: RoundPlace, visitor: _Reader, service: Served) -> RoundAnswer:
+    """Remember the film, and give its place, and what comes before and after it."""
+    with service.store.write() as session:
+        find_film(session, body.film_id)
+        kept = session.get(Round, visitor.person_id)
+        if kept is None:
+            session.add(kept := Round(person_id=visitor.person_id, query={}))
+        kept.film_id = body.film_id
+    return _show_round(visitor, service)
+
+
+def _show_round(visitor: Visitor, service: Service) -> RoundAnswer:
+    with service.store.read() as session:
+        kept = session.get(Round, visitor.person_id) or Round(query={}, began_ms=now_ms())
+        query = StudyFilter.model_validate(kept.query)
+        if hidden := blind.hides(session, visitor):  # whoever chose it did not read blind yet
+            query = query.model_copy(update={"label": None})
+        asked = replace(
+            asked_by(query, service, hidden=hidden),
+            reader=visitor.person_id,
+            began_ms=kept.began_ms,
+        )
+        film = session.get(Film, kept.film_id) if kept.film_id else None
+        found = beside(session, asked, session.get(Study, film.study_id) if film else None)
+        around = [found.before, found.after, found.unjudged]
+        shown = show_studies(session, [each for each in around if each], visitor)
+        first = {each.study_id: each.film_id for each in shown}
+        before, after, unjudged = (first[each.id] if each else None for each in around)
+
+    return RoundAnswer(
+        query=query,
+        began_at=iso(kept.began_ms),
+        film_id=film.id if film else None,
+        place=found.number,
+        total=found.total,
+        judged=found.judged,
+        before=before,
+        after=after,
+        unjudged=unjudged,
     )
 
 

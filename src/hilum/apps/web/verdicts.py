@@ -22,6 +22,7 @@ from hilum.apps.store.tables import (
     Study,
     Verdict,
     iso,
+    now_ms,
 )
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
@@ -33,13 +34,21 @@ from hilum.apps.web.answers import (
 )
 from hilum.apps.web.films import find_film
 from hilum.apps.web.problems import Problem, not_found
-from hilum.apps.web.schemas import API, FilmId, NewReference, NewVerdict, NewVerdicts
+from hilum.apps.web.schemas import (
+    API,
+    FilmId,
+    NewReference,
+    NewVerdict,
+    NewVerdicts,
+    UndoneVerdicts,
+)
 from hilum.apps.web.service import Served, Service
 from hilum.core.reading import Answer, answer_in
 
 router = APIRouter(prefix=API, tags=["verdicts"])
 _Reader = Annotated[Visitor, needs(Role.READER)]
 _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
+_UNDO_MS = 3_600_000
 
 
 @router.get("/films/{film_id}/verdicts", summary="Verdicts of a film")
@@ -73,6 +82,59 @@ def give_verdicts(
 ) -> VerdictsAnswer:
     """Keep what a person says of several findings, all or none; blind ones reveal the answer."""
     return VerdictsAnswer(items=_give(film_id, body.verdicts, visitor, service))
+
+
+@router.post("/films/{film_id}/verdicts/undo", summary="Take my last verdicts back")
+def undo(
+    film_id: FilmId, body: UndoneVerdicts, visitor: _Reviewer, service: Served
+) -> VerdictsAnswer:
+    """Take back what one said of a film within the last hour; the log keeps that it was said.
+
+    A blind verdict stays once the model's answer was shown: the next one would not be blind.
+    Answers what was taken back.
+    """
+    with service.store.write() as session:
+        film = find_film(session, film_id)
+        found = [session.get(Verdict, each) for each in dict.fromkeys(body.verdict_ids)]
+        mine = [
+            each
+            for each in found
+            if each is not None
+            and (each.film_id, each.person_id) == (film_id, visitor.person_id)
+            and each.at_ms >= now_ms() - _UNDO_MS
+        ]
+        if len(mine) < len(found):
+            raise Problem(
+                409,
+                "conflict",
+                "only one's own verdicts of the last hour can be taken back",
+                hint="give another verdict: the newest counts",
+            )
+        if any(each.blind for each in mine) and blind.has_seen(session, visitor, film_id):
+            raise Problem(
+                409,
+                "already-seen",
+                "you have seen the machine's answer: a blind verdict stays",
+                hint="give another verdict: it stands beside the blind one",
+            )
+        said = [show_verdict(session, each) for each in mine]
+        for each in mine:
+            session.delete(each)
+            service.log.add(
+                session,
+                visitor.name,
+                "verdict-undone",
+                film_id=film_id,
+                study_id=film.study_id,
+                verdict_id=each.id,
+                finding=each.finding,
+                verdict=each.verdict,
+                blind=each.blind,
+            )
+        session.get_one(Study, film.study_id).verdicts -= len(mine)
+        hidden = any(each.blind for each in mine)
+        events.tell(session, "verdict", None if hidden else film_id, film.study_id)
+        return VerdictsAnswer(items=said)
 
 
 def _give(

@@ -67,7 +67,7 @@ def test_from_upload_to_report(link: str, page: Any) -> None:
     expect(page.locator(".studies .status-refused")).to_have_count(1)
 
     page.get_by_role("link", name="lateral.png").last.click()
-    page.get_by_text("Not read: refused").wait_for()
+    page.get_by_text("Not analyzed: refused").wait_for()
     assert "%" not in page.locator(".result").inner_text()
 
     page.keyboard.press("g")
@@ -83,6 +83,7 @@ def test_from_upload_to_report(link: str, page: Any) -> None:
     page.keyboard.press("1")
     page.keyboard.press("Enter")
     page.get_by_text("Verdict saved.").wait_for()
+    page.get_by_role("tab", name="Verdicts").click()
     page.locator(".past").get_by_text("Present").first.wait_for()
 
     page.get_by_role("tab", name="Report").click()
@@ -156,6 +157,7 @@ def test_the_administrators_pages_and_the_reference_standard(link: str, page: An
     page.locator("input[type=file]").set_input_files(str(SAMPLES / "frontal.png"))
     page.locator(".studies .status-read").wait_for()
     page.locator(".studies").get_by_role("link", name="frontal.png").click()
+    page.get_by_role("tab", name="Verdicts").click()
     page.locator("summary", has_text="Reference standard").click()
     known = page.locator(".reference")
     known.get_by_label("Known from").select_option("radiologist")
@@ -167,7 +169,7 @@ def test_the_administrators_pages_and_the_reference_standard(link: str, page: An
         lambda items: [(each["value"], each["standard"]) for each in items] == [(1, "radiologist")],
     )
     page.locator(".calls").first.get_by_role("radio", name="Present", exact=True).check()
-    page.get_by_role("button", name="Save the verdict").click()
+    page.get_by_role("button", name="Save and go on").click()
     page.get_by_text("Verdict saved.").wait_for()
 
     page.get_by_role("link", name="Agreement").click()

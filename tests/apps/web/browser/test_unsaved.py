@@ -59,9 +59,10 @@ def test_what_was_begun_is_there_again(stand_in: str, page: Any, way: str, rende
     _work(page)
     before = eventually(lambda: _texts(page), lambda said: len(said) > 1)
     if way == "next":
+        page.once("dialog", lambda asked: asked.accept())
         page.keyboard.press("j")
         page.wait_for_url(lambda url: url != here)
-        page.locator(".film-head", has_text="phantom").wait_for()
+        page.locator(".identity", has_text="phantom").wait_for()
         page.keyboard.press("k")
     elif way == "reload":
         page.reload()
@@ -70,7 +71,7 @@ def test_what_was_begun_is_there_again(stand_in: str, page: Any, way: str, rende
         page.locator(".studies").wait_for()
         page.go_back()
     eventually(lambda: page.url, lambda url: bool(url == here))
-    page.locator(".film-head", has_text="frontal-opacities").wait_for()
+    page.locator(".identity", has_text="frontal-opacities").wait_for()
     eventually(lambda: _desk(page, stand_in), _is_whole)
     page.locator(".corners").first.wait_for(state="attached")
     eventually(lambda: _texts(page), lambda said: said == before)
@@ -82,8 +83,11 @@ def test_what_was_begun_is_there_again(stand_in: str, page: Any, way: str, rende
 def test_a_verdict_takes_the_marks_and_leaves_the_measurements(stand_in: str, page: Any) -> None:
     open_film(page, stand_in, "frontal-opacities", search="?cpu")
     _work(page)
+    here = page.url
     page.keyboard.press("Enter")
-    page.get_by_text("Verdict saved.").wait_for()
+    page.get_by_text("Saved for the film before:").wait_for()
+    page.keyboard.press("k")
+    page.wait_for_url(here)
     left = ["ellipse", "line"]
     kept = eventually(lambda: _desk(page, stand_in), lambda desk: _kinds(desk) == left)
     assert kept["choices"] == {}
@@ -91,6 +95,7 @@ def test_a_verdict_takes_the_marks_and_leaves_the_measurements(stand_in: str, pa
     film = page.url.split("/film/")[1]
     (given,) = page.request.get(f"{stand_in}/api/v1/films/{film}/verdicts").json()["items"]
     assert _kinds(given) == ["ellipse", "line", "rectangle"]
+    eventually(lambda: _texts(page), bool)  # they are drawn again
     page.keyboard.press("Delete")
     eventually(lambda: _desk(page, stand_in), lambda desk: desk["marks"] == [])
 
@@ -184,12 +189,12 @@ def test_keys_in_one_breath_are_all_taken(stand_in: str, page: Any) -> None:
     """Choices and Enter, pressed before the page is drawn with the first of them."""
     open_film(page, stand_in, "frontal-opacities")
     page.locator("fieldset.calls").nth(1).wait_for()
+    film = page.url.split("/film/")[1].split("?")[0]
     page.evaluate(
         """() => { for (const key of ["1", "2", "Enter"])
             document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })); }"""
     )
-    page.get_by_text("Verdict saved.").wait_for()
-    film = page.url.split("/film/")[1].split("?")[0]
+    page.get_by_text("Saved for the film before:").wait_for()
     given = page.request.get(f"{stand_in}/api/v1/films/{film}/verdicts").json()["items"]
     assert {each["finding"]: each["verdict"] for each in given} == {
         "covid-19": "present",

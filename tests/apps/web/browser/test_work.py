@@ -147,7 +147,7 @@ def test_an_unread_film_has_a_reason_and_no_probability(
 ) -> None:
     open_film(page, stand_in, name, search="?cpu")
     said = page.locator(".result").inner_text()
-    assert "Not read" in said
+    assert "Not analyzed" in said
     assert words in said
     assert "%" not in said
     assert look(page).max() > 100  # the film itself is there
@@ -165,9 +165,9 @@ def test_verdict_by_keyboard_with_a_mark(stand_in: str, page: Any) -> None:
     page.get_by_text("Marks on the film: 1").wait_for()
     page.get_by_label("Corrected label").select_option("atelectasis")
     page.locator("body").evaluate("body => document.activeElement.blur()")
-    page.keyboard.press("Enter")
-    page.get_by_text("Verdict saved.").wait_for()
     film = page.url.split("/film/")[1]
+    page.keyboard.press("Enter")
+    page.get_by_text("Saved for the film before:").wait_for()
     kept = page.request.get(f"{stand_in}/api/v1/films/{film}/verdicts").json()["items"]
     assert kept[0]["verdict"] == "absent"
     assert kept[0]["corrected_label"] == "atelectasis"
@@ -192,6 +192,7 @@ def test_blind_first_read_hides_the_machine(stand_in: str, page: Any) -> None:
         group.get_by_role("radio", name="Absent").check()
     page.get_by_role("button", name="Save and show the machine's reading").click()
     page.get_by_text("64 %").first.wait_for()
+    page.get_by_role("tab", name="Verdicts").click()
     expect(page.locator(".past .tag.blind")).to_have_count(2)
 
 
@@ -234,7 +235,7 @@ def test_search_filter_and_keys_of_the_worklist(stand_in: str, page: Any) -> Non
     assert "%" not in page.locator(".studies tbody").inner_text()
     page.locator("body").evaluate("body => document.activeElement.blur()")
     page.keyboard.press("Enter")
-    page.get_by_text("Not read: refused").wait_for()
+    page.get_by_text("Not analyzed: refused").wait_for()
 
 
 def test_a_key_pressed_at_the_sight_of_the_rows_counts(stand_in: str, page: Any) -> None:
@@ -286,7 +287,7 @@ def test_dropped_files_have_progress_and_reasons(stand_in: str, page: Any, tmp_p
 
 def test_side_by_side_zooms_together(stand_in: str, page: Any) -> None:
     open_film(page, stand_in, "frontal-opacities", search="?cpu")
-    page.locator(".strip-film", has_text="frontal.dcm").click()
+    page.locator(".strip-film", has_text="2025-03-02").click()
     page.locator(".corners").nth(1).wait_for(state="attached")
     settled(page)
     corners = page.locator("[data-window]")

@@ -1,0 +1,181 @@
+"""Reading through: sixty films by keyboard alone, undo, resuming, touch, what a screen shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from hilum.apps.store.people import Role, add_person
+from hilum.apps.store.tables import Film, Study, Verdict
+
+from .conftest import PASSWORD, Served, eventually, new_page, open_film, settled, sign_in
+
+expect = pytest.importorskip("playwright.sync_api").expect
+
+CALLS = {"1": "present", "2": "absent", "3": "unsure"}
+
+
+def _place(page: Any) -> str:
+    return str(page.locator(".round strong").inner_text())
+
+
+@pytest.mark.slow
+def test_sixty_films_by_keyboard_are_kept_as_they_were_pressed(
+    make_station: Any, make_film: Any, page: Any
+) -> None:
+    """The list has pages of 50, and a film that nobody has read yet is judged as well."""
+    station = make_station()
+    with station.service.store.write() as session:
+        add_person(session, "bo", Role.REVIEWER, PASSWORD)
+    for i in range(60):
+        station.send(make_film(i))
+    with station.service.store.read() as session:
+        newest = select(Film.id).join(Study).order_by(Study.created_ms.desc(), Study.id.desc())
+        films = list(session.scalars(newest))
+    pressed: dict[tuple[str, str], str] = {}
+    with Served(station.app) as served:
+        page.goto(f"{served.address}/?cpu")
+        sign_in(page, "bo")
+        page.locator(".studies tbody tr").first.wait_for()
+        page.keyboard.press("Enter")
+        for number, film in enumerate(films, start=1):
+            _judge(page, film, number, pressed)
+            if number == 30:  # a slip is put right: the words are on the desk again
+                page.wait_for_url(lambda url, film=film: film not in url)
+                page.keyboard.press("u")
+                _judge(page, film, number + 1, pressed, place=number)
+        page.get_by_text("End of the list; judged by you: 60 of 60.").wait_for()
+        page.goto(f"{served.address}/?cpu")
+        page.get_by_text("You were at film 60 of 60; judged by you: 60.").wait_for()
+    with station.service.store.read() as session:
+        verdicts = session.scalars(select(Verdict))
+        kept = {(each.film_id, each.finding): each.verdict for each in verdicts}
+    assert kept == pressed
+    assert len(kept) >= 60
+    verified = station.service.log.verify()
+    assert verified.problem is None, verified
+
+
+def _judge(
+    page: Any, film: str, shift: int, pressed: dict[tuple[str, str], str], place: int | None = None
+) -> None:
+    """Answer every finding of a film by one key, and write down what was pressed."""
+    page.wait_for_url(lambda url: film in url)
+    expect(page.locator(".round strong")).to_have_text(f"{place or shift} of 60")
+    groups = page.locator("fieldset.calls")
+    groups.first.wait_for()
+    for i, finding in enumerate(groups.evaluate_all("all => all.map(e => e.dataset.finding)")):
+        key = "123"[(shift + i) % 3]
+        page.keyboard.press(key)
+        pressed[film, finding] = CALLS[key]
+
+
+def test_a_round_goes_on_after_a_reload_and_asks_before_work_is_left(
+    stand_in: str, page: Any
+) -> None:
+    page.goto(f"{stand_in}/?cpu")
+    page.locator(".studies tbody tr").first.wait_for()
+    page.keyboard.press("/")
+    page.keyboard.type("frontal")
+    expect(page.locator(".studies tbody tr")).to_have_count(2)
+    page.get_by_role("link", name="frontal.dcm").click()
+    expect(page.locator(".round strong")).to_have_text("1 of 2")
+    page.locator("fieldset.calls").nth(1).wait_for()
+    asked: list[str] = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.keyboard.press("Tab")  # from the question to its first finding, and on to the second
+    page.keyboard.press("Tab")
+    page.keyboard.press("2")
+    page.keyboard.press("j")
+    eventually(lambda: bool(_place(page)) and len(asked), lambda count: count == 1)
+    assert "no verdict yet" in asked[0]
+    assert _place(page) == "1 of 2"
+    page.keyboard.press("1")  # of the first one, which is still open
+    expect(page.locator(".round strong")).to_have_text("2 of 2")
+    expect(page.locator(".last")).to_contain_text("COVID-19: Present · Pneumonia: Absent")
+    page.reload()
+    expect(page.locator(".round strong")).to_have_text("2 of 2")
+    page.keyboard.press("g")
+    page.get_by_text("You were at film 2 of 2; judged by you: 1.").wait_for()
+    page.get_by_role("link", name="Go on").click()
+    expect(page.locator(".round strong")).to_have_text("2 of 2")
+
+
+def test_the_verdict_needs_no_scrolling_and_the_film_says_whose_it_is(
+    stand_in: str, page: Any
+) -> None:
+    open_film(page, stand_in, "frontal.dcm", search="?cpu")
+    identity = page.locator(".identity span").all_inner_texts()
+    assert identity[0].startswith("P-17")
+    assert "2025-03-02" in identity[1]
+    assert identity[-1] == "frontal.dcm"
+    expect(page.locator(".glance .line")).to_have_count(2)
+    expect(page.locator(".glance")).to_contain_text("cannot say: neither answer can be ruled out")
+    expect(page.locator(".glance")).to_contain_text("in 100 where 42 in 100 have it")
+    for width, height in ((1366, 768), (1024, 700), (820, 1180)):
+        page.set_viewport_size({"width": width, "height": height})
+        settled(page)
+        for what in (".glance", "fieldset.calls >> nth=1", "button.primary"):
+            box = page.locator(what).first.bounding_box()
+            assert box["y"] + box["height"] <= height, (width, what, box)
+        film = page.locator(".film").bounding_box()
+        assert film["width"] >= (0.6 if width == 820 else 0.45) * width, (width, film)
+
+
+def test_earlier_films_have_their_reading_and_the_difference(stand_in: str, page: Any) -> None:
+    open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    later = page.get_by_role("region", name="Later films")
+    earlier = page.get_by_role("region", name="Earlier films")
+    assert later.count() + earlier.count() >= 1
+    page.locator(".strip-film", has_text="2025-03-02").click()
+    change = page.get_by_role("region", name="Change")
+    change.wait_for()
+    rows = change.locator("tbody tr")
+    assert "COVID-19" in rows.first.inner_text()
+    cells = rows.first.locator("td").all_inner_texts()
+    then, now, difference = (int(each.split("\u00a0")[0]) for each in cells)
+    assert difference == now - then
+    expect(change).to_contain_text("Opaque, both lungs")
+    page.locator(".strip-film", has_text="lateral").or_(
+        page.locator(".strip-film", has_text="Refused")
+    ).first.click()
+    page.get_by_text("One of the two films was not analyzed").wait_for()
+
+
+def test_two_fingers_zoom_and_move_the_film(stand_in: str, chromium: Any) -> None:
+    with new_page(chromium, viewport={"width": 820, "height": 1180}, has_touch=True) as page:
+        open_film(page, stand_in, "phantom", search="?cpu")
+        box = page.locator(".film").bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        session = page.context.new_cdp_session(page)
+
+        def fingers(kind: str, apart: float, down: float = 0) -> None:
+            points = [{"x": x - apart, "y": y + down}, {"x": x + apart, "y": y + down}]
+            if kind == "touchEnd":
+                points = []
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        page.keyboard.press("o")  # the film alone
+        before = _square(settled(page))
+        fingers("touchStart", 50)
+        fingers("touchMove", 55)
+        fingers("touchMove", 65, -60)
+        fingers("touchEnd", 0)
+        after = eventually(lambda: _square(settled(page)), lambda found: found[0] > 1.2 * before[0])
+        assert after[0] / before[0] == pytest.approx(1.3, abs=0.05)
+        # as much farther from the fingers as they are apart, and moved with them
+        middle = box["height"] / 2
+        assert after[1] == pytest.approx(middle + 1.3 * (before[1] - middle) - 60, abs=8)
+
+
+def _square(shot: np.ndarray[Any, np.dtype[np.uint8]]) -> tuple[float, float]:
+    """Height and vertical middle of the phantom's second square (60 x 100), in CSS pixels."""
+    bright = (shot.min(axis=2) > 120).astype(np.uint8)
+    _, _, stats, centers = cv2.connectedComponentsWithStats(bright)
+    tall = [i for i in range(1, len(stats)) if 1.5 < stats[i][3] / max(stats[i][2], 1) < 1.9]
+    largest = max(tall, key=lambda i: int(stats[i][4]))
+    return float(stats[largest][3]), float(centers[largest][1])
