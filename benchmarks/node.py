@@ -4,12 +4,14 @@
     python benchmarks/node.py --parts kill --films 1000 --senders 20 --kills 20
     python benchmarks/node.py --parts soak --films 5000 --minutes 30
     python benchmarks/node.py --parts latency --films 50
+    python benchmarks/node.py --parts receive --films 80
 
 Films are the built-in virtual radiograph under UIDs of their own. "kill" ends the receiver, the
 worker and the sender by SIGKILL while they come, "away" stops the archive in the middle, "latency"
-times 2048 x 2000 pixels from the last byte to the SR in the archive, "soak" watches memory and
-files. After each it is looked whether every film has one reading, and every result is in the
-archive once with the bytes that were made, and whether a name, an ID or a UID was printed.
+times 2048 x 2000 pixels from the last byte to the SR in the archive, "receive" counts objects a
+second while nothing is read, "soak" watches memory and files. After each but "receive" it is looked
+whether every film has one reading, and every result is in the archive once with the bytes that were
+made, and whether a name, an ID or a UID was printed.
 Needs dcmtk and Orthanc; nothing leaves loopback, and everything is deleted.
 """
 
@@ -46,7 +48,7 @@ from hilum.apps.store.tables import Delivery, Film, Line, Made, Read, Result
 from hilum.serve.dicom import KINDS
 from hilum.serve.samples import ROOT
 
-PARTS = ("kill", "away", "latency", "soak")
+PARTS = ("kill", "away", "latency", "receive", "soak")
 STUDY = "1.2.826.0.1.3680043.8.498.7"
 CLOSED = ("sent", "committed")
 _TESTS = Path(__file__).parents[1] / "tests" / "apps" / "node" / "conftest.py"
@@ -258,6 +260,32 @@ def latency(place: Place, options) -> Iterator[tuple[str, object]]:
     yield from place.verdict(options.films)
 
 
+def receive(place: Place, options) -> Iterator[tuple[str, object]]:
+    """Send objects of 1 and 8 MB, one association a sender, while the worker is halted."""
+    helpers.wait_for(lambda: "worker" in place.children())
+    worker, rows = place.children()["worker"], {1: 250, 8: 2000}
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        for megabytes, long_side in rows.items():
+            first = place.count(Film)
+            paths = list(place.films(options.films, first=first, long_side=long_side))
+            to = ["storescu", "-xe", "-aec", "HILUM", "127.0.0.1", str(place.port)]
+            begun = time.monotonic()
+            sending = [
+                subprocess.Popen([*to, *map(str, paths[start :: options.senders])])
+                for start in range(options.senders)
+            ]
+            codes = [each.wait() for each in sending]
+            took = time.monotonic() - begun
+            kept = place.count(Film) - first
+            yield f"{megabytes} MB, objects a second", f"{kept / took:.1f} ({kept} in {took:.1f} s)"
+            yield f"{megabytes} MB, senders that failed", sum(map(bool, codes))
+            for path in paths:
+                path.unlink()
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+
 def soak(place: Place, options) -> Iterator[tuple[str, object]]:
     """Send for long, and watch each process."""
     seen: dict[str, list[tuple[int, int]]] = {}
@@ -294,7 +322,7 @@ def soak(place: Place, options) -> Iterator[tuple[str, object]]:
     yield from place.verdict(options.films)
 
 
-RUN = {"kill": kill, "away": away, "latency": latency, "soak": soak}
+RUN = {"kill": kill, "away": away, "latency": latency, "receive": receive, "soak": soak}
 
 if __name__ == "__main__":
     main()

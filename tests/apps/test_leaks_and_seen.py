@@ -64,7 +64,7 @@ TRAINS = {
 
 OTHERS = {
     "batch",
-    *("demo", "show", "read", "explain"),
+    *("demo", "show", "read", "explain", "deidentify"),
     *("cohort list", "cohort fetch", "cohort read", "cohort merge", "cohort check", "cohort split"),
     *("cohort to-coco", "cohort from-coco", "cohort audit"),
     *("bundle show", "bundle verify", "bundle card", "bundle add"),

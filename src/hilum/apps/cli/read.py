@@ -64,6 +64,9 @@ def read(
     objects: Annotated[
         str, typer.Option(help="Kinds of --dicom: sr, seg, gsps, sc, pdf; several with commas.")
     ] = "sr,sc",
+    fhir: Annotated[
+        Path | None, out_folder("Write a FHIR R4 bundle a film to this folder.", "--fhir")
+    ] = None,
     masks: Annotated[
         Path | None,
         out_folder("Write the lungs of each film, at its size, to this folder.", "--masks"),
@@ -103,6 +106,8 @@ def read(
     --dicom writes NAME.sr.dcm and so on: objects of the film's own patient
     and study, marked as research use, for films that were read and that are
     DICOM files. The same film and bundle give the same bytes and UIDs.
+    --fhir writes NAME.fhir.json of films that were read: a transaction Bundle
+    with a DiagnosticReport and Observations, all "preliminary".
     --csv writes the columns of the page "Tables of films", each row as soon as
     it is known. --json prints one object a line, in input order. Exit code 0: all were
     read; 3: some were not.
@@ -132,7 +137,7 @@ def read(
         operating_point=operating_point,
         prevalence=prevalence,
         force=force,
-        details=details or any(each is not None for each in (html, pdf, dicom)),
+        details=details or any(each is not None for each in (html, pdf, dicom, fhir)),
         keep=keep,
         batch_size=4 if keep else BATCH,
     )
@@ -153,6 +158,8 @@ def read(
         sinks.append(to.Overlays(reader, heatmap, heatmap_side))
     if masks is not None:
         sinks.append(to.Masks(masks))
+    if fhir is not None:
+        sinks.append(to.FhirFolder(fhir))
     archive = [] if dicom is None else [to.DicomFolder(reader, dicom, kinds)]
     counts = _pour(examined, len(films), [*sinks, *archive])
     if counts["read"] < len(films) or any(each.lacking for each in archive):

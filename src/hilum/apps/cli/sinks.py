@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import typer
 
 from hilum.apps.cli.streams import json_text
 from hilum.core.errors import ImageError
-from hilum.core.files import Stems, atomic_path
+from hilum.core.files import Stems, atomic_path, write_text
 from hilum.core.machine import cores
 from hilum.core.reading import Finding, Status
 from hilum.core.row import READ_CSV, columns, csv_writer, row_of_reading
@@ -184,6 +185,37 @@ class DicomFolder:
     def close(self) -> None:
         """Say what was written."""
         typer.echo(f"wrote {self._written} DICOM objects to {self._folder}", err=True)
+
+
+class FhirFolder:
+    """A FHIR bundle for each film that was read.
+
+    Args:
+        folder: where NAME.fhir.json go; made if need be.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names = Stems(folder, [".fhir.json"])
+        self._written = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, examined: Examined) -> None:
+        """Write the bundle of one film."""
+        from hilum.serve.fhir import accession_of, fhir_bundle
+
+        reading = examined.reading
+        if reading.status is not Status.READ:
+            return
+        stem = self._names.of(reading.path)
+        number = accession_of(Path(reading.path))
+        bundle = fhir_bundle(reading.model_dump(mode="json"), accession=number)
+        write_text(self._folder / f"{stem}.fhir.json", json.dumps(bundle, indent=1))
+        self._written += 1
+
+    def close(self) -> None:
+        """Say what was written."""
+        typer.echo(f"wrote {self._written} FHIR bundles to {self._folder}", err=True)
 
 
 class Overlays:

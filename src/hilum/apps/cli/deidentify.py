@@ -1,0 +1,105 @@
+"""``hilum deidentify``: films in, the same films without their patients out."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from platformdirs import user_data_path
+
+from hilum.apps.cli.options import Films, MaxMegapixels, out_folder
+from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError, ImageError
+
+_KEY_BYTES = 32
+_SHORTEST = 16
+
+
+def deidentify(
+    paths: Films,
+    out: Annotated[Path, out_folder("Folder for the films: PATIENT/UID.dcm.", "--out", "-o")],
+    key: Annotated[
+        Path | None,
+        typer.Option(help="File with the secret of the site; default: the user's own, made once."),
+    ] = None,
+    accept_pixels: Annotated[
+        bool,
+        typer.Option(
+            "--accept-pixels", help="You have looked: no name, number or date is in the pictures."
+        ),
+    ] = False,
+    keep_age_and_sex: Annotated[
+        bool, typer.Option("--keep-age-and-sex", help="Keep both; from 90 years on the age is 90.")
+    ] = False,
+    max_megapixels: MaxMegapixels = 100.0,
+) -> None:
+    """Write CR and DX films without their patients: Basic profile of DICOM PS3.15.
+
+    What a film needs to be shown and read stays; everything else goes: names,
+    dates, places, private attributes, overlays, comments in compressed
+    pixels. Patient, study, series and film get pseudonyms that follow from
+    the key: films of one patient stay together, also those that come later.
+    Keep the key where the films are not: who has both can test whether a film
+    is of somebody whom they know.
+
+    A film whose picture is said to name its patient (Burned In Annotation) is
+    refused; so is one that does not say, without --accept-pixels. A face or
+    a rare disease in the picture is looked for by nobody. Reports, pictures
+    and other objects are refused, because they hold free text.
+    Exit code 0: all were written; 3: some were not.
+
+    \b
+    Example:
+      hilum deidentify ward/ -o shared --accept-pixels
+    """
+    from hilum.core.files import atomic_path
+    from hilum.image import decoders
+    from hilum.serve.dicom.deidentify import deidentify as without_patient
+    from hilum.serve.inputs import find_films
+
+    films = find_films(paths)
+    call = partial(
+        without_patient, key=_secret(key), accept_pixels=accept_pixels,
+        keep_person=keep_age_and_sex, max_megapixels=max_megapixels,
+    )  # fmt: skip
+    written: dict[Path, str] = {}
+    for path in films:
+        try:
+            size = path.stat().st_size if path.exists() else 0
+            made = decoders.run(call, str(path), size, max_megapixels, str(path))
+        except ImageError as error:
+            typer.echo(f"{error.message}" + (f"\n  {error.hint}" if error.hint else ""), err=True)
+            continue
+        target = out / made.patient / f"{made.sop_uid}.dcm"
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(made.file)
+        written[path] = made.patient
+    patients = len(set(written.values()))
+    typer.echo(f"{len(written)} of {len(films)} films, of {patients} patients, written to {out}")
+    if len(written) < len(films):
+        raise typer.Exit(EXIT_SOME_NOT_READ)
+
+
+def _secret(path: Path | None) -> bytes:
+    """Read the key; make one where there is none."""
+    found = path or user_data_path("hilum") / "deidentify.key"
+    try:
+        if not found.exists():
+            found.parent.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(found, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as out:
+                out.write(secrets.token_hex(_KEY_BYTES) + "\n")
+            typer.echo(f"made a key: {found}; keep it, and keep it from the films", err=True)
+        elif os.name == "posix" and found.stat().st_mode & 0o077:
+            raise ConfigError(f"{found}: others may read this key", hint=f"chmod 600 {found}")
+        key = found.read_bytes().strip()
+    except OSError as error:
+        raise ConfigError(f"{found}: {error.strerror or error}") from None
+    if len(key) < _SHORTEST:
+        raise ConfigError(
+            f"{found}: {len(key)} bytes; expected at least {_SHORTEST}",
+            hint="name a file that is not there: it is made",
+        )
+    return key

@@ -1,0 +1,269 @@
+"""De-identification: nothing of the patient is left in any byte, and the film is still the film.
+
+The list of what stays is compared with table E.1-1 as ``dicom-anonymizer`` has it, and what is
+written is judged by dciodvfy.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import subprocess
+from importlib import import_module
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.uid import ExplicitVRLittleEndian
+
+from hilum.apps.cli.main import run
+from hilum.core.errors import ImageError, RejectedImageError, UnsupportedImageError
+from hilum.image.open import open_radiograph
+from hilum.serve.dicom.deidentify import KEPT, deidentify
+from hilum.serve.samples import ROOT
+
+KEY = b"sixteen bytes or more"
+TABLE = import_module("dicomanonymizer.dicom_anonymization_databases.dicomfields_2026c")
+LISTS = [name for name in vars(TABLE) if name.endswith("_TAGS") and name != "ALL_TAGS"]
+NAMED = {each for name in LISTS for each in getattr(TABLE, name)}
+MARK = "Zyxwvut"
+TEXT = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
+DCIODVFY = shutil.which("dciodvfy")
+
+
+def load(made):
+    return dcmread(io.BytesIO(made.file))
+
+
+def save(dataset, path):
+    dataset.save_as(path, enforce_file_format=True)
+    return str(path)
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Write the built-in film: ``film(PatientID="A")``; it says that its pixels name nobody."""
+
+    def make(**attributes):
+        dataset = dcmread(ROOT / "frontal.dcm")
+        for keyword, value in ({"BurnedInAnnotation": "NO"} | attributes).items():
+            if value is None:
+                dataset.pop(keyword, None)
+            else:
+                setattr(dataset, keyword, value)
+        return save(dataset, tmp_path / f"{len(list(tmp_path.iterdir()))}.dcm")
+
+    return make
+
+
+def test_nothing_that_stays_is_in_table_e_1_1():
+    tags = {tag_for_keyword(keyword): keyword for keyword in KEPT}
+    assert None not in tags
+    assert len(NAMED) > 500
+    named = {group << 16 | element for group, element, *_ in NAMED}
+    assert {keyword for tag, keyword in tags.items() if tag in named} == set()
+
+
+def _value(vr, number):
+    """Return a value that can be found again, with the texts and numbers that it is found by."""
+    if vr in TEXT:
+        text = f"{MARK}{number}"
+        return (text.upper() if vr == "CS" else text)[:16]
+    if vr == "UI":
+        return f"1.2.987654321.{number}"
+    if vr in ("OB", "UN", "OW"):
+        return f"{MARK}{number:05}".encode()
+    return {
+        "DA": "19870605", "TM": "070839.987", "DT": "19870605070839.987", "AS": "071Y",
+        "DS": "98765.4321", "IS": "987654321",
+    }.get(vr)  # fmt: skip
+
+
+def test_no_value_of_the_original_is_left_in_any_byte(tmp_path):
+    """Every attribute of the table is planted, in the film and in a sequence, and more besides."""
+    dataset = dcmread(ROOT / "frontal.dcm")
+    inside, planted = Dataset(), 0
+    for number, (group, element, *_) in enumerate(sorted(NAMED)):
+        tag = group << 16 | element
+        keyword = keyword_for_tag(tag)
+        if not keyword or group < 0x0008:
+            continue  # commands, and the file meta, which is planted below
+        vr = dictionary_VR(tag).partition(" ")[0]
+        value = _value(vr, number)
+        if value is None or keyword == "SOPInstanceUID":
+            continue
+        for place in (dataset, inside):
+            place.add_new(tag, vr, value)
+        planted += 1
+    assert planted > 300
+    dataset.SOPInstanceUID = "1.2.987654321.1"
+    dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.987654321.1"
+    dataset.file_meta.SourceApplicationEntityTitle = MARK
+    dataset.file_meta.PrivateInformationCreatorUID = "1.2.987654321.2"
+    dataset.file_meta.PrivateInformation = MARK.encode() + b"!"
+    dataset.preamble = (MARK.encode() * 20)[:128]
+    block = dataset.private_block(0x0009, MARK, create=True)
+    block.add_new(1, "LO", MARK)
+    dataset.RequestAttributesSequence = [inside]
+    dataset.ViewCodeSequence[0].ContextUID = "1.2.987654321.3"
+    dataset.ViewCodeSequence[0].MappingResourceName = MARK
+    dataset.add_new(0x60003000, "OW", MARK.encode() + b"!")
+    dataset.add_new(0xFFFCFFFC, "OB", MARK.encode() + b"!")
+    dataset.BurnedInAnnotation = "NO"
+    # a compressed frame may hold a comment of its own (JPEG COM)
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    comment = MARK.encode() + b"!"
+    frame = frame[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + frame[2:]
+    dataset.PixelData = encapsulate([frame])
+    made = deidentify(save(dataset, tmp_path / f"{MARK}.dcm"), KEY)
+    for found in (MARK, MARK.upper(), "987654321", "19870605", "070839", "071Y", "98765.4321"):
+        assert found.encode() not in made.file, found
+    before, after = dcmread(ROOT / "frontal.dcm"), load(made)
+    assert np.array_equal(after.pixel_array, before.pixel_array)
+    kept = {each.keyword for each in after} - KEPT
+    assert kept == {
+        "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID", "PatientName",
+        "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber", "StudyID",
+        "ReferringPhysicianName", "AcquisitionContextSequence", "SpecificCharacterSet",
+        "BurnedInAnnotation", "PatientIdentityRemoved", "DeidentificationMethod",
+        "DeidentificationMethodCodeSequence", "LongitudinalTemporalInformationModified",
+        "BitsAllocated", "BitsStored", "HighBit", "PixelData",
+    }  # fmt: skip
+
+
+def test_films_of_a_patient_stay_together_and_are_the_same_whenever_they_are_made(film):
+    one = load(first := deidentify(film(PatientID="A", SOPInstanceUID="1.2.1"), KEY))
+    two = load(deidentify(film(PatientID="A", SOPInstanceUID="1.2.2"), KEY))
+    other = load(deidentify(film(PatientID="B", SOPInstanceUID="1.2.3"), KEY))
+    elsewhere = load(deidentify(film(PatientID="A", SOPInstanceUID="1.2.1"), KEY + b"!"))
+    assert deidentify(film(PatientID="A", SOPInstanceUID="1.2.1"), KEY) == first
+    assert one.PatientID == two.PatientID == first.patient == str(one.PatientName)
+    assert one.StudyInstanceUID == two.StudyInstanceUID
+    assert one.SOPInstanceUID != two.SOPInstanceUID
+    assert len({one.PatientID, other.PatientID, elsewhere.PatientID}) == 3
+    assert one.StudyInstanceUID != elsewhere.StudyInstanceUID
+    assert one.file_meta.MediaStorageSOPInstanceUID == one.SOPInstanceUID == first.sop_uid
+    for each in (one.StudyInstanceUID, one.SeriesInstanceUID, one.SOPInstanceUID):
+        assert re.fullmatch(r"2\.25\.\d{30,39}", each)
+    codes = [each.CodeValue for each in one.DeidentificationMethodCodeSequence]
+    assert (codes, one.PatientIdentityRemoved, one.PatientSex) == (["113100"], "YES", "")
+    assert not any(each in one for each in ("PatientAge", "AcquisitionDate", "StationName"))
+
+
+def test_age_and_sex_stay_where_they_are_asked_for(film):
+    for age, kept in (("045Y", "045Y"), ("089Y", "089Y"), ("099Y", "090Y"), ("003M", "003M")):
+        made = load(deidentify(film(PatientAge=age, PatientSex="F"), KEY, keep_person=True))
+        assert (made.PatientAge, made.PatientSex) == (kept, "F")
+    codes = [each.CodeValue for each in made.DeidentificationMethodCodeSequence]
+    assert codes == ["113100", "113108"]
+
+
+def test_a_film_that_may_name_its_patient_in_its_picture_is_refused(film):
+    with pytest.raises(RejectedImageError, match="is YES"):
+        deidentify(film(BurnedInAnnotation="YES"), KEY, accept_pixels=True)
+    with pytest.raises(RejectedImageError, match="not stated"):
+        deidentify(film(BurnedInAnnotation=None), KEY)
+    made = load(deidentify(film(BurnedInAnnotation=None), KEY, accept_pixels=True))
+    assert made.BurnedInAnnotation == "NO"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ({"Modality": "SR"}, "modality SR"),
+        ({"Modality": "OT"}, "modality OT"),
+        ({"Modality": None}, "modality None"),
+        ({"StudyInstanceUID": None}, "StudyInstanceUID is missing"),
+        ({"PixelData": None}, "ends before"),
+    ],
+)
+def test_what_is_no_film_is_refused(film, attributes, said):
+    with pytest.raises(ImageError, match=said):
+        deidentify(film(**attributes), KEY)
+
+
+def test_a_colour_picture_is_refused(film, tmp_path):
+    dataset = dcmread(film())
+    dataset.decompress()
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "RGB"
+    dataset.PlanarConfiguration, dataset.BitsAllocated, dataset.BitsStored = 0, 8, 8
+    dataset.HighBit = 7
+    dataset.PixelData = bytes(dataset.Rows * dataset.Columns * 3)
+    with pytest.raises(UnsupportedImageError, match="grey"):
+        deidentify(save(dataset, tmp_path / "rgb.dcm"), KEY)
+
+
+@pytest.mark.parametrize(("signed", "high"), [(0, 11), (0, 13), (1, 11)])
+def test_what_lies_in_unused_bits_is_gone_and_the_values_are_the_same(tmp_path, signed, high):
+    values = np.random.default_rng(1).integers(0, 1 << 12, (40, 50))
+    values -= (1 << 11) if signed else 0
+    shift = high - 11
+    codes = ((values & 0xFFF) << shift).astype(np.uint16)
+    secret = (1 << 15) | ((1 << shift) - 1)  # a plane of an overlay above, and dirt below
+    codes[::2] |= secret
+    dataset = dcmread(ROOT / "frontal.dcm")
+    dataset.Rows, dataset.Columns = values.shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, high
+    dataset.PixelRepresentation, dataset.BurnedInAnnotation = signed, "NO"
+    dataset.PixelData = codes.tobytes()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made = load(deidentify(save(dataset, tmp_path / "film.dcm"), KEY))
+    assert np.array_equal(made.pixel_array, values)
+    assert (made.BitsStored, made.HighBit) == (12, 11)
+    stored = np.frombuffer(made.PixelData, "<i2" if signed else "<u2")
+    assert np.array_equal(stored.reshape(values.shape), values)
+
+
+def test_hilum_sees_the_same_film(film, tmp_path):
+    path = film()
+    written = tmp_path / "out.dcm"
+    written.write_bytes(deidentify(path, KEY).file)
+    before, after = open_radiograph(path), open_radiograph(written)
+    assert np.array_equal(before.pixels, after.pixels)
+    assert after.metadata.patient_id != before.metadata.patient_id
+    assert after.metadata.study_date is None
+
+
+@pytest.mark.skipif(DCIODVFY is None, reason="not installed (apt-get install dicom3tools)")
+def test_dciodvfy_finds_no_error(film, tmp_path):
+    path = tmp_path / "out.dcm"
+    for number, keep in enumerate((False, True)):
+        made = deidentify(film(), KEY, keep_person=keep)
+        path = tmp_path / f"out{number}.dcm"
+        path.write_bytes(made.file)
+        said = subprocess.run([DCIODVFY, str(path)], capture_output=True, text=True, check=False)
+        assert [line for line in said.stderr.splitlines() if line.startswith("Error")] == []
+
+
+def test_the_verb_writes_films_and_names_those_that_it_left_out(film, tmp_path, capsys):
+    ward, out, key = tmp_path / "ward", tmp_path / "out", tmp_path / "keys" / "site.key"
+    ward.mkdir()
+    for number, burned in enumerate(("NO", "NO", "YES", None)):
+        path = film(PatientID=f"P{number // 2}", SOPInstanceUID=f"1.2.{number}",
+                    BurnedInAnnotation=burned)  # fmt: skip
+        shutil.move(path, ward / f"film{number}.dcm")
+    (ward / "note.txt").write_text("no film")
+    command = ["deidentify", str(ward), "-o", str(out), "--key", str(key)]
+    assert run(command) == 3
+    said = capsys.readouterr()
+    assert "2 of 5 films, of 1 patients" in said.out
+    assert "film2.dcm: Burned In Annotation is YES" in said.err
+    assert "--accept-pixels" in said.err
+    assert key.stat().st_mode & 0o077 == 0
+    first = {path.relative_to(out): path.read_bytes() for path in out.rglob("*.dcm")}
+    assert len(first) == 2
+    # again, by the same key: the same files, and the one that a person has looked at
+    assert run([*command, "--accept-pixels"]) == 3
+    again = {path.relative_to(out): path.read_bytes() for path in out.rglob("*.dcm")}
+    assert len(again) == 3
+    assert first.items() <= again.items()
+    key.chmod(0o644)
+    assert run(command) == 6
+    assert "chmod 600" in capsys.readouterr().err
+    key.chmod(0o600)
+    key.write_text("short")
+    assert run(command) == 6
