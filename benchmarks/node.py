@@ -167,6 +167,16 @@ objects = {json.dumps(kinds)}
                         found[words[words.index("-m") + 1].rpartition(".")[2]] = int(pid)
         return found
 
+    def cpu_s(self, module: str) -> float:
+        """Return the CPU time of a process and of the decoders that it started."""
+        pids, ticks = [self.children()[module]], 0
+        for task in Path(f"/proc/{pids[0]}/task").iterdir():
+            pids += map(int, (task / "children").read_text().split())
+        for pid in pids:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def verdict(self, films: int) -> list[tuple[str, object]]:
         """Compare what was sent here, what was made of it, and what the archive has."""
         with self.store.read() as session:
@@ -270,7 +280,7 @@ def receive(place: Place, options) -> Iterator[tuple[str, object]]:
             first = place.count(Film)
             paths = list(place.films(options.films, first=first, long_side=long_side))
             to = ["storescu", "-xe", "-aec", "HILUM", "127.0.0.1", str(place.port)]
-            begun = time.monotonic()
+            begun, before = time.monotonic(), place.cpu_s("receiver")
             sending = [
                 subprocess.Popen([*to, *map(str, paths[start :: options.senders])])
                 for start in range(options.senders)
@@ -279,6 +289,8 @@ def receive(place: Place, options) -> Iterator[tuple[str, object]]:
             took = time.monotonic() - begun
             kept = place.count(Film) - first
             yield f"{megabytes} MB, objects a second", f"{kept / took:.1f} ({kept} in {took:.1f} s)"
+            spent = 1000 * (place.cpu_s("receiver") - before) / max(kept, 1)
+            yield f"{megabytes} MB, CPU time of the receiver", f"{spent:.0f} ms an object"
             yield f"{megabytes} MB, senders that failed", sum(map(bool, codes))
             for path in paths:
                 path.unlink()
