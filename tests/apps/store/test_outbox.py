@@ -78,6 +78,16 @@ def test_results_are_to_be_made_of_films_that_were_read_and_came_by_the_network(
     assert place.all(Made)[0].error == "why"
 
 
+def test_what_ended_its_maker_lets_the_others_go_first(place):
+    _arrive(place, 1)
+    _arrive(place, 2)
+    place.read_all()
+    first, second = outbox.claim_making(place.store), outbox.claim_making(place.store)
+    assert (first.attempts, second.attempts) == (1, 1)
+    assert first.reading_id != second.reading_id
+    assert outbox.claim_making(place.store).reading_id == first.reading_id
+
+
 def test_a_film_that_was_sent_by_hand_before_gets_its_results(place):
     _arrive(place, 1, peer=None)
     place.read_all()

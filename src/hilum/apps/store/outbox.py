@@ -286,11 +286,12 @@ def _films(deliveries: Any, makings: Collection[str]) -> Select[str]:
 def claim_making(store: Store) -> Making | None:
     """Take the oldest reading of which results are to be made; None if there is none.
 
-    What is urgent comes first.
+    What is urgent comes first, and what ended its maker before comes last: a worker that is ended
+    again and again from outside would else end the same one until it is given up.
     """
     with store.write() as session:
         first = select(Made).where(Made.state.in_(_TO_MAKE))
-        first = first.order_by(Made.urgent.desc(), Made.at_ms, Made.reading_id)
+        first = first.order_by(Made.urgent.desc(), Made.attempts, Made.at_ms, Made.reading_id)
         made = session.scalars(first.limit(1)).first()
         if made is None:
             return None
