@@ -1,4 +1,4 @@
-"""``hilum module``: the contract of mercure's documentation, with its own folders and files."""
+"""``hilum node module``: the contract of mercure's documentation, with its folders and files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def task(tmp_path, calibrated_bundle, monkeypatch):
         if settings is not None or steps is not None:
             process = steps or {"module_name": "hilum", "settings": settings}
             (into / "task.json").write_text(json.dumps({"id": "x", "process": process}))
-        code = run(["module", "--bundle", str(calibrated_bundle)])
+        code = run(["node", "module", "--bundle", str(calibrated_bundle)])
         written = out / "result.json"
         result = json.loads(written.read_text()) if written.exists() else None
         return code, result, [dcmread(path) for path in sorted(out.glob("*.dcm"))]

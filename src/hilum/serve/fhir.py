@@ -117,7 +117,7 @@ class _Telling:
 
     def _entry(self, kind: str, content: _Json) -> _Json:
         """Return a resource to create, unless there is one with its identifier."""
-        name = f"urn:uuid:{uuid5(NAMESPACE_OID, f'hilum {kind} {self._digest} {content}')}"
+        name = f"urn:uuid:{uuid5(NAMESPACE_OID, f'{kind} {self._digest} {content}')}"
         identifier = [{"system": URI, "value": name}]
         return {
             "fullUrl": name,

@@ -7,6 +7,7 @@ written is judged by dciodvfy.
 from __future__ import annotations
 
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -250,7 +251,7 @@ def test_the_verb_writes_films_and_names_those_that_it_left_out(film, tmp_path, 
     command = ["deidentify", str(ward), "-o", str(out), "--key", str(key)]
     assert run(command) == 3
     said = capsys.readouterr()
-    assert "2 of 5 films, of 1 patients" in said.out
+    assert f"2 of 5 films written to {out}; patients: 1" in said.out
     assert "film2.dcm: Burned In Annotation is YES" in said.err
     assert "--accept-pixels" in said.err
     assert key.stat().st_mode & 0o077 == 0
@@ -261,6 +262,9 @@ def test_the_verb_writes_films_and_names_those_that_it_left_out(film, tmp_path, 
     again = {path.relative_to(out): path.read_bytes() for path in out.rglob("*.dcm")}
     assert len(again) == 3
     assert first.items() <= again.items()
+    assert run([*command, "--json"]) == 3
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (told["written"], told["patients"], len(told["left_out"])) == (2, 1, 3)
     key.chmod(0o644)
     assert run(command) == 6
     assert "chmod 600" in capsys.readouterr().err

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 from platformdirs import user_data_path
 
-from hilum.apps.cli.options import Films, MaxMegapixels, out_folder
+from hilum.apps.cli.options import Films, Json, MaxMegapixels, out_folder
+from hilum.apps.cli.streams import print_json
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError, ImageError
 
 _KEY_BYTES = 32
@@ -35,6 +36,7 @@ def deidentify(
         bool, typer.Option("--keep-age-and-sex", help="Keep both; from 90 years on the age is 90.")
     ] = False,
     max_megapixels: MaxMegapixels = 100.0,
+    as_json: Json = False,
 ) -> None:
     """Write CR and DX films without their patients: Basic profile of DICOM PS3.15.
 
@@ -66,19 +68,25 @@ def deidentify(
         keep_person=keep_age_and_sex, max_megapixels=max_megapixels,
     )  # fmt: skip
     written: dict[Path, str] = {}
+    left_out: list[dict[str, str]] = []
     for path in films:
         try:
             size = path.stat().st_size if path.exists() else 0
             made = decoders.run(call, str(path), size, max_megapixels, str(path))
         except ImageError as error:
-            typer.echo(f"{error.message}" + (f"\n  {error.hint}" if error.hint else ""), err=True)
+            said = error.message + (f"\n  {error.hint}" if error.hint else "")
+            typer.echo(said, err=True)
+            left_out.append({"path": str(path), "reason": error.message, "hint": error.hint})
             continue
         target = out / made.patient / f"{made.sop_uid}.dcm"
         with atomic_path(target) as temporary:
             temporary.write_bytes(made.file)
         written[path] = made.patient
     patients = len(set(written.values()))
-    typer.echo(f"{len(written)} of {len(films)} films, of {patients} patients, written to {out}")
+    if as_json:
+        print_json({"written": len(written), "patients": patients, "left_out": left_out})
+    else:
+        typer.echo(f"{len(written)} of {len(films)} films written to {out}; patients: {patients}")
     if len(written) < len(films):
         raise typer.Exit(EXIT_SOME_NOT_READ)
 

@@ -43,7 +43,6 @@ VERBS: dict[str, tuple[str, str]] = {
     "reproduce": ("reproduce.papers_app", BUNDLES),
     "serve": ("serve.serve", HOSPITAL),
     "node": ("node.node_app", HOSPITAL),
-    "module": ("module.module", HOSPITAL),
     "user": ("user.user_app", HOSPITAL),
     "store": ("store.store_app", HOSPITAL),
     "export": ("export.export", HOSPITAL),

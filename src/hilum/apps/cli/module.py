@@ -1,4 +1,4 @@
-"""``hilum module``: one task of mercure, or of a router like it: a folder in, a folder out."""
+"""``hilum node module``: one task of mercure, or of a router like it: a folder in, a folder out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import Field, field_validator
 
-from hilum.apps.cli.options import Bundle
+from hilum.apps.cli.options import Bundle, Json
+from hilum.apps.cli.streams import print_json
 from hilum.core.config import Config
 from hilum.core.errors import ConfigError, ImageError
 from hilum.core.labels import Label
@@ -49,12 +50,13 @@ class ModuleSettings(Config):
 
 def module(
     folder_in: Annotated[
-        Path, typer.Option("--in", envvar=_IN, help="Folder with the films of one task, *.dcm.")
+        Path, typer.Argument(metavar="IN", envvar=_IN, help="Folder with the films of one task.")
     ],
     folder_out: Annotated[
-        Path, typer.Option("--out", "-o", envvar=_OUT, help="Folder for objects and result.json.")
+        Path, typer.Argument(metavar="OUT", envvar=_OUT, help="Folder for objects, result.json.")
     ],
     bundle: Bundle = None,
+    as_json: Json = False,
 ) -> None:
     """Read the films of one task of mercure, and write what it is to send on.
 
@@ -70,7 +72,7 @@ def module(
 
     \b
     Example:
-      hilum module --in task/ -o results/
+      hilum node module task/ results/
     """
     from hilum.core.files import write_text
     from hilum.image import decoders
@@ -98,7 +100,11 @@ def module(
         told["__mercure_notification"] = {"text": f"{text}. {RESEARCH_USE}"}
     write_text(folder_out / "result.json", json.dumps(told, indent=1))
     read = sum(each.status is Status.READ for each in readings)
-    typer.echo(f"films: {len(films)}, read: {read}, objects: {written}")
+    counts = {"films": len(films), "read": read, "objects": written}
+    if as_json:
+        print_json(counts)
+    else:
+        typer.echo(", ".join(f"{name}: {count}" for name, count in counts.items()))
     if films and all(each.status is Status.ERROR for each in readings):
         typer.echo("no film could be opened", err=True)
         raise typer.Exit(1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.module import module
 from hilum.apps.cli.options import Bundle, Home, Json, Limit, Peer, Store, Study, out_file
 from hilum.apps.cli.streams import print_json, say
 
@@ -398,6 +399,9 @@ def conformance(
         typer.echo(text, nl=False)
     else:
         write_text(out, text)
+
+
+node_app.command("module")(module)
 
 
 def _place(home: Path | None, store: str | None) -> Place:
