@@ -98,7 +98,7 @@ def read(
     what share of each lung and zone is opaque, severity scores of the
     literature ("research score") and the most similar films that the model
     was trained on, as far as the bundle carries the parts for it. --html,
-    --pdf and --dicom imply it. A page of the PDF names the film's file, not its folders.
+    --pdf, --dicom and --fhir imply it. A page of the PDF names the film's file, not its folders.
     Into a folder go NAME.pdf, also for films that were refused. --masks writes
     NAME.mask.png: 8 bits, 255 inside the lungs; of a refused film too, where
     they were found. It is where lungs lie, no measurement of their volume.
