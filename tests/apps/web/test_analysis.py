@@ -81,7 +81,7 @@ def test_figures_are_those_of_the_verdicts(station, study):
     admin = station.client("administrator")
     found = admin.get(f"{API}/lists/{list_id}/analysis").json()
     assert (found["films"], found["positives"], found["negatives"]) == (FILMS, 4, 3)
-    assert {each["name"] for each in found["readers"]} == set(NAMES)
+    assert [each["name"] for each in found["readers"]] == list(NAMES)
     mean = {"unaided": [], "aided": []}
     for reader in found["readers"]:
         for arm, areas in mean.items():

@@ -19,6 +19,7 @@ from hilum.apps.store.store import AT_ONCE
 from hilum.apps.store.tables import (
     ListedFilm,
     ListReader,
+    Person,
     ReadingList,
     Seen,
     Verdict,
@@ -60,9 +61,9 @@ def open_of(session: Session, person_id: str) -> list[ReadingList]:
 
 
 def readers_of(session: Session, list_id: str) -> list[str]:
-    """Return the ids of the people who read a list."""
-    query = select(ListReader.person_id).where(ListReader.list_id == list_id)
-    return list(session.scalars(query.order_by(ListReader.person_id)))
+    """Return the ids of the people who read a list, by their names."""
+    query = select(ListReader.person_id).join(Person, Person.id == ListReader.person_id)
+    return list(session.scalars(query.where(ListReader.list_id == list_id).order_by(Person.name)))
 
 
 def films_of(session: Session, list_id: str, among: Collection[str] | None = None) -> list[str]:
