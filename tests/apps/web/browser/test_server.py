@@ -80,9 +80,12 @@ def test_from_upload_to_report(link: str, page: Any) -> None:
     eventually(lambda: settled(page), lambda film: bool((film != before).any()))
 
     page.locator("body").evaluate("body => document.activeElement.blur()")
+    here = page.url
     page.keyboard.press("1")
     page.keyboard.press("Enter")
-    page.get_by_text("Verdict saved.").wait_for()
+    expect(page.locator(".last")).to_contain_text("Present")
+    page.goto(here)  # the next film may have come
+    page.locator(".identity", has_text="frontal.dcm").wait_for()
     page.get_by_role("tab", name="Verdicts").click()
     page.locator(".past").get_by_text("Present").first.wait_for()
 
