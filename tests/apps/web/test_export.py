@@ -112,11 +112,11 @@ def test_the_command_line_writes_the_same(station, film_ids, tmp_path, capsys):
     asked = {"patients": True}
     here = station.client("administrator").post(f"{API}/export", json=asked)
     out = tmp_path / "films.csv"
-    assert run(["export", data, "-o", str(out), "--patients"]) == 0
+    assert run(["export", "--home", data, "-o", str(out), "--patients"]) == 0
     assert out.read_bytes() == here.content
     assert "4 rows of 3 films" in capsys.readouterr().err
     parquet = tmp_path / "films.parquet"
-    assert run(["export", data, "-o", str(parquet), "--patients"]) == 0
+    assert run(["export", "--home", data, "-o", str(parquet), "--patients"]) == 0
     table, text = pd.read_parquet(parquet), _table(here)
     assert list(table) == list(text)
     assert table["address"][2] == FORMULA
@@ -127,8 +127,8 @@ def test_the_command_line_writes_the_same(station, film_ids, tmp_path, capsys):
     asked |= {"format": "parquet"}
     sent = station.client("administrator").post(f"{API}/export", json=asked)
     pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(sent.content)), table)
-    assert run(["export", data, "-o", str(tmp_path / "films.xlsx")]) == 6
-    assert run(["export", str(tmp_path / "nothing"), "-o", str(out)]) == 6
+    assert run(["export", "--home", data, "-o", str(tmp_path / "films.xlsx")]) == 6
+    assert run(["export", "--home", str(tmp_path / "nothing"), "-o", str(out)]) == 6
     assert station.service.log.verify().ok
 
 

@@ -7,15 +7,12 @@ from typing import Annotated
 
 import typer
 
-from hilum.apps.cli.options import Store, out_file
+from hilum.apps.cli.options import Home, Store, out_file
 
 
 def export(
     out: Annotated[Path, out_file("CSV, or Parquet where the name ends in .parquet.")],
-    home: Annotated[
-        Path | None,
-        typer.Argument(metavar="[FOLDER]", help="Folder of the workstation; else the user's own."),
-    ] = None,
+    home: Home = None,
     patients: Annotated[
         bool,
         typer.Option("--patients", help="Patients by their ids, and the names of their files."),
