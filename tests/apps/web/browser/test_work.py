@@ -36,7 +36,8 @@ def test_full_depth_reaches_the_screen(stand_in: str, page: Any) -> None:
 
     def levels() -> int:
         film = settled(page)
-        row = round(film.shape[0] * 370 / 400)  # through the middle of the ramp
+        scale = min(film.shape[0] / 400, film.shape[1] / 500)
+        row = round((film.shape[0] - 400 * scale) / 2 + 370 * scale)  # the middle of the ramp
         return len(np.unique(film[row, :, 0]))
 
     eventually(levels, lambda count: count > 100)
