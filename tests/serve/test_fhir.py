@@ -122,9 +122,28 @@ def test_the_same_reading_is_the_same_bundle_and_another_is_another(made):
     elsewhere = READING | {"path": "other.dcm", "elapsed_ms": 99.0}
     assert fhir_bundle(elsewhere, read_at=at, accession="ACC-1") == made
     other = fhir_bundle(READING | {"notes": []}, read_at=at, accession="ACC-1")
-    assert not {each["fullUrl"] for each in other["entry"]} & {
-        each["fullUrl"] for each in made["entry"]
-    }
+    names, others = ({each["fullUrl"] for each in bundle["entry"]} for bundle in (made, other))
+    # the reader is one Device, however many films it reads
+    assert names & others == {made["entry"][0]["fullUrl"]}
+    assert made["entry"][0]["request"]["url"] == "Device"
+    newer = fhir_bundle(READING | {"bundle": "hilum-default 0.3.0 (1a2b3c4d)"})
+    assert newer["entry"][0]["fullUrl"] not in names
+
+
+def test_each_observation_says_what_it_is_and_a_forced_one_is_no_plain_answer(made):
+    refusal = {"code": "other-modality", "measured": "log-odds -3", "hint": "look"}
+    reason = Reading.model_validate(READING | {"forced": True, "refusal": refusal, "reason": "odd"})
+    forced = fhir_bundle(reading := reason.model_dump(mode="json"))
+    Bundle.model_validate(json.loads(json.dumps(forced)))
+    for each in _of(made, "Observation"):
+        assert each["note"][0] == {"text": RESEARCH_USE}
+    said = said_of(Reading.model_validate(reading))
+    assert said.refusal
+    for each in _of(forced, "Observation"):
+        assert [note["text"] for note in each["note"]][:2] == [RESEARCH_USE, said.refusal]
+    finding = _of(forced, "Observation")[0]
+    assert finding["interpretation"][0]["coding"][0]["code"] == "IND"
+    assert finding["note"][-1]["text"] == said.findings[0].sentence
 
 
 def test_a_picture_and_a_film_that_was_not_read():

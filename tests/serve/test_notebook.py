@@ -9,6 +9,8 @@ from html import unescape
 import cv2
 import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian
 
 from hilum.core.reading import RESEARCH_USE, Reading
 from hilum.serve.marks import Layer, marks_of
@@ -32,7 +34,7 @@ def _text(html):
 
 
 def test_the_film_carries_the_lines_and_the_words_are_those_of_every_page(reader):
-    reading = reader.read(ROOT / "frontal-opacities.png", details=True)
+    reading = reader.read(ROOT / "frontal.dcm", details=True)
     again = Reading.model_validate_json(reading.model_dump_json())
     html = again._repr_html_()
     assert html == reading._repr_html_()
@@ -63,9 +65,11 @@ def test_the_film_carries_the_lines_and_the_words_are_those_of_every_page(reader
 
 def test_a_film_is_shown_as_it_was_read(reader, tmp_path):
     """Negative of a film: the gate puts it right, and the picture is that."""
-    film = cv2.imread(str(ROOT / "frontal.png"), cv2.IMREAD_UNCHANGED)
-    cv2.imwrite(str(tmp_path / "negative.png"), np.iinfo(film.dtype).max - film)
-    readings = [reader.read(path) for path in (ROOT / "frontal.png", tmp_path / "negative.png")]
+    film = dcmread(ROOT / "frontal.dcm")
+    film.PixelData = ((1 << film.BitsStored) - 1 - film.pixel_array).astype("<u2").tobytes()
+    film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    film.save_as(tmp_path / "negative.dcm")
+    readings = [reader.read(path) for path in (ROOT / "frontal.dcm", tmp_path / "negative.dcm")]
     assert any(step.startswith("corrected: ") for step in readings[1].history)
     plain, right = (_picture(each._repr_html_()).astype(float) for each in readings)
     assert np.abs(plain - right).mean() < 3
@@ -80,14 +84,24 @@ def test_what_was_not_read_says_why(reader, tmp_path):
     assert "<img" not in html
 
 
-@pytest.mark.parametrize("other", [None, (300, 200)])
+@pytest.mark.parametrize("other", [None, "1.2.3"])
 def test_a_film_that_is_gone_or_another_is_not_shown(reader, tmp_path, other):
-    path = tmp_path / "film.png"
-    path.write_bytes((ROOT / "cropped.jpg").read_bytes())
+    """Another film of the same size at the same place: only its UID tells."""
+    path = tmp_path / "film.dcm"
+    path.write_bytes((ROOT / "frontal.dcm").read_bytes())
     reading = reader.read(path)
+    assert "<img" in reading._repr_html_()
+    film = dcmread(path)
     path.unlink()
     if other:
-        cv2.imwrite(str(path), np.random.default_rng(1).integers(0, 255, other, np.uint8))
+        film.SOPInstanceUID = other
+        film.save_as(path)
     html = reading._repr_html_()
     assert "<img" not in html
-    assert "no picture" in html
+    assert "another one now: no picture" in html
+
+
+def test_a_film_without_a_uid_is_not_shown(reader):
+    html = reader.read(ROOT / "frontal.png")._repr_html_()
+    assert "<img" not in html
+    assert "no SOP Instance UID" in html

@@ -117,7 +117,8 @@ class _Telling:
 
     def _entry(self, kind: str, content: _Json) -> _Json:
         """Return a resource to create, unless there is one with its identifier."""
-        name = f"urn:uuid:{uuid5(NAMESPACE_OID, f'{kind} {self._digest} {content}')}"
+        of = "" if kind == "Device" else self._digest  # the reader is one, whatever it reads
+        name = f"urn:uuid:{uuid5(NAMESPACE_OID, f'{kind} {of} {content}')}"
         identifier = [{"system": URI, "value": name}]
         return {
             "fullUrl": name,
@@ -171,7 +172,10 @@ class _Telling:
     def _observations(self) -> Iterator[_Json]:
         told, said = self._told, self._said
         for finding, words in zip(told.findings, said.findings, strict=True):
-            yield self._observed(_finding(finding, words))
+            told_as = _finding(finding, words)
+            if told.forced:  # a plain POS would be taken for what the gate let pass
+                told_as |= {"interpretation": [_interpreted("IND", "Indeterminate")]}
+            yield self._observed(told_as)
         if told.appearance is not None:
             yield self._observed(_appearance(told.appearance))
         details = told.details
@@ -182,12 +186,14 @@ class _Telling:
 
     def _observed(self, content: _Json) -> _Json:
         studies = self._studies()
+        warned = (RESEARCH_USE, self._said.refusal, self._said.trained)
         imaging = _concept(f"{_TERMS}/observation-category", "imaging", "Imaging")
         return (
             self._facts
             | {"category": [imaging], "bodySite": _coded(LUNGS[None])}
             | content
             | ({"derivedFrom": studies} if studies else {})
+            | {"note": [{"text": each} for each in filter(None, warned)] + content.get("note", [])}
         )
 
 
@@ -213,7 +219,7 @@ def _finding(finding: Finding, said: FindingSaid) -> _Json:
     return {
         "code": _coded(code, str(finding.label)),
         "valueCodeableConcept": _coded(answer, said.answered),
-        "interpretation": [_concept(f"{_TERMS}/v3-ObservationInterpretation", letters, meaning)],
+        "interpretation": [_interpreted(letters, meaning)],
         "note": [{"text": said.sentence}],
         "component": numbers,
     }
@@ -263,6 +269,10 @@ def _coded(code: Code, text: str = "") -> _Json:
 
 def _concept(system: str, code: str, display: str) -> _Json:
     return {"coding": [{"system": system, "code": code, "display": display}]}
+
+
+def _interpreted(letters: str, meaning: str) -> _Json:
+    return _concept(f"{_TERMS}/v3-ObservationInterpretation", letters, meaning)
 
 
 def _quantity(code: _Json, value: str, unit: str) -> _Json:

@@ -31,7 +31,8 @@ def reading_html(reading: Reading) -> str:
     """Return a reading as HTML: its film with what was found drawn on it, and its words.
 
     The film is named without its folders, which may be named after a patient. Where it is no
-    longer there, or is another than the one that was read, the words stand alone.
+    longer there, or no SOP Instance UID says that it is the one that was read, the words stand
+    alone: another film under these findings would be believed.
     """
     picture = _picture(reading)
     return render(
@@ -46,7 +47,7 @@ def reading_html(reading: Reading) -> str:
 
 def _picture(reading: Reading) -> bytes | None:
     """Draw the film as it was read, put right where the history says so."""
-    if "width" not in reading.film:
+    if "width" not in reading.film or "instance_uid" not in reading.film:
         return None
     shape = reading.film["height"], reading.film["width"]
     try:
@@ -54,7 +55,7 @@ def _picture(reading: Reading) -> bytes | None:
         pixels = Placement(reading.history, shape, film.shape).as_read(film.pixels)
     except (ImageError, OSError):
         return None
-    if pixels.shape != shape:
+    if film.metadata.instance_uid != reading.film["instance_uid"] or pixels.shape != shape:
         return None
     small = thumbnail(pixels, SIDE)
     scale = np.array(small.shape[::-1]) / np.array(shape[::-1])

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import ExplicitVRLittleEndian
@@ -153,6 +154,49 @@ def test_films_of_a_patient_stay_together_and_are_the_same_whenever_they_are_mad
     codes = [each.CodeValue for each in one.DeidentificationMethodCodeSequence]
     assert (codes, one.PatientIdentityRemoved, one.PatientSex) == (["113100"], "YES", "")
     assert not any(each in one for each in ("PatientAge", "AcquisitionDate", "StationName"))
+
+
+def test_what_stays_has_a_value_that_it_may_have(tmp_path):
+    """A file states any VR that it likes: a name under an attribute that stays is a name."""
+    dataset = dcmread(ROOT / "frontal.dcm")
+    dataset.BurnedInAnnotation = "NO"
+    secret = f"{MARK}^Jo 19500101"
+    for keyword, vr in (("ViewPosition", "LO"), ("ImageType", "LT"), ("ExposureIndex", "ST"),
+                        ("SeriesNumber", "LO"), ("PixelPaddingValue", "LO"),
+                        ("RescaleType", "LO"), ("BodyPartExamined", "SH")):  # fmt: skip
+        dataset.pop(keyword, None)
+        dataset.add_new(tag_for_keyword(keyword), vr, secret[:16] if vr == "SH" else secret)
+    dataset.add_new(tag_for_keyword("Grid"), "SH", "fixed")  # lower case is raised
+    dataset.XRayTubeCurrent = ""
+    dataset.add_new(tag_for_keyword("ExposureTimeInuS"), "LO", "1234.567890123456789")
+    dataset.add_new(
+        tag_for_keyword("AnatomicRegionModifierSequence"), "UN", (MARK * 11000).encode()
+    )
+    dataset.AnatomicRegionSequence[0].CodeMeaning = MARK
+    own = Dataset()
+    own.CodeValue, own.CodingSchemeDesignator, own.CodeMeaning = MARK, "99OWN", MARK
+    dataset.ViewCodeSequence.append(own)
+    made = deidentify(save(dataset, tmp_path / "film.dcm"), KEY)
+    assert MARK.encode() not in made.file
+    assert MARK.upper().encode() not in made.file
+    assert b"19500101" not in made.file
+    after = load(made)
+    assert (after.Grid, after.XRayTubeCurrent, after.KVP) == ("FIXED", None, 100)
+    assert float(after.ExposureTimeInuS) == pytest.approx(1234.567890)
+    assert after.ImagerPixelSpacing == [0.36, 0.36]
+    assert [each.CodeMeaning for each in after.AnatomicRegionSequence] == ["51185008"]
+    assert [each.CodeMeaning for each in after.ViewCodeSequence] == ["postero-anterior"]
+
+
+@pytest.mark.parametrize("age", ["95y", "095", "1200M", "5000W", "99 Y", "95 years"])
+def test_an_age_or_a_sex_that_cannot_be_is_left_out(film, age):
+    path = film()
+    dataset = dcmread(path)
+    dataset.add_new(tag_for_keyword("PatientAge"), "LO", age)
+    dataset["PatientSex"] = DataElement(tag_for_keyword("PatientSex"), "LO", "F DOE")
+    made = load(deidentify(save(dataset, path), KEY, keep_person=True))
+    assert "PatientAge" not in made
+    assert made.PatientSex == ""
 
 
 def test_age_and_sex_stay_where_they_are_asked_for(film):

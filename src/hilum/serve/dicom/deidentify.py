@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import hmac
 import io
+import re
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sr.codedict import codes
 from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.valuerep import format_number_as_ds
 
 from hilum.core.errors import (
     ImageError,
@@ -32,10 +36,11 @@ from hilum.core.errors import (
 from hilum.core.labels import Code
 from hilum.image.dicom_codec import decode_codes
 from hilum.image.dicom_header import broken, parse
-from hilum.image.dicom_values import code_of, text_of
+from hilum.image.dicom_values import Given, code_of, given, items_of, text_of
 from hilum.image.limits import gathered_warnings, one_line
 from hilum.image.open import MAX_MEGAPIXELS
 from hilum.serve.dicom.common import item, uid
+from hilum.serve.dicom.source import may_be
 
 MODALITIES = ("CR", "DX")
 KEPT = frozenset(
@@ -69,7 +74,7 @@ KEPT = frozenset(
     """.split()  # noqa: SIM905 - a list of 120 lines
 )
 """What stays as it is: of PS3.3 A.2 and A.26 what says how the picture was taken and is shown. None
-of it is in PS3.15 table E.1-1."""
+of it is in PS3.15 table E.1-1. Each has a value that it may have, or is left out."""
 PERSON = ("PatientSex", "PatientAge")
 """What stays besides where age and sex are kept."""
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
@@ -81,6 +86,29 @@ _EMPTY = (
 _EMPTY_IF_THERE = ("AcquisitionContextSequence",)
 _BASIC = Code("113100", "DCM", "Basic Application Confidentiality Profile")
 _CHARACTERISTICS = Code("113108", "DCM", "Retain Patient Characteristics Option")
+_CODE = re.compile("[A-Z0-9_ ]{1,16}")
+"""Of a CS (PS3.5 6.2)."""
+_DECIMAL = re.compile(r"[+-]?[0-9.]{1,14}")
+"""A DS that stays as it is written."""
+_MOST_WHOLE = 1 << 31
+"""Beyond an IS (PS3.5 6.2)."""
+_MOST_NUMBERS = 3
+"""In binary, but of a table."""
+_RESCALED = re.compile("OD|HU|US|MGML|Z_EFF|ED|EDW|HU_MOD|PCT")
+"""Defined terms of PS3.3 C.11.1.1.2."""
+_ALLOWED = {
+    "RescaleType": _RESCALED,
+    "ModalityLUTType": _RESCALED,
+    "CodingSchemeVersion": re.compile("[0-9.]+"),
+}
+_SNOMED_RT = re.compile("[A-Z]-[0-9A-Z]{4,6}")
+_CODES = {
+    "SCT": re.compile("[0-9]{6,18}"),
+    "SRT": _SNOMED_RT,
+    "SNM3": _SNOMED_RT,
+    "DCM": re.compile("[0-9]{6}"),
+}
+"""Coding scheme -> its codes. An item with another may say anything, and is left out."""
 _OLDEST = 90
 """Years from which on an age may name a person (45 CFR 164.514 b 2 i C): all are this old."""
 _PSEUDONYM = 16
@@ -163,8 +191,8 @@ def _made(source: Dataset, name: str, key: bytes, *, keep_person: bool) -> Deide
     film.BurnedInAnnotation = "NO"
     film.PatientIdentityRemoved = "YES"
     film.DeidentificationMethod = f"Hilum {version('hilum')}, PS3.15 annex E"
-    codes = (_BASIC, _CHARACTERISTICS) if keep_person else (_BASIC,)
-    film.DeidentificationMethodCodeSequence = [item(each) for each in codes]
+    options = (_BASIC, _CHARACTERISTICS) if keep_person else (_BASIC,)
+    film.DeidentificationMethodCodeSequence = [item(each) for each in options]
     film.LongitudinalTemporalInformationModified = "REMOVED"
     film.file_meta = _meta(film)
     buffer = io.BytesIO()
@@ -215,23 +243,73 @@ def _check(source: Dataset, name: str, *, accept_pixels: bool) -> None:
 
 
 def _kept(source: Dataset, keywords: frozenset[str]) -> Dataset:
-    """Copy what stays, of sequences and their items, too."""
+    """Copy what stays, of sequences and their items, too: by the VR of the dictionary.
+
+    A file may state any VR, and write any text under it; a value that the attribute cannot have is
+    left out.
+    """
     kept = Dataset()
-    for keyword in keywords:
-        tag = tag_for_keyword(keyword)
-        if tag is None or tag not in source:
-            continue
-        element = source[tag]
-        value = element.value
-        if element.VR == "SQ":
-            value = [_kept(each, keywords) for each in value or ()]
-        kept.add(DataElement(tag, element.VR, value))
+    for keyword in keywords & set(source.dir()):
+        vr = dictionary_VR(keyword)
+        if vr == "SQ":
+            items = [_kept(each, keywords) for each in items_of(source, keyword)]
+            value: Any = [each for each in items if "LUT" in keyword or _is_coded(each)]
+        elif vr in ("DS", "IS"):
+            value = [_number(each, vr) for each in given(source, keyword)]
+        elif vr[:2] in ("US", "SS"):  # or either, or OW
+            value, vr = source[keyword].value, source[keyword].VR
+            if vr not in dictionary_VR(keyword).split(" or "):
+                continue
+            if keyword != "LUTData" and source[keyword].VM > _MOST_NUMBERS:
+                continue
+        else:
+            value = [_text(keyword, each.text) for each in given(source, keyword)]
+        if not isinstance(value, list) or None not in value:
+            kept.add(DataElement(tag_for_keyword(keyword) or 0, vr, value))
     return kept
+
+
+def _number(found: Given, vr: str) -> str | None:
+    """Return a number as a file may have it; None for what is none."""
+    number = found.number
+    if number is None:
+        return None if found.text else ""
+    if vr == "IS":
+        return str(int(number)) if number.is_integer() and abs(number) < _MOST_WHOLE else None
+    return found.text if _DECIMAL.fullmatch(found.text) else format_number_as_ds(number)
+
+
+def _text(keyword: str, value: str) -> str | None:
+    """Return a text; None where the attribute cannot have it."""
+    if dictionary_VR(keyword) == "CS":
+        value = value.upper()
+    pattern = _ALLOWED.get(keyword) or (_CODE if dictionary_VR(keyword) == "CS" else None)
+    stands = may_be(keyword, value) and (pattern is None or pattern.fullmatch(value))
+    return value if stands or not value else None
+
+
+def _is_coded(item: Dataset) -> bool:
+    """Say whether an item has a code of a standard; where its meaning is other words, drop them."""
+    code = _CODES.get(text_of(item, "CodingSchemeDesignator") or "")
+    value = text_of(item, "CodeValue") or ""
+    if code is None or not code.fullmatch(value):
+        return False
+    if not set(str(item.get("CodeMeaning", "-")).lower().split()) <= _words():
+        item.CodeMeaning = value
+    return True
+
+
+@cache
+def _words() -> frozenset[str]:
+    """Return the words by which DICOM names regions of the body, views and sides."""
+    groups = (codes.cid2, codes.cid4, codes.cid4010, codes.cid4011)
+    meanings = [each.meaning.lower() for group in groups for each in group.concepts.values()]
+    return frozenset({"chest"}.union(*(each.split() for each in meanings)))
 
 
 def _cap_age(film: Dataset) -> None:
     age = str(film.get("PatientAge") or "")
-    if age.endswith("Y") and age[:-1].isdecimal() and int(age[:-1]) > _OLDEST:
+    if age.endswith("Y") and int(age[:-1]) > _OLDEST:  # 999M are 83 years
         film.PatientAge = f"{_OLDEST:03}Y"
 
 

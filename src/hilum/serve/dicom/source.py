@@ -309,14 +309,15 @@ def _copied(dataset: Dataset, wanted: Mapping[str, Any], repairs: list[str]) -> 
         value = text_of(dataset, keyword)
         if value is None:
             continue
-        if _may_be(keyword, value):
+        if may_be(keyword, value):
             setattr(copy, keyword, value)
         else:
             repairs.append(f"{keyword}: a value that cannot be; left out")
     return copy
 
 
-def _may_be(keyword: str, value: str) -> bool:
+def may_be(keyword: str, value: str) -> bool:
+    """Say whether an attribute may have one value, by its VR and what PS3.3 allows."""
     allowed = _ALLOWED.get(keyword)
     if allowed is not None and not allowed.fullmatch(value):
         return False
