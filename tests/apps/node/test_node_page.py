@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from hilum.apps.cli import node as verbs
-from hilum.apps.node import receiver
+from hilum.apps.node import taking
 from hilum.apps.node.settings import INITIAL, Node, Objects, Peer, Route, Tls
 from hilum.apps.store import outbox
 from hilum.apps.web.answers import AlarmAnswer
@@ -67,9 +67,9 @@ def test_every_status_is_named():
     for each in tree:
         tree += each.__subclasses__()
     codes = {each.c_store_status for each in tree} | {
-        receiver.SUCCESS,
-        receiver.OTHER_PIXELS,
-        receiver.NOT_AUTHORIZED,
+        taking.SUCCESS,
+        taking.OTHER_PIXELS,
+        taking.NOT_AUTHORIZED,
     }
     assert {int(code, 16) for code in re.findall(r"0x([0-9A-F]{4})", RECEIVED)} == codes
 
@@ -77,5 +77,6 @@ def test_every_status_is_named():
 def test_the_initial_table_is_that_of_the_page():
     assert Node.parse(tomllib.loads(INITIAL)["node"], where="init") == Node()
     text = (DOCS / "how-to" / "join-a-pacs.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    Node.parse(tomllib.loads(example)["node"], where="join-a-pacs.md")
+    example, *peers = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    for more in ("", *peers):
+        Node.parse(tomllib.loads(example + more)["node"], where="join-a-pacs.md")
