@@ -88,11 +88,26 @@ def test_other_readers_widen_the_interval(study):
     """Readers who differ in skill: an interval over patients alone would be too narrow."""
     ratings, calls, truth, patients = study
     worst = np.where(np.isnan(truth), ratings, 100 - ratings)
-    mixed = np.concatenate([ratings[:2], worst[:2]]), np.concatenate([calls[:2], 1 - calls[:2]])
-    alike = np.concatenate([ratings[:2]] * 2), np.concatenate([calls[:2]] * 2)
+    mixed = np.concatenate([ratings[:3], worst[:3]]), np.concatenate([calls[:3], 1 - calls[:3]])
+    alike = np.concatenate([ratings[:3]] * 2), np.concatenate([calls[:3]] * 2)
     wide = together(mixed[1], mixed[0], truth, patients, folds=300)["auc"]
     narrow = together(alike[1], alike[0], truth, patients, folds=300)["auc"]
     assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
+
+
+def test_few_readers_do_not_stand_for_others(study):
+    """Below five the interval over readers covers far less than 95 %: over patients alone then."""
+    ratings, calls, truth, patients = study
+    worst = np.where(np.isnan(truth), ratings, 100 - ratings)
+    some = np.concatenate([ratings[:1], worst[1:2]] * 2 + [ratings[:1]])
+    said = np.concatenate([calls[:1], 1 - calls[1:2]] * 2 + [calls[:1]])
+    four, five = (together(said[:n], some[:n], truth, patients, folds=300)["auc"] for n in (4, 5))
+    assert four.note == "fewer than 5 readers: the interval is over patients alone"
+    assert five.note == ""
+    assert 0 < 2 * (four.high - four.low) < five.high - five.low
+    before = calls[0], ratings[0]
+    one = difference(calls[1], ratings[1], before, truth, patients, folds=100)
+    assert {each.note for each in one.values()} == {""}, "one reader's interval is over patients"
 
 
 def test_a_difference_is_paired(study):

@@ -7,6 +7,7 @@ The one catalogue of columns of ``hilum batch``, ``hilum read --csv`` and ``hilu
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -136,9 +137,13 @@ def row_of_reading(reading: Reading) -> dict[str, Any]:
 def inert(text: str) -> str:
     """Keep a spreadsheet from taking a text for a formula.
 
-    >>> inert("=1+1"), inert("anna")
-    ("'=1+1", 'anna')
+    A program that splits lines at semicolons takes what stands behind one, or on a new line, for
+    a cell of its own.
+
+    >>> inert("=1+1"), inert("anna"), inert("a;=1+1")
+    ("'=1+1", 'anna', "a;'=1+1")
     """
+    text = re.sub(r"([;\t\r\n])(?=[\s\"]*[=+\-@])", r"\1'", text)
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else text
 
 

@@ -2,7 +2,7 @@
 
 Cohen's kappa (Educational and Psychological Measurement 1960), Fleiss' (Psychological Bulletin
 1971), shares and areas under the ROC curve, with 95 % intervals by drawing patients with
-replacement, as everywhere in Hilum; of several readers together by drawing readers, too.
+replacement, as everywhere in Hilum; of five readers or more together by drawing readers, too.
 """
 
 from __future__ import annotations
@@ -119,6 +119,8 @@ def fleiss(calls: ArrayLike, groups: ArrayLike, *, folds: int = 1000, seed: int 
 
 
 STATISTICS = ("sensitivity", "specificity", "auc")
+ENOUGH_READERS = 5
+_FEW = f"fewer than {ENOUGH_READERS} readers: the interval is over patients alone"
 
 
 def reader_figures(
@@ -162,7 +164,8 @@ def together(
 
     A resample draws patients, the same for every reader, and readers, so that the interval is for
     other patients and other readers (Obuchowski and Rockette's random readers and cases, by
-    bootstrap).
+    bootstrap). Fewer than ``ENOUGH_READERS`` cannot stand for others: the interval would be too
+    narrow, so it is over patients alone, for these readers, and the note says so.
 
     Args:
         calls, ratings: (R, N) of R readers; as in ``reader_figures``.
@@ -211,10 +214,15 @@ def difference(
     folds: int = 1000,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Measure how one reader changed: ``STATISTICS`` less those of ``before``, on films of both."""
+    """Measure how one reader changed: ``STATISTICS`` less those of ``before``, on films of both.
+
+    The interval is over patients.
+    """
     now = np.asarray(calls, np.float64)[None], np.asarray(ratings, np.float64)[None]
     then = np.asarray(before[0], np.float64)[None], np.asarray(before[1], np.float64)[None]
-    return together(*now, truth, groups, before=then, folds=folds, seed=seed)
+    found = together(*now, truth, groups, before=then, folds=folds, seed=seed)
+    one = {name: each.model_copy(update={"note": ""}) for name, each in found.items()}
+    return {name: one[name] if each.note == _FEW else each for name, each in found.items()}
 
 
 def _where(values: Floats, other: Floats) -> Floats:
@@ -241,16 +249,20 @@ def _over_readers(
     folds: int,
     seed: int,
 ) -> Estimate:
-    """Estimate the mean over readers of a statistic (R, B), drawing patients and readers."""
+    """Estimate the mean over readers of a statistic (R, B), drawing patients, many readers too."""
     generator = np.random.default_rng([seed, readers])
     whole = of_readers(np.ones((1, groups.size)))
     drawn = []
     for weights in resample(groups, folds=folds, seed=seed):
-        share = np.full(readers, 1 / readers)
-        times = generator.multinomial(readers, share, size=weights.shape[0]).T
-        drawn.append(_mean(of_readers(weights), times.astype(np.float64)))
+        times = np.ones((readers, weights.shape[0]))
+        if readers >= ENOUGH_READERS:
+            share = np.full(readers, 1 / readers)
+            times = generator.multinomial(readers, share, size=weights.shape[0]).T.astype(float)
+        drawn.append(_mean(of_readers(weights), times))
     value = float(_mean(whole, np.ones_like(whole))[0])
-    return estimate_of(value, np.concatenate(drawn) if drawn else np.empty(0), support)
+    found = estimate_of(value, np.concatenate(drawn) if drawn else np.empty(0), support)
+    few = readers < ENOUGH_READERS and not found.note and not np.isnan(found.low)
+    return found.model_copy(update={"note": _FEW}) if few else found
 
 
 def _mean(values: Floats, times: Floats) -> Floats:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import event
 
+from hilum.apps.store.export import columns_of
 from hilum.apps.store.people import Role, add_person
 from hilum.apps.store.tables import Film, Study, Verdict, now_ms
 from hilum.apps.store.worklist import Asked, beside, page, prior
@@ -109,3 +111,23 @@ def test_what_is_judged_in_a_round_stays_in_it_and_what_comes_later_does_not(pla
         found = beside(session, asked, session.get(Study, new))
     assert (found.number, found.total, found.judged) == (1, 1, 1)
     assert (found.before, found.after, found.unjudged) == (None, None, None)
+
+
+def test_the_first_study_is_one_row(place):
+    """A database that sends all that a query finds must not be asked for every study."""
+    for content in (b"a", b"b", b"c"):
+        place.add(content)
+    fetched = []
+    with place.store.read() as session:
+        listen = session.get_bind(), "before_cursor_execute"
+        note = lambda *told: fetched.append(told[2])  # noqa: E731
+        event.listen(*listen, note)
+        beside(session, Asked(reader="nobody"), None)
+        columns_of(session)
+        event.remove(*listen, note)
+    ordered = [each for each in fetched if "ORDER BY" in each]
+    assert len(ordered) == 2
+    assert all("LIMIT" in each for each in ordered)
+    spoken = [each for each in fetched if ".finding \nFROM" in each]
+    assert len(spoken) == 2
+    assert all("DISTINCT" in each for each in spoken)

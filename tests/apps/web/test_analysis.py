@@ -142,6 +142,77 @@ def test_the_analysis_is_for_administrators_and_tells_no_blind_reader(station, s
         admin.put(f"{API}/me/blind", json={"on": False})
 
 
+def test_who_takes_the_long_table_has_seen_no_answer(station, study):
+    """There is no column of the machine in it."""
+    admin = station.client("administrator")
+    assert admin.get(f"{API}/lists/{study[0]}/mrmc.csv").status_code == 200
+    admin.put(f"{API}/me/blind", json={"on": True})
+    assert admin.get(f"{API}/films/{study[1][0]}").json()["blind_pending"] is True
+
+
+@pytest.fixture
+def blind_only(station, make_film):
+    """A blind list that asks for no confidence, read through by one reader: make(reveal)."""
+
+    def make(reveal):
+        ids = [station.film(make_film(number)) for number in range(2)]
+        admin = station.client("administrator")
+        for value, film_id in enumerate(ids):
+            known = {"finding": FINDING, "value": value}
+            assert admin.put(f"{API}/films/{film_id}/reference", json=known).status_code == 200
+        with station.service.store.write() as session:
+            person = add_person(session, "dora", Role.REVIEWER)
+            token, readers = add_token(session, person, "tests")[1], [person.id]
+        dora = station.client()
+        dora.headers["Authorization"] = f"Bearer {token}"
+        body = {
+            "name": "autumn", "film_ids": ids, "readers": readers, "findings": [FINDING],
+            "blind": True, "reveal": reveal,
+        }  # fmt: skip
+        list_id = admin.post(f"{API}/lists", json=body).json()["list_id"]
+        for word, film_id in zip(("absent", "present"), ids, strict=True):
+            given = {"finding": FINDING, "verdict": word, "list_id": list_id, "blind": True}
+            answer = dora.post(f"{API}/films/{film_id}/verdicts", json=given)
+            assert answer.status_code == 201, answer.text
+        return list_id, ids, dora
+
+    return make
+
+
+@pytest.mark.parametrize("reveal", [True, False])
+def test_an_answer_seen_after_the_end_makes_no_aided_verdict(station, blind_only, reveal):
+    list_id, ids, dora = blind_only(reveal)
+    admin = station.client("administrator")
+    if reveal:
+        assert dora.get(f"{API}/films/{ids[0]}/reading").status_code == 200
+    admin.patch(f"{API}/lists/{list_id}", json={"closed": True})
+    for film_id in ids:
+        assert dora.get(f"{API}/films/{film_id}/reading").status_code == 200
+    (reader,) = admin.get(f"{API}/lists/{list_id}/analysis").json()["readers"]
+    assert reader["unaided"]["films"] == 2
+    if reveal:
+        assert reader["aided"]["films"] == 1
+    else:
+        assert reader["aided"] is None
+
+
+def test_without_confidence_there_is_no_curve(station, blind_only):
+    """Present and absent are no ratings: an area by them would be read as one by confidence."""
+    list_id, _, _ = blind_only(True)
+    admin = station.client("administrator")
+    found = admin.get(f"{API}/lists/{list_id}/analysis").json()
+    (reader,) = found["readers"]
+    for figures in (reader["unaided"], found["unaided"]):
+        assert figures["auc"]["value"] is None
+        assert figures["auc"]["note"] == "the list does not ask for confidence"
+        assert figures["sensitivity"]["value"] == figures["specificity"]["value"] == 1
+    assert reader["unaided"]["roc"] == []
+    assert found["machine"]["auc"]["value"] is not None
+    table = pd.read_csv(io.BytesIO(admin.get(f"{API}/lists/{list_id}/mrmc.csv").content))
+    assert table["rating"].isna().all()
+    assert table["call"].tolist() == [0, 1]
+
+
 def test_without_verdicts_or_truth_there_is_nothing_to_measure(station, make_film):
     film_id = station.film(make_film(1))
     body = {"name": "none", "film_ids": [film_id], "findings": [FINDING]}

@@ -27,10 +27,12 @@ def film_ids(station, make_film):
     reviewer, admin = station.client("reviewer"), station.client("administrator")
     path = f"{API}/films/{first}"
     reviewer.put(f"{API}/me/blind", json={"on": True})
-    given = {"finding": FINDING, "confidence": 80, "seconds": 12.5}
-    for verdict, blind in (("present", True), ("absent", True), ("unsure", False)):
+    given = {"finding": FINDING, "seconds": 12.5}
+    for verdict, sure, blind in (
+        ("present", 80, True), ("absent", 20, True), ("unsure", 60, False),
+    ):  # fmt: skip
         reviewer.put(f"{API}/me/blind", json={"on": blind})
-        body = given | {"verdict": verdict, "blind": blind}
+        body = given | {"verdict": verdict, "blind": blind, "confidence": sure}
         assert reviewer.post(f"{path}/verdicts", json=body).status_code == 201
     body = {"finding": "mass", "verdict": "absent", "text": "-1"}
     assert admin.post(f"{path}/verdicts", json=body).status_code == 201
@@ -66,8 +68,8 @@ def test_the_table_holds_what_was_said(station, film_ids):
         )  # fmt: skip
     names = ("verdict", "confidence", "seconds")
     assert first["reader"] == "reviewer-1"
-    assert [first[f"{FINDING}_blind_{each}"] for each in names] == ["absent", "80", "12.5"]
-    assert [first[f"{FINDING}_{each}"] for each in names] == ["unsure", "80", "12.5"]
+    assert [first[f"{FINDING}_blind_{each}"] for each in names] == ["absent", "20", "12.5"]
+    assert [first[f"{FINDING}_{each}"] for each in names] == ["unsure", "60", "12.5"]
     assert first[f"{FINDING}_blind_at"] < first[f"{FINDING}_at"]
     assert (second["reader"], second["mass_verdict"]) == ("administrator-1", "absent")
     assert second[f"{FINDING}_verdict"] == ""
@@ -122,7 +124,7 @@ def test_the_command_line_writes_the_same(station, film_ids, tmp_path, capsys):
     assert table["address"][2] == FORMULA
     score = f"{FINDING}_score"
     assert table[score].dropna().tolist() == [float(each) for each in text[score] if each]
-    assert table[f"{FINDING}_blind_confidence"][0] == 80
+    assert table[f"{FINDING}_blind_confidence"][0] == 20
     assert table["covid-19_reference"][0]
     asked |= {"format": "parquet"}
     sent = station.client("administrator").post(f"{API}/export", json=asked)
@@ -130,6 +132,15 @@ def test_the_command_line_writes_the_same(station, film_ids, tmp_path, capsys):
     assert run(["export", "--home", data, "-o", str(tmp_path / "films.xlsx")]) == 6
     assert run(["export", "--home", str(tmp_path / "nothing"), "-o", str(out)]) == 6
     assert station.service.log.verify().ok
+
+
+@pytest.mark.parametrize("mark", [";", "\n", "\t", ';"', "; "])
+def test_no_formula_stands_where_a_cell_may_begin(mark):
+    """Excel in much of Europe splits at ';', whatever the quotes that csv puts about a text."""
+    safe = inert(f"x{mark}=HYPERLINK(1)")
+    assert not re.search(r"[;\t\n][\s\"]*=", safe)
+    assert safe.replace("'", "") == f"x{mark}=HYPERLINK(1)"
+    assert inert("opacity; left base, 2-3 cm") == "opacity; left base, 2-3 cm"
 
 
 def test_two_lists_are_two_rows(station, film_ids):

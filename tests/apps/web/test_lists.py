@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -52,6 +55,13 @@ def _give(client, film_id, verdict="present", *, status=201, **more):
     answer = client.post(f"{API}/films/{film_id}/verdicts", json=body)
     assert answer.status_code == status, answer.text
     return answer.json()
+
+
+def _rows(client, named):
+    path = f"{API}/{named}"
+    answer = client.post(path, json={}) if named == "export" else client.get(path)
+    assert answer.status_code == 200, answer.text
+    return list(csv.DictReader(io.StringIO(answer.text)))
 
 
 def _code(answer):
@@ -128,6 +138,16 @@ def test_what_was_seen_before_is_counted_apart(station, make_list, films, people
     assert anna.get(path).json()["seen"] == 1
 
 
+def test_what_is_seen_after_the_end_was_not_seen_before(station, make_list, films, people):
+    anna = people["anna"][1]
+    made = make_list(blind=True)
+    path = f"{API}/lists/{made['list_id']}"
+    station.client("administrator").patch(path, json={"closed": True})
+    assert anna.get(f"{API}/films/{films[0]}/reading").status_code == 200
+    found = anna.get(path).json()
+    assert (found["seen"], found["order"][0]["seen"]) == (0, False)
+
+
 def test_a_film_without_an_answer_is_judged_unseen(make_list, films, people):
     """Nothing could be seen of a film that waits or was refused."""
     made = make_list(blind=True)
@@ -165,11 +185,24 @@ def test_readers_do_not_hear_of_each_other(station, make_list, films, people):
     assert boris.get(f"{path}/verdicts").json()["items"] == []
     assert boris.get(f"{API}/studies/{study}").json()["verdicts"] == []
     assert boris.get(f"{path}/reference").json()["items"] == []
+    report = {"findings": "", "impression": "Told by anna"}
+    assert anna.post(f"{path}/reports", json=report).status_code == 201
+    assert boris.get(f"{path}/reports").json()["items"] == []
+    assert boris.get(f"{API}/studies/{study}").json()["reports"] == []
+    assert len(anna.get(f"{path}/reports").json()["items"]) == 1
+    for named in ("export", "agreement.csv"):
+        rows = _rows(boris, named)
+        assert {row.get("reviewer", row.get("reader")) for row in rows} <= {"", "boris"}, named
+        told = [row.get("reference", row.get(f"{FINDING}_reference")) for row in rows]
+        assert set(told) <= {"", None}, named
+    assert boris.get(f"{API}/agreement").json()["reviewers"] == 0
     assert len(anna.get(f"{path}/verdicts").json()["items"]) == 1
     closed = {"closed": True}
     station.client("administrator").patch(f"{API}/lists/{made['list_id']}", json=closed)
     assert len(boris.get(f"{path}/verdicts").json()["items"]) == 1
     assert len(boris.get(f"{path}/reference").json()["items"]) == 1
+    assert [row["reference"] for row in _rows(boris, "agreement.csv")] == ["1"]
+    assert _rows(boris, "export")[0][f"{FINDING}_reference"] == "1"
 
 
 def test_a_verdict_fits_its_list(station, make_list, films, people):
@@ -180,6 +213,11 @@ def test_a_verdict_fits_its_list(station, make_list, films, people):
     assert "not in the" in _give(anna, films[2], confidence=5, **told)["detail"]
     assert "does not ask" in _give(anna, films[0], finding="mass", confidence=5, **told)["detail"]
     _give(anna, films[0], confidence=101, **told)
+    for word, sure in (("present", 49), ("absent", 51)):
+        detail = _give(anna, films[0], word, confidence=sure, **told)["detail"]
+        assert f"{sure} contradicts the verdict '{word}'" in detail
+    for word in ("present", "unsure", "absent"):
+        _give(anna, films[0], word, confidence=50, list_id=made["list_id"])
     stranger = station.client("reviewer")
     assert _give(stranger, films[0], list_id=made["list_id"], status=404)["code"] == "not-found"
     assert stranger.get(f"{API}/lists/{made['list_id']}").status_code == 404

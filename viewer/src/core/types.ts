@@ -99,7 +99,7 @@ export interface components {
         ArmFigures: {
             sensitivity: components["schemas"]["Estimate"];
             specificity: components["schemas"]["Estimate"];
-            /** @description area under the ROC curve by confidence */
+            /** @description area under the ROC curve by confidence, where the list asks for it */
             auc: components["schemas"]["Estimate"];
             /** @description with a verdict */
             films: number;
@@ -715,7 +715,7 @@ export interface components {
         ReaderFigures: {
             sensitivity: components["schemas"]["Estimate"];
             specificity: components["schemas"]["Estimate"];
-            /** @description area under the ROC curve by confidence */
+            /** @description area under the ROC curve by confidence, where the list asks for it */
             auc: components["schemas"]["Estimate"];
         };
         ReaderPair: {

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session, defer
 
 from hilum.apps.store import lists
@@ -30,8 +30,8 @@ from hilum.core.row import EXPORT, Column, columns, row_of
 def columns_of(session: Session) -> dict[str, Column]:
     """Return the columns for all findings that a model or a person has spoken of here."""
     spoken = {
-        *session.scalars(select(Verdict.finding)),
-        *session.scalars(select(Reference.finding)),
+        *session.scalars(select(Verdict.finding).distinct()),
+        *session.scalars(select(Reference.finding).distinct()),
     }
     for manifest in session.scalars(select(Model.manifest)):
         spoken.update(each["label"] for each in manifest.get("labels", []))
@@ -54,12 +54,16 @@ def rows(
         film_ids: of which films, in this order.
         named: patients by their ids and films by their names, which often name a patient; else
             pseudonyms, and no address.
-        person_id: for whom: what others say in open lists of that person is left out; None: for
-            who has the whole store.
+        person_id: for whom: what others say in open lists of that person, and of films in them
+            the reference standard, is left out; None: for who has the whole store.
     """
     people = dict(_pairs(session, Person.id, Person.name))
     in_list = dict(_pairs(session, ReadingList.id, ReadingList.name))
-    may = [] if person_id is None else [lists.told_to(session, person_id)]
+    may: list[ColumnElement[bool]] = []
+    may_know: list[ColumnElement[bool]] = []
+    if person_id is not None:
+        may.append(lists.told_to(session, person_id))
+        may_know.append(lists.told_of(Reference, session, person_id))
     for part in parts(list(film_ids)):
         films = {
             row[0].id: (row[0], row[1], row[2])
@@ -77,7 +81,8 @@ def rows(
             whose = each.person_id, each.list_id or ""
             said[each.film_id].setdefault(whose, {}).update(_said(each))
         known: defaultdict[str, dict[str, Any]] = defaultdict(dict)
-        for truth in session.scalars(select(Reference).where(Reference.film_id.in_(part))):
+        truths = select(Reference).where(Reference.film_id.in_(part), *may_know)
+        for truth in session.scalars(truths):
             known[truth.film_id] |= {
                 f"{truth.finding}_reference": bool(truth.value),
                 f"{truth.finding}_reference_standard": truth.standard,

@@ -21,6 +21,8 @@ from hilum.apps.store.tables import (
     ListReader,
     Person,
     ReadingList,
+    Reference,
+    Report,
     Seen,
     Verdict,
     now_ms,
@@ -51,6 +53,15 @@ class Progress:
 def is_open(one: ReadingList) -> bool:
     """Say whether a list takes verdicts."""
     return one.closed_ms is None and (one.deadline_ms is None or now_ms() < one.deadline_ms)
+
+
+def seen_in(session: Session, one: ReadingList, person_id: str) -> dict[str, int]:
+    """Return films whose answer a person was shown before a list ended: film_id -> at_ms."""
+    query = select(Seen.film_id, Seen.at_ms).where(Seen.person_id == person_id)
+    for end in (one.deadline_ms, one.closed_ms):
+        if end is not None:
+            query = query.where(Seen.at_ms < end)
+    return {row[0]: row[1] for row in session.execute(query)}
 
 
 def open_of(session: Session, person_id: str) -> list[ReadingList]:
@@ -91,7 +102,7 @@ def progress(
     given, blind = _given(session, one, person_id), _given(session, one, person_id, blind=True)
     asked = set(one.findings)
     done = {each for each in films if asked <= given[each]}
-    saw = set(session.scalars(select(Seen.film_id).where(Seen.person_id == person_id)))
+    saw = seen_in(session, one, person_id)
     seen = {each for each in films if each in saw and one.blind and not asked <= blind[each]}
     return Progress(order_of(one, films, person_id), done, seen)
 
@@ -120,13 +131,13 @@ def hidden_of(
     return owed
 
 
-def asked_of(session: Session, person_id: str, film_id: str) -> bool:
-    """Say whether a film is in an open list of a reader: nobody tells that reader of it."""
+def told_of(
+    kind: type[Reference] | type[Report], session: Session, person_id: str
+) -> ColumnElement[bool]:
+    """Return the condition for what a person may see: of films in open lists, one's own alone."""
     ids = [each.id for each in open_of(session, person_id)]
-    query = select(ListedFilm.film_id).where(
-        ListedFilm.list_id.in_(ids), ListedFilm.film_id == film_id
-    )
-    return session.scalar(query.limit(1)) is not None
+    asked = select(ListedFilm.film_id).where(ListedFilm.list_id.in_(ids))
+    return or_(kind.person_id == person_id, kind.film_id.not_in(asked))
 
 
 def told_to(session: Session, person_id: str) -> ColumnElement[bool]:

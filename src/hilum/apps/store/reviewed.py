@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
+from hilum.apps.store import lists
 from hilum.apps.store.tables import Film, Person, Read, Reference, Study, Verdict
 from hilum.core.reading import answer_in
 
@@ -56,8 +57,13 @@ def reviewed(
     finding: str | None = None,
     from_ms: int | None = None,
     to_ms: int | None = None,
+    person_id: str | None = None,
 ) -> Iterator[Reviewed]:
-    """Yield reviewed films, by the time of their last verdict."""
+    """Yield reviewed films, by the time of their last verdict.
+
+    ``person_id``: for whom, if it is told to a person: in that person's open lists, without what
+    others say and without the reference standard.
+    """
     query = select(Verdict).order_by(Verdict.at_ms, Verdict.id)
     if finding is not None:
         query = query.where(Verdict.finding == finding)
@@ -65,6 +71,10 @@ def reviewed(
         query = query.where(Verdict.at_ms >= from_ms)
     if to_ms is not None:
         query = query.where(Verdict.at_ms < to_ms)
+    known = select(Reference)
+    if person_id is not None:
+        query = query.where(lists.told_to(session, person_id))
+        known = known.where(lists.told_of(Reference, session, person_id))
     last: dict[tuple[str, str, str], Verdict] = {}
     first_blind: dict[tuple[str, str, str], Verdict] = {}
     for verdict in session.scalars(query):
@@ -74,7 +84,7 @@ def reviewed(
         else:
             last[key] = verdict
     names = {row[0]: row[1] for row in session.execute(select(Person.id, Person.name))}
-    truths = {(each.film_id, each.finding): each for each in session.scalars(select(Reference))}
+    truths = {(each.film_id, each.finding): each for each in session.scalars(known)}
     films = films_with_reading(session, {key[0] for key in (*last, *first_blind)})
     for key in sorted({*last, *first_blind}, key=lambda k: _when(last.get(k), first_blind.get(k))):
         film_id, label, person_id = key

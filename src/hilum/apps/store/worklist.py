@@ -120,7 +120,9 @@ def beside(session: Session, asked: Asked, here: Study | None) -> Beside:
     unjudged = session.scalar(first.where(~mine).order_by(*down).limit(1))
     if here is None:
         total, judged = list(session.execute(select(*counts).where(*filters)).one())
-        return Beside(None, total, judged, None, session.scalar(first.order_by(*down)), unjudged)
+        return Beside(
+            None, total, judged, None, session.scalar(first.order_by(*down).limit(1)), unjudged
+        )
     at: list[float | str] = [getattr(here, column.key) for column in order]
     ahead = _beyond(order, at, back=True)
     counts += [func.count(case((ahead, 1))), func.count(case((Study.id == here.id, 1)))]

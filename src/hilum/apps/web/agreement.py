@@ -65,7 +65,8 @@ def agreement(
     blind.check_off(service, visitor)
     where = zone_of(zone, service.settings.zone)
     with service.store.read() as session:
-        found = list(reviewed(session, label, day_ms(from_, where), day_ms(to, where, days=1)))
+        days = day_ms(from_, where), day_ms(to, where, days=1)
+        found = list(reviewed(session, label, *days, visitor.person_id))
     return AgreementAnswer(label=label, **dict(measure(found)))
 
 
@@ -83,7 +84,7 @@ def agreement_csv(visitor: _Reader, service: Served) -> Response:
     writer.writerow(COLUMNS)
     told = set()
     with service.store.read() as session:
-        for each in reviewed(session):
+        for each in reviewed(session, person_id=visitor.person_id):
             writer.writerow(_row(each, service.log.pseudonym(each.patient)))
             told.add(each.film_id)
     blind.show(service, visitor, told)

@@ -19,7 +19,7 @@ from hilum.apps.store import lists
 from hilum.apps.store.people import Role
 from hilum.apps.store.reviewed import CALLS, films_with_reading
 from hilum.apps.store.store import parts
-from hilum.apps.store.tables import Film, Person, ReadingList, Reference, Seen, Study, Verdict
+from hilum.apps.store.tables import Film, Person, ReadingList, Reference, Study, Verdict
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import (
@@ -33,6 +33,7 @@ from hilum.apps.web.lists import find_list
 from hilum.apps.web.problems import Problem
 from hilum.apps.web.schemas import API, AnyId, gives
 from hilum.apps.web.service import Served
+from hilum.core.estimate import Estimate
 from hilum.core.labels import Label
 from hilum.core.reading import answer_in
 from hilum.core.row import inert
@@ -45,7 +46,7 @@ FOLDS = 1000
 ARMS = ("unaided", "aided")
 MRMC = ("reader", "case", "modality", "rating", "truth", "call", "patient", "seconds")
 _UNRATED = {"present": 100.0, "unsure": 50.0, "absent": 0.0}
-"""The rating of a verdict of which no confidence was asked."""
+"""The rating of a verdict without confidence."""
 _Floats = NDArray[np.float64]
 
 
@@ -90,6 +91,7 @@ class ReaderStudy:
         truth, machine, answer: (N,) 1 or 0, by the reference standard, the model's operating point
             and all that it says; NaN where it is not known.
         scores: (N,) of the model.
+        rated: the list asks for confidence: without it there is no ROC curve of a reader.
     """
 
     films: list[str]
@@ -100,6 +102,7 @@ class ReaderStudy:
     answer: _Floats
     scores: _Floats
     arms: dict[str, Arm]
+    rated: bool
 
 
 @router.get("/lists/{list_id}/analysis", summary="The analysis of a reading list")
@@ -132,7 +135,6 @@ def mrmc(
     with service.store.read() as session:
         one = find_list(session, list_id, visitor)
         found = gather(session, one, _asked(one, finding))
-    blind.show(service, visitor, found.films)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(MRMC)
@@ -140,6 +142,7 @@ def mrmc(
         for reader, film in np.argwhere(~np.isnan(arm.ratings) & ~np.isnan(found.truth)):
             numbers = [each[reader, film] for each in (arm.ratings, arm.calls, arm.seconds)]
             rating, call, seconds = ("" if np.isnan(n) else f"{n:g}" for n in numbers)
+            rating = rating if found.rated else ""
             patient = service.log.pseudonym(found.patients[film])
             who, truth = inert(found.readers[reader]), int(found.truth[film])
             writer.writerow([who, found.films[film], name, rating, truth, call, patient, seconds])
@@ -172,18 +175,21 @@ def gather(session: Session, one: ReadingList, finding: str) -> ReaderStudy:
                 scores[places[film_id]] = each["score"]
                 answer[places[film_id]] = np.nan if call is None else call
     arms = {name: Arm.empty(len(readers), len(films)) for name in ARMS}
-    saw = _saw(session, readers)
+    saw = {each: lists.seen_in(session, one, each) for each in readers if one.reveal}
     for verdict in lists.verdicts_of(session, one.id):
         if verdict.finding != finding or verdict.film_id not in places:
             continue
         place = rows[verdict.person_id], places[verdict.film_id]
         arms["unaided" if verdict.blind else "aided"].put(*place, verdict)
-        # who has then seen the answer, and changed nothing, holds to the verdict
-        if verdict.blind and saw.get((verdict.person_id, verdict.film_id), 0) >= verdict.at_ms:
+        # who was then shown the answer in the list, and changed nothing, holds to the verdict
+        seen_ms = saw.get(verdict.person_id, {}).get(verdict.film_id, 0)
+        if verdict.blind and seen_ms >= verdict.at_ms:
             arms["aided"].put(*place, verdict)
             arms["aided"].seconds[place] = np.nan
     people = [names[each] for each in readers]
-    return ReaderStudy(films, patients, people, truth, machine, answer, scores, arms)
+    return ReaderStudy(
+        films, patients, people, truth, machine, answer, scores, arms, one.confidence
+    )
 
 
 def measure(of: ReaderStudy, list_id: str, finding: Label, folds: int = FOLDS) -> AnalysisAnswer:
@@ -197,15 +203,16 @@ def measure(of: ReaderStudy, list_id: str, finding: Label, folds: int = FOLDS) -
             name=of.readers[row],
             unaided=_arm(of, unaided, row, groups, folds),
             aided=_arm(of, aided, row, groups, folds),
-            difference=ReaderFigures(
-                **difference(
+            difference=_figures(
+                of,
+                difference(
                     aided.calls[row],
                     aided.ratings[row],
                     (unaided.calls[row], unaided.ratings[row]),
                     truth,
                     groups,
                     folds=folds,
-                )
+                ),
             )
             if row in both
             else None,
@@ -249,11 +256,11 @@ def _arm(of: ReaderStudy, arm: Arm, row: int, groups: Any, folds: int) -> ArmFig
     calls, ratings, seconds = arm.calls[row], arm.ratings[row], arm.seconds[row]
     judged = ~np.isnan(ratings)
     return ArmFigures(
-        **reader_figures(calls, ratings, of.truth, groups, folds=folds),
+        **dict(_figures(of, reader_figures(calls, ratings, of.truth, groups, folds=folds))),
         films=int(judged.sum()),
         unsure=int((judged & np.isnan(calls)).sum()),
         seconds=None if np.isnan(seconds).all() else float(np.nanmedian(seconds)),
-        roc=_roc(of.truth, ratings),
+        roc=_roc(of.truth, ratings) if of.rated else [],
         machine_kappa=kappa(calls, of.answer, groups, folds=folds)["kappa"],
     )
 
@@ -264,18 +271,20 @@ def _together(
     if not rows:
         return None
     chosen = arm.calls[list(rows)], arm.ratings[list(rows)]
-    return ReaderFigures(**together(*chosen, of.truth, groups, before=before, folds=folds))
+    return _figures(of, together(*chosen, of.truth, groups, before=before, folds=folds))
+
+
+def _figures(of: ReaderStudy, found: dict[str, Estimate]) -> ReaderFigures:
+    if not of.rated:
+        none = Estimate.undefined(found["auc"].n, "the list does not ask for confidence")
+        found = found | {"auc": none}
+    return ReaderFigures(**found)
 
 
 def _roc(truth: _Floats, ratings: _Floats) -> list[tuple[float, float]]:
     known = ~(np.isnan(truth) | np.isnan(ratings))
     points = np.column_stack(roc_curve(truth[known], ratings[known]))
     return [] if np.isnan(points).any() else [(float(x), float(y)) for x, y in points]
-
-
-def _saw(session: Session, person_ids: Sequence[str]) -> dict[tuple[str, str], int]:
-    query = select(Seen.person_id, Seen.film_id, Seen.at_ms).where(Seen.person_id.in_(person_ids))
-    return {(row[0], row[1]): row[2] for row in session.execute(query)}
 
 
 def _asked(one: ReadingList, finding: Label | None) -> str:

@@ -468,7 +468,9 @@ class ReaderFigures(Said):
 
     sensitivity: Estimate
     specificity: Estimate
-    auc: Estimate = Field(description="area under the ROC curve by confidence")
+    auc: Estimate = Field(
+        description="area under the ROC curve by confidence, where the list asks for it"
+    )
 
 
 class ArmFigures(ReaderFigures):

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import events
+from hilum.apps.store import events, lists
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Model, Person, Read, Report, Study, iso
 from hilum.apps.store.worklist import prior
@@ -65,6 +65,7 @@ def reports(film_id: FilmId, visitor: _Reader, service: Served) -> ReportsAnswer
         film = find_film(session, film_id)
         blind.check(session, visitor, film)
         query = select(Report).where(Report.film_id == film_id).order_by(Report.version.desc())
+        query = query.where(lists.told_of(Report, session, visitor.person_id))
         items = [show_report(session, each) for each in session.scalars(query)]
     if items:
         blind.show(service, visitor, [film_id])

@@ -184,7 +184,9 @@ def study(study_id: StudyId, visitor: _Reader, service: Served) -> StudyAnswer:
             .order_by(Verdict.at_ms.desc())
         )
         reports = session.scalars(
-            select(Report).where(Report.film_id.in_(open_ids)).order_by(Report.at_ms.desc())
+            select(Report)
+            .where(Report.film_id.in_(open_ids), lists.told_of(Report, session, visitor.person_id))
+            .order_by(Report.at_ms.desc())
         )
         shown = show_studies(session, [found, *prior(session, found)], visitor)
         said = StudyAnswer(

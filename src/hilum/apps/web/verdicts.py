@@ -143,6 +143,8 @@ def _give(
     with service.store.write() as session:
         film = find_film(session, film_id)
         said = [_said(session, film, each, visitor) for each in given]
+        for one, (word, _) in zip(given, said, strict=True):
+            _check_sure(one, word)
         seconds = service.looks.seconds(visitor, film_id)
         kept = [
             _keep(session, film, each, word, visitor, seconds)
@@ -321,6 +323,17 @@ def _list_of(session: Session, film: Film, body: NewVerdict, visitor: Visitor) -
     return listed
 
 
+def _check_sure(body: NewVerdict, word: str) -> None:
+    sure = body.confidence
+    if sure is not None and ((word == "present" and sure < 50) or (word == "absent" and sure > 50)):
+        raise Problem(
+            422,
+            "invalid",
+            f"confidence: {sure} contradicts the verdict '{word}'",
+            hint="0 surely absent, 100 surely present: absent goes up to 50, present begins at 50",
+        )
+
+
 def _of_the_answer(session: Session, film: Film, body: NewVerdict) -> str:
     """Say what agreeing, or not, with the model's answer says of the finding."""
     read = session.get(Read, film.reading_id) if film.reading_id else None
@@ -370,8 +383,8 @@ def _references(session: Session, film: Film, visitor: Visitor) -> ReferencesAns
     session.flush()
     query = select(Reference, Person.name).join(Person, Person.id == Reference.person_id)
     query = query.where(Reference.film_id == film.id).order_by(Reference.finding)
-    asked = lists.asked_of(session, visitor.person_id, film.id)
-    if asked or blind.is_pending(session, visitor, film):
+    query = query.where(lists.told_of(Reference, session, visitor.person_id))
+    if blind.is_pending(session, visitor, film):
         query = query.where(Reference.person_id == visitor.person_id)
     rows = session.execute(query)
     items = [
