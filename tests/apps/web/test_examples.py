@@ -111,7 +111,8 @@ def answered(station, calibrated_bundle):
     sent = station.send(ROOT / "frontal.dcm", ROOT / "frontal.png", ("notes.txt", b"words"))
     found["POST", f"{API}/films"] = [sent.json()]
     for accepted in sent.json()["accepted"]:
-        ids = {key: accepted[key] for key in ("film_id", "study_id")}
+        film_id = accepted["film_id"]
+        ids = {"film_id": film_id, "study_id": accepted["study_id"]}
         ask(reviewer, "GET", "/films/{film_id}/reading", ids)
         station.read()
         for what in ("", "/image", "/reading", "/overlays", "/reports/draft"):
@@ -127,6 +128,10 @@ def answered(station, calibrated_bundle):
         ask(reviewer, "POST", "/films/{film_id}/reports", ids, json=bodies["ReportText"])
         for what in ("verdicts", "reference", "reports"):
             ask(reviewer, "GET", "/films/{film_id}/" + what, ids)
+        mine = ask(reviewer, "GET", "/films/{film_id}/verdicts", ids)["items"]
+        back = {"verdict_ids": [mine[-1]["verdict_id"]]}
+        ask(reviewer, "POST", "/films/{film_id}/verdicts/undo", ids, json=back)
+        ask(reviewer, "PUT", "/round/place", json={"film_id": ids["film_id"]})
         station.sent(ids["film_id"], "pacs")
         ask(reviewer, "GET", "/films/{film_id}/sent", ids)
         ask(reviewer, "POST", "/films/{film_id}/retract", ids, json=bodies["TakeBack"])
@@ -134,6 +139,8 @@ def answered(station, calibrated_bundle):
         ask(reviewer, "POST", "/films/{film_id}/read", ids, json=bodies["Again"])
     ask(reviewer, "GET", "/studies")
     ask(reviewer, "POST", "/studies/search", json={"q": "frontal"})
+    ask(reviewer, "PUT", "/round", json={"q": "frontal"})
+    ask(reviewer, "GET", "/round")
     for path in (
         "/agreement",
         "/monitoring",
@@ -151,6 +158,14 @@ def answered(station, calibrated_bundle):
     ids = {"user_id": person["user_id"]}
     ask(admin, "PATCH", "/users/{user_id}", ids, json=bodies["ChangedPerson"])
     ask(admin, "POST", "/tokens", json=bodies["NewToken"] | ids)
+    people = ask(admin, "GET", "/users")["items"]
+    readers = [each["user_id"] for each in people if each["role"] == "reviewer"]
+    new = bodies["NewList"] | {"film_ids": [film_id], "readers": readers}
+    new.pop("filter", None)
+    made = {"list_id": ask(admin, "POST", "/lists", json=new)["list_id"]}
+    for what in ("", "/{list_id}", "/{list_id}/analysis"):
+        ask(admin, "GET", "/lists" + what, made)
+    ask(admin, "PATCH", "/lists/{list_id}", made, json={"name": "autumn"})
     browser = station.client()
     own = {"X-CSRF-Token": ask(browser, "POST", "/login", json=bodies["Login"])["csrf"]}
     ask(browser, "PUT", "/me/password", json=bodies["NewPassword"], headers=own)

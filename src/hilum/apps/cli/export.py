@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from hilum.apps.cli.options import Home, Store, out_file
+from hilum.apps.cli.options import Home, Json, Store, out_file
+from hilum.apps.cli.streams import print_json
 
 
 def export(
@@ -18,6 +19,7 @@ def export(
         typer.Option("--patients", help="Patients by their ids, and the names of their files."),
     ] = False,
     store: Store = None,
+    as_json: Json = False,
 ) -> None:
     """Write readings, verdicts and reference standards of a workstation as a table.
 
@@ -66,4 +68,7 @@ def export(
                 )
     finally:
         opened.close()
-    typer.echo(f"wrote {out}: {count} rows of {len(ids)} films", err=True)
+    if as_json:
+        print_json({"file": str(out), "rows": count, "films": len(ids)})
+    else:
+        typer.echo(f"wrote {out}: {count} rows of {len(ids)} films", err=True)

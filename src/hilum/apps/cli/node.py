@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hilum.apps.cli.module import module
-from hilum.apps.cli.options import Bundle, Home, Json, Limit, Peer, Store, Study, out_file
+from hilum.apps.cli.options import REASON, Bundle, Home, Json, Limit, Peer, Store, Study, out_file
 from hilum.apps.cli.streams import print_json, say
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from hilum.apps.web.serve import Place
 
 node_app = typer.Typer(no_args_is_help=True, help="Receive films by DICOM, from a PACS.")
-_REASON = "Why, for the log; name no patient."
 _ALARMS = {
     "receiver": "it does not listen: films are not received",
     "space": "{value:.1f} GB are left: nobody may begin to send",
@@ -245,7 +244,7 @@ def retry(
 @node_app.command("drop")
 def drop(
     ids: Annotated[list[int], typer.Argument(help="As 'hilum node list' has them.")],
-    reason: Annotated[str, typer.Option(help=_REASON)],
+    reason: Annotated[str, typer.Option(help=REASON)],
     store: Store = None,
     home: Home = None,
     as_json: Json = False,
@@ -306,7 +305,7 @@ def resend(
 
 @node_app.command("retract")
 def retract(
-    reason: Annotated[str, typer.Option(help=_REASON)],
+    reason: Annotated[str, typer.Option(help=REASON)],
     film: Annotated[str | None, typer.Option(help="Id of a film.")] = None,
     study: Study = None,
     peer: Peer = None,

@@ -53,6 +53,7 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
 ]
+REASON = "Why, for the log; name no patient."
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was broken off.")]
 Where = Annotated[Device, typer.Option("--device", help="Where to train.")]

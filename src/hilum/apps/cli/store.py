@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.apps.cli.options import Home, Json, Limit, Store
+from hilum.apps.cli.options import REASON, Home, Json, Limit, Store
 from hilum.apps.cli.streams import print_json
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def log(
     \b
     Example:
       hilum store log -n 100
-      hilum store log --json --after 0 >> access.jsonl
+      hilum store log --json --after 0
     """
     from hilum.core.extras import require
 
@@ -115,7 +115,7 @@ def delete(
         float | None,
         typer.Option(min=0, metavar="DAYS", help="What came more than so many days ago."),
     ] = None,
-    reason: Annotated[str, typer.Option(help="For the log; it must name no patient.")] = "",
+    reason: Annotated[str, typer.Option(help=REASON)] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     store: Store = None,
     home: Home = None,
