@@ -17,6 +17,7 @@ from pydicom.sequence import Sequence
 from hilum.core.errors import UnreadableImageError, UnsupportedImageError
 from hilum.core.labels import View
 from hilum.image.codestream import frame_size
+from hilum.image.dicom import read_dicom_header
 from hilum.image.open import open_radiograph
 
 
@@ -302,6 +303,14 @@ def test_truncated_anywhere(make_dicom, syntax, share):
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     refused(path, UnreadableImageError, "truncated|decoded")
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_native_pixels_that_lack_some_are_refused_by_the_header(make_dicom, bits):
+    data = make_dicom(bits=bits).read_bytes()
+    read_dicom_header(data, "film", 100)
+    with pytest.raises(UnreadableImageError, match=f"expected {150 * 121 * bits // 8}"):
+        read_dicom_header(data[:-3000], "film", 100)
 
 
 @pytest.mark.parametrize("end", [b"", b"\xff\xd9"])

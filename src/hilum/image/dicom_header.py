@@ -8,6 +8,7 @@ import zlib
 from pydicom import dcmread, uid
 from pydicom.dataset import Dataset
 from pydicom.filereader import data_element_generator
+from pydicom.pixels.utils import get_expected_length
 
 from hilum.core.errors import UnreadableImageError, UnsupportedImageError
 from hilum.image.dicom_tidy import tidy
@@ -16,6 +17,12 @@ from hilum.image.limits import LARGER, check_size, most_bytes
 _AGAIN = "copy or export the file again"
 _OTHER_PIXELS = ("FloatPixelData", "DoubleFloatPixelData", "PixelDataProviderURL")
 """Pixels of other kinds: PS3.3 C.7.6.24, C.7.6.25, and those that lie on a server, C.7.6.3.1.4."""
+_NATIVE = (
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+)
 _NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PhotometricInterpretation")
 
 
@@ -109,6 +116,10 @@ def _judge(dataset: Dataset, name: str, max_megapixels: float) -> None:
             f"{name}: BitsAllocated {dataset.BitsAllocated}; expected 8 or 16",
             hint="export the film with 8 or 16 bits per pixel",
         )
+    if dataset.file_meta.TransferSyntaxUID in _NATIVE:
+        expected, found = get_expected_length(dataset), len(dataset.PixelData)
+        if found < expected:
+            raise broken(name, f"{found} bytes of pixels; expected {expected}")
 
 
 def _without_pixels(dataset: Dataset, name: str) -> UnreadableImageError | UnsupportedImageError:

@@ -31,7 +31,6 @@ PEER = {"name": "pacs", "ae_title": "ARCHIVE"}
         ({"peers": [{"name": "a", "host": "h"}]}, "no ae_title"),
         ({"peers": [PEER | {"host": "h", "outbox": "out"}]}, "both host and outbox"),
         ({"peers": [{"name": "a", "outbox": "out", "commit": True}]}, "confirms nothing"),
-        ({"peers": [{"name": "a", "inbox": "x", "outbox": "x"}]}, "one folder for both"),
         ({"peers": [{"name": n, "person": "p"} for n in "ab"]}, "two peers are called 'p'"),
         ({"read": []}, "read"),
         ({"others": "perhaps"}, "others"),
@@ -41,6 +40,35 @@ def test_what_is_wrong_is_named(table, said):
     with pytest.raises(ConfigError) as caught:
         Settings.parse({"node": table}, where="hilum.toml")
     assert said in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("folders", "said"),
+    [
+        ([("inbox", ".")], "holds the folder of data"),
+        ([("inbox", "..")], "holds the folder of data"),
+        ([("inbox", "films/ward")], "overlaps the folder 'films' of data"),
+        ([("inbox", "x"), ("outbox", "x")], "overlaps the outbox of 'b'"),
+        ([("outbox", "x/out"), ("inbox", "x")], "overlaps the outbox of 'a'"),
+        ([("inbox", "x/done"), ("inbox", "y/../x")], "overlaps the inbox of 'b'"),
+        ([("inbox", "x"), ("inbox", "link")], "overlaps the inbox of 'b'"),
+    ],
+)
+def test_an_inbox_is_for_one_peer_alone(folders, said, tmp_path):
+    (tmp_path / "link").symlink_to("x")
+    tables = [
+        f'[[node.peers]]\nname = "{name}"\n{kind} = "{folder}"\n'
+        for name, (kind, folder) in zip("ab", folders, strict=False)
+    ]
+    (tmp_path / "hilum.toml").write_text("".join(tables))
+    with pytest.raises(ConfigError, match=said):
+        load_settings(tmp_path)
+
+
+def test_inboxes_side_by_side_are_taken(tmp_path):
+    table = '[[node.peers]]\nname = "{0}"\ninbox = "in/{0}"\noutbox = "out/"\n'
+    (tmp_path / "hilum.toml").write_text(table.format("a") + table.format("ab"))
+    assert [each.name for each in load_settings(tmp_path).node.peers] == ["a", "ab"]
 
 
 def test_who_may_call_from_where():

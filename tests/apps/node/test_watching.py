@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -15,7 +16,7 @@ from hilum.apps.node.taking import FAILED, OUT_OF_RESOURCES, Answer
 from hilum.apps.node.watching import Inbox
 from hilum.apps.store import outbox
 from hilum.apps.store.tables import Film, Line, Received
-from hilum.core.errors import PeerError
+from hilum.core.errors import PeerError, UnreadableImageError
 
 PEERS = """
 [[node.peers]]
@@ -141,6 +142,46 @@ def test_what_cannot_be_kept_now_stays_and_is_tried_again(inbox):
     assert _names(inbox.folder) == ["done/film.dcm"]
 
 
+def test_a_film_that_replaces_another_while_that_is_taken_is_taken_too(inbox, monkeypatch):
+    path = inbox.folder / "image.dcm"
+    path.write_bytes(b"film one")
+    before = path.stat()
+
+    def taken(peer, copy):
+        inbox.taken.append(copy.read_bytes())
+        if len(inbox.taken) == 1:  # of one size, as films of one detector, and of one moment
+            other = path.with_name("x.part")
+            other.write_bytes(b"film two")
+            os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+            other.replace(path)
+        return inbox.answer
+
+    monkeypatch.setattr(inbox, "_take", taken)
+    inbox.at(0)
+    inbox.at(60)
+    assert _names(inbox.folder) == ["image.dcm"]
+    inbox.at(61)
+    inbox.at(120)
+    assert inbox.taken == [b"film one", b"film two"]
+    assert (inbox.folder / "done" / "image.dcm").read_bytes() == b"film two"
+
+
+def test_what_cannot_be_read_may_be_half_written(inbox):
+    path = inbox.folder / "film.dcm"
+    path.write_bytes(b"half")
+    inbox.answer = Answer(0xC000, "unreadable", error=UnreadableImageError("half a film"))
+    for now in (0, 6, 12):
+        inbox.at(now)
+    assert (inbox.taken, _names(inbox.folder)) == ([b"half"] * 2, ["film.dcm"])
+    path.write_bytes(b"whole film")
+    inbox.at(18)
+    for now in (24, 30, 36):
+        assert _names(inbox.folder) == ["film.dcm"]
+        inbox.at(now)
+    assert inbox.taken[2:] == [b"whole film"] * 3
+    assert _names(inbox.folder) == ["failed/film.dcm", "failed/film.dcm.txt"]
+
+
 def test_two_files_of_one_name_are_both_kept(inbox):
     for number in range(2):
         (inbox.folder / "film.dcm").write_bytes(b"film%d" % number)
@@ -175,7 +216,7 @@ def test_a_move_that_fails_is_not_tried_again_and_again(inbox, monkeypatch):
     def move(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(inbox, "_move", move)
+    monkeypatch.setattr(inbox, "_rename", move)
     for now in (0, 60, 120):
         inbox.at(now)
     assert inbox.taken == [b"film"]

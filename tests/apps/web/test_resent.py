@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import io
 
 import pydicom
 import pytest
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.uid import RLELossless
 
 from hilum.serve.samples import ROOT
 
@@ -32,7 +35,13 @@ def _file(dataset, name="film.dcm", **attributes):
 
 def test_a_torn_film_is_mended_by_sending_it_whole(station, dataset):
     name, whole = _file(dataset)
-    film_id = station.send(("torn.dcm", whole[: len(whole) // 2])).json()["accepted"][0]["film_id"]
+    refused = station.send(("short.dcm", whole[: len(whole) // 2]))  # its header says so
+    assert "truncated" in refused.text
+    packed = copy.deepcopy(dataset)
+    packed.compress(RLELossless, generate_instance_uid=False)
+    frame = get_frame(packed.PixelData, 0, number_of_frames=1)
+    torn = _file(packed, "torn.dcm", PixelData=encapsulate([frame[: len(frame) // 4 * 2]]))
+    film_id = station.send(torn).json()["accepted"][0]["film_id"]
     station.read()
     client = station.client("reviewer")
     assert client.get(f"{API}/films/{film_id}").json()["status"] == "error"

@@ -23,6 +23,7 @@ ELSEWHERE = "other"
 """Under this name callers are counted that are no peers: they may call themselves anything."""
 _TITLE = re.compile(r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?")
 """PS3.5 6.2: 1 to 16 characters of ASCII but the backslash; spaces at the ends do not count."""
+_OF_DATA = ("films", "incoming", "receiving", "results")
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
 
 
@@ -93,7 +94,7 @@ class Peer(Config):
     password_file: Path | None = None
     ca: Path | None = None
     inbox: Path | None = None
-    settle_s: float = Field(default=2, gt=0)
+    settle_s: float = Field(default=10, gt=0)
     outbox: Path | None = None
     person: str = ""
     objects: tuple[Kind, ...] = ()
@@ -133,8 +134,6 @@ class Peer(Config):
             raise ValueError(f"peer '{self.name}' has delete = true, but no dicomweb")
         if self.commit and self.outbox:
             raise ValueError(f"peer '{self.name}' has commit = true: a folder confirms nothing")
-        if self.inbox is not None and self.inbox == self.outbox:
-            raise ValueError(f"peer '{self.name}' has one folder for both inbox and outbox")
         if self.host and not self.ae_title:
             raise ValueError(f"peer '{self.name}' has a host, but no ae_title")
         if not (self.ae_title or self.dicomweb or self.inbox or self.outbox or self.person):
@@ -350,6 +349,34 @@ class Node(Config):
                 "send films, or set accept_any = true"
             )
         return self
+
+    def check_folders(self, data: Path) -> None:
+        """Refuse an inbox in which other files lie than those that its peer puts there.
+
+        Args:
+            data: folder of data.
+
+        Raises:
+            ConfigError: it holds the folder of data, or overlaps a folder of another use.
+        """
+        home = data.resolve()
+        used = [
+            (f"the {kind} of '{peer.name}'", (home / folder).resolve())
+            for peer in self.peers
+            for kind, folder in (("inbox", peer.inbox), ("outbox", peer.outbox))
+            if folder is not None
+        ]
+        used += [(f"the folder '{each}' of data", home / each) for each in _OF_DATA]
+        for name, inbox in used:
+            if not name.startswith("the inbox "):
+                continue
+            hint = "give each inbox a folder of its own"
+            if home.is_relative_to(inbox):
+                raise ConfigError(f"{name}, {inbox}, holds the folder of data {home}", hint=hint)
+            for other, folder in used:
+                overlap = folder.is_relative_to(inbox) or inbox.is_relative_to(folder)
+                if other != name and overlap:
+                    raise ConfigError(f"{name}, {inbox}, overlaps {other}, {folder}", hint=hint)
 
     def kinds(self, route: Route, peer: Peer | None) -> tuple[str, ...]:
         """Return the kinds of results that a peer is sent by a route, in the order of sending."""

@@ -12,20 +12,38 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 
 from hilum.apps.node.settings import Peer
 from hilum.apps.node.taking import Answer
 from hilum.apps.store.folder import sync_folder
-from hilum.core.errors import PeerError
+from hilum.core.errors import PeerError, UnreadableImageError
 
 DONE, FAILED = "done", "failed"
 _WRITTEN = (".part", ".tmp", ".filepart", ".crdownload", "~")
 """Names end so while another program is writing."""
 _AGAIN_S = 30.0
+_LOOKS = 3
+"""So often a file is looked at that cannot be read: it may be half written."""
 _LOG = logging.getLogger("hilum.receiver")
-_Signature = tuple[int, int]
+
+
+class _Signature(NamedTuple):
+    """What changes when a file does; ``inode``, since films of one detector all have one size."""
+
+    inode: int
+    size: int
+    modified_ns: int
+
+
+class _Seen(NamedTuple):
+    """A file, when it is to be looked at (seconds, monotonic), and how often it was in vain."""
+
+    signature: _Signature
+    due: float
+    looks: int = 0
 
 
 class Inbox:
@@ -53,7 +71,7 @@ class Inbox:
     ) -> None:
         self._root, self._peer = data / str(peer.inbox), peer
         self._receiving, self._largest, self._take = receiving, largest, take
-        self._seen: dict[Path, tuple[_Signature, float]] = {}
+        self._seen: dict[Path, _Seen] = {}
         self._stuck: dict[Path, _Signature] = {}
         self._error = ""
 
@@ -69,15 +87,15 @@ class Inbox:
         self._stuck = {path: was for path, was in self._stuck.items() if found.get(path) == was}
         self._seen = {
             path: self._seen[path]
-            if path in self._seen and self._seen[path][0] == signature
-            else (signature, now + self._peer.settle_s)
+            if path in self._seen and self._seen[path].signature == signature
+            else _Seen(signature, now + self._peer.settle_s)
             for path, signature in found.items()
         }
-        for path, (signature, due) in sorted(self._seen.items()):
+        for path, seen in sorted(self._seen.items()):
             if stop.is_set():
                 return
-            if due <= now and path not in self._stuck:
-                self._one(path, signature)
+            if seen.due <= now and path not in self._stuck:
+                self._one(path, seen)
 
     def _files(self) -> Iterator[tuple[Path, _Signature]]:
         """Yield the files, with what changes when they do."""
@@ -93,42 +111,54 @@ class Inbox:
                 if name.startswith(".") or name.lower().endswith(_WRITTEN):
                     continue
                 with contextlib.suppress(OSError):
-                    about = (here / name).lstat()
-                    if stat.S_ISREG(about.st_mode):  # no link, which could point anywhere
-                        yield here / name, (about.st_size, about.st_mtime_ns)
+                    if signature := _signature((here / name).lstat()):
+                        yield here / name, signature
 
-    def _one(self, path: Path, signature: _Signature) -> None:
+    def _one(self, path: Path, seen: _Seen) -> None:
+        signature, _, looks = seen
+        if signature.size > self._largest:
+            self._move(path, signature, FAILED, f"larger than {self._largest / 1e6:g} MB")
+            return
         copy = None
         try:
-            if signature[0] > self._largest:
-                self._move(path, FAILED, f"larger than {self._largest / 1e6:g} MB")
-                return
             handle, copy = tempfile.mkstemp(dir=self._receiving)
             with path.open("rb") as source, os.fdopen(handle, "wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
-            about = path.stat()
-            if (about.st_size, about.st_mtime_ns) != signature:
+            if _signature(path.lstat()) != signature:
                 return  # it is looked at again
             answer = self._take(self._peer.name, Path(copy))
-            if answer.later:
-                self._seen[path] = (signature, time.monotonic() + _AGAIN_S)
-            elif answer.status == 0:
-                self._move(path, DONE)
-            else:
-                self._move(path, FAILED, _reason(answer))
         except OSError as error:
             self._stuck[path] = signature  # until it changes, or the receiver starts again
             _LOG.warning(
-                "a file in the inbox of %s cannot be read or moved: %s",
-                self._peer.name,
-                error.strerror,
+                "a file in the inbox of %s cannot be read: %s", self._peer.name, error.strerror
             )
+            return
         finally:
             if copy is not None:
                 Path(copy).unlink(missing_ok=True)
+        unreadable = isinstance(answer.error, UnreadableImageError)
+        if answer.later:
+            self._seen[path] = _Seen(signature, time.monotonic() + _AGAIN_S, looks)
+        elif unreadable and looks + 1 < _LOOKS:  # half written, or its decoder was ended
+            self._seen[path] = _Seen(signature, time.monotonic() + self._peer.settle_s, looks + 1)
+        elif answer.status == 0:
+            self._move(path, signature, DONE)
+        else:
+            self._move(path, signature, FAILED, _reason(answer))
 
-    def _move(self, path: Path, where: str, reason: str = "") -> None:
-        """Move a file out of the way, under a name that nothing has there."""
+    def _move(self, path: Path, signature: _Signature, where: str, reason: str = "") -> None:
+        """Move a file that is still the one that was looked at out of the way."""
+        try:
+            if _signature(path.lstat()) == signature:
+                self._rename(path, where, reason)
+        except OSError as error:
+            self._stuck[path] = signature  # until it changes, or the receiver starts again
+            _LOG.warning(
+                "a file in the inbox of %s cannot be moved: %s", self._peer.name, error.strerror
+            )
+
+    def _rename(self, path: Path, where: str, reason: str) -> None:
+        """Rename a file to a name that nothing has there."""
         target = self._root / where / path.relative_to(self._root)
         target.parent.mkdir(parents=True, exist_ok=True)
         plain, number = target, 1
@@ -144,6 +174,13 @@ class Inbox:
         if error and error != self._error:
             _LOG.warning("%s", error)
         self._error = error
+
+
+def _signature(about: os.stat_result) -> _Signature | None:
+    """Return that of a plain file; None of a link, which could point anywhere, and of others."""
+    if not stat.S_ISREG(about.st_mode):
+        return None
+    return _Signature(about.st_ino, about.st_size, about.st_mtime_ns)
 
 
 def _reason(answer: Answer) -> str:

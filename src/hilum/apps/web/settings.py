@@ -180,7 +180,10 @@ def load_settings(data: Path) -> Settings:
     """Read ``hilum.toml`` of a folder of data; the defaults where there is none.
 
     Raises:
-        ConfigError: an unknown key or a wrong value.
+        ConfigError: an unknown key, a wrong value, or an inbox in which other files lie.
     """
     path = data / FILE
-    return Settings.load(path) if path.exists() else Settings()
+    settings = Settings.load(path) if path.exists() else Settings()
+    if settings.node is not None:
+        settings.node.check_folders(data)
+    return settings
