@@ -158,6 +158,8 @@ def _interval(
 ) -> tuple[float, float, str]:
     if support.proportion and value in (0.0, 1.0):
         return _exact(value, support.groups)
+    if not folds:
+        return np.nan, np.nan, ""
     if defined.size <= folds / 2:
         return np.nan, np.nan, f"no interval: undefined in {folds - defined.size} of {folds} folds"
     if np.ptp(defined) < 1e-12:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 
 import numpy as np
@@ -9,10 +10,11 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 from sklearn.metrics import cohen_kappa_score, recall_score, roc_auc_score
+from sqlalchemy import inspect
 
 from hilum.apps.store.people import Role, add_person, add_token
-from hilum.apps.store.tables import ReadingList
-from hilum.apps.web.analysis import MRMC, gather, measure
+from hilum.apps.store.tables import Film, Read, ReadingList
+from hilum.apps.web.analysis import MRMC, Arm, ReaderStudy, gather, measure
 from hilum.core.labels import Label
 
 API = "/api/v1"
@@ -152,13 +154,13 @@ def test_who_takes_the_long_table_has_seen_no_answer(station, study):
 
 @pytest.fixture
 def blind_only(station, make_film):
-    """A blind list that asks for no confidence, read through by one reader: make(reveal)."""
+    """A blind list that asks for no confidence; of its three films two are judged: make(reveal)."""
 
     def make(reveal):
-        ids = [station.film(make_film(number)) for number in range(2)]
+        ids = [station.film(make_film(number)) for number in range(3)]
         admin = station.client("administrator")
-        for value, film_id in enumerate(ids):
-            known = {"finding": FINDING, "value": value}
+        for number, film_id in enumerate(ids):
+            known = {"finding": FINDING, "value": number % 2}
             assert admin.put(f"{API}/films/{film_id}/reference", json=known).status_code == 200
         with station.service.store.write() as session:
             person = add_person(session, "dora", Role.REVIEWER)
@@ -170,7 +172,7 @@ def blind_only(station, make_film):
             "blind": True, "reveal": reveal,
         }  # fmt: skip
         list_id = admin.post(f"{API}/lists", json=body).json()["list_id"]
-        for word, film_id in zip(("absent", "present"), ids, strict=True):
+        for word, film_id in zip(("absent", "present"), ids[:2], strict=True):
             given = {"finding": FINDING, "verdict": word, "list_id": list_id, "blind": True}
             answer = dora.post(f"{API}/films/{film_id}/verdicts", json=given)
             assert answer.status_code == 201, answer.text
@@ -211,6 +213,49 @@ def test_without_confidence_there_is_no_curve(station, blind_only):
     table = pd.read_csv(io.BytesIO(admin.get(f"{API}/lists/{list_id}/mrmc.csv").content))
     assert table["rating"].isna().all()
     assert table["call"].tolist() == [0, 1]
+
+
+def test_the_machine_is_measured_on_what_the_readers_saw(station, blind_only):
+    """On the films that were judged, by the reading that was there then."""
+    list_id, ids, _ = blind_only(True)
+    admin = station.client("administrator")
+    before = admin.get(f"{API}/lists/{list_id}/analysis").json()["machine"]
+    assert before["auc"]["n"] == 2
+    assert before["sensitivity"]["n"] == before["specificity"]["n"] == 1
+    with station.service.store.write() as session:
+        for film_id in ids:
+            film = session.get_one(Film, film_id)
+            old = session.get_one(Read, film.reading_id)
+            said = copy.deepcopy(old.reading)
+            for each in said["findings"]:
+                each |= {"present": not each["present"], "score": 1 - each["score"]}
+            columns = {each.key for each in inspect(Read).columns} - {"id", "reading", "forced"}
+            again = Read(
+                **{each: getattr(old, each) for each in columns}, reading=said, forced=True
+            )
+            session.add(again)
+            session.flush()
+            film.reading_id = again.id
+    assert admin.get(f"{API}/lists/{list_id}/analysis").json()["machine"] == before
+
+
+def test_many_readers_have_no_interval_a_pair(monkeypatch):
+    """A pair of twenty-one readers is one of 210: each would cost a thousand resamples."""
+    draw = np.random.default_rng(2)
+    calls = draw.integers(0, 2, (3, 20)).astype(float)
+    arms = {name: Arm.empty(3, 20) for name in ("unaided", "aided")}
+    arms["unaided"] = Arm(calls, 100 * calls, calls)
+    numbers = [str(each) for each in range(20)]
+    known = [draw.integers(0, 2, 20).astype(float) for _ in range(4)]
+    of = ReaderStudy(numbers, numbers, list(NAMES), *known, arms, rated=True)
+    some = measure(of, "0" * 16, Label.COVID_19, folds=20)
+    monkeypatch.setattr("hilum.apps.web.analysis.MOST_PAIRED", 2)
+    many = measure(of, "0" * 16, Label.COVID_19, folds=20)
+    for one, other in zip(some.pairs, many.pairs, strict=True):
+        assert one.kappa.value == other.kappa.value
+        assert one.kappa.low < one.kappa.high
+        assert np.isnan(other.kappa.low)
+        assert other.kappa.note == ""
 
 
 def test_without_verdicts_or_truth_there_is_nothing_to_measure(station, make_film):

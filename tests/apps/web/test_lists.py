@@ -224,6 +224,35 @@ def test_a_verdict_fits_its_list(station, make_list, films, people):
     assert stranger.get(f"{API}/lists").json()["items"] == []
 
 
+def test_a_verdict_of_a_list_that_ended_stays(station, make_list, films, people):
+    """It could not be given again."""
+    anna, admin = people["anna"][1], station.client("administrator")
+    made = make_list(film_ids=films[:1])
+    given = _give(anna, films[0], list_id=made["list_id"])
+    path, undo = f"{API}/lists/{made['list_id']}", f"{API}/films/{films[0]}/verdicts/undo"
+    admin.patch(path, json={"closed": True})
+    ids = {"verdict_ids": [given["verdict_id"]]}
+    assert _code(anna.post(undo, json=ids)) == (409, "list-closed")
+    admin.patch(path, json={"closed": False})
+    assert anna.post(undo, json=ids).status_code == 200
+
+
+def test_a_reader_who_gave_verdicts_and_is_one_no_more_hinders_nothing(
+    station, make_list, films, people
+):
+    admin = station.client("administrator")
+    made = make_list()
+    path = f"{API}/lists/{made['list_id']}"
+    (anna, client), (boris, _) = people.values()
+    _give(client, films[0], list_id=made["list_id"])
+    assert admin.patch(f"{API}/users/{anna}", json={"role": "reader"}).status_code == 200
+    kept = admin.patch(path, json={"readers": [anna]})
+    assert kept.status_code == 200, kept.text
+    assert [each["name"] for each in kept.json()["readers"]] == ["anna"]
+    assert admin.patch(f"{API}/users/{boris}", json={"role": "reader"}).status_code == 200
+    assert admin.patch(path, json={"readers": [boris]}).status_code == 422
+
+
 def test_lists_are_set_up_by_administrators(station, make_list, films, people):
     admin = station.client("administrator")
     made = make_list(film_ids=[], studies={"status": ["read"]}, readers=[])

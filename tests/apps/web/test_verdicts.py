@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
+from sqlalchemy import select
 
 from hilum.apps.node.settings import Node, Objects
-from hilum.apps.store.tables import Delivery, Film, Made, Result
+from hilum.apps.store.tables import Delivery, Film, Made, Person, Result
 from hilum.apps.web.agreement import measure
 from hilum.apps.web.settings import Settings
 from hilum.judge.reader_study import against_reference, kappa
@@ -243,7 +244,14 @@ def test_a_verdict_against_the_model_takes_back_what_the_archive_was_sent(
     for word in ("unsure", "present" if present else "absent"):
         assert _verdict(client, film_id, word).status_code == 201
         assert made().state == "made"
-    assert _verdict(client, film_id, "absent" if present else "present").status_code == 201
+    against = "absent" if present else "present"
+    with station.service.store.read() as session:
+        me = session.scalar(select(Person.id).where(Person.name == "reviewer-1"))
+    body = {"name": "study", "film_ids": [film_id], "readers": [me], "findings": ["covid-19"]}
+    listed = station.client("administrator").post(f"{API}/lists", json=body).json()["list_id"]
+    assert _verdict(client, film_id, against, list_id=listed).status_code == 201
+    assert made().state == "made", "what is said in a reader study takes nothing back"
+    assert _verdict(client, film_id, against).status_code == 201
     assert made().state == state
     if setting == "reject":
         assert made().reject == {"reason": "quality", "peer": None}

@@ -57,7 +57,9 @@ def is_open(one: ReadingList) -> bool:
 
 def seen_in(session: Session, one: ReadingList, person_id: str) -> dict[str, int]:
     """Return films whose answer a person was shown before a list ended: film_id -> at_ms."""
+    listed = select(ListedFilm.film_id).where(ListedFilm.list_id == one.id)
     query = select(Seen.film_id, Seen.at_ms).where(Seen.person_id == person_id)
+    query = query.where(Seen.film_id.in_(listed))
     for end in (one.deadline_ms, one.closed_ms):
         if end is not None:
             query = query.where(Seen.at_ms < end)
@@ -83,7 +85,8 @@ def films_of(session: Session, list_id: str, among: Collection[str] | None = Non
     if among is not None and len(among) <= AT_ONCE:
         query = query.where(ListedFilm.film_id.in_(among))
     found = session.scalars(query.order_by(ListedFilm.place))
-    return [each for each in found if among is None or each in among]
+    chosen = None if among is None else set(among)
+    return [each for each in found if chosen is None or each in chosen]
 
 
 def order_of(one: ReadingList, films: list[str], person_id: str) -> list[str]:

@@ -19,7 +19,7 @@ from hilum.apps.store import lists
 from hilum.apps.store.people import Role
 from hilum.apps.store.reviewed import CALLS, films_with_reading
 from hilum.apps.store.store import parts
-from hilum.apps.store.tables import Film, Person, ReadingList, Reference, Study, Verdict
+from hilum.apps.store.tables import Film, Person, Read, ReadingList, Reference, Study, Verdict
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import (
@@ -43,6 +43,8 @@ from hilum.judge.reader_study import difference, fleiss, kappa, reader_figures, 
 router = APIRouter(prefix=API, tags=["lists"])
 _Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
 FOLDS = 1000
+MOST_PAIRED = 20
+"""Readers above which a pair has no interval: 190 pairs are what a request can wait for."""
 ARMS = ("unaided", "aided")
 MRMC = ("reader", "case", "modality", "rating", "truth", "call", "patient", "seconds")
 _UNRATED = {"present": 100.0, "unsure": 50.0, "absent": 0.0}
@@ -167,7 +169,8 @@ def gather(session: Session, one: ReadingList, finding: str) -> ReaderStudy:
         known = select(Reference).where(Reference.film_id.in_(part), Reference.finding == finding)
         for each in session.scalars(known):
             truth[places[each.film_id]] = each.value
-    for film_id, (_, _, read) in films_with_reading(session, set(films)).items():
+    given = [each for each in lists.verdicts_of(session, one.id) if each.finding == finding]
+    for film_id, read in _beside(session, films, given).items():
         for each in read.reading["findings"]:
             if each["label"] == finding:
                 call = CALLS[answer_in(each).value]
@@ -176,8 +179,8 @@ def gather(session: Session, one: ReadingList, finding: str) -> ReaderStudy:
                 answer[places[film_id]] = np.nan if call is None else call
     arms = {name: Arm.empty(len(readers), len(films)) for name in ARMS}
     saw = {each: lists.seen_in(session, one, each) for each in readers if one.reveal}
-    for verdict in lists.verdicts_of(session, one.id):
-        if verdict.finding != finding or verdict.film_id not in places:
+    for verdict in given:
+        if verdict.film_id not in places:
             continue
         place = rows[verdict.person_id], places[verdict.film_id]
         arms["unaided" if verdict.blind else "aided"].put(*place, verdict)
@@ -190,6 +193,17 @@ def gather(session: Session, one: ReadingList, finding: str) -> ReaderStudy:
     return ReaderStudy(
         films, patients, people, truth, machine, answer, scores, arms, one.confidence
     )
+
+
+def _beside(session: Session, films: list[str], given: Sequence[Verdict]) -> dict[str, Read]:
+    """Return the reading of each film that its verdicts were given beside; else the newest."""
+    found = {key: each[2] for key, each in films_with_reading(session, set(films)).items()}
+    for verdict in sorted(given, key=lambda each: not each.blind):  # the aided ones count
+        now = found.get(verdict.film_id)
+        if now is not None and verdict.reading_id not in (None, now.id):
+            then = session.get(Read, verdict.reading_id)
+            found[verdict.film_id] = now if then is None else then
+    return found
 
 
 def measure(of: ReaderStudy, list_id: str, finding: Label, folds: int = FOLDS) -> AnalysisAnswer:
@@ -226,7 +240,11 @@ def measure(of: ReaderStudy, list_id: str, finding: Label, folds: int = FOLDS) -
         len(rows), len(of.films)
     )
     judged = [row for row in rows if alone[row].has(row)]
-    machine = reader_figures(of.machine, of.scores, truth, groups, folds=folds)
+    few = len(judged) <= MOST_PAIRED
+    # as far as anybody judged: beside the readers, other films would be another test
+    seen = ~np.all([np.isnan(arm.ratings).all(0) for arm in of.arms.values()], axis=0)
+    alike = of.machine[seen], of.scores[seen], truth[seen]
+    machine = reader_figures(*alike, groups[seen], folds=folds)
     return AnalysisAnswer(
         list_id=list_id,
         finding=finding,
@@ -240,13 +258,13 @@ def measure(of: ReaderStudy, list_id: str, finding: Label, folds: int = FOLDS) -
         pairs=[
             ReaderPair(
                 names=(of.readers[one], of.readers[two]),
-                **kappa(calls[one], calls[two], groups, folds=folds),
+                **kappa(calls[one], calls[two], groups, folds=folds if few else 0),
             )
             for one, two in combinations(judged, 2)
         ],
         fleiss=fleiss(calls[judged], groups, folds=folds),
         machine=ReaderFigures(**machine),
-        machine_roc=_roc(truth, of.scores),
+        machine_roc=_roc(truth[seen], of.scores[seen]),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
@@ -105,8 +105,10 @@ def change_list(
             one.closed_ms = now_ms() if body.closed else None
         if body.readers is not None:
             gave = session.scalars(select(Verdict.person_id).where(Verdict.list_id == one.id))
-            session.execute(delete(ListReader).where(ListReader.list_id == one.id))
-            _let_read(session, one, [*body.readers, *gave])
+            wanted, before = {*body.readers, *gave}, set(lists.readers_of(session, one.id))
+            gone = ListReader.list_id == one.id, ListReader.person_id.in_(before - wanted)
+            session.execute(delete(ListReader).where(*gone))
+            _let_read(session, one, wanted - before)
         changed = sorted(body.model_fields_set)
         service.log.add(session, visitor.name, "list-changed", list=one.id, changed=changed)
         return _show(session, one, visitor)
@@ -161,7 +163,7 @@ def _films(session: Session, body: NewList, visitor: Visitor, service: Service) 
     return found
 
 
-def _let_read(session: Session, one: ReadingList, person_ids: Sequence[str]) -> None:
+def _let_read(session: Session, one: ReadingList, person_ids: Collection[str]) -> None:
     for person_id in sorted(set(person_ids)):
         person = session.get(Person, person_id)
         if person is None or not Role(person.role).covers(Role.REVIEWER):

@@ -90,7 +90,8 @@ def undo(
 ) -> VerdictsAnswer:
     """Take back what one said of a film within the last hour; the log keeps that it was said.
 
-    A blind verdict stays once the model's answer was shown: the next one would not be blind.
+    A blind verdict stays once the model's answer was shown: the next one would not be blind. So
+    does one of a reading list that has ended, and a rejection note that a verdict had made.
     Answers what was taken back.
     """
     with service.store.write() as session:
@@ -117,6 +118,8 @@ def undo(
                 "you have seen the machine's answer: a blind verdict stays",
                 hint="give another verdict: it stands beside the blind one",
             )
+        for listed in {each.list_id for each in mine} - {None}:
+            _check_open(session.get_one(ReadingList, listed))
         said = [show_verdict(session, each) for each in mine]
         for each in mine:
             session.delete(each)
@@ -169,7 +172,7 @@ def _give(
             )
         node = service.settings.node
         rejects = node is not None and node.objects.contradicted == "reject"
-        if rejects and any(_contradicts(session, each) for each in kept):
+        if rejects and any(_contradicts(session, each) for each in kept if each.list_id is None):
             outbox.retract(session, service.log, visitor.name, [film_id], reason="quality")
         return [show_verdict(session, each) for each in kept]
 
@@ -303,13 +306,7 @@ def _list_of(session: Session, film: Film, body: NewVerdict, visitor: Visitor) -
         raise not_found("reading list of yours")
     if session.get(ListedFilm, (listed.id, film.id)) is None:
         raise Problem(422, "invalid", "this film is not in the reading list")
-    if not lists.is_open(listed):
-        raise Problem(
-            409,
-            "list-closed",
-            f"the reading list '{listed.name}' has ended",
-            hint="leave 'list_id' out, or ask an administrator to open it again",
-        )
+    _check_open(listed)
     if body.finding not in listed.findings:
         asked = ", ".join(listed.findings)
         raise Problem(422, "invalid", f"the list does not ask for '{body.finding}'", hint=asked)
@@ -321,6 +318,16 @@ def _list_of(session: Session, film: Film, body: NewVerdict, visitor: Visitor) -
             hint="confidence: 0 surely absent, 100 surely present",
         )
     return listed
+
+
+def _check_open(listed: ReadingList) -> None:
+    if not lists.is_open(listed):
+        raise Problem(
+            409,
+            "list-closed",
+            f"the reading list '{listed.name}' has ended",
+            hint="give a verdict without a list, or ask an administrator to open it again",
+        )
 
 
 def _check_sure(body: NewVerdict, word: str) -> None:
