@@ -358,8 +358,8 @@ function Line({ name, of, plain = false }: { name: string; of: ReaderFigures | A
   return (
     <tr>
       <th scope="row">{name}</th>
-      <td><Interval of={of.sensitivity} share={!plain} /></td>
-      <td><Interval of={of.specificity} share={!plain} /></td>
+      <td><Interval of={of.sensitivity} share points={plain} /></td>
+      <td><Interval of={of.specificity} share points={plain} /></td>
       <td><Interval of={of.auc} /></td>
       <td>{arm && <Interval of={arm.machine_kappa} />}</td>
       <td>{arm?.seconds == null ? "" : t("analysis.s", { seconds: number(arm.seconds, 1) })}</td>

@@ -29,7 +29,7 @@ export function RoomPage() {
   const { path, query } = route.value;
   const filmId = path[1] ?? "";
   // a new film is a new room: no measurement, verdict or mark of the last one can stay behind
-  return <Room key={filmId} filmId={filmId} beside={query.get("with")} ask={query} />;
+  return <Room key={`${filmId} ${query.get("list") ?? ""}`} filmId={filmId} beside={query.get("with")} ask={query} />;
 }
 
 function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; ask: URLSearchParams }) {
@@ -64,11 +64,9 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
     selected.value = filmId;
     api.opened(filmId).catch(() => undefined); // what cannot be shown says so where it is fetched
     if (ask.get("heatmap")) show("heatmap", { on: true });
-    const verdict = Number(ask.get("verdict"));
-    if (verdict) chooseByKey(filmId, verdict);
   }, [filmId]);
 
-  const compare = (which: string | null) => go(`film/${filmId}${which ? `?with=${which}` : ""}`);
+  const compare = (which: string | null) => go(filmAt(filmId, { list: listId, beside: which }));
   const each = (action: ActionName) => {
     if (view) act(view, action);
     if (second && action !== "screen") act(second, action);
@@ -80,18 +78,19 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
   };
   const saved = async (goesOn: boolean) => {
     if (goesOn && (await step(1, true))) return;
-    data.reload();
     renew();
+    await data.renew();
   };
   const takeBack = async () => {
     const film = await undo(filmId, desk);
     if (film === null) return;
-    if (film !== filmId) return go(filmAt(film, listId));
+    if (film !== filmId) return go(filmAt(film, { list: listId }));
     data.reload();
     renew();
   };
+  const taking = useTaking(view, labels.length > 0, data.blind);
   useRoomKeys({
-    view, each, setTool,
+    view, each, setTool, taking,
     step: (by) => void step(by),
     choose: (place) => chooseByKey(filmId, place),
     undo: () => void takeBack(),
@@ -116,7 +115,8 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
     );
   }
   const { study } = data;
-  const name = data.film?.name ?? "";
+  const unnamed = data.blind || listId !== null; // a file's name may say what is asked
+  const name = unnamed ? "" : (data.film?.name ?? "");
   const identity = study ? identityOf(study, data.film?.view ?? study.view, name) : [name];
   const prior = study?.prior.find((item) => item.film_id === beside);
   const here = { answer: data.answer, when: study?.study_date ?? t("change.this") };
@@ -159,8 +159,8 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
           <Stage
             key={`${beside}-${calibrations.value}`}
             filmId={beside}
-            title={besideOf(study, beside).join(", ")}
-            identity={besideOf(study, beside)}
+            title={besideOf(study, beside, unnamed).join(", ")}
+            identity={besideOf(study, beside, unnamed)}
             tool={tool}
             layers={besides}
             heat={null}
@@ -190,10 +190,11 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
           verdicts={data.verdicts}
           desk={desk}
           list={list}
-          saved={(goesOn) => void saved(goesOn)}
+          taking={taking}
+          saved={saved}
           undo={() => void takeBack()}
         />
-        <Strips study={study} filmId={filmId} beside={beside} compare={compare} />
+        <Strips study={study} filmId={filmId} beside={beside} unnamed={unnamed} compare={compare} />
         <Tabs<Tab>
           label={t("room.work")}
           tabs={[
@@ -232,12 +233,15 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
   );
 }
 
-/** The findings that are asked of a film: those of its reading; of one without, those of the model. */
+/** The findings that are asked of a film: those of its list, or of its reading; without, of the model. */
 function askedOf(
   { answer, film, blind }: ReturnType<typeof useFilm>, listId: string | null, list: ListAnswer | null,
 ): readonly Label[] {
-  if (blind) return film?.blind_owed ?? [];
-  if (listId) return list?.findings ?? [];
+  if (listId && !list) return []; // a verdict must not be given before it is known what for
+  const owed = blind ? (film?.blind_owed ?? []) : [];
+  if (owed.length > 0) return owed;
+  if (list) return list.findings; // blind or not: what was answered can be answered anew
+  if (blind) return [];
   const found = answer?.reading?.findings.map(({ label }) => label) ?? [];
   if (found.length > 0 || !film || (film.status === "read" && !answer)) return found;
   return me.value?.bundle?.labels.map(({ label }) => label) ?? [];
@@ -254,11 +258,25 @@ function identityOf(study: StudyAnswer | StudyItem, view: string | null, name: s
   ].filter(Boolean);
 }
 
-function besideOf(study: StudyAnswer | null, filmId: string): string[] {
+function besideOf(study: StudyAnswer | null, filmId: string, unnamed: boolean): string[] {
   const prior = study?.prior.find((each) => each.film_id === filmId);
-  if (prior) return identityOf(prior, prior.view, prior.name);
+  if (prior) return identityOf(prior, prior.view, unnamed ? "" : prior.name);
   const same = study?.films.find((each) => each.film_id === filmId);
-  return study && same ? identityOf(study, same.view, same.name) : [];
+  return study && same ? identityOf(study, same.view, unnamed ? "" : same.name) : [];
+}
+
+const GLANCE_MS = 300;
+
+/** Whether keys answer: the film is drawn, the question is known, and both for a moment. */
+function useTaking(view: FilmView | null, asked: boolean, blind: boolean): boolean {
+  // what bounces or was meant for the film before comes within that moment
+  const scene = useMemo(() => (view && asked ? {} : null), [view, asked, blind]);
+  const [seen, setSeen] = useState<object | null>(null);
+  useEffect(() => {
+    const timer = setTimeout(() => setSeen(scene), GLANCE_MS);
+    return () => clearTimeout(timer);
+  }, [scene]);
+  return scene !== null && seen === scene;
 }
 
 /** Where this person is among the films that are read through. */
@@ -290,13 +308,17 @@ function useRound(filmId: string, desk: Desk, listId: string | null) {
     const next = by > 0 ? found?.after : found?.before;
     if (!next) return false;
     if (!done && isBegun(filmId, desk.latest()) && !confirm(t("round.leave"))) return false;
-    go(filmAt(next, listId));
+    go(filmAt(next, { list: listId }));
     return true;
   };
   return { round, list, step, renew };
 }
 
-const filmAt = (film: string, listId: string | null): string => `film/${film}${listId ? `?list=${listId}` : ""}`;
+/** The address of a film: in a reading list, with another film beside it. */
+function filmAt(film: string, { list, beside = null }: { list: string | null; beside?: string | null }): string {
+  const query = new URLSearchParams({ ...(list && { list }), ...(beside && { with: beside }) }).toString();
+  return `film/${film}${query && `?${query}`}`;
+}
 
 /** Where a film stands among those that are read through, and what comes before and after it. */
 type Around = Pick<RoundAnswer, "film_id" | "place" | "total" | "judged" | "before" | "after" | "unjudged">;
@@ -332,7 +354,7 @@ function Round(props: { round: Around | null; list: ListAnswer | null; step: (by
       {round && !after && (
         <span role="status">
           {t("round.end", { judged, total })}{" "}
-          {unjudged && unjudged !== round.film_id && <a href={`#/${filmAt(unjudged, list?.list_id ?? null)}`}>{t("round.unjudged")}</a>}
+          {unjudged && unjudged !== round.film_id && <a href={`#/${filmAt(unjudged, { list: list?.list_id ?? null })}`}>{t("round.unjudged")}</a>}
         </span>
       )}
     </nav>
@@ -369,12 +391,17 @@ function useRoomKeys(room: {
   view: FilmView | null;
   each: (action: ActionName) => void;
   setTool: (tool: ToolName) => void;
+  taking: boolean;
   step: (by: 1 | -1) => void;
   choose: (place: number) => void;
   undo: () => void;
 }): void {
   const { view, each, setTool, step, choose } = room;
   const preset = useRef(0);
+  /** A verdict is one press; a key that is held says nothing of the films that come. */
+  const once = (action: () => void) => (event: KeyboardEvent) => {
+    if (room.taking && !event.repeat) action();
+  };
   const window = (center: number, width: number) => {
     if (!view) return;
     const state = view.state();
@@ -384,13 +411,15 @@ function useRoomKeys(room: {
   useKeys({
     j: () => step(1),
     k: () => step(-1),
-    u: () => room.undo(),
+    u: (event) => {
+      if (!event.repeat) room.undo();
+    },
     h: () => show("heatmap", { on: !shown.value.heatmap.on || hidden.value }),
     o: () => (hidden.value = !hidden.value),
-    "1": () => choose(1),
-    "2": () => choose(2),
-    "3": () => choose(3),
-    Enter: () => (saveByKey.value += 1),
+    "1": once(() => choose(1)),
+    "2": once(() => choose(2)),
+    "3": once(() => choose(3)),
+    Enter: once(() => (saveByKey.value += 1)),
     w: () => setTool("window"),
     p: () => setTool("pan"),
     z: () => setTool("zoom"),

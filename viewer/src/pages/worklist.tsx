@@ -63,9 +63,6 @@ export function WorklistPage() {
     Enter: () => open(),
     o: () => open(),
     h: () => open("?heatmap=1"),
-    "1": () => open("?verdict=1"),
-    "2": () => open("?verdict=2"),
-    "3": () => open("?verdict=3"),
     "/": () => search.current?.focus(),
   });
 

@@ -17,7 +17,6 @@ const GROUPS: readonly [Key, readonly [string, Key][]][] = [
       ["j  k", "key.next"],
       ["Enter  o", "key.open"],
       ["h", "key.open-heatmap"],
-      ["1  2  3", "key.open-verdict"],
       ["/", "key.search"],
     ],
   ],

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { ApiError } from "../core/api";
-import { number, percent, t, named, knows, type Key } from "../core/i18n";
+import { hundredfold, number, percent, t, named, knows, type Key } from "../core/i18n";
 import { told } from "../core/sentences";
 import type { Estimate, FilmStatus } from "../core/types";
 
@@ -153,17 +153,18 @@ export function Tabs<T extends string>(props: {
   );
 }
 
-/** "0.71 [0.60, 0.80], n = 120", or why it cannot be said. */
-export function Interval({ of, share = false }: { of: Estimate | null | undefined; share?: boolean }) {
+/** "0.71 [0.60, 0.80], n = 120", or why it cannot be said; a difference of two shares is in points. */
+export function Interval(props: { of: Estimate | null | undefined; share?: boolean; points?: boolean }) {
+  const { of, share = false, points = false } = props;
   if (!of || of.value === null || of.value === undefined) {
     return <span class="soft">{of?.note ? `– (${told(of.note)})` : "–"}</span>;
   }
-  const show = (value: number | null) => (share ? percent(value) : number(value));
+  const show = (value: number | null) => (points ? hundredfold(value, 1) : share ? percent(value) : number(value));
   const range = of.low === null || of.high === null ? "" : ` [${show(of.low)}; ${show(of.high)}]`;
   return (
     <span class="interval" title={of.note ? told(of.note) : undefined}>
       <b>{show(of.value)}</b>
-      {range} <span class="soft">n = {of.n}</span>
+      {range} {points && t("points")} <span class="soft">n = {of.n}</span>
     </span>
   );
 }

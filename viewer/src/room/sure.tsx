@@ -1,10 +1,17 @@
-/** How sure one is, where a reading list asks for it: it counts once it was set. */
-import { useEffect, useRef } from "preact/hooks";
+/** How sure one is, where a reading list asks for it: it counts once it was set, and never against the choice. */
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { t } from "../core/i18n";
+import type { Call } from "../core/types";
 
-export function Sure(props: { value: number | undefined; change: (value: number) => void; save: () => void }) {
+export function Sure(props: {
+  call: Call;
+  value: number | undefined;
+  change: (value: number) => void;
+  save: () => void;
+}) {
   const slider = useRef<HTMLInputElement>(null);
-  useEffect(() => slider.current?.focus({ preventScroll: true }), []);
+  // before the next key, which may be an arrow
+  useLayoutEffect(() => slider.current?.focus({ preventScroll: true }), []);
   return (
     <label class="sure">
       <span>
@@ -13,14 +20,14 @@ export function Sure(props: { value: number | undefined; change: (value: number)
       <input
         ref={slider}
         type="range"
-        min={0}
-        max={100}
+        min={props.call === "present" ? 50 : 0}
+        max={props.call === "absent" ? 50 : 100}
         step={5}
         value={props.value ?? 50}
         aria-valuetext={props.value === undefined ? t("verdict.sure.unset") : String(props.value)}
         onClick={(event) => props.change(event.currentTarget.valueAsNumber)}
         onInput={(event) => props.change(event.currentTarget.valueAsNumber)}
-        onKeyDown={(event) => event.key === "Enter" && props.save()}
+        onKeyDown={(event) => event.key === "Enter" && !event.repeat && props.save()}
       />
     </label>
   );

@@ -19,6 +19,8 @@ export interface FilmData {
   blind: boolean;
   error: ApiError | null;
   reload: () => void;
+  /** Fetch all anew; done once it is known whether the film is still read blind. */
+  renew: () => Promise<void>;
 }
 
 const BLIND = "blind-read-pending";
@@ -51,12 +53,16 @@ export function useFilm(filmId: string): FilmData {
   );
   const verdicts = useLoad(async () => (here ? ((await unlessPending(api.verdicts(filmId))) ?? []) : []), on);
 
+  const reloadRest = () => {
+    for (const each of [study, answer, overlays, verdicts]) each.reload();
+  };
   const reload = () => {
     film.reload();
-    study.reload();
-    answer.reload();
-    overlays.reload();
-    verdicts.reload();
+    reloadRest();
+  };
+  const renew = async () => {
+    film.set(await api.film(filmId));
+    reloadRest();
   };
   useLayoutEffect(
     () =>
@@ -82,6 +88,7 @@ export function useFilm(filmId: string): FilmData {
     blind,
     error: film.error,
     reload,
+    renew,
   };
 }
 

@@ -4,7 +4,7 @@
  * A key answers a finding, and the last one saves and goes on; `u` takes the last verdict back.
  */
 import { signal } from "@preact/signals";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { date, t } from "../core/i18n";
 import { complain, may, me } from "../core/store";
@@ -37,22 +37,35 @@ interface Given {
 }
 const given = signal<readonly Given[]>([]);
 
+/** Verdicts that are being given or taken back: meanwhile the last one is not known. */
+let underWay = 0;
+let undoneAt = -Infinity;
+const BOUNCE_MS = 300;
+
 /** Take the last verdict back, with its words and marks on the desk again; returns its film. */
 export async function undo(filmId: string, desk: Desk): Promise<string | null> {
   const last = given.value.at(-1);
-  if (!last) return null;
-  given.value = given.value.slice(0, -1);
+  if (!last || underWay > 0 || performance.now() - undoneAt < BOUNCE_MS) return null;
+  underWay += 1;
   try {
     await api.undoVerdicts(last.filmId, last.verdicts.map((each) => each.verdict_id));
+  } catch (error) {
+    complain(error); // it still stands, and is still the last one
+    return null;
+  } finally {
+    underWay -= 1;
+    undoneAt = performance.now();
+  }
+  given.value = given.value.filter((each) => each !== last);
+  try {
     if (last.filmId === filmId) desk.change(putBack(desk.latest(), last.work));
     else await api.desk(last.filmId).then((kept) =>
       api.keepDesk(last.filmId, { ...putBack(kept, last.work), version: kept.version }, false),
     );
-    return last.filmId;
   } catch (error) {
-    complain(error);
-    return null;
+    complain(error); // its words are not on the desk, but it was taken back
   }
+  return last.filmId;
 }
 
 export function Question(props: {
@@ -63,55 +76,71 @@ export function Question(props: {
   desk: Desk;
   /** The reading list in which the verdicts are given. */
   list: ListAnswer | null;
+  /** Keys answer. */
+  taking: boolean;
   /** The verdicts are kept; true where the next film is to come. */
-  saved: (goesOn: boolean) => void;
+  saved: (goesOn: boolean) => Promise<void>;
   undo: () => void;
 }) {
   const { filmId, labels, blind, desk, list } = props;
-  const [sure, setSure] = useState<Partial<Record<Label, number>>>({});
-  const asksSure = list?.confidence ?? false;
+  // of the choice for which it was set: another one is as sure as one says anew
+  const [sure, setSure] = useState<Partial<Record<Label, { call: Call; value: number }>>>({});
+  const sureOf = (label: Label, made: typeof choices) =>
+    sure[label]?.call === made[label] ? sure[label]?.value : undefined;
+  // a film may owe more than the list asks
+  const isListed = (label: Label) => list?.findings.includes(label) ?? false;
+  const asksSure = (label: Label) => isListed(label) && (list?.confidence ?? false);
   const { choices, text, corrected_label: corrected, marks } = desk.work;
   const isWhole = (made: typeof choices) =>
-    labels.length > 0 && labels.every((label) => made[label] && (!asksSure || sure[label] !== undefined));
+    labels.length > 0 && labels.every((label) => made[label] && (!asksSure(label) || sureOf(label, made) !== undefined));
   // a blind reading is whole, or it is not given: the answers are shown after it
-  const ready = (made: typeof choices) => (blind || asksSure ? isWhole(made) : labels.some((label) => made[label]));
+  const ready = (made: typeof choices) =>
+    blind || labels.some(asksSure) ? isWhole(made) : labels.some((label) => made[label]);
   const [busy, setBusy] = useState(false);
-  const saving = useRef(false);
+  // once kept, nothing answers until the next film is there, or this one as it is shown by now
+  const phase = useRef<"open" | "sent" | "kept">("open");
   const strip = useRef<HTMLElement>(null);
 
   const save = async () => {
-    if (saving.current) return;
+    if (phase.current !== "open") return;
     const taken = desk.latest();
     const { choices, text, corrected_label, marks } = taken;
-    saving.current = true;
+    phase.current = "sent";
+    underWay += 1;
     setBusy(true);
     try {
       const said = labels.flatMap((finding) => {
         const verdict = choices[finding];
-        const inList = list && { list_id: list.list_id, confidence: asksSure ? sure[finding] ?? null : null };
+        const inList = isListed(finding) && {
+          list_id: list?.list_id ?? null,
+          confidence: asksSure(finding) ? (sureOf(finding, choices) ?? null) : null,
+        };
         return verdict ? [{ finding, verdict, text, blind, corrected_label, marks, ...inList }] : [];
       });
-      const { items } = await api.giveVerdicts(filmId, said);
+      const { items } = await api.giveVerdicts(filmId, said).finally(() => (underWay -= 1));
+      phase.current = "kept";
       given.value = [...given.value.slice(-199), { filmId, verdicts: items, work: taken }];
       desk.given(taken);
       // who reads blind is shown the answer first; who went on meanwhile is not done here
       const toBeShown = blind && (list?.reveal ?? true);
       setSure({});
-      props.saved(!toBeShown && !isBegun(filmId, desk.latest()));
+      await props.saved(!toBeShown && !isBegun(filmId, desk.latest()));
     } catch (error) {
       complain(error);
     } finally {
-      saving.current = false;
+      phase.current = "open";
       setBusy(false);
     }
   };
 
-  useEffect(() => {
+  // at once: an answer may come, and with it another question, before the page is painted
+  useLayoutEffect(() => {
     const mine = keyed.value.filter((each) => each.filmId === filmId);
     if (mine.length === 0 || labels.length === 0 || !may("reviewer")) return;
     keyed.value = [];
     let made = desk.latest().choices;
-    if (saving.current && isWhole(made)) return; // pressed twice: the next film is not seen yet
+    // pressed twice: the next film is not seen yet
+    if (phase.current === "kept" || (phase.current === "sent" && isWhole(made))) return;
     for (const { place, label } of mine) {
       const call = CALLS[place - 1];
       if (!call) continue;
@@ -127,10 +156,10 @@ export function Question(props: {
   }, [keyed.value, filmId, labels.join()]);
 
   // a choice and Enter in one breath: the page is not drawn with the choice yet
-  useEffect(() => {
-    if (!saveByKey.value) return;
+  useLayoutEffect(() => {
+    if (!saveByKey.value || phase.current !== "open") return;
     if (ready(desk.latest().choices)) void save();
-    else if (!Object.keys(desk.latest().choices).length && props.verdicts.some(isMine)) props.saved(true);
+    else if (!Object.keys(desk.latest().choices).length && props.verdicts.some(isMine)) void props.saved(true);
   }, [saveByKey.value]);
 
   // the question is where the keyboard is, unless somebody has put it elsewhere
@@ -141,7 +170,13 @@ export function Question(props: {
   if (!may("reviewer")) return <p class="soft">{t("verdict.reader")}</p>;
   if (labels.length === 0) return null;
   return (
-    <section class="verdict" ref={strip} tabIndex={-1} aria-label={t("verdict")}>
+    <section
+      class={props.taking ? "verdict keys" : "verdict"}
+      data-film={filmId}
+      ref={strip}
+      tabIndex={-1}
+      aria-label={t("verdict")}
+    >
       {blind && <p class="blind-note">{t(labels.length > 1 ? "blind.now-all" : "blind.now")}</p>}
       {labels.map((label) => (
         <fieldset key={label} class="calls" data-finding={label}>
@@ -159,10 +194,12 @@ export function Question(props: {
               </span>
             </label>
           ))}
-          {asksSure && choices[label] && (
+          {asksSure(label) && choices[label] && (
             <Sure
-              value={sure[label]}
-              change={(value) => setSure({ ...sure, [label]: value })}
+              key={choices[label]}
+              call={choices[label]}
+              value={sureOf(label, choices)}
+              change={(value) => setSure({ ...sure, [label]: { call: choices[label], value } })}
               save={() => ready(desk.latest().choices) && void save()}
             />
           )}

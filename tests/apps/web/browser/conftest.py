@@ -242,6 +242,12 @@ def open_film(page: Any, address: str, name: str, query: str = "", search: str =
     settled(page)
 
 
+def takes_keys(page: Any) -> None:
+    """Wait until the film is drawn and its question takes keys."""
+    film = page.url.split("/film/")[1].split("?")[0]
+    page.locator(f'.verdict.keys[data-film="{film}"]').wait_for()
+
+
 def sign_in(page: Any, name: str, password: str = PASSWORD) -> None:
     """Fill in the form of the sign-in that the page shows, and send it."""
     page.get_by_label("Name").fill(name)

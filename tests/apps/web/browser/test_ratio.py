@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from .conftest import FRAMES, SCREEN, decoded, eventually, new_page, open_film
+from .conftest import FRAMES, SCREEN, decoded, eventually, new_page, open_film, takes_keys
 from .test_overlay import extent, read_back, squares
 from .test_work import magnifies
 
@@ -204,6 +204,7 @@ def keeps_a_mark(page: Any, address: str, seen: Seen) -> None:
     page.keyboard.press("b")
     drag(page, seen.at(300, 240), seen.at(360, 340))
     page.get_by_text("Marks on the film: 1").wait_for()
+    takes_keys(page)
     page.keyboard.press("1")
     page.keyboard.press("Enter")
     page.get_by_text("Verdict saved.").wait_for()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import cv2
@@ -12,7 +13,16 @@ from sqlalchemy import select
 from hilum.apps.store.people import Role, add_person
 from hilum.apps.store.tables import Film, Study, Verdict
 
-from .conftest import PASSWORD, Served, eventually, new_page, open_film, settled, sign_in
+from .conftest import (
+    PASSWORD,
+    Served,
+    eventually,
+    new_page,
+    open_film,
+    settled,
+    sign_in,
+    takes_keys,
+)
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -66,8 +76,8 @@ def _judge(
     """Answer every finding of a film by one key, and write down what was pressed."""
     page.wait_for_url(lambda url: film in url)
     expect(page.locator(".round strong")).to_have_text(f"{place or shift} of 60")
+    takes_keys(page)
     groups = page.locator("fieldset.calls")
-    groups.first.wait_for()
     for i, finding in enumerate(groups.evaluate_all("all => all.map(e => e.dataset.finding)")):
         key = "123"[(shift + i) % 3]
         page.keyboard.press(key)
@@ -84,7 +94,7 @@ def test_a_round_goes_on_after_a_reload_and_asks_before_work_is_left(
     expect(page.locator(".studies tbody tr")).to_have_count(2)
     page.get_by_role("link", name="frontal.dcm").click()
     expect(page.locator(".round strong")).to_have_text("1 of 2")
-    page.locator("fieldset.calls").nth(1).wait_for()
+    takes_keys(page)
     asked: list[str] = []
     page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
     page.keyboard.press("Tab")  # from the question to its first finding, and on to the second
@@ -103,6 +113,112 @@ def test_a_round_goes_on_after_a_reload_and_asks_before_work_is_left(
     page.get_by_text("You were at film 2 of 2; judged by you: 1.").wait_for()
     page.get_by_role("link", name="Go on").click()
     expect(page.locator(".round strong")).to_have_text("2 of 2")
+
+
+def test_a_verdict_is_one_press_on_a_film_that_is_seen(stand_in: str, page: Any) -> None:
+    """No address, no key that is held, none of the worklist or before the film is drawn."""
+    page.goto(f"{stand_in}/?cpu")
+    page.locator(".studies tbody tr").first.wait_for()
+    page.keyboard.press("2")
+    assert "/film/" not in page.url
+    held: list[Any] = []
+    page.route(re.compile("/pixels$"), lambda route: held.append(route))
+    film = page.locator(".studies tr", has_text="frontal-opacities").get_attribute("data-film")
+    page.goto(f"{stand_in}/?cpu#/film/{film}?verdict=2")
+    page.locator("fieldset.calls").nth(1).wait_for()
+    eventually(lambda: page.evaluate("0") or len(held), bool)
+    page.keyboard.press("1")
+    held[0].continue_()
+    page.unroute(re.compile("/pixels$"))
+    takes_keys(page)
+    page.keyboard.press("g")  # what was pressed too early would ask
+    page.locator(".studies tbody tr").first.wait_for()
+    page.go_back()
+    takes_keys(page)
+    assert page.locator(".calls :checked").count() == 0
+    page.keyboard.down("1")
+    page.keyboard.down("1")  # held: it repeats
+    page.keyboard.up("1")
+    expect(page.locator(".calls :checked")).to_have_count(1)
+    page.keyboard.press("2")
+    page.get_by_text("Saved for the film before:").wait_for()
+    # what cannot be taken back now is still the last one
+    page.route("**/verdicts/undo", lambda route: route.abort())
+    takes_keys(page)
+    with page.expect_event("requestfailed"):
+        page.keyboard.press("u")
+    page.unroute("**/verdicts/undo")
+    page.wait_for_timeout(350)  # within this a second press is a bounce
+    page.keyboard.press("u")
+    page.wait_for_url(lambda url: film in url)
+    given = f"{stand_in}/api/v1/films/{film}/verdicts"
+    assert page.request.get(given).json()["items"] == []
+
+
+def test_a_reading_list_asks_by_its_own_rules(stand_in: str, page: Any) -> None:
+    """Of a blind list with confidence, whose reader reads blind and so owes more than it asks."""
+    api = f"{stand_in}/api/v1"
+    csrf = {"X-CSRF-Token": page.request.get(f"{api}/me").json()["csrf"]}
+    page.request.put(f"{api}/me/blind", data={"on": True}, headers=csrf)
+    me = page.request.get(f"{api}/me").json()["name"]
+    people = page.request.get(f"{api}/users").json()["items"]
+    body = {
+        "name": "spring", "studies": {"q": "P-17"}, "findings": ["covid-19"], "blind": True,
+        "reveal": False, "confidence": True,
+        "readers": [each["user_id"] for each in people if each["name"] == me],
+    }  # fmt: skip
+    made = page.request.post(f"{api}/lists", data=body, headers=csrf).json()
+    first, second = (each["film_id"] for each in made["order"][:2])
+    held: list[Any] = []
+    page.route("**/api/v1/lists/*", lambda route: held.append(route))
+    page.goto(f"{stand_in}/?cpu#/film/{first}?list={made['list_id']}")
+    page.locator(".corners").first.wait_for(state="attached")
+    eventually(lambda: page.evaluate("0") or len(held), bool)
+    settled(page)
+    assert page.locator("fieldset.calls").count() == 0  # nobody knows yet what for
+    held[0].continue_()
+    page.unroute("**/api/v1/lists/*")
+    takes_keys(page)
+    # a file's name tells, beside this film, too
+    page.locator(".strip-film").first.click()
+    expect(page.locator(".identity")).to_have_count(2)
+    assert f"list={made['list_id']}" in page.url
+    assert "frontal" not in page.locator("main").inner_html()
+    page.get_by_role("button", name="One film").first.click()
+    page.wait_for_url(f"**/film/{first}?list={made['list_id']}")
+    # how sure goes with its choice
+    page.keyboard.press("1")
+    sure = page.locator(".sure")
+    page.keyboard.press("ArrowRight")
+    expect(sure.locator("output")).to_have_text("55")
+    page.keyboard.press("2")
+    expect(sure.locator("output")).to_have_text("\u2013")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    expect(sure.locator("output")).to_have_text("45")
+    # what the list does not ask is no verdict of the list
+    other = page.locator("fieldset.calls").nth(1)
+    other.get_by_role("radio", name="Present").check()
+    page.locator(".verdict button.primary").click()
+    page.wait_for_url(lambda url: second in url)
+    given = page.request.get(f"{api}/films/{first}/verdicts").json()["items"]
+    assert {
+        each["finding"]: (each["verdict"], each["confidence"], each["list_id"]) for each in given
+    } == {"covid-19": ("absent", 45, made["list_id"]), "pneumonia": ("present", None, None)}
+    # a slip is answered anew, though the list shows nothing before its end
+    takes_keys(page)
+    page.keyboard.press("k")
+    page.wait_for_url(lambda url: first in url)
+    takes_keys(page)
+    expect(page.locator("fieldset.calls")).to_have_count(1)
+    page.keyboard.press("1")
+    page.keyboard.press("ArrowRight")
+    expect(sure.locator("output")).to_have_text("55")
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: second in url)
+    given = page.request.get(f"{api}/films/{first}/verdicts").json()["items"]
+    said = [each["verdict"] for each in given if each["finding"] == "covid-19"]
+    assert sorted(said) == ["absent", "present"]
 
 
 def test_the_verdict_needs_no_scrolling_and_the_film_says_whose_it_is(

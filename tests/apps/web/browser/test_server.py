@@ -20,7 +20,7 @@ from pydicom import dcmread
 
 from hilum.serve.samples import ROOT as SAMPLES
 
-from .conftest import beside, eventually, settled
+from .conftest import beside, eventually, settled, takes_keys
 
 pytest.importorskip("fastapi", reason="the extra 'web' is not installed")
 expect = pytest.importorskip("playwright.sync_api").expect
@@ -81,6 +81,7 @@ def test_from_upload_to_report(link: str, page: Any) -> None:
 
     page.locator("body").evaluate("body => document.activeElement.blur()")
     here = page.url
+    takes_keys(page)
     page.keyboard.press("1")
     page.keyboard.press("Enter")
     expect(page.locator(".last")).to_contain_text("Present")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import FRAMES, eventually, open_film
+from .conftest import FRAMES, eventually, open_film, takes_keys
 
 
 def _drag(page: Any, key: str, start: tuple[int, int], end: tuple[int, int]) -> None:
@@ -30,6 +30,7 @@ def _desk(page: Any, address: str) -> dict[str, Any]:
 
 def _work(page: Any) -> None:
     """A length, a region, a mark, a choice and a comment."""
+    takes_keys(page)
     _drag(page, "l", (200, 200), (320, 200))
     _drag(page, "e", (300, 300), (360, 340))
     _drag(page, "b", (150, 420), (230, 500))
@@ -140,6 +141,7 @@ def test_a_length_is_the_one_that_was_drawn(stand_in: str, page: Any) -> None:
     eventually(lambda: _texts(page), bool)
     for key in ("r", "x", "+"):
         page.keyboard.press(key)
+    takes_keys(page)
     page.keyboard.press("2")  # something else is kept
     again = eventually(lambda: _desk(page, stand_in), lambda found: bool(found["choices"]))
     assert again["marks"] == desk["marks"]
@@ -168,6 +170,7 @@ def test_leaving_with_nothing_to_lose_does_not_ask(stand_in: str, page: Any) -> 
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
     open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    takes_keys(page)
     page.keyboard.press("1")
     eventually(lambda: _desk(page, stand_in), lambda desk: bool(desk["choices"]))
     page.reload()
@@ -188,7 +191,7 @@ def test_a_report_that_was_typed_and_not_saved_asks(stand_in: str, page: Any) ->
 def test_keys_in_one_breath_are_all_taken(stand_in: str, page: Any) -> None:
     """Choices and Enter, pressed before the page is drawn with the first of them."""
     open_film(page, stand_in, "frontal-opacities")
-    page.locator("fieldset.calls").nth(1).wait_for()
+    takes_keys(page)
     film = page.url.split("/film/")[1].split("?")[0]
     page.evaluate(
         """() => { for (const key of ["1", "2", "Enter"])

@@ -18,7 +18,17 @@ from hilum.apps.store.tables import Delivery, Film, Made, Result, now_ms
 from hilum.judge import site
 from hilum.serve.samples import ROOT as SAMPLES
 
-from .conftest import PASSWORD, Served, decoded, eventually, look, open_film, settled, sign_in
+from .conftest import (
+    PASSWORD,
+    Served,
+    decoded,
+    eventually,
+    look,
+    open_film,
+    settled,
+    sign_in,
+    takes_keys,
+)
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -162,6 +172,7 @@ def test_verdict_by_keyboard_with_a_mark(stand_in: str, page: Any) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + 400, box["y"] + 300, steps=3)
     page.mouse.up()
+    takes_keys(page)
     page.keyboard.press("2")
     page.get_by_text("Marks on the film: 1").wait_for()
     page.get_by_label("Corrected label").select_option("atelectasis")
