@@ -73,8 +73,11 @@ def test_its_own_objects_are_no_films(task):
 def test_what_cannot_be_opened_fails_the_task_and_a_refused_film_does_not(task, capsys):
     (film,) = task.folder.glob("*.dcm")
     (task.folder / "1.2#3.dcm").write_bytes(b"no film")
+    torn = bytes(128) + b"DICM" + bytes.fromhex("02001000") + b"UI\x16\x001.2.840.10008.1.2.1.99"
+    (task.folder / "1.2#4.dcm").write_bytes(torn + b"is not deflated")
     code, result, _ = task()
-    assert (code, [each["status"] for each in result["readings"]]) == (0, ["error", "read"])
+    statuses = [each["status"] for each in result["readings"]]
+    assert (code, statuses) == (0, ["error", "error", "read"])
     film.unlink()
     assert task()[0] == 1
     assert "no film could be opened" in capsys.readouterr().err

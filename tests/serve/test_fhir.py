@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle
+from pydicom import dcmread
 
 from hilum.apps.cli.main import run
 from hilum.core.reading import RESEARCH_USE, Reading
-from hilum.serve.fhir import SYSTEMS, fhir_bundle
+from hilum.serve.fhir import SYSTEMS, fhir_bundle, header_of
 from hilum.serve.said import said_of
+from hilum.serve.samples import ROOT
 
 FINDING = {
     "label": "covid-19", "code": "840539006", "logit": 1.2, "score": 0.7685, "probability": 0.9134,
@@ -155,9 +157,24 @@ def test_a_picture_and_a_film_that_was_not_read():
     assert fhir_bundle(refused) is None
 
 
-def test_the_verb_writes_a_file_a_film(tmp_path, small_bundle, capsys):
-    from hilum.serve.samples import ROOT
+def test_the_header_tells_the_order_and_whose_number_the_patient_has(tmp_path):
+    film = dcmread(ROOT / "frontal.dcm")
+    film.AccessionNumber, film.IssuerOfPatientID = "ACC-2", "WARD"
+    film.save_as(tmp_path / "film.dcm")
+    told = header_of(tmp_path / "film.dcm")
+    (report,) = _of(bundle := fhir_bundle(READING, **told), "DiagnosticReport")
+    Bundle.model_validate(json.loads(json.dumps(bundle)))
+    assert report["basedOn"][0]["identifier"]["value"] == "ACC-2"
+    assert report["subject"]["identifier"] == {"value": "P-17", "assigner": {"display": "WARD"}}
+    # a broken header, and a picture, tell nothing, and end nothing
+    head, torn = film.preamble + b"DICM", tmp_path / "torn.dcm"
+    meta = bytes.fromhex("02001000") + b"UI\x16\x001.2.840.10008.1.2.1.99"
+    torn.write_bytes(head + meta + b"no deflated data set")
+    for path in (torn, ROOT / "frontal.png"):
+        assert header_of(path) == {}
 
+
+def test_the_verb_writes_a_file_a_film(tmp_path, small_bundle, capsys):
     films = [str(ROOT / name) for name in ("frontal.dcm", "frontal.png")]
     command = ["read", *films, "--bundle", str(small_bundle), "--fhir", str(tmp_path)]
     assert run(command) == 0

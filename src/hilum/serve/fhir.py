@@ -17,14 +17,15 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from hilum.core.details import Affected, Severity, Side
 from hilum.core.labels import Code
 from hilum.core.reading import RESEARCH_USE, Answer, AppearanceFinding, Finding, Reading, Status
 from hilum.core.rounded import fixed, percent
+from hilum.image.dicom_values import text_of
+from hilum.image.limits import gathered_warnings
 from hilum.serve.dicom import codes
-from hilum.serve.dicom.common import uid
+from hilum.serve.dicom.common import MANUFACTURER, MODEL, uid
 from hilum.serve.said import FindingSaid, Said, said_of
 
 UCUM, URI = "http://unitsofmeasure.org", "urn:ietf:rfc:3986"
@@ -49,7 +50,11 @@ _Json = dict[str, Any]
 
 
 def fhir_bundle(
-    reading: Mapping[str, Any], *, read_at: datetime | None = None, accession: str = ""
+    reading: Mapping[str, Any],
+    *,
+    read_at: datetime | None = None,
+    accession: str = "",
+    issuer: str = "",
 ) -> _Json | None:
     """Return a reading as a transaction Bundle of FHIR R4; None for a film that was not read.
 
@@ -62,29 +67,34 @@ def fhir_bundle(
         reading: as JSON has it; with details it says more.
         read_at: when it was read; without a time zone it is UTC. None: it is not said.
         accession: Accession Number of the study, by which a record knows the order.
+        issuer: of the PatientID (0010,0021): which register's number it is.
     """
     told = Reading.model_validate(dict(reading))
     if told.status is not Status.READ:
         return None
-    return _Telling(told, said_of(told), read_at, accession).bundle()
+    return _Telling(told, said_of(told), read_at, accession, issuer).bundle()
 
 
-def accession_of(film: Path) -> str:
-    """Return the Accession Number (0008,0050) of a film; "" where it has none, or is no DICOM."""
+def header_of(film: Path) -> dict[str, str]:
+    """Return what else ``fhir_bundle`` is told of a film: accession and issuer, as far as known."""
+    tags = {"accession": "AccessionNumber", "issuer": "IssuerOfPatientID"}
     try:
-        header = dcmread(film, specific_tags=["AccessionNumber"])
-        return str(header.get("AccessionNumber") or "")
-    except (OSError, InvalidDicomError):
-        return ""
+        with gathered_warnings():
+            header = dcmread(film, specific_tags=list(tags.values()))
+            return {name: text_of(header, tag) or "" for name, tag in tags.items()}
+    except Exception:  # pydicom raises anything at what is no DICOM
+        return {}
 
 
 class _Telling:
     """One reading on its way to resources."""
 
-    def __init__(self, told: Reading, said: Said, read_at: datetime | None, accession: str) -> None:
-        self._told, self._said, self._accession = told, said, accession
+    def __init__(
+        self, told: Reading, said: Said, read_at: datetime | None, accession: str, issuer: str
+    ) -> None:
+        self._told, self._said, self._accession, self._issuer = told, said, accession, issuer
         about = told.model_dump_json(exclude={"path", "elapsed_ms"})
-        self._digest = sha256(f"{about}{read_at}{accession}".encode()).hexdigest()
+        self._digest = sha256(f"{about}{read_at}{accession}{issuer}".encode()).hexdigest()
         self._facts = self._common(read_at)
 
     def bundle(self) -> _Json:
@@ -103,7 +113,8 @@ class _Telling:
         film = self._told.film
         facts: _Json = {"status": "preliminary"}
         if patient := film.get("patient_id"):
-            facts["subject"] = {"type": "Patient", "identifier": {"value": patient}}
+            by = {"assigner": {"display": self._issuer}} if self._issuer else {}
+            facts["subject"] = {"type": "Patient", "identifier": {"value": patient} | by}
         if day := film.get("study_date"):
             facts["effectiveDateTime"] = day
         if read_at is not None:
@@ -132,8 +143,8 @@ class _Telling:
 
     def _device(self) -> _Json:
         return {
-            "manufacturer": "Hilum",
-            "deviceName": [{"name": "Hilum reader", "type": "model-name"}],
+            "manufacturer": MANUFACTURER,
+            "deviceName": [{"name": MODEL, "type": "model-name"}],
             "version": [{"value": f"hilum {version('hilum')}"}, {"value": self._told.bundle}],
             "note": [{"text": RESEARCH_USE}],
         }

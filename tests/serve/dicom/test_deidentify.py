@@ -293,7 +293,10 @@ def test_the_verb_writes_films_and_names_those_that_it_left_out(film, tmp_path, 
         shutil.move(path, ward / f"film{number}.dcm")
     (ward / "note.txt").write_text("no film")
     command = ["deidentify", str(ward), "-o", str(out), "--key", str(key)]
-    assert run(command) == 3
+    assert run(command) == 6  # a key that is not there is a slip of the pen
+    assert "--make-key" in capsys.readouterr().err
+    assert not key.exists()
+    assert run([*command, "--make-key"]) == 3
     said = capsys.readouterr()
     assert f"2 of 5 films written to {out}; patients: 1" in said.out
     assert "film2.dcm: Burned In Annotation is YES" in said.err
@@ -315,3 +318,29 @@ def test_the_verb_writes_films_and_names_those_that_it_left_out(film, tmp_path, 
     key.chmod(0o600)
     key.write_text("short")
     assert run(command) == 6
+
+
+def test_two_films_of_one_uid_are_not_one(film, tmp_path, capsys):
+    ward, out = tmp_path / "ward", tmp_path / "out"
+    ward.mkdir()
+    for name, attributes in {"a": {}, "b": {}, "c": {"KVP": "99"}}.items():
+        shutil.move(film(SOPInstanceUID="1.2.1", **attributes), ward / f"{name}.dcm")
+    assert run(["deidentify", str(ward), "-o", str(out)]) == 3
+    said = capsys.readouterr()
+    assert "2 of 3 films written" in said.out
+    assert f"c.dcm: has the SOP Instance UID of {ward / 'a.dcm'}" in said.err
+    (written,) = out.rglob("*.dcm")
+    assert dcmread(written).KVP == 100
+
+
+def test_films_that_are_written_into_their_own_folder_are_not_taken_again(film, tmp_path, capsys):
+    ward = tmp_path / "ward"
+    ward.mkdir()
+    shutil.move(film(), ward / "a.dcm")
+    for _ in range(2):
+        assert run(["deidentify", str(ward), "-o", str(ward / "shared")]) == 0
+        assert "1 of 1 films written" in capsys.readouterr().out
+    (written,) = (ward / "shared").rglob("*.dcm")
+    # elsewhere it is refused: its patient would get a second name
+    assert run(["deidentify", str(written), "-o", str(tmp_path / "other")]) == 3
+    assert "was de-identified by Hilum" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from platformdirs import user_data_path
 
 from hilum.apps.cli.options import Films, Json, MaxMegapixels, out_folder
 from hilum.apps.cli.streams import print_json
-from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError, ImageError
+from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError, ImageError, RejectedImageError
 
 _KEY_BYTES = 32
 _SHORTEST = 16
@@ -26,6 +27,9 @@ def deidentify(
         Path | None,
         typer.Option(help="File with the secret of the site; default: the user's own, made once."),
     ] = None,
+    make_key: Annotated[
+        bool, typer.Option("--make-key", help="Make the file of --key where there is none.")
+    ] = False,
     accept_pixels: Annotated[
         bool,
         typer.Option(
@@ -62,23 +66,31 @@ def deidentify(
     from hilum.serve.dicom.deidentify import deidentify as without_patient
     from hilum.serve.inputs import find_films
 
-    films = find_films(paths)
+    films = [each for each in find_films(paths) if not _is_written(each, out)]
     call = partial(
-        without_patient, key=_secret(key), accept_pixels=accept_pixels,
+        without_patient, key=_secret(key, make=make_key), accept_pixels=accept_pixels,
         keep_person=keep_age_and_sex, max_megapixels=max_megapixels,
     )  # fmt: skip
     written: dict[Path, str] = {}
+    targets: dict[Path, tuple[Path, str]] = {}
     left_out: list[dict[str, str]] = []
     for path in films:
         try:
             size = path.stat().st_size if path.exists() else 0
             made = decoders.run(call, str(path), size, max_megapixels, str(path))
+            target = out / made.patient / f"{made.sop_uid}.dcm"
+            digest = sha256(made.file).hexdigest()
+            first, same = targets.setdefault(target, (path, digest))
+            if same != digest:
+                raise RejectedImageError(
+                    f"{path}: has the SOP Instance UID of {first}, and is another film",
+                    hint="one of them has a wrong UID; in the archive it may have its own",
+                )
         except ImageError as error:
             said = error.message + (f"\n  {error.hint}" if error.hint else "")
             typer.echo(said, err=True)
             left_out.append({"path": str(path), "reason": error.message, "hint": error.hint})
             continue
-        target = out / made.patient / f"{made.sop_uid}.dcm"
         with atomic_path(target) as temporary:
             temporary.write_bytes(made.file)
         written[path] = made.patient
@@ -91,11 +103,20 @@ def deidentify(
         raise typer.Exit(EXIT_SOME_NOT_READ)
 
 
-def _secret(path: Path | None) -> bytes:
-    """Read the key; make one where there is none."""
+def _is_written(path: Path, out: Path) -> bool:
+    """Say whether a film that was found is one that an earlier run wrote: OUT/PATIENT/UID.dcm."""
+    return path.name.startswith("2.25.") and path.resolve().parent.parent == out.resolve()
+
+
+def _secret(path: Path | None, *, make: bool) -> bytes:
+    """Read the key; make the user's own where there is none, and another where that is asked."""
     found = path or user_data_path("hilum") / "deidentify.key"
     try:
         if not found.exists():
+            if path and not make:  # a slip of the pen would give films of one patient to two
+                raise ConfigError(
+                    f"{found}: no such key", hint="look at the name; --make-key makes a new one"
+                )
             found.parent.mkdir(parents=True, exist_ok=True)
             with os.fdopen(os.open(found, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as out:
                 out.write(secrets.token_hex(_KEY_BYTES) + "\n")
@@ -108,6 +129,6 @@ def _secret(path: Path | None) -> bytes:
     if len(key) < _SHORTEST:
         raise ConfigError(
             f"{found}: {len(key)} bytes; expected at least {_SHORTEST}",
-            hint="name a file that is not there: it is made",
+            hint="name a file that is not there, with --make-key",
         )
     return key

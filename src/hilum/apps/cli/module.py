@@ -79,8 +79,8 @@ def module(
     from hilum.serve.reader import load_bundle
 
     settings = _settings(folder_in / _TASK)
-    films = [path for path in sorted(folder_in.glob("*.dcm")) if not _is_own(path)]
     decoders.start()
+    films = [path for path in sorted(folder_in.glob("*.dcm")) if not _is_own(path)]
     reader = load_bundle(bundle)
     readings, written = [], 0
     folder_out.mkdir(parents=True, exist_ok=True)
@@ -128,19 +128,20 @@ def _settings(task: Path) -> ModuleSettings:
 
 def _is_own(path: Path) -> bool:
     """Say whether Hilum wrote it: its results are no films."""
-    from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
-
+    from hilum.image import decoders
+    from hilum.image.dicom import read_dicom_file
+    from hilum.image.open import MAX_MEGAPIXELS
     from hilum.serve.dicom.common import MANUFACTURER, MODEL
 
+    name = path.name
     try:
-        header = dcmread(path, specific_tags=["Manufacturer", "ManufacturerModelName"])
-    except (OSError, InvalidDicomError):
+        told = decoders.run(
+            read_dicom_file, name, path.stat().st_size, MAX_MEGAPIXELS,
+            str(path), name, (), MAX_MEGAPIXELS,
+        )  # fmt: skip
+    except (ImageError, OSError):  # the reader says what is wrong with it
         return False
-    return (header.get("Manufacturer"), header.get("ManufacturerModelName")) == (
-        MANUFACTURER,
-        MODEL,
-    )
+    return (told.maker, told.model) == (MANUFACTURER, MODEL)
 
 
 def _write(reading: Reading, reader: Reader, kinds: tuple[str, ...], out: Path) -> int:

@@ -202,14 +202,13 @@ class FhirFolder:
 
     def add(self, examined: Examined) -> None:
         """Write the bundle of one film."""
-        from hilum.serve.fhir import accession_of, fhir_bundle
+        from hilum.serve.fhir import fhir_bundle, header_of
 
         reading = examined.reading
         if reading.status is not Status.READ:
             return
         stem = self._names.of(reading.path)
-        number = accession_of(Path(reading.path))
-        bundle = fhir_bundle(reading.model_dump(mode="json"), accession=number)
+        bundle = fhir_bundle(reading.model_dump(mode="json"), **header_of(Path(reading.path)))
         write_text(self._folder / f"{stem}.fhir.json", json.dumps(bundle, indent=1))
         self._written += 1
 

@@ -111,6 +111,8 @@ _CODES = {
 """Coding scheme -> its codes. An item with another may say anything, and is left out."""
 _OLDEST = 90
 """Years from which on an age may name a person (45 CFR 164.514 b 2 i C): all are this old."""
+_METHOD = "Hilum "
+"""What De-identification Method (0012,0063) begins with."""
 _PSEUDONYM = 16
 
 
@@ -152,7 +154,7 @@ def deidentify(
         max_megapixels: of the film.
 
     Raises:
-        RejectedImageError: the picture names the patient, or may do so.
+        RejectedImageError: the picture names the patient, or may do so; or it was done already.
         ImageError: it is no CR or DX film of one grey frame, or cannot be opened.
     """
     if len(key) < _PSEUDONYM:
@@ -190,7 +192,7 @@ def _made(source: Dataset, name: str, key: bytes, *, keep_person: bool) -> Deide
     film.SpecificCharacterSet = "ISO_IR 192"
     film.BurnedInAnnotation = "NO"
     film.PatientIdentityRemoved = "YES"
-    film.DeidentificationMethod = f"Hilum {version('hilum')}, PS3.15 annex E"
+    film.DeidentificationMethod = f"{_METHOD}{version('hilum')}, PS3.15 annex E"
     options = (_BASIC, _CHARACTERISTICS) if keep_person else (_BASIC,)
     film.DeidentificationMethodCodeSequence = [item(each) for each in options]
     film.LongitudinalTemporalInformationModified = "REMOVED"
@@ -228,6 +230,11 @@ def _check(source: Dataset, name: str, *, accept_pixels: bool) -> None:
     if source.SamplesPerPixel != 1 or "MONOCHROME" not in source.PhotometricInterpretation:
         raise UnsupportedImageError(
             f"{name}: {source.PhotometricInterpretation}; expected a grey film"
+        )
+    if (text_of(source, "DeidentificationMethod") or "").startswith(_METHOD):
+        raise RejectedImageError(
+            f"{name}: was de-identified by Hilum: its patient would get a second pseudonym",
+            hint="name the folder of the originals",
         )
     burned = code_of(source, "BurnedInAnnotation")
     if burned == "YES":
