@@ -75,7 +75,7 @@ def fhir_bundle(
     return _Telling(told, said_of(told), read_at, accession, issuer).bundle()
 
 
-def header_of(film: Path) -> dict[str, str]:
+def header_of(film: Path) -> dict[str, Any]:
     """Return what else ``fhir_bundle`` is told of a film: accession and issuer, as far as known."""
     tags = {"accession": "AccessionNumber", "issuer": "IssuerOfPatientID"}
     try:
