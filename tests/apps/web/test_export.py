@@ -11,6 +11,7 @@ import pytest
 
 from hilum.apps.cli.main import run
 from hilum.apps.store.people import Role, add_person, add_token
+from hilum.apps.store.tables import Film, Read
 from hilum.core.row import EXPORT, READ_CSV, columns, inert
 
 API = "/api/v1"
@@ -141,6 +142,22 @@ def test_no_formula_stands_where_a_cell_may_begin(mark):
     assert not re.search(r"[;\t\n][\s\"]*=", safe)
     assert safe.replace("'", "") == f"x{mark}=HYPERLINK(1)"
     assert inert("opacity; left base, 2-3 cm") == "opacity; left base, 2-3 cm"
+
+
+def test_a_row_holds_the_reading_that_its_reader_had(station, film_ids):
+    """A later reading by another bundle was not what the verdict was given beside."""
+    before = _table(station.client("reader").post(f"{API}/export", json={}))
+    with station.service.store.write() as session:
+        for film_id in film_ids[:2]:
+            film = session.get_one(Film, film_id)
+            old = session.get_one(Read, film.reading_id)
+            said = old.reading | {"bundle": "another"}
+            kept = {"film_id": film_id, "checksum": old.checksum, "status": old.status}
+            session.add(again := Read(**kept, reading=said, forced=True))
+            session.flush()
+            film.reading_id = again.id
+    after = _table(station.client("reader").post(f"{API}/export", json={}))
+    assert after["bundle"].tolist() == [*before["bundle"][:2], "another", ""]
 
 
 def test_two_lists_are_two_rows(station, film_ids):

@@ -48,6 +48,8 @@ def rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of films: one for each reader of a film, and for each list apart.
 
+    What the machine says is of the reading that stood beside a reader's last verdict.
+
     Args:
         session: of ``Store.read``.
         log: whose key makes pseudonyms.
@@ -76,10 +78,12 @@ def rows(
             )
         }
         said: defaultdict[str, dict[tuple[str, str], dict[str, Any]]] = defaultdict(dict)
+        beside: dict[tuple[str, tuple[str, str]], str | None] = {}
         given = select(Verdict).where(Verdict.film_id.in_(part), *may)
         for each in session.scalars(given.order_by(Verdict.at_ms, Verdict.id)):
             whose = each.person_id, each.list_id or ""
             said[each.film_id].setdefault(whose, {}).update(_said(each))
+            beside[each.film_id, whose] = each.reading_id
         known: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         truths = select(Reference).where(Reference.film_id.in_(part), *may_know)
         for truth in session.scalars(truths):
@@ -92,9 +96,16 @@ def rows(
                 continue
             film, study, read = films[film_id]
             row = {} if read is None else row_of(read.reading)
-            row |= _kept(film, study, log, named=named) | known[film_id]
-            for (person, listed), verdicts in said[film_id].items():
-                yield row | {"reader": people[person], "list": in_list.get(listed)} | verdicts
+            kept = _kept(film, study, log, named=named) | known[film_id]
+            row |= kept
+            for whose, verdicts in said[film_id].items():
+                reader = {"reader": people[whose[0]], "list": in_list.get(whose[1])}
+                then = beside[film_id, whose]
+                if read is not None and then not in (None, read.id):
+                    told = session.scalar(select(Read.reading).where(Read.id == then))
+                    yield row_of(told or read.reading) | kept | reader | verdicts
+                else:
+                    yield row | reader | verdicts
             if not said[film_id]:
                 yield row
 
