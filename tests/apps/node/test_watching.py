@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -11,8 +12,9 @@ from pydicom import dcmread
 
 from hilum.apps.node import watching
 from hilum.apps.node.check import check_peer
+from hilum.apps.node.receiver import Receiver
 from hilum.apps.node.settings import Node, Peer
-from hilum.apps.node.taking import FAILED, OUT_OF_RESOURCES, Answer
+from hilum.apps.node.taking import OUT_OF_RESOURCES, PROCESSING_FAILURE, Answer
 from hilum.apps.node.watching import Inbox
 from hilum.apps.store import outbox
 from hilum.apps.store.tables import Film, Line, Received
@@ -131,7 +133,7 @@ def test_what_still_grows_is_left_alone(inbox):
 def test_what_cannot_be_kept_now_stays_and_is_tried_again(inbox):
     (inbox.folder / "film.dcm").write_bytes(b"film")
     inbox.at(0)
-    for number, status in enumerate((OUT_OF_RESOURCES, FAILED)):
+    for number, status in enumerate((OUT_OF_RESOURCES, PROCESSING_FAILURE)):
         inbox.answer = Answer(status, "busy")
         inbox.at(60 + 40 * number)
         inbox.at(61 + 40 * number)
@@ -180,6 +182,124 @@ def test_what_cannot_be_read_may_be_half_written(inbox):
         inbox.at(now)
     assert inbox.taken[2:] == [b"whole film"] * 3
     assert _names(inbox.folder) == ["failed/film.dcm", "failed/film.dcm.txt"]
+
+
+def test_an_error_that_passes_delays_a_film_and_no_more(inbox, monkeypatch, caplog):
+    (inbox.folder / "film.dcm").write_bytes(b"film")
+
+    def full(**_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(watching.tempfile, "mkstemp", full)
+    for now in (0, 60, 120):
+        inbox.at(now)
+    assert [each.getMessage() for each in caplog.records] == [
+        "a file in the inbox of folder cannot be read: No space left on device"
+    ]
+    monkeypatch.undo()
+    inbox.at(180)
+    assert _names(inbox.folder) == ["done/film.dcm"]
+
+
+def test_a_look_that_fails_ends_no_watching(tmp_path, caplog):
+    class Broken:
+        looks = 0
+
+        def look(self, stop):
+            self.looks += 1
+            if self.looks == 3:
+                stop.set()
+            raise RuntimeError
+
+    receiver, broken = object.__new__(Receiver), Broken()
+    receiver._data, receiver._node = tmp_path, Node(reserve_gb=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hilum.apps.node.receiver._TICK_S", 0.001)
+        receiver._watch(broken, threading.Event())
+    assert broken.looks == 3
+    assert len(caplog.records) == 3
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_what_becomes_a_pipe_or_a_link_is_not_opened(inbox, monkeypatch, kind):
+    path = inbox.folder / "film.dcm"
+    path.write_bytes(b"film")
+    mkstemp = watching.tempfile.mkstemp
+
+    def instead(**how):
+        if path.is_file():
+            path.rename(inbox.folder.parent / "film")
+            if kind == "pipe":
+                os.mkfifo(path)
+            else:
+                path.symlink_to(inbox.folder.parent / "film")
+        return mkstemp(**how)
+
+    monkeypatch.setattr(watching.tempfile, "mkstemp", instead)
+    inbox.at(0)
+    inbox.at(60)
+    assert inbox.taken == []
+
+
+@pytest.mark.parametrize("linked", ["done", "done/ward"])
+def test_a_film_is_not_moved_through_a_link(inbox, linked):
+    outside = inbox.folder.parent / "outside"
+    outside.mkdir()
+    (inbox.folder / "ward").mkdir()
+    (inbox.folder / linked).parent.mkdir(exist_ok=True)
+    (inbox.folder / linked).symlink_to(outside)
+    (inbox.folder / "ward" / "film.dcm").write_bytes(b"film")
+    inbox.at(0)
+    inbox.at(60)
+    assert inbox.taken == [b"film"]
+    assert list(outside.iterdir()) == []
+    assert (inbox.folder / "ward" / "film.dcm").exists()
+
+
+def test_a_reason_overwrites_nothing(inbox):
+    failed = inbox.folder / "failed"
+    failed.mkdir()
+    (failed / "film.dcm.txt").write_text("of somebody else")
+    (inbox.folder / "film.dcm").write_bytes(bytes(2000))
+    inbox.at(0)
+    inbox.at(60)
+    assert (failed / "film.dcm.txt").read_text() == "of somebody else"
+    assert "larger" in (failed / "film-2.dcm.txt").read_text()
+
+
+@pytest.fixture
+def private():
+    before = os.umask(0o077)  # as the service has it
+    yield
+    os.umask(before)
+
+
+def _rights(folder):
+    return {
+        f"{each.relative_to(folder)}": each.stat().st_mode & 0o7777 for each in folder.rglob("*")
+    }
+
+
+def test_a_peer_can_read_what_is_put_there_for_it(box, tmp_path, private):
+    box.add(1)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    folder.chmod(0o2775)
+    assert box.sender(104, host=None, ae_title=None, outbox=folder).step()
+    rights = _rights(folder)
+    assert {mode for name, mode in rights.items() if name.endswith(".dcm")} == {0o664}
+    assert {mode for name, mode in rights.items() if not name.endswith(".dcm")} == {0o2775}
+
+
+def test_a_peer_can_empty_done_and_failed(inbox, private):
+    inbox.folder.chmod(0o770)
+    (inbox.folder / "ward").mkdir()
+    (inbox.folder / "ward" / "film.dcm").write_bytes(bytes(2000))
+    inbox.at(0)
+    inbox.at(60)
+    rights = _rights(inbox.folder)
+    assert (rights["failed"], rights["failed/ward"]) == (0o770, 0o770)
+    assert rights["failed/ward/film.dcm.txt"] == 0o660
 
 
 def test_two_files_of_one_name_are_both_kept(inbox):

@@ -44,6 +44,21 @@ def test_a_lost_claim_is_taken_over_and_its_first_worker_writes_nothing(place):
     assert [line.action for line in place.all(Line)] == ["accepted", "read"]
 
 
+def test_a_worker_that_is_ended_again_and_again_gives_up_no_film_while_others_wait(place):
+    ids = [place.add(bytes([number])).film_id for number in range(4)]
+    claims = []
+    for _ in range(4):
+        claims.append(queue.claim(place.store, "killed"))
+        queue.release(place.store, "killed")
+    assert [(each.film_id, each.attempts) for each in claims] == [(each, 1) for each in ids]
+    assert queue.claim(place.store, "w").film_id == ids[0]
+    with place.store.read() as session:
+        assert [queue.ahead_of(session, each) for each in ids] == [0, 1, 2, 3]
+    queue.release(place.store, "w")
+    with place.store.read() as session:  # begun twice, it is last
+        assert [queue.ahead_of(session, each) for each in ids] == [3, 0, 1, 2]
+
+
 def test_a_lease_ends_by_itself_unless_renewed(place, monkeypatch):
     place.add(b"x")
     monkeypatch.setattr(queue, "LEASE_MS", -1)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
+import os
 import shutil
 
+import anyio
 import pytest
 from pydicom import dcmread
 from sqlalchemy import select
@@ -12,6 +16,7 @@ from sqlalchemy import select
 from hilum.apps.node import dicomweb
 from hilum.apps.node.settings import Node, Peer, Route
 from hilum.apps.store.tables import Film, Line, Received
+from hilum.apps.web import films, stow
 from hilum.apps.web.settings import Limits, Settings
 from hilum.core.errors import StoreFullError
 from hilum.serve.samples import ROOT
@@ -166,6 +171,36 @@ def test_without_space_the_sender_is_asked_to_come_again(make_station, monkeypat
     assert answer.status_code == 503
     assert _values(answer.json(), FAILED, REASON) == [0xA700]
     assert left(station) == []
+
+
+def test_a_full_disk_keeps_nothing_of_a_body_that_comes(station, monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, _):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def close(self):
+            if not self.closed:
+                super().close()
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    def opened(handle, _):
+        os.close(handle)
+        return Full()
+
+    monkeypatch.setattr(stow.os, "fdopen", opened)
+    with contextlib.suppress(OSError):
+        assert post(station, body(film(1))).status_code >= 500
+    monkeypatch.undo()
+    assert left(station) == []
+
+
+def test_films_that_are_sent_by_either_way_are_taken_by_the_same_threads():
+    async def other():
+        for _ in range(4):
+            await films.taking().acquire_on_behalf_of(object())
+        return stow.taking().available_tokens
+
+    assert anyio.run(other) == 0
 
 
 def _full(_):

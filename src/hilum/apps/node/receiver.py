@@ -32,7 +32,14 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 from hilum.apps.node import status
 from hilum.apps.node.dimse import ACSE_S, PDU_BYTES, acceptor, report_of
 from hilum.apps.node.settings import ELSEWHERE, address
-from hilum.apps.node.taking import FAILED, NOT_AUTHORIZED, OUT_OF_RESOURCES, SUCCESS, Answer, Taker
+from hilum.apps.node.taking import (
+    NOT_AUTHORIZED,
+    OUT_OF_RESOURCES,
+    PROCESSING_FAILURE,
+    SUCCESS,
+    Answer,
+    Taker,
+)
 from hilum.apps.node.watching import Inbox
 from hilum.apps.store import outbox
 from hilum.apps.store.folder import FilmFolder
@@ -130,8 +137,11 @@ class Receiver:
     def _watch(self, inbox: Inbox, stop: threading.Event) -> None:
         """Look into a folder again and again, as long as there is space for what lies in it."""
         while not stop.wait(_TICK_S):
-            if self._has_space():
-                inbox.look(stop)
+            try:
+                if self._has_space():
+                    inbox.look(stop)
+            except Exception as error:  # a thread that ended would be missed by nobody
+                _LOG.error("an inbox: %s", type(error).__name__)
 
     def _found(self, peer: str, path: Path) -> Answer:
         """Take a copy of a file that lay in a watched folder."""
@@ -234,7 +244,7 @@ class Receiver:
                 code, outcome, _, error = self._take(path, sender, f"AE:{sender.peer}")
                 comment = _comment(error) if error is not None else ""
         except Exception as error:
-            code, outcome = FAILED, "unexpected"
+            code, outcome = PROCESSING_FAILURE, "unexpected"
             _LOG.error("an object of %s: %s", sender.peer, type(error).__name__)
         self._tally(sender.peer, outcome)
         answer = Dataset()
@@ -261,7 +271,7 @@ class Receiver:
             return OUT_OF_RESOURCES, None
         except Exception as error:
             _LOG.error("a storage commitment: %s", type(error).__name__)
-            return FAILED, None
+            return PROCESSING_FAILURE, None
         return SUCCESS, None
 
     def _peer(self, association: Any) -> Sender:

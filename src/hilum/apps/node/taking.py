@@ -28,7 +28,7 @@ from hilum.image.dicom import Header, read_dicom_file
 
 MAKER, MODEL = "Hilum", "Hilum reader"
 """Manufacturer and ManufacturerModelName of what Hilum writes: its results are no films."""
-SUCCESS, OTHER_PIXELS, OUT_OF_RESOURCES, FAILED = 0x0000, 0xC001, 0xA700, 0x0110
+SUCCESS, OTHER_PIXELS, OUT_OF_RESOURCES, PROCESSING_FAILURE = 0x0000, 0xC001, 0xA700, 0x0110
 NOT_AUTHORIZED = 0x0124
 REFUSED = UnsupportedImageError.c_store_status
 _LOG = logging.getLogger("hilum.receiver")
@@ -52,7 +52,7 @@ class Answer(NamedTuple):
     @property
     def later(self) -> bool:
         """The same object may be taken later: there is no space, or the store does not answer."""
-        return self.status in (OUT_OF_RESOURCES, FAILED)
+        return self.status in (OUT_OF_RESOURCES, PROCESSING_FAILURE)
 
 
 class Taker:
@@ -89,7 +89,7 @@ class Taker:
             return Answer(error.c_store_status, type(error).__name__, header, error)
         except Exception as error:
             _LOG.error("an object of %s: %s", sender.peer, type(error).__name__)
-            return Answer(FAILED, "unexpected", header)
+            return Answer(PROCESSING_FAILURE, "unexpected", header)
         return Answer(status, outcome, header)
 
     def _header(self, path: Path) -> Header:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -27,6 +28,10 @@ _WRITTEN = (".part", ".tmp", ".filepart", ".crdownload", "~")
 _AGAIN_S = 30.0
 _LOOKS = 3
 """So often a file is looked at that cannot be read: it may be half written."""
+_PLAIN = os.O_RDONLY | sum(
+    getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
+)
+"""How a file is opened that may have become a link, or a pipe that nobody writes."""
 _LOG = logging.getLogger("hilum.receiver")
 
 
@@ -122,16 +127,22 @@ class Inbox:
         copy = None
         try:
             handle, copy = tempfile.mkstemp(dir=self._receiving)
-            with path.open("rb") as source, os.fdopen(handle, "wb") as target:
+            with (
+                os.fdopen(handle, "wb") as target,
+                os.fdopen(os.open(path, _PLAIN), "rb") as source,
+            ):
+                if _signature(os.fstat(source.fileno())) != signature:
+                    return
                 shutil.copyfileobj(source, target, 1 << 20)
             if _signature(path.lstat()) != signature:
                 return  # it is looked at again
             answer = self._take(self._peer.name, Path(copy))
         except OSError as error:
-            self._stuck[path] = signature  # until it changes, or the receiver starts again
-            _LOG.warning(
-                "a file in the inbox of %s cannot be read: %s", self._peer.name, error.strerror
-            )
+            self._seen[path] = _Seen(signature, time.monotonic() + _AGAIN_S, looks + 1)
+            if not looks:
+                _LOG.warning(
+                    "a file in the inbox of %s cannot be read: %s", self._peer.name, error.strerror
+                )
             return
         finally:
             if copy is not None:
@@ -160,13 +171,20 @@ class Inbox:
     def _rename(self, path: Path, where: str, reason: str) -> None:
         """Rename a file to a name that nothing has there."""
         target = self._root / where / path.relative_to(self._root)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        root = self._root.resolve()
+        if target.parent.resolve() != root / target.parent.relative_to(self._root):
+            raise OSError(errno.ELOOP, f"'{where}' there is, or has, a link")
+        for folder in (*reversed(target.parent.relative_to(self._root).parents), target.parent):
+            _make_shared(self._root / folder, self._root.stat())
         plain, number = target, 1
-        while target.exists():
+        while os.path.lexists(target) or os.path.lexists(f"{target}.txt"):
             number += 1
             target = plain.with_name(f"{plain.stem}-{number}{plain.suffix}")
         if reason:
-            target.with_name(f"{target.name}.txt").write_text(reason + "\n", encoding="utf-8")
+            said = target.with_name(f"{target.name}.txt")
+            with said.open("x", encoding="utf-8") as out:
+                out.write(reason + "\n")
+            _share(said, self._root.stat())
         path.rename(target)
 
     def _say(self, error: str) -> None:
@@ -181,6 +199,26 @@ def _signature(about: os.stat_result) -> _Signature | None:
     if not stat.S_ISREG(about.st_mode):
         return None
     return _Signature(about.st_ino, about.st_size, about.st_mtime_ns)
+
+
+def _make_shared(folder: Path, above: os.stat_result) -> None:
+    """Make a folder unless it is there, for whom the folder above is for."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+        _share(folder, above)
+
+
+def _share(path: Path, above: os.stat_result) -> None:
+    """Give a file or folder the group and the rights of the folder above, whatever the umask."""
+    if not hasattr(os, "chown"):
+        return
+    with contextlib.suppress(OSError):  # a group that this node is not in
+        os.chown(path, -1, above.st_gid)
+    mode = stat.S_IMODE(above.st_mode) & (0o7777 if path.is_dir() else 0o666)
+    if path.stat().st_gid != above.st_gid:
+        mode &= ~0o070
+    with contextlib.suppress(OSError):  # a share that has no modes
+        path.chmod(mode)
 
 
 def _reason(answer: Answer) -> str:
@@ -207,11 +245,12 @@ def put(peer: Peer, data: Path, dataset: Dataset) -> int:
     name = f"{dataset.SOPInstanceUID}.dcm"
     written = folder / f".{name}.part"
     try:
-        root.stat()  # a drive that is not mounted must not become a folder
-        folder.mkdir(exist_ok=True)
+        above = root.stat()  # a drive that is not mounted must not become a folder
+        _make_shared(folder, above)
         with written.open("wb") as out:
             out.write(Path(dataset.filename).read_bytes())
             out.flush()
+            _share(written, above)
             os.fsync(out.fileno())
         written.replace(folder / name)
         sync_folder(folder)

@@ -77,13 +77,14 @@ class Answer:
 def claim(store: Store, worker: str) -> Claim | None:
     """Take the oldest film that waits, or whose worker has not renewed its lease; None if none.
 
-    What is urgent comes first.
+    What is urgent comes first, and what ended its worker before comes last: a worker that is ended
+    again and again from outside would else end the same film until it is given up.
     """
     with store.write() as session:
         now = now_ms()
         lost = and_(Job.state == "claimed", Job.lease_ms < now)
         query = select(Job).where(or_(Job.state == "queued", lost))
-        query = query.order_by(Job.urgent.desc(), Job.id).limit(1)
+        query = query.order_by(Job.urgent.desc(), Job.attempts, Job.id).limit(1)
         job = session.scalars(query.with_for_update(skip_locked=True)).first()
         if job is None:
             return None
@@ -211,7 +212,11 @@ def ahead_of(session: Session, film_id: str) -> int:
     mine = session.scalars(select(Job).where(Job.film_id == film_id, Job.state != "done")).first()
     if mine is None:
         return 0
-    before = (Job.urgent == mine.urgent) & (Job.id < mine.id)
+    held = and_(Job.state == "claimed", Job.lease_ms >= now_ms())
+    if mine.state == "claimed" and mine.lease_ms >= now_ms():
+        return 0
+    fewer = or_(Job.attempts < mine.attempts, and_(Job.attempts == mine.attempts, Job.id < mine.id))
+    before = or_(held, and_(Job.urgent == mine.urgent, fewer))
     if not mine.urgent:
         before |= Job.urgent.is_(True)
     query = select(func.count()).select_from(Job).where(Job.state != "done", before)

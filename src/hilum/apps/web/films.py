@@ -20,7 +20,7 @@ from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import FilmAnswer, ImageAnswer, Queued, Uploaded
 from hilum.apps.web.evidence import kinds_of
 from hilum.apps.web.measured import Spacing
-from hilum.apps.web.pace import AtMost
+from hilum.apps.web.pace import taking
 from hilum.apps.web.pictures import Pictures
 from hilum.apps.web.problems import Problem, answer, not_found
 from hilum.apps.web.schemas import API, Again, FilmId, gives
@@ -34,7 +34,6 @@ _Reader = Annotated[Visitor, needs(Role.READER)]
 _Ahead = Annotated[bool, Query(description="it is shown next: the log says so")]
 _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
 _PATIENT_ID = 64
-_taking = AtMost(4, "take films")
 """Requests whose films are taken at once: bounds memory, and leaves threads to the page."""
 _GEOMETRY = "2"
 """Of pixels, in their tag: a browser keeps none from before films were turned."""
@@ -73,7 +72,7 @@ async def add_films(request: Request, visitor: _Reviewer, service: Served) -> Up
         async with request.form(max_files=most, max_fields=10) as form:
             parts, patient_id = _parts_of(form)
             take = partial(_take, service, visitor.name, patient_id, parts)
-            outcome = await to_thread.run_sync(take, limiter=_taking())
+            outcome = await to_thread.run_sync(take, limiter=taking())
     except HTTPException as error:
         if error.status_code == 400:
             raise Problem(400, "invalid", str(error.detail), hint="see the limits") from None

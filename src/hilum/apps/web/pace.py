@@ -27,3 +27,7 @@ class AtMost:
             limiter = CapacityLimiter(self._most)
             self._of_loop.set(limiter)
         return limiter
+
+
+taking = AtMost(4, "take films")
+"""Of those that were sent, by whatever request."""

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, cast
@@ -21,7 +22,7 @@ from hilum.apps.node.settings import Node
 from hilum.apps.node.taking import Answer, Taker
 from hilum.apps.store.people import Role
 from hilum.apps.web.access import Visitor, address_of, needs
-from hilum.apps.web.pace import AtMost
+from hilum.apps.web.pace import taking
 from hilum.apps.web.problems import RETRY_S, Problem, problem_of, too_large
 from hilum.apps.web.schemas import API
 from hilum.apps.web.service import Served, Service
@@ -31,7 +32,6 @@ STUDIES = "/dicom-web/studies"
 _JSON, _DICOM = "application/dicom+json", "application/dicom"
 _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
 _StudyUid = Annotated[str, InPath(pattern=r"^[0-9.]{1,64}$", examples=["1.2.3"])]
-_taking = AtMost(4, "take objects")
 _ANSWER = {"content": {_JSON: {"schema": {"type": "object"}}}}
 _DESCRIBED: dict[str, Any] = {
     "response_class": Response,
@@ -84,7 +84,7 @@ async def _stored(
         megapixels = service.settings.limits.megapixels
         taker = Taker(service.store, service.folder, service.log, node, megapixels)
         take = partial(taker.take, sender=sender, who=visitor.name, study=study)
-        answers = await to_thread.run_sync(partial(_each, take, parts.paths), limiter=_taking())
+        answers = await to_thread.run_sync(partial(_each, take, parts.paths), limiter=taking())
     finally:
         parts.close()
     for each in answers:
@@ -128,7 +128,8 @@ class _Parts:
     def close(self) -> None:
         """Remove what was not taken."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # on a full disk what it still holds cannot be written
+                self._file.close()
         for path in self.paths:
             path.unlink(missing_ok=True)
 
