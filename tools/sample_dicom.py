@@ -67,7 +67,7 @@ def _describe(dataset: Dataset, pixel_mm: float, source_mm: float) -> None:
     dataset.AnatomicRegionSequence = [_code("51185008", "Chest")]
     dataset.ImageLaterality = "U"
     dataset.ViewPosition = "PA"
-    dataset.ViewCodeSequence = [_code("399348003", "postero-anterior")]
+    dataset.ViewCodeSequence = [_code("272479007", "postero-anterior")]
     dataset.ViewCodeSequence[0].ViewModifierCodeSequence = []
     dataset.PatientOrientation = ["L", "F"]
     dataset.PatientOrientationCodeSequence = [_code("10904000", "erect")]

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pydicom
 import pytest
+from pydicom.sr.codedict import codes
 
 from hilum.core.files import sha256_of
 from hilum.core.labels import Label, View
@@ -83,6 +85,12 @@ def test_the_dicom_film_says_what_it_is():
     assert metadata.presentation_intent == "FOR PRESENTATION"
     assert metadata.burned_in_annotation is False
     assert metadata.manufacturer == "Hilum"
+
+
+def test_the_dicom_film_has_one_view_in_both_its_words_and_its_code():
+    (code,) = pydicom.dcmread(ROOT / "frontal.dcm").ViewCodeSequence
+    known = codes.CID4010.PosteroAnterior
+    assert (code.CodeValue, code.CodeMeaning) == (known.value, known.meaning)
 
 
 def test_opacities_lie_in_both_lungs_and_brighten_the_film():
