@@ -15,6 +15,18 @@ METRICS = Role.METRICS
 
 MATRIX = {
     ("GET", "/agreement"): READER,
+    ("GET", "/round"): READER,
+    ("PUT", "/round"): READER,
+    ("PUT", "/round/place"): READER,
+    ("POST", "/films/{film_id}/verdicts/undo"): REVIEWER,
+    ("GET", "/lists"): READER,
+    ("POST", "/lists"): ADMIN,
+    ("GET", "/lists/{list_id}"): READER,
+    ("PATCH", "/lists/{list_id}"): ADMIN,
+    ("DELETE", "/lists/{list_id}"): ADMIN,
+    ("GET", "/lists/{list_id}/analysis"): ADMIN,
+    ("GET", "/lists/{list_id}/mrmc.csv"): ADMIN,
+    ("POST", "/export"): READER,
     ("GET", "/agreement.csv"): READER,
     ("GET", "/calibration"): ADMIN,
     ("POST", "/calibration/apply"): ADMIN,
@@ -98,6 +110,17 @@ BODIES = {
     "/films/{film_id}/ruler": {"points": [[0, 0], [9, 9]], "mm": 5},
     "/films/{film_id}/verdicts": {"finding": "covid-19", "verdict": "present"},
     "/films/{film_id}/verdicts/all": {"verdicts": [{"finding": "covid-19", "verdict": "present"}]},
+    "/films/{film_id}/verdicts/undo": {"verdict_ids": ["0" * 16]},
+    "/export": {},
+    "/lists": {
+        "name": "x",
+        "film_ids": ["0" * 16],
+        "readers": ["0" * 16],
+        "findings": ["covid-19"],
+    },
+    "/lists/{list_id}": {},
+    "/round": {},
+    "/round/place": {"film_id": "0" * 16},
     "/login": {"name": "nobody", "password": "wrong password"},
     "/me/blind": {"on": False},
     "/me/password": {"old": "wrong password", "new": "a new password"},
@@ -112,7 +135,15 @@ def _nothing() -> None:
 
 
 def _filled(path):
-    for name in ("film_id", "study_id", "report_id", "reading_id", "token_id", "user_id"):
+    for name in (
+        "film_id",
+        "study_id",
+        "report_id",
+        "reading_id",
+        "token_id",
+        "user_id",
+        "list_id",
+    ):
         path = path.replace("{" + name + "}", "0" * 16)
     path = path.replace("{label}", "covid-19").replace("{kind}", "ground-glass")
     path = path.replace("{place}", "0").replace("{study}", "1.2.3")
