@@ -151,7 +151,7 @@ def test_an_interruption_leaves_finished_rows(small_bundle, many):
         rest, err = process.stdout.read(), process.stderr.read()
     process.wait(timeout=60)
     rows = [json.loads(line) for line in [first, *rest.splitlines()]]
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert 1 <= len(rows) < 2000
     assert {row["status"] for row in rows} == {"read"}
     assert "interrupted" in err
