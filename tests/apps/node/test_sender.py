@@ -18,7 +18,7 @@ from pynetdicom import AE, build_context, build_role, evt
 from sqlalchemy import select, update
 
 from hilum.apps.cli.main import run
-from hilum.apps.node import sender, taking
+from hilum.apps.node import sender
 from hilum.apps.node.status import RECEIVER, summary
 from hilum.apps.store import outbox
 from hilum.apps.store.outbox import Object
@@ -32,7 +32,6 @@ from hilum.apps.store.tables import (
 )
 from hilum.apps.web.orders import Orders
 from hilum.core.errors import StoreBusyError
-from hilum.serve.dicom.common import MANUFACTURER, MODEL
 
 from .conftest import SC, SR
 
@@ -591,10 +590,6 @@ def test_send_says_of_each_file_whether_it_was_taken(box, make_dicom, capsys):
     assert f"{taken}: sent, 0x0000" in said
     assert f"{other}: refused, does not take this class" in said
     assert len(got) == 2
-
-
-def test_what_the_receiver_knows_as_its_own_is_what_is_written():
-    assert (taking.MAKER, taking.MODEL) == (MANUFACTURER, MODEL)
 
 
 def test_a_file_that_is_no_dicom_is_named(box, tmp_path, capsys):

@@ -25,9 +25,8 @@ from hilum.core.errors import (
 )
 from hilum.image import decoders
 from hilum.image.dicom import Header, read_dicom_file
+from hilum.serve.dicom.common import MANUFACTURER, MODEL
 
-MAKER, MODEL = "Hilum", "Hilum reader"
-"""Manufacturer and ManufacturerModelName of what Hilum writes: its results are no films."""
 SUCCESS, OTHER_PIXELS, OUT_OF_RESOURCES, PROCESSING_FAILURE = 0x0000, 0xC001, 0xA700, 0x0110
 NOT_AUTHORIZED = 0x0124
 REFUSED = UnsupportedImageError.c_store_status
@@ -103,7 +102,7 @@ class Taker:
     ) -> tuple[int, str]:
         if study is not None and header.study_uid != study:
             raise RejectedImageError("the object: of another study than the one it was sent to")
-        if (header.maker, header.model) == (MAKER, MODEL):
+        if (header.maker, header.model) == (MANUFACTURER, MODEL):  # results are no films
             return SUCCESS, "own"
         if header.modality is None:  # of every object; without it nobody knows what this is
             raise UnreadableImageError("the object: no Modality (0008,0060)")

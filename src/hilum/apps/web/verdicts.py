@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from sqlalchemy import delete, select
@@ -127,17 +127,24 @@ def undo(
                 session,
                 visitor.name,
                 "verdict-undone",
-                film_id=film_id,
-                study_id=film.study_id,
-                verdict_id=each.id,
-                finding=each.finding,
-                verdict=each.verdict,
-                blind=each.blind,
+                **_logged(film, each),
             )
         session.get_one(Study, film.study_id).verdicts -= len(mine)
         hidden = any(each.blind for each in mine)
         events.tell(session, "verdict", None if hidden else film_id, film.study_id)
         return VerdictsAnswer(items=said)
+
+
+def _logged(film: Film, verdict: Verdict) -> dict[str, Any]:
+    """Return what the log keeps of a verdict."""
+    return {
+        "film_id": film.id,
+        "study_id": film.study_id,
+        "verdict_id": verdict.id,
+        "finding": verdict.finding,
+        "verdict": verdict.verdict,
+        "blind": verdict.blind,
+    }
 
 
 def _give(
@@ -162,12 +169,7 @@ def _give(
                 session,
                 visitor.name,
                 "verdict",
-                film_id=film_id,
-                study_id=film.study_id,
-                verdict_id=each.id,
-                finding=each.finding,
-                verdict=each.verdict,
-                blind=each.blind,
+                **_logged(film, each),
                 **({"list": each.list_id} if each.list_id else {}),
             )
         node = service.settings.node
