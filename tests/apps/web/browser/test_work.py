@@ -336,7 +336,7 @@ def test_sign_in_roles_and_error_pages(locked: str, page: Any) -> None:
     page.goto(f"{locked}/#/nowhere")
     page.get_by_text("There is no such page").wait_for()
     page.goto(f"{locked}/#/film/0000000000000000")
-    page.get_by_text("no such film").wait_for()
+    page.get_by_text("there is no such film", exact=True).first.wait_for()
     _change_password(page)
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("button", name="Sign in").wait_for()
