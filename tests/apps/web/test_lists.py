@@ -284,3 +284,106 @@ def test_a_deleted_film_leaves_its_list(station, make_list, films, people):
     assert admin.delete(f"{API}/studies/{study}").status_code == 204
     after = [e["film_id"] for e in anna.get(f"{API}/lists/{made['list_id']}").json()["order"]]
     assert after == [each for each in before if each != before[1]]
+
+
+def test_a_listed_film_says_for_which_list_it_is_asked(station, make_list, films, people):
+    """Opened from the worklist, too: the verdict that carries the list's id ends the question."""
+    anna, path = people["anna"][1], f"{API}/films/{films[0]}"
+    both, one = [FINDING, "pneumonia"], {"film_ids": films[:1]}
+    first = make_list(name="first", blind=True, confidence=True, findings=both, **one)["list_id"]
+    second = make_list(name="second", blind=True, findings=["pneumonia"], **one)["list_id"]
+    make_list(name="ended", blind=True, deadline="2020-01-01T00:00:00Z", **one)
+    make_list(name="of boris", blind=True, readers=[people["boris"][0]], **one)
+
+    def asked():
+        film = anna.get(path).json()
+        owed = {each["list_id"]: each["owed"] for each in film["lists"]}
+        return owed, set(film["blind_owed"]), film["blind_pending"]
+
+    assert asked() == ({first: both, second: ["pneumonia"]}, set(both), True)
+    lists = {each["list_id"]: each for each in anna.get(path).json()["lists"]}
+    assert [lists[first][key] for key in ("name", "findings", "confidence", "blind", "reveal")] == [
+        "first", both, True, True, True,
+    ]  # fmt: skip
+    assert lists[second]["confidence"] is False
+    _give(anna, films[0], blind=True)  # for no list: each of them still asks
+    assert asked()[0] == {first: both, second: ["pneumonia"]}
+    _give(anna, films[0], blind=True, list_id=first, confidence=90)
+    pneumonia = {"finding": "pneumonia", "verdict": "absent", "blind": True}
+    _give(anna, films[0], **pneumonia, list_id=first, confidence=10)
+    assert asked() == ({first: [], second: ["pneumonia"]}, {"pneumonia"}, True)
+    _give(anna, films[0], **pneumonia, list_id=second)
+    assert asked() == ({first: [], second: []}, set(), False)
+    assert people["boris"][1].get(path).json()["lists"] != []
+    assert station.client("reviewer").get(path).json()["lists"] == []
+
+
+@pytest.mark.parametrize("by", ["a list", "a list that is not blind", "the switch"])
+def test_no_file_is_named_to_who_must_not_know(station, make_list, people, make_film, by):
+    """COVID-123.png is the label: neither shown nor found by a search, until it is told anyway."""
+    name = "COVID-123.png"
+    film = make_film(11)
+    film = film.rename(film.with_name(name))
+    film_id, other = station.film(film, patient_id="P7"), station.film(make_film(12))
+    (_, anna), admin = people["anna"], station.client("administrator")
+    study = anna.get(f"{API}/films/{film_id}").json()["study_id"]
+
+    def named(client):
+        whole = client.get(f"{API}/studies/{study}").json()
+        found = client.get(f"{API}/studies").json()["items"]
+        by_name = client.post(f"{API}/studies/search", json={"q": "covid-1"}).json()["items"]
+        client.put(f"{API}/round", json={"q": "covid-1"})
+        round_ = client.get(f"{API}/round").json()["total"]
+        assert len(client.get(f"{API}/studies?q=p7").json()["items"]) == 1, "by the patient"
+        shown = [
+            client.get(f"{API}/films/{film_id}").json()["name"],
+            whole["name"], whole["films"][0]["name"],
+            next(each["name"] for each in found if each["film_id"] == film_id),
+        ]  # fmt: skip
+        return {*shown, name if by_name else None, name if round_ else None}
+
+    assert named(station.client("reader")) == {name}
+    if by == "the switch":
+        anna.put(f"{API}/me/blind", json={"on": True})
+        body = {"verdicts": [
+            {"finding": each, "verdict": "absent", "blind": True}
+            for each in (FINDING, "pneumonia")
+        ]}  # fmt: skip
+        assert named(anna) == {None}
+        assert anna.post(f"{API}/films/{film_id}/verdicts/all", json=body).status_code == 201
+        assert anna.get(f"{API}/films/{film_id}/reading").status_code == 200
+    else:
+        made = make_list(film_ids=[film_id], blind=by == "a list")
+        assert named(anna) == {None}
+        assert anna.get(f"{API}/films/{other}").json()["name"] == "film12.png"
+        admin.patch(f"{API}/lists/{made['list_id']}", json={"closed": True})
+    assert named(anna) == {name}
+
+
+def test_a_report_of_others_is_not_got_by_its_id(station, make_list, films, people):
+    """While the list is open, whether its film is still blind or not; one's own is there."""
+    (_, anna), (_, boris) = people.values()
+    reports = [
+        client.post(f"{API}/films/{films[0]}/reports", json={"findings": "x"}).json()["report_id"]
+        for client in (anna, boris)
+    ]
+    made = make_list(blind=False)
+
+    def got(client, report_id):
+        answers = [client.get(f"{API}/reports/{report_id}.{form}") for form in ("pdf", "html")]
+        return {each.status_code for each in answers}
+
+    assert [got(anna, each) for each in reports] == [{200}, {404}]
+    assert got(station.client("reviewer"), reports[1]) == {200}
+    station.client("administrator").patch(f"{API}/lists/{made['list_id']}", json={"closed": True})
+    assert got(anna, reports[1]) == {200}
+
+
+def test_what_others_said_beside_the_list_is_not_heard_in_it(station, make_list, films, people):
+    """A verdict on a listed film leans a reader, whether it was given in the list or not."""
+    (_, anna), (_, boris) = people.values()
+    _give(anna, films[0])
+    make_list(blind=False)
+    assert boris.get(f"{API}/films/{films[0]}/verdicts").json()["items"] == []
+    assert {row["reader"] for row in _rows(boris, "export")} == {""}
+    assert len(anna.get(f"{API}/films/{films[0]}/verdicts").json()["items"]) == 1

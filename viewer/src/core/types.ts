@@ -134,6 +134,19 @@ export interface components {
             source?: components["schemas"]["Source"];
             allow_seen?: boolean;
         };
+        AskingList: {
+            list_id: string;
+            name: string;
+            /** @description that it asks */
+            findings: components["schemas"]["Label"][];
+            /** @description those without a verdict of this person in it */
+            owed: components["schemas"]["Label"][];
+            blind: boolean;
+            /** @description the answer is shown after the verdict */
+            reveal: boolean;
+            /** @description a verdict needs its confidence */
+            confidence: boolean;
+        };
         Available: {
             positives: number;
             negatives: number;
@@ -244,7 +257,8 @@ export interface components {
         FilmAnswer: {
             film_id: string;
             study_id: string;
-            name: string;
+            /** @description null while it would tell who reads blind, or in an open reading list, what is asked */
+            name: string | null;
             status: components["schemas"]["FilmStatus"];
             format: string;
             view: string | null;
@@ -256,6 +270,8 @@ export interface components {
             blind_pending: boolean;
             /** @description findings to answer before the model's answers are shown */
             blind_owed: components["schemas"]["Label"][];
+            /** @description open reading lists of this person with this film */
+            lists: components["schemas"]["AskingList"][];
         };
         /** @enum {string} */
         FilmStatus: "queued" | "reading" | "read" | "refused" | "error";
@@ -940,7 +956,8 @@ export interface components {
             created_at: string;
             read_at: string | null;
             study_date: string | null;
-            name: string;
+            /** @description null while it would tell who reads blind, or in an open reading list, what is asked */
+            name: string | null;
             view: string | null;
             /** @description the film to open first */
             film_id: string;
@@ -980,7 +997,8 @@ export interface components {
             created_at: string;
             read_at: string | null;
             study_date: string | null;
-            name: string;
+            /** @description null while it would tell who reads blind, or in an open reading list, what is asked */
+            name: string | null;
             view: string | null;
             /** @description the film to open first */
             film_id: string;
@@ -1251,6 +1269,7 @@ export type AskApply = components['schemas']['AskApply'];
 export type AskDeletion = components['schemas']['AskDeletion'];
 export type AskExport = components['schemas']['AskExport'];
 export type AskPreview = components['schemas']['AskPreview'];
+export type AskingList = components['schemas']['AskingList'];
 export type Available = components['schemas']['Available'];
 export type Blind = components['schemas']['Blind'];
 export type BundleAnswer = components['schemas']['BundleAnswer'];

@@ -3,7 +3,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { api } from "../core/api";
 import { t } from "../core/i18n";
 import { complain, go, may, me, route, say } from "../core/store";
-import type { Label, ListAnswer, RoundAnswer, StudyAnswer, StudyItem } from "../core/types";
+import type { AskingList, Label, ListAnswer, RoundAnswer, StudyAnswer, StudyItem } from "../core/types";
 import { comeTo, selected } from "../core/worklist";
 import { Loading, StatusTag, Switch, Tabs, Trouble } from "../parts/ui";
 import { useKeys } from "../parts/use";
@@ -20,7 +20,7 @@ import { isEarlier, Strips } from "../room/strips";
 import { act, Toolbar, type ActionName } from "../room/toolbar";
 import type { ToolName } from "../room/tools";
 import { useBeside, useFilm, useHeat } from "../room/usefilm";
-import { chooseByKey, isBegun, Question, saveByKey, undo, Verdicts } from "../room/verdict";
+import { chooseByKey, isBegun, isShownAfter, Question, saveByKey, undo, Verdicts } from "../room/verdict";
 import { Change } from "../room/where";
 
 type Tab = "reading" | "verdicts" | "report" | "facts";
@@ -52,7 +52,12 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
   const desk = useDesk(filmId, view, data.film ? data.blind : null);
   const listId = ask.get("list");
   const { round, list, step, renew } = useRound(filmId, desk, listId);
-  const labels = useMemo(() => askedOf(data, listId, list), [data.answer, data.film, data.blind, listId, list]);
+  // the list that is read through first: another one may ask the same
+  const lists = useMemo(
+    () => [...(data.film?.lists ?? [])].sort((one, two) => +(two.list_id === listId) - +(one.list_id === listId)),
+    [data.film, listId],
+  );
+  const labels = useMemo(() => askedOf(data, lists, listId), [data.answer, data.film, data.blind, lists, listId]);
   useEffect(() => {
     // once this film is drawn, and not before
     if (view && round?.after) void import("../room/filmview").then(({ FilmView: View }) => View.fetchAhead(round.after ?? ""));
@@ -115,8 +120,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
     );
   }
   const { study } = data;
-  const unnamed = data.blind || listId !== null; // a file's name may say what is asked
-  const name = unnamed ? "" : (data.film?.name ?? "");
+  const name = data.film?.name ?? "";
   const identity = study ? identityOf(study, data.film?.view ?? study.view, name) : [name];
   const prior = study?.prior.find((item) => item.film_id === beside);
   const here = { answer: data.answer, when: study?.study_date ?? t("change.this") };
@@ -159,8 +163,8 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
           <Stage
             key={`${beside}-${calibrations.value}`}
             filmId={beside}
-            title={besideOf(study, beside, unnamed).join(", ")}
-            identity={besideOf(study, beside, unnamed)}
+            title={besideOf(study, beside).join(", ")}
+            identity={besideOf(study, beside)}
             tool={tool}
             layers={besides}
             heat={null}
@@ -176,7 +180,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
         {data.blind ? (
           <div class="headline blind">
             <h2>{t("blind.first")}</h2>
-            <p>{t("blind.explained")}</p>
+            <p>{t(isShownAfter(lists) ? "blind.explained" : "blind.kept")}</p>
           </div>
         ) : data.film ? (
           <AtAGlance answer={data.answer} />
@@ -189,12 +193,12 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
           blind={data.blind}
           verdicts={data.verdicts}
           desk={desk}
-          list={list}
+          lists={lists}
           taking={taking}
           saved={saved}
           undo={() => void takeBack()}
         />
-        <Strips study={study} filmId={filmId} beside={beside} unnamed={unnamed} compare={compare} />
+        <Strips study={study} filmId={filmId} beside={beside} compare={compare} />
         <Tabs<Tab>
           label={t("room.work")}
           tabs={[
@@ -233,36 +237,38 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
   );
 }
 
-/** The findings that are asked of a film: those of its list, or of its reading; without, of the model. */
+/** The findings that are asked of a film: those of its lists, or of its reading; without, of the model. */
 function askedOf(
-  { answer, film, blind }: ReturnType<typeof useFilm>, listId: string | null, list: ListAnswer | null,
+  { answer, film, blind }: ReturnType<typeof useFilm>, lists: readonly AskingList[], listId: string | null,
 ): readonly Label[] {
-  if (listId && !list) return []; // a verdict must not be given before it is known what for
   const owed = blind ? (film?.blind_owed ?? []) : [];
   if (owed.length > 0) return owed;
-  if (list) return list.findings; // blind or not: what was answered can be answered anew
-  if (blind) return [];
+  const [first] = lists;
+  // blind or not: what was answered can be answered anew
+  if (first && first.list_id === listId) return first.findings;
+  const listed = lists.flatMap(({ findings }) => findings);
+  if (blind) return [...new Set(listed)];
   const found = answer?.reading?.findings.map(({ label }) => label) ?? [];
-  if (found.length > 0 || !film || (film.status === "read" && !answer)) return found;
+  if (found.length > 0 || !film || (film.status === "read" && !answer)) return [...new Set([...found, ...listed])];
   return me.value?.bundle?.labels.map(({ label }) => label) ?? [];
 }
 
 /** Patient, study, file: what stands on the film. */
-function identityOf(study: StudyAnswer | StudyItem, view: string | null, name: string): string[] {
+function identityOf(study: StudyAnswer | StudyItem, view: string | null, name: string | null): string[] {
   const { id, sex, age_years: age } = study.patient;
   const years = age === null ? "" : t("years", { count: Math.round(age) });
   return [
     [id ?? t("patient.unknown"), sex, years].filter(Boolean).join(" · "),
     [study.study_date, view].filter(Boolean).join(" · "),
-    name,
+    name ?? "",
   ].filter(Boolean);
 }
 
-function besideOf(study: StudyAnswer | null, filmId: string, unnamed: boolean): string[] {
+function besideOf(study: StudyAnswer | null, filmId: string): string[] {
   const prior = study?.prior.find((each) => each.film_id === filmId);
-  if (prior) return identityOf(prior, prior.view, unnamed ? "" : prior.name);
+  if (prior) return identityOf(prior, prior.view, prior.name);
   const same = study?.films.find((each) => each.film_id === filmId);
-  return study && same ? identityOf(study, same.view, unnamed ? "" : same.name) : [];
+  return study && same ? identityOf(study, same.view, same.name) : [];
 }
 
 const GLANCE_MS = 300;
@@ -348,6 +354,7 @@ function Round(props: { round: Around | null; list: ListAnswer | null; step: (by
       <strong title={[list?.name, t("round.judged", { judged })].filter(Boolean).join(": ")}>
         {round && t("round.place", { place: place ?? "–", total })}
       </strong>
+      {list && !list.open && <span class="tag">{t("lists.ended")}</span>}
       <button disabled={!after} title={`${t("pager.on")} (j)`} aria-label={t("pager.on")} onClick={() => step(1)}>
         →
       </button>

@@ -71,7 +71,7 @@ function Row(props: {
         <td>
           <input
             type="checkbox"
-            aria-label={`${t("deletion.tick")}: ${item.name}`}
+            aria-label={`${t("deletion.tick")}: ${item.name ?? item.patient.id ?? t("film.unnamed")}`}
             checked={ticked.has(item.study_id)}
             onChange={() => props.tick(item.study_id)}
           />
@@ -82,7 +82,7 @@ function Row(props: {
       </td>
       <td class="study">
         <a href={`#/film/${item.film_id}`} aria-current={chosen ? "true" : undefined} onClick={props.open}>
-          {item.name}
+          {item.name ?? t("film.unnamed")}
         </a>
         <div class="soft">
           {[item.view, item.films > 1 && t("study.films", { count: item.films }), item.study_date]

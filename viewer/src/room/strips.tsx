@@ -14,8 +14,6 @@ export function Strips(props: {
   study: StudyAnswer | null;
   filmId: string;
   beside: string | null;
-  /** No file's name is told. */
-  unnamed: boolean;
   compare: (filmId: string | null) => void;
 }) {
   const { study } = props;
@@ -46,11 +44,9 @@ export function Strips(props: {
 function Other(props: {
   film: FilmAnswer | StudyItem;
   beside: string | null;
-  unnamed: boolean;
   compare: (filmId: string | null) => void;
 }) {
   const { film } = props;
-  const name = props.unnamed ? "" : film.name;
   const open = props.beside === film.film_id;
   const when = "study_date" in film ? film.study_date : null;
   return (
@@ -58,12 +54,12 @@ function Other(props: {
       <button
         class="strip-film"
         aria-pressed={open}
-        title={[t("strip.beside"), name].filter(Boolean).join(": ")}
+        title={[t("strip.beside"), film.name].filter(Boolean).join(": ")}
         onClick={() => props.compare(open ? null : film.film_id)}
       >
         <img src={api.thumbnail(film.film_id)} alt="" width="40" height="40" loading="lazy" />
         <span>
-          {[when, film.view].filter(Boolean).join(" · ") || name}
+          {[when, film.view].filter(Boolean).join(" · ") || film.name}
           <small>{t(`status.${film.status}`)}</small>
         </span>
       </button>

@@ -8,7 +8,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { date, t } from "../core/i18n";
 import { complain, may, me } from "../core/store";
-import type { Call, Label, ListAnswer, ReferenceStandard, VerdictAnswer } from "../core/types";
+import type { AskingList, Call, Label, ReferenceStandard, VerdictAnswer } from "../core/types";
 import { Choice, Field, labelName } from "../parts/ui";
 import { useLoad } from "../parts/use";
 import { Sure } from "./sure";
@@ -68,28 +68,36 @@ export async function undo(filmId: string, desk: Desk): Promise<string | null> {
   return last.filmId;
 }
 
+/** The machine's answer follows on the verdict that is owed blind; else when a list ends. */
+export const isShownAfter = (lists: readonly AskingList[]): boolean =>
+  lists.every(({ blind, reveal }) => !blind || reveal);
+
 export function Question(props: {
   filmId: string;
   labels: readonly Label[];
   blind: boolean;
   verdicts: readonly VerdictAnswer[];
   desk: Desk;
-  /** The reading list in which the verdicts are given. */
-  list: ListAnswer | null;
+  /** Open reading lists that ask of this film; what the first one owes is given in it. */
+  lists: readonly AskingList[];
   /** Keys answer. */
   taking: boolean;
   /** The verdicts are kept; true where the next film is to come. */
   saved: (goesOn: boolean) => Promise<void>;
   undo: () => void;
 }) {
-  const { filmId, labels, blind, desk, list } = props;
+  const { filmId, labels, blind, desk, lists } = props;
   // of the choice for which it was set: another one is as sure as one says anew
   const [sure, setSure] = useState<Partial<Record<Label, { call: Call; value: number }>>>({});
   const sureOf = (label: Label, made: typeof choices) =>
     sure[label]?.call === made[label] ? sure[label]?.value : undefined;
-  // a film may owe more than the list asks
-  const isListed = (label: Label) => list?.findings.includes(label) ?? false;
-  const asksSure = (label: Label) => isListed(label) && (list?.confidence ?? false);
+  const listOf = (label: Label) =>
+    lists.find(({ owed }) => owed.includes(label)) ?? lists.find(({ findings }) => findings.includes(label));
+  const asksSure = (label: Label) => listOf(label)?.confidence ?? false;
+  const isForLists = [...new Set(labels.flatMap((label) => listOf(label)?.name ?? []))];
+  // asked by two lists: each of them has an answer of its own, and the film opens after both
+  const isOwedAgain = labels.some((label) => lists.filter(({ blind, owed }) => blind && owed.includes(label)).length > 1);
+  const isShown = blind && isShownAfter(lists) && !isOwedAgain;
   const { choices, text, corrected_label: corrected, marks } = desk.work;
   const isWhole = (made: typeof choices) =>
     labels.length > 0 && labels.every((label) => made[label] && (!asksSure(label) || sureOf(label, made) !== undefined));
@@ -111,8 +119,9 @@ export function Question(props: {
     try {
       const said = labels.flatMap((finding) => {
         const verdict = choices[finding];
-        const inList = isListed(finding) && {
-          list_id: list?.list_id ?? null,
+        const list = listOf(finding);
+        const inList = list && {
+          list_id: list.list_id,
           confidence: asksSure(finding) ? (sureOf(finding, choices) ?? null) : null,
         };
         return verdict ? [{ finding, verdict, text, blind, corrected_label, marks, ...inList }] : [];
@@ -121,10 +130,9 @@ export function Question(props: {
       phase.current = "kept";
       given.value = [...given.value.slice(-199), { filmId, verdicts: items, work: taken }];
       desk.given(taken);
-      // who reads blind is shown the answer first; who went on meanwhile is not done here
-      const toBeShown = blind && (list?.reveal ?? true);
       setSure({});
-      await props.saved(!toBeShown && !isBegun(filmId, desk.latest()));
+      // who reads blind is shown the answer first; who went on meanwhile is not done here
+      await props.saved(!isShown && !isBegun(filmId, desk.latest()));
     } catch (error) {
       complain(error);
     } finally {
@@ -177,7 +185,12 @@ export function Question(props: {
       tabIndex={-1}
       aria-label={t("verdict")}
     >
-      {blind && <p class="blind-note">{t(labels.length > 1 ? "blind.now-all" : "blind.now")}</p>}
+      {blind && (
+        <p class="blind-note">
+          {t(!isShownAfter(lists) ? "blind.now-kept" : labels.length > 1 ? "blind.now-all" : "blind.now")}
+        </p>
+      )}
+      {isForLists.length > 0 && <p class="soft">{t("verdict.for-list", { names: isForLists.join(", ") })}</p>}
       {labels.map((label) => (
         <fieldset key={label} class="calls" data-finding={label}>
           <legend>{labelName(label)}</legend>
@@ -221,7 +234,7 @@ export function Question(props: {
       </div>
       <p class="actions">
         <button class="primary" disabled={!ready(choices) || busy} onClick={() => void save()}>
-          {t(blind ? "verdict.save-blind" : "verdict.save")}
+          {t(isShown ? "verdict.save-blind" : "verdict.save")}
         </button>
         {given.value.length > 0 && (
           <button disabled={busy} onClick={props.undo} title="u">

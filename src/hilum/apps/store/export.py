@@ -64,8 +64,8 @@ def rows(
     may: list[ColumnElement[bool]] = []
     may_know: list[ColumnElement[bool]] = []
     if person_id is not None:
-        may.append(lists.told_to(session, person_id))
-        may_know.append(lists.told_of(Reference, session, person_id))
+        may.append(lists.visible(Verdict, session, person_id))
+        may_know.append(lists.visible(Reference, session, person_id))
     for part in parts(list(film_ids)):
         films = {
             row[0].id: (row[0], row[1], row[2])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, Select, or_, select
@@ -110,45 +110,54 @@ def progress(
     return Progress(order_of(one, films, person_id), done, seen)
 
 
-def hidden_of(
+def asked_of(
     session: Session, person_id: str, film_ids: Collection[str] | None = None
-) -> dict[str, list[str]]:
-    """Return films that open blind lists keep from a person, and what is still owed of each.
-
-    Whether there is an answer to keep, and whether that person has seen it, is not asked here.
+) -> dict[str, list[tuple[ReadingList, list[str]]]]:
+    """Return films in open lists of a person: in which, and what is still owed of each there.
 
     Args:
         session: of the store.
         person_id: who looks.
         film_ids: among these; None for all films of the lists.
     """
-    owed: dict[str, list[str]] = {}
+    asked: defaultdict[str, list[tuple[ReadingList, list[str]]]] = defaultdict(list)
     for one in open_of(session, person_id):
-        films = films_of(session, one.id, film_ids) if one.blind else []
-        given = _given(session, one, person_id, blind=True) if films else {}
+        films = films_of(session, one.id, film_ids)
+        given = _given(session, one, person_id) if films else {}
         for film_id in films:
-            missing = [each for each in one.findings if each not in given.get(film_id, ())]
-            if missing or not one.reveal:
-                before = owed.setdefault(film_id, [])
-                before += [each for each in missing if each not in before]
-    return owed
+            owed = [each for each in one.findings if each not in given.get(film_id, ())]
+            asked[film_id].append((one, owed))
+    return asked
 
 
-def told_of(
-    kind: type[Reference] | type[Report], session: Session, person_id: str
+def hidden_of(asked: Mapping[str, list[tuple[ReadingList, list[str]]]]) -> dict[str, list[str]]:
+    """Return those films that blind lists keep from who is asked, and what is still owed of each.
+
+    Whether there is an answer to keep, and whether that person has seen it, is not asked here.
+    """
+    hidden: dict[str, list[str]] = {}
+    for film_id, several in asked.items():
+        for one, owed in several:
+            if one.blind and (owed or not one.reveal):
+                before = hidden.setdefault(film_id, [])
+                before += [each for each in owed if each not in before]
+    return hidden
+
+
+def listed_for(session: Session, person_id: str) -> Select[str]:
+    """Return the query for the films in open lists of a person."""
+    ids = [each.id for each in open_of(session, person_id)]
+    return select(ListedFilm.film_id).where(ListedFilm.list_id.in_(ids))
+
+
+def visible(
+    kind: type[Verdict] | type[Reference] | type[Report], session: Session, person_id: str
 ) -> ColumnElement[bool]:
-    """Return the condition for what a person may see: of films in open lists, one's own alone."""
-    ids = [each.id for each in open_of(session, person_id)]
-    asked = select(ListedFilm.film_id).where(ListedFilm.list_id.in_(ids))
-    return or_(kind.person_id == person_id, kind.film_id.not_in(asked))
+    """Return the condition for what a person may see that people said of films.
 
-
-def told_to(session: Session, person_id: str) -> ColumnElement[bool]:
-    """Return the condition for verdicts that a person may see: in open lists, one's own alone."""
-    ids = [each.id for each in open_of(session, person_id)]
-    return or_(
-        Verdict.list_id.is_(None), Verdict.list_id.not_in(ids), Verdict.person_id == person_id
-    )
+    Of films in that person's open lists: one's own alone, wherever others said it.
+    """
+    return or_(kind.person_id == person_id, kind.film_id.not_in(listed_for(session, person_id)))
 
 
 def verdicts_of(session: Session, list_id: str) -> list[Verdict]:

@@ -73,8 +73,8 @@ def reviewed(
         query = query.where(Verdict.at_ms < to_ms)
     known = select(Reference)
     if person_id is not None:
-        query = query.where(lists.told_to(session, person_id))
-        known = known.where(lists.told_of(Reference, session, person_id))
+        query = query.where(lists.visible(Verdict, session, person_id))
+        known = known.where(lists.visible(Reference, session, person_id))
     last: dict[tuple[str, str, str], Verdict] = {}
     first_blind: dict[tuple[str, str, str], Verdict] = {}
     for verdict in session.scalars(query):

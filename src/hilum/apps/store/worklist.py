@@ -27,6 +27,7 @@ class Asked:
     Attributes:
         statuses: any of ``STATUSES``; none for all.
         text: part of a patient id or a file name, or a study's id.
+        unnamed: films by whose name a search must not find their study.
         label: a finding that is present.
         refusal: a code of ``hilum.core.refusal.Reason``.
         reviewed: True with a verdict, False without.
@@ -38,6 +39,7 @@ class Asked:
 
     statuses: tuple[str, ...] = ()
     text: str = ""
+    unnamed: Select[str] | None = None
     label: str | None = None
     refusal: str | None = None
     reviewed: bool | None = None
@@ -175,7 +177,12 @@ def _filters(asked: Asked) -> list[ColumnElement[bool]]:
         part = (
             "%" + text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         )
-        named: list[ColumnElement[bool]] = [Study.search.like(part, escape="\\")]
+        found: ColumnElement[bool] = Study.search.like(part, escape="\\")
+        if asked.unnamed is not None:
+            of_patient = func.lower(Study.patient_id).like(part, escape="\\")
+            untold = Study.id.in_(asked.unnamed.with_only_columns(Film.study_id))
+            found = and_(found, or_(of_patient, ~untold))
+        named: list[ColumnElement[bool]] = [found]
         if len(text) == ID_LENGTH:
             named.append(Study.id == text)
         filters.append(or_(*named))

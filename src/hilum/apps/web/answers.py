@@ -34,6 +34,7 @@ Checksum = Annotated[str, Field(examples=["38fc1977" + "0" * 56])]
 StoredReading = Annotated[dict[str, Any], WithJsonSchema({"$ref": "#/components/schemas/Reading"})]
 """A reading is given as it was stored, in the form of its ``schema_version``."""
 Probability = Annotated[float, Field(examples=[0.71])]
+_UNNAMED = "null while it would tell who reads blind, or in an open reading list, what is asked"
 
 
 class Said(BaseModel):
@@ -70,12 +71,26 @@ class Uploaded(Said):
     rejected: list[RejectedFilm] = Field(default_factory=list)
 
 
+class AskingList(Said):
+    """An open reading list that asks a person of a film; its id goes into the verdict."""
+
+    list_id: ListId
+    name: str = Field(examples=["Residents, spring"])
+    findings: list[Label] = Field(examples=[["covid-19"]], description="that it asks")
+    owed: list[Label] = Field(
+        examples=[["covid-19"]], description="those without a verdict of this person in it"
+    )
+    blind: bool = Field(examples=[True])
+    reveal: bool = Field(examples=[True], description="the answer is shown after the verdict")
+    confidence: bool = Field(examples=[True], description="a verdict needs its confidence")
+
+
 class FilmAnswer(Said):
     """A film without its reading."""
 
     film_id: Film
     study_id: Study
-    name: str = Field(examples=["film.dcm"])
+    name: str | None = Field(examples=["film.dcm"], description=_UNNAMED)
     status: Status
     format: Format
     view: View | None
@@ -86,6 +101,9 @@ class FilmAnswer(Said):
     blind_pending: bool = Field(examples=[False])
     blind_owed: list[Label] = Field(
         examples=[[]], description="findings to answer before the model's answers are shown"
+    )
+    lists: list[AskingList] = Field(
+        examples=[[]], description="open reading lists of this person with this film"
     )
 
 
@@ -253,7 +271,7 @@ class _StudyFacts(Said):
     created_at: At
     read_at: At | None
     study_date: str | None = Field(examples=["2020-03-14"])
-    name: str = Field(examples=["film.dcm"])
+    name: str | None = Field(examples=["film.dcm"], description=_UNNAMED)
     view: View | None
     film_id: Film = Field(description="the film to open first")
     patient: Patient

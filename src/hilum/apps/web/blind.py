@@ -12,55 +12,82 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
 from hilum.apps.store import lists
 from hilum.apps.store.store import parts
-from hilum.apps.store.tables import Film, Read, Seen, Verdict
+from hilum.apps.store.tables import Film, Read, ReadingList, Seen, Verdict
 from hilum.apps.web.access import Visitor
 from hilum.apps.web.problems import Problem
 from hilum.apps.web.service import Service
 from hilum.core.errors import StoreError
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What is kept from a person of some films, as long as that lasts.
+
+    Attributes:
+        owed: films whose answer is hidden, and what that person still has to say of each, blind.
+        asked: films in that person's open lists: in which, and what each list still owes.
+        unnamed: films whose name is not told: it may be the label.
+    """
+
+    owed: dict[str, list[str]]
+    asked: dict[str, list[tuple[ReadingList, list[str]]]]
+    unnamed: set[str]
+
+
+def sight_of(session: Session, visitor: Visitor, film_ids: Collection[str]) -> Sight:
+    """Return what is kept from this person of some films."""
+    ids = sorted(set(film_ids))
+    asked = lists.asked_of(session, visitor.person_id, ids)
+    hidden = lists.hidden_of(asked)
+    unseen = _unseen(session, visitor, ids if visitor.blind else sorted(hidden))
+    given = _given(session, visitor, unseen) if visitor.blind else {}
+    labels = _labels(session, unseen) if visitor.blind else {}
+    owed: dict[str, list[str]] = {}
+    for film_id in unseen:
+        missing = list(hidden.get(film_id, ()))
+        said = {*given.get(film_id, ()), *missing}
+        missing += [each for each in labels.get(film_id, ()) if each not in said]
+        if missing or film_id in hidden:
+            owed[film_id] = missing
+    unnamed = {
+        each
+        for part in parts(ids)
+        for each in session.scalars(unnamed_to(session, visitor).where(Film.id.in_(part)))
+    }
+    return Sight(owed, asked, unnamed)
+
+
+def unnamed_to(session: Session, visitor: Visitor) -> Select[str]:
+    """Return the query for films whose name is not told: COVID-12.png would be the answer.
+
+    Those in open lists; for who reads blind, all whose answer was not shown yet, but none that was
+    refused: its name tells which file to send anew.
+    """
+    kept: ColumnElement[bool] = Film.id.in_(lists.listed_for(session, visitor.person_id))
+    if visitor.blind:
+        seen = select(Seen.film_id).where(Seen.person_id == visitor.person_id)
+        kept |= Film.id.not_in(seen) & Film.status.not_in(("refused", "error"))
+    return select(Film.id).where(kept)
+
+
 def is_pending(session: Session, visitor: Visitor, film: Film) -> bool:
     """Say whether this person still owes a blind verdict of this film."""
-    return bool(pending_of(session, visitor, [film.id]))
-
-
-def pending_of(session: Session, visitor: Visitor, film_ids: list[str]) -> set[str]:
-    """Return those of many films that this person still has to read blind."""
-    if not film_ids:
-        return set()
-    listed = lists.hidden_of(session, visitor.person_id, film_ids)
-    if not visitor.blind:
-        return _unseen(session, visitor, sorted(listed))
-    unseen = _unseen(session, visitor, film_ids)
-    given = _given(session, visitor, unseen)
-    labels = _labels(session, given)
-    done = {each for each, said in given.items() if said.issuperset(labels[each])}
-    return (unseen - done) | (unseen & listed.keys())
-
-
-def owed(session: Session, visitor: Visitor, film: Film) -> list[str]:
-    """Return the findings of a film that this person still has to answer blind."""
-    if not is_pending(session, visitor, film):
-        return []
-    missing = lists.hidden_of(session, visitor.person_id, [film.id]).get(film.id, [])
-    if visitor.blind:
-        given = _given(session, visitor, {film.id})[film.id]
-        labels = _labels(session, {film.id})[film.id]
-        missing += [each for each in labels if each not in given and each not in missing]
-    return missing
+    return film.id in sight_of(session, visitor, [film.id]).owed
 
 
 def hides(session: Session, visitor: Visitor) -> bool:
     """Say whether some answers are kept from this person, so that no list may tell of any."""
     if visitor.blind:
         return True
-    return bool(_unseen(session, visitor, sorted(lists.hidden_of(session, visitor.person_id))))
+    hidden = lists.hidden_of(lists.asked_of(session, visitor.person_id))
+    return bool(_unseen(session, visitor, sorted(hidden)))
 
 
 def _given(session: Session, visitor: Visitor, film_ids: set[str]) -> defaultdict[str, set[str]]:

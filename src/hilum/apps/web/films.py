@@ -17,7 +17,8 @@ from hilum.apps.store.rulers import ruler_of, with_ruler
 from hilum.apps.store.tables import Film, Read, iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.answers import FilmAnswer, ImageAnswer, Queued, Uploaded
+from hilum.apps.web.answers import AskingList, FilmAnswer, ImageAnswer, Queued, Uploaded
+from hilum.apps.web.blind import Sight, sight_of
 from hilum.apps.web.evidence import kinds_of
 from hilum.apps.web.measured import Spacing
 from hilum.apps.web.pace import taking
@@ -84,7 +85,7 @@ async def add_films(request: Request, visitor: _Reviewer, service: Served) -> Up
 def film(film_id: FilmId, visitor: _Reader, service: Served) -> FilmAnswer:
     """Say what is known of a film, without its reading."""
     with service.store.read() as session:
-        return show_film(session, find_film(session, film_id), visitor)
+        return show_film(find_film(session, film_id), sight_of(session, visitor, [film_id]))
 
 
 @router.get("/films/{film_id}/image", summary="How to show a film")
@@ -159,12 +160,19 @@ def find_film(session: Session, film_id: str) -> Film:
     return found
 
 
-def show_film(session: Session, film: Film, visitor: Visitor) -> FilmAnswer:
-    """Return a film as the API says it."""
+def find_open(session: Session, film_id: str, visitor: Visitor) -> Film:
+    """Return a film whose answer this visitor may see, or raise the 404 or the 409."""
+    found = find_film(session, film_id)
+    blind.check(session, visitor, found)
+    return found
+
+
+def show_film(film: Film, sight: Sight) -> FilmAnswer:
+    """Return a film as the API says it to who has this sight of it."""
     return FilmAnswer(
         film_id=film.id,
         study_id=film.study_id,
-        name=film.name,
+        name=None if film.id in sight.unnamed else film.name,
         status=film.status,
         format=film.format,
         view=film.view,
@@ -172,8 +180,20 @@ def show_film(session: Session, film: Film, visitor: Visitor) -> FilmAnswer:
         created_at=iso(film.created_ms),
         read_at=iso(film.read_ms),
         reading_id=film.reading_id,
-        blind_pending=blind.is_pending(session, visitor, film),
-        blind_owed=blind.owed(session, visitor, film),
+        blind_pending=film.id in sight.owed,
+        blind_owed=sight.owed.get(film.id, []),
+        lists=[
+            AskingList(
+                list_id=one.id,
+                name=one.name,
+                findings=one.findings,
+                owed=owed,
+                blind=one.blind,
+                reveal=one.reveal,
+                confidence=one.confidence,
+            )
+            for one, owed in sight.asked.get(film.id, ())
+        ],
     )
 
 

@@ -24,7 +24,7 @@ from hilum.apps.web.answers import (
 )
 from hilum.apps.web.collection import picture_addresses
 from hilum.apps.web.evidence import Evidence, fill, outlines, unpack
-from hilum.apps.web.films import find_film
+from hilum.apps.web.films import find_open
 from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.schemas import API, Choice, FilmId, gives
 from hilum.apps.web.service import Served, Service
@@ -77,8 +77,7 @@ def reading(
 ) -> ReadingAnswer:
     """Give what the machine says; ``reading`` is null while the film waits."""
     with service.store.read() as session:
-        film = find_film(session, film_id)
-        blind.check(session, visitor, film)
+        film = find_open(session, film_id, visitor)
         read = session.get(Read, film.reading_id) if film.reading_id else None
         waits = film.status in ("queued", "reading")
         if read is None or waits:
@@ -193,8 +192,7 @@ def find(service: Service, film_id: str, visitor: Visitor) -> Shown:
         Problem: no such film, not read yet, or a blind verdict is owed.
     """
     with service.store.read() as session:
-        film = find_film(session, film_id)
-        blind.check(session, visitor, film)
+        film = find_open(session, film_id, visitor)
         read = session.get(Read, film.reading_id) if film.reading_id else None
         if read is None:
             raise Problem(409, "not-read", "the film was not read yet", hint="see GET /events")

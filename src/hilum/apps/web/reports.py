@@ -18,7 +18,7 @@ from hilum.apps.web.answers import ReportAnswer, ReportDraft, ReportsAnswer
 from hilum.apps.web.desk import marks_of
 from hilum.apps.web.draft import draft
 from hilum.apps.web.evidence import kinds_of, unpack
-from hilum.apps.web.films import find_film, spacing_of
+from hilum.apps.web.films import find_open, spacing_of
 from hilum.apps.web.measured import lines
 from hilum.apps.web.pictures import Pictures
 from hilum.apps.web.problems import not_found
@@ -47,8 +47,7 @@ def report_draft(
 ) -> ReportDraft:
     """Give the text that the reading suggests."""
     with service.store.read() as session:
-        film = find_film(session, film_id)
-        blind.check(session, visitor, film)
+        film = find_open(session, film_id, visitor)
         read = session.get(Read, film.reading_id) if film.reading_id else None
         earlier = prior(session, session.get_one(Study, film.study_id), limit=3)
     blind.show(service, visitor, [film_id])
@@ -62,10 +61,9 @@ def report_draft(
 def reports(film_id: FilmId, visitor: _Reader, service: Served) -> ReportsAnswer:
     """List all versions, newest first."""
     with service.store.read() as session:
-        film = find_film(session, film_id)
-        blind.check(session, visitor, film)
+        find_open(session, film_id, visitor)
         query = select(Report).where(Report.film_id == film_id).order_by(Report.version.desc())
-        query = query.where(lists.told_of(Report, session, visitor.person_id))
+        query = query.where(lists.visible(Report, session, visitor.person_id))
         items = [show_report(session, each) for each in session.scalars(query)]
     if items:
         blind.show(service, visitor, [film_id])
@@ -79,8 +77,7 @@ def write_report(
     """Keep a new version, with what its author has measured; those before it stay."""
     spacing = spacing_of(request, service, film_id)
     with service.store.write() as session:
-        film = find_film(session, film_id)
-        blind.check(session, visitor, film)
+        film = find_open(session, film_id, visitor)
         marks = marks_of(session, film_id, visitor.person_id)
         measured = "\n".join(lines(marks, spacing, body.language))
         last = session.scalar(select(func.max(Report.version)).where(Report.film_id == film_id))
@@ -149,11 +146,11 @@ def show_report(session: Session, report: Report) -> ReportAnswer:
 def _sheet(request: Request, service: Served, report_id: str, visitor: Visitor, form: str) -> Sheet:
     """Gather what a report's page shows, and write down that it was taken out."""
     with service.store.read() as session:
-        report = session.get(Report, report_id)
-        if report is None:
+        may = lists.visible(Report, session, visitor.person_id)
+        report = session.scalar(select(Report).where(Report.id == report_id, may))
+        if report is None:  # or one that others wrote in an open list of this visitor
             raise not_found("report")
-        film = find_film(session, report.film_id)
-        blind.check(session, visitor, film)
+        film = find_open(session, report.film_id, visitor)
         study = session.get_one(Study, film.study_id)
         read = session.get(Read, report.reading_id) if report.reading_id else None
         model = session.get(Model, read.checksum) if read is not None else None

@@ -60,8 +60,13 @@ def _page(
 ) -> StudiesAnswer:
     with service.store.read() as session:
         hidden = _hides(session, query, visitor)
-        asked = asked_by(query, service, hidden=hidden)
-        found = page(session, replace(asked, limit=query.limit, cursor=query.cursor or None))
+        asked = replace(
+            asked_by(query, service, hidden=hidden),
+            unnamed=blind.unnamed_to(session, visitor),
+            limit=query.limit,
+            cursor=query.cursor or None,
+        )
+        found = page(session, asked)
         items = show_studies(session, found.items, visitor)
     afterwards.add_task(blind.show_list, service, visitor, _answered(items))
     counts = Counts(**found.counts)
@@ -140,6 +145,7 @@ def _show_round(visitor: Visitor, service: Service) -> RoundAnswer:
             query = query.model_copy(update={"label": None})
         asked = replace(
             asked_by(query, service, hidden=hidden),
+            unnamed=blind.unnamed_to(session, visitor),
             reader=visitor.person_id,
             began_ms=kept.began_ms,
         )
@@ -176,23 +182,27 @@ def study(study_id: StudyId, visitor: _Reader, service: Served) -> StudyAnswer:
             )
         )
         ids = [each.id for each in films]
-        hidden = blind.pending_of(session, visitor, ids)
-        open_ids = [each for each in ids if each not in hidden]
+        sight = blind.sight_of(session, visitor, ids)
+        open_ids = [each for each in ids if each not in sight.owed]
         verdicts = session.scalars(
             select(Verdict)
-            .where(Verdict.film_id.in_(open_ids), lists.told_to(session, visitor.person_id))
+            .where(Verdict.film_id.in_(open_ids))
+            .where(lists.visible(Verdict, session, visitor.person_id))
             .order_by(Verdict.at_ms.desc())
         )
         reports = session.scalars(
             select(Report)
-            .where(Report.film_id.in_(open_ids), lists.told_of(Report, session, visitor.person_id))
+            .where(Report.film_id.in_(open_ids))
+            .where(lists.visible(Report, session, visitor.person_id))
             .order_by(Report.at_ms.desc())
         )
         shown = show_studies(session, [found, *prior(session, found)], visitor)
+        if sight.unnamed:  # another film of the patient would tell of this one
+            shown = [each.model_copy(update={"name": None}) for each in shown]
         said = StudyAnswer(
             **dict(shown[0])
             | {
-                "films": [show_film(session, each, visitor) for each in films],
+                "films": [show_film(each, sight) for each in films],
                 "prior": shown[1:],
                 "verdicts": [show_verdict(session, each) for each in verdicts],
                 "reports": [show_report(session, each) for each in reports],
@@ -218,15 +228,19 @@ def show_studies(session: Session, studies: list[Study], visitor: Visitor) -> li
     """Return studies as the API says them; what a blind reader should not know is left out."""
     ids = [each.film_id for each in studies if each.film_id]
     films = _films_of(session, [each.id for each in studies if each.films > 1])
-    hidden = blind.pending_of(session, visitor, [*ids, *films])
-    quiet = {films[each].study_id for each in hidden & films.keys()}
+    hidden = blind.sight_of(session, visitor, [*ids, *films]).owed
+    quiet = {films[each].study_id for each in hidden.keys() & films.keys()}
+    those = Film.study_id.in_([each.id for each in studies])
+    untold = blind.unnamed_to(session, visitor).with_only_columns(Film.study_id).where(those)
+    unnamed = set(session.scalars(untold))
     shown = []
     for study in studies:
         pending = study.film_id in hidden
         kept = visitor.blind or pending or study.id in quiet
         # the film that is shown else is the most suspicious one of the study
         first = next((each for each in films.values() if each.study_id == study.id), None)
-        shown.append(_show(study, kept, pending, first if kept else None))
+        item = _show(study, kept, pending, first if kept else None)
+        shown.append(item.model_copy(update={"name": None}) if study.id in unnamed else item)
     return shown
 
 

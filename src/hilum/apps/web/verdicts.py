@@ -57,7 +57,7 @@ def verdicts(film_id: FilmId, visitor: _Reader, service: Served) -> VerdictsAnsw
     with service.store.read() as session:
         film = find_film(session, film_id)
         query = select(Verdict).where(Verdict.film_id == film_id).order_by(Verdict.at_ms.desc())
-        query = query.where(lists.told_to(session, visitor.person_id))
+        query = query.where(lists.visible(Verdict, session, visitor.person_id))
         pending = blind.is_pending(session, visitor, film)
         if pending:  # others' opinions would tell, too
             query = query.where(Verdict.person_id == visitor.person_id)
@@ -374,8 +374,7 @@ def _check_blind(session: Session, film: Film, body: NewVerdict, visitor: Visito
             "a blind verdict agrees with nobody",
             hint="say 'present', 'absent' or 'unsure'",
         )
-    listed = lists.hidden_of(session, visitor.person_id, [film.id])
-    if not visitor.blind and film.id not in listed and body.list_id is None:
+    if body.list_id is None and not visitor.blind and not blind.is_pending(session, visitor, film):
         raise Problem(
             409,
             "conflict",
@@ -392,7 +391,7 @@ def _references(session: Session, film: Film, visitor: Visitor) -> ReferencesAns
     session.flush()
     query = select(Reference, Person.name).join(Person, Person.id == Reference.person_id)
     query = query.where(Reference.film_id == film.id).order_by(Reference.finding)
-    query = query.where(lists.told_of(Reference, session, visitor.person_id))
+    query = query.where(lists.visible(Reference, session, visitor.person_id))
     if blind.is_pending(session, visitor, film):
         query = query.where(Reference.person_id == visitor.person_id)
     rows = session.execute(query)

@@ -169,16 +169,11 @@ def test_a_reading_list_asks_by_its_own_rules(stand_in: str, page: Any) -> None:
     }  # fmt: skip
     made = page.request.post(f"{api}/lists", data=body, headers=csrf).json()
     first, second = (each["film_id"] for each in made["order"][:2])
-    held: list[Any] = []
-    page.route("**/api/v1/lists/*", lambda route: held.append(route))
     page.goto(f"{stand_in}/?cpu#/film/{first}?list={made['list_id']}")
-    page.locator(".corners").first.wait_for(state="attached")
-    eventually(lambda: page.evaluate("0") or len(held), bool)
-    settled(page)
-    assert page.locator("fieldset.calls").count() == 0  # nobody knows yet what for
-    held[0].continue_()
-    page.unroute("**/api/v1/lists/*")
     takes_keys(page)
+    expect(page.locator(".verdict")).to_contain_text("Counts for the reading list: spring")
+    expect(page.locator(".blind-note")).to_contain_text("hidden until the list ends")
+    expect(page.locator(".verdict button.primary")).to_have_text("Save and go on")
     # a file's name tells, beside this film, too
     page.locator(".strip-film").first.click()
     expect(page.locator(".identity")).to_have_count(2)
@@ -219,6 +214,24 @@ def test_a_reading_list_asks_by_its_own_rules(stand_in: str, page: Any) -> None:
     given = page.request.get(f"{api}/films/{first}/verdicts").json()["items"]
     said = [each["verdict"] for each in given if each["finding"] == "covid-19"]
     assert sorted(said) == ["absent", "present"]
+    # opened from the worklist it asks for its list, too, and is not named
+    page.goto(f"{stand_in}/?cpu#/")
+    row = page.locator(f'tr[data-film="{second}"]')
+    expect(row.locator("a")).to_have_text("File name hidden")
+    row.locator("a").click()
+    takes_keys(page)
+    assert "list=" not in page.url
+    page.keyboard.press("2")
+    page.keyboard.press("ArrowLeft")
+    other.get_by_role("radio", name="Absent").check()
+    page.locator(".verdict button.primary").click()
+    page.get_by_text("Saved for the film before:").wait_for()
+    given = page.request.get(f"{api}/films/{second}/verdicts").json()["items"]
+    assert {each["finding"]: (each["confidence"], each["list_id"]) for each in given} == {
+        "covid-19": (45, made["list_id"]), "pneumonia": (None, None),
+    }  # fmt: skip
+    film = page.request.get(f"{api}/films/{second}").json()
+    assert (film["blind_owed"], film["lists"][0]["owed"]) == ([], [])
 
 
 def test_the_verdict_needs_no_scrolling_and_the_film_says_whose_it_is(
