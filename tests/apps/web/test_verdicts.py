@@ -10,6 +10,7 @@ from sklearn.metrics import cohen_kappa_score
 from sqlalchemy import select
 
 from hilum.apps.node.settings import Node, Objects
+from hilum.apps.store import outbox
 from hilum.apps.store.tables import Delivery, Film, Made, Person, Result
 from hilum.apps.web.agreement import measure
 from hilum.apps.web.settings import Settings
@@ -254,4 +255,53 @@ def test_a_verdict_against_the_model_takes_back_what_the_archive_was_sent(
     assert _verdict(client, film_id, against).status_code == 201
     assert made().state == state
     if setting == "reject":
-        assert made().reject == {"reason": "quality", "peer": None}
+        was = {"making": "made", "deliveries": {"1": "sent"}}
+        assert made().reject == {"reason": "quality", "peer": None, "was": was}
+
+
+@pytest.mark.parametrize("noted", ["not made", "made", "sent"])
+def test_undo_withdraws_the_rejection_that_the_verdict_had_made(
+    make_station, small_bundle, make_film, noted
+):
+    """Unless an archive was told already, and as long as nobody else says so; others wait on."""
+    node = Node(objects=Objects(contradicted="reject"))
+    station = make_station(settings=Settings(node=node), bundle=small_bundle)
+    store, log = station.service.store, station.service.log
+    film_id = station.film(make_film(1))
+    station.sent(film_id, "pacs", "second")
+    against = "absent" if _present(station, film_id) else "present"
+    undo = f"{API}/films/{film_id}/verdicts/undo"
+
+    def states():
+        with store.read() as session:
+            rows = session.execute(
+                select(Result.kind, Delivery.peer, Delivery.state).join(Delivery)
+            )
+            return {(kind, peer): state for kind, peer, state in rows}
+
+    before = states()
+    assert set(before.values()) == {"sent", "waiting"}
+    mine, theirs = station.client("reviewer"), station.client("administrator")
+    ids = [_verdict(client, film_id, against).json()["verdict_id"] for client in (mine, theirs)]
+    assert set(states().values()) == {"sent", "retracted"}
+    first = mine.post(undo, json={"verdict_ids": ids[:1]}).json()
+    assert first["rejection"] is None, "another reader still contradicts"
+    if noted != "not made":
+        making = outbox.claim_making(store)
+        (rejected,) = outbox.to_reject(store, making)
+        note = outbox.Object("ko", "1.2", "1.2.3", "1.2", "1.2", "k" * 64, 1)
+        outbox.put(store, log, making, [], [], notes=[(note, rejected)])
+        assert set(states().values()) == {"waiting", "retracted"}
+    if noted == "sent":
+        (parcel,) = outbox.claim(store, "pacs", 10)
+        outbox.close(store, parcel, state="sent", status=0)
+    after = states()
+    last = theirs.post(undo, json={"verdict_ids": ids[1:]}).json()
+    if noted == "sent":
+        assert (last["rejection"], states()) == ("sent", after)
+        return
+    assert (last["rejection"], states()) == ("withdrawn", before)
+    assert outbox.claim_making(store) is None
+    assert log.verify().ok
+    _verdict(mine, film_id, against)  # once more: the note is made anew
+    assert set(states().values()) == {"sent", "retracted"}

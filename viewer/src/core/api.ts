@@ -6,7 +6,7 @@ import type {
   MonitoringAnswer, NewList, NewReference, NewTokenAnswer, NewVerdict, NodeAnswer, OnDesk, OverlaysAnswer,
   PeopleAnswer, PersonAnswer, Problem, ReadingAnswer, ReferencesAnswer, ReportAnswer, ReportDraft,
   ReportsAnswer, Role, RoundAnswer, RulerAnswer, RulerFacts, SentAnswer, Source, StudiesAnswer, StudyAnswer,
-  TakeBack, TokensAnswer, VerdictsAnswer,
+  TakeBack, TokensAnswer, UndoneAnswer, VerdictsAnswer,
 } from "./types";
 
 /** Beneath the page, wherever a proxy shows it: at "/", or at "/hilum/". */
@@ -198,7 +198,7 @@ export const api = {
     change<VerdictsAnswer>("POST", `${film(id)}/verdicts/all`, { verdicts }),
   /** What this person said of a film within the last hour is taken back. */
   undoVerdicts: async (id: string, verdict_ids: readonly string[]) =>
-    (await change<VerdictsAnswer>("POST", `${film(id)}/verdicts/undo`, { verdict_ids })).items,
+    (await change<UndoneAnswer>("POST", `${film(id)}/verdicts/undo`, { verdict_ids })).rejection,
   references: async (id: string) =>
     (await get<ReferencesAnswer>(`${film(id)}/reference`)).items,
   /** How long a line on the film is; null takes it back. */

@@ -1055,6 +1055,11 @@ export interface components {
         TokensAnswer: {
             items: components["schemas"]["TokenAnswer"][];
         };
+        UndoneAnswer: {
+            items: components["schemas"]["VerdictAnswer"][];
+            /** @description `sent`: an archive was told already; null: there was none */
+            rejection: ("withdrawn" | "sent") | null;
+        };
         UndoneVerdicts: {
             verdict_ids: string[];
         };
@@ -1369,6 +1374,7 @@ export type StudyReader = components['schemas']['StudyReader'];
 export type TakeBack = components['schemas']['TakeBack'];
 export type TokenAnswer = components['schemas']['TokenAnswer'];
 export type TokensAnswer = components['schemas']['TokensAnswer'];
+export type UndoneAnswer = components['schemas']['UndoneAnswer'];
 export type UndoneVerdicts = components['schemas']['UndoneVerdicts'];
 export type Uploaded = components['schemas']['Uploaded'];
 export type VerdictAnswer = components['schemas']['VerdictAnswer'];

@@ -7,7 +7,7 @@ import { signal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { date, t } from "../core/i18n";
-import { complain, may, me } from "../core/store";
+import { complain, may, me, say } from "../core/store";
 import type { AskingList, Call, Label, ReferenceStandard, VerdictAnswer } from "../core/types";
 import { Choice, Field, labelName } from "../parts/ui";
 import { useLoad } from "../parts/use";
@@ -48,7 +48,8 @@ export async function undo(filmId: string, desk: Desk): Promise<string | null> {
   if (!last || underWay > 0 || performance.now() - undoneAt < BOUNCE_MS) return null;
   underWay += 1;
   try {
-    await api.undoVerdicts(last.filmId, last.verdicts.map((each) => each.verdict_id));
+    const rejection = await api.undoVerdicts(last.filmId, last.verdicts.map((each) => each.verdict_id));
+    if (rejection) say(rejection === "sent" ? "bad" : "good", t(`verdict.rejection.${rejection}`));
   } catch (error) {
     complain(error); // it still stands, and is still the last one
     return null;

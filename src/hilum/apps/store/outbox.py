@@ -176,7 +176,7 @@ def _sent(result: Result) -> Sent:
 
 def retract(
     session: Session, log: Log, who: str, film_ids: Iterable[str], *, reason: str,
-    peer: str | None = None,
+    peer: str | None = None, by_verdict: bool = False,
 ) -> int:  # fmt: skip
     """Take back what was sent of films: a rejection note is made, and goes to whoever has it.
 
@@ -189,6 +189,7 @@ def retract(
         reason: of ``hilum.serve.dicom.codes.REJECTED``; for all but "quality" nothing of the film
             is sent any more, whatever bundle reads it.
         peer: from this peer alone.
+        by_verdict: a verdict says so: ``restore`` brings back what was, if that is undone.
 
     Returns:
         how many films had something to take back.
@@ -205,6 +206,9 @@ def retract(
         made = next(iter(_mades(session, film_id)), None)
         if made is None or not (deliveries or made.state in ("to-make", "failed")):
             continue
+        if by_verdict and made.state == "reject":
+            continue  # another verdict, or a person, has said so before
+        was = {"making": made.state, "deliveries": {str(d.id): d.state for d in deliveries}}
         for each in deliveries:
             if each.state not in _THERE:
                 each.state, each.error, each.asked = RETRACTED, None, 0
@@ -212,9 +216,41 @@ def retract(
         if peer is None or there:  # else others wait for what is being made
             made.state, made.attempts, made.error = "reject" if there else "made", 0, None
             made.reject, made.at_ms = {"reason": reason, "peer": peer}, now_ms()
+            if by_verdict:
+                made.reject |= {"was": was}
         log.add(session, who, "results-retracted", film_id=film_id, reason=reason, peer=peer)
         count += 1
     return count
+
+
+def restore(session: Session, log: Log, who: str, film_id: str) -> bool | None:
+    """Bring back what a verdict has taken back of a film, because the verdict was undone.
+
+    Returns:
+        False if an archive was told already: what it has stays rejected. None if no verdict has
+        taken anything back, or a person or another reading came after it.
+    """
+    made = next(iter(_mades(session, film_id)), None)
+    was = (made.reject or {}).get("was") if made is not None else None
+    if made is None or was is None:
+        return None
+    query = select(Result, Delivery).join(Delivery, Delivery.result_id == Result.id)
+    query = query.where(Result.film_id == film_id, Result.kind == NOTE)
+    notes = list(session.execute(query.where(Delivery.created_ms >= made.at_ms)))
+    mine = [session.get(Delivery, int(number)) for number in was["deliveries"]]
+    if any(note.state not in ("waiting", "dead") for _, note in notes) or any(
+        each is not None and each.state == DELETED for each in mine
+    ):
+        return False
+    for result in {result for result, _ in notes}:
+        session.delete(result)
+    for each in mine:
+        if each is not None:
+            state = was["deliveries"][str(each.id)]
+            each.state = "waiting" if state == "claimed" else state
+    made.state, made.attempts, made.error, made.reject = was["making"], 0, None, None
+    log.add(session, who, "results-restored", film_id=film_id)
+    return True
 
 
 @dataclass(frozen=True, slots=True)

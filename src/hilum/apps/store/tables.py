@@ -167,7 +167,8 @@ class Made(Table):
         state: ``to-make``, ``reject`` (a note is to be made that takes back what was sent),
             ``made`` or ``failed``; ``error`` says why.
         former: what was sent of the reading before: [kind, SOP class, UID, series].
-        reject: {"reason", "peer" or None for all}: a person took back what was sent.
+        reject: {"reason", "peer" or None for all}: a person took back what was sent; with "was"
+            {"making", "deliveries"}, the states from before, where a verdict did.
         attempts: how often making was begun; what ends its worker each time is given up.
         urgent: before those that are not, and before the next film is read.
     """

@@ -424,6 +424,14 @@ class VerdictsAnswer(Said):
     items: list[VerdictAnswer]
 
 
+class UndoneAnswer(VerdictsAnswer):
+    """Verdicts that were taken back, and the rejection note that one of them had made."""
+
+    rejection: Literal["withdrawn", "sent"] | None = Field(
+        examples=[None], description="`sent`: an archive was told already; null: there was none"
+    )
+
+
 class ListItem(Said):
     """A reading list; ``done``, ``seen`` and ``place`` are those of who asks."""
 

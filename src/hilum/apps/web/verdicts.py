@@ -29,6 +29,7 @@ from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import (
     ReferenceAnswer,
     ReferencesAnswer,
+    UndoneAnswer,
     VerdictAnswer,
     VerdictsAnswer,
 )
@@ -87,12 +88,12 @@ def give_verdicts(
 @router.post("/films/{film_id}/verdicts/undo", summary="Take my last verdicts back")
 def undo(
     film_id: FilmId, body: UndoneVerdicts, visitor: _Reviewer, service: Served
-) -> VerdictsAnswer:
+) -> UndoneAnswer:
     """Take back what one said of a film within the last hour; the log keeps that it was said.
 
     A blind verdict stays once the model's answer was shown: the next one would not be blind. So
-    does one of a reading list that has ended, and a rejection note that a verdict had made.
-    Answers what was taken back.
+    does one of a reading list that has ended. A rejection note that the verdict had made goes,
+    too, unless an archive was told already. Answers what was taken back.
     """
     with service.store.write() as session:
         film = find_film(session, film_id)
@@ -132,7 +133,13 @@ def undo(
         session.get_one(Study, film.study_id).verdicts -= len(mine)
         hidden = any(each.blind for each in mine)
         events.tell(session, "verdict", None if hidden else film_id, film.study_id)
-        return VerdictsAnswer(items=said)
+        session.flush()
+        others = select(Verdict).where(Verdict.film_id == film_id, Verdict.list_id.is_(None))
+        rejection = None
+        if not any(_contradicts(session, each) for each in session.scalars(others)):
+            rejection = outbox.restore(session, service.log, visitor.name, film_id)
+        words: dict[bool | None, Any] = {None: None, True: "withdrawn", False: "sent"}
+        return UndoneAnswer(items=said, rejection=words[rejection])
 
 
 def _logged(film: Film, verdict: Verdict) -> dict[str, Any]:
@@ -175,7 +182,9 @@ def _give(
         node = service.settings.node
         rejects = node is not None and node.objects.contradicted == "reject"
         if rejects and any(_contradicts(session, each) for each in kept if each.list_id is None):
-            outbox.retract(session, service.log, visitor.name, [film_id], reason="quality")
+            outbox.retract(
+                session, service.log, visitor.name, [film_id], reason="quality", by_verdict=True
+            )
         return [show_verdict(session, each) for each in kept]
 
 
