@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -113,6 +114,33 @@ def test_figures_are_those_of_the_verdicts(station, study):
         assert pair["kappa"]["value"] == pytest.approx(expected)
         assert pair["kappa"]["n"] == len(both)
     assert found["machine"]["auc"]["n"] == FILMS - 1
+    assert [(each["films"], each["whole"]) for each in found["readers"]] == [(FILMS, True)] * 3
+    assert {(found[arm]["readers"], found[arm]["whole"]) for arm in mean} == {(3, 3)}
+    # one film more, judged by nobody yet: no reader is whole any more
+    with station.service.store.write() as session:
+        one = session.get_one(ReadingList, list_id)
+        gathered = gather(session, one, FINDING)
+    more = replace(
+        gathered, films=[*ids, "0" * 16], patients=[*gathered.patients, "P-new"],
+        arms={name: _with_one_more(arm) for name, arm in gathered.arms.items()},
+        **{
+            each: np.append(getattr(gathered, each), np.nan)
+            for each in ("truth", "machine", "answer", "scores")
+        },
+    )  # fmt: skip
+    more.arms["unaided"].ratings[0, -1] = 50  # but one reader, in one arm
+    later = measure(more, list_id, Label.COVID_19, folds=0)
+    assert [(each.films, each.whole) for each in later.readers] == [
+        (FILMS + 1, True), (FILMS, False), (FILMS, False),
+    ]  # fmt: skip
+    pooled = (later.unaided, later.aided, later.difference)
+    assert [(each.readers, each.whole) for each in pooled] == [(3, 1), (3, 0), (3, 0)]
+    assert later.unaided.auc.value == pytest.approx(found["unaided"]["auc"]["value"])
+
+
+def _with_one_more(arm):
+    return Arm(*(np.pad(each, ((0, 0), (0, 1)), constant_values=np.nan)
+                 for each in (arm.calls, arm.ratings, arm.seconds)))  # fmt: skip
 
 
 def test_the_long_table_is_what_mrmc_tools_take(station, study):

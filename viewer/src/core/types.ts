@@ -75,12 +75,10 @@ export interface components {
             positives: number;
             negatives: number;
             readers: components["schemas"]["StudyReader"][];
-            /** @description mean over readers */
-            unaided: components["schemas"]["ReaderFigures"] | null;
-            /** @description mean over readers */
-            aided: components["schemas"]["ReaderFigures"] | null;
-            /** @description mean over readers with both */
-            difference: components["schemas"]["ReaderFigures"] | null;
+            unaided: components["schemas"]["PooledFigures"] | null;
+            aided: components["schemas"]["PooledFigures"] | null;
+            /** @description of readers with both; whole: both of every film */
+            difference: components["schemas"]["PooledFigures"] | null;
             pairs: components["schemas"]["ReaderPair"][];
             /** @description Fleiss' kappa, on films that every reader called */
             fleiss: components["schemas"]["Estimate"];
@@ -707,6 +705,15 @@ export interface components {
             chosen_on: string;
             rule: string;
         };
+        PooledFigures: {
+            sensitivity: components["schemas"]["Estimate"];
+            specificity: components["schemas"]["Estimate"];
+            /** @description area under the ROC curve by confidence, where the list asks for it */
+            auc: components["schemas"]["Estimate"];
+            readers: number;
+            /** @description readers with a verdict of every film */
+            whole: number;
+        };
         /**
          * @description Which answers cannot be ruled out at the stated coverage (conformal prediction).
          * @enum {string}
@@ -1035,6 +1042,10 @@ export interface components {
         };
         StudyReader: {
             name: string;
+            /** @description with a verdict, in either arm */
+            films: number;
+            /** @description of every film of the list */
+            whole: boolean;
             /** @description verdicts before the answer was in sight */
             unaided: components["schemas"]["ArmFigures"] | null;
             /** @description with it in sight: the last verdict, which may be the one from before */
@@ -1335,6 +1346,7 @@ export type PeerAnswer = components['schemas']['PeerAnswer'];
 export type PeopleAnswer = components['schemas']['PeopleAnswer'];
 export type PersonAnswer = components['schemas']['PersonAnswer'];
 export type PointAnswer = components['schemas']['PointAnswer'];
+export type PooledFigures = components['schemas']['PooledFigures'];
 export type PredictionSet = components['schemas']['PredictionSet'];
 export type Preset = components['schemas']['Preset'];
 export type Previous = components['schemas']['Previous'];

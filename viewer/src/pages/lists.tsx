@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { api } from "../core/api";
 import { date, number, t } from "../core/i18n";
 import { complain, go, may, me, route, say } from "../core/store";
-import type { AnalysisAnswer, ArmFigures, Label, ListAnswer, ListItem, NewList, ReaderFigures } from "../core/types";
+import type { AnalysisAnswer, ArmFigures, Label, ListAnswer, ListItem, NewList, PooledFigures, ReaderFigures } from "../core/types";
 import { Roc, type Curve } from "../parts/charts";
 import { Choice, Field, Interval, labelName, Loading, Page, Switch, Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
@@ -313,14 +313,18 @@ function Figures({ of }: { of: AnalysisAnswer }) {
             {of.readers.flatMap((reader) =>
               ARMS.map((arm) => {
                 const figures = reader[arm];
-                return figures && <Line key={reader.name + arm} name={both ? `${reader.name}, ${t(`analysis.${arm}`)}` : reader.name} of={figures} />;
+                const name = both ? `${reader.name}, ${t(`analysis.${arm}`)}` : reader.name;
+                const note = figures && figures.films < of.films ? t("lists.of", { done: figures.films, films: of.films }) : "";
+                return figures && <Line key={reader.name + arm} name={name} note={note} of={figures} />;
               }),
             )}
             {ARMS.map((arm) => {
               const figures = of[arm];
-              return figures && <Line key={arm} name={`${t("analysis.together")}, ${t(`analysis.${arm}`)}`} of={figures} />;
+              return figures && (
+                <Line key={arm} name={`${t("analysis.together")}, ${t(`analysis.${arm}`)}`} note={wholeOf(figures)} of={figures} />
+              );
             })}
-            {of.difference && <Line name={t("analysis.difference")} of={of.difference} plain />}
+            {of.difference && <Line name={t("analysis.difference")} note={wholeOf(of.difference)} of={of.difference} plain />}
             <Line name={t("analysis.machine")} of={of.machine} />
           </tbody>
         </table>
@@ -353,11 +357,18 @@ function Figures({ of }: { of: AnalysisAnswer }) {
   );
 }
 
-function Line({ name, of, plain = false }: { name: string; of: ReaderFigures | ArmFigures; plain?: boolean }) {
+/** How many readers the pooled figures are of, and how many of them are done. */
+const wholeOf = ({ readers, whole }: PooledFigures): string => t("analysis.whole", { readers, whole });
+
+function Line(props: { name: string; note?: string; of: ReaderFigures | ArmFigures; plain?: boolean }) {
+  const { name, note, of, plain = false } = props;
   const arm = "films" in of ? of : null;
   return (
     <tr>
-      <th scope="row">{name}</th>
+      <th scope="row">
+        {name}
+        {note && <> <span class="tag">{note}</span></>}
+      </th>
       <td><Interval of={of.sensitivity} share points={plain} /></td>
       <td><Interval of={of.specificity} share points={plain} /></td>
       <td><Interval of={of.auc} /></td>

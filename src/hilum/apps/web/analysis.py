@@ -25,6 +25,7 @@ from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import (
     AnalysisAnswer,
     ArmFigures,
+    PooledFigures,
     ReaderFigures,
     ReaderPair,
     StudyReader,
@@ -69,6 +70,10 @@ class Arm:
     def has(self, reader: int) -> bool:
         """Say whether a reader judged any film in this arm."""
         return not np.isnan(self.ratings[reader]).all()
+
+    def whole(self, reader: int) -> bool:
+        """Say whether a reader judged every film in this arm."""
+        return not np.isnan(self.ratings[reader]).any()
 
     @classmethod
     def empty(cls, readers: int, films: int) -> Arm:
@@ -212,9 +217,12 @@ def measure(of: ReaderStudy, list_id: str, finding: Label, folds: int = FOLDS) -
     unaided, aided = of.arms["unaided"], of.arms["aided"]
     rows = range(len(of.readers))
     both = [row for row in rows if unaided.has(row) and aided.has(row)]
+    judged = ~(np.isnan(unaided.ratings) & np.isnan(aided.ratings))
     readers = [
         StudyReader(
             name=of.readers[row],
+            films=(films := int(judged[row].sum())),
+            whole=films == len(of.films),
             unaided=_arm(of, unaided, row, groups, folds),
             aided=_arm(of, aided, row, groups, folds),
             difference=_figures(
@@ -239,10 +247,9 @@ def measure(of: ReaderStudy, list_id: str, finding: Label, folds: int = FOLDS) -
     calls = np.array([arm.calls[row] for row, arm in enumerate(alone)]).reshape(
         len(rows), len(of.films)
     )
-    judged = [row for row in rows if alone[row].has(row)]
-    few = len(judged) <= MOST_PAIRED
-    # as far as anybody judged: beside the readers, other films would be another test
-    seen = ~np.all([np.isnan(arm.ratings).all(0) for arm in of.arms.values()], axis=0)
+    heard = [row for row in rows if alone[row].has(row)]
+    few = len(heard) <= MOST_PAIRED
+    seen = judged.any(0)  # beside the readers, other films would be another test
     alike = of.machine[seen], of.scores[seen], truth[seen]
     machine = reader_figures(*alike, groups[seen], folds=folds)
     return AnalysisAnswer(
@@ -260,9 +267,9 @@ def measure(of: ReaderStudy, list_id: str, finding: Label, folds: int = FOLDS) -
                 names=(of.readers[one], of.readers[two]),
                 **kappa(calls[one], calls[two], groups, folds=folds if few else 0),
             )
-            for one, two in combinations(judged, 2)
+            for one, two in combinations(heard, 2)
         ],
-        fleiss=fleiss(calls[judged], groups, folds=folds),
+        fleiss=fleiss(calls[heard], groups, folds=folds),
         machine=ReaderFigures(**machine),
         machine_roc=_roc(truth[seen], of.scores[seen]),
     )
@@ -285,11 +292,14 @@ def _arm(of: ReaderStudy, arm: Arm, row: int, groups: Any, folds: int) -> ArmFig
 
 def _together(
     of: ReaderStudy, arm: Arm, rows: Sequence[int], groups: Any, folds: int, before: Any = None
-) -> ReaderFigures | None:
+) -> PooledFigures | None:
     if not rows:
         return None
     chosen = arm.calls[list(rows)], arm.ratings[list(rows)]
-    return _figures(of, together(*chosen, of.truth, groups, before=before, folds=folds))
+    figures = _figures(of, together(*chosen, of.truth, groups, before=before, folds=folds))
+    arms = [arm] if before is None else list(of.arms.values())
+    whole = sum(all(each.whole(row) for each in arms) for row in rows)
+    return PooledFigures(**dict(figures), readers=len(rows), whole=whole)
 
 
 def _figures(of: ReaderStudy, found: dict[str, Estimate]) -> ReaderFigures:

@@ -512,10 +512,19 @@ class ArmFigures(ReaderFigures):
     machine_kappa: Estimate = Field(description="Cohen's kappa with the machine's answer")
 
 
+class PooledFigures(ReaderFigures):
+    """The mean over readers of one arm; who is not whole counts with the films that are there."""
+
+    readers: int = Field(examples=[3])
+    whole: int = Field(examples=[2], description="readers with a verdict of every film")
+
+
 class StudyReader(Said):
     """One reader of a list, without and with the machine; null where no verdict is."""
 
     name: By
+    films: int = Field(examples=[60], description="with a verdict, in either arm")
+    whole: bool = Field(examples=[True], description="of every film of the list")
     unaided: ArmFigures | None = Field(description="verdicts before the answer was in sight")
     aided: ArmFigures | None = Field(
         description="with it in sight: the last verdict, which may be the one from before"
@@ -540,9 +549,11 @@ class AnalysisAnswer(Said):
     positives: int = Field(examples=[25], description="by the reference standard")
     negatives: int = Field(examples=[30])
     readers: list[StudyReader]
-    unaided: ReaderFigures | None = Field(description="mean over readers")
-    aided: ReaderFigures | None = Field(description="mean over readers")
-    difference: ReaderFigures | None = Field(description="mean over readers with both")
+    unaided: PooledFigures | None
+    aided: PooledFigures | None
+    difference: PooledFigures | None = Field(
+        description="of readers with both; whole: both of every film"
+    )
     pairs: list[ReaderPair]
     fleiss: Estimate = Field(description="Fleiss' kappa, on films that every reader called")
     machine: ReaderFigures = Field(description="by its operating point and score")
