@@ -23,9 +23,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from hilum.data.duplicates import find_duplicates, link_groups
+from hilum.data.duplicates import compare, find_duplicates, link_groups
 from hilum.data.fingerprint import fingerprint
-from hilum.data.samefilm import compare
 from hilum.image.open import open_radiograph
 
 SIZES = (500, 1000, 2000, 3000)

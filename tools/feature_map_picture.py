@@ -23,7 +23,7 @@ from hilum.core.radiograph import Radiograph
 from hilum.data.table import read_cases
 from hilum.image.perturb import PERTURBATIONS, Places
 from hilum.image.write import write_png
-from hilum.serve.featuremap.page import write_page
+from hilum.serve.featuremap.picture import write_page
 from hilum.serve.featuremap.run import make_map
 
 FILMS = {"frontal.png": 0.0, "frontal-opacities.png": np.nan}

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from hilum.bundle.lungs import LungSegmenter
 from hilum.bundle.opacities import OpacitySegmenter
 from hilum.core.details import Opacity
+from hilum.image.lungs import affected
 from hilum.image.open import open_radiograph
 from hilum.image.write import write_png
-from hilum.image.zones import affected
 from hilum.serve.samples import read_samples
 
 HEIGHT = 460

@@ -10,7 +10,7 @@ from PIL import Image
 
 from hilum.apps.cli.main import run
 from hilum.bundle.folder import DEFAULT_BUNDLE, manifest_of
-from hilum.serve.explain.methods import METHODS
+from hilum.serve.explain import METHODS
 from hilum.serve.samples import ROOT
 
 FRONTAL = ROOT / "frontal.png"

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hilum.core.errors import CohortError
-from hilum.data.adapters.findings import GENERAL, NO_FINDING, SILENT, SPECIFIC, labels_of
+from hilum.data.adapters.covid_chestxray import GENERAL, NO_FINDING, SILENT, SPECIFIC, labels_of
 from hilum.data.cohorts import read_cohort
 
 HANNOVER_URL = "https://github.com/ml-workgroup/covid-19-image-repository/tree/master/png"

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hilum.core.errors import CohortError
-from hilum.data.duplicates import find_duplicates, link_groups
+from hilum.data.duplicates import compare, find_duplicates, link_groups
 from hilum.data.fingerprint import fingerprint, pixel_hash
-from hilum.data.samefilm import compare
 
 Film = NDArray[np.float32]
 

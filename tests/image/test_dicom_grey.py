@@ -11,8 +11,7 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut, apply_w
 from pydicom.sequence import Sequence
 
 from hilum.core.errors import UnreadableImageError
-from hilum.image.dicom_grey import grey_levels
-from hilum.image.dicom_window import windowed
+from hilum.image.dicom_grey import grey_levels, windowed
 
 CODES = np.arange(4096)
 

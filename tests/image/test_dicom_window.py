@@ -8,7 +8,7 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from hilum.image.dicom_window import windowed
+from hilum.image.dicom_grey import windowed
 from hilum.image.open import open_radiograph
 from hilum.image.stored import open_stored, shown
 

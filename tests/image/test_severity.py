@@ -5,7 +5,7 @@ import pytest
 
 from hilum.core.details import Side, Zone
 from hilum.core.radiograph import Radiograph
-from hilum.image.lungs import Lungs
+from hilum.image.lungs import Lungs, affected
 from hilum.image.opacities import Opacities
 from hilum.image.severity import (
     CLASSIFIER,
@@ -18,7 +18,6 @@ from hilum.image.severity import (
     lung_regions,
     severity_features,
 )
-from hilum.image.zones import affected
 
 EMBEDDING, LOGIT = np.arange(8, dtype=np.float32), np.zeros(2, np.float32)
 

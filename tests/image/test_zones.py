@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from hilum.core.details import Opacity, Side, Zone
-from hilum.image.lungs import Lungs
+from hilum.image.lungs import Lungs, affected, split_sides, split_zones
 from hilum.image.opacities import Opacities
-from hilum.image.zones import affected, split_sides, split_zones
 
 SIZE = 96
 

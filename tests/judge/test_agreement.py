@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import cohen_kappa_score
 
-from hilum.judge.agreement import STATISTICS, agreement, icc
+from hilum.judge.severity_study import STATISTICS, agreement, icc
 
 
 @pytest.fixture

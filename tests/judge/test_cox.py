@@ -6,7 +6,7 @@ from scipy.optimize import brentq
 from sklearn.linear_model import LogisticRegression
 
 from hilum.judge.bootstrap import resample
-from hilum.judge.cox import calibration_intercept, calibration_slope
+from hilum.judge.metrics import calibration_intercept, calibration_slope
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from hilum.judge.failures import worst_failures
+from hilum.judge.evaluation import worst_failures
 
 
 def test_the_surest_wrong_readings_come_first() -> None:

@@ -4,9 +4,8 @@ from string import Formatter
 
 import pytest
 
-from hilum.bundle.facts import Facts
+from hilum.bundle.facts import Facts, audit_line, honest_line
 from hilum.bundle.folder import DEFAULT_BUNDLE
-from hilum.bundle.honest import audit_line, honest_line
 from hilum.core.details import Details, Similar
 from hilum.core.reading import Answer, Finding, Reading, answer_in
 from hilum.core.refusal import Reason, Refusal

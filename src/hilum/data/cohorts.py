@@ -10,11 +10,13 @@ from typing import Any
 from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError
 from hilum.data.adapters.bimcv import read_bimcv_covid19
-from hilum.data.adapters.covid_chestxray import read_covid_chestxray_dataset
+from hilum.data.adapters.covid_chestxray import (
+    read_covid_19_image_repository,
+    read_covid_chestxray_dataset,
+)
 from hilum.data.adapters.covid_cxnet import read_covid_cxnet
 from hilum.data.adapters.covidx import read_covidx
 from hilum.data.adapters.generic import read_csv_cohort, read_folders
-from hilum.data.adapters.hannover import read_covid_19_image_repository
 from hilum.data.adapters.jsrt import read_jsrt
 from hilum.data.adapters.kermany import read_kermany
 from hilum.data.adapters.nih import read_nih_chestxray14

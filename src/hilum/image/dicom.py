@@ -19,9 +19,7 @@ from hilum.core.errors import ImageError
 from hilum.core.labels import View
 from hilum.core.radiograph import Metadata, Pixels, Radiograph, Step
 from hilum.image.automatic import automatic_note, automatic_window, through_window
-from hilum.image.decoded import tint_note
-from hilum.image.dicom_bits import LOSSY
-from hilum.image.dicom_codec import decode_codes, decode_colour, syntax_name
+from hilum.image.dicom_codec import LOSSY, decode_codes, decode_colour, syntax_name
 from hilum.image.dicom_full import Full, full_depth
 from hilum.image.dicom_grey import Levels, grey_levels
 from hilum.image.dicom_header import broken, load, parse
@@ -29,7 +27,7 @@ from hilum.image.dicom_metadata import age_of, read_metadata
 from hilum.image.dicom_orientation import oriented
 from hilum.image.dicom_spacing import spacing_of
 from hilum.image.dicom_values import code_of, numbers, text_of
-from hilum.image.grey import scale, to_grey
+from hilum.image.grey import scale, tint_note, to_grey
 from hilum.image.limits import check_size, gathered_warnings, one_line
 
 FILM_CLASSES: dict[str, str] = {

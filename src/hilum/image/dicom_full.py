@@ -8,10 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from hilum.image.dicom_grey import Levels, apply_modality, rescale, stored_levels, voi_tables
-from hilum.image.dicom_lut import Table, Values
+from hilum.image.dicom_grey import (
+    Levels,
+    Table,
+    Values,
+    apply_modality,
+    ends,
+    read_windows,
+    rescale,
+    stored_levels,
+    voi_tables,
+)
 from hilum.image.dicom_values import code_of, value_of
-from hilum.image.dicom_window import ends, read_windows
 
 
 @dataclass(frozen=True)

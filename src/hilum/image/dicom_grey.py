@@ -12,7 +12,8 @@ negative slope, and makes several passes in 64 bits over the whole film.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,7 @@ from pydicom.dataset import Dataset
 
 from hilum.core.errors import UnreadableImageError
 from hilum.core.radiograph import Step
-from hilum.image.dicom_lut import Table, Values
-from hilum.image.dicom_values import code_of, given, items_of, numbers, value_of
-from hilum.image.dicom_window import ends, read_windows, windowed
+from hilum.image.dicom_values import Given, code_of, given, items_of, numbers, value_of
 
 _LARGEST = 1e9
 """Slope or intercept that no modality has."""
@@ -212,3 +211,212 @@ def _resigned(value: float, dataset: Dataset) -> float:
     """Read an unsigned value as signed where the pixels are (ambiguous VR US or SS)."""
     signed = bool(dataset.PixelRepresentation)
     return value - 65536 if signed and value > 32767 else value
+
+
+_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+
+
+class Pair(NamedTuple):
+    """A window of the file, in output of the modality LUT; ``place`` is its own, from 1."""
+
+    center: float
+    width: float
+    place: int
+
+
+class Windows(NamedTuple):
+    """What a file says of its windows.
+
+    Attributes:
+        function: VOI LUT Function (0028,1056): LINEAR, LINEAR_EXACT or SIGMOID.
+        pairs: the valid ones, in the file's order.
+        total: how many it names, valid or not.
+        notes: what was left out, or read otherwise than it stands there.
+    """
+
+    function: str
+    pairs: tuple[Pair, ...]
+    total: int
+    notes: tuple[str, ...]
+
+    def within(self, low: float, high: float) -> Windows:
+        """Leave out the windows that show all of ``low`` .. ``high`` black, or all of it white."""
+        if self.function == "SIGMOID":
+            return self
+        notes, kept = list(self.notes), []
+        for pair in self.pairs:
+            black, white = ends(pair, self.function)
+            if black < high and white > low:
+                kept.append(pair)
+            else:
+                notes.append(f"window {pair.place} left out: the film has no value in it")
+        return self._replace(pairs=tuple(kept), notes=tuple(notes))
+
+
+def read_windows(dataset: Dataset) -> Windows:
+    """Pair the centers and widths of a data set by their places.
+
+    A pair that is not two numbers, or whose width the standard does not allow (C.11.2.1.2: LINEAR
+    needs 1 or more, C.11.2.1.3: the others more than 0), is left out, and a note says so.
+    """
+    notes: list[str] = []
+    function = _function(dataset, notes)
+    centers, widths = given(dataset, "WindowCenter"), given(dataset, "WindowWidth")
+    total = max(len(centers), len(widths))
+    pairs = []
+    for place in range(total):
+        center, width = (_at(each, place) for each in (centers, widths))
+        if center.number is None or width.number is None:
+            notes.append(f"window {place + 1} left out: center '{center}', width '{width}'")
+        elif width.number <= 0 or (function == "LINEAR" and width.number < 1):
+            notes.append(f"window width {width.number:g} is not allowed: window left out")
+        else:
+            pairs.append(Pair(center.number, width.number, place + 1))
+            notes.extend(each.note for each in (center, width) if each.note)
+    return Windows(function, tuple(pairs), total, tuple(dict.fromkeys(notes)))
+
+
+def windowed(values: Values, center: float, width: float, function: str) -> Values:
+    """Window values, any shape, to [0, 1] (PS3.3 C.11.2.1.2.1, C.11.2.1.3.1 and C.11.2.1.3.2).
+
+    >>> windowed(np.array([0.0, 2047.5, 4095.0]), 2048, 4096, "LINEAR")
+    array([0. , 0.5, 1. ])
+    """
+    if function == "SIGMOID":
+        return 0.5 + 0.5 * np.tanh(2 * (values - center) / width)  # 1 / (1 + exp(-4 x / width))
+    if function == "LINEAR":
+        center, width = center - 0.5, width - 1
+    if width == 0:
+        return (values > center).astype(np.float64)
+    return np.clip((values - center) / width + 0.5, 0, 1)
+
+
+def ends(pair: Pair, function: str) -> tuple[float, float]:
+    """Return the values that a window shows black and white; of a curve, roughly."""
+    if function == "LINEAR":
+        middle, half = pair.center - 0.5, (pair.width - 1) / 2
+    else:
+        middle, half = pair.center, pair.width / 2
+    return middle - half, middle + half
+
+
+def _at(values: list[Given], place: int) -> Given:
+    return values[place] if place < len(values) else Given()
+
+
+def _function(dataset: Dataset, notes: list[str]) -> str:
+    function = code_of(dataset, "VOILUTFunction") or "LINEAR"
+    if function in _FUNCTIONS:
+        return function
+    notes.append(f"VOILUTFunction '{function}' is not in the standard: taken as LINEAR")
+    return "LINEAR"
+
+
+Values = NDArray[np.float64]
+
+_BYTE = 8
+FEWER = 2
+"""Bits that a table must lack before its entries are believed more than its descriptor."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A LUT of the standard.
+
+    Attributes:
+        first: value that the first entry is for.
+        bits: of an entry.
+        entries: float64 (N,), 0 to 2^bits - 1.
+        note: what the file says otherwise, in words; "" if it fits.
+    """
+
+    first: float
+    bits: int
+    entries: Values
+    note: str = ""
+
+    def __call__(self, values: Values) -> Values:
+        """Look values up; below the first and above the last they take the nearest entry."""
+        index = np.clip(np.rint(values) - self.first, 0, self.entries.size - 1)
+        return self.entries[index.astype(np.int64)]
+
+    def in_own_bits(self, what: str) -> Table:
+        """Return the table with the bits that its entries take, where they are far fewer.
+
+        A table of 12 bits that is declared to have 16 would show a film black.
+        """
+        own = int(self.entries.max()).bit_length()
+        if not _BYTE <= own <= self.bits - FEWER:
+            return self
+        note = f"{what}: entries of up to {own} bits; the file says {self.bits}"
+        return replace(self, bits=own, note=note)
+
+    @property
+    def words(self) -> str:
+        """Say what it is: "4096 entries of 12 bits from value 0"."""
+        return f"{self.entries.size} entries of {self.bits} bits from value {self.first:g}"
+
+    @classmethod
+    def read(
+        cls, item: Dataset, what: str, name: str, span: tuple[float, float], keyword: str = "LUT"
+    ) -> Table:
+        """Read LUTDescriptor (0028,3002) and LUTData (0028,3006), packed or not.
+
+        Args:
+            item: that holds them.
+            what: the table is called in messages.
+            name: of the file.
+            span: least and greatest value that is looked up in it.
+            keyword: that theirs begin with; "RedPaletteColorLookupTable" for that of a palette.
+
+        Raises:
+            UnreadableImageError: shorter than it says, or a descriptor that cannot be.
+        """
+        descriptor = numbers(item, f"{keyword}Descriptor")
+        if len(descriptor) != 3 or not 1 <= descriptor[2] <= 16:
+            raise _broken(name, what, f"{keyword}Descriptor {descriptor}")
+        size, bits = int(descriptor[0]) & 0xFFFF or 65536, int(descriptor[2])
+        entries = _entries(item, f"{keyword}Data", size, bits)
+        if entries.size < size:
+            raise _broken(name, what, f"{entries.size} entries; expected {size}")
+        entries = entries[:size].astype(np.float64)
+        first, own = _first(int(descriptor[1]), size, span), int(entries.max()).bit_length()
+        if own <= bits:
+            return cls(first, bits, entries)
+        note = f"{what}: entries of up to {own} bits; the file says {bits}"
+        return cls(first, max(own, _BYTE), entries, note)
+
+
+def _first(written: int, size: int, span: tuple[float, float]) -> int:
+    """Read the first value mapped, 16 bits, which an ambiguous VR leaves signed or unsigned.
+
+    C.11.1.1 and C.11.2.1.1: it is signed if what is looked up may be negative, whatever the VR
+    says. Where no value would fall into such a table, the other sign is meant.
+    """
+    unsigned = written & 0xFFFF
+    signed = unsigned - 65536 if unsigned > 32767 else unsigned
+    for first in (signed, unsigned) if span[0] < 0 else (unsigned, signed):
+        if first <= span[1] and first + size > span[0]:
+            return first
+    return written
+
+
+def _entries(item: Dataset, keyword: str, size: int, bits: int) -> NDArray[Any]:
+    """Read entries as words of 16 bits, or of 8 where two of them share a word, the low one first.
+
+    Numbers (VR US or SS) come in order; bytes (OW, UN) as they lie in the file.
+    """
+    data = item.get(keyword)
+    if isinstance(data, bytes):
+        order = "<u2" if item.original_encoding[1] is not False else ">u2"
+        words = np.frombuffer(data + bytes(len(data) % 2), order).astype("<u2")
+    else:
+        found = np.atleast_1d(np.asarray(data if data is not None else [], np.int64))
+        words = (found & 0xFFFF).astype("<u2")
+    return words.view(np.uint8) if bits <= 8 and words.size < size else words
+
+
+def _broken(name: str, what: str, found: str) -> UnreadableImageError:
+    return UnreadableImageError(
+        f"{name}: {what}: {found}", hint="export the file again; this table is broken"
+    )

@@ -14,8 +14,15 @@ from PIL import Image
 from hilum.core.errors import ImageError, UnsupportedImageError
 from hilum.core.radiograph import Step
 from hilum.image.codestream import JPEG_LS, LOSSLESS, Jpeg, lengthened, survey
-from hilum.image.decoded import Decoded, from_colours, from_ink, tint_note, unreadable
-from hilum.image.grey import Samples, check_colour
+from hilum.image.grey import (
+    Decoded,
+    Samples,
+    check_colour,
+    from_colours,
+    from_ink,
+    tint_note,
+    unreadable,
+)
 from hilum.image.limits import check_size
 
 _KIND = "JPEG"

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.core.details import Lesion, LungDetail, Opacity, Outline, PixelBox
-from hilum.image.lungs import Lungs
+from hilum.image.lungs import Lungs, split_sides
 from hilum.image.opacities import KINDS, Opacities
-from hilum.image.zones import split_sides
 
 Mask = NDArray[np.bool_]
 Shape = tuple[int, int]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.image.decoded import unreadable
+from hilum.image.grey import unreadable
 from hilum.image.limits import check_frames
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -22,8 +22,7 @@ from hilum.core.errors import ImageError, UnsupportedImageError
 from hilum.core.radiograph import Radiograph, Step
 from hilum.image import png
 from hilum.image.automatic import through_window
-from hilum.image.decoded import TRANSPARENT, Decoded, from_colours, unreadable
-from hilum.image.grey import Samples, scale
+from hilum.image.grey import TRANSPARENT, Decoded, Samples, from_colours, scale, unreadable
 from hilum.image.jpeg import check_jpeg, decode_jpeg
 from hilum.image.limits import check_frames, check_size, gathered_warnings
 from hilum.image.sniff import Kind

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from hilum.core.details import Side, Zone
 from hilum.core.radiograph import Radiograph
-from hilum.image.lungs import Lungs
+from hilum.image.lungs import Lungs, Mask, split_sides, split_zones
 from hilum.image.opacities import KINDS, Opacities
-from hilum.image.zones import Mask, split_sides, split_zones
 
 Numbers = NDArray[np.float32]
 

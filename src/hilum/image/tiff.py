@@ -13,8 +13,7 @@ import numpy as np
 
 from hilum.core.errors import ImageError, UnsupportedImageError
 from hilum.core.radiograph import Step
-from hilum.image.decoded import TRANSPARENT, Decoded, from_colours, from_ink, unreadable
-from hilum.image.grey import Samples
+from hilum.image.grey import TRANSPARENT, Decoded, Samples, from_colours, from_ink, unreadable
 from hilum.image.jpeg import check_jpeg, decode_jpeg_deep, decode_jpeg_grey
 from hilum.image.limits import check_frames, check_size, gathered_warnings
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from hilum.core.estimate import Estimate
 from hilum.judge import metrics as m
 from hilum.judge.bootstrap import Support, bootstrap_all, why_undefined
-from hilum.judge.cox import calibration_intercept, calibration_slope
-from hilum.judge.metrics import Floats, Weights
+from hilum.judge.metrics import Floats, Weights, calibration_intercept, calibration_slope
 
 
 @dataclass(frozen=True, slots=True)

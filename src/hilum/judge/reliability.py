@@ -14,8 +14,14 @@ from numpy.typing import NDArray
 from hilum.core.estimate import Estimate
 from hilum.core.reading import PredictionSet
 from hilum.judge.bootstrap import Support, bootstrap_all, why_undefined
-from hilum.judge.cox import calibration_intercept, calibration_slope
-from hilum.judge.metrics import Floats, Weights, bin_of, ece
+from hilum.judge.metrics import (
+    Floats,
+    Weights,
+    bin_of,
+    calibration_intercept,
+    calibration_slope,
+    ece,
+)
 from hilum.judge.panel import Scored
 from hilum.judge.schema import Bin, EvaluationSettings, Reliability, SetCounts
 from hilum.judge.strata import divide

@@ -39,9 +39,8 @@ from hilum.core.details import Side
 from hilum.core.labels import Label
 from hilum.core.radiograph import Radiograph
 from hilum.data.masks import read_kinds, read_mask
-from hilum.image.lungs import Lungs
+from hilum.image.lungs import Lungs, split_sides
 from hilum.image.preprocess import Preprocess
-from hilum.image.zones import split_sides
 from hilum.learn.augment import augment_with_planes
 from hilum.learn.films import Batch, Case
 from hilum.learn.module import Learner

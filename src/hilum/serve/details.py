@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hilum.bundle.attach import open_parts
 from hilum.bundle.folder import Bundle
-from hilum.bundle.parts import open_parts
 from hilum.core.details import Details, Severity, Similar
 from hilum.core.radiograph import Radiograph
 from hilum.image.boxes import BoxSettings, opacity_boxes
-from hilum.image.lungs import Lungs
+from hilum.image.lungs import Lungs, affected
 from hilum.image.opacities import Opacities
 from hilum.image.outlines import describe_lesions, describe_lungs
 from hilum.image.severity import classifier_features, lung_features
-from hilum.image.zones import affected
 from hilum.serve.film import Film
 from hilum.serve.session import Answer
 

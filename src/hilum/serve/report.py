@@ -9,11 +9,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hilum.bundle.card import card_html
-from hilum.bundle.facts import Facts
+from hilum.bundle.card import card_html, cell
+from hilum.bundle.facts import Facts, honest_numbers
 from hilum.bundle.folder import Bundle
-from hilum.bundle.honest import honest_numbers
-from hilum.bundle.markdown import cell
 from hilum.core.details import Opacity
 from hilum.core.files import write_text
 from hilum.core.page import data_uri, render

@@ -21,7 +21,7 @@ from hilum.core.machine import cores
 from hilum.core.prefetch import prefetch
 from hilum.data.fingerprint import look
 from hilum.image.severity import CLASSIFIER, Numbers, severity_features
-from hilum.judge.ridge import LinearMap
+from hilum.judge.severity import LinearMap
 from hilum.serve.film import Film, open_film
 from hilum.serve.reader import Reader
 

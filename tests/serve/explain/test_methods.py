@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from hilum.core.errors import BundleError
-from hilum.serve.explain.methods import make_map
-from hilum.serve.explain.occlusion import Occlusion, Run, occlude
+from hilum.serve.explain import Occlusion, Run, make_map, occlude
 from hilum.serve.reader import load_bundle
 
 BLACK = -2.0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hilum.image.lungs import Lungs
-from hilum.serve.explain.picture import PANEL, draw_map
+from hilum.serve.explain import PANEL, draw_map
 
 
 def _lungs() -> Lungs:

@@ -12,10 +12,8 @@ import pytest
 from hilum.image.write import jpeg
 from hilum.judge.featuremap import Measured
 from hilum.judge.schema import NotRead
-from hilum.serve.featuremap.groups import MARKS, OTHER, colorings
-from hilum.serve.featuremap.page import data_of, page, write_page
-from hilum.serve.featuremap.picture import write_picture
-from hilum.serve.featuremap.run import FeatureMap, MapFacts
+from hilum.serve.featuremap.picture import data_of, page, write_page, write_picture
+from hilum.serve.featuremap.run import MARKS, OTHER, FeatureMap, MapFacts, colorings
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reportlab.pdfgen.canvas import Canvas
 
-from hilum.serve.pdf.letters import BOLD, ELLIPSIS, fit, fit_middle, shown, width_of, wrap
-from hilum.serve.pdf.pen import Pen
+from hilum.serve.pdf.pen import BOLD, ELLIPSIS, Pen, fit, fit_middle, shown, width_of, wrap
 
 EASTERN = "\u80ba\u90e8 \u5c71\u7530 \uae40\ucca0\uc218 \u304b\u30ab.png"
 """Chinese, Japanese and Korean."""

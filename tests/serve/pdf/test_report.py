@@ -8,7 +8,7 @@ import pytest
 
 from hilum.core.reading import NOT_THE_INFECTION, RESEARCH_USE, Status
 from hilum.serve.pdf import PAGES, PdfReport, write_pdf
-from hilum.serve.pdf.sheet import Sheet
+from hilum.serve.pdf.blocks import Sheet
 from hilum.serve.reader import load_bundle
 
 pypdf = pytest.importorskip("pypdf")

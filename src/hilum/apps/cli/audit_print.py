@@ -21,7 +21,7 @@ def print_audit(audit: Audit, out: Path | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from hilum.judge.audit.words import VERDICTS, limit, number, remark
+    from hilum.judge.audit.schema import VERDICTS, limit, number, remark
 
     console = _console()
     table = Table("test", "verdict", "value [95 % interval]", "limit", "what was measured, or why")

@@ -282,9 +282,8 @@ def _worth(bundle: Opened, console: Console) -> None:
     """Print the honest numbers and the verdict of the audit."""
     from rich.table import Table
 
-    from hilum.bundle.facts import Facts
-    from hilum.bundle.honest import honest_numbers
-    from hilum.bundle.markdown import cell
+    from hilum.bundle.card import cell
+    from hilum.bundle.facts import Facts, honest_numbers
 
     facts = Facts.read(bundle.root)
     table = Table(title="What it is worth: AUROC, and that of numbers that see no lung")

@@ -1,7 +1,8 @@
-"""``hilum cohort``: list, fetch, read, merge and check collections of films."""
+"""``hilum cohort``: list, fetch, read, merge, split and check collections of films."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,14 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hilum.apps.cli.cohort_print import (
-    print_catalog,
-    print_check,
-    print_entry,
-    print_merged,
-    print_summary,
-)
-from hilum.apps.cli.cohort_split import split
 from hilum.apps.cli.options import (
     CasesTable,
     Duplicates,
@@ -25,12 +18,13 @@ from hilum.apps.cli.options import (
     Label,
     Labels,
     Pairs,
+    Seed,
     Settings,
     out_file,
     out_folder,
 )
 from hilum.apps.cli.streams import print_json
-from hilum.core.errors import EXIT_AUDIT_FAILED, EXIT_SOME_NOT_READ
+from hilum.core.errors import EXIT_AUDIT_FAILED, EXIT_SOME_NOT_READ, ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +32,9 @@ if TYPE_CHECKING:
     from hilum.data.catalog import Entry
     from hilum.data.cohort import Cohort
     from hilum.data.fetch import Progress
+    from hilum.data.split import SplitSpec
+    from hilum.data.splitfile import SplitRecord
+
 
 cohort_app = typer.Typer(
     help="Collections of films: from a download to a cases table with a split.",
@@ -195,7 +192,68 @@ def merge(
         print_merged(cases, out)
 
 
-cohort_app.command("split")(split)
+@cohort_app.command("split")
+def split(
+    cases: CasesTable,
+    out: Annotated[Path, out_file("CSV to write; .json goes beside it.")],
+    fractions: Annotated[
+        str | None,
+        typer.Option(help="Parts for train, val and test, e.g. 70,15,15 (the default)."),
+    ] = None,
+    folds: Annotated[int | None, typer.Option(min=2, help="How many folds.")] = None,
+    leave_one_out: Annotated[
+        str | None,
+        typer.Option(help="Make one fold for each 'cohort' or each 'source' instead."),
+    ] = None,
+    held_out: Annotated[
+        str | None,
+        typer.Option(help="With --leave-one-out: this one is test, the others train and val."),
+    ] = None,
+    stratify: Annotated[
+        str, typer.Option(help="Label to keep in proportion within each source, or 'none'.")
+    ] = "covid-19",
+    seed: Seed = 0,
+    duplicates: Duplicates = True,
+    pairs: Pairs = None,
+    as_json: Json = False,
+) -> None:
+    """Divide a cases table into train, val and test, into folds, or by source.
+
+    Every film is opened and its copies are found, whatever was done to
+    them: crop, resize, contrast, inversion, burned-in text. Patients whom
+    a copy links are one group, and no group stands on two sides. Labels
+    keep their proportion within each source; the same seed and cases give the
+    same split. The result is the table with
+    the columns [bold]group[/bold] and [bold]split[/bold] (or
+    [bold]fold[/bold]); beside it lie how it was made (.json) and the copies
+    that were found (.pairs.csv). With --leave-one-out, a film whose patient
+    also stands in another source is on no side: its cell is blank.
+
+    \b
+    Example:
+      hilum cohort split cases.csv -o split.csv --fractions 70,15,15
+      hilum cohort split cases.csv -o external.csv --pairs split.pairs.csv \\
+        --leave-one-out cohort --held-out shenzhen
+    """
+    from hilum.data.duplicates import link_groups
+    from hilum.data.leaks import check_leaks, raise_on_leak
+    from hilum.data.split import make_split
+    from hilum.data.splitfile import record_split, write_split
+    from hilum.data.table import read_cases
+
+    spec = _spec(fractions, folds, leave_one_out, held_out, stratify, seed)
+    table = read_cases(cases)
+    with _notes():
+        found = _shared_patients(table, pairs, duplicates, out)
+        linked = table if found is None else link_groups(table, found)
+        divided = make_split(linked, spec)
+    raise_on_leak(check_leaks(divided, found))
+    record = record_split(divided, spec, found)
+    beside = write_split(divided, record, out)
+    if as_json:
+        print_json(record)
+    else:
+        _show(record, out, beside)
 
 
 @cohort_app.command("check")
@@ -454,3 +512,238 @@ def _side(path: Path, split: str) -> pd.DataFrame:
     if path.suffix.lower() == ".csv":
         return read_cases(path)
     return read_covidx_list(path, split).cases
+
+
+_SHOWN = 5
+
+
+def print_catalog(entries: Sequence[Entry]) -> None:
+    """Print the catalog, two lines a collection."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Collections", title_justify="left")
+    table.add_column("name", no_wrap=True)
+    table.add_column("films", justify="right")
+    table.add_column("fetch", no_wrap=True)
+    table.add_column("what it is, licence, size")
+    for entry in entries:
+        can = "yes" if entry.remotes else "by hand"
+        words = f"{entry.what}\n[dim]{entry.licence}; {entry.size}[/dim]"
+        table.add_row(entry.name, f"{entry.films:,}", can, words)
+    console = Console()
+    console.print(table)
+    console.print("Your own: adapters csv and folders. Citation and address: cohort list NAME.")
+
+
+def print_entry(entry: Entry, *, to_stderr: bool = False) -> None:
+    """Print all that is known of one collection."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=entry.name, title_justify="left", show_header=False)
+    rows = {
+        "what": entry.what,
+        "films": f"{entry.films:,}",
+        "size": entry.size,
+        "licence": entry.licence,
+        "cite": entry.citation,
+        "address": entry.address,
+        "to get it": entry.how or f"hilum cohort fetch {entry.name} -o FOLDER",
+        "files": "\n".join(remote.url for remote in entry.remotes),
+    }
+    for key, text in rows.items():
+        if text:
+            table.add_row(key, text)
+    Console(stderr=to_stderr).print(table)
+
+
+def print_summary(cohort: Cohort, out: Path | None) -> None:
+    """Print what was read, and what was odd."""
+    from rich.console import Console
+
+    console = Console()
+    report = cohort.report
+    console.print(
+        f"[bold]{cohort.name}[/bold]: {cohort.films} films of {cohort.patients} patients, "
+        f"{cohort.cases['source'].nunique()} sources, {report.rows} rows",
+        highlight=False,
+    )
+    _print_labels(cohort.cases, console)
+    kinds = {
+        "rows whose image is missing": report.missing,
+        "rows whose image may be one of several": report.ambiguous,
+        "folders that were not entered": report.passed_over,
+        "names resolved": report.resolved,
+        "images without a row": report.without_row,
+        "left out": report.skipped,
+    }
+    for kind, texts in kinds.items():
+        console.print(f"{kind}: {len(texts)}{_some(texts)}", highlight=False, markup=False)
+    for note in report.notes:
+        console.print(f"note: {note}", highlight=False, markup=False)
+    if out is not None:
+        console.print(f"written: {out}", highlight=False, markup=False)
+
+
+def _print_labels(cases: pd.DataFrame, console: Any) -> None:
+    from rich.table import Table
+
+    from hilum.data.cohort import label_counts
+
+    table = Table()
+    for title in ("label", "1", "0", "unknown"):
+        table.add_column(title, justify="left" if title == "label" else "right")
+    for name, count in label_counts(cases).items():
+        table.add_row(name, *map(str, count))
+    console.print(table)
+
+
+def _some(texts: Sequence[str]) -> str:
+    if not texts:
+        return ""
+    more = ", ..." if len(texts) > _SHOWN else ""
+    return f" ({', '.join(texts[:_SHOWN])}{more})"
+
+
+def print_merged(cases: pd.DataFrame, out: Path) -> None:
+    """Print films and patients by cohort, and the labels."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from hilum.core.case import owner_of
+
+    console, owner = Console(), owner_of(cases)
+    table = Table()
+    for title in ("cohort", "films", "patients"):
+        table.add_column(title, justify="left" if title == "cohort" else "right")
+    for cohort, part in cases.groupby("cohort", sort=False):
+        table.add_row(str(cohort), str(len(part)), str(owner[part.index].nunique()))
+    table.add_row("all", str(len(cases)), str(owner.nunique()), style="bold")
+    console.print(table)
+    _print_labels(cases, console)
+    console.print(f"written: {out}", highlight=False, markup=False)
+
+
+def print_check(found: dict[str, Any], leaks: Sequence[str]) -> None:
+    """Print what a check found, each leak with both cases."""
+    say = typer.echo
+    say(
+        f"{found['table']}: every value is valid; {found['films']} films, "
+        f"{found['patients']} patients"
+    )
+    if found["missing"]:
+        say(f"images that are not there: {found['missing']} (not compared)")
+    looked = "not looked for" if found["duplicates"] is None else found["duplicates"]
+    say(f"duplicate pairs: {looked}")
+    if not found["divided"]:
+        say("no column split or fold: no sides to compare")
+    else:
+        say(f"leaks: {len(leaks)}")
+    for leak in leaks:
+        say(f"  {leak}")
+
+
+def _spec(
+    fractions: str | None,
+    folds: int | None,
+    leave_one_out: str | None,
+    held_out: str | None,
+    label: str,
+    seed: int,
+) -> SplitSpec:
+    from hilum.data.split import SplitSpec
+
+    if folds is not None and leave_one_out is not None:
+        raise ConfigError("--folds and --leave-one-out are two kinds of split", hint="choose one")
+    if held_out is not None and leave_one_out is None:
+        raise ConfigError(
+            f"--held-out {held_out}: of what?", hint="add --leave-one-out cohort (or source)"
+        )
+    if fractions is not None and (folds is not None or (leave_one_out and held_out is None)):
+        raise ConfigError("--fractions has no meaning for folds", hint="leave it out")
+    values: dict[str, Any] = {"seed": seed, "label": None if label == "none" else label}
+    if fractions is not None:
+        values["fractions"] = _parts(fractions)
+    if folds is not None:
+        values |= {"kind": "folds", "folds": folds}
+    if leave_one_out is not None:
+        values |= {"kind": "leave-one-out", "by": leave_one_out, "held_out": held_out}
+    return SplitSpec.parse(values, where="hilum cohort split")
+
+
+def _parts(text: str) -> tuple[float, ...]:
+    """Read "70,15,15" or "0.7,0.15,0.15" as parts of 1."""
+    try:
+        parts = [float(part) for part in text.split(",")]
+    except ValueError:
+        parts = []
+    if len(parts) != 3 or sum(parts) <= 0:
+        raise ConfigError(
+            f"--fractions {text}: expected three numbers, for train, val and test",
+            hint="e.g. --fractions 70,15,15",
+        )
+    return tuple(part / sum(parts) for part in parts)
+
+
+def _shared_patients(
+    table: pd.DataFrame, given: Path | None, wanted: bool, out: Path
+) -> pd.DataFrame | None:
+    from hilum.data.duplicates import find_duplicates
+    from hilum.data.splitfile import read_pairs, write_pairs
+
+    if given is not None:
+        return read_pairs(given)
+    if not wanted:
+        return None
+    found = find_duplicates(table, progress=True)
+    write_pairs(found, out.with_suffix(".pairs.csv"))
+    return found
+
+
+@contextmanager
+def _notes() -> Iterator[None]:
+    """Print warnings as one line each, to stderr."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for warning in caught:
+        typer.secho(f"note: {warning.message}", fg="yellow", err=True)
+
+
+def _show(record: SplitRecord, out: Path, beside: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    sides = sorted({row["side"] for row in record.counts}, key=_order)
+    shown = Table(title=f"{record.films} films in {record.groups} groups")
+    shown.add_column("cohort")
+    shown.add_column(str(record.spec.label.value if record.spec.label else "films"))
+    for side in sides:
+        shown.add_column(_head(side), justify="right")
+    cells = {(row["cohort"], row["label"], row["side"]): row["films"] for row in record.counts}
+    for cohort, value in sorted({(row["cohort"], row["label"]) for row in record.counts}):
+        films = [cells.get((cohort, value, side), 0) for side in sides]
+        shown.add_row(cohort, value, *(str(count) if count else "-" for count in films))
+    shown.add_section()
+    totals = [sum(count for (_, _, at), count in cells.items() if at == side) for side in sides]
+    shown.add_row("all", "", *map(str, totals))
+    console = Console()
+    console.print(shown)
+    for fold, name in record.fold_names.items():
+        console.print(f"fold {fold} leaves out {name}")
+    if record.duplicate_pairs is not None:
+        console.print(f"{record.duplicate_pairs} pairs of duplicate films linked their patients")
+    console.print(f"wrote {out} and {beside}")
+
+
+def _order(side: str) -> tuple[bool, int, str]:
+    """Sort train, val, test; folds by number; films on no side last."""
+    known = ("train", "val", "test")
+    return side == "", known.index(side) if side in known else int(side or 0), side
+
+
+def _head(side: str) -> str:
+    if side == "":
+        return "on no side"
+    return f"fold {side}" if side.isdigit() else side

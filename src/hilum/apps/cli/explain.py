@@ -16,7 +16,7 @@ from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
 from hilum.core.files import Stems
 
 if TYPE_CHECKING:
-    from hilum.serve.explain.report import MapReport
+    from hilum.serve.explain import MapReport
     from hilum.serve.reader import Reader
 
 _FEW = 4
@@ -60,7 +60,7 @@ def explain(
     """
     from hilum.bundle.folder import is_built_in
     from hilum.bundle.manifest import MANIFEST
-    from hilum.serve.explain.methods import DEFAULT_METHOD, METHODS, WITHOUT_EVIDENCE
+    from hilum.serve.explain import DEFAULT_METHOD, METHODS, WITHOUT_EVIDENCE
     from hilum.serve.inputs import find_films
     from hilum.serve.reader import load_bundle
 
@@ -118,7 +118,7 @@ def _reports(
     values: bool,
 ) -> Iterator[MapReport]:
     """Explain film after film; pictures are written as they are made."""
-    from hilum.serve.explain.report import explain_film
+    from hilum.serve.explain import explain_film
 
     examined = reader.examine(films, keep=True, force=force, batch_size=1)
     label = reader.labels[place]

@@ -74,8 +74,7 @@ def feature_map(
 
     require("evaluate")
     from hilum.data.table import read_cases
-    from hilum.serve.featuremap.page import write_page
-    from hilum.serve.featuremap.picture import write_picture
+    from hilum.serve.featuremap.picture import write_page, write_picture
     from hilum.serve.featuremap.run import make_map, write_numbers
     from hilum.serve.reader import load_bundle
 

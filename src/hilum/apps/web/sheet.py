@@ -14,8 +14,7 @@ from hilum.core.page import data_uri, render
 from hilum.core.reading import RESEARCH_USE
 from hilum.core.words import Language, words
 from hilum.image.write import jpeg
-from hilum.serve.pdf.letters import wrap
-from hilum.serve.pdf.pen import LEADING, SOFT, Pen
+from hilum.serve.pdf.pen import LEADING, SOFT, Pen, wrap
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 PARTS = ("indication", "technique", "comparison", "findings", "measurements", "impression")

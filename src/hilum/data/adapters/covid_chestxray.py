@@ -1,4 +1,4 @@
-"""covid-chestxray-dataset (Cohen et al.), in both of its layouts; also Figure1 and Actualmed.
+"""covid-chestxray-dataset (Cohen et al.), in both of its layouts, and its kin.
 
 Layout of August 2020: flat findings ("COVID-19, ARDS"). Later: ``RT_PCR_positive`` and a path of
 findings ("Pneumonia/Viral/COVID-19"). Figure1 and Actualmed share the columns; Figure1 names the
@@ -6,22 +6,50 @@ image by ``patientid``, Actualmed by ``imagename``. ``source`` is the host that 
 (radiopaedia.org, eurorad.org, ...): films of one host share its editing, marks and compression,
 which is what a shortcut learns. Films of the Hannover repository carry the hospital's own name,
 so that leaving a source out leaves them out in every cohort.
+
+A finding is flat ("COVID-19, ARDS") or a path ("Pneumonia/Viral/COVID-19"). Each word of it is
+looked up whole. A word that names an agent or another cause of the pneumonia excludes COVID-19 and
+the other agents: the collection gives one type of pneumonia a film. A word that names none (plain
+"Pneumonia", "ARDS") excludes COVID-19 only on films from before its first known case. A word that
+says nothing ("todo", "Unknown") leaves every label unknown.
+
+Annotations come from several groups, in folders of the collection and beside it. Each is optional.
+
+- ``annotations/semantic_masks_v7labs_lungs/STEM_mask.png`` (manual), ``lungVAE-masks`` (a model's).
+- COCO lung boxes: ``covid-19-chest-xray-lung-bounding-boxes-dataset`` and
+  ``annotations/imageannotation_ai_lung_bounding_boxes.json``.
+- ``covid-19-chest-xray-segmentations-dataset/lesion-masks/STEM_ggo.png`` and
+  ``STEM_consolidation.png``.
+- ``annotations/covid-severity-scores.csv`` (Cohen et al., arXiv:2005.11856): geographic extent 0-8,
+  opacity 0-6, means of three readers.
+- ``brixia-score/public-annotations.csv`` (Signoroni et al. 2021): six zones 0-3, global 0-18, by a
+  senior (S) and a junior (J) reader.
+
+covid-19-image-repository holds serial films of COVID-19 patients of Hannover Medical School; cite
+Winther et al., doi:10.6084/m9.figshare.12275009; CC BY 3.0. Age is redacted. The offset is counted
+from hospital admission and often negative.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from hilum.core.csvtable import number_of, read_table
+import pandas as pd
+
+from hilum.core.csvtable import number_in, number_of, read_table, rows_of
 from hilum.core.errors import CohortError
 from hilum.core.labels import Label, ReferenceStandard
 from hilum.data import values
-from hilum.data.adapters import cohen_extras
-from hilum.data.adapters.findings import FIRST_COVID_MONTH, labels_of
+from hilum.data.adapters.prepared import Box, boxes_json, coco_boxes
 from hilum.data.cohort import Cohort
-from hilum.data.folder import Folder, Record, first_folder
+from hilum.data.folder import Folder, Record, beside, first_folder
+from hilum.data.header import image_size
 
 HANNOVER = "Hannover Medical School"
 _HANNOVER_URL = "https://github.com/ml-workgroup/covid-19-image-repository"
@@ -48,7 +76,7 @@ def read_covid_chestxray_dataset(
     path = root / table
     rows = read_table(path, ("patientid", "finding", "view", "modality"))
     folder = Folder(first_folder(root, "images"))
-    extras = cohen_extras.load(root)
+    extras = load(root)
     extras.settle(folder.files)
     unmapped: set[str] = set()
     records = []
@@ -155,3 +183,268 @@ def _without_row(folder: Folder, name: str) -> list[Record]:
         }
         for image in folder.left()
     ]
+
+
+_LUNG_MASKS = ("annotations/semantic_masks_v7labs_lungs", "annotations/lungVAE-masks")
+_BOXES = (
+    "covid-19-chest-xray-lung-bounding-boxes-dataset/annotations/annotations.json",
+    "annotations/imageannotation_ai_lung_bounding_boxes.json",
+)
+_LESIONS = "covid-19-chest-xray-segmentations-dataset/lesion-masks"
+_LESION_NAMES = {"ggo": "ground-glass", "consolidation": "consolidation"}
+_SEVERITY = "annotations/covid-severity-scores.csv"
+_BRIXIA = "brixia-score/public-annotations.csv"
+
+
+@dataclass(slots=True)
+class Annotations:
+    """What is known of each image, by file name or stem.
+
+    Attributes:
+        notes: where each kind of annotation came from, for the report.
+    """
+
+    lung_masks: dict[str, Path] = field(default_factory=dict)
+    boxes: dict[str, list[Box]] = field(default_factory=dict)
+    lesion_masks: dict[str, dict[str, str]] = field(default_factory=dict)
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def of(self, image: Path) -> Record:
+        """Return the columns lung_mask, lesion_masks, boxes and scores of an image."""
+        mask = self.lung_masks.get(image.stem)
+        boxes = self.boxes.get(image.name, [])
+        return {
+            "lung_mask": str(mask) if mask else "",
+            "lesion_masks": _json(self.lesion_masks.get(image.stem)),
+            "boxes": boxes_json(boxes, image_size(image)) if boxes else "",
+            "scores": _json(self.scores.get(image.name)),
+        }
+
+    def settle(self, images: Iterable[Path]) -> None:
+        """Leave out the masks of a name that two images share: they may be of either."""
+        stems = Counter(image.stem for image in images)
+        for stem in sorted(stem for stem, number in stems.items() if number > 1):
+            if any([self.lung_masks.pop(stem, None), self.lesion_masks.pop(stem, None)]):
+                self.notes.append(f"masks of {stem} left out: {stems[stem]} images are called so")
+
+
+def load(root: Path) -> Annotations:
+    """Read what lies in ``root`` and beside it."""
+    found = Annotations()
+    for place in reversed(_LUNG_MASKS):  # a manual mask replaces a model's
+        if folder := beside(root, place):
+            masks = folder.resolve().glob("*_mask.png")
+            found.lung_masks |= {path.stem.removesuffix("_mask"): path for path in masks}
+            found.notes.append(f"lung masks: {place}")
+    for place in reversed(_BOXES):
+        if path := beside(root, place):
+            boxes, unlabeled = coco_boxes(path)
+            found.boxes |= boxes
+            left_out = f"; {unlabeled} without a label left out" if unlabeled else ""
+            found.notes.append(f"lung boxes: {place}{left_out}")
+    if folder := beside(root, _LESIONS):
+        found.lesion_masks = _lesions(folder.resolve())
+        found.notes.append(f"lesion masks: {_LESIONS}")
+    if path := beside(root, _SEVERITY):
+        _merge(found.scores, _severity(path))
+        found.notes.append(f"severity scores: {_SEVERITY}")
+    if path := beside(root, _BRIXIA):
+        _merge(found.scores, _brixia(path))
+        found.notes.append(f"Brixia scores: {_BRIXIA}")
+    return found
+
+
+def _lesions(folder: Path) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted(folder.glob("*.png")):
+        stem, _, kind = path.stem.rpartition("_")
+        if kind in _LESION_NAMES:
+            found.setdefault(stem, {})[_LESION_NAMES[kind]] = str(path)
+    return found
+
+
+def _severity(path: Path) -> dict[str, dict[str, float]]:
+    names = {"geographic_mean": "geographic-extent", "opacity_mean": "opacity"}
+    table = read_table(path, ("filename", *names), comments=True)
+    return _scores(table, path, names)
+
+
+def _brixia(path: Path) -> dict[str, dict[str, float]]:
+    zones = (*"ABCDEF", "Global")
+    readers = {"S": "senior", "J": "junior"}
+    names = {
+        f"{key}-{zone}": f"brixia-{reader}-{zone.lower()}"
+        for key, reader in readers.items()
+        for zone in zones
+    }
+    table = read_table(path, ("filename", *names))
+    return _scores(table, path, names)
+
+
+def _scores(table: pd.DataFrame, path: Path, names: dict[str, str]) -> dict[str, dict[str, float]]:
+    return {
+        row["filename"]: {
+            name: number_in(row, column, where) for column, name in names.items() if row[column]
+        }
+        for where, row in rows_of(table, path)
+    }
+
+
+def _merge(into: dict[str, dict[str, float]], scores: dict[str, dict[str, float]]) -> None:
+    for name, more in scores.items():
+        into.setdefault(name, {}).update(more)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value) if value else ""
+
+
+_VIRAL = (Label.PNEUMONIA, Label.VIRAL_PNEUMONIA)
+_BACTERIAL = (Label.PNEUMONIA, Label.BACTERIAL_PNEUMONIA)
+_FUNGAL = (Label.PNEUMONIA, Label.FUNGAL_PNEUMONIA)
+
+SPECIFIC: dict[str, tuple[Label, ...]] = {
+    "covid-19": (*_VIRAL, Label.COVID_19),
+    "sars": (*_VIRAL, Label.SARS),
+    "mers": (*_VIRAL, Label.MERS),
+    "mers-cov": (*_VIRAL, Label.MERS),
+    "influenza": _VIRAL,
+    "h1n1": _VIRAL,
+    "varicella": _VIRAL,
+    "herpes": _VIRAL,
+    "bacterial": _BACTERIAL,
+    "streptococcus": _BACTERIAL,
+    "klebsiella": _BACTERIAL,
+    "mycoplasma": _BACTERIAL,
+    "mycoplasma bacterial pneumonia": _BACTERIAL,
+    "legionella": _BACTERIAL,
+    "e.coli": _BACTERIAL,
+    "chlamydophila": _BACTERIAL,
+    "nocardia": _BACTERIAL,
+    "staphylococcus": _BACTERIAL,
+    "mrsa": _BACTERIAL,
+    "fungal": _FUNGAL,
+    "pneumocystis": _FUNGAL,
+    "aspergillosis": _FUNGAL,
+    "lipoid": (Label.PNEUMONIA,),
+    "aspiration": (Label.PNEUMONIA,),
+    "tuberculosis": (Label.TUBERCULOSIS,),
+}
+"""Word -> labels; it names the cause, so other causes are excluded."""
+
+GENERAL: dict[str, tuple[Label, ...]] = {
+    "pneumonia": (Label.PNEUMONIA,),
+    "viral": _VIRAL,
+    "ards": (Label.ARDS,),
+}
+"""Word -> labels; it leaves the cause open."""
+
+NO_FINDING = "no finding"
+SILENT = frozenset({"", "todo", "unknown"})
+"""Words that say nothing of the film."""
+
+LABELS: tuple[Label, ...] = (
+    Label.COVID_19,
+    Label.PNEUMONIA,
+    Label.VIRAL_PNEUMONIA,
+    Label.BACTERIAL_PNEUMONIA,
+    Label.FUNGAL_PNEUMONIA,
+    Label.SARS,
+    Label.MERS,
+    Label.ARDS,
+    Label.TUBERCULOSIS,
+    Label.NO_FINDING,
+)
+"""The labels that such a collection can give."""
+
+_CAUSES = (
+    Label.COVID_19,
+    Label.VIRAL_PNEUMONIA,
+    Label.BACTERIAL_PNEUMONIA,
+    Label.FUNGAL_PNEUMONIA,
+    Label.SARS,
+    Label.MERS,
+    Label.TUBERCULOSIS,
+)
+FIRST_COVID_MONTH = "2019-12"
+"""The month of the first known cases; nothing older shows COVID-19."""
+
+
+def labels_of(
+    finding: str, *, before_covid: bool = False, unmapped: set[str] | None = None
+) -> dict[str, float]:
+    """Map a finding to labels: 1, 0, or NaN for unknown.
+
+    Args:
+        finding: the collection's words.
+        before_covid: the film is known to be older than ``FIRST_COVID_MONTH``.
+        unmapped: collects words that are in no table; they change no label.
+
+    >>> found = labels_of("Pneumonia/Viral/COVID-19")
+    >>> found["covid-19"], found["viral-pneumonia"], found["sars"], found["ards"]
+    (1.0, 1.0, 0.0, nan)
+    >>> labels_of("No Finding")["covid-19"]
+    nan
+    """
+    found = {label.value: math.nan for label in LABELS}
+    words = _words(finding)
+    if unmapped is not None:
+        known = {*SPECIFIC, *GENERAL, NO_FINDING, *SILENT}
+        unmapped.update(word for word in words if word not in known)
+    if words == [NO_FINDING]:
+        found[Label.NO_FINDING.value] = 1.0
+        found[Label.PNEUMONIA.value] = 0.0
+    specific = [label for word in words for label in SPECIFIC.get(word, ())]
+    general = [label for word in words for label in GENERAL.get(word, ())]
+    if specific:
+        found.update({label.value: 0.0 for label in _CAUSES})
+    if specific or general:
+        found[Label.NO_FINDING.value] = 0.0
+    if general and before_covid:
+        found[Label.COVID_19.value] = 0.0
+    found.update({label.value: 1.0 for label in (*specific, *general)})
+    return found
+
+
+def _words(finding: str) -> list[str]:
+    parts = finding.replace("/", ",").split(",")
+    return [part.strip().lower() for part in parts if part.strip()]
+
+
+_TABLE = "data.csv"
+_LICENCE = "CC BY 3.0"
+
+
+def read_covid_19_image_repository(
+    root: Path, *, name: str = "covid-19-image-repository"
+) -> Cohort:
+    """Read ``data.csv`` and ``png/``; every patient has COVID-19.
+
+    Raises:
+        CohortError: no such table, or a column is missing.
+    """
+    path = root / _TABLE
+    rows = read_table(path, ("patient_id", "image_id", "sex", "admission_offset", "projection"))
+    folder = Folder(first_folder(root, "png"))
+    return folder.listed(name, rows, path, "image_id", _hannover_record)
+
+
+def _hannover_record(row: dict[str, str], image: Path, name: str) -> Record:
+    return {
+        "case_id": f"{name}/{image.stem}",
+        "path": str(image),
+        "cohort": name,
+        "source": HANNOVER,
+        "patient_id": f"{name}/{row.get('patient_id') or f'unknown-{image.stem}'}",
+        "modality": "X-ray",
+        "view": values.view_of(row.get("projection", "")),
+        "sex": values.sex_of(row.get("sex", "")),
+        "age_years": values.age_of(row.get("age", "")),
+        "offset_days": number_of(row.get("admission_offset", "")),
+        "finding": "COVID-19" if row else "",
+        "reference_standard": ReferenceStandard.UNSTATED.value,
+        "licence": _LICENCE,
+        "note": "" if row else "no row in the table; patient unknown",
+        Label.COVID_19.value: 1.0 if row else math.nan,
+    }

@@ -21,7 +21,7 @@ from hilum.core.csvtable import number_in, read_table, rows_of
 from hilum.core.errors import CohortError
 from hilum.core.labels import Label, ReferenceStandard
 from hilum.data import values
-from hilum.data.adapters.boxes import Box, boxes_json
+from hilum.data.adapters.prepared import Box, boxes_json
 from hilum.data.cohort import Cohort
 from hilum.data.finder import stem_of
 from hilum.data.folder import Folder, Record

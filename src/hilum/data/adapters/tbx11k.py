@@ -14,8 +14,15 @@ from pathlib import Path
 
 from hilum.core.labels import Label, ReferenceStandard, View
 from hilum.data import values
-from hilum.data.adapters.boxes import Box, boxes_json, coco_boxes
-from hilum.data.adapters.prepared import boxes_of, drawn_json, films_of, is_prepared
+from hilum.data.adapters.prepared import (
+    Box,
+    boxes_json,
+    boxes_of,
+    coco_boxes,
+    drawn_json,
+    films_of,
+    is_prepared,
+)
 from hilum.data.cohort import Cohort
 from hilum.data.folder import Folder, Record, first_folder
 from hilum.data.header import image_size

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from hilum.core.estimate import Estimate
 from hilum.core.extras import require
 from hilum.judge.audit.material import Chosen, Material
-from hilum.judge.audit.schema import Row, at_most
-from hilum.judge.audit.verdict import Judged, decide, not_run
+from hilum.judge.audit.schema import Judged, Row, at_most, decide, not_run
 from hilum.judge.metrics import Floats, auroc
 
 FOLDS = 5

@@ -10,8 +10,7 @@ import pandas as pd
 from hilum.core.estimate import Estimate
 from hilum.core.labels import Label, View
 from hilum.judge.audit.material import Chosen, Material
-from hilum.judge.audit.schema import Row, at_least, at_most
-from hilum.judge.audit.verdict import Judged, decide, not_run
+from hilum.judge.audit.schema import Judged, Row, at_least, at_most, decide, not_run
 from hilum.judge.metrics import Floats, auroc, ece
 from hilum.judge.strata import age_band
 

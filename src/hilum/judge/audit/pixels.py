@@ -8,8 +8,7 @@ import numpy as np
 
 from hilum.core.estimate import Estimate
 from hilum.judge.audit.material import Material
-from hilum.judge.audit.schema import Check, Row, at_least, at_most
-from hilum.judge.audit.verdict import Judged, decide, not_run
+from hilum.judge.audit.schema import Check, Judged, Row, at_least, at_most, decide, not_run
 from hilum.judge.metrics import Floats, auroc
 
 _FILLED = ("opacity-hidden", "lung-hidden")

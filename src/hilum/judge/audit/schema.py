@@ -1,11 +1,12 @@
-"""What an audit found, as one versioned JSON object."""
+"""What an audit found, as one versioned JSON object, and in words."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -182,3 +183,81 @@ def _check(
         by_interval=by_interval,
         passed=None if unknown else passed,
     )
+
+
+class Judged(NamedTuple):
+    """What a test function returns; see ``Outcome``."""
+
+    verdict: Verdict
+    said: str
+    checks: tuple[Check, ...] = ()
+    rows: tuple[Row, ...] = ()
+    rows_are: str = ""
+
+
+def decide(
+    checks: Sequence[Check], said: str = "", rows: Sequence[Row] = (), rows_are: str = ""
+) -> Judged:
+    """Fail if a check failed, pass if one passed and none failed, else not run."""
+    verdicts = {check.passed for check in checks}
+    if False in verdicts:
+        return Judged(Verdict.FAIL, said, tuple(checks), tuple(rows), rows_are)
+    if True in verdicts:
+        return Judged(Verdict.PASS, said, tuple(checks), tuple(rows), rows_are)
+    why = next((_why(check) for check in checks), "nothing could be measured")
+    return Judged(Verdict.NOT_RUN, why, tuple(checks), tuple(rows), rows_are)
+
+
+def _why(check: Check) -> str:
+    if math.isnan(check.measured.value):
+        return check.measured.note or "undefined"
+    limit = f"{check.side} {check.limit:.2f}"
+    return f"too few films to tell: {check.what} is {check.measured}; expected {limit}"
+
+
+def not_run(why: str, rows: Sequence[Row] = (), rows_are: str = "") -> Judged:
+    """Say why a test could not be run; ``rows`` are what is known all the same."""
+    return Judged(Verdict.NOT_RUN, why, (), tuple(rows), rows_are)
+
+
+VERDICTS: dict[Overall, str] = {
+    Overall.PASS: "No test failed: on these films it reads lungs, as far as the tests can see.",
+    Overall.FAIL: "It fails: see which tests, and by how much.",
+    Overall.UNINFORMATIVE: "Between films of one source it is not shown to beat a coin.",
+    Overall.INCOMPLETE: "Nothing failed, but what decides could not be tested.",
+}
+
+
+def number(estimate: Estimate) -> str:
+    """Write value and interval.
+
+    >>> number(Estimate(value=0.91, low=0.87, high=0.94, n=412))
+    '0.91 [0.87, 0.94]'
+    >>> number(Estimate.undefined(3, "one class only"))
+    '-'
+    """
+    if math.isnan(estimate.value):
+        return "-"
+    if math.isnan(estimate.low):
+        return f"{estimate.value:.2f}"
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+
+
+def limit(check: Check) -> str:
+    """Write the limit of a check.
+
+    >>> from hilum.judge.audit.schema import at_most
+    >>> limit(at_most("x", Estimate(value=0.2, n=5), 0.1))
+    'at most 0.10'
+    """
+    rule = " (whole interval)" if check.by_interval else ""
+    return f"{check.side} {check.limit:.2f}{rule}"
+
+
+def remark(outcome: Outcome) -> str:
+    """Say what was measured, and whether more films could turn the verdict."""
+    check = outcome.shown
+    if check is None:
+        return outcome.said
+    unsure = "; the interval holds the limit" if check.borderline else ""
+    return f"{check.what}{unsure}"

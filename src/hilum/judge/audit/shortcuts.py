@@ -9,8 +9,7 @@ import pandas as pd
 
 from hilum.core.estimate import Estimate
 from hilum.judge.audit.material import Material, auroc_within
-from hilum.judge.audit.schema import Check, Row, Verdict, at_least, at_most
-from hilum.judge.audit.verdict import Judged, decide, not_run
+from hilum.judge.audit.schema import Check, Judged, Row, Verdict, at_least, at_most, decide, not_run
 from hilum.judge.metrics import Floats, auroc
 from hilum.judge.nuisance import nuisance_scores
 from hilum.judge.predictions import nuisance_columns

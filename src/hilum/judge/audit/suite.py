@@ -15,8 +15,7 @@ from hilum.core.errors import ConfigError
 from hilum.judge.audit import parts, pixels, shortcuts
 from hilum.judge.audit.embedding import embedding_source
 from hilum.judge.audit.material import Material
-from hilum.judge.audit.schema import Outcome, Overall, Verdict
-from hilum.judge.audit.verdict import Judged, not_run
+from hilum.judge.audit.schema import Judged, Outcome, Overall, Verdict, not_run
 
 
 @dataclass(frozen=True, slots=True)

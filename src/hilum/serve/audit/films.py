@@ -1,17 +1,23 @@
-"""Films: open each once, change it in every way that is asked for, keep what the model says."""
+"""Films: open each once, change it in every way that is asked for, keep what the model says.
+
+Of a model that cannot be run here, such as a vendor's product, keep the scores that it gave.
+"""
 
 from __future__ import annotations
 
+import math
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
+import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError, ImageError, RejectedImageError
 from hilum.core.machine import cores
 from hilum.core.prefetch import batches, prefetch
@@ -22,12 +28,13 @@ from hilum.image.lungs import Lungs
 from hilum.image.nuisance import nuisance_features
 from hilum.image.open import open_radiograph
 from hilum.image.perturb import PERTURBATIONS, Places
-from hilum.judge.audit.report import Example
+from hilum.image.write import jpeg
+from hilum.judge.audit.report import Example, Picture
 from hilum.judge.predictions import NUISANCE_PREFIX
 from hilum.judge.schema import NotRead
 from hilum.serve import gate
-from hilum.serve.audit.examples import example_of
-from hilum.serve.audit.subject import FindLungs, FindOpacities, Look, Subject
+from hilum.serve.audit.subject import FindLungs, FindOpacities, Look, Subject, checked
+from hilum.serve.heatmap import limit_of, overlay, thumbnail
 
 T = TypeVar("T")
 
@@ -255,3 +262,141 @@ def watched(films: Iterable[T], total: int, progress: bool) -> Iterator[T]:
             disable=not progress,
         )
     )
+
+
+SIDE = 220
+QUALITY = 88
+"""Of a picture's JPEG."""
+_CONTOUR = (0, 158, 115)  # RGB: bluish green of the palette of Okabe and Ito
+
+
+def example_of(
+    film: Radiograph,
+    lungs: Lungs | None,
+    places: Places,
+    score: float,
+    scores: Mapping[str, float],
+    heatmap: NDArray[np.float32] | None,
+    *,
+    title: str,
+    threshold: float | None,
+    seed: tuple[int, int],
+) -> Example:
+    """Draw a film as it is, with its evidence and lungs, and as each perturbation made it."""
+    pictures = [Picture(_jpeg(film), f"as it is: {_said(score, threshold)}")]
+    if heatmap is not None or lungs is not None:
+        pictures.append(Picture(_overlaid(film, lungs, heatmap), _legend(lungs, heatmap)))
+    for name, value in scores.items():
+        how = PERTURBATIONS[name]
+        changed = how.change(film, places, np.random.default_rng(seed))
+        if changed is not None:
+            pictures.append(Picture(_jpeg(changed), f"{how.title}: {_said(value, threshold)}"))
+    return Example(title, tuple(pictures))
+
+
+def _said(score: float, threshold: float | None) -> str:
+    if math.isnan(score):
+        return "refused"
+    if threshold is None:
+        return f"score {score:.2f}"
+    return f"score {score:.2f}, {'called' if score >= threshold else 'not called'}"
+
+
+def _legend(lungs: Lungs | None, heatmap: NDArray[np.float32] | None) -> str:
+    parts = ["evidence, orange for and blue against"] if heatmap is not None else []
+    return "; ".join([*parts, *(["contour of the lungs"] if lungs is not None else [])])
+
+
+def _overlaid(film: Radiograph, lungs: Lungs | None, heatmap: NDArray[np.float32] | None) -> bytes:
+    small = thumbnail(film.pixels, SIDE)
+    height, width = small.shape
+    drawn = np.repeat(np.rint(small * 255).astype(np.uint8)[..., None], 3, axis=2)
+    if heatmap is not None:
+        shrunk = cv2.resize(heatmap, (width, height), interpolation=cv2.INTER_LINEAR)
+        drawn = overlay(small, np.asarray(shrunk, np.float32), limit_of(heatmap))
+    if lungs is not None:
+        mask = lungs.on_film((height, width)).astype(np.uint8)
+        outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        cv2.drawContours(drawn, outlines, -1, _CONTOUR, 1, cv2.LINE_AA)
+    return jpeg(drawn, QUALITY)
+
+
+def _jpeg(film: Radiograph) -> bytes:
+    return jpeg(thumbnail(film.pixels, SIDE), QUALITY)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Scores by film.
+
+    Attributes:
+        scores: index case_id; columns ``score`` and, if known, ``probability``.
+        name: of the model.
+    """
+
+    scores: pd.DataFrame
+    name: str
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, label: str, name: str) -> Self:
+        """Take the rows of ``label`` (all, without a column ``label``).
+
+        Raises:
+            CohortError: no column case_id or score, or a film twice.
+            ConfigError: a score outside [0, 1].
+        """
+        for column in ("case_id", "score"):
+            if column not in table:
+                raise CohortError(
+                    f"{name}: no column '{column}'; expected case_id and score",
+                    hint=did_you_mean(column, [str(each) for each in table.columns]),
+                )
+        rows = table[table["label"].astype(str) == label] if "label" in table else table
+        rows = rows.assign(case_id=rows["case_id"].astype(str)).set_index("case_id")
+        if rows.index.has_duplicates:
+            twice = rows.index[rows.index.duplicated()][0]
+            raise CohortError(f"{name}: {twice} stands twice", hint="one row per film and label")
+        score = pd.to_numeric(rows["score"], errors="coerce")
+        checked(score.to_numpy(), len(rows), name)
+        chance = pd.to_numeric(rows["probability"], errors="coerce") if "probability" in rows else score  # noqa: E501 # fmt: skip
+        return cls(pd.DataFrame({"score": score, "probability": chance}), name)
+
+
+def measure_given(
+    given: Given, cases: pd.DataFrame, label: str, *, progress: bool = False
+) -> Measured:
+    """Join scores to films by ``case_id``, and measure the nuisance numbers of films that open.
+
+    Raises:
+        CohortError: no film of the table has a score.
+    """
+    found = Measured()
+    scored = cases[cases["case_id"].isin(given.scores.index[given.scores["score"].notna()])]
+    if scored.empty:
+        raise CohortError(
+            f"{given.name}: none of its films is in the cases table; e.g. "
+            f"'{next(iter(given.scores.index), '')}' against '{cases['case_id'].iloc[0]}'",
+            hint="both must name films by the same case_id",
+        )
+    without = cases[~cases["case_id"].isin(scored["case_id"])]["case_id"]
+    found.not_read += [
+        NotRead(case_id=each, status=Status.REFUSED, reason="the model gave no score")
+        for each in without
+    ]
+    records: list[dict[Any, Any]] = scored.to_dict("records")
+    measured = prefetch(_nuisance, records, workers=cores(), ahead=2 * BATCH)
+    rows = zip(records, watched(measured, len(records), progress), strict=True)
+    for case, nuisance in rows:
+        line = given.scores.loc[case["case_id"]]
+        found.rows.append(
+            {**case, "label": label, "truth": float(case[label]), **line.to_dict(), **nuisance}
+        )
+    return found
+
+
+def _nuisance(case: dict[str, Any]) -> dict[str, float]:
+    try:
+        measured = nuisance_features(open_radiograph(case["path"]))
+    except ImageError:
+        return {}
+    return {f"{NUISANCE_PREFIX}{name}": value for name, value in measured.items()}

@@ -25,8 +25,7 @@ from hilum.judge.audit.suite import NEEDS, TESTS, choose_tests, judge, overall, 
 from hilum.judge.operating import choose_threshold
 from hilum.judge.predictions import check_predictions
 from hilum.judge.schema import About, Evaluation, FlowStep
-from hilum.serve.audit.films import Measured, measure
-from hilum.serve.audit.given import Given, measure_given
+from hilum.serve.audit.films import Given, Measured, measure, measure_given
 from hilum.serve.audit.sample import sample
 from hilum.serve.audit.subject import (
     BundleSubject,

@@ -19,9 +19,9 @@ from hilum.serve.dicom.codes import REPORT
 from hilum.serve.dicom.common import Subject, finished, item
 from hilum.serve.heatmap import thumbnail
 from hilum.serve.marks import STYLES, draw_lines, layers_of, marks_of
-from hilum.serve.pdf.letters import FONTS
+from hilum.serve.pdf.blocks import QUALITY, SIDE, Sheet
+from hilum.serve.pdf.pen import FONTS
 from hilum.serve.pdf.report import PdfReport
-from hilum.serve.pdf.sheet import QUALITY, SIDE, Sheet
 from hilum.serve.said import said_of
 
 _STRIP = 0.08

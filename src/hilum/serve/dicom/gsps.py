@@ -7,9 +7,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
 from hilum.core.reading import RESEARCH_USE
-from hilum.image.dicom_grey import rescale, voi_tables
+from hilum.image.dicom_grey import read_windows, rescale, voi_tables
 from hilum.image.dicom_values import items_of, numbers
-from hilum.image.dicom_window import read_windows
 from hilum.image.stored import open_stored
 from hilum.serve.dicom.common import Subject, finished
 from hilum.serve.dicom.source import Points

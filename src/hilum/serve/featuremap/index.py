@@ -17,7 +17,7 @@ from hilum.core.extras import require
 from hilum.core.files import atomic_path, sha256_of
 from hilum.data.leaks import refuse_leaks
 from hilum.judge.neighbors import PLACES, Agreement, agreement
-from hilum.serve.featuremap.gather import choose_films, gather
+from hilum.serve.featuremap.run import choose_films, gather
 from hilum.serve.reader import Reader
 
 AXES = (16, 32, 48)

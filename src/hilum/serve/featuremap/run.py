@@ -1,13 +1,19 @@
-"""Run: films of a cases table -> embeddings -> a map, its numbers, a page and a picture."""
+"""Run: films of a cases table -> embeddings -> a map, its numbers, a page and a picture.
+
+Groups color a map. Colors are of Okabe and Ito's palette (2008), which people with any color vision
+tell apart; every group has a mark of its own as well.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,17 +22,23 @@ from numpy.typing import NDArray
 from hilum.bundle.seen import WEIGHTS
 from hilum.core.case import owner_of
 from hilum.core.config import Config, did_you_mean
-from hilum.core.errors import CohortError, ConfigError
+from hilum.core.errors import BundleError, CohortError, ConfigError
 from hilum.core.extras import require
 from hilum.core.files import atomic_path
-from hilum.core.reading import RESEARCH_USE
+from hilum.core.machine import cores
+from hilum.core.prefetch import batches, prefetch
+from hilum.core.reading import RESEARCH_USE, Finding
+from hilum.data.fingerprint import look
 from hilum.data.leaks import refuse_leaks
+from hilum.image.write import jpeg
 from hilum.judge.featuremap import METHODS, TITLES, Measured, measure_map, project
 from hilum.judge.schema import NotRead, SeenFilms
+from hilum.serve.audit.sample import allot
 from hilum.serve.evaluate import choose_cases
-from hilum.serve.featuremap.gather import Gathered, choose_films, gather
-from hilum.serve.featuremap.groups import Coloring, colorings
-from hilum.serve.reader import Reader
+from hilum.serve.film import Film, open_film
+from hilum.serve.findings import choose_points, findings_of
+from hilum.serve.heatmap import thumbnail
+from hilum.serve.reader import BATCH, Reader
 
 MAX_FILMS = 3000
 """Drawn without delay, and a page of at most 8 MB."""
@@ -238,3 +250,280 @@ def _table(reader: Reader, found: Gathered, label: str) -> pd.DataFrame:
         table[column] = values.astype(object).where(values.notna(), "").astype(str)
     table["group"] = owner_of(rows)
     return table
+
+
+T = TypeVar("T")
+_Opened = tuple[Film, NDArray[np.int8] | None, bytes]
+"""A film without its pixels, its look if it may be read, its picture if one was asked for."""
+
+QUALITY = 70
+"""Of a thumbnail's JPEG."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Films that were read, in the order of the table; lists and arrays run over them.
+
+    Attributes:
+        cases: their rows of the table.
+        embedding: float32 (n, E).
+        looks: int8 (n, 576), of ``hilum.data.fingerprint.look``.
+        findings: of each film, at the operating point.
+        pictures: JPEG of each film, or empty where none were asked for.
+        not_read: the others, with the reason.
+    """
+
+    cases: pd.DataFrame
+    embedding: NDArray[np.float32]
+    looks: NDArray[np.int8]
+    findings: tuple[tuple[Finding, ...], ...]
+    pictures: tuple[bytes, ...]
+    not_read: tuple[NotRead, ...]
+
+
+def gather(
+    reader: Reader,
+    cases: pd.DataFrame,
+    *,
+    operating_point: str | None = None,
+    side: int = 0,
+    progress: bool = False,
+) -> Gathered:
+    """Open films as the reader does, with lungs and gate, and embed those that may be read.
+
+    Args:
+        cases: rows of a cases table.
+        operating_point: name in the bundle; None for its first.
+        side: long side of a film's small picture in pixels; 0 makes none.
+        progress: show a bar on stderr.
+
+    Raises:
+        BundleError: the network gives no embedding.
+        CohortError: not one film could be read.
+        ConfigError: no such operating point.
+    """
+    manifest = reader.bundle.manifest
+    choose_points(manifest, operating_point)
+    opened = prefetch(
+        lambda path: _open(reader, path, side), cases["path"], workers=cores(), ahead=2 * BATCH
+    )
+    watched_films = watched(opened, len(cases), "embedding", progress)
+    found = _Found()
+    for rows in batches(zip(cases.to_dict("records"), watched_films, strict=True), BATCH):
+        _add(reader, rows, found)
+    if not found.case_ids:
+        first = found.not_read[0] if found.not_read else None
+        raise CohortError(
+            f"none of {len(cases)} films could be read"
+            + (f"; the first: {first.case_id}: {first.reason}" if first else ""),
+            hint="check that the paths of the table still hold",
+        )
+    return Gathered(
+        cases[cases["case_id"].isin(found.case_ids)].reset_index(drop=True),
+        np.concatenate(found.embedding),
+        np.stack(found.looks),
+        tuple(findings_of(manifest, each, operating_point) for each in np.vstack(found.logits)),
+        tuple(found.pictures),
+        tuple(found.not_read),
+    )
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was gathered so far."""
+
+    case_ids: list[str] = field(default_factory=list)
+    embedding: list[NDArray[np.float32]] = field(default_factory=list)
+    looks: list[NDArray[np.int8]] = field(default_factory=list)
+    logits: list[NDArray[np.float32]] = field(default_factory=list)
+    pictures: list[bytes] = field(default_factory=list)
+    not_read: list[NotRead] = field(default_factory=list)
+
+
+def _add(reader: Reader, rows: list[tuple[dict[Any, Any], _Opened]], to: _Found) -> None:
+    sound = []
+    for case, (film, seen, picture) in rows:
+        if film.inputs is None or seen is None:
+            to.not_read.append(_not_read(case, film))
+            continue
+        sound.append(film.inputs)
+        to.case_ids.append(case["case_id"])
+        to.looks.append(seen)
+        to.pictures += [picture] if picture else []
+    if sound:
+        inputs = np.stack(sound)
+        to.embedding.append(embed(reader, inputs))
+        to.logits.append(reader.run(inputs)[0])
+
+
+def _not_read(case: dict[Any, Any], film: Film) -> NotRead:
+    return NotRead(
+        case_id=case["case_id"],
+        status=film.status,
+        reason=film.reason or "no reason given",
+        code=film.refusal.code if film.refusal else "",
+        cohort=case.get("cohort") or "",
+    )
+
+
+def embed(reader: Reader, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Embed films (N, C, S, S): float32 (N, E); raise ``BundleError`` where there is no output."""
+    found = reader.embed(inputs)
+    if found is None:
+        raise BundleError(
+            f"{reader.bundle.model}: no output 'embedding'; this network cannot say what is alike",
+            hint="pack it again with 'hilum train': networks of Hilum have that output",
+        )
+    return found
+
+
+def choose_films(cases: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
+    """Return at most ``most`` rows (0 for all), spread evenly over collections, seeded."""
+    if not most or len(cases) <= most:
+        return cases
+    generator = np.random.default_rng(seed)
+    parts = [part.index.to_numpy() for _, part in cases.groupby("cohort", sort=True)]
+    counts = allot(np.array([part.size for part in parts]), most)
+    kept = [generator.permutation(part)[:count] for part, count in zip(parts, counts, strict=True)]
+    return cases[cases.index.isin(np.concatenate(kept))]
+
+
+def watched(films: Iterator[T], total: int, what: str, progress: bool) -> Iterator[T]:
+    """Show a bar on stderr while films pass."""
+    from tqdm import tqdm
+
+    every_s = 0.5 if sys.stderr.isatty() else 10
+    return iter(
+        tqdm(
+            films,
+            total=total,
+            desc=what,
+            unit="film",
+            delay=2,
+            mininterval=every_s,
+            disable=not progress,
+        )
+    )
+
+
+def _open(reader: Reader, path: str, side: int) -> _Opened:
+    film = open_film(path, reader.preprocess, reader.segmenter, reader.gate, keep=True)
+    if film.inputs is None or film.radiograph is None:
+        return film, None, b""
+    pixels, film = film.radiograph.pixels, replace(film, radiograph=None)
+    picture = jpeg(thumbnail(pixels, side), QUALITY) if side else b""
+    return film, look(pixels), picture
+
+
+GREY = "#8a8f94"
+GREEN, RED = "#009E73", "#D55E00"
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A800")
+MARKS = ("circle", "triangle", "square", "diamond", "down", "cross", "plus")
+UNKNOWN, OTHER = "unknown", "others"
+
+
+class Group(Config):
+    """Films that are drawn alike.
+
+    Attributes:
+        name: in the legend.
+        color: "#rrggbb"; ``mark`` one of ``MARKS`` or "ring" or "dot".
+        films: how many.
+    """
+
+    name: str
+    color: str
+    mark: str
+    films: int
+
+
+class Coloring(Config):
+    """One way to color the map.
+
+    Attributes:
+        key: short name; ``title`` in words.
+        groups: in the order of the legend.
+        of: which group each film is in.
+    """
+
+    key: str
+    title: str
+    groups: tuple[Group, ...]
+    of: tuple[int, ...]
+
+
+def colorings(table: pd.DataFrame, label: str, point: str) -> tuple[Coloring, ...]:
+    """Return the ways to color films, those that tell nothing left out.
+
+    Args:
+        table: n rows: truth (1, 0 or NaN), present (bool), cohort, source, view, sex, split.
+        label: which ``truth`` it is.
+        point: the operating point, in words.
+    """
+    truth = table["truth"].to_numpy(np.float64)
+    called = table["present"].to_numpy(bool)
+    found = [
+        _fixed("standard", f"{label}: reference standard", _standard(truth, label), len(table)),
+        _fixed("right", f"{label}: right or wrong at {point}", _right(truth, called), len(table)),
+    ]
+    for key, title in _COLUMNS.items():
+        if key in table and (table[key] != "").any():
+            found.append(_by_value(key, title, table[key].tolist()))
+    return tuple(found)
+
+
+_COLUMNS = {
+    "cohort": "collection",
+    "source": "source",
+    "view": "view",
+    "sex": "sex",
+    "split": "split",
+}
+
+Part = tuple[str, str, str, NDArray[np.bool_]]
+
+
+def _standard(truth: NDArray[np.float64], label: str) -> list[Part]:
+    return [
+        (f"{label}", "#D55E00", "triangle", truth == 1),
+        (f"no {label}", "#0072B2", "circle", truth == 0),
+        (UNKNOWN, GREY, "dot", np.isnan(truth)),
+    ]
+
+
+def _right(truth: NDArray[np.float64], called: NDArray[np.bool_]) -> list[Part]:
+    return [
+        ("right: present", GREEN, "circle", (truth == 1) & called),
+        ("right: absent", GREEN, "ring", (truth == 0) & ~called),
+        ("wrong: missed", RED, "down", (truth == 1) & ~called),
+        ("wrong: false alarm", RED, "cross", (truth == 0) & called),
+        (UNKNOWN, GREY, "dot", np.isnan(truth)),
+    ]
+
+
+def _fixed(key: str, title: str, parts: Sequence[Part], films: int) -> Coloring:
+    kept = [part for part in parts if part[3].any()]
+    of = np.zeros(films, int)
+    for place, part in enumerate(kept):
+        of[part[3]] = place
+    groups = [
+        Group(name=name, color=color, mark=mark, films=int(chosen.sum()))
+        for name, color, mark, chosen in kept
+    ]
+    return Coloring(key=key, title=title, groups=tuple(groups), of=tuple(of.tolist()))
+
+
+def _by_value(key: str, title: str, values: Sequence[str]) -> Coloring:
+    """The most frequent values get a color each; the rest are others."""
+    counts = pd.Series([value for value in values if value], dtype="object").value_counts()
+    order = sorted(counts.index, key=lambda value: (-counts[value], value))
+    named = order if len(order) <= len(COLORS) else order[: len(COLORS)]
+    array = np.array(values, dtype=object)
+    parts: list[Part] = [
+        (value, color, mark, np.asarray(array == value, bool))
+        for value, color, mark in zip(named, COLORS, MARKS, strict=False)
+    ]
+    rest = [value not in named and value != "" for value in values]
+    parts.append((f"{OTHER} ({len(order) - len(named)})", GREY, "ring", np.array(rest, bool)))
+    parts.append((UNKNOWN, GREY, "dot", np.asarray(array == "", bool)))
+    return _fixed(key, title, parts, len(values))

@@ -10,15 +10,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
-from hilum.bundle.facts import Facts
+from hilum.bundle.facts import Facts, audit_line, honest_line
 from hilum.bundle.folder import Bundle
-from hilum.bundle.honest import audit_line, honest_line
 from hilum.core.files import atomic_path
 from hilum.core.reading import RESEARCH_USE
-from hilum.serve.pdf import blocks, film
-from hilum.serve.pdf.letters import fit_middle, shown
-from hilum.serve.pdf.pen import SOFT, Pen
-from hilum.serve.pdf.sheet import Sheet
+from hilum.serve.pdf import blocks
+from hilum.serve.pdf.blocks import Sheet
+from hilum.serve.pdf.pen import SOFT, Pen, fit_middle, shown
 from hilum.serve.reader import Examined, Reader
 from hilum.serve.said import said_of
 
@@ -71,7 +69,7 @@ class PdfReport:
             if room > ROOM:
                 break
         if sheet.film is not None:
-            top = film.pictures(pen, left, top, width, room - GAP, sheet) + GAP
+            top = blocks.pictures(pen, left, top, width, room - GAP, sheet) + GAP
         for block in below:
             top = block(pen, left, top, width) + GAP
         foot(pen, left, bottom, width)
