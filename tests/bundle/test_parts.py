@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hilum.bundle.attach import PARTS, attach_results, open_parts
+from hilum.bundle.attach import PARTS, attach_results
 from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle
 from hilum.bundle.gate import GATE
+from hilum.bundle.parts import open_parts
 from hilum.bundle.severity import SEVERITY, SeverityModel, SeverityModels
 from hilum.core.details import Scale
 from hilum.core.errors import BundleError

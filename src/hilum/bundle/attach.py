@@ -11,21 +11,20 @@ import json
 import shutil
 from collections.abc import Sequence, Set
 from pathlib import Path
-from typing import NamedTuple
 
 from hilum.bundle.card import write_card
 from hilum.bundle.facts import AUDIT, load_audit
 from hilum.bundle.folder import Bundle, open_bundle, seal
 from hilum.bundle.gate import GATE, open_gate
-from hilum.bundle.lungs import LUNGS
 from hilum.bundle.manifest import CHECKSUMS, ENVIRONMENT
-from hilum.bundle.onepass import AnyOpacities, open_map_opacities, open_segmenter
-from hilum.bundle.opacities import OPACITIES, OPACITIES_SPEC, open_opacities
+from hilum.bundle.onepass import open_segmenter
+from hilum.bundle.opacities import OPACITIES, OPACITIES_SPEC
 from hilum.bundle.outofsource import OUT_OF_SOURCE, from_comparison
-from hilum.bundle.severity import SEVERITY, SeverityModels, open_severity
-from hilum.bundle.similar import SIMILAR, Neighbors, open_similar
+from hilum.bundle.parts import open_parts
+from hilum.bundle.severity import SEVERITY
+from hilum.bundle.similar import SIMILAR
 from hilum.core.errors import BundleError
-from hilum.core.files import sha256_of, write_text
+from hilum.core.files import write_text
 from hilum.judge.audit.schema import Audit
 
 EARLIER = "earlier_checksums"
@@ -146,34 +145,3 @@ def _exchange(root: Path, staging: Path) -> None:
         aside.rename(root)
         raise
     shutil.rmtree(aside)
-
-
-class Parts(NamedTuple):
-    """The parts of a bundle; None for each that it does not carry."""
-
-    opacities: AnyOpacities | None
-    severity: SeverityModels | None
-    similar: Neighbors | None
-
-
-def open_parts(root: Path, *, lungs: str | None = None) -> Parts:
-    """Open every part in the folder of a bundle, each network for one thread.
-
-    Args:
-        root: the folder.
-        lungs: SHA-256 of the lung network that looks for a bundle without its own.
-
-    Raises:
-        BundleError: a part does not load, or belongs to other networks.
-    """
-    severity = open_severity(root)
-    for name, digest in severity.made_for.items() if severity else ():
-        other = lungs if name == LUNGS else None
-        found = sha256_of(root / name) if (root / name).is_file() else other
-        if found not in (None, digest):
-            raise BundleError(
-                f"{root / SEVERITY}: fitted with another {name}",
-                hint="fit it again with this bundle: 'hilum bundle fit-severity'",
-            )
-    opacities = open_map_opacities(root) or open_opacities(root)
-    return Parts(opacities, severity, open_similar(root))

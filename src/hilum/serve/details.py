@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hilum.bundle.attach import open_parts
 from hilum.bundle.folder import Bundle
+from hilum.bundle.parts import open_parts
 from hilum.core.details import Details, Severity, Similar
 from hilum.core.radiograph import Radiograph
 from hilum.image.boxes import BoxSettings, opacity_boxes

@@ -135,7 +135,22 @@ class Sheets:
             typer.echo(f"wrote {self._written} PDF files to {self._path}", err=True)
 
 
-class DicomFolder:
+class _Folder:
+    """A folder of files that are named like the films they are of; made if need be."""
+
+    def __init__(self, folder: Path, endings: list[str], what: str) -> None:
+        self._folder = folder
+        self._what = what
+        self._names = Stems(folder, endings)
+        self._written = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def close(self) -> None:
+        """Say how many were written."""
+        typer.echo(f"wrote {self._written} {self._what} to {self._folder}", err=True)
+
+
+class DicomFolder(_Folder):
     """A DICOM object of every kind that was asked for, for each film of a study.
 
     Args:
@@ -148,13 +163,10 @@ class DicomFolder:
     """
 
     def __init__(self, reader: Reader, folder: Path, kinds: tuple[str, ...]) -> None:
+        super().__init__(folder, [f".{kind}.dcm" for kind in kinds], "DICOM objects")
         self._reader = reader
-        self._folder = folder
         self._kinds = kinds
-        self._names = Stems(folder, [f".{kind}.dcm" for kind in kinds])
-        self._written = 0
         self.lacking = 0
-        folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, examined: Examined) -> None:
         """Write the objects of one film; say which it cannot have."""
@@ -182,12 +194,8 @@ class DicomFolder:
             self.lacking += 1
             typer.echo(f"no objects: {error.message}", err=True)
 
-    def close(self) -> None:
-        """Say what was written."""
-        typer.echo(f"wrote {self._written} DICOM objects to {self._folder}", err=True)
 
-
-class FhirFolder:
+class FhirFolder(_Folder):
     """A FHIR bundle for each film that was read.
 
     Args:
@@ -195,10 +203,7 @@ class FhirFolder:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._names = Stems(folder, [".fhir.json"])
-        self._written = 0
-        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder, [".fhir.json"], "FHIR bundles")
 
     def add(self, examined: Examined) -> None:
         """Write the bundle of one film."""
@@ -212,12 +217,8 @@ class FhirFolder:
         write_text(self._folder / f"{stem}.fhir.json", json.dumps(bundle, indent=1))
         self._written += 1
 
-    def close(self) -> None:
-        """Say what was written."""
-        typer.echo(f"wrote {self._written} FHIR bundles to {self._folder}", err=True)
 
-
-class Overlays:
+class Overlays(_Folder):
     """A PNG for each film and label: the film with the evidence over it.
 
     Args:
@@ -227,14 +228,11 @@ class Overlays:
     """
 
     def __init__(self, reader: Reader, folder: Path, side: int) -> None:
+        super().__init__(folder, [f".{label}.png" for label in reader.labels], "overlays")
         self._reader = reader
-        self._folder = folder
         self._side = side
-        self._names = Stems(folder, [f".{label}.png" for label in reader.labels])
-        self._written = 0
         self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="hilum-overlay")
         self._waiting: deque[Future[None]] = deque()
-        folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, examined: Examined) -> None:
         """Write the overlays of one film."""
@@ -263,7 +261,7 @@ class Overlays:
         """Finish those that are being written; say how many there are."""
         self._settle(0)
         self._pool.shutdown()
-        typer.echo(f"wrote {self._written} overlays to {self._folder}", err=True)
+        super().close()
         if not self._reader.bundle.manifest.evidence:
             typer.echo("  this network has no evidence maps, so there is none to draw", err=True)
 
@@ -279,7 +277,7 @@ class Overlays:
             self._waiting.popleft().result()
 
 
-class Masks:
+class Masks(_Folder):
     """A PNG for each film: 8 bits, the film's size, 255 inside the lungs.
 
     Args:
@@ -287,10 +285,7 @@ class Masks:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._names = Stems(folder, [".mask.png"])
-        self._written = 0
-        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder, [".mask.png"], "masks")
 
     def add(self, examined: Examined) -> None:
         """Write the mask of one film, read or refused, if it has lungs."""
@@ -302,10 +297,6 @@ class Masks:
         inside = examined.lungs.on_film(examined.radiograph.shape).astype("float32")
         write_png(self._folder / f"{stem}.mask.png", inside)
         self._written += 1
-
-    def close(self) -> None:
-        """Say how many were written."""
-        typer.echo(f"wrote {self._written} masks to {self._folder}", err=True)
 
 
 def _draw(film: Pixels, heatmap: Callable[[], Heatmap], title: str, path: Path) -> None:
