@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
 from hilum.core.case import owner_of
-from hilum.core.config import Config
+from hilum.core.config import Config, validated
 from hilum.core.errors import BundleError
 from hilum.core.files import write_text
 from hilum.data.catalog import CATALOG
@@ -165,14 +165,8 @@ class Datasheet(Config):
         Raises:
             BundleError: not a datasheet of this schema version.
         """
-        try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            raise BundleError(
-                f"{path}: not a datasheet: {key}: {first['msg']}", hint="pack the bundle again"
-            ) from None
+        where = f"{path}: not a datasheet"
+        return validated(cls, path.read_bytes(), BundleError, "pack the bundle again", where=where)
 
     def films(self, column: str, **where: str) -> dict[str, int]:
         """Count films by a column of the cells, of those cells that match ``where``."""

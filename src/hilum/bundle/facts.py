@@ -18,14 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from pydantic import ValidationError
-
 from hilum.bundle.datasheet import DATA, Datasheet
 from hilum.bundle.gate import GATE
 from hilum.bundle.manifest import ENVIRONMENT, EVALUATION, MANIFEST, Manifest
 from hilum.bundle.outofsource import OUT_OF_SOURCE, TOGETHER, OutOfSource
 from hilum.bundle.severity import SEVERITY
 from hilum.bundle.similar import SIMILAR, read_similar
+from hilum.core.config import validated
 from hilum.core.errors import BundleError
 from hilum.core.estimate import Estimate
 from hilum.core.rounded import fixed
@@ -106,14 +105,8 @@ def load_audit(path: Path) -> Audit:
     Raises:
         BundleError: not an audit of this schema version.
     """
-    try:
-        return Audit.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise BundleError(
-            f"{path}: not an audit: {key}: {first['msg']}", hint="'hilum audit' writes audit.json"
-        ) from None
+    hint, where = "'hilum audit' writes audit.json", f"{path}: not an audit"
+    return validated(Audit, path.read_bytes(), BundleError, hint, where=where)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from hilum.bundle.manifest import CHECKSUMS, MANIFEST, MODEL, SCHEMA_VERSION, Manifest
+from hilum.core.config import validated
 from hilum.core.errors import BundleError, BundleIntegrityError, BundleVersionError
 from hilum.core.files import sha256_of, write_text
 
@@ -153,9 +152,4 @@ def manifest_of(root: Path) -> Manifest:
             f"{path}: schema_version {found!r}; this Hilum reads {SCHEMA_VERSION!r}",
             hint="install the Hilum that wrote it, or pack it again",
         )
-    try:
-        return Manifest.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise BundleError(f"{path}: {key}: {first['msg']}", hint=_AGAIN) from None
+    return validated(Manifest, values, BundleError, _AGAIN, where=str(path))

@@ -10,16 +10,15 @@ not be read the log-odds of that kind against "a frontal film of an adult". The 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hilum.bundle.folder import DEFAULT_BUNDLE
-from hilum.core.config import Config, did_you_mean
+from hilum.core.config import Config, did_you_mean, validated
 from hilum.core.errors import BundleError
 from hilum.core.refusal import Reason
 from hilum.image.signs import SIGNS
@@ -303,14 +302,7 @@ def read_gate(path: Path) -> GateSpec:
     Raises:
         BundleError: it cannot be read, or was made for other signs.
     """
-    try:
-        spec = GateSpec.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise BundleError(f"{path}: {key}: {first['msg']}", hint=_AGAIN) from None
-    except ValueError as error:
-        raise BundleError(f"{path}: {error}", hint=_AGAIN) from None
+    spec = validated(GateSpec, path.read_bytes(), BundleError, _AGAIN, where=str(path))
     if spec.signs != SIGNS:
         raise BundleError(
             f"{path}: made for other signs than this Hilum takes",

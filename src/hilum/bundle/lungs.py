@@ -9,7 +9,6 @@ as well: for its own bundle, and as the ``lungs.onnx`` of another.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +17,12 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from hilum.bundle.folder import DEFAULT_BUNDLE, manifest_of
 from hilum.bundle.manifest import MANIFEST, MODEL
 from hilum.bundle.onnx import Graph
-from hilum.core.config import Config
+from hilum.core.config import Config, validated
 from hilum.core.errors import BundleError
 from hilum.core.files import sha256_of, write_text
 from hilum.core.radiograph import Pixels, Radiograph
@@ -137,9 +136,5 @@ def _spec(path: Path) -> LungSpec:
             f"{path.parent}: no lung network here ({path.name} is missing)",
             hint="bundles made before Hilum 0.2 have none; pack it again with 'hilum train'",
         )
-    try:
-        return LungSpec.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, ValidationError) as error:
-        raise BundleError(
-            f"{path}: {str(error).splitlines()[0]}", hint="the file was changed; pack it again"
-        ) from None
+    changed = "the file was changed; pack it again"
+    return validated(LungSpec, path.read_bytes(), BundleError, changed, where=str(path))

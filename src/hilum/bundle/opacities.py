@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from hilum.bundle.onnx import Graph
-from hilum.core.config import Config
+from hilum.core.config import Config, validated
 from hilum.core.details import Opacity
 from hilum.core.errors import BundleError
 from hilum.core.files import sha256_of
@@ -166,11 +166,5 @@ def read_spec(path: Path) -> OpacitySpec:
             f"{path.parent}: no opacity network here ({path.name} is missing)",
             hint="'hilum train recipes/default.toml' makes a bundle that finds opacities",
         )
-    try:
-        return OpacitySpec.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BundleError(
-            f"{path}: {where}: {first['msg']}", hint="the file was changed; make it again"
-        ) from None
+    changed = "the file was changed; make it again"
+    return validated(OpacitySpec, path.read_bytes(), BundleError, changed, where=str(path))

@@ -9,8 +9,9 @@ import json
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from hilum.core.config import validated
 from hilum.core.errors import CohortError
 from hilum.core.estimate import Estimate
 from hilum.core.files import write_text
@@ -83,10 +84,8 @@ class OutOfSource(_Part):
         Raises:
             CohortError: not such a table.
         """
-        try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except ValidationError as error:
-            raise CohortError(f"{path}: not a table of left-out sources: {_first(error)}") from None
+        where = f"{path}: not a table of left-out sources"
+        return validated(cls, path.read_bytes(), CohortError, where=where)
 
 
 def from_comparison(path: Path, variant: str | None = None) -> OutOfSource:
@@ -108,28 +107,19 @@ def from_comparison(path: Path, variant: str | None = None) -> OutOfSource:
             f"{path}: not the table of a comparison: {error!r}", hint="name its table.json"
         ) from None
     chosen = _choose([name for name in named if name != NUISANCE], variant, path)
-    try:
-        return OutOfSource(
-            variant=chosen,
-            rows=tuple(
-                LeftOut.model_validate(row)
-                for row in rows
-                if row["variant"] == chosen and not _is_fold(row)
-            ),
-            gaps=tuple(
-                Flattery.model_validate(gap)
-                for gap in values.get("gaps", ())
-                if gap["variant"] == chosen
-            ),
-            notes=tuple(values.get("notes", ())),
-        )
-    except ValidationError as error:
-        raise CohortError(f"{path}: not the table of a comparison: {_first(error)}") from None
-
-
-def _is_fold(row: dict[str, Any]) -> bool:
-    """True for the rows of cross-validation, whose sources were seen; ``gaps`` has them."""
-    return "cross-validation" in str(row.get("left_out", ""))
+    taken = {
+        "variant": chosen,
+        # sources were seen in rows of cross-validation; gaps have them
+        "rows": [
+            row
+            for row in rows
+            if row["variant"] == chosen and "cross-validation" not in str(row.get("left_out", ""))
+        ],
+        "gaps": [gap for gap in values.get("gaps", ()) if gap["variant"] == chosen],
+        "notes": values.get("notes", ()),
+    }
+    where = f"{path}: not the table of a comparison"
+    return validated(OutOfSource, taken, CohortError, where=where)
 
 
 def _choose(names: list[str], variant: str | None, path: Path) -> str:
@@ -142,8 +132,3 @@ def _choose(names: list[str], variant: str | None, path: Path) -> str:
         f"{path}: {found}; expected the bundle's own",
         hint=f"--variant NAME, one of: {', '.join(names)}",
     )
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

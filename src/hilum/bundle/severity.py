@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from hilum.core.config import Config
+from hilum.core.config import Config, validated
 from hilum.core.details import Scale, Severity
 from hilum.core.errors import BundleError
 from hilum.core.files import write_text
@@ -155,14 +155,8 @@ def open_severity(root: Path) -> SeverityModels | None:
     path = root / SEVERITY
     if not path.is_file():
         return None
-    try:
-        return SeverityModels.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BundleError(
-            f"{path}: {where}: {first['msg']}", hint="the file was changed; pack it again"
-        ) from None
+    changed = "the file was changed; pack it again"
+    return validated(SeverityModels, path.read_bytes(), BundleError, changed, where=str(path))
 
 
 def shorten(values: NDArray[np.float64]) -> tuple[float, ...]:

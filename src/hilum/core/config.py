@@ -7,12 +7,14 @@ import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from hilum.core.errors import ConfigError
+from hilum.core.errors import ConfigError, HilumError
 from hilum.core.textfile import read_text
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class Config(BaseModel):
@@ -93,6 +95,35 @@ def dotted(overrides: Iterable[str] | None) -> dict[str, Any]:
     for override in overrides or ():
         set_dotted(values, override)
     return values
+
+
+def validated(
+    model: type[M],
+    values: str | bytes | Mapping[str, Any],
+    error: type[HilumError],
+    hint: str = "",
+    *,
+    where: str,
+) -> M:
+    """Return a record that Hilum wrote, from JSON or its values.
+
+    Args:
+        model: of the record.
+        values: JSON, or what was read from it.
+        error, hint: what to raise, and its hint.
+        where: what to call the record in the error.
+
+    Raises:
+        HilumError: of the kind ``error``, with the first key that is wrong.
+    """
+    try:
+        if isinstance(values, Mapping):
+            return model.model_validate(values)
+        return model.model_validate_json(values)
+    except ValidationError as wrong:
+        first = wrong.errors()[0]
+        parts = (where, ".".join(str(part) for part in first["loc"]), first["msg"])
+        raise error(": ".join(filter(None, parts)), hint=hint) from None
 
 
 def _toml_value(text: str) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from hilum.core.config import Config
+from hilum.core.config import Config, validated
 from hilum.core.errors import CohortError
 from hilum.core.estimate import Estimate
 from hilum.core.files import write_text
@@ -335,9 +335,4 @@ class Evaluation(_Part):
         Raises:
             CohortError: not an evaluation of this schema version.
         """
-        try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            raise CohortError(f"{path}: not an evaluation: {key}: {first['msg']}") from None
+        return validated(cls, path.read_bytes(), CohortError, where=f"{path}: not an evaluation")
