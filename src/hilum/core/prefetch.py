@@ -1,7 +1,8 @@
-"""Prefetch: work ahead in threads, hand over in order, hold a bounded number of results."""
+"""Prefetch: work ahead in threads, hand over in order, hold few results, say how far it is."""
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -46,3 +47,18 @@ def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     source = iter(items)
     while batch := list(islice(source, size)):
         yield batch
+
+
+def watched(
+    items: Iterable[T], total: int, what: str | None = None, *, shown: bool, unit: str = "film"
+) -> Iterator[T]:
+    """Hand items on; in a run over two seconds a bar on stderr says how many of ``total`` came.
+
+    Every half second where a person looks on, every ten in a log. ``what`` stands before the bar.
+    """
+    if not shown:
+        return iter(items)
+    from tqdm import tqdm
+
+    every_s = 0.5 if sys.stderr.isatty() else 10
+    return iter(tqdm(items, what, total, unit=unit, delay=2, mininterval=every_s))

@@ -13,7 +13,7 @@ some features, but not their pixels.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,12 +21,11 @@ import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from hilum.core.case import owner_of
 from hilum.core.errors import CohortError, ImageError
 from hilum.core.machine import cores
-from hilum.core.prefetch import prefetch
+from hilum.core.prefetch import prefetch, watched
 from hilum.data.fingerprint import Fingerprint, fingerprint
 from hilum.data.table import require_columns
 from hilum.image.open import open_radiograph
@@ -114,7 +113,7 @@ def check_pairs(cases: pd.DataFrame, pairs: pd.DataFrame) -> None:
 def _open_all(paths: pd.Series[str], progress: bool, threads: int | None) -> dict[str, Fingerprint]:
     workers = threads or cores()
     opened = prefetch(_open_one, paths, workers=workers, ahead=4 * workers)
-    found = list(tqdm(opened, "films", len(paths), disable=not progress, unit="film"))
+    found = list(watched(opened, len(paths), "films", shown=progress))
     failed = [result for result in found if isinstance(result, ImageError)]
     if failed:
         warnings.warn(
@@ -158,9 +157,7 @@ def _near(
     compared = prefetch(
         partial(_compare_pair, prints), candidates, workers=workers, ahead=4 * workers
     )
-    bar: Iterable[float | None] = tqdm(
-        compared, "pairs", len(candidates), disable=not progress, unit="pair"
-    )
+    bar = watched(compared, len(candidates), "pairs", shown=progress, unit="pair")
     return [
         (names[i], names[j], "near", distance)
         for (i, j), distance in zip(candidates, bar, strict=True)
@@ -214,7 +211,7 @@ def candidate_pairs(
     asked = prefetch(
         partial(_ask, forest, owners, films), range(len(films)), workers=workers, ahead=4 * workers
     )
-    bar = tqdm(asked, "index", len(films), disable=not progress, unit="film")
+    bar = watched(asked, len(films), "index", shown=progress)
     return sorted({pair for pairs in bar for pair in pairs})
 
 

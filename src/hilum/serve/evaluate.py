@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError
 from hilum.core.extras import require
 from hilum.core.labels import Appearance, View
+from hilum.core.prefetch import watched
 from hilum.core.reading import Reading, Status
 from hilum.data.fingerprint import look
 from hilum.data.leaks import refuse_leaks, sides
@@ -190,7 +190,8 @@ def predict(
     columns = [name for name in dict.fromkeys(wanted) if name in cases]
     records: list[dict[Any, Any]] = cases[columns].assign(owner=owner_of(cases)).to_dict("records")
     examined = reader.examine([case["path"] for case in records], keep=True, batch_size=_BATCH)
-    for case, one in zip(records, _watched(examined, len(records), progress), strict=True):
+    watching = watched(examined, len(records), "reading", shown=progress)
+    for case, one in zip(records, watching, strict=True):
         reading = one.reading
         if reading.status is Status.READ:
             rows += _rows(case, one, calibrations, labels, carried, nuisance)
@@ -408,20 +409,3 @@ def versions() -> dict[str, str]:
     """Return the versions that can change a number of an evaluation."""
     found = {name: importlib.metadata.version(name) for name in _DISTRIBUTIONS}
     return {"python": platform.python_version(), **found}
-
-
-def _watched(examined: Iterator[Examined], total: int, progress: bool) -> Iterator[Examined]:
-    from tqdm import tqdm
-
-    every_s = 0.5 if sys.stderr.isatty() else 10
-    return iter(
-        tqdm(
-            examined,
-            total=total,
-            desc="reading",
-            unit="film",
-            delay=2,
-            mininterval=every_s,
-            disable=not progress,
-        )
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from hilum.bundle.severity import SeverityModel, shorten
 from hilum.core.details import Scale
 from hilum.core.files import sha256_of
 from hilum.core.machine import cores
-from hilum.core.prefetch import prefetch
+from hilum.core.prefetch import prefetch, watched
 from hilum.data.fingerprint import look
 from hilum.image.severity import CLASSIFIER, Numbers, severity_features
 from hilum.judge.severity import LinearMap
@@ -96,7 +95,6 @@ def gather_features(
         opacities: opacity network; None leaves that group out.
         progress: show a bar on stderr.
     """
-    from tqdm import tqdm
 
     def gather(path: Path) -> tuple[dict[str, Numbers], str, str]:
         film = open_film(path, reader.preprocess, reader.segmenter, reader.gate, keep=True)
@@ -108,16 +106,8 @@ def gather_features(
 
     gathered = Gathered()
     results = prefetch(gather, films.values(), workers=cores(), ahead=2 * cores())
-    every_s = 0.5 if sys.stderr.isatty() else 10
-    watched = tqdm(
-        zip(films, results, strict=True),
-        total=len(films),
-        unit="film",
-        delay=2,
-        mininterval=every_s,
-        disable=not progress,
-    )
-    for case_id, (features, reason, original) in watched:
+    pairs = zip(films, results, strict=True)
+    for case_id, (features, reason, original) in watched(pairs, len(films), shown=progress):
         if features:
             gathered.features[case_id] = features
             if original:

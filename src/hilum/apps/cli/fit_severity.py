@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +21,7 @@ from hilum.apps.cli.options import (
 )
 from hilum.apps.cli.streams import print_json
 from hilum.core.errors import BundleError, CohortError
+from hilum.core.prefetch import watched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hilum.bundle.seen import Seen
     from hilum.bundle.severity import SeverityModels
     from hilum.judge.severity import SeveritySettings
-    from hilum.judge.severity_study import Films, Step, Study
+    from hilum.judge.severity_study import Films, Study
     from hilum.serve.reader import Reader
     from hilum.serve.severity import Gathered
 
@@ -109,7 +109,9 @@ def fit_severity(
     gathered = gather_features(reader, paths, segmenter)
     seen = seen.with_copies(gathered.copies).refuse(allow=allow_seen, kinds=WEIGHTS)
     films = _films(chosen, gathered, reader, segmenter)
-    found = study(films, settings, _watched)
+    found = study(
+        films, settings, lambda steps: watched(steps, len(steps), shown=True, unit="step")
+    )
     figures = figures_of(found, settings)
     counts = {
         "films_not_read": len(gathered.not_read),
@@ -254,14 +256,6 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return rows for JSON: NaN becomes null."""
     rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
     return rows
-
-
-def _watched(steps: Sequence[Step]) -> Iterable[Step]:
-    from tqdm import tqdm
-
-    every_s = 0.5 if sys.stderr.isatty() else 10
-    watched: Iterable[Step] = tqdm(steps, unit="step", delay=2, mininterval=every_s)
-    return watched
 
 
 def _say(figures: pd.DataFrame, gathered: Gathered, out: Path, seen: str) -> None:

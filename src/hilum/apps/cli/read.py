@@ -25,6 +25,7 @@ from hilum.apps.cli.options import (
     out_path,
 )
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
+from hilum.core.prefetch import watched
 
 if TYPE_CHECKING:
     from hilum.apps.cli.sinks import Sink
@@ -185,10 +186,11 @@ def _pour(examined: Iterator[Examined], total: int, sinks: list[Sink]) -> Counte
     """
     counts: Counter[str] = Counter()
     working, failed = list(sinks), []
+    shown = total >= _FEW and not sys.stdout.isatty()  # rows on a terminal show how far it is
     with ExitStack() as finishing:
         for sink in reversed(sinks):
             finishing.callback(sink.close)
-        for one in _watched(examined, total):
+        for one in watched(examined, total, shown=shown):
             counts[one.reading.status] += 1
             for sink in tuple(working):
                 try:
@@ -201,13 +203,3 @@ def _pour(examined: Iterator[Examined], total: int, sinks: list[Sink]) -> Counte
         if failed:
             raise failed[0]
     return counts
-
-
-def _watched(examined: Iterator[Examined], total: int) -> Iterator[Examined]:
-    """Show progress on stderr in runs over two seconds, unless the rows themselves show it."""
-    if sys.stdout.isatty() or total < _FEW:
-        return examined
-    from tqdm import tqdm
-
-    every_s = 0.5 if sys.stderr.isatty() else 10
-    return iter(tqdm(examined, total=total, unit="film", delay=2, mininterval=every_s))

@@ -6,9 +6,8 @@ Of a model that cannot be run here, such as a vendor's product, keep the scores 
 from __future__ import annotations
 
 import math
-import sys
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError, ImageError, RejectedImageError
 from hilum.core.machine import cores
-from hilum.core.prefetch import batches, prefetch
+from hilum.core.prefetch import batches, prefetch, watched
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Status
 from hilum.data.fingerprint import look
@@ -111,7 +110,7 @@ def measure(
         ahead=2 * BATCH,
     )
     shown: set[float] = set()
-    for batch in batches(watched(opened, len(records), progress), BATCH):
+    for batch in batches(watched(opened, len(records), "auditing", shown=progress), BATCH):
         films = [one for one in batch if isinstance(one, _Film)]
         found.not_read += [one for one in batch if isinstance(one, NotRead)]
         if films:
@@ -246,24 +245,6 @@ def _in_lungs(film: _Film, plain: Look, i: int) -> tuple[float, float]:
     return share, float((mask & looked).sum() / max(int(looked.sum()), 1))
 
 
-def watched(films: Iterable[T], total: int, progress: bool) -> Iterator[T]:
-    """Show a bar on stderr while films pass."""
-    from tqdm import tqdm
-
-    every_s = 0.5 if sys.stderr.isatty() else 10
-    return iter(
-        tqdm(
-            films,
-            total=total,
-            desc="auditing",
-            unit="film",
-            delay=1,
-            mininterval=every_s,
-            disable=not progress,
-        )
-    )
-
-
 SIDE = 220
 QUALITY = 88
 """Of a picture's JPEG."""
@@ -385,7 +366,7 @@ def measure_given(
     ]
     records: list[dict[Any, Any]] = scored.to_dict("records")
     measured = prefetch(_nuisance, records, workers=cores(), ahead=2 * BATCH)
-    rows = zip(records, watched(measured, len(records), progress), strict=True)
+    rows = zip(records, watched(measured, len(records), "auditing", shown=progress), strict=True)
     for case, nuisance in rows:
         line = given.scores.loc[case["case_id"]]
         found.rows.append(

@@ -96,12 +96,16 @@ def uid(*parts: str, root: str = "") -> str:
 
     It is 2.25 and a UUID of version 8 (PS3.5 B.2, RFC 9562); or a root and 96 bits of a digest.
     """
-    digest = bytearray(sha256("\0".join(("hilum", *parts)).encode()).digest()[:16])
-    if root:
-        return f"{root}.{int.from_bytes(digest[:12])}"
-    digest[6] = digest[6] & 0x0F | 0x80
-    digest[8] = digest[8] & 0x3F | 0x80
-    return f"2.25.{UUID(bytes=bytes(digest)).int}"
+    digest = sha256("\0".join(("hilum", *parts)).encode()).digest()
+    return f"{root}.{int.from_bytes(digest[:12])}" if root else uid_of(digest)
+
+
+def uid_of(digest: bytes) -> str:
+    """Return 2.25 and the UUID of version 8 that the first 16 bytes of a digest give."""
+    made = bytearray(digest[:16])
+    made[6] = made[6] & 0x0F | 0x80
+    made[8] = made[8] & 0x3F | 0x80
+    return f"2.25.{UUID(bytes=bytes(made)).int}"
 
 
 def item(code: Code) -> Dataset:

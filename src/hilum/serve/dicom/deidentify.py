@@ -17,7 +17,6 @@ from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import numpy as np
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -39,7 +38,7 @@ from hilum.image.dicom_header import broken, parse
 from hilum.image.dicom_values import Given, code_of, given, items_of, text_of
 from hilum.image.limits import gathered_warnings, one_line
 from hilum.image.open import MAX_MEGAPIXELS
-from hilum.serve.dicom.common import item, uid
+from hilum.serve.dicom.common import item, uid, uid_of
 from hilum.serve.dicom.source import may_be
 
 MODALITIES = ("CR", "DX")
@@ -204,10 +203,7 @@ def _made(source: Dataset, name: str, key: bytes, *, keep_person: bool) -> Deide
 
 def pseudonymous_uid(key: bytes, old: str) -> str:
     """Return the UID that stands for another: 2.25 and a UUID of version 8 (PS3.5 B.2)."""
-    digest = bytearray(hmac.digest(key, b"uid\0" + old.encode(), sha256)[:16])
-    digest[6] = digest[6] & 0x0F | 0x80
-    digest[8] = digest[8] & 0x3F | 0x80
-    return f"2.25.{UUID(bytes=bytes(digest)).int}"
+    return uid_of(hmac.digest(key, b"uid\0" + old.encode(), sha256))
 
 
 def pseudonym(key: bytes, patient_id: str) -> str:

@@ -7,8 +7,7 @@ tell apart; every group has a mark of its own as well.
 from __future__ import annotations
 
 import base64
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -26,7 +25,7 @@ from hilum.core.errors import BundleError, CohortError, ConfigError
 from hilum.core.extras import require
 from hilum.core.files import atomic_path
 from hilum.core.machine import cores
-from hilum.core.prefetch import batches, prefetch
+from hilum.core.prefetch import batches, prefetch, watched
 from hilum.core.reading import RESEARCH_USE, Finding
 from hilum.data.fingerprint import look
 from hilum.data.leaks import refuse_leaks
@@ -307,7 +306,7 @@ def gather(
     opened = prefetch(
         lambda path: _open(reader, path, side), cases["path"], workers=cores(), ahead=2 * BATCH
     )
-    watched_films = watched(opened, len(cases), "embedding", progress)
+    watched_films = watched(opened, len(cases), "embedding", shown=progress)
     found = _Found()
     for rows in batches(zip(cases.to_dict("records"), watched_films, strict=True), BATCH):
         _add(reader, rows, found)
@@ -386,24 +385,6 @@ def choose_films(cases: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
     counts = allot(np.array([part.size for part in parts]), most)
     kept = [generator.permutation(part)[:count] for part, count in zip(parts, counts, strict=True)]
     return cases[cases.index.isin(np.concatenate(kept))]
-
-
-def watched(films: Iterator[T], total: int, what: str, progress: bool) -> Iterator[T]:
-    """Show a bar on stderr while films pass."""
-    from tqdm import tqdm
-
-    every_s = 0.5 if sys.stderr.isatty() else 10
-    return iter(
-        tqdm(
-            films,
-            total=total,
-            desc=what,
-            unit="film",
-            delay=2,
-            mininterval=every_s,
-            disable=not progress,
-        )
-    )
 
 
 def _open(reader: Reader, path: str, side: int) -> _Opened:
