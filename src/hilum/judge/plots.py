@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -24,6 +24,9 @@ from hilum.judge.metrics import Floats, precision_recall_curve, roc_curve
 from hilum.judge.panel import Scored
 from hilum.judge.reliability import BINS
 from hilum.judge.schema import Counts, Reliability
+
+if TYPE_CHECKING:
+    from hilum.judge.audit.schema import Check, Row
 
 BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8a8f94", "#1b2733"
 _SQUARE = (5.2, 4.8)
@@ -245,3 +248,35 @@ def _bins(axes: Axes, row: Reliability) -> None:
     ends = np.array([[b.observed.low, b.observed.high] for b in row.bins]).T
     spread = np.nan_to_num(np.abs(ends - seen))  # a bin without an interval has no whiskers
     axes.errorbar(stated, seen, yerr=spread, fmt="o-", color=BLUE, capsize=3, label="observed")
+
+
+@rc_context(_STYLE)
+def bars(rows: Sequence[Row], title: str, limits: Sequence[Check] = ()) -> Figure:
+    """Horizontal bars with 95 % whiskers; a dashed line for each limit of the same scale.
+
+    Args:
+        rows: drawn from top to bottom; orange where beyond the limit.
+        title: of the horizontal axis.
+        limits: drawn as lines.
+    """
+    shown = [row for row in rows if not math.isnan(row.measured.value)]
+    figure = _figure((8.4, 1.1 + 0.34 * max(1, len(shown))))
+    axes = figure.subplots()
+    for place, row in enumerate(shown):
+        color, estimate = ORANGE if row.beyond else BLUE, row.measured
+        axes.barh(place, estimate.value, height=0.62, color=color, alpha=0.55)
+        if not math.isnan(estimate.low):
+            ends = [estimate.low, estimate.high]
+            axes.plot(ends, [place, place], color=INK, linewidth=1.4)
+            axes.plot(ends, [place, place], "|", color=INK, markersize=7)
+    for check in limits:
+        axes.axvline(check.limit, color=ORANGE, linestyle="--", linewidth=1.2)
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    if title.startswith("AUROC"):
+        axes.axvline(0.5, color=GREY, linestyle="--", linewidth=1)
+        title += " (dashed: chance)"
+    axes.set_yticks(range(len(shown)), [row.name for row in shown])
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.set_xlabel(title)
+    axes.grid(visible=False, axis="y")
+    return figure

@@ -11,22 +11,18 @@ OUT/
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 
 from hilum.core.estimate import Estimate
 from hilum.core.extras import require
 from hilum.core.files import atomic_path, write_text
 from hilum.core.page import data_uri, render
 from hilum.judge.audit.limits import AuditLimits
-from hilum.judge.audit.schema import VERDICTS, Audit, Check, Outcome, Row, Verdict, limit, number
-from hilum.judge.plots import _STYLE, BLUE, GREY, INK, ORANGE, _figure
+from hilum.judge.audit.schema import VERDICTS, Audit, Check, Outcome, Verdict, limit, number
 
 TEMPLATE = Path(__file__).parent / "templates" / "audit.html"
 _LISTED = 30
@@ -142,40 +138,10 @@ def _numbers(estimate: Estimate) -> dict[str, float]:
 
 
 def _chart(test: Outcome) -> str:
+    from hilum.judge.plots import bars
+
     same_scale = [check for check in test.checks if test.rows_are.startswith(("share", "metric"))]
     figure = bars(test.rows, test.rows_are, same_scale[:2])
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=110, format="png")
     return data_uri(buffer.getvalue())
-
-
-@rc_context(_STYLE)
-def bars(rows: Sequence[Row], title: str, limits: Sequence[Check] = ()) -> Figure:
-    """Horizontal bars with 95 % whiskers; a dashed line for each limit of the same scale.
-
-    Args:
-        rows: drawn from top to bottom; orange where beyond the limit.
-        title: of the horizontal axis.
-        limits: drawn as lines.
-    """
-    shown = [row for row in rows if not math.isnan(row.measured.value)]
-    figure = _figure((8.4, 1.1 + 0.34 * max(1, len(shown))))
-    axes = figure.subplots()
-    for place, row in enumerate(shown):
-        color, estimate = ORANGE if row.beyond else BLUE, row.measured
-        axes.barh(place, estimate.value, height=0.62, color=color, alpha=0.55)
-        if not math.isnan(estimate.low):
-            ends = [estimate.low, estimate.high]
-            axes.plot(ends, [place, place], color=INK, linewidth=1.4)
-            axes.plot(ends, [place, place], "|", color=INK, markersize=7)
-    for check in limits:
-        axes.axvline(check.limit, color=ORANGE, linestyle="--", linewidth=1.2)
-    axes.axvline(0, color=GREY, linewidth=0.8)
-    if title.startswith("AUROC"):
-        axes.axvline(0.5, color=GREY, linestyle="--", linewidth=1)
-        title += " (dashed: chance)"
-    axes.set_yticks(range(len(shown)), [row.name for row in shown])
-    axes.set_ylim(len(shown) - 0.4, -0.6)
-    axes.set_xlabel(title)
-    axes.grid(visible=False, axis="y")
-    return figure

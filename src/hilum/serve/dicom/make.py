@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
 from pydicom.dataset import Dataset
 
 from hilum.bundle.folder import Bundle, open_bundle
@@ -21,19 +20,8 @@ from hilum.core.extras import require
 from hilum.core.reading import Reading, Status
 from hilum.image.limits import gathered_warnings
 from hilum.image.open import MAX_MEGAPIXELS
-from hilum.serve.dicom.codes import REJECTED
-from hilum.serve.dicom.common import (
-    KINDS,
-    MANUFACTURER,
-    NOTE,
-    Form,
-    PersonMark,
-    Sent,
-    Subject,
-    finished,
-)
+from hilum.serve.dicom.common import KINDS, Form, PersonMark, Sent, Subject
 from hilum.serve.dicom.source import read_source
-from hilum.serve.dicom.sr import coded, evidence, observer
 
 
 class Made(NamedTuple):
@@ -154,6 +142,8 @@ def rejection_of(
         form: how the objects were made.
     """
     require("pacs")
+    from hilum.serve.dicom.rejection import make_rejection
+
     source = read_source(film, max_megapixels)
     with gathered_warnings():
         told = Reading.model_validate(dict(reading))
@@ -178,38 +168,3 @@ def _made(kind: str, subject: Subject, bundle: Bundle | None, evidence: list[Dat
     bundle = bundle or open_bundle()
     why = documents.why_no_pdf(subject, bundle)
     return Made(kind, None if why else documents.make_pdf(subject, bundle), why)
-
-
-def make_rejection(subject: Subject, reason: str, sent: Iterable[Sent]) -> Dataset:
-    """Return a rejection note (Key Object Selection, 1.2.840.10008.5.1.4.1.1.88.59).
-
-    Args:
-        subject: the film; its ``read_at`` is when the objects were rejected.
-        reason: of ``codes.REJECTED``.
-        sent: what is rejected; at least one object.
-    """
-    rejected = []
-    for each in sent:
-        item = evidence(subject.source)
-        item.SOPClassUID, item.SOPInstanceUID = each.sop_class, each.sop_uid
-        item.SeriesInstanceUID = each.series_uid
-        if each.kind not in ("seg", "sc"):  # no image: it is named as a composite object
-            del item.Rows, item.Columns
-        rejected.append(item)
-    content = KeyObjectSelection(
-        document_title=coded(REJECTED[reason]),
-        referenced_objects=rejected,
-        observer_device_context=observer(subject),
-        description="Readings by a model (research use only) that no longer hold",
-    )
-    note = KeyObjectSelectionDocument(
-        evidence=rejected,
-        content=content,
-        series_instance_uid=subject.series_uid(NOTE),
-        series_number=1,
-        sop_instance_uid="2.25.1",  # the true ones follow from the content
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        requested_procedures=list(subject.source.requests) or None,
-    )
-    return finished(note, NOTE, subject, "KO")
