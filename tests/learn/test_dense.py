@@ -45,6 +45,7 @@ from hilum.learn.dense import (
     dense_loss,
     film_weights,
     with_lesions,
+    with_other_surroundings,
 )
 from hilum.learn.films import open_films
 from hilum.learn.fit import fit
@@ -445,6 +446,54 @@ def test_lesions_are_drawn_into_clear_films_alone() -> None:
     assert known.material.tolist() == [CLEAR, BOXED, CLEAR]  # what was given is not changed
     same, *_ = with_lesions(squares, planes, known, 0.0, random)
     torch.testing.assert_close(same, squares)
+
+
+def surrounded(**weights: float) -> tuple[torch.Tensor, torch.Tensor, Known, Known, torch.Tensor]:
+    """Eight films of noise; the same after a change; what was known, what is; deep in the lungs."""
+    size = 4 * MAP
+    squares = torch.rand(8, 1, size, size)
+    planes = scene().repeat(8, 1, 1, 1)
+    known = nothing_known(8, material=[BOXED] * 8, opacity=[1.0] * 8)
+    known = known._replace(given=torch.ones(8), appearance=torch.ones(8, dtype=torch.int64))
+    before = squares.clone()
+    random = np.random.default_rng(0)
+    changed, now = with_other_surroundings(squares, planes, known, Dense(**weights), random)
+    torch.testing.assert_close(squares, before)
+    assert known.material.tolist() == [BOXED] * 8
+    assert ((changed >= 0) & (changed <= 1)).all()
+    lungs = torch.nn.functional.interpolate(
+        planes[:, LUNGS].amax(1, keepdim=True), scale_factor=4.0
+    )
+    deep = 1 - torch.nn.functional.max_pool2d(1 - lungs, 5, stride=1, padding=2)
+    return squares, changed, known, now, deep
+
+
+def test_other_surroundings_leave_the_lungs_and_what_is_known_of_them() -> None:
+    squares, changed, known, now, lungs = surrounded(backdrop=1.0)
+    inside = lungs == 1
+    torch.testing.assert_close(changed[inside], squares[inside], atol=0.02, rtol=0)
+    far = torch.nn.functional.max_pool2d(lungs, 17, stride=1, padding=8) == 0
+    for film, before, away in zip(changed, squares, far, strict=True):
+        assert (film[away] - before[away]).abs().mean() > 0.1
+    for each, before in zip(now, known, strict=True):
+        torch.testing.assert_close(each, before, equal_nan=True)
+
+
+def test_emptied_lungs_are_dark_and_clear_and_say_nothing_more() -> None:
+    squares, changed, _, now, lungs = surrounded(emptied=1.0)
+    assert now.material.tolist() == [CLEAR] * 8
+    assert now.opacity.tolist() == [0.0] * 8
+    assert now.given.isnan().all()
+    assert now.appearance.tolist() == [-1] * 8
+    for film, before, inside in zip(changed, squares, lungs == 1, strict=True):
+        assert film[inside].mean() < 0.45
+        both = (film[inside] - film[inside].mean()) * (before[inside] - before[inside].mean())
+        assert both.mean().abs() < 0.005  # independent of what was there
+
+
+def test_without_a_chance_nothing_is_exchanged() -> None:
+    squares, changed, *_ = surrounded()
+    torch.testing.assert_close(changed, squares)
 
 
 def dense_recipe(tiny_recipe: Callable[..., Recipe], **tables: dict[str, object]) -> Recipe:

@@ -8,9 +8,15 @@ import pytest
 import torch
 
 from hilum.learn.augment import Augmentation, augment
-from hilum.learn.disguise import add_markers, cover_borders, degrade, erase
+from hilum.learn.disguise import add_markers, cover_borders, degrade, erase, process
 
-ALL = {"degrade": degrade, "markers": add_markers, "borders": cover_borders, "erase": erase}
+ALL = {
+    "processing": process,
+    "degrade": degrade,
+    "markers": add_markers,
+    "borders": cover_borders,
+    "erase": erase,
+}
 
 
 def square(size: int, seed: int = 0) -> np.ndarray:
@@ -51,6 +57,13 @@ def test_degrading_loses_detail_and_keeps_the_film() -> None:
         coarse = degrade(film, np.random.default_rng(seed))
         assert cv2.Laplacian(coarse, cv2.CV_32F).var() < sharpness
         assert np.corrcoef(coarse.ravel(), film.ravel())[0, 1] > 0.8
+
+
+def test_another_processing_keeps_what_is_lighter_lighter() -> None:
+    film = square(128)
+    for seed in range(16):
+        processed = process(film, np.random.default_rng(seed))
+        assert np.corrcoef(processed.ravel(), film.ravel())[0, 1] > 0.7
 
 
 def test_borders_lie_at_the_sides_and_no_deeper_than_an_eighth() -> None:

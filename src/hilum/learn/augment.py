@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hilum.core.config import Config
-from hilum.learn.disguise import add_markers, cover_borders, degrade, erase
+from hilum.learn.disguise import add_markers, cover_borders, degrade, erase, process
 
 _DRAWS = 9
 
@@ -34,6 +34,8 @@ class Augmentation(Config):
         gamma: grey levels raised to a power in [1 / (1 + gamma), 1 + gamma].
         noise: Gaussian noise with a standard deviation of up to this, in grey levels of [0, 1].
         flip: mirror left and right, every second film. Off by default: the heart has a side.
+        processing: chance that a film is processed as by another maker: tone curve, local
+            contrast, edges, uneven exposure.
         degrade: chance that a film loses resolution (down to a third) and goes through JPEG, so
             that neither tells a source.
         markers: chance that letters and bright shapes are pasted at random places.
@@ -51,6 +53,7 @@ class Augmentation(Config):
     gamma: float = Field(default=0.2, ge=0, le=4)
     noise: float = Field(default=0.01, ge=0, le=1)
     flip: bool = False
+    processing: float = Field(default=0.0, ge=0, le=1)
     degrade: float = Field(default=0.0, ge=0, le=1)
     markers: float = Field(default=0.0, ge=0, le=1)
     borders: float = Field(default=0.0, ge=0, le=1)
@@ -192,6 +195,7 @@ def _change_grey(
 def _disguise(films: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
     """Change what belongs to the file and not to the chest; one element after another."""
     chances = {
+        process: augmentation.processing,
         degrade: augmentation.degrade,
         add_markers: augmentation.markers,
         cover_borders: augmentation.borders,

@@ -307,19 +307,22 @@ class DenseLearner(Learner):
         self._batch: tuple[Known, Tensor] | None = None
 
     def _changed(self, batch: Batch, random: torch.Generator) -> Tensor:
-        """Draw lesions into clear films, change all films; keep what is known of them."""
+        """Draw lesions in, exchange surroundings, change all films; keep what is known of them."""
         known, planes = self._known.take(batch.rows), batch.planes
         if planes is None:
             raise ValueError("the films carry no planes")
         seed = derive_seed(
             self.recipe.fit.seed, AUGMENTATION, self.current_epoch, int(batch.rows[0]), 1
         )
+        drawing = np.random.default_rng(seed)
         squares, planes, known = with_lesions(
-            batch.squares, planes, known, self.recipe.dense.synthetic, np.random.default_rng(seed)
+            batch.squares, planes, known, self.recipe.dense.synthetic, drawing
         )
+        squares, known = with_other_surroundings(squares, planes, known, self.recipe.dense, drawing)
         squares, planes = augment_with_planes(squares, planes, self.recipe.augmentation, random)
         self._batch = known, planes
-        batch.truth[known.material != self._known.take(batch.rows).material, 1] = 1  # for curves
+        changed = known.material != self._known.take(batch.rows).material
+        batch.truth[changed, 1] = known.opacity[changed]  # for curves
         return squares
 
     def _loss(self, output: Any, batch: Batch) -> Tensor:
@@ -376,6 +379,53 @@ def with_lesions(
 
 _VISIBLE = 0.02
 """A lesion of a smaller share of the lungs teaches pixels, and not the film's answer."""
+
+
+def with_other_surroundings(
+    squares: Tensor, planes: Tensor, known: Known, weights: Dense, random: np.random.Generator
+) -> tuple[Tensor, Known]:
+    """Exchange what lies around the lungs of some films, and empty the lungs of others.
+
+    What lies around the lungs (tubes, posture, collimation, letters) tells collections apart, and
+    collections have classes: with it exchanged, a film's answer is still that of its lungs; with
+    the lungs emptied there is nothing left to answer from, and the film is clear.
+
+    Args:
+        squares: float32 (N, 1, S, S) in [0, 1]; not changed.
+        planes: float32 (N, 11, S/4, S/4).
+        known: of the films.
+        weights: of the recipe: ``backdrop`` and ``emptied``, the chances of a film.
+        random: the only source of chance.
+    """
+    before, squares, size = squares, squares.clone(), squares.shape[-1]
+    known = Known(*(each.clone() for each in known))
+    for place in range(len(squares)):
+        chance = random.random()
+        if chance >= weights.backdrop + weights.emptied:
+            continue
+        both = planes[place, LUNGS].amax(0).cpu().numpy()
+        inside = (cv2.resize(both, (size, size), interpolation=cv2.INTER_LINEAR) > 0.5).astype("f4")
+        if not inside.any():
+            continue
+        reach = 2 * round(size * random.uniform(0.01, 0.06)) + 1
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+        lungs = cv2.GaussianBlur(cv2.dilate(inside, kernel), (0, 0), size * 0.01)
+        tone = 0.0 if random.random() < 0.5 else random.random()
+        film = squares[place, 0].cpu().numpy()
+        if chance < weights.backdrop:
+            other = before[random.integers(len(squares)), 0].cpu().numpy()
+            around = other if random.random() < 0.6 else tone
+            film = around + lungs * (film - around)
+        else:
+            noise = random.standard_normal((size, size)).astype(np.float32)
+            noise = cv2.GaussianBlur(noise, (0, 0), size * random.uniform(0.002, 0.03))
+            noise *= random.choice([0, 0.1]) / max(float(noise.std()), 1e-6)
+            filling = 0.4 * tone + noise  # dark: a white lung is an opaque one
+            film = film + lungs * (filling - film)
+            known.material[place], known.appearance[place] = CLEAR, -1
+            known.opacity[place], known.sure[place], known.given[place] = 0.0, 1.0, torch.nan
+        squares[place, 0] = torch.from_numpy(np.clip(film, 0, 1).astype(np.float32))
+    return squares, known
 
 
 def dense_loss(

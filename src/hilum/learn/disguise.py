@@ -1,4 +1,4 @@
-"""Disguise: random changes of what tells a source: resolution, JPEG, letters, borders, gaps.
+"""Disguise: random changes of what tells a source: processing, resolution, JPEG, letters, gaps.
 
 Each takes one square, float32 (S, S) in [0, 1], and a generator, and returns one.
 """
@@ -15,6 +15,32 @@ from numpy.typing import NDArray
 from hilum.core.radiograph import Pixels
 
 _LETTERS = list(string.ascii_uppercase + string.digits)
+
+
+def process(square: Pixels, random: Generator) -> Pixels:
+    """Process a film as another maker would: a tone curve, local contrast, edges, uneven exposure.
+
+    Each of the four with an even chance: a monotone curve through five random levels; contrast
+    evened out in tiles (CLAHE; Zuiderveld, Graphics Gems IV, 1994); an unsharp mask; a ramp of
+    brightness in a random direction.
+    """
+    size = square.shape[0]
+    if random.random() < 0.5:
+        levels = np.cumsum(random.dirichlet(np.full(5, 4.0)))
+        square = np.interp(square, np.linspace(0, 1, 6), [0.0, *levels]).astype(np.float32)
+    if random.random() < 0.5:
+        tiles = int(random.integers(2, 9))
+        even = cv2.createCLAHE(float(random.uniform(1, 4)), (tiles, tiles)).apply(_grey(square))
+        share = np.float32(random.random())
+        square = square + share * (_unit(even) - square)
+    if random.random() < 0.5:
+        smooth = cv2.GaussianBlur(square, (0, 0), size * random.uniform(0.005, 0.08))
+        square = square + np.float32(random.uniform(-0.3, 1.0)) * (square - smooth)
+    if random.random() < 0.5:
+        angle, across = random.uniform(0, 2 * np.pi), np.linspace(-1, 1, size, dtype=np.float32)
+        ramp = np.cos(angle) * across[None] + np.sin(angle) * across[:, None]
+        square = square + np.float32(random.uniform(0, 0.12)) * ramp.astype(np.float32)
+    return np.clip(square, 0, 1).astype(np.float32)
 
 
 def degrade(square: Pixels, random: Generator) -> Pixels:

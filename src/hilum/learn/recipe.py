@@ -151,6 +151,10 @@ class Dense(Config):
         boxes: weight of "something in this box is opaque" beside "all outside the boxes is clear".
         box_share: share of a box, its most opaque part, that has to be opaque.
         synthetic: chance that lesions are drawn into a film without a finding.
+        backdrop: chance that all around the lungs of a film is exchanged, for another film of the
+            batch or for one tone, so that it cannot tell where a film comes from.
+        emptied: chance that the lungs themselves are filled with one tone or with noise, and the
+            film is then a clear one.
         drawn: how many times as often a film is shown on which opacities were outlined.
         given: weight of COVID-19, and of the appearance, given opacity.
         decoder_rate: learning rate of all but the encoder, in times ``fit.learning_rate``.
@@ -163,6 +167,8 @@ class Dense(Config):
     boxes: Share = 0.3
     box_share: Annotated[float, Field(gt=0, le=1)] = 0.4
     synthetic: Annotated[float, Field(ge=0, le=1)] = 0.3
+    backdrop: Annotated[float, Field(ge=0, le=1)] = 0.0
+    emptied: Annotated[float, Field(ge=0, le=1)] = 0.0
     drawn: Positive = 3.0
     given: Share = 0.5
     decoder_rate: Positive = 3.0
