@@ -208,20 +208,7 @@ def test_what_is_known_of_a_film_follows_from_its_row() -> None:
     assert known.opacity[6].isnan()
     assert known.sure.tolist() == [1, 1, 1, 0.5, 0.5, 1, 0]
     assert known.appearance.tolist() == [0, -1, 2, -1, -1, -1, -1]
-    assert known.given[[0, 2, 3]].tolist() == [1, 0, 1]
-    assert known.given[[1, 4, 5, 6]].isnan().all()  # COVID-19 given opacity: no opacity, no answer
     assert known.lungs[3] == 1 > known.lungs[0]
-
-
-def test_a_collection_of_one_class_says_nothing_of_covid_given_opacity() -> None:
-    table = cases(
-        cohort=["all covid", "all covid", "clinic", "both", "both"],
-        **{"covid-19": [1, 1, 0, 1, 0], "pneumonia": [1, 1, 1, 1, 1]},
-    )
-    known = Known.of(table)
-    assert known.given.isnan().tolist() == [True, True, True, False, False]
-    assert known.given[3:].tolist() == [1, 0]
-    assert known.given_source[3] == known.given_source[4]
 
 
 def test_a_collection_of_opacities_alone_teaches_no_label_of_opacity() -> None:
@@ -293,13 +280,8 @@ def sure_output(maps: torch.Tensor, given: torch.Tensor | None = None) -> DenseO
 
 def nothing_known(count: int, **known: list[float]) -> Known:
     nan, none = torch.full((count,), torch.nan), torch.zeros(count, dtype=torch.int64)
-    start = Known(none, torch.zeros(count), nan, torch.zeros(count), nan, none - 1, none, none)
+    start = Known(none, torch.zeros(count), nan, torch.zeros(count), none - 1, none)
     return start._replace(**{name: torch.tensor(value) for name, value in known.items()})
-
-
-def none(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Intercepts that say nothing."""
-    return torch.zeros(count), torch.zeros(count)
 
 
 def scene() -> torch.Tensor:
@@ -321,7 +303,7 @@ def test_a_map_that_says_what_is_known_costs_nothing_and_another_costs(material:
     known = nothing_known(1, material=[material], lungs=[1.0])
 
     def cost(maps: torch.Tensor) -> float:
-        return float(dense_loss(sure_output(maps), known, planes, none(1), Dense()))
+        return float(dense_loss(sure_output(maps), known, planes, torch.zeros(1), Dense()))
 
     assert cost(right_map) < 0.2
     assert cost(wrong_map) > cost(right_map) + 0.5
@@ -339,23 +321,19 @@ def test_what_is_not_known_sends_no_gradient() -> None:
     logits = torch.randn(2, 2, requires_grad=True)
     output = DenseOutput(logits, torch.zeros(2, 2, MAP, MAP), torch.zeros(2, 1), maps, given)
     planes = scene().expand(2, -1, -1, -1)
-    dense_loss(output, nothing_known(2), planes, none(2), Dense()).backward()
+    dense_loss(output, nothing_known(2), planes, torch.zeros(2), Dense()).backward()
     assert maps.grad is not None
     assert float(maps.grad[:, 2:].abs().max()) == 0
     assert given.grad is None or float(given.grad.abs().max()) == 0
     assert logits.grad is None or float(logits.grad.abs().max()) == 0
 
 
-@pytest.mark.parametrize("question", ["opacity", "given"])
-def test_the_intercept_of_a_collection_is_learned_and_stays_out_of_the_network(
-    question: str,
-) -> None:
-    known = nothing_known(4, sure=[1.0] * 4, **{question: [1.0, 1.0, 1.0, 0.0]})
+def test_the_intercept_of_a_collection_is_learned_and_stays_out_of_the_network() -> None:
+    known = nothing_known(4, sure=[1.0] * 4, opacity=[1.0, 1.0, 1.0, 0.0])
     intercepts = torch.zeros(2, requires_grad=True)
     films = intercepts[torch.tensor([0, 0, 1, 1])]
-    pair = (films, torch.zeros(4)) if question == "opacity" else (torch.zeros(4), films)
     output = sure_output(torch.zeros(4, 4, MAP, MAP))
-    dense_loss(output, known, torch.zeros(4, PLANES, MAP, MAP), pair, Dense()).backward()
+    dense_loss(output, known, torch.zeros(4, PLANES, MAP, MAP), films, Dense()).backward()
     assert intercepts.grad is not None
     assert intercepts.grad[0] < 0  # only positives: it rises
     assert float(intercepts.grad[1].abs()) < 1e-6  # one of each
@@ -374,7 +352,7 @@ def test_the_teacher_is_heard_where_no_map_is_known(material: int, *, listens: b
         weights = Dense(teacher="somewhere", taught=0.3)
         zeros, given = torch.zeros(1, 2), torch.zeros(1, 4)
         output = DenseOutput(zeros, torch.zeros(1, 2, MAP, MAP), zeros, maps, given)
-        loss = dense_loss(output, known, planes, none(1), weights)
+        loss = dense_loss(output, known, planes, torch.zeros(1), weights)
         slopes.append(torch.autograd.grad(loss, maps)[0][0, OPACITY])
     inside = scene()[0, LUNGS].amax(0) > 0
     risen = slopes[0] - slopes[1]
@@ -454,7 +432,7 @@ def surrounded(**weights: float) -> tuple[torch.Tensor, torch.Tensor, Known, Kno
     squares = torch.rand(8, 1, size, size)
     planes = scene().repeat(8, 1, 1, 1)
     known = nothing_known(8, material=[BOXED] * 8, opacity=[1.0] * 8)
-    known = known._replace(given=torch.ones(8), appearance=torch.ones(8, dtype=torch.int64))
+    known = known._replace(appearance=torch.ones(8, dtype=torch.int64))
     before = squares.clone()
     random = np.random.default_rng(0)
     changed, now = with_other_surroundings(squares, planes, known, Dense(**weights), random)
@@ -483,7 +461,6 @@ def test_emptied_lungs_are_dark_and_clear_and_say_nothing_more() -> None:
     squares, changed, _, now, lungs = surrounded(emptied=1.0)
     assert now.material.tolist() == [CLEAR] * 8
     assert now.opacity.tolist() == [0.0] * 8
-    assert now.given.isnan().all()
     assert now.appearance.tolist() == [-1] * 8
     for film, before, inside in zip(changed, squares, lungs == 1, strict=True):
         assert film[inside].mean() < 0.45

@@ -9,14 +9,13 @@ A film adds what is known of it and nothing else:
 - where another network, the teacher, finds opacities, if nobody drew them: films with boxes and
   films of which only a label is known (Hinton et al., arXiv:1503.02531);
 - opacity, yes or no, through the mean of the map;
-- COVID-19 given opacity, and the appearance, off the map.
+- the appearance, off the map.
 
-Opacity and COVID-19 learn from contrasts inside one collection alone, each with an intercept of its
-own that is thrown away afterwards: between collections the label is the hospital. So the zero of
-the opacity logit is that of no collection; thresholds and probability are fitted afterwards.
-Lesions drawn into films of a collection of clear ones make a contrast, too. Where a collection
-tells appearances, the contrast is a typical one against the two others, of which nobody said
-whether they are COVID-19.
+Opacity learns from contrasts inside one collection alone, each with an intercept of its own that is
+thrown away afterwards: between collections the label is the hospital. So the zero of the opacity
+logit is that of no collection; thresholds and probability are fitted afterwards. Lesions drawn into
+films of a collection of clear ones make a contrast, too. COVID-19 given opacity is learned off the
+finished map: see ``hilum.learn.given``.
 """
 
 from __future__ import annotations
@@ -169,10 +168,7 @@ class Known(NamedTuple):
         material: int64: ``UNSEEN``, ``DRAWN``, ``BOXED`` or ``CLEAR``.
         lungs: float32, weight of the lungs.
         opacity, sure: float32: whether there is opacity, NaN for unknown, and its weight.
-        given: float32: COVID-19 given opacity, NaN where unknown or where the collection has no
-            contrast.
         appearance: int64: place in ``APPEARANCES``, -1 for unknown.
-        given_source: int64: place of the collection among those with such a contrast, else 0.
         opacity_source: int64: place of the collection among those with and without opacity, else
             the one after them.
     """
@@ -181,9 +177,7 @@ class Known(NamedTuple):
     lungs: Tensor
     opacity: Tensor
     sure: Tensor
-    given: Tensor
     appearance: Tensor
-    given_source: Tensor
     opacity_source: Tensor
 
     @classmethod
@@ -192,13 +186,6 @@ class Known(NamedTuple):
         said = {label: _column(cases, label) for label in _READ}
         looks = cases.get("appearance", pd.Series("", index=cases.index)).fillna("").to_numpy()
         opacity, sure = _opacity(said, looks)
-        typical = np.isin(looks, APPEARANCES)
-        covid = said[Label.COVID_19]
-        given = np.where(typical, looks == APPEARANCES[0], covid)
-        given = np.where((opacity == 1) | (covid == 1), given, np.nan)
-        contrast = _contrasts(cases["cohort"], given)
-        places = cases["cohort"].map({name: i for i, name in enumerate(contrast)})
-        given = np.where(places.notna(), given, np.nan)
         material = _material(cases, said, looks)
         both = _contrasts(cases["cohort"], opacity)
         opacity_places = (
@@ -212,9 +199,7 @@ class Known(NamedTuple):
             torch.tensor(np.where(by_hand, 1, _FOUND_LUNGS), dtype=torch.float32),
             torch.tensor(opacity, dtype=torch.float32),
             torch.tensor(sure, dtype=torch.float32),
-            torch.tensor(given, dtype=torch.float32),
             torch.tensor([order.get(look, -1) for look in looks]),
-            torch.tensor(places.fillna(0).to_numpy(np.int64)),
             torch.tensor(opacity_places.to_numpy(np.int64)),
         )
 
@@ -270,9 +255,9 @@ def _material(
     return np.select([drawn, boxed, clear], [DRAWN, BOXED, CLEAR], UNSEEN).astype(np.int64)
 
 
-def _contrasts(cohorts: pd.Series, given: NDArray[np.float64]) -> list[str]:
+def _contrasts(cohorts: pd.Series, opacity: NDArray[np.float64]) -> list[str]:
     """Name the collections that have films of both classes."""
-    classes = pd.Series(given).groupby(cohorts.to_numpy()).nunique()
+    classes = pd.Series(opacity).groupby(cohorts.to_numpy()).nunique()
     return sorted(classes.index[classes > 1])
 
 
@@ -300,10 +285,7 @@ class DenseLearner(Learner):
     ) -> None:
         super().__init__(network, recipe, steps_per_epoch, cases)
         self._known = Known.of(cases)
-        self.opacity_intercepts = nn.Parameter(
-            torch.zeros(int(self._known.opacity_source.max()) + 1)
-        )
-        self.given_intercepts = nn.Parameter(torch.zeros(int(self._known.given_source.max()) + 1))
+        self.intercepts = nn.Parameter(torch.zeros(int(self._known.opacity_source.max()) + 1))
         self._batch: tuple[Known, Tensor] | None = None
 
     def _changed(self, batch: Batch, random: torch.Generator) -> Tensor:
@@ -329,10 +311,7 @@ class DenseLearner(Learner):
         if self._batch is None:
             raise ValueError("no batch was changed")
         known, planes = self._batch
-        intercepts = (
-            self.opacity_intercepts[known.opacity_source],
-            self.given_intercepts[known.given_source],
-        )
+        intercepts = self.intercepts[known.opacity_source]
         return dense_loss(output, known, planes, intercepts, self.recipe.dense)
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -417,13 +396,13 @@ def with_other_surroundings(
             around = other if random.random() < 0.6 else tone
             film = around + lungs * (film - around)
         else:
-            noise = random.standard_normal((size, size)).astype(np.float32)
-            noise = cv2.GaussianBlur(noise, (0, 0), size * random.uniform(0.002, 0.03))
+            grain = random.standard_normal((size, size)).astype(np.float32)
+            noise = cv2.GaussianBlur(grain, (0, 0), size * random.uniform(0.002, 0.03))
             noise *= random.choice([0, 0.1]) / max(float(noise.std()), 1e-6)
             filling = 0.4 * tone + noise  # dark: a white lung is an opaque one
             film = film + lungs * (filling - film)
             known.material[place], known.appearance[place] = CLEAR, -1
-            known.opacity[place], known.sure[place], known.given[place] = 0.0, 1.0, torch.nan
+            known.opacity[place], known.sure[place] = 0.0, 1.0
         squares[place, 0] = torch.from_numpy(np.clip(film, 0, 1).astype(np.float32))
     return squares, known
 
@@ -432,7 +411,7 @@ def dense_loss(
     output: DenseOutput,
     known: Known,
     planes: Tensor,
-    intercepts: tuple[Tensor, Tensor],
+    intercepts: Tensor,
     weights: Dense,
 ) -> Tensor:
     """Return the loss of a batch, a scalar; a film adds nothing where nothing is known of it.
@@ -441,8 +420,7 @@ def dense_loss(
         output: of the network.
         known: of the films, N.
         planes: float32 (N, 11, h, w), of the size of ``output.maps``.
-        intercepts: two times float (N,), of the films' collections: of opacity, and of COVID-19
-            given opacity.
+        intercepts: float (N,), of opacity, of the films' collections.
         weights: of the recipe.
     """
     logits = output.maps[:, OPACITY]
@@ -465,13 +443,11 @@ def dense_loss(
             logits[at], planes[at, TAUGHT], reduction="none"
         )
         loss = loss + weights.taught * at.float().mean() * _over(each, inside[at])
-    loss = loss + _known_bce(output.logits[:, 1] + intercepts[0], known.opacity, known.sure)
-    given = output.given[:, 0] + intercepts[1]
-    loss = loss + weights.given * _known_bce(given, known.given, torch.ones_like(known.given))
+    loss = loss + _known_bce(output.logits[:, 1] + intercepts, known.opacity, known.sure)
     read = known.appearance >= 0
     if read.any():
         among = functional.cross_entropy(output.given[read, 1:], known.appearance[read])
-        loss = loss + weights.given * read.float().mean() * among
+        loss = loss + weights.appearance * read.float().mean() * among
     return loss
 
 

@@ -30,9 +30,9 @@ def process(square: Pixels, random: Generator) -> Pixels:
         square = np.interp(square, np.linspace(0, 1, 6), [0.0, *levels]).astype(np.float32)
     if random.random() < 0.5:
         tiles = int(random.integers(2, 9))
-        even = cv2.createCLAHE(float(random.uniform(1, 4)), (tiles, tiles)).apply(_grey(square))
-        share = np.float32(random.random())
-        square = square + share * (_unit(even) - square)
+        clahe = cv2.createCLAHE(float(random.uniform(1, 4)), (tiles, tiles))
+        even = _unit(np.asarray(clahe.apply(_grey(square)), np.uint8))
+        square = square + np.float32(random.random()) * (even - square)
     if random.random() < 0.5:
         smooth = cv2.GaussianBlur(square, (0, 0), size * random.uniform(0.005, 0.08))
         square = square + np.float32(random.uniform(-0.3, 1.0)) * (square - smooth)

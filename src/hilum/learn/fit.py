@@ -33,10 +33,12 @@ from hilum.data.leaks import refuse_leaks
 from hilum.learn.callbacks import CHECKPOINT, Curves, KeepBest, ProgressBar, WholeCheckpoints
 from hilum.learn.dense import DenseLearner, Drawer, film_weights
 from hilum.learn.films import Batch, FilmDataset, Films, open_films
+from hilum.learn.given import GIVEN, learn_given
 from hilum.learn.loggers import build_loggers
 from hilum.learn.memory import keep_freed_memory
 from hilum.learn.module import Learner
 from hilum.learn.networks import build_network
+from hilum.learn.networks.dense import DenseNetwork
 from hilum.learn.networks.ensemble import EnsembleNetwork
 from hilum.learn.recipe import DENSE, Recipe, TomlRecipe
 from hilum.learn.sampling import EpochSampler, balanced_weights
@@ -107,7 +109,7 @@ def fit(
     learned = _learned(refuse_leaks(cases), recipe)
     claim(out, recipe, resume=resume)
     if films is None:
-        done = all(_is_done(folder) for _, folder in _members(recipe, out))
+        done = all(_is_done(recipe, folder) for _, folder in _members(recipe, out))
         open_them = _open_val if done else open_films_of
         films = open_them(recipe, learned, out / "films", progress=progress)
     films.refused.to_csv(out / REFUSED, index=False)
@@ -142,8 +144,9 @@ def open_films_of(
     )
 
 
-def _is_done(folder: Path) -> bool:
-    return (folder / METRICS).is_file() and (folder / CHECKPOINT).is_file()
+def _is_done(recipe: Recipe, folder: Path) -> bool:
+    wanted = [METRICS, CHECKPOINT, *([GIVEN] if recipe.network.name in DENSE else [])]
+    return all((folder / name).is_file() for name in wanted)
 
 
 def _open_val(recipe: Recipe, cases: pd.DataFrame, folder: Path, *, progress: bool) -> Films:
@@ -213,12 +216,15 @@ def _fit(
     kind = DenseLearner if recipe.network.name in DENSE else Learner
     learner = kind(network, recipe, len(loader), train.cases)
     if not _finished(out, best, curves, settings.epochs):
-        (out / METRICS).unlink(missing_ok=True)
+        for name in (METRICS, GIVEN):
+            (out / name).unlink(missing_ok=True)
         _run(trainer, learner, loader, _val_loader(val, recipe), out / CHECKPOINT)
     if not trainer.is_global_zero:
         raise SystemExit(0)  # a process of a multi-device run; the first one goes on
     learner.network.load_state_dict(best.weights)
     network = _in_order(learner.network.cpu().eval(), torch.contiguous_format)
+    if isinstance(network, DenseNetwork):
+        learn_given(network, train, recipe.preprocess, out / GIVEN)
     _write_metrics(recipe, best, curves.rows, out)
     name = _device_name(trainer)
     return FitResult(network, train, val, best.best_epoch, curves.rows, best.elapsed(), name, out)

@@ -156,7 +156,7 @@ class Dense(Config):
         emptied: chance that the lungs themselves are filled with one tone or with noise, and the
             film is then a clear one.
         drawn: how many times as often a film is shown on which opacities were outlined.
-        given: weight of COVID-19, and of the appearance, given opacity.
+        appearance: weight of the appearance given opacity.
         decoder_rate: learning rate of all but the encoder, in times ``fit.learning_rate``.
         teacher: folder of a bundle with a lung and an opacity network, which say where the lungs
             and the opacities of a film are that nobody drew; None for the lungs of the package's
@@ -170,7 +170,7 @@ class Dense(Config):
     backdrop: Annotated[float, Field(ge=0, le=1)] = 0.0
     emptied: Annotated[float, Field(ge=0, le=1)] = 0.0
     drawn: Positive = 3.0
-    given: Share = 0.5
+    appearance: Share = 0.5
     decoder_rate: Positive = 3.0
     teacher: str | None = None
     taught: Share = 0.3

@@ -8,7 +8,8 @@ the left lung, opacity, and what of it is consolidation. Both answers are arithm
   adds, over the lungs. A film without lungs has no evidence.
 - COVID-19: P(opacity) x P(COVID-19 | opacity). The second factor is a linear function of the
   *layout* of the map (which zones, how peripheral, how alike on both sides) and of nothing else,
-  so it cannot know the hospital by its pixels. A film without opacity cannot be called COVID-19.
+  so it cannot know the hospital by its pixels; it is learned once the map is finished
+  (``hilum.learn.given``). A film without opacity cannot be called COVID-19.
 
 The appearance given opacity is a linear function of the layout and of features under the map: it is
 learned inside one collection alone, so features cannot tell it the hospital either.
@@ -143,19 +144,27 @@ class DenseNetwork(nn.Module):
         levels = self._encode(films)
         features = self._decode(levels)
         maps = self.pixels(features)
-        right, left, chance, _ = maps.sigmoid().unbind(1)
-        lungs = torch.maximum(right, left).detach()
+        chance = maps[:, OPACITY].sigmoid()
+        lungs = maps[:, :OPACITY].amax(1).sigmoid().detach()
         opaque = chance * lungs
         if not self.answers_teach_map:
             opaque = opaque.detach()
         evidence = self._evidence(opaque, lungs)
         opacity = evidence.mean((1, 2)) + self.offset
-        known = layout_of(opaque.detach(), right.detach(), left.detach())
         embedding = self._embed(levels, features, opaque)
         look = self.look(embedding[:, -self._looked :])
-        given = self.layout(self.scale(known)) + functional.pad(look, (1, 0))
+        given = self.layout(self._layout(maps)) + functional.pad(look, (1, 0))
         logits = torch.stack([_product(opacity, given[:, 0]), opacity], dim=1)
         return DenseOutput(logits, torch.stack([evidence, evidence], 1), embedding, maps, given)
+
+    def look_at(self, films: Tensor) -> Tensor:
+        """Return the layout of standardised films' maps as the answers read it, (N, 23)."""
+        return self._layout(self.pixels(self._decode(self._encode(films))))
+
+    def _layout(self, maps: Tensor) -> Tensor:
+        right, left, chance, _ = maps.detach().sigmoid().unbind(1)
+        scaled: Tensor = self.scale(layout_of(chance * torch.maximum(right, left), right, left))
+        return scaled
 
     def _encode(self, films: Tensor) -> list[Tensor]:
         encoder = self.encoder
