@@ -42,7 +42,7 @@ def test_one_film_by_the_default_method(tmp_path: Path, capsys: pytest.CaptureFi
     assert (heat.dtype, heat.shape) == (np.float16, (height, width))
     whole = manifest_of(DEFAULT_BUNDLE).preprocess.region == "film"
     assert np.isnan(heat).any() != whole  # beyond its region the network did not look
-    assert float(np.nanmax(heat)) == pytest.approx(found["high"], abs=0.1)
+    assert float(np.nanmax(heat)) == pytest.approx(found["high"], rel=0.01)
 
 
 def test_every_method_on_a_small_bundle(
