@@ -275,7 +275,7 @@ def test_many_readers_have_no_interval_a_pair(monkeypatch):
     arms["unaided"] = Arm(calls, 100 * calls, calls)
     numbers = [str(each) for each in range(20)]
     known = [draw.integers(0, 2, 20).astype(float) for _ in range(4)]
-    of = ReaderStudy(numbers, numbers, list(NAMES), *known, arms, rated=True)
+    of = ReaderStudy(numbers, numbers, list(NAMES), *known, arms, rated=True, here=20)
     some = measure(of, "0" * 16, Label.COVID_19, folds=20)
     monkeypatch.setattr("hilum.apps.web.analysis.MOST_PAIRED", 2)
     many = measure(of, "0" * 16, Label.COVID_19, folds=20)

@@ -10,6 +10,7 @@ from sqlalchemy import func, select, update
 from hilum.apps.cli.main import run
 from hilum.apps.store import deletion
 from hilum.apps.store.tables import (
+    Bygone,
     Desk,
     Film,
     Job,
@@ -103,6 +104,82 @@ def test_a_patient_is_erased_whole_and_the_log_names_nobody(station, make_film):
     assert station.service.log.verify().ok
     again = admin.post(f"{API}/deletions/preview", json=body).json()
     assert (again["studies"], again["first_at"]) == (0, None)
+
+
+def _values(found):
+    """An analysis without its intervals, which hang on the order of patients by name."""
+    if isinstance(found, dict):
+        return {key: _values(each) for key, each in found.items() if key not in ("low", "high")}
+    return [_values(each) for each in found] if isinstance(found, list) else found
+
+
+def test_a_reader_study_keeps_its_figures_and_nobody_else_when_a_patient_is_erased(
+    station, make_film
+):
+    """Call, confidence, truth and the machine's answer; no film, words, marks or patient."""
+    films = [station.film(make_film(number), patient_id=PATIENT) for number in (1, 2)]
+    films.append(station.film(make_film(3), patient_id=OTHER))
+    admin, client = station.client("administrator"), station.client("reviewer")
+    people = admin.get(f"{API}/users").json()["items"]
+    readers = [each["user_id"] for each in people if each["name"] == "reviewer-1"]
+    body = {
+        "name": "study", "film_ids": films, "readers": readers, "findings": ["covid-19"],
+        "blind": True, "confidence": True,
+    }  # fmt: skip
+    path = f"{API}/lists/{admin.post(f'{API}/lists', json=body).json()['list_id']}"
+    mark = {"kind": "point", "points": [[3, 4]], "text": "secret mark"}
+    for film_id, sure, truth in zip(films, (90, 20, 60), (1, 0, 1), strict=True):
+        known = {"finding": "covid-19", "value": truth}
+        admin.put(f"{API}/films/{film_id}/reference", json=known)
+        said = {
+            "finding": "covid-19", "verdict": "present" if sure > 50 else "absent", "blind": True,
+            "confidence": sure, "list_id": path.rpartition("/")[2], "marks": [mark],
+            "text": f"said of {sure}", "seconds": 9.5,
+        }  # fmt: skip
+        assert client.post(f"{API}/films/{film_id}/verdicts", json=said).status_code == 201
+    assert client.get(f"{API}/films/{films[0]}/reading").status_code == 200  # and held to it
+    client.post(f"{API}/films/{films[0]}/verdicts", json={"finding": "mass", "verdict": "absent"})
+
+    def figures():
+        found = _values(admin.get(f"{path}/analysis").json())
+        table = admin.get(f"{path}/mrmc.csv").text.splitlines()
+        return found, table
+
+    before, table = figures()
+    erase = {"patient_id": PATIENT}
+    shown = admin.post(f"{API}/deletions/preview", json=erase).json()
+    assert (shown["verdicts"], shown["kept_verdicts"]) == (3, 2)
+    done = admin.post(f"{API}/deletions", json=erase | {"confirm": shown["confirm"]})
+    assert done.status_code == 200, done.text
+    after, left = figures()
+    assert (before.pop("erased"), after.pop("erased")) == (0, 2)
+    assert after == before
+    case, patient = 1, 6  # of a row: both are other names now, of one patient
+    cells, rest = ([line.split(",") for line in each[1:]] for each in (table, left))
+    assert [row[case] for row in rest if row[case] in films] == [films[2]]
+    gone = {row[patient] for row in rest if row[case] != films[2]}
+    assert len(gone) == 1
+    assert not gone & {row[patient] for row in cells}
+    bare = [[v for at, v in enumerate(row) if at not in (case, patient)] for row in cells]
+    same = [[v for at, v in enumerate(row) if at not in (case, patient)] for row in rest]
+    assert sorted(bare) == sorted(same)
+    with station.service.store.read() as session:
+        kept = [vars(each) for each in session.scalars(select(Bygone))]
+    assert not {value for row in kept for value in row.values() if value in films}
+    assert _held(station, PATIENT) == _held(station, "said of 90") == []
+    assert _held(station, "said of 60") != []
+    # the list lives on: its reader stays, it is not deleted, and another erasure adds nothing
+    listed = admin.patch(path, json={"readers": []}).json()
+    assert [each["name"] for each in listed["readers"]] == ["reviewer-1"]
+    assert admin.delete(path).status_code == 409
+    # whoever deletes the study itself takes its verdicts along
+    body = {"study_ids": _ids(station, OTHER)}
+    shown = admin.post(f"{API}/deletions/preview", json=body).json()
+    assert (shown["verdicts"], shown["kept_verdicts"]) == (1, 0)
+    admin.post(f"{API}/deletions", json=body | {"confirm": shown["confirm"]})
+    with station.service.store.read() as session:
+        assert session.scalar(select(func.count()).select_from(Bygone)) == 2
+    assert station.service.log.verify().ok
 
 
 def test_many_studies_are_deleted_at_once(station, make_film):

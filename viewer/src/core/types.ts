@@ -71,6 +71,8 @@ export interface components {
             list_id: string;
             finding: components["schemas"]["Label"];
             films: number;
+            /** @description of these films: their patients were erased */
+            erased: number;
             /** @description by the reference standard */
             positives: number;
             negatives: number;
@@ -231,6 +233,8 @@ export interface components {
             reports: number;
             unfinished: number;
             rulers: number;
+            /** @description of the verdicts: their figures stay in reading lists */
+            kept_verdicts: number;
             first_at: string | null;
             last_at: string | null;
             confirm: string;

@@ -296,7 +296,10 @@ function Figures({ of }: { of: AnalysisAnswer }) {
   const both = of.readers.some(({ unaided, aided }) => unaided && aided);
   return (
     <>
-      <p>{t("analysis.films", { films: of.films, positives: of.positives, negatives: of.negatives })}</p>
+      <p>
+        {t("analysis.films", { films: of.films, positives: of.positives, negatives: of.negatives })}
+        {of.erased > 0 && ` ${t("analysis.erased", { films: of.erased })}`}
+      </p>
       <div class="card" tabIndex={0} role="region" aria-label={t("analysis")}>
         <table>
           <thead>

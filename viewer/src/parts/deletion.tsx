@@ -49,6 +49,9 @@ export function DeletionDialog(props: { what: AskDeletion; close: () => void; do
               {date(going.first_at)} – {date(going.last_at)}
             </dd>
           </dl>
+          {going.kept_verdicts > 0 && (
+            <p class="soft">{t("deletion.kept", { count: number(going.kept_verdicts, 0) })}</p>
+          )}
           <p class="soft">{t("deletion.stays")}</p>
           <Field label={t("deletion.reason")}>
             <input maxLength={200} value={reason} onInput={(event) => setReason(event.currentTarget.value)} />

@@ -177,6 +177,7 @@ def _words(going: Going) -> str:
         f"{going.studies} studies{came}: {going.films} films, {going.readings} readings, "
         f"{going.verdicts} verdicts with {going.marks} marks, "
         f"{going.references} reference standards, {going.reports} reports"
+        + (f"; figures of {going.kept} verdicts stay in reading lists" if going.kept else "")
     )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Select, false, or_, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import events, outbox
+from hilum.apps.store import events, lists, outbox
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store, parts
@@ -97,6 +97,8 @@ class Going:
     """What goes with some studies: how many of each, when the first and the last came.
 
     Attributes:
+        kept: of those verdicts, given in reading lists, of which the figures stay without the
+            patient; where a patient is erased.
         mark: changes with anything that is chosen, or comes to it.
     """
 
@@ -109,6 +111,7 @@ class Going:
     reports: int
     desks: int
     rulers: int
+    kept: int
     first_ms: int | None
     last_ms: int | None
     mark: str
@@ -122,7 +125,8 @@ def preview(session: Session, chosen: Chosen) -> Going:
     kinds = (Read, Reference, Report, Desk, Ruler)
     others = {kind: len(_rows(session, film_ids, kind)) for kind in kinds}
     times = _times(session, ids)
-    seen = [*ids, *film_ids, *(str(row) for row in verdicts), *map(str, others.values())]
+    told = (f"{row.id} {len(row.marks)}" for row in verdicts)
+    seen = [*ids, *film_ids, *told, *map(str, others.values())]
     return Going(
         studies=len(ids),
         films=len(film_ids),
@@ -133,6 +137,7 @@ def preview(session: Session, chosen: Chosen) -> Going:
         reports=others[Report],
         desks=others[Desk],
         rulers=others[Ruler],
+        kept=sum(row.list_id is not None for row in verdicts if chosen.patient_id is not None),
         first_ms=min(times, default=None),
         last_ms=max(times, default=None),
         mark=hashlib.sha256("\n".join(seen).encode()).hexdigest()[:16],
@@ -151,6 +156,9 @@ def delete(
 ) -> Going:
     """Delete studies with their films, readings, verdicts and reports: all, or none.
 
+    Of verdicts in reading lists the figures stay, without patient, film, words and marks, where a
+    patient is erased: a study would lose its readers' work. Studies that are chosen go with all.
+
     Args:
         store, folder, log: where they are.
         chosen: which.
@@ -165,11 +173,22 @@ def delete(
         going = preview(session, chosen)
         agreed(going)
         ids = list(session.scalars(chosen.query()))
-        results = outbox.checksums(session, _film_ids(session, ids))
+        films = _film_ids(session, ids)
+        if chosen.patient_id is not None:
+            lists.bequeath(session, films)
+        results = outbox.checksums(session, films)
         checksums = _delete(session, log, ids, who, why)
         if chosen.patient_id is not None and ids:
             pseudonym = log.pseudonym(chosen.patient_id)
-            log.add(session, who, "patient-erased", patient=pseudonym, studies=len(ids), **why)
+            log.add(
+                session,
+                who,
+                "patient-erased",
+                patient=pseudonym,
+                studies=len(ids),
+                kept=going.kept,
+                **why,
+            )
             for each in session.scalars(select(Round)):
                 if each.query.get("q"):  # it may be the patient's id
                     session.delete(each)
@@ -244,8 +263,8 @@ def _film_ids(session: Session, study_ids: list[str]) -> list[str]:
 
 
 def _rows(session: Session, film_ids: list[str], kind: Any) -> list[Any]:
-    """Return what of a kind belongs to films: its key, and the marks of a verdict."""
-    columns = (kind.id, kind.marks) if kind is Verdict else (kind.film_id,)
+    """Return what of a kind belongs to films: its key; of a verdict marks and list, too."""
+    columns = (kind.id, kind.marks, kind.list_id) if kind is Verdict else (kind.film_id,)
     return [
         row
         for part in parts(film_ids)

@@ -11,22 +11,34 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
 from hilum.apps.store.store import AT_ONCE
 from hilum.apps.store.tables import (
+    Bygone,
+    Film,
     ListedFilm,
     ListReader,
     Person,
+    Read,
     ReadingList,
     Reference,
     Report,
     Seen,
     Verdict,
+    new_id,
     now_ms,
 )
+from hilum.core.reading import answer_in
+
+_BEQUEATHED = (
+    "list_id", "person_id", "finding", "verdict", "call", "blind", "confidence", "seconds",
+)  # fmt: skip
+CALLS: dict[str, int | None] = {"present": 1, "absent": 0, "unsure": None, "cannot-say": None}
+"""What a word says of a finding: 1, 0, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +176,62 @@ def verdicts_of(session: Session, list_id: str) -> list[Verdict]:
     """Return the verdicts that were given in a list, the oldest first."""
     query = select(Verdict).where(Verdict.list_id == list_id)
     return list(session.scalars(query.order_by(Verdict.at_ms, Verdict.id)))
+
+
+def bygone_of(session: Session, list_id: str, finding: str) -> list[Bygone]:
+    """Return what is left of a list's verdicts of erased patients, in the order of giving."""
+    query = select(Bygone).where(Bygone.list_id == list_id, Bygone.finding == finding)
+    return list(session.scalars(query.order_by(Bygone.id)))
+
+
+def gave_in(session: Session, list_id: str) -> set[str]:
+    """Return who has given a verdict in a list."""
+    kinds = (Verdict, Bygone)
+    mine = (select(each.person_id).where(each.list_id == list_id).distinct() for each in kinds)
+    return {person_id for query in mine for person_id in session.scalars(query)}
+
+
+def bequeath(session: Session, film_ids: Collection[str]) -> int:
+    """Keep of verdicts in lists what the figures need, before their patient is erased; count them.
+
+    All these films are of one patient.
+    """
+    patient, count = new_id(), 0
+    saw: dict[tuple[str, str], dict[str, int]] = {}
+    for film_id in film_ids:
+        film, name = session.get_one(Film, film_id), new_id()
+        query = select(Verdict).where(Verdict.film_id == film_id, Verdict.list_id.is_not(None))
+        known = select(Reference).where(Reference.film_id == film_id)
+        truth = {each.finding: each.value for each in session.scalars(known)}
+        for verdict in session.scalars(query.order_by(Verdict.at_ms, Verdict.id)):
+            one = session.get(ReadingList, verdict.list_id)
+            if one is None:
+                continue
+            key = one.id, verdict.person_id
+            if one.reveal and key not in saw:
+                saw[key] = seen_in(session, one, verdict.person_id)
+            held = saw.get(key, {}).get(film_id, 0) >= verdict.at_ms
+            session.add(
+                Bygone(
+                    film=name,
+                    patient=patient,
+                    held=held,
+                    truth=truth.get(verdict.finding),
+                    **_machine(session, verdict.reading_id or film.reading_id, verdict.finding),
+                    **{each: getattr(verdict, each) for each in _BEQUEATHED},
+                )
+            )
+            count += 1
+    return count
+
+
+def _machine(session: Session, reading_id: str | None, finding: str) -> dict[str, Any]:
+    read = session.get(Read, reading_id) if reading_id else None
+    for each in read.reading["findings"] if read is not None else ():
+        if each["label"] == finding:
+            call = CALLS[answer_in(each).value]
+            return {"machine": int(each["present"]), "score": each["score"], "answer": call}
+    return {}
 
 
 def _given(

@@ -13,11 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
 from hilum.apps.store import lists
+from hilum.apps.store.lists import CALLS
 from hilum.apps.store.tables import Film, Person, Read, Reference, Study, Verdict
 from hilum.core.reading import answer_in
-
-CALLS: dict[str, int | None] = {"present": 1, "absent": 0, "unsure": None, "cannot-say": None}
-"""What a word says of a finding: 1, 0, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)

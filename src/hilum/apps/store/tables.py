@@ -456,6 +456,40 @@ class ListReader(Table):
     person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), primary_key=True, index=True)
 
 
+class Bygone(Table):
+    """A verdict of a reading list whose patient was erased: what the figures of the list need.
+
+    Attributes:
+        film, patient: random, and nowhere else: verdicts of the same one hang together, and lead
+            to nobody.
+        verdict, call, blind, confidence, seconds: as they were given; no words and no marks.
+        held: the reader saw the machine's answer in the list afterwards.
+        truth, machine, answer: 1 or 0, by the reference standard, the operating point and all that
+            the model said; None where it was not known; ``score`` of the model.
+    """
+
+    __tablename__ = "bygone_verdicts"
+
+    id: Mapped[int] = mapped_column(_Counter, primary_key=True, autoincrement=True)
+    list_id: Mapped[str] = mapped_column(
+        ForeignKey("reading_lists.id", ondelete="CASCADE"), index=True
+    )
+    film: Mapped[str] = mapped_column(_Id)
+    patient: Mapped[str] = mapped_column(_Id)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"))
+    finding: Mapped[str] = mapped_column(String(32))
+    verdict: Mapped[str] = mapped_column(String(16))
+    call: Mapped[int | None] = mapped_column(Integer)
+    blind: Mapped[bool] = mapped_column(Boolean)
+    held: Mapped[bool] = mapped_column(Boolean)
+    confidence: Mapped[int | None] = mapped_column(Integer)
+    seconds: Mapped[float | None] = mapped_column(Float)
+    truth: Mapped[int | None] = mapped_column(Integer)
+    machine: Mapped[int | None] = mapped_column(Integer)
+    answer: Mapped[int | None] = mapped_column(Integer)
+    score: Mapped[float | None] = mapped_column(Float)
+
+
 class Desk(Table):
     """What a person has begun on a film and not given yet.
 

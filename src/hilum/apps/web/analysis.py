@@ -16,10 +16,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hilum.apps.store import lists
+from hilum.apps.store.lists import CALLS
 from hilum.apps.store.people import Role
-from hilum.apps.store.reviewed import CALLS, films_with_reading
+from hilum.apps.store.reviewed import films_with_reading
 from hilum.apps.store.store import parts
-from hilum.apps.store.tables import Film, Person, Read, ReadingList, Reference, Study, Verdict
+from hilum.apps.store.tables import (
+    Bygone,
+    Film,
+    Person,
+    Read,
+    ReadingList,
+    Reference,
+    Study,
+    Verdict,
+)
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import (
@@ -80,7 +90,7 @@ class Arm:
         """Return the arm in which nobody has said anything."""
         return cls(*(np.full((readers, films), np.nan) for _ in range(3)))
 
-    def put(self, reader: int, film: int, verdict: Verdict) -> None:
+    def put(self, reader: int, film: int, verdict: Verdict | Bygone) -> None:
         """Enter a verdict; a later one takes its place."""
         call = verdict.call
         self.calls[reader, film] = np.nan if call is None else call
@@ -98,6 +108,7 @@ class ReaderStudy:
         truth, machine, answer: (N,) 1 or 0, by the reference standard, the model's operating point
             and all that it says; NaN where it is not known.
         scores: (N,) of the model.
+        here: films of which the patient was not erased: the first ones.
         rated: the list asks for confidence: without it there is no ROC curve of a reader.
     """
 
@@ -110,6 +121,7 @@ class ReaderStudy:
     scores: _Floats
     arms: dict[str, Arm]
     rated: bool
+    here: int
 
 
 @router.get("/lists/{list_id}/analysis", summary="The analysis of a reading list")
@@ -163,11 +175,13 @@ def gather(session: Session, one: ReadingList, finding: str) -> ReaderStudy:
     """Put together what was said of a finding in a list."""
     films, readers = lists.films_of(session, one.id), lists.readers_of(session, one.id)
     names = {row[0]: row[1] for row in session.execute(select(Person.id, Person.name))}
+    bygone = lists.bygone_of(session, one.id, finding)
+    here, films = films, [*films, *dict.fromkeys(each.film for each in bygone)]
     places = {each: place for place, each in enumerate(films)}
     rows = {each: row for row, each in enumerate(readers)}
     machine, answer, scores, truth = (np.full(len(films), np.nan) for _ in range(4))
     patients = [""] * len(films)
-    for part in parts(films):
+    for part in parts(here):
         whose = select(Film.id, Study.patient_id, Study.id).join(Study, Study.id == Film.study_id)
         for film_id, patient, study_id in session.execute(whose.where(Film.id.in_(part))):
             patients[places[film_id]] = patient or study_id
@@ -175,7 +189,7 @@ def gather(session: Session, one: ReadingList, finding: str) -> ReaderStudy:
         for each in session.scalars(known):
             truth[places[each.film_id]] = each.value
     given = [each for each in lists.verdicts_of(session, one.id) if each.finding == finding]
-    for film_id, read in _beside(session, films, given).items():
+    for film_id, read in _beside(session, here, given).items():
         for each in read.reading["findings"]:
             if each["label"] == finding:
                 call = CALLS[answer_in(each).value]
@@ -194,9 +208,20 @@ def gather(session: Session, one: ReadingList, finding: str) -> ReaderStudy:
         if verdict.blind and seen_ms >= verdict.at_ms:
             arms["aided"].put(*place, verdict)
             arms["aided"].seconds[place] = np.nan
+    for left in sorted(bygone, key=lambda each: not each.blind):
+        film = places[left.film]
+        patients[film] = left.patient
+        told = (left.truth, left.machine, left.answer, left.score)
+        for values, value in zip((truth, machine, answer, scores), told, strict=True):
+            values[film] = np.nan if value is None else value
+        place = rows[left.person_id], film
+        arms["unaided" if left.blind else "aided"].put(*place, left)
+        if left.blind and left.held:
+            arms["aided"].put(*place, left)
+            arms["aided"].seconds[place] = np.nan
     people = [names[each] for each in readers]
     return ReaderStudy(
-        films, patients, people, truth, machine, answer, scores, arms, one.confidence
+        films, patients, people, truth, machine, answer, scores, arms, one.confidence, len(here)
     )
 
 
@@ -256,6 +281,7 @@ def measure(of: ReaderStudy, list_id: str, finding: Label, folds: int = FOLDS) -
         list_id=list_id,
         finding=finding,
         films=len(of.films),
+        erased=len(of.films) - of.here,
         positives=int((truth == 1).sum()),
         negatives=int((truth == 0).sum()),
         readers=readers,

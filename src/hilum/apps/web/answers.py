@@ -546,6 +546,7 @@ class AnalysisAnswer(Said):
     list_id: ListId
     finding: Label
     films: int = Field(examples=[60])
+    erased: int = Field(examples=[0], description="of these films: their patients were erased")
     positives: int = Field(examples=[25], description="by the reference standard")
     negatives: int = Field(examples=[30])
     readers: list[StudyReader]
@@ -861,6 +862,9 @@ class DeletionAnswer(Said):
     reports: int
     unfinished: int
     rulers: int
+    kept_verdicts: int = Field(
+        examples=[0], description="of the verdicts: their figures stay in reading lists"
+    )
     first_at: At | None
     last_at: At | None
     confirm: str = Field(examples=["77aa88bb99cc00dd"])

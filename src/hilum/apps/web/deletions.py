@@ -34,7 +34,8 @@ def delete(
 ) -> DeletionAnswer:
     """Delete what a preview showed, with films, readings, verdicts, marks and reports.
 
-    The log keeps its lines: that it happened, and no patient's id.
+    The log keeps its lines: that it happened, and no patient's id. Of an erased patient's verdicts
+    in reading lists the figures stay, as of a patient and films that nobody knows.
     """
 
     def agreed(going: Going) -> None:
@@ -68,6 +69,7 @@ def _show(going: Going) -> DeletionAnswer:
         reports=going.reports,
         unfinished=going.desks,
         rulers=going.rulers,
+        kept_verdicts=going.kept,
         first_at=iso(going.first_ms),
         last_at=iso(going.last_ms),
         confirm=going.mark,

@@ -104,7 +104,7 @@ def change_list(
         if body.closed is not None:
             one.closed_ms = now_ms() if body.closed else None
         if body.readers is not None:
-            gave = session.scalars(select(Verdict.person_id).where(Verdict.list_id == one.id))
+            gave = lists.gave_in(session, one.id)
             wanted, before = {*body.readers, *gave}, set(lists.readers_of(session, one.id))
             gone = ListReader.list_id == one.id, ListReader.person_id.in_(before - wanted)
             session.execute(delete(ListReader).where(*gone))
@@ -119,7 +119,7 @@ def delete_list(list_id: AnyId, visitor: _Administrator, service: Served) -> Non
     """Delete a list in which nobody has given a verdict; others are closed."""
     with service.store.write() as session:
         one = find_list(session, list_id, visitor)
-        if session.scalar(select(Verdict.id).where(Verdict.list_id == one.id).limit(1)):
+        if lists.gave_in(session, one.id):
             raise Problem(
                 409, "conflict", "verdicts were given in this list", hint="close it instead"
             )

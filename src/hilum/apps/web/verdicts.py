@@ -10,8 +10,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from hilum.apps.store import events, lists, outbox
+from hilum.apps.store.lists import CALLS
 from hilum.apps.store.people import Role
-from hilum.apps.store.reviewed import CALLS
 from hilum.apps.store.tables import (
     Film,
     ListedFilm,
