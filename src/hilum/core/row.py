@@ -74,6 +74,11 @@ SAID: dict[str, Column] = {
     "LABEL_reference_standard": Column("text", "`RT-PCR`, `report`, `radiologist` or `unstated`"),
     "reader": Column("text", "whose verdicts stand in this row; blank for a film without any"),
     "list": Column("text", "reading list in which they were given"),
+    "marks": Column(
+        "text",
+        "JSON of what the reader drew: `kind`, `points` (x, y) in pixels of the film, `text`, and "
+        "what a line or an ellipse `measured` in its `unit`",
+    ),
     "LABEL_blind_verdict": Column("text", "`present`, `absent` or `unsure`, before the answer"),
     "LABEL_blind_confidence": Column("whole number", "0 surely absent to 100 surely present"),
     "LABEL_blind_seconds": Column("number", "that the film was looked at before"),

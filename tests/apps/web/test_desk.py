@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
+from base64 import b64decode
 
+import cv2
+import numpy as np
 import pytest
 
-from hilum.apps.web.measured import Spacing, in_words, measure
+from hilum.apps.store.marks import Spacing, in_words, measure
 from hilum.serve.samples import ROOT
 
 API = "/api/v1"
@@ -84,16 +88,62 @@ def test_what_was_measured_reaches_the_report_with_its_unit(station, film_id):
         f"Length {length:.1f} mm{where}", f"Area {area:.0f} mm²{where}", None
     ]  # fmt: skip
     report = client.post(f"{API}/films/{film_id}/reports", json={"findings": "seen"}).json()
-    assert (
-        report["measurements"]
-        == f"Length {length:.1f} mm{where}\nArea {area:.0f} mm²{where}: nodule"
-    )
+    assert report["measurements"].splitlines() == [
+        f"1. Length {length:.1f} mm{where}", f"2. Area {area:.0f} mm²{where}: nodule", "3. Box",
+    ]  # fmt: skip
+    assert report["marks"] == BEGUN["marks"]
     page = client.get(f"{API}/reports/{report['report_id']}.html").text
-    assert "Measurements" in page
+    assert "Marks and measurements" in page
     assert f"Length {length:.1f} mm" in page
     assert client.get(f"{API}/reports/{report['report_id']}.pdf").content.startswith(b"%PDF")
     russian = client.post(f"{API}/films/{film_id}/reports", json={"language": "ru"}).json()
-    assert russian["measurements"].startswith(f"Длина {length:.1f} мм")
+    assert russian["measurements"].startswith(f"1. Длина {length:.1f} мм")
+
+
+def test_marks_of_verdicts_and_of_the_desk_are_drawn_in_the_report(station, film_id):
+    """Where they were drawn, on page and PDF; a later version has its own, and each one once."""
+    client, path = station.client("reviewer"), f"{API}/films/{film_id}"
+    box = {"kind": "rectangle", "points": [[100.0, 150.0], [400.0, 500.0]], "text": "here"}
+    point = {"kind": "point", "points": [[250.0, 600.0]], "text": ""}
+
+    def written():
+        report = client.post(f"{path}/reports", json={"findings": "seen"}).json()
+        page = client.get(f"{API}/reports/{report['report_id']}.html").text
+        pdf = client.get(f"{API}/reports/{report['report_id']}.pdf").content
+        found = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
+        return report, [
+            cv2.imdecode(np.frombuffer(b64decode(each), np.uint8), cv2.IMREAD_COLOR)
+            for each in found
+        ], page, pdf  # fmt: skip
+
+    before, pictures, page, pdf = written()
+    assert (before["marks"], before["measurements"]) == ([], "")
+    assert "marks by" not in page
+    assert pdf.count(b"/Subtype /Image") == len(pictures)
+    for finding in ("covid-19", "pneumonia"):
+        said = {"finding": finding, "verdict": "present", "marks": [box]}
+        assert client.post(f"{path}/verdicts", json=said).status_code == 201
+    _put(client, film_id, version=0, marks=[point])
+    after, pictures, page, pdf = written()
+    assert after["marks"] == [point, box]
+    assert after["measurements"] == "1. Point\n2. Box: here"
+    assert "Blue: marks by reviewer-1, numbered as in the text." in page
+    assert pdf.count(b"/Subtype /Image") == len(pictures) == 2
+    film, drawn = (each.astype(int) for each in pictures)
+    scale = film.shape[1] / client.get(f"{path}/image").json()["columns"]
+    blue = drawn[..., 0] - drawn[..., 2] > 80
+
+    def at(x, y, wide=4):
+        row, column = round(y * scale), round(x * scale)
+        return blue[row - wide : row + wide + 1, column - wide : column + wide + 1].any()
+
+    assert all(at(*each) for each in ((100, 300), (400, 300), (250, 150), (250, 500)))
+    assert not at(250, 325), "a box is hollow"
+    assert at(250, 600, wide=8)
+    assert not at(600, 300)
+    assert not (film[..., 0] - film[..., 2] > 80).any(), "the other picture is the bare film"
+    assert written()[0]["marks"] == after["marks"]
+    assert client.get(f"{path}/reports").json()["items"][-1]["marks"] == []
 
 
 def test_a_film_without_spacing_is_measured_in_pixels(station, make_film):

@@ -81,6 +81,32 @@ def test_the_table_holds_what_was_said(station, film_ids):
     assert "P-104" not in table.to_csv()
 
 
+def test_what_readers_drew_stands_in_their_rows(station, film_ids):
+    """Boxes of verdicts and measurements of the desk, each once, in pixels and measured."""
+    client, film_id = station.client("reviewer"), film_ids[0]
+    box = {"kind": "rectangle", "points": [[1.0, 2.0], [30.0, 40.0]], "text": "=left; base"}
+    line = {"kind": "line", "points": [[10.0, 20.0], [40.0, 60.0]], "text": ""}
+    given = [
+        {"finding": each, "verdict": "present", "marks": [line, box]} for each in (FINDING, "mass")
+    ]
+    path = f"{API}/films/{film_id}"
+    assert client.post(f"{path}/verdicts/all", json={"verdicts": given}).status_code == 201
+    client.put(f"{path}/desk", json={"marks": [line]})
+    station.client("administrator").put(f"{API}/films/{film_ids[1]}/desk", json={"marks": [box]})
+
+    def drawn(film_id):
+        table = _table(station.client("reader").post(f"{API}/export", json={}))
+        rows = table[table["film_id"] == film_id].to_dict("records")
+        return {row["reader"]: json.loads(row["marks"] or "null") for row in rows}
+
+    pixels = line | {"measured": 50.0, "unit": "px"}
+    assert drawn(film_id) == {"reviewer-1": [pixels, box], "administrator-1": None}
+    assert drawn(film_ids[1]) == {"administrator-1": [box]}, "measured, and not judged"
+    known = {"points": [[0, 0], [100, 0]], "mm": 20}
+    assert client.put(f"{path}/ruler", json=known).status_code == 200
+    assert drawn(film_id)["reviewer-1"][0] == line | {"measured": 10.0, "unit": "mm"}
+
+
 def test_ids_are_for_administrators(station, film_ids, tmp_path):
     refused = station.client("reviewer").post(f"{API}/export", json={"patients": True})
     assert (refused.status_code, refused.json()["code"]) == (403, "not-allowed")

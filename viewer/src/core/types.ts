@@ -840,6 +840,8 @@ export interface components {
             version: number;
             by: string;
             at: string;
+            /** @description that its author had drawn, numbered in this order */
+            marks: components["schemas"]["MarkAnswer"][];
             /** @description of its author, a line each */
             measurements: string;
         };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,8 +12,11 @@ from sqlalchemy.orm import Session, defer
 
 from hilum.apps.store import lists
 from hilum.apps.store.log import Log
+from hilum.apps.store.marks import Spacing, measure, unique
+from hilum.apps.store.rulers import ruler_of, with_ruler
 from hilum.apps.store.store import parts
 from hilum.apps.store.tables import (
+    Desk,
     Film,
     Model,
     Person,
@@ -63,8 +67,10 @@ def rows(
     in_list = dict(_pairs(session, ReadingList.id, ReadingList.name))
     may: list[ColumnElement[bool]] = []
     may_know: list[ColumnElement[bool]] = []
+    may_see: list[ColumnElement[bool]] = []
     if person_id is not None:
         may.append(lists.visible(Verdict, session, person_id))
+        may_see.append(lists.visible(Desk, session, person_id))
         may_know.append(lists.visible(Reference, session, person_id))
     for part in parts(list(film_ids)):
         films = {
@@ -79,11 +85,18 @@ def rows(
         }
         said: defaultdict[str, dict[tuple[str, str], dict[str, Any]]] = defaultdict(dict)
         beside: dict[tuple[str, tuple[str, str]], str | None] = {}
+        drawn: defaultdict[Any, dict[tuple[str, bool], list[Any]]] = defaultdict(dict)
         given = select(Verdict).where(Verdict.film_id.in_(part), *may)
         for each in session.scalars(given.order_by(Verdict.at_ms, Verdict.id)):
             whose = each.person_id, each.list_id or ""
             said[each.film_id].setdefault(whose, {}).update(_said(each))
             beside[each.film_id, whose] = each.reading_id
+            drawn[each.film_id, whose][each.finding, each.blind] = each.marks
+        kept_of = select(Desk).where(Desk.film_id.in_(part), *may_see)
+        desks = {(each.film_id, each.person_id): each.body for each in session.scalars(kept_of)}
+        for (film_id, who), body in desks.items():
+            if body["marks"] and not any(each[0] == who for each in said[film_id]):
+                said[film_id][who, ""] = {}
         known: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         truths = select(Reference).where(Reference.film_id.in_(part), *may_know)
         for truth in session.scalars(truths):
@@ -99,8 +112,15 @@ def rows(
             kept = _kept(film, study, log, named=named) | known[film_id]
             row |= kept
             for whose, verdicts in said[film_id].items():
-                reader = {"reader": people[whose[0]], "list": in_list.get(whose[1])}
-                then = beside[film_id, whose]
+                desk = desks.get((film_id, whose[0]), {"marks": []})
+                given_with = [mark for some in drawn[film_id, whose].values() for mark in some]
+                marks = unique([*desk["marks"], *given_with])
+                reader = {
+                    "reader": people[whose[0]],
+                    "list": in_list.get(whose[1]),
+                    "marks": _drawn(session, film_id, marks, desk.get("spacing")),
+                }
+                then = beside.get((film_id, whose))
                 if read is not None and then not in (None, read.id):
                     told = session.scalar(select(Read.reading).where(Read.id == then))
                     yield row_of(told or read.reading) | kept | reader | verdicts
@@ -108,6 +128,25 @@ def rows(
                     yield row | reader | verdicts
             if not said[film_id]:
                 yield row
+
+
+def _drawn(
+    session: Session, film_id: str, marks: list[dict[str, Any]], known: list[Any] | None
+) -> str | None:
+    """Return marks as JSON, measured by the film's ruler, else by what the desk was kept with."""
+    if not marks:
+        return None
+    ruler = with_ruler({"spacing_mm": None}, ruler_of(session, film_id))["spacing_mm"]
+    spacing = Spacing(*ruler) if ruler else Spacing(*known) if known else None
+    told = []
+    for each in marks:
+        found = measure(each, spacing)
+        if found is not None:
+            unit = ("px" if spacing is None else "mm") + ("2" if found[1] == 2 else "")
+            at = " at the detector" if spacing is not None and spacing.at_detector else ""
+            each = each | {"measured": round(found[0], 3), "unit": unit + at}
+        told.append(each)
+    return json.dumps(told, ensure_ascii=False)
 
 
 def _pairs(session: Session, key: Any, value: Any) -> list[tuple[str, str]]:

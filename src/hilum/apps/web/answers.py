@@ -404,6 +404,9 @@ class ReportAnswer(ReportDraft):
     version: int
     by: By
     at: At
+    marks: list[MarkAnswer] = Field(
+        default=[], description="that its author had drawn, numbered in this order"
+    )
     measurements: str = Field(
         default="", examples=["Length 122.5 mm"], description="of its author, a line each"
     )

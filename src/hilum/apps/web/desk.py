@@ -9,14 +9,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from sqlalchemy.orm import Session
 
+from hilum.apps.store.marks import Spacing, in_words
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Desk, now_ms
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import DeskAnswer
 from hilum.apps.web.films import find_film, spacing_of
-from hilum.apps.web.measured import Spacing, in_words
 from hilum.apps.web.schemas import API, FilmId, OnDesk
 from hilum.apps.web.service import Served
 
@@ -43,7 +42,7 @@ def keep(
     with service.store.write() as session:
         find_film(session, film_id)
         kept = session.get(Desk, (film_id, visitor.person_id))
-        mine = body.model_dump(mode="json", exclude={"version"})
+        mine = body.model_dump(mode="json", exclude={"version"}) | {"spacing": spacing}
         if kept is None:
             kept = Desk(film_id=film_id, person_id=visitor.person_id, version=0, body=mine)
             session.add(kept)
@@ -52,12 +51,6 @@ def keep(
         kept.body, kept.version, kept.at_ms = mine, kept.version + 1, now_ms()
         session.flush()
         return _show(kept, spacing)
-
-
-def marks_of(session: Session, film_id: str, person_id: str) -> list[dict[str, Any]]:
-    """Return what a person has drawn on a film and not taken away."""
-    kept = session.get(Desk, (film_id, person_id))
-    return list(kept.body["marks"]) if kept is not None else []
 
 
 def _both(theirs: dict[str, Any], mine: dict[str, Any]) -> dict[str, Any]:

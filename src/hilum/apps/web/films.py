@@ -12,6 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from hilum.apps.store import queue
+from hilum.apps.store.marks import Spacing
 from hilum.apps.store.people import Role
 from hilum.apps.store.rulers import ruler_of, with_ruler
 from hilum.apps.store.tables import Film, Read, iso
@@ -20,7 +21,6 @@ from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import AskingList, FilmAnswer, ImageAnswer, Queued, Uploaded
 from hilum.apps.web.blind import Sight, sight_of
 from hilum.apps.web.evidence import kinds_of
-from hilum.apps.web.measured import Spacing
 from hilum.apps.web.pace import taking
 from hilum.apps.web.pictures import Pictures
 from hilum.apps.web.problems import Problem, answer, not_found

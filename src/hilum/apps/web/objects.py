@@ -8,13 +8,12 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
 from hilum.apps.store import outbox
+from hilum.apps.store.marks import marks_of, measure
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Made, iso
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import SentAnswer, SentTo
-from hilum.apps.web.desk import marks_of
 from hilum.apps.web.films import spacing_of
-from hilum.apps.web.measured import measure
 from hilum.apps.web.problems import Problem
 from hilum.apps.web.readings import Shown, find, with_answers
 from hilum.apps.web.schemas import API, FilmId, TakeBack, gives
@@ -118,7 +117,7 @@ def _former(service: Service, found: Shown) -> Sent | None:
 
 
 def _marks(request: Request, service: Service, found: Shown, visitor: Visitor) -> list[PersonMark]:
-    """Return what the visitor has on the desk of a film, measured."""
+    """Return what the visitor has drawn on a film, measured."""
     from hilum.serve.dicom import PersonMark
 
     with service.store.read() as session:

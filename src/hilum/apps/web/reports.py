@@ -9,29 +9,28 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hilum.apps.store import events, lists
+from hilum.apps.store.marks import lines, marks_of
 from hilum.apps.store.people import Role
-from hilum.apps.store.tables import Film, Model, Person, Read, Report, Study, iso
+from hilum.apps.store.tables import Model, Person, Read, Report, Study, iso
 from hilum.apps.store.worklist import prior
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import ReportAnswer, ReportDraft, ReportsAnswer
-from hilum.apps.web.desk import marks_of
 from hilum.apps.web.draft import draft
-from hilum.apps.web.evidence import kinds_of, unpack
+from hilum.apps.web.evidence import kinds_of
 from hilum.apps.web.films import find_open, spacing_of
-from hilum.apps.web.measured import lines
-from hilum.apps.web.pictures import Pictures
 from hilum.apps.web.problems import not_found
 from hilum.apps.web.schemas import API, AnyId, FilmId, ReportText, gives
 from hilum.apps.web.service import Served
-from hilum.apps.web.sheet import Picture, Sheet, picture
-from hilum.bundle.manifest import Manifest
+from hilum.apps.web.sheet import Picture, Sheet, drawn, picture
 from hilum.core.reading import Reading
 from hilum.core.words import Language, words
-from hilum.serve.heatmap import limit_of, overlay
+from hilum.serve.marks import Layer
+from hilum.serve.marks import marks_of as marks_of_model
 
 router = APIRouter(prefix=API, tags=["reports"])
 SIDE = 800
+_OPACITIES = (Layer.GROUND_GLASS, Layer.CONSOLIDATION)
 PAGE_CSP = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; sandbox"
@@ -86,7 +85,7 @@ def write_report(
             reading_id=film.reading_id,
             version=(last or 0) + 1,
             person_id=visitor.person_id,
-            body=body.model_dump(mode="json") | {"measurements": measured},
+            body=body.model_dump(mode="json") | {"measurements": measured, "marks": marks},
         )
         session.add(report)
         session.flush()
@@ -171,30 +170,22 @@ def _sheet(request: Request, service: Served, report_id: str, visitor: Visitor, 
     bundle = text["report.unread"]
     if model is not None:
         bundle = text["report.model"].format(bundle=model.identity)
-    pictures = _pictures(request.app.state.pictures, film, read, model)
-    return Sheet(report.body, _patient(study), by, bundle, pictures)
+    marks = report.body.get("marks", [])
+    shown: list[Picture] = []
+    if read is not None and "height" in read.reading["film"]:
+        small = request.app.state.pictures.window(film.sha256, kinds_of(read), SIDE)
+        shown.append(picture(small, film.format))
+        found = marks_of_model(Reading.model_validate(read.reading).details)
+        found = tuple(each for each in found if each.layer in _OPACITIES)
+        if found or marks:
+            said = [text["report.opacities"]] if found else []
+            said += [text["report.marks"].format(by=author)] if marks else []
+            scale = small.shape[1] / read.reading["film"]["width"]
+            shown.append(picture(drawn(small, found, marks, scale), " ".join(said)))
+    return Sheet(report.body, _patient(study), by, bundle, tuple(shown))
 
 
 def _patient(study: Study) -> str:
     age = f"{study.age_years:g}" if study.age_years is not None else None
     known = (study.patient_id, study.sex, age, study.study_date)
     return " · ".join(each for each in known if each)
-
-
-def _pictures(
-    pictures: Pictures, film: Film, read: Read | None, model: Model | None
-) -> tuple[Picture, ...]:
-    """Show the film and, where it was read, the evidence for its first finding."""
-    if read is None or "height" not in read.reading["film"]:
-        return ()
-    small = pictures.window(film.sha256, kinds_of(read), SIDE)
-    shown = (picture(small, film.format),)
-    evidence = unpack(read.evidence)
-    if model is None or evidence.maps is None or not read.reading["findings"]:
-        return shown
-    label = read.reading["findings"][0]["label"]
-    height, width = small.shape
-    heatmap = evidence.heatmap(Manifest.model_validate(model.manifest), label, (height, width))
-    limit = limit_of(heatmap)
-    laid = overlay(small, heatmap, limit)
-    return (*shown, picture(laid, f"{label}: -{limit:g} … +{limit:g} (logit)"))

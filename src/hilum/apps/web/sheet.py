@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 from numpy.typing import NDArray
 
 from hilum.apps.web.pictures import QUALITY
@@ -14,11 +17,14 @@ from hilum.core.page import data_uri, render
 from hilum.core.reading import RESEARCH_USE
 from hilum.core.words import Language, words
 from hilum.image.write import jpeg
+from hilum.serve.marks import CASING, Mark, draw_lines
 from hilum.serve.pdf.pen import LEADING, SOFT, Pen, wrap
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 PARTS = ("indication", "technique", "comparison", "findings", "measurements", "impression")
 _WIDTH, _HEIGHT, _MARGIN = 595.28, 841.89, 40.0
+_BLUE = (86, 180, 233)
+"""Of people, as no layer of the model is: of the palette of Okabe and Ito, too."""
 _SIZES = (9.5, 9.0, 8.5, 8.0, 7.5, 7.0, 6.5, 6.0, 5.5)
 
 
@@ -134,6 +140,48 @@ def picture(pixels: NDArray[Any], caption: str) -> Picture:
     """Make a picture of a film, float32 (h, w) in [0, 1], or of uint8 (h, w, 3), RGB."""
     height, width = pixels.shape[:2]
     return Picture(jpeg(pixels, QUALITY), caption, width, height)
+
+
+def drawn(
+    film: NDArray[np.float32],
+    machine: Sequence[Mark],
+    marks: Sequence[Mapping[str, Any]],
+    scale: float,
+) -> NDArray[np.uint8]:
+    """Draw what the model found, and a person's marks in blue with their numbers, over a film.
+
+    Args:
+        film: (h, w) in [0, 1].
+        machine: of the model; in pixels of the whole film.
+        marks: {kind, points}, too; an ellipse and a rectangle by two corners.
+        scale: a pixel of the whole film in those of ``film``.
+
+    Returns:
+        (h, w, 3), RGB.
+    """
+    made = draw_lines(film, [(each.layer, np.array(each.points) * scale) for each in machine])
+
+    def at(points: Sequence[Sequence[float]]) -> NDArray[np.int32]:
+        return np.rint(np.asarray(points, np.float64) * scale).astype(np.int32).reshape(-1, 2)
+
+    for number, mark in enumerate(marks, 1):
+        points = at(mark["points"])
+        for color, wide in ((CASING, 4), (_BLUE, 2)):
+            if mark["kind"] == "point" or len(points) == 1:
+                cv2.circle(made, points[0].tolist(), 5, color, wide, cv2.LINE_AA)
+            elif mark["kind"] == "rectangle":
+                cv2.rectangle(made, points[0].tolist(), points[-1].tolist(), color, wide)
+            elif mark["kind"] == "ellipse":
+                middle, half = points.sum(0) // 2, abs(points[1] - points[0]) // 2
+                axes = half.tolist()
+                cv2.ellipse(made, middle.tolist(), axes, 0, 0, 360, color, wide, cv2.LINE_AA)
+            else:
+                closed = mark["kind"] == "polygon"
+                cv2.polylines(made, [points], closed, color, wide, cv2.LINE_AA)
+            place = (int(points[:, 0].max()) + 6, max(int(points[:, 1].min()) - 4, 14))
+            font = cv2.FONT_HERSHEY_SIMPLEX
+            cv2.putText(made, str(number), place, font, 0.8, color, wide, cv2.LINE_AA)
+    return made
 
 
 def _tall(parts: list[tuple[str, str]], width: float, size: float) -> float:

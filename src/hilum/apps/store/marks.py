@@ -1,4 +1,4 @@
-"""Measured: lengths and areas of what was drawn on a film, in millimeters where they are known."""
+"""Marks: what people drew on a film, and lengths and areas, in millimeters where they are known."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hilum.apps.store.tables import Desk, Verdict
 from hilum.core.rounded import fixed
 
 
@@ -20,9 +24,34 @@ class Spacing(NamedTuple):
 _UNITS = {"en": ("mm", "px"), "ru": ("мм", "пикс.")}
 _AT_DETECTOR = {"en": " at the detector", "ru": " на детекторе"}
 _WORDS = {
-    "en": {"line": "Length", "ellipse": "Area"},
-    "ru": {"line": "Длина", "ellipse": "Площадь"},
-}
+    "en": {
+        "line": "Length", "ellipse": "Area", "rectangle": "Box", "polygon": "Outline",
+        "point": "Point",
+    },
+    "ru": {
+        "line": "Длина", "ellipse": "Площадь", "rectangle": "Рамка", "polygon": "Контур",
+        "point": "Точка",
+    },
+}  # fmt: skip
+
+
+def marks_of(session: Session, film_id: str, person_id: str) -> list[dict[str, Any]]:
+    """Return what a person has drawn on a film: what lies on the desk, and went into verdicts.
+
+    Of each finding those of the last verdict; what stands in several stands once.
+    """
+    desk = session.get(Desk, (film_id, person_id))
+    query = select(Verdict).where(Verdict.film_id == film_id, Verdict.person_id == person_id)
+    last = {each.finding: each.marks for each in session.scalars(query.order_by(Verdict.at_ms))}
+    given = [mark for marks in last.values() for mark in marks]
+    return unique([*(desk.body["marks"] if desk is not None else ()), *given])
+
+
+def unique(marks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return marks, each one once."""
+    kept: list[dict[str, Any]] = []
+    kept.extend(each for each in marks if each not in kept)
+    return kept
 
 
 def measure(mark: Mapping[str, Any], spacing: Spacing | None) -> tuple[float, int] | None:
@@ -68,10 +97,9 @@ def in_words(
 def lines(
     marks: Iterable[Mapping[str, Any]], spacing: Spacing | None, language: Literal["en", "ru"]
 ) -> list[str]:
-    """Say what all marks measure, with what is written at them; others are passed over."""
+    """Say of marks, by their numbers, what they measure and what is written at them."""
     said = []
-    for mark in marks:
-        words = in_words(mark, spacing, language)
-        if words is not None:
-            said.append(f"{words}: {mark['text']}" if mark.get("text") else words)
+    for number, mark in enumerate(marks, 1):
+        words = in_words(mark, spacing, language) or _WORDS[language][mark["kind"]]
+        said.append(f"{number}. {words}" + (f": {mark['text']}" if mark.get("text") else ""))
     return said
