@@ -53,7 +53,7 @@ function Row({ list }: { list: ListItem }) {
     <tr>
       <th scope="row">
         {may("administrator") ? <a href={`#/lists/${list.list_id}`}>{list.name}</a> : list.name}
-        {list.blind && <span class="tag blind">{t("blind")}</span>}
+        {list.blind && <span class="tag blind">{t("blind")}</span>}{" "}
         {!list.open && <span class="tag">{t("lists.ended")}</span>}
         <br />
         <small class="soft">{list.findings.map(labelName).join(", ")}</small>
@@ -243,7 +243,7 @@ function OneList({ id }: { id: string }) {
                   {t("lists.of", { done: reader.done, films: reader.films })}
                 </td>
                 <td>{reader.seen}</td>
-                <td>{date(reader.last_at)}</td>
+                <td class="nowrap">{date(reader.last_at)}</td>
               </tr>
             ))}
           </tbody>

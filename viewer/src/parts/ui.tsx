@@ -31,7 +31,7 @@ const MARKS: Record<FilmStatus, string> = {
   queued: "…",
   reading: "↻",
   read: "✓",
-  refused: "⦸",
+  refused: "⊘",
   error: "!",
 };
 
