@@ -191,8 +191,12 @@ class Folder:
     def cohort(
         self, name: str, records: Iterable[Record], *, rows: int, without_row: Sequence[str] = ()
     ) -> Cohort:
-        """Make the cohort of ``records``, checked, with the report of this folder."""
-        cases = _without_empty_labels(arrange(pd.DataFrame(list(records))))
+        """Make the cohort of ``records``, checked, with the report of this folder.
+
+        A record is of an X-ray, and the cohort is its source, unless it says otherwise.
+        """
+        common: Record = {"cohort": name, "source": name, "modality": "X-ray"}
+        cases = _without_empty_labels(arrange(pd.DataFrame([common | each for each in records])))
         if cases.empty:
             raise CohortError(
                 f"{self.root}: no film of {name} found{self._why_none()}",

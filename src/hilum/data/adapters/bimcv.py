@@ -131,10 +131,8 @@ def _record(file: Path, named: re.Match[str], tables: _Tables, name: str, days: 
     return {
         "case_id": f"{name}/{file.stem}",
         "path": str(file),
-        "cohort": name,
         "source": "Valencian Region Medical Image Bank",
         "patient_id": f"{name}/{person}",
-        "modality": "X-ray",
         "view": _VIEWS[view].value if view in _VIEWS else "",
         "sex": values.sex_of(row.get("gender", "")),
         "age_years": values.age_of(next(iter(_words(row.get("age", ""))), "")),

@@ -109,7 +109,6 @@ def _record(row: dict[str, str], image: Path, name: str, unmapped: set[str]) -> 
     return {
         "case_id": f"{name}/{image.name}",
         "path": str(image),
-        "cohort": name,
         "source": HANNOVER if hannover else values.site_of(row.get("url", "")) or name,
         "patient_id": f"{name}/{_patient(row)}",
         "modality": "CT" if is_ct else "X-ray" if row["modality"] == "X-ray" else "",
@@ -174,9 +173,8 @@ def _without_row(folder: Folder, name: str) -> list[Record]:
         {
             "case_id": f"{name}/{image.name}",
             "path": str(image),
-            "cohort": name,
-            "source": name,
             "patient_id": f"{name}/unknown-{image.name}",
+            "modality": "",
             "reference_standard": ReferenceStandard.UNSTATED.value,
             "licence": "unspecified",
             "note": "no row in the table; patient and labels unknown",
@@ -434,10 +432,8 @@ def _hannover_record(row: dict[str, str], image: Path, name: str) -> Record:
     return {
         "case_id": f"{name}/{image.stem}",
         "path": str(image),
-        "cohort": name,
         "source": HANNOVER,
         "patient_id": f"{name}/{row.get('patient_id') or f'unknown-{image.stem}'}",
-        "modality": "X-ray",
         "view": values.view_of(row.get("projection", "")),
         "sex": values.sex_of(row.get("sex", "")),
         "age_years": values.age_of(row.get("age", "")),

@@ -41,10 +41,8 @@ def _record(row: dict[str, str], image: Path, name: str) -> Record:
     return {
         "case_id": f"{name}/{image.name}",
         "path": str(image),
-        "cohort": name,
         "source": _site(row.get("url", "")) or name,
         "patient_id": known or f"{name}/unknown-{image.name}",
-        "modality": "X-ray",
         "view": values.view_of(row.get("view", "")),
         "sex": values.sex_of(row.get("sex", "")),
         "age_years": values.age_of(row.get("age", "")),

@@ -125,10 +125,8 @@ def _record(
     return {
         "case_id": f"{name}/{split}/{parts['file']}",
         "path": str(image or folder.root / split / parts["file"]),
-        "cohort": name,
         "source": source,
         "patient_id": f"{home}/{parts['patient']}",
-        "modality": "X-ray",
         "finding": parts["label"],
         "reference_standard": ReferenceStandard.UNSTATED.value,
         "licence": "as the collection that the film comes from",

@@ -186,8 +186,6 @@ def _csv_record(ours: dict[str, str], image: Path, root: Path, name: str, where:
     record: Record = {
         "case_id": ours.get("case_id") or f"{name}/{relative}",
         "path": str(image),
-        "cohort": name,
-        "source": name,
         "patient_id": f"{name}/{ours.get('patient_id') or f'unknown-{relative}'}",
         "modality": ours.get("modality") or "X-ray",
         "view": values.view_of(ours.get("view", "")),
@@ -229,10 +227,7 @@ def _folder_record(file: Path, root: Path, name: str, pattern: re.Pattern[str] |
     return {
         "case_id": f"{name}/{relative}",
         "path": str(file),
-        "cohort": name,
-        "source": name,
         "patient_id": f"{name}/{found[1] if found else f'unknown-{relative}'}",
-        "modality": "X-ray",
         "finding": file.relative_to(root).parts[0],
         "reference_standard": ReferenceStandard.UNSTATED.value,
         "licence": "unspecified",

@@ -68,10 +68,7 @@ def _record(film: Path, kind: str, person: dict[str, str], root: Path, name: str
     return {
         "case_id": f"{name}/{stem}",
         "path": str(film),
-        "cohort": name,
-        "source": name,
         "patient_id": f"{name}/{stem}",
-        "modality": "X-ray",
         "view": View.PA.value,
         "sex": values.sex_of(person.get("sex", "")),
         "age_years": values.age_of(person.get("age", "")),

@@ -46,10 +46,8 @@ def _record(file: Path, root: Path, person: str, kind: str, agent: str, name: st
     return {
         "case_id": f"{name}/{file.relative_to(root).as_posix()}",
         "path": str(file),
-        "cohort": name,
         "source": "Guangzhou Women and Children's Medical Center",
         "patient_id": f"{name}/{person}",
-        "modality": "X-ray",
         "view": View.AP.value,
         "finding": _AGENTS.get(agent, "Pneumonia") if ill else "No finding",
         "reference_standard": ReferenceStandard.RADIOLOGIST.value,

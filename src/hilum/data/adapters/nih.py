@@ -124,10 +124,8 @@ def _record(
     return {
         "case_id": f"{name}/{index}",
         "path": str(image),
-        "cohort": name,
         "source": SITE,
         "patient_id": f"{name}/{row['Patient ID']}",
-        "modality": "X-ray",
         "view": values.view_of(row["View Position"]),
         "sex": values.sex_of(row.get("Patient Gender", "")),
         "age_years": values.age_of(row["Patient Age"]),

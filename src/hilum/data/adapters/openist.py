@@ -35,10 +35,8 @@ def _record(film: Path, mask: Path | None, name: str) -> Record:
     return {
         "case_id": f"{name}/{film.stem}",
         "path": str(film),
-        "cohort": name,
         "source": "chestx-ray.com",
         "patient_id": f"{name}/{film.stem.split('-')[0]}",
-        "modality": "X-ray",
         "view": View.PA.value,
         "finding": "No finding",
         "reference_standard": ReferenceStandard.UNSTATED.value,

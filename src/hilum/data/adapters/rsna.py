@@ -152,10 +152,8 @@ def _record(file: Path, header: dict[str, str], labels: RsnaLabels, name: str) -
     return {
         "case_id": f"{name}/{stem_of(file.name)}",
         "path": str(file),
-        "cohort": name,
         "source": SITE,
         "patient_id": _patient(rsna_id, labels, name),
-        "modality": "X-ray",
         "view": values.view_of(header["ViewPosition"]),
         "sex": values.sex_of(header["PatientSex"]),
         "age_years": values.age_of(header["PatientAge"]),

@@ -161,10 +161,7 @@ def _record(image: Path, study: str, header: _Header, name: str, said: str) -> R
     return {
         "case_id": f"{name}/{stem_of(image.name)}",
         "path": str(image),
-        "cohort": name,
-        "source": name,
         "patient_id": f"{name}/{header.patient}",
-        "modality": "X-ray",
         "sex": values.sex_of(header.sex),
         "reference_standard": ReferenceStandard.RADIOLOGIST.value,
         "licence": _LICENCE,

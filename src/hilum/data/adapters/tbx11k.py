@@ -114,10 +114,7 @@ def _record(film: Path, finding: str, name: str, boxes: str, *, known: bool) -> 
     return {
         "case_id": f"{name}/{film.stem}",
         "path": str(film),
-        "cohort": name,
-        "source": name,
         "patient_id": f"{name}/{film.stem}",
-        "modality": "X-ray",
         "view": View.PA.value,
         "finding": finding,
         "reference_standard": ReferenceStandard.RADIOLOGIST.value,

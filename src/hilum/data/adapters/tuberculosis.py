@@ -67,10 +67,8 @@ def _record(file: Path, named: re.Match[str], root: Path, name: str, site: str) 
     return {
         "case_id": f"{name}/{file.stem}",
         "path": str(file),
-        "cohort": name,
         "source": site,
         "patient_id": f"{name}/{named[2]}",
-        "modality": "X-ray",
         "view": View.PA.value,
         "sex": values.sex_of(sex),
         "age_years": values.age_of(age),
