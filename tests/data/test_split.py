@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from hilum.core.errors import CohortError, ConfigError
 from hilum.data.leaks import check_leaks
-from hilum.data.split import SplitSpec, fold_names, make_split
-from hilum.data.splitfile import cases_fingerprint
+from hilum.data.split import SplitSpec, cases_fingerprint, fold_names, make_split
 
 
 def made(films: int, patients: int | None = None, seed: int = 0) -> pd.DataFrame:

@@ -6,6 +6,8 @@ import pytest
 from sklearn.manifold import trustworthiness
 
 from hilum.core.errors import CohortError, ConfigError, MissingExtraError
+from hilum.judge.audit.limits import AuditLimits
+from hilum.judge.audit.material import sites
 from hilum.judge.featuremap import (
     FEWEST,
     METHODS,
@@ -13,7 +15,6 @@ from hilum.judge.featuremap import (
     measure_map,
     neighbors_probe,
     project,
-    sites,
 )
 
 
@@ -137,4 +138,4 @@ def test_small_sources_count_with_their_cohort():
     table = pd.DataFrame(
         {"source": ["big"] * 200 + ["tiny"] * 3 + [""], "cohort": ["a"] * 200 + ["b"] * 4}
     )
-    assert set(sites(table)) == {"big", "b"}
+    assert set(sites(table, AuditLimits())) == {"big", "b"}

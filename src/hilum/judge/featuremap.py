@@ -21,8 +21,9 @@ from hilum.core.config import Config, did_you_mean
 from hilum.core.errors import CohortError, ConfigError, MissingExtraError
 from hilum.core.estimate import Estimate
 from hilum.core.extras import require
-from hilum.judge.audit.embedding import FOLDS, probe
+from hilum.judge.audit.embedding import out_of_fold, probe
 from hilum.judge.audit.limits import AuditLimits
+from hilum.judge.audit.material import sites
 from hilum.judge.bootstrap import Support, bootstrap_all
 from hilum.judge.metrics import Floats, auroc
 
@@ -111,7 +112,7 @@ def measure_map(
     found = [row for name, placed in layouts.items() for row in _faithful(embedding, name, placed)]
     spaces = {"embedding": embedding, **layouts}
     truth, groups = table["truth"].to_numpy(np.float64), table["group"].to_numpy(dtype=str)
-    site = sites(table)
+    site = sites(table, AuditLimits())
     for name, space in spaces.items():
         readers: dict[str, Probe] = {f"vote of {NEIGHBORS} neighbors": neighbors_probe}
         if name == "embedding":
@@ -133,16 +134,6 @@ def measure_map(
     return tuple(found)
 
 
-def sites(table: pd.DataFrame) -> Names:
-    """Return str (n,): the source, or the cohort where it has few films, as the audit does."""
-    limits = AuditLimits()
-    source = table["source"].astype(object).fillna("").astype(str)
-    cohort = table["cohort"].astype(object).fillna("").astype(str)
-    films = source.groupby(source).transform("size")
-    small = ((films < limits.source_films) | (source == "")) & (cohort != "")
-    return source.mask(small, cohort).to_numpy(dtype=str)
-
-
 def neighbors_probe(
     space: NDArray[np.floating[Any]], answer: Names, groups: Names, *, seed: int
 ) -> Floats | None:
@@ -155,21 +146,11 @@ def neighbors_probe(
     Returns:
         float64 (n, answers), shares of the votes; None where an answer has too few patients.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
     from sklearn.neighbors import KNeighborsClassifier
 
-    names = np.unique(answer)
-    folds = min(FOLDS, *(np.unique(groups[answer == name]).size for name in names))
-    if folds < 2:
-        return None
-    found = np.zeros((answer.size, names.size))
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    for fit, rest in splitter.split(space, answer, groups):
-        if rest.size == 0 or np.unique(answer[fit]).size < names.size:
-            continue
-        voters = KNeighborsClassifier(min(NEIGHBORS, fit.size))
-        found[rest] = voters.fit(space[fit], answer[fit]).predict_proba(space[rest])
-    return found
+    return out_of_fold(
+        lambda films: KNeighborsClassifier(min(NEIGHBORS, films)), space, answer, groups, seed
+    )
 
 
 def _faithful(

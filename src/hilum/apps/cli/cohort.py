@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from hilum.data.catalog import Entry
     from hilum.data.cohort import Cohort
     from hilum.data.fetch import Progress
-    from hilum.data.split import SplitSpec
-    from hilum.data.splitfile import SplitRecord
+    from hilum.data.split import SplitRecord, SplitSpec
 
 
 cohort_app = typer.Typer(
@@ -237,8 +236,7 @@ def split(
     """
     from hilum.data.duplicates import link_groups
     from hilum.data.leaks import check_leaks, raise_on_leak
-    from hilum.data.split import make_split
-    from hilum.data.splitfile import record_split, write_split
+    from hilum.data.split import make_split, record_split, write_split
     from hilum.data.table import read_cases
 
     spec = _spec(fractions, folds, leave_one_out, held_out, stratify, seed)
@@ -440,7 +438,7 @@ def _pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
 
 def _duplicate_pairs(there: pd.DataFrame, pairs: Path | None, wanted: bool) -> pd.DataFrame | None:
     if pairs is not None:
-        from hilum.data.splitfile import read_pairs
+        from hilum.data.split import read_pairs
 
         return read_pairs(pairs)
     if not wanted or there.empty:
@@ -690,7 +688,7 @@ def _shared_patients(
     table: pd.DataFrame, given: Path | None, wanted: bool, out: Path
 ) -> pd.DataFrame | None:
     from hilum.data.duplicates import find_duplicates
-    from hilum.data.splitfile import read_pairs, write_pairs
+    from hilum.data.split import read_pairs, write_pairs
 
     if given is not None:
         return read_pairs(given)

@@ -6,6 +6,9 @@ cross-validated by patient (Alain and Bengio, ICLR workshop 2017).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,26 +72,46 @@ def probe(
     require("evaluate")
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedGroupKFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    names = np.unique(source)
-    folds = min(FOLDS, *(np.unique(groups[source == name]).size for name in names))
-    if folds < 2:
-        return None
-    found = np.zeros((source.size, names.size))
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    for fit, rest in splitter.split(embedding, source, groups):
-        if rest.size == 0 or np.unique(source[fit]).size < names.size:
-            continue
-        components = min(_COMPONENTS, embedding.shape[1], fit.size - 1)
-        model = make_pipeline(
+    def model(films: int) -> Any:
+        return make_pipeline(
             StandardScaler(),
-            PCA(components, random_state=seed),
+            PCA(min(_COMPONENTS, embedding.shape[1], films - 1), random_state=seed),
             LogisticRegression(C=_C, max_iter=3000),
         )
-        found[rest] = model.fit(embedding[fit], source[fit]).predict_proba(embedding[rest])
+
+    return out_of_fold(model, embedding, source, groups, seed)
+
+
+def out_of_fold(
+    model: Callable[[int], Any],
+    space: NDArray[np.floating[Any]],
+    answer: NDArray[np.str_],
+    groups: NDArray[np.str_],
+    seed: int,
+) -> Floats | None:
+    """Return what a classifier says of each film, fitted on other patients; see ``probe``.
+
+    Args:
+        model: makes one for so many films to fit.
+        space: float (n, E).
+        answer, groups: (n,).
+        seed: divides the patients.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    names = np.unique(answer)
+    folds = min(FOLDS, *(np.unique(groups[answer == name]).size for name in names))
+    if folds < 2:
+        return None
+    found = np.zeros((answer.size, names.size))
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    for fit, rest in splitter.split(space, answer, groups):
+        if rest.size and np.unique(answer[fit]).size == names.size:
+            fitted = model(fit.size).fit(space[fit], answer[fit])
+            found[rest] = fitted.predict_proba(space[rest])
     return found
 
 

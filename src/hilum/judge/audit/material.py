@@ -67,11 +67,8 @@ class Material:
 
     @property
     def source(self) -> NDArray[np.str_]:
-        """str (N,): the source; the cohort where fewer than ``source_films`` films share it."""
-        source, cohort = self.table["source"], self.table["cohort"]
-        films = source.groupby(source).transform("size")
-        small = ((films < self.limits.source_films) | (source == "")) & (cohort != "")
-        return source.mask(small, cohort).to_numpy(dtype=str)
+        """str (N,): see ``sites``."""
+        return sites(self.table, self.limits)
 
     @property
     def mixed(self) -> list[str]:
@@ -137,6 +134,16 @@ class Material:
 
     def _count(self, source: str, truth: bool) -> int:
         return int(((self.source == source) & (self.truth == truth)).sum())
+
+
+def sites(table: pd.DataFrame, limits: AuditLimits) -> NDArray[np.str_]:
+    """Return str (N,): the source; the cohort where fewer than ``source_films`` films share it."""
+    source, cohort = (
+        table[name].astype(object).fillna("").astype(str) for name in ("source", "cohort")
+    )
+    films = source.groupby(source).transform("size")
+    small = ((films < limits.source_films) | (source == "")) & (cohort != "")
+    return source.mask(small, cohort).to_numpy(dtype=str)
 
 
 def exact_if_perfect(found: Estimate, pairs: int) -> Estimate:

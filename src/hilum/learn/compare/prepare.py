@@ -15,8 +15,7 @@ from hilum.core.errors import CohortError
 from hilum.core.files import atomic_path, sha256_of
 from hilum.data.duplicates import find_duplicates, link_groups
 from hilum.data.leaks import refuse_leaks
-from hilum.data.split import make_split
-from hilum.data.splitfile import read_pairs
+from hilum.data.split import make_split, read_pairs
 from hilum.data.table import read_cases, write_cases
 from hilum.learn.compare.grid import Entry
 from hilum.learn.gather import choose_films
