@@ -70,6 +70,8 @@ def _indented(text: str) -> str:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
+    if target.suffix != ".md":
+        raise SystemExit(__doc__)
     target.write_text(page(), encoding="utf-8")
     pictures = target.parent / "images" / "gallery"
     pictures.mkdir(parents=True, exist_ok=True)

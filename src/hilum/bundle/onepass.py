@@ -27,6 +27,7 @@ from hilum.bundle.opacities import (
     nothing_opaque,
     place_scores,
     read_spec,
+    sigmoid,
 )
 from hilum.core.files import sha256_of
 from hilum.core.labels import Label
@@ -181,8 +182,3 @@ def scores_on(
     # a pixel is of the likelier kind, with all of its chance to be opaque; told apart after
     # enlarging, so that nothing is lost where the kinds meet
     return np.stack([np.where(dense < 0.5, chance, 0), np.where(dense < 0.5, 0, chance)])
-
-
-def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the chances that logits stand for."""
-    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)

@@ -142,8 +142,12 @@ def place(logits: NDArray[np.float32], preprocess: Preprocess, lungs: Lungs) -> 
     Returns:
         float32 (K, S, S): sigmoid(logit) inside the lungs, 0 outside.
     """
-    scores = np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
-    return place_scores(scores, preprocess, lungs)
+    return place_scores(sigmoid(logits), preprocess, lungs)
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the chances that logits stand for."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
 
 
 def place_scores(

@@ -20,9 +20,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hilum.bundle.lungs import lungs_on
-from hilum.bundle.onepass import scores_on, sigmoid
+from hilum.bundle.onepass import scores_on
 from hilum.bundle.onnx import Graph
-from hilum.bundle.opacities import OpacitySpec
+from hilum.bundle.opacities import OpacitySpec, sigmoid
 from hilum.core.labels import Label
 from hilum.data.coco import boxed, boxes_in
 from hilum.data.masks import read_kinds
