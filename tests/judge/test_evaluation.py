@@ -4,11 +4,12 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from hilum.core.errors import CohortError
-from hilum.judge.evaluation import choose_labels, evaluate_predictions
+from hilum.judge.evaluation import choose_labels, evaluate_predictions, worst_failures
 from hilum.judge.schema import Evaluation, EvaluationSettings, NotRead, Threshold
 from hilum.judge.words import headline
 
@@ -127,3 +128,21 @@ def pd_concat(*tables):
     import pandas as pd
 
     return pd.concat(tables, ignore_index=True)
+
+
+def test_the_surest_wrong_readings_come_first() -> None:
+    known = pd.DataFrame(
+        {
+            "case_id": list("abcdef"),
+            "source": "s",
+            "truth": [1.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+            "score": [0.1, 0.15, 0.99, 0.3, 0.1, 0.9],
+        }
+    )
+    found = worst_failures(known, 0.2)
+    # c: 0.79 of 0.8 above; a: half the way down; b: a quarter; d: an eighth of the way up
+    assert [film.case_id for film in found] == ["c", "a", "b", "d"]
+    assert [film.truth for film in found] == [0, 1, 1, 0]
+    assert [film.case_id for film in worst_failures(known, 0.2, listed=1)] == ["c"]
+    assert worst_failures(known.iloc[4:], 0.2) == ()
+    assert worst_failures(known, 0.0)[0].score == 0.99  # a threshold at the edge divides by nothing
