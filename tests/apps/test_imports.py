@@ -34,12 +34,6 @@ def test_import_hilum_loads_nothing_heavy(code):
     assert not _loaded_after(code) & HEAVY
 
 
-def test_help_loads_nothing_heavy():
-    loaded = _loaded_after("from hilum.apps.cli.main import run; run(['--help'])")
-    assert "typer" in loaded
-    assert not loaded & (HEAVY - {"numpy"})
-
-
 def test_reading_loads_no_training_and_no_tables(small_bundle, films):
     arguments = ["read", "--json", "--bundle", str(small_bundle), str(films / "a.png")]
     loaded = _loaded_after(f"from hilum.apps.cli.main import run; run({arguments!r})")

@@ -6,8 +6,6 @@ import pytest
 from sklearn.manifold import trustworthiness
 
 from hilum.core.errors import CohortError, ConfigError, MissingExtraError
-from hilum.judge.audit.limits import AuditLimits
-from hilum.judge.audit.material import sites
 from hilum.judge.featuremap import (
     FEWEST,
     METHODS,
@@ -132,10 +130,3 @@ def test_a_source_that_repeats_a_patient_is_not_read_by_recognizing_him():
     said = neighbors_probe(space, answer, groups, seed=0)
     right = (said[:, 1] > 0.5) == (answer == "west")
     assert right.mean() < 0.8
-
-
-def test_small_sources_count_with_their_cohort():
-    table = pd.DataFrame(
-        {"source": ["big"] * 200 + ["tiny"] * 3 + [""], "cohort": ["a"] * 200 + ["b"] * 4}
-    )
-    assert set(sites(table, AuditLimits())) == {"big", "b"}

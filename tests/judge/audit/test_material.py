@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from hilum.judge.audit.limits import AuditLimits
-from hilum.judge.audit.material import Material, auroc_within
+from hilum.judge.audit.material import Material, auroc_within, sites
 from hilum.judge.predictions import check_predictions
 
 
@@ -70,3 +70,7 @@ def test_small_sources_count_with_their_cohort():
     source = np.array(["journal"] * 10 + ["hospital"] * 110)
     material = Material(made(source=source), 0.5, limits=AuditLimits(source_films=30))
     assert set(material.source) == {"made", "hospital"}
+    table = pd.DataFrame(
+        {"source": ["big"] * 200 + ["tiny"] * 3 + [None], "cohort": ["a"] * 200 + ["b"] * 4}
+    )
+    assert set(sites(table, AuditLimits())) == {"big", "b"}
