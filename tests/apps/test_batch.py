@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import time
 import zipfile
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import redirect_stdout
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -77,6 +79,16 @@ def batch(small_bundle, capsys):
     return call
 
 
+@pytest.fixture(scope="module")
+def once(films, small_bundle, tmp_path_factory):
+    """Where a run wrote, in three shards, and what it printed; tests change a copy of it."""
+    out = tmp_path_factory.mktemp("once") / "out"
+    command = ["batch", films, "-o", out, "-b", small_bundle, "--json", "--shard-films", 3]
+    with redirect_stdout(io.StringIO()) as said:
+        assert run([*map(str, command), "--workers", "1"]) == 3
+    return out, [json.loads(line) for line in said.getvalue().splitlines()]
+
+
 @pytest.fixture
 def job(tmp_path, small_bundle, reader):
     return Job(
@@ -127,9 +139,8 @@ def _same_but_time(row, reading):
     return said == reading
 
 
-def test_every_film_is_one_row_of_what_hilum_read_says(batch, films, reader, tmp_path):
-    out = tmp_path / "out"
-    start, *events = batch(films, "-o", out, "--shard-films", 3, "--workers", 1)
+def test_every_film_is_one_row_of_what_hilum_read_says(once, films, reader):
+    out, (start, *events) = once
     assert (start["films"], start["shards"], start["finished_shards"]) == (7, 3, 0)
     assert [event["event"] for event in events] == ["shard"] * 3 + ["summary"]
     expected = [*reader.read_many(find_films([films]))]
@@ -158,22 +169,21 @@ def test_every_film_is_one_row_of_what_hilum_read_says(batch, films, reader, tmp
     assert [each["films"] for each in manifest["shards"]] == [3, 3, 1]
 
 
-def test_run_again_it_reads_nothing_and_changes_nothing(batch, films, tmp_path):
-    out = tmp_path / "out"
-    batch(films, "-o", out, "--workers", 1)
+def test_run_again_it_reads_nothing_and_changes_nothing(once, batch, films):
+    out, _ = once
     before = {path: path.stat().st_mtime_ns for path in (out / "readings").iterdir()}
-    *_, summary = batch(films, "-o", out)
+    *_, summary = batch(films, "-o", out, "--shard-films", 3)
     assert before == {path: path.stat().st_mtime_ns for path in (out / "readings").iterdir()}
     assert (summary["films"], summary["this_run"]["films"]) == (7, 0)
-    batch(films, "-o", out, "--force", code=6)
-    batch(films / "sub", "-o", out, code=6)
+    batch(films, "-o", out, "--shard-films", 3, "--force", code=6)
+    batch(films / "sub", "-o", out, "--shard-films", 3, code=6)
 
 
 def test_only_files_that_the_manifest_does_not_know_are_read_back(
-    batch, films, tmp_path, monkeypatch
+    once, batch, films, tmp_path, monkeypatch
 ):
-    out = tmp_path / "out"
-    *_, before = batch(films, "-o", out, "--shard-films", 3, "--workers", 1)
+    made, (*_, before) = once
+    out = shutil.copytree(made, tmp_path / "out")
     manifest = (out / "manifest.json").read_bytes()
     described = []
 
