@@ -305,3 +305,43 @@ def test_undo_withdraws_the_rejection_that_the_verdict_had_made(
     assert log.verify().ok
     _verdict(mine, film_id, against)  # once more: the note is made anew
     assert set(states().values()) == {"sent", "retracted"}
+
+
+@pytest.mark.parametrize("by", ["the switch", "a list"])
+def test_undo_does_not_tell_a_blind_reader_that_the_verdict_contradicted_the_model(
+    make_station, small_bundle, make_film, by
+):
+    """The rejection goes all the same; who is told of it would know the machine's answer."""
+    node = Node(objects=Objects(contradicted="reject"))
+    station = make_station(settings=Settings(node=node), bundle=small_bundle)
+    film_id = station.film(make_film(1))
+    station.sent(film_id, "pacs", "second")
+    against = "absent" if _present(station, film_id) else "present"
+    client, undo = station.client("reviewer"), f"{API}/films/{film_id}/verdicts/undo"
+    early = _verdict(client, film_id, against).json()["verdict_id"]
+    with station.service.store.read() as session:
+        me = session.scalar(select(Person.id).where(Person.name == "reviewer-1"))
+
+    def rejected():
+        with station.service.store.read() as session:
+            return "retracted" in set(session.scalars(select(Delivery.state)))
+
+    def undone(verdict_id):
+        assert rejected()
+        answer = client.post(undo, json={"verdict_ids": [verdict_id]})
+        assert answer.status_code == 200, answer.text
+        assert not rejected()
+        return answer.json()["rejection"]
+
+    if by == "the switch":
+        client.put(f"{API}/me/blind", json={"on": True})
+        owed = [FINDING, "pneumonia"]
+    else:
+        body = {"name": "a", "film_ids": [film_id], "readers": [me], "findings": [FINDING]}
+        body |= {"blind": True, "reveal": False}
+        assert station.client("administrator").post(f"{API}/lists", json=body).status_code == 201
+        owed = [FINDING]
+    assert client.get(f"{API}/films/{film_id}").json()["blind_owed"] == owed
+    assert undone(early) is None, "given before the film was blind"
+    blind = _verdict(client, film_id, against, blind=True).json()
+    assert undone(blind["verdict_id"]) is None

@@ -1074,7 +1074,7 @@ export interface components {
         };
         UndoneAnswer: {
             items: components["schemas"]["VerdictAnswer"][];
-            /** @description `sent`: an archive was told already; null: there was none */
+            /** @description `sent`: an archive was told already; null: there was none, or it stays hidden */
             rejection: ("withdrawn" | "sent") | null;
         };
         UndoneVerdicts: {

@@ -431,7 +431,8 @@ class UndoneAnswer(VerdictsAnswer):
     """Verdicts that were taken back, and the rejection note that one of them had made."""
 
     rejection: Literal["withdrawn", "sent"] | None = Field(
-        examples=[None], description="`sent`: an archive was told already; null: there was none"
+        examples=[None],
+        description="`sent`: an archive was told already; null: there was none, or it stays hidden",
     )
 
 

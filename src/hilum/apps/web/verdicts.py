@@ -93,7 +93,8 @@ def undo(
 
     A blind verdict stays once the model's answer was shown: the next one would not be blind. So
     does one of a reading list that has ended. A rejection note that the verdict had made goes,
-    too, unless an archive was told already. Answers what was taken back.
+    too, unless an archive was told already. Answers what was taken back; who may not know the
+    model's answer hears nothing of the note.
     """
     with service.store.write() as session:
         film = find_film(session, film_id)
@@ -138,6 +139,8 @@ def undo(
         rejection = None
         if not any(_contradicts(session, each) for each in session.scalars(others)):
             rejection = outbox.restore(session, service.log, visitor.name, film_id)
+        if hidden or blind.is_pending(session, visitor, film):
+            rejection = None  # that there was one tells the machine's answer
         words: dict[bool | None, Any] = {None: None, True: "withdrawn", False: "sent"}
         return UndoneAnswer(items=said, rejection=words[rejection])
 
