@@ -28,7 +28,7 @@ def plot() -> Figure:
         axes.axvline(point.threshold, color="gray", linestyle=":")
         axes.text(point.threshold, 1.02, f" {point.name}", rotation=60, fontsize=8)
     axes.set(xlabel=f"score for {covid.label}", ylabel="probability", ylim=(0, 1))
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
 
