@@ -2,8 +2,9 @@
 
 The map of a finished run stays as it is. What reads COVID-19 off its layout is learned again
 without one collection after another, with and without contrasts across collections
-(``hilum.learn.given``), and judged by films of patients held out: opacities of the collection that
-was left out against those of the other class everywhere. With 95 % intervals over patients.
+(``hilum.learn.given``), and judged by films of val and test: opacities of the collection that was
+left out against those of the other class everywhere. Only this last regression leaves the
+collection out: the map learned from its films of train. With 95 % intervals over patients.
 
     python benchmarks/given.py runs/default --csv given.csv
 """

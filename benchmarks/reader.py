@@ -39,6 +39,7 @@ from hilum.data.fingerprint import look
 from hilum.data.masks import read_kinds, read_mask
 from hilum.data.table import read_cases
 from hilum.image.lungs import Lungs
+from hilum.judge.audit.material import exact_if_perfect
 from hilum.judge.bootstrap import Support, bootstrap, bootstrap_all
 from hilum.judge.detection import FilmBoxes, estimate_detection
 from hilum.judge.metrics import auroc
@@ -315,7 +316,9 @@ def two_classes(
 ) -> dict:
     chosen = films[(present | absent) & films[column].notna()]
     truth = present[chosen.index].astype(float)
-    estimate = bootstrap(auroc, truth, chosen[column], chosen["owner"])
+    sides = [chosen["owner"][truth == side].nunique() for side in (0, 1)]
+    found = bootstrap(auroc, truth, chosen[column], chosen["owner"])
+    estimate = exact_if_perfect(found, min(sides))
     return {
         "question": f"AUROC, {name}, by {'COVID-19' if column == 'score' else column}",
         "value": estimate.value,

@@ -48,7 +48,8 @@ from hilum.learn.dense import (
     with_other_surroundings,
 )
 from hilum.learn.films import open_films
-from hilum.learn.fit import fit
+from hilum.learn.fit import METRICS, fit
+from hilum.learn.given import GIVEN
 from hilum.learn.networks import build_network, write_onnx
 from hilum.learn.networks.dense import (
     LAYOUT,
@@ -500,8 +501,14 @@ def test_it_trains_and_a_run_that_was_broken_off_ends_like_an_unbroken_one(
     make_cases, tiny_recipe, tmp_path, monkeypatch
 ) -> None:
     table, recipe = dense_cases(make_cases), dense_recipe(tiny_recipe, fit={"epochs": 2})
+    other = table.index[table["covid-19"] == 0][::2]  # another pneumonia
+    table.loc[other, ["lung-opacity", "no-finding"]] = [1.0, 0.0]
+    weights = np.linspace(-1, 1, len(LAYOUT))  # the maps of so small a network lay out nothing
+    monkeypatch.setattr("hilum.learn.given.regression", lambda *_: (0.5, weights))
     whole = fit(recipe, table, tmp_path / "whole", progress=False)
     assert len(whole.rows) == 2
+    assert isinstance(whole.network, DenseNetwork)
+    assert float(whole.network.layout.bias[0].detach()) == 0.5  # COVID-19 given opacity was learned
     assert whole.train.planes is not None
     assert whole.train.planes.shape[1:] == (PLANES, 16, 16)
     assert all(np.isfinite(row["train_loss"]) for row in whole.rows)
@@ -517,10 +524,13 @@ def test_it_trains_and_a_run_that_was_broken_off_ends_like_an_unbroken_one(
     with pytest.raises(KeyboardInterrupt):
         fit(recipe, table, tmp_path / "broken", progress=False)
     monkeypatch.setattr(DenseLearner, "on_train_epoch_start", epochs)
-    again = fit(recipe, table, tmp_path / "broken", resume=True, progress=False)
-    assert again.rows == whole.rows
-    for one, other in zip(again.network.parameters(), whole.network.parameters(), strict=True):
-        torch.testing.assert_close(one, other)
+    for name in (None, METRICS, GIVEN):  # broken off in an epoch; before the first, or the second
+        if name:
+            (tmp_path / "broken" / name).unlink()
+        again = fit(recipe, table, tmp_path / "broken", resume=True, progress=False)
+        assert again.rows == whole.rows
+        for one, same in zip(again.network.parameters(), whole.network.parameters(), strict=True):
+            torch.testing.assert_close(one, same)
 
 
 def test_another_drawing_is_another_cache(make_cases, tiny_recipe, tmp_path) -> None:

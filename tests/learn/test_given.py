@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
+from hilum.core.errors import ConfigError
 from hilum.image.preprocess import Preprocess
 from hilum.learn.films import Films
 from hilum.learn.given import contrasts, learn_given
@@ -104,6 +105,17 @@ def test_it_is_the_penalized_regression_on_the_layout_and_kept(
         network.layout.weight[0] = 9
     learn_given(network, films(table(cohort=[])), PREPROCESS, path)  # without its films
     np.testing.assert_array_equal(predict_logits(network, shown, PREPROCESS), before)
+
+
+@pytest.mark.parametrize("damage", [("0.01", "0.02"), ('"apart"', '"far"'), ("{", "")])
+def test_what_another_version_kept_or_is_damaged_is_refused(
+    network: DenseNetwork, tmp_path: Path, damage: tuple[str, str]
+) -> None:
+    path, none = tmp_path / "given.json", films(table(cohort=["a"], **{"covid-19": [1.0]}))
+    learn_given(network, none, PREPROCESS, path)
+    path.write_text(path.read_text().replace(*damage))
+    with pytest.raises(ConfigError, match=r"given\.json"):
+        learn_given(network, none, PREPROCESS, path)
 
 
 def test_without_a_contrast_it_says_one_half(network: DenseNetwork, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_every_reading_comes_with_the_lungs(small_bundle: Path, lung_reader: Rea
         np.testing.assert_array_equal(one.lungs.mask, expected.mask)
         found = one.lungs.on_film(radiograph.shape)
         assert (found & of_the_ct()).sum() > 0.93 * found.sum()
-        assert (found & of_the_ct()).sum() > 0.7 * of_the_ct().sum()
+        assert (found & of_the_ct()).sum() > 0.7 * of_the_ct().sum()  # 0.74
 
 
 def test_the_lungs_are_found_once_a_film(

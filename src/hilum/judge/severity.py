@@ -1,7 +1,7 @@
 """Severity: readers' scores regressed on features of a film, cross-fitted by patient.
 
-One model is a ridge regression on several blocks of features (``hilum.judge.severity``): one linear
-map. Its penalty is chosen, and its interval measured, on patients that it was not fitted on.
+One model is a ridge regression on several blocks of features (``ridge_path``): one linear map. Its
+penalty is chosen, and its interval measured, on patients that it was not fitted on.
 
 Two additions to the films that readers scored, both measured in docs/explanation/severity.md:
 

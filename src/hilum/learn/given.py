@@ -15,7 +15,6 @@ weighs the same, and so do both answers everywhere.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from hilum.core.config import Config, validated
+from hilum.core.errors import ConfigError
 from hilum.core.files import write_text
 from hilum.core.labels import Label
 from hilum.image.preprocess import Preprocess
@@ -34,8 +35,18 @@ from hilum.learn.predict import inputs_of
 
 GIVEN = "given.json"
 _C = 0.01
-"""Inverse strength of the ridge penalty; as ``across`` below, chosen on val."""
+"""Inverse strength of the ridge penalty; as ``_ACROSS``, chosen on val."""
+_ACROSS = 2.0
 _AT_A_TIME = 32
+
+
+class Given(Config):
+    """What a run keeps in ``given.json``, beside the settings that it was learned with."""
+
+    bias: float
+    weights: dict[str, float]
+    c: float
+    across: float
 
 
 def learn_given(network: DenseNetwork, films: Films, preprocess: Preprocess, path: Path) -> None:
@@ -48,6 +59,9 @@ def learn_given(network: DenseNetwork, films: Films, preprocess: Preprocess, pat
         films: of train.
         preprocess: of the run.
         path: where it is kept.
+
+    Raises:
+        ConfigError: what is kept is damaged, or was learned with other settings.
     """
     if not path.is_file():
         answer, weight = contrasts(films.cases)
@@ -57,11 +71,15 @@ def learn_given(network: DenseNetwork, films: Films, preprocess: Preprocess, pat
             layouts = layouts_of(network, films.take(used), preprocess)
             bias, weights = regression(layouts, answer[used], weight[used])
         named = dict(zip(LAYOUT, weights.tolist(), strict=True))
-        write_text(path, json.dumps({"bias": bias, "weights": named}, indent=2) + "\n")
-    found = json.loads(path.read_text(encoding="utf-8"))
+        learned = Given(bias=bias, weights=named, c=_C, across=_ACROSS)
+        write_text(path, learned.model_dump_json(indent=2) + "\n")
+    hint = "delete it; the same command with --resume learns it again"
+    kept = validated(Given, path.read_bytes(), ConfigError, hint, where=str(path))
+    if (kept.c, kept.across, *kept.weights) != (_C, _ACROSS, *LAYOUT):
+        raise ConfigError(f"{path}: learned by another version of Hilum", hint=hint)
     with torch.no_grad():
-        network.layout.bias[0] = found["bias"]
-        network.layout.weight[0] = torch.tensor([found["weights"][name] for name in LAYOUT])
+        network.layout.bias[0] = kept.bias
+        network.layout.weight[0] = torch.tensor(list(kept.weights.values()))
 
 
 def layouts_of(network: DenseNetwork, films: Films, preprocess: Preprocess) -> NDArray[np.float64]:
@@ -82,7 +100,7 @@ def regression(
 
 
 def contrasts(
-    cases: pd.DataFrame, *, across: float = 2.0
+    cases: pd.DataFrame, *, across: float = _ACROSS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Say which films teach COVID-19 given opacity, and how much.
 

@@ -244,6 +244,8 @@ class Recipe(TomlRecipe):
             raise ValueError(f"{network} tells right from left: augmentation.flip = false")
         if self.fit.members > 1 or self.fit.group_robust:
             raise ValueError(f"{network} takes fit.members = 1 and fit.group_robust = 0")
+        if self.fit.monitor != "last":  # COVID-19 given opacity is learned after the last epoch
+            raise ValueError(f'{network} chooses no epoch by its answers: fit.monitor = "last"')
         return self
 
 
