@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from base64 import b64decode
@@ -9,8 +10,11 @@ from base64 import b64decode
 import cv2
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from hilum.apps.store.marks import Spacing, in_words, measure
+from hilum.apps.store.tables import Film, Model, Read
+from hilum.apps.web.sheet import drawn
 from hilum.serve.samples import ROOT
 
 API = "/api/v1"
@@ -144,6 +148,62 @@ def test_marks_of_verdicts_and_of_the_desk_are_drawn_in_the_report(station, film
     assert not (film[..., 0] - film[..., 2] > 80).any(), "the other picture is the bare film"
     assert written()[0]["marks"] == after["marks"]
     assert client.get(f"{path}/reports").json()["items"][-1]["marks"] == []
+
+
+@pytest.mark.parametrize("now", [[], [LINE | {"points": [[10.5, 20.0], [60.5, 20.0]]}]])
+def test_a_line_deleted_or_moved_after_the_verdict_is_not_reported(station, film_id, now):
+    """A verdict takes along all that lies on the desk, and takes boxes off it."""
+    client, path = station.client("reviewer"), f"{API}/films/{film_id}"
+    version = _put(client, film_id, version=0, marks=[LINE, ELLIPSE, BOX])["version"]
+    said = {"finding": "covid-19", "verdict": "present", "marks": [LINE, ELLIPSE, BOX]}
+    assert client.post(f"{path}/verdicts", json=said).status_code == 201
+    version = _put(client, film_id, version=version, marks=[LINE, ELLIPSE])["version"]
+    before = client.post(f"{path}/reports", json={"findings": "x"}).json()
+    assert before["marks"] == [LINE, ELLIPSE, BOX]
+    _put(client, film_id, version=version, marks=now)
+    report = client.post(f"{path}/reports", json={"findings": "x"}).json()
+    assert report["marks"] == [*now, BOX]
+    sent = dcmread(io.BytesIO(client.get(f"{path}/objects/gsps.dcm").content))
+    layers = {each.GraphicLayer: each for each in sent.GraphicAnnotationSequence}
+    assert len(layers["PERSON"].GraphicObjectSequence) == len([*now, BOX])
+
+
+def test_a_box_is_not_drawn_on_a_film_that_was_turned_since(station, film_id):
+    client, path = station.client("reviewer"), f"{API}/films/{film_id}"
+    said = {"finding": "covid-19", "verdict": "present", "marks": [BOX]}
+    assert client.post(f"{path}/verdicts", json=said).status_code == 201
+
+    def read_again(corrected):
+        with station.service.store.write() as session:
+            film = session.get_one(Film, film_id)
+            old = session.get_one(Read, film.reading_id)
+            kept = {each: getattr(old, each) for each in ("film_id", "status", "reading")}
+            session.add(Model(checksum=str(len(corrected)) * 64, identity="x", manifest={}))
+            again = Read(**kept, checksum=str(len(corrected)) * 64, corrected=corrected)
+            session.add(again)
+            session.flush()
+            film.reading_id = again.id
+        return client.post(f"{path}/reports", json={"findings": "x"}).json()
+
+    assert read_again(["inverted"])["marks"] == [BOX], "no pixel was moved"
+    report = read_again(["inverted", "upside-down"])
+    assert report["marks"] == []
+    assert report["measurements"].endswith("because the film was turned since: 1")
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0])
+def test_the_number_of_a_mark_at_the_edge_is_inside_the_picture(scale):
+    film = np.zeros((200, 200), np.float32)
+
+    def blue(x, number):
+        point = {"kind": "point", "points": [[x / scale, 100.0 / scale]]}
+        box = {"kind": "rectangle", "points": [[0, 0], [0, 0]]}
+        made = drawn(film, (), [box] * (number - 1) + [point], scale)
+        text = made[60:98].astype(int)  # above the point itself
+        return int((text[..., 2] - text[..., 0] > 80).sum())
+
+    assert blue(199, 1) == pytest.approx(blue(100, 1), rel=0.2)
+    assert blue(199, 12) == pytest.approx(blue(100, 12), rel=0.2)
 
 
 def test_a_film_without_spacing_is_measured_in_pixels(station, make_film):

@@ -9,8 +9,13 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hilum.apps.store.tables import Desk, Verdict
+from hilum.apps.store.queue import is_old
+from hilum.apps.store.tables import Desk, Film, Read, Verdict
 from hilum.core.rounded import fixed
+from hilum.serve.gate import CORRECTIONS
+
+TAKEN_OFF = "rectangle"
+"""What a verdict takes off the desk; all else stays there."""
 
 
 class Spacing(NamedTuple):
@@ -23,6 +28,10 @@ class Spacing(NamedTuple):
 
 _UNITS = {"en": ("mm", "px"), "ru": ("мм", "пикс.")}
 _AT_DETECTOR = {"en": " at the detector", "ru": " на детекторе"}
+_TURNED = {
+    "en": "Boxes of verdicts that are not shown, because the film was turned since: {count}",
+    "ru": "Рамки вердиктов, не показанные, потому что снимок потом был повёрнут: {count}",
+}
 _WORDS = {
     "en": {
         "line": "Length", "ellipse": "Area", "rectangle": "Box", "polygon": "Outline",
@@ -35,16 +44,32 @@ _WORDS = {
 }  # fmt: skip
 
 
-def marks_of(session: Session, film_id: str, person_id: str) -> list[dict[str, Any]]:
-    """Return what a person has drawn on a film: what lies on the desk, and went into verdicts.
+def marks_of(session: Session, film: Film, person_id: str) -> tuple[list[dict[str, Any]], int]:
+    """Return what a person has drawn on a film, and how many boxes of verdicts do not fit it now.
 
-    Of each finding those of the last verdict; what stands in several stands once.
+    Lines and ellipses lie on the desk until they are deleted there, whatever verdicts they went
+    along with. A verdict takes boxes off the desk: of each finding those of the last verdict
+    count, where its reading saw the film the same way up; what stands in several stands once.
     """
-    desk = session.get(Desk, (film_id, person_id))
-    query = select(Verdict).where(Verdict.film_id == film_id, Verdict.person_id == person_id)
-    last = {each.finding: each.marks for each in session.scalars(query.order_by(Verdict.at_ms))}
-    given = [mark for marks in last.values() for mark in marks]
-    return unique([*(desk.body["marks"] if desk is not None else ()), *given])
+    desk = session.get(Desk, (film.id, person_id))
+    query = select(Verdict).where(Verdict.film_id == film.id, Verdict.person_id == person_id)
+    last = {each.finding: each for each in session.scalars(query.order_by(Verdict.at_ms))}
+    now = _lies(session, film.reading_id)
+    fits: list[dict[str, Any]] = []
+    turned: list[dict[str, Any]] = []
+    for verdict in last.values():
+        boxes = [each for each in verdict.marks if each["kind"] == TAKEN_OFF]
+        (fits if _lies(session, verdict.reading_id) == now else turned).extend(boxes)
+    marks = unique([*(desk.body["marks"] if desk is not None else ()), *fits])
+    return marks, len([each for each in unique(turned) if each not in marks])
+
+
+def _lies(session: Session, reading_id: str | None) -> tuple[list[str], bool]:
+    """Say how a film was moved before it was shown beside a reading."""
+    read = session.get(Read, reading_id) if reading_id else None
+    if read is None:
+        return [], False
+    return [kind for kind in read.corrected if CORRECTIONS[kind].moves], is_old(read)
 
 
 def unique(marks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -95,11 +120,17 @@ def in_words(
 
 
 def lines(
-    marks: Iterable[Mapping[str, Any]], spacing: Spacing | None, language: Literal["en", "ru"]
+    marks: Iterable[Mapping[str, Any]],
+    spacing: Spacing | None,
+    language: Literal["en", "ru"],
+    turned: int = 0,
 ) -> list[str]:
-    """Say of marks, by their numbers, what they measure and what is written at them."""
+    """Say of marks, by their numbers, what they measure and what is written at them.
+
+    And how many do not fit the film since it was ``turned``.
+    """
     said = []
     for number, mark in enumerate(marks, 1):
         words = in_words(mark, spacing, language) or _WORDS[language][mark["kind"]]
         said.append(f"{number}. {words}" + (f": {mark['text']}" if mark.get("text") else ""))
-    return said
+    return said + ([_TURNED[language].format(count=turned)] if turned else [])

@@ -121,7 +121,7 @@ def _marks(request: Request, service: Service, found: Shown, visitor: Visitor) -
     from hilum.serve.dicom import PersonMark
 
     with service.store.read() as session:
-        drawn = marks_of(session, found.film.id, visitor.person_id)
+        drawn, _ = marks_of(session, found.film, visitor.person_id)
     if not drawn:
         return []
     spacing = spacing_of(request, service, found.film.id)

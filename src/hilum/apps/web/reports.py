@@ -77,8 +77,8 @@ def write_report(
     spacing = spacing_of(request, service, film_id)
     with service.store.write() as session:
         film = find_open(session, film_id, visitor)
-        marks = marks_of(session, film_id, visitor.person_id)
-        measured = "\n".join(lines(marks, spacing, body.language))
+        marks, turned = marks_of(session, film, visitor.person_id)
+        measured = "\n".join(lines(marks, spacing, body.language, turned))
         last = session.scalar(select(func.max(Report.version)).where(Report.film_id == film_id))
         report = Report(
             film_id=film_id,

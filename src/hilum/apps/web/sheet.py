@@ -178,9 +178,12 @@ def drawn(
             else:
                 closed = mark["kind"] == "polygon"
                 cv2.polylines(made, [points], closed, color, wide, cv2.LINE_AA)
-            place = (int(points[:, 0].max()) + 6, max(int(points[:, 1].min()) - 4, 14))
-            font = cv2.FONT_HERSHEY_SIMPLEX
-            cv2.putText(made, str(number), place, font, 0.8, color, wide, cv2.LINE_AA)
+            font, said = cv2.FONT_HERSHEY_SIMPLEX, str(number)
+            (broad, high), _ = cv2.getTextSize(said, font, 0.8, 4)
+            right = made.shape[1] - broad - 2
+            x, y = int(points[:, 0].max()) + 6, int(points[:, 1].min()) - 4
+            place = (max(min(x, right), 2), max(y, high + 2))
+            cv2.putText(made, said, place, font, 0.8, color, wide, cv2.LINE_AA)
     return made
 
 
