@@ -7,10 +7,12 @@ import io
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import select
 
+from hilum.apps.store import queue
 from hilum.apps.store.lists import order_of
 from hilum.apps.store.people import Role, add_person, add_token
-from hilum.apps.store.tables import ReadingList
+from hilum.apps.store.tables import Film, Person, ReadingList, Study
 
 API = "/api/v1"
 FINDING = "covid-19"
@@ -196,13 +198,51 @@ def test_readers_do_not_hear_of_each_other(station, make_list, films, people):
         told = [row.get("reference", row.get(f"{FINDING}_reference")) for row in rows]
         assert set(told) <= {"", None}, named
     assert boris.get(f"{API}/agreement").json()["reviewers"] == 0
+    assert boris.get(f"{API}/monitoring").json()["agreement"] == []
     assert len(anna.get(f"{path}/verdicts").json()["items"]) == 1
     closed = {"closed": True}
     station.client("administrator").patch(f"{API}/lists/{made['list_id']}", json=closed)
     assert len(boris.get(f"{path}/verdicts").json()["items"]) == 1
     assert len(boris.get(f"{path}/reference").json()["items"]) == 1
     assert [row["reference"] for row in _rows(boris, "agreement.csv")] == ["1"]
+    assert [each["films"] for each in boris.get(f"{API}/monitoring").json()["agreement"]] == [1]
     assert _rows(boris, "export")[0][f"{FINDING}_reference"] == "1"
+
+
+def test_an_administrator_who_reads_a_list_does_not_hear_of_the_others(
+    station, make_list, films, people
+):
+    """Neither by the log, nor by the figures of this list or of another one of its films."""
+    (boris_id, boris), admin = people["boris"], station.client("administrator")
+    with station.service.store.read() as session:
+        me = session.scalar(select(Person.id).where(Person.name == "administrator-1"))
+    mine = make_list(film_ids=films[:2], readers=[me, boris_id])["list_id"]
+    others = make_list(film_ids=films[1:3], readers=[boris_id])["list_id"]
+    _give(admin, films[0], list_id=mine)
+    _give(boris, films[0], list_id=mine)
+    undone = _give(boris, films[0])["verdict_id"]
+    path = f"{API}/films/{films[0]}"
+    assert boris.post(f"{path}/verdicts/undo", json={"verdict_ids": [undone]}).status_code == 200
+    boris.put(f"{path}/reference", json={"finding": FINDING, "value": 1})
+    _give(boris, films[2], list_id=others)
+
+    def heard():
+        lines = admin.get(f"{API}/log").json()["items"]
+        said = ("verdict", "verdict-undone", "reference")
+        return [
+            (each["who"], films.index(each["film_id"])) for each in lines if each["action"] in said
+        ]
+
+    figures = [
+        f"{API}/lists/{each}/{what}" for each in (mine, others) for what in ("analysis", "mrmc.csv")
+    ]
+    assert heard() == [("boris", 2), ("administrator-1", 0)]
+    assert len(admin.get(f"{API}/log?limit=2").json()["items"]) == 2
+    for each in figures:
+        assert _code(admin.get(each)) == (409, "conflict"), each
+    admin.patch(f"{API}/lists/{mine}", json={"closed": True})
+    assert heard() == [("boris", 2), *[("boris", 0)] * 4, ("administrator-1", 0)]
+    assert {admin.get(each).status_code for each in figures} == {200}
 
 
 def test_a_verdict_fits_its_list(station, make_list, films, people):
@@ -324,7 +364,7 @@ def test_no_file_is_named_to_who_must_not_know(station, make_list, people, make_
     name = "COVID-123.png"
     film = make_film(11)
     film = film.rename(film.with_name(name))
-    film_id, other = station.film(film, patient_id="P7"), station.film(make_film(12))
+    film_id, other = station.film(film, patient_id="Жук-7"), station.film(make_film(12))
     (_, anna), admin = people["anna"], station.client("administrator")
     study = anna.get(f"{API}/films/{film_id}").json()["study_id"]
 
@@ -334,12 +374,15 @@ def test_no_file_is_named_to_who_must_not_know(station, make_list, people, make_
         by_name = client.post(f"{API}/studies/search", json={"q": "covid-1"}).json()["items"]
         client.put(f"{API}/round", json={"q": "covid-1"})
         round_ = client.get(f"{API}/round").json()["total"]
-        assert len(client.get(f"{API}/studies?q=p7").json()["items"]) == 1, "by the patient"
+        assert client.get(f"{API}/studies?q=жУК").json()["total"] == 1, "by the patient"
         shown = [
             client.get(f"{API}/films/{film_id}").json()["name"],
             whole["name"], whole["films"][0]["name"],
             next(each["name"] for each in found if each["film_id"] == film_id),
         ]  # fmt: skip
+        table = client.post(f"{API}/export", json={"studies": {"q": "covid-1"}})
+        if table.status_code != 409:  # who reads blind takes nothing out
+            shown.append(name if film_id in table.text else None)
         return {*shown, name if by_name else None, name if round_ else None}
 
     assert named(station.client("reader")) == {name}
@@ -358,6 +401,51 @@ def test_no_file_is_named_to_who_must_not_know(station, make_list, people, make_
         assert anna.get(f"{API}/films/{other}").json()["name"] == "film12.png"
         admin.patch(f"{API}/lists/{made['list_id']}", json={"closed": True})
     assert named(anna) == {name}
+
+
+def test_an_administrator_who_reads_a_list_hears_the_names_of_its_studies_by_no_way(
+    station, people, make_film
+):
+    """Those of the other films of a listed study, too: COVID-2.png beside it tells as much."""
+    ids = []
+    for number in (1, 2):
+        film = make_film(20 + number)
+        ids.append(station.film(film.rename(film.with_name(f"COVID-{number}.png"))))
+    listed, beside = ids
+    with station.service.store.write() as session:  # both of one study
+        film = session.get_one(Film, beside)
+        emptied, film.study_id = film.study_id, session.get_one(Film, listed).study_id
+        session.get_one(Study, film.study_id).films = 2
+        queue.begin_anew(session, film)
+        session.delete(session.get_one(Study, emptied))
+    station.read()
+    admin = station.client("administrator")
+    with station.service.store.read() as session:
+        me = session.scalar(select(Person.id).where(Person.name == "administrator-1"))
+
+    def told():
+        study = admin.get(f"{API}/films/{listed}").json()["study_id"]
+        table = admin.post(f"{API}/export", json={"patients": True})
+        rows = list(csv.DictReader(io.StringIO(table.text)))
+        by_name = {"name": "found", "findings": [FINDING], "readers": [me]}
+        made = admin.post(f"{API}/lists", json=by_name | {"studies": {"q": "covid-2"}})
+        if made.status_code == 201:
+            assert admin.delete(f"{API}/lists/{made.json()['list_id']}").status_code == 204
+        return {
+            "films": {admin.get(f"{API}/films/{each}").json()["name"] for each in ids},
+            "study": {each["name"] for each in admin.get(f"{API}/studies/{study}").json()["films"]},
+            "table": {row["address"] or None for row in rows if row["film_id"] in ids},
+            "list": {"COVID-2.png"} if made.status_code == 201 else {None},
+        }
+
+    names = {"COVID-1.png", "COVID-2.png"}
+    before = {"films": names, "study": names, "table": names, "list": {"COVID-2.png"}}
+    assert told() == before
+    body = {"name": "a", "film_ids": [listed], "readers": [me], "findings": [FINDING]}
+    path = f"{API}/lists/{admin.post(f'{API}/lists', json=body).json()['list_id']}"
+    assert told() == {each: {None} for each in before}
+    admin.patch(path, json={"closed": True})
+    assert told() == before
 
 
 def test_a_report_of_others_is_not_got_by_its_id(station, make_list, films, people):

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from hilum.apps.store.folder import sync_folder
@@ -171,9 +171,13 @@ class Log:
         if noted is None or noted["seq"] < last.seq:
             write_text(self._head, json.dumps({"seq": last.seq, "hash": last.hash}) + "\n")
 
-    def lines(self, *, limit: int, before: int | None = None) -> list[Line]:
-        """Return the newest lines, or those before a number; newest first."""
+    def lines(
+        self, *, limit: int, before: int | None = None, only: ColumnElement[bool] | None = None
+    ) -> list[Line]:
+        """Return the newest lines, or those before a number; newest first; ``only`` some."""
         query = select(Line).order_by(Line.seq.desc()).limit(limit)
+        if only is not None:
+            query = query.where(only)
         if before is not None:
             query = query.where(Line.seq < before)
         with self._store.read() as session:

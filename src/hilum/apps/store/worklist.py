@@ -179,8 +179,10 @@ def _filters(asked: Asked) -> list[ColumnElement[bool]]:
         )
         found: ColumnElement[bool] = Study.search.like(part, escape="\\")
         if asked.unnamed is not None:
-            of_patient = func.lower(Study.patient_id).like(part, escape="\\")
-            untold = Study.id.in_(asked.unnamed.with_only_columns(Film.study_id))
+            # the id as the search has it: SQLite's own lower() knows no letters beyond ASCII
+            end = func.length(func.coalesce(Study.patient_id, ""))
+            of_patient = func.substr(Study.search, 1, end).like(part, escape="\\")
+            untold = asked.unnamed.where(Film.study_id == Study.id).correlate(Study).exists()
             found = and_(found, or_(of_patient, ~untold))
         named: list[ColumnElement[bool]] = [found]
         if len(text) == ID_LENGTH:

@@ -23,6 +23,7 @@ from hilum.apps.store.store import parts
 from hilum.apps.store.tables import (
     Bygone,
     Film,
+    ListedFilm,
     Person,
     Read,
     ReadingList,
@@ -134,7 +135,7 @@ def analysis(
     """
     blind.check_off(service, visitor)
     with service.store.read() as session:
-        one = find_list(session, list_id, visitor)
+        one = _told(session, list_id, visitor)
         asked = _asked(one, finding)
         found = gather(session, one, asked)
     return measure(found, list_id, Label(asked))
@@ -152,7 +153,7 @@ def mrmc(
     """Give the long table of a study of many readers and many cases: films with a known truth."""
     blind.check_off(service, visitor)
     with service.store.read() as session:
-        one = find_list(session, list_id, visitor)
+        one = _told(session, list_id, visitor)
         found = gather(session, one, _asked(one, finding))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -169,6 +170,21 @@ def mrmc(
         service.log.add(session, visitor.name, "exported", what="mrmc.csv", list=list_id)
     headers = {"Content-Disposition": 'attachment; filename="mrmc.csv"'}
     return Response(out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _told(session: Session, list_id: str, visitor: Visitor) -> ReadingList:
+    """Return a list; to who still reads films of it nothing is told of what others say of them."""
+    one = find_list(session, list_id, visitor)
+    films = select(ListedFilm.film_id).where(ListedFilm.list_id == one.id)
+    listed = lists.listed_for(session, visitor.person_id)
+    if session.scalar(films.where(ListedFilm.film_id.in_(listed)).limit(1)) is not None:
+        raise Problem(
+            409,
+            "conflict",
+            "you read films of this list in an open one: its figures tell what others say of them",
+            hint="close that list first, or ask an administrator who does not read it",
+        )
+    return one
 
 
 def gather(session: Session, one: ReadingList, finding: str) -> ReaderStudy:

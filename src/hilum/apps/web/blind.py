@@ -14,8 +14,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy.orm import Session, aliased
 
 from hilum.apps.store import lists
 from hilum.apps.store.store import parts
@@ -33,7 +33,7 @@ class Sight:
     Attributes:
         owed: films whose answer is hidden, and what that person still has to say of each, blind.
         asked: films in that person's open lists: in which, and what each list still owes.
-        unnamed: films whose name is not told: it may be the label.
+        unnamed: films whose name is not told: it may be the label, of this film or of its study.
     """
 
     owed: dict[str, list[str]]
@@ -67,14 +67,16 @@ def sight_of(session: Session, visitor: Visitor, film_ids: Collection[str]) -> S
 def unnamed_to(session: Session, visitor: Visitor) -> Select[str]:
     """Return the query for films whose name is not told: COVID-12.png would be the answer.
 
-    Those in open lists; for who reads blind, all whose answer was not shown yet, but none that was
-    refused: its name tells which file to send anew.
+    Those of a study of which a film stands in an open list, or, for who reads blind, of which the
+    answer to one was not shown yet. One that was refused hides none: its name tells which file to
+    send anew.
     """
-    kept: ColumnElement[bool] = Film.id.in_(lists.listed_for(session, visitor.person_id))
+    one = aliased(Film)
+    kept: ColumnElement[bool] = one.id.in_(lists.listed_for(session, visitor.person_id))
     if visitor.blind:
         seen = select(Seen.film_id).where(Seen.person_id == visitor.person_id)
-        kept |= Film.id.not_in(seen) & Film.status.not_in(("refused", "error"))
-    return select(Film.id).where(kept)
+        kept |= one.id.not_in(seen) & one.status.not_in(("refused", "error"))
+    return select(Film.id).where(exists().where(one.study_id == Film.study_id, kept))
 
 
 def is_pending(session: Session, visitor: Visitor, film: Film) -> bool:

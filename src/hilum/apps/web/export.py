@@ -47,7 +47,7 @@ def export(body: AskExport, visitor: _Reader, service: Served) -> FileResponse:
     if body.format == "parquet":
         require("batch")
     with service.store.read() as session:
-        ids = film_ids(session, asked_by(body.studies, service))
+        ids = film_ids(session, asked_by(body.studies, service, session, visitor))
     blind.show(service, visitor, ids)
     with service.store.write() as session:
         service.log.add(
@@ -64,6 +64,10 @@ def export(body: AskExport, visitor: _Reader, service: Served) -> FileResponse:
         with service.store.read() as session:
             table = rows(
                 session, service.log, ids, named=body.patients, person_id=visitor.person_id
+            )
+            unnamed = set(session.scalars(blind.unnamed_to(session, visitor)))
+            table = (
+                each | {"address": None} if each["film_id"] in unnamed else each for each in table
             )
             write_rows(path, columns_of(session), table)
     except BaseException:

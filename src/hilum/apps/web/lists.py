@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -151,7 +150,7 @@ def _films(session: Session, body: NewList, visitor: Visitor, service: Service) 
     telling = body.studies.label is not None
     if telling and blind.hides(session, visitor):
         raise Problem(409, "blind-read-pending", "this filter would tell the machine's answer")
-    asked = replace(asked_by(body.studies, service), by_priority=False, cursor=None)
+    asked = asked_by(body.studies, service, session, visitor)
     found = film_ids(session, asked, MOST_LISTED + 1)
     if not 0 < len(found) <= MOST_LISTED:
         raise Problem(

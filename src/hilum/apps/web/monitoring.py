@@ -64,7 +64,7 @@ def monitoring(
     with service.store.read() as session:
         mine = of_this_network(session, base) if base is not None else set()
         reads = _reads(session, since, where, label, mine)
-        weeks = _weeks(session, since, where, label)
+        weeks = _weeks(session, since, where, label, visitor.person_id)
     count = Counter(each["status"] for each in reads)
     return MonitoringAnswer(
         days=_days(reads, first, days),
@@ -195,9 +195,11 @@ def _days(reads: list[dict[str, Any]], first: date, days: int) -> list[DayAnswer
     return listed
 
 
-def _weeks(session: Session, since: int, zone: ZoneInfo, label: Label) -> list[WeekAnswer]:
+def _weeks(
+    session: Session, since: int, zone: ZoneInfo, label: Label, person_id: str
+) -> list[WeekAnswer]:
     by_week: defaultdict[str, list[Any]] = defaultdict(list)
-    for each in reviewed(session, label, since):
+    for each in reviewed(session, label, since, person_id=person_id):
         day = day_of(each.at_ms, zone)
         by_week[(day - timedelta(days=day.weekday())).isoformat()].append(each)
     weeks = []

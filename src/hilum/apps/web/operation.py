@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from hilum.apps.node.settings import Node
 from hilum.apps.node.status import alarms, receiver, summary
-from hilum.apps.store import queue
+from hilum.apps.store import lists, queue
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Job, Line, Setting, now_ms
 from hilum.apps.store.worklist import STATUSES
@@ -39,6 +39,8 @@ router = APIRouter(prefix=API, tags=["operation"])
 LEAST_DISK_BYTES = 200_000_000
 _TELLING = ("read", "verdict", "reference")
 """Actions whose lines say what is on a film, by the machine or by people."""
+_SAID = ("verdict", "verdict-undone", "reference", "results-retracted", "results-restored")
+"""Actions whose lines tell what a person says of a film, or that it contradicts the machine."""
 _Metrics = Annotated[Visitor, needs(Role.METRICS)]
 _Reader = Annotated[Visitor, needs(Role.READER)]
 _Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
@@ -146,9 +148,16 @@ def log(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
 ) -> LogAnswer:
-    """Give lines, newest first; ``next`` goes into ``before`` for the ones before them."""
+    """Give lines, newest first; ``next`` goes into ``before`` for the ones before them.
+
+    What others say of films in one's open reading lists comes when these have ended.
+    """
     blind.check_off(service, visitor)
-    lines = service.log.lines(limit=limit, before=before)
+    with service.store.read() as session:
+        listed = lists.listed_for(session, visitor.person_id)
+    mine = Line.film_id.not_in(listed) | (Line.who == visitor.name)
+    heard = Line.film_id.is_(None) | Line.action.not_in(_SAID) | mine
+    lines = service.log.lines(limit=limit, before=before, only=heard)
     blind.show(service, visitor, [line.film_id for line in lines if line.action in _TELLING])
     more = lines[-1].seq if len(lines) == limit and lines[-1].seq > 1 else None
     return LogAnswer(items=[_show(line) for line in lines], next=more)

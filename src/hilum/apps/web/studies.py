@@ -60,12 +60,8 @@ def _page(
 ) -> StudiesAnswer:
     with service.store.read() as session:
         hidden = _hides(session, query, visitor)
-        asked = replace(
-            asked_by(query, service, hidden=hidden),
-            unnamed=blind.unnamed_to(session, visitor),
-            limit=query.limit,
-            cursor=query.cursor or None,
-        )
+        asked = asked_by(query, service, session, visitor, hidden=hidden)
+        asked = replace(asked, limit=query.limit, cursor=query.cursor or None)
         found = page(session, asked)
         items = show_studies(session, found.items, visitor)
     afterwards.add_task(blind.show_list, service, visitor, _answered(items))
@@ -91,12 +87,20 @@ def _hides(session: Session, query: StudyFilter, visitor: Visitor) -> bool:
     return hidden
 
 
-def asked_by(query: StudyFilter, service: Service, *, hidden: bool = False) -> Asked:
+def asked_by(
+    query: StudyFilter,
+    service: Service,
+    session: Session,
+    visitor: Visitor,
+    *,
+    hidden: bool = False,
+) -> Asked:
     """Return what a filter of the worklist asks for; ``hidden``: not sorted by an answer."""
     zone = zone_of(query.zone, service.settings.zone)
     return Asked(
         statuses=tuple(dict.fromkeys(query.status)),
         text=query.q or "",
+        unnamed=blind.unnamed_to(session, visitor),
         label=query.label,
         refusal=query.refusal,
         reviewed=query.reviewed,
@@ -144,8 +148,7 @@ def _show_round(visitor: Visitor, service: Service) -> RoundAnswer:
         if hidden := blind.hides(session, visitor):  # whoever chose it did not read blind yet
             query = query.model_copy(update={"label": None})
         asked = replace(
-            asked_by(query, service, hidden=hidden),
-            unnamed=blind.unnamed_to(session, visitor),
+            asked_by(query, service, session, visitor, hidden=hidden),
             reader=visitor.person_id,
             began_ms=kept.began_ms,
         )
