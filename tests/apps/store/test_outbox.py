@@ -288,10 +288,16 @@ def _send_all(place, peer="pacs"):
         outbox.close(place.store, parcel, state="sent", status=0)
 
 
-def _retract(place, reason="quality", peer=None):
+def _retract(place, reason="quality", peer=None, by_verdict=False):
     films = [each.id for each in place.all(Film)]
+    how = {"reason": reason, "peer": peer, "by_verdict": by_verdict}
     with place.store.write() as session:
-        return outbox.retract(session, place.log, "anna", films, reason=reason, peer=peer)
+        return outbox.retract(session, place.log, "anna", films, **how)
+
+
+def _restore(place):
+    with place.store.write() as session:
+        return outbox.restore(session, place.log, "anna", place.all(Film)[0].id)
 
 
 def _note(place, number):
@@ -412,6 +418,79 @@ def test_what_was_sent_can_be_taken_back_when_its_files_are_gone(place):
     assert not place.folder.result(old[0].sha256).exists()
     assert _retract(place) == 1
     assert _reject(place) == [({each.sop_uid for each in old}, ("pacs",))]
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_what_a_person_takes_back_after_a_verdict_no_undo_sends(place, noted):
+    """Nothing may be left to take back; that it is of another patient is written all the same."""
+    _ready(place, 1)
+    _send_all(place)
+    assert _retract(place, by_verdict=True) == 1
+    if noted:
+        _reject(place)
+    assert _retract(place, "wrong-patient") == 1
+    assert _restore(place) is None
+    if not noted:
+        _reject(place)
+    assert _states(place) == ["retracted", "retracted", "waiting"]
+    reasons = [
+        json.loads(each.data)["reason"]
+        for each in place.all(Line)
+        if each.action == "results-retracted"
+    ]
+    assert reasons == ["quality", "wrong-patient"]
+    _reads_again(place, "d" * 64)
+    assert outbox.claim_making(place.store) is None, "whatever reads it, nothing is sent"
+
+
+def test_what_a_person_takes_back_from_one_peer_leaves_the_verdict_with_all(place):
+    _ready(place, 1, to=("pacs", "second"))
+    _send_all(place)
+    _send_all(place, "second")
+    _retract(place, by_verdict=True)
+    assert _retract(place, "wrong-patient", peer="second") == 1
+    assert _restore(place) is None
+    ((_, peers),) = _reject(place)
+    assert peers == ("pacs", "second")
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_undoing_a_verdict_does_not_send_twice_what_was_on_its_way(place, noted):
+    _ready(place, 1, kinds=("sr", "seg", "sc"))
+    on_its_way, failing, _ = outbox.claim(place.store, "pacs", 10)
+    _retract(place, by_verdict=True)
+    outbox.close(place.store, on_its_way, state="sent", status=0)
+    outbox.close(place.store, failing, state="waiting", next_ms=0)
+    if noted:
+        _reject(place)
+    assert _restore(place)
+    states = {each.id: each.state for each in place.all(Delivery)}
+    assert states[on_its_way.id] == "sent"
+    assert states[failing.id] == "waiting"
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_undoing_a_verdict_keeps_what_a_peer_confirmed_meanwhile(place, noted):
+    (sent,) = _ready(place, 1, kinds=("sr",))
+    _send_all(place)
+    _retract(place, by_verdict=True)
+    with place.store.write() as session:
+        session.execute(update(Delivery).values(transaction="1.9"))
+    outbox.reported(place.store, "pacs", "1.9", [sent.sop_uid], {})
+    if noted:
+        _reject(place)
+    assert _restore(place)
+    assert _states(place) == ["committed"]
+
+
+def test_that_an_archive_was_told_is_said_once(place):
+    _ready(place, 1)
+    _send_all(place)
+    _retract(place, by_verdict=True)
+    _reject(place)
+    _send_all(place)
+    assert _restore(place) is False
+    assert _restore(place) is None
 
 
 def test_one_peer_alone_is_told(place):

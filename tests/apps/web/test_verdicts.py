@@ -296,6 +296,9 @@ def test_undo_withdraws_the_rejection_that_the_verdict_had_made(
         (parcel,) = outbox.claim(store, "pacs", 10)
         outbox.close(store, parcel, state="sent", status=0)
     after = states()
+    other = _verdict(mine, film_id, "unsure").json()["verdict_id"]
+    assert mine.post(undo, json={"verdict_ids": [other]}).json()["rejection"] is None
+    assert states() == after, "it had nothing taken back"
     last = theirs.post(undo, json={"verdict_ids": ids[1:]}).json()
     if noted == "sent":
         assert (last["rejection"], states()) == ("sent", after)

@@ -189,22 +189,28 @@ def retract(
         reason: of ``hilum.serve.dicom.codes.REJECTED``; for all but "quality" nothing of the film
             is sent any more, whatever bundle reads it.
         peer: from this peer alone.
-        by_verdict: a verdict says so: ``restore`` brings back what was, if that is undone.
+        by_verdict: a verdict says so: ``restore`` brings back what was, if that is undone and no
+            person has taken it back since, from whichever peer.
 
     Returns:
-        how many films had something to take back.
+        how many films had something to take back, or had it taken back by a verdict alone.
     """
     count = 0
     for film_id in film_ids:
+        made = next(iter(_mades(session, film_id)), None)
+        said = (made.reject if made is not None else None) or {}
+        lasts = not by_verdict and "was" in said
+        whom, why = peer, reason
+        if lasts and peer is not None:  # the verdict took it back from all, and so it stays
+            whom, why = None, said["reason"]
         mine = select(Delivery).where(
             Delivery.result_id.in_(_results_of(film_id).with_only_columns(Result.id))
         )
         mine = mine.where(Delivery.state.not_in((RETRACTED, DELETED)))
-        if peer is not None:
-            mine = mine.where(Delivery.peer == peer)
+        if whom is not None:
+            mine = mine.where(Delivery.peer == whom)
         deliveries = list(session.scalars(mine))
-        made = next(iter(_mades(session, film_id)), None)
-        if made is None or not (deliveries or made.state in ("to-make", "failed")):
+        if made is None or not (deliveries or lasts or made.state in ("to-make", "failed")):
             continue
         if by_verdict and made.state == "reject":
             continue  # another verdict, or a person, has said so before
@@ -213,9 +219,9 @@ def retract(
             if each.state not in _THERE:
                 each.state, each.error, each.asked = RETRACTED, None, 0
         there = any(each.state in _THERE for each in deliveries)
-        if peer is None or there:  # else others wait for what is being made
+        if whom is None or there:  # else others wait for what is being made
             made.state, made.attempts, made.error = "reject" if there else "made", 0, None
-            made.reject, made.at_ms = {"reason": reason, "peer": peer}, now_ms()
+            made.reject, made.at_ms = {"reason": why, "peer": whom}, now_ms()
             if by_verdict:
                 made.reject |= {"was": was}
         log.add(session, who, "results-retracted", film_id=film_id, reason=reason, peer=peer)
@@ -227,8 +233,9 @@ def restore(session: Session, log: Log, who: str, film_id: str) -> bool | None:
     """Bring back what a verdict has taken back of a film, because the verdict was undone.
 
     Returns:
-        False if an archive was told already: what it has stays rejected. None if no verdict has
-        taken anything back, or a person or another reading came after it.
+        False if an archive was told already: what it has stays rejected, and no later undo asks
+        again. None if no verdict has taken anything back, or a person or another reading came
+        after it.
     """
     made = next(iter(_mades(session, film_id)), None)
     was = (made.reject or {}).get("was") if made is not None else None
@@ -241,16 +248,25 @@ def restore(session: Session, log: Log, who: str, film_id: str) -> bool | None:
     if any(note.state not in ("waiting", "dead") for _, note in notes) or any(
         each is not None and each.state == DELETED for each in mine
     ):
+        made.reject = {k: each for k, each in (made.reject or {}).items() if k != "was"}
         return False
     for result in {result for result, _ in notes}:
         session.delete(result)
     for each in mine:
-        if each is not None:
-            state = was["deliveries"][str(each.id)]
-            each.state = "waiting" if state == "claimed" else state
+        if each is not None and each.state == RETRACTED:  # the others went on meanwhile
+            each.state = _before(each, was["deliveries"][str(each.id)], made.at_ms)
     made.state, made.attempts, made.error, made.reject = was["making"], 0, None, None
     log.add(session, who, "results-restored", film_id=film_id)
     return True
+
+
+def _before(delivery: Delivery, state: str, taken_ms: int) -> str:
+    """Say where a delivery is that was in this state when it was taken back, and a note named."""
+    if state in _THERE and (delivery.committed_ms or 0) >= taken_ms:
+        return "committed"
+    if state == "claimed":  # the sender may have ended it before the note was made
+        return "sent" if (delivery.sent_ms or 0) >= taken_ms else "waiting"
+    return state
 
 
 @dataclass(frozen=True, slots=True)

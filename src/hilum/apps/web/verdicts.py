@@ -137,7 +137,8 @@ def undo(
         session.flush()
         others = select(Verdict).where(Verdict.film_id == film_id, Verdict.list_id.is_(None))
         rejection = None
-        if not any(_contradicts(session, each) for each in session.scalars(others)):
+        took_back = any(_contradicts(session, each) for each in mine if each.list_id is None)
+        if took_back and not any(_contradicts(session, each) for each in session.scalars(others)):
             rejection = outbox.restore(session, service.log, visitor.name, film_id)
         if hidden or blind.is_pending(session, visitor, film):
             rejection = None  # that there was one tells the machine's answer
