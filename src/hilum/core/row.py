@@ -76,8 +76,9 @@ SAID: dict[str, Column] = {
     "list": Column("text", "reading list in which they were given"),
     "marks": Column(
         "text",
-        "JSON of what the reader drew: `kind`, `points` (x, y) in pixels of the film, `text`, and "
-        "what a line or an ellipse `measured` in its `unit`",
+        "JSON of what the reader had drawn and gave with these verdicts, the last of each finding: "
+        "`kind`, `points` (x, y) in pixels of the film, `text`, and what a line or an ellipse "
+        "`measured` in its `unit`",
     ),
     "LABEL_blind_verdict": Column("text", "`present`, `absent` or `unsure`, before the answer"),
     "LABEL_blind_confidence": Column("whole number", "0 surely absent to 100 surely present"),

@@ -8,11 +8,13 @@ import re
 
 import pandas as pd
 import pytest
+from pydicom import dcmread
 
 from hilum.apps.cli.main import run
 from hilum.apps.store.people import Role, add_person, add_token
 from hilum.apps.store.tables import Film, Read
 from hilum.core.row import EXPORT, READ_CSV, columns, inert
+from hilum.serve.samples import ROOT
 
 API = "/api/v1"
 FINDING = "covid-19"
@@ -81,30 +83,64 @@ def test_the_table_holds_what_was_said(station, film_ids):
     assert "P-104" not in table.to_csv()
 
 
-def test_what_readers_drew_stands_in_their_rows(station, film_ids):
-    """Boxes of verdicts and measurements of the desk, each once, in pixels and measured."""
+def _marks(station, film_id):
+    """What each reader drew on a film, by an export."""
+    table = _table(station.client("reader").post(f"{API}/export", json={}))
+    rows = table[table["film_id"] == film_id].to_dict("records")
+    return {row["reader"]: json.loads(row["marks"] or "null") for row in rows}
+
+
+LINE = {"kind": "line", "points": [[10.0, 20.0], [40.0, 60.0]], "text": ""}
+BOX = {"kind": "rectangle", "points": [[1.0, 2.0], [30.0, 40.0]], "text": "=left; base"}
+
+
+def test_what_readers_gave_with_verdicts_stands_in_their_rows(station, film_ids):
+    """Each mark once, in pixels and measured; no mark that was given with none of them."""
     client, film_id = station.client("reviewer"), film_ids[0]
-    box = {"kind": "rectangle", "points": [[1.0, 2.0], [30.0, 40.0]], "text": "=left; base"}
-    line = {"kind": "line", "points": [[10.0, 20.0], [40.0, 60.0]], "text": ""}
     given = [
-        {"finding": each, "verdict": "present", "marks": [line, box]} for each in (FINDING, "mass")
+        {"finding": each, "verdict": "present", "marks": [LINE, BOX]} for each in (FINDING, "mass")
     ]
     path = f"{API}/films/{film_id}"
     assert client.post(f"{path}/verdicts/all", json={"verdicts": given}).status_code == 201
-    client.put(f"{path}/desk", json={"marks": [line]})
-    station.client("administrator").put(f"{API}/films/{film_ids[1]}/desk", json={"marks": [box]})
+    client.put(f"{path}/desk", json={"marks": [LINE | {"text": "not given yet"}]})
+    station.client("administrator").put(f"{API}/films/{film_ids[1]}/desk", json={"marks": [BOX]})
+    pixels = LINE | {"measured": 50.0, "unit": "px"}
+    assert _marks(station, film_id) == {"reviewer-1": [pixels, BOX], "administrator-1": None}
+    assert _marks(station, film_ids[1]) == {"": None}, "measured, and not judged"
+    moved = LINE | {"points": [[10.0, 20.0], [10.0, 60.0]]}
+    for each in given:
+        each["marks"] = [moved]
+    client.post(f"{path}/verdicts/all", json={"verdicts": given})
+    assert _marks(station, film_id)["reviewer-1"] == [moved | {"measured": 40.0, "unit": "px"}]
 
-    def drawn(film_id):
-        table = _table(station.client("reader").post(f"{API}/export", json={}))
-        rows = table[table["film_id"] == film_id].to_dict("records")
-        return {row["reader"]: json.loads(row["marks"] or "null") for row in rows}
 
-    pixels = line | {"measured": 50.0, "unit": "px"}
-    assert drawn(film_id) == {"reviewer-1": [pixels, box], "administrator-1": None}
-    assert drawn(film_ids[1]) == {"administrator-1": [box]}, "measured, and not judged"
-    known = {"points": [[0, 0], [100, 0]], "mm": 20}
-    assert client.put(f"{path}/ruler", json=known).status_code == 200
-    assert drawn(film_id)["reviewer-1"][0] == line | {"measured": 10.0, "unit": "mm"}
+def test_an_export_measures_as_the_report_does(station, tmp_path):
+    """By the film's own pixels, by its ruler while there is one; and so does the command line."""
+    film_id = station.film(ROOT / "frontal.dcm")
+    client, path = station.client("reviewer"), f"{API}/films/{film_id}"
+    said = {"finding": FINDING, "verdict": "present", "marks": [LINE]}
+    assert client.post(f"{path}/verdicts", json=said).status_code == 201
+    client.put(f"{path}/desk", json={"marks": [LINE]})
+    mm = 50 * dcmread(ROOT / "frontal.dcm").ImagerPixelSpacing[0]
+    ruler = [[0, 0], [100, 0]]
+
+    def measured():
+        (mark,) = _marks(station, film_id)["reviewer-1"]
+        report = client.post(f"{path}/reports", json={"findings": "x"}).json()["measurements"]
+        assert report == f"1. Length {mark['measured']:.1f} {mark['unit']}"
+        return mark["measured"], mark["unit"]
+
+    own = pytest.approx(mm, abs=1e-3), "mm at the detector"
+    assert measured() == own
+    client.put(f"{path}/ruler", json={"points": ruler, "mm": 20})
+    client.put(f"{path}/desk", json={"marks": [LINE], "version": 1})
+    assert measured() == (10.0, "mm")
+    client.put(f"{path}/ruler", json={"points": ruler, "mm": None})
+    assert measured() == own
+    out = tmp_path / "films.csv"
+    assert run(["export", "--home", str(station.service.data), "-o", str(out)]) == 0
+    (mark,) = json.loads(pd.read_csv(out)["marks"][0])
+    assert (mark["measured"], mark["unit"]) == own
 
 
 def test_ids_are_for_administrators(station, film_ids, tmp_path):

@@ -73,4 +73,5 @@ def test_a_report_measures_by_the_ruler_as_the_screen_does(station, make_film):
     client.put(f"{API}/films/{film_id}/ruler", json={"points": [[0, 0], [50, 0]], "mm": 25})
     (mark,) = client.get(f"{API}/films/{film_id}/desk").json()["marks"]
     report = client.post(f"{API}/films/{film_id}/reports", json={"findings": "x"}).json()
-    assert mark["measured"] == report["measurements"] == "Length 50.0 mm"
+    assert mark["measured"] == "Length 50.0 mm"
+    assert report["measurements"] == "1. Length 50.0 mm"

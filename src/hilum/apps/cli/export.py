@@ -42,20 +42,29 @@ def export(
     require("web")
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise ConfigError(f"-o {out}: expected NAME.csv or NAME.parquet")
+    from functools import partial
+
     from sqlalchemy import select
 
     from hilum.apps.store.export import columns_of, rows
+    from hilum.apps.store.folder import FilmFolder
     from hilum.apps.store.tables import Film
+    from hilum.apps.web.films import spacing_of
+    from hilum.apps.web.pictures import Pictures
     from hilum.apps.web.serve import Place, open_place
+    from hilum.apps.web.settings import load_settings
     from hilum.core.files import atomic_path
     from hilum.core.row import write_rows
 
-    opened, log = open_place(Place.of(home, store), make=False)
+    place = Place.of(home, store)
+    opened, log = open_place(place, make=False)
     try:
+        most = load_settings(place.data).limits.megapixels
+        measured = partial(spacing_of, Pictures(FilmFolder(place.data), most), opened)
         with atomic_path(out) as temporary:
             with opened.read() as session:
                 ids = list(session.scalars(select(Film.id).order_by(Film.created_ms, Film.id)))
-                table = rows(session, log, ids, named=patients)
+                table = rows(session, log, ids, measured, named=patients)
                 count = write_rows(temporary, columns_of(session), table)
             with opened.write() as session:
                 log.add(

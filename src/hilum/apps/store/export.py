@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, select
@@ -12,11 +12,9 @@ from sqlalchemy.orm import Session, defer
 
 from hilum.apps.store import lists
 from hilum.apps.store.log import Log
-from hilum.apps.store.marks import Spacing, measure, unique
-from hilum.apps.store.rulers import ruler_of, with_ruler
+from hilum.apps.store.marks import TAKEN_OFF, Spacing, measure, unique
 from hilum.apps.store.store import parts
 from hilum.apps.store.tables import (
-    Desk,
     Film,
     Model,
     Person,
@@ -46,18 +44,22 @@ def rows(
     session: Session,
     log: Log,
     film_ids: Sequence[str],
+    spacing_of: Callable[[str], Spacing | None],
     *,
     named: bool = False,
     person_id: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of films: one for each reader of a film, and for each list apart.
 
-    What the machine says is of the reading that stood beside a reader's last verdict.
+    What the machine says is of the reading that stood beside a reader's last verdict; marks are
+    those that went along with verdicts of the row: no desk is looked at, where work lies that
+    nobody has given yet.
 
     Args:
         session: of ``Store.read``.
         log: whose key makes pseudonyms.
         film_ids: of which films, in this order.
+        spacing_of: says how large the pixels of a film are, as reports of it are measured.
         named: patients by their ids and films by their names, which often name a patient; else
             pseudonyms, and no address.
         person_id: for whom: what others say in open lists of that person, and of films in them
@@ -67,10 +69,8 @@ def rows(
     in_list = dict(_pairs(session, ReadingList.id, ReadingList.name))
     may: list[ColumnElement[bool]] = []
     may_know: list[ColumnElement[bool]] = []
-    may_see: list[ColumnElement[bool]] = []
     if person_id is not None:
         may.append(lists.visible(Verdict, session, person_id))
-        may_see.append(lists.visible(Desk, session, person_id))
         may_know.append(lists.visible(Reference, session, person_id))
     for part in parts(list(film_ids)):
         films = {
@@ -85,18 +85,17 @@ def rows(
         }
         said: defaultdict[str, dict[tuple[str, str], dict[str, Any]]] = defaultdict(dict)
         beside: dict[tuple[str, tuple[str, str]], str | None] = {}
-        drawn: defaultdict[Any, dict[tuple[str, bool], list[Any]]] = defaultdict(dict)
+        drawn: defaultdict[Any, dict[tuple[str, bool | None], list[Any]]] = defaultdict(dict)
         given = select(Verdict).where(Verdict.film_id.in_(part), *may)
         for each in session.scalars(given.order_by(Verdict.at_ms, Verdict.id)):
             whose = each.person_id, each.list_id or ""
             said[each.film_id].setdefault(whose, {}).update(_said(each))
             beside[each.film_id, whose] = each.reading_id
-            drawn[each.film_id, whose][each.finding, each.blind] = each.marks
-        kept_of = select(Desk).where(Desk.film_id.in_(part), *may_see)
-        desks = {(each.film_id, each.person_id): each.body for each in session.scalars(kept_of)}
-        for (film_id, who), body in desks.items():
-            if body["marks"] and not any(each[0] == who for each in said[film_id]):
-                said[film_id][who, ""] = {}
+            boxes = [mark for mark in each.marks if mark["kind"] == TAKEN_OFF]
+            stay = [mark for mark in each.marks if mark["kind"] != TAKEN_OFF]
+            # what stays on the desk went along with the blind verdict, and may be moved by now
+            mine = drawn[each.film_id, whose]
+            mine[each.finding, None], mine[each.finding, each.blind] = stay, boxes
         known: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         truths = select(Reference).where(Reference.film_id.in_(part), *may_know)
         for truth in session.scalars(truths):
@@ -112,13 +111,12 @@ def rows(
             kept = _kept(film, study, log, named=named) | known[film_id]
             row |= kept
             for whose, verdicts in said[film_id].items():
-                desk = desks.get((film_id, whose[0]), {"marks": []})
-                given_with = [mark for some in drawn[film_id, whose].values() for mark in some]
-                marks = unique([*desk["marks"], *given_with])
+                marks = unique(mark for some in drawn[film_id, whose].values() for mark in some)
+                measured = any(measure(each, None) for each in marks)
                 reader = {
                     "reader": people[whose[0]],
                     "list": in_list.get(whose[1]),
-                    "marks": _drawn(session, film_id, marks, desk.get("spacing")),
+                    "marks": _drawn(marks, spacing_of(film_id) if measured else None),
                 }
                 then = beside.get((film_id, whose))
                 if read is not None and then not in (None, read.id):
@@ -130,14 +128,10 @@ def rows(
                 yield row
 
 
-def _drawn(
-    session: Session, film_id: str, marks: list[dict[str, Any]], known: list[Any] | None
-) -> str | None:
-    """Return marks as JSON, measured by the film's ruler, else by what the desk was kept with."""
+def _drawn(marks: list[dict[str, Any]], spacing: Spacing | None) -> str | None:
+    """Return marks as JSON, measured."""
     if not marks:
         return None
-    ruler = with_ruler({"spacing_mm": None}, ruler_of(session, film_id))["spacing_mm"]
-    spacing = Spacing(*ruler) if ruler else Spacing(*known) if known else None
     told = []
     for each in marks:
         found = measure(each, spacing)

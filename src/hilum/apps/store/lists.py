@@ -19,7 +19,6 @@ from sqlalchemy.orm import Session
 from hilum.apps.store.store import AT_ONCE
 from hilum.apps.store.tables import (
     Bygone,
-    Desk,
     Film,
     ListedFilm,
     ListReader,
@@ -164,7 +163,7 @@ def listed_for(session: Session, person_id: str) -> Select[str]:
 
 
 def visible(
-    kind: type[Verdict | Reference | Report | Desk], session: Session, person_id: str
+    kind: type[Verdict | Reference | Report], session: Session, person_id: str
 ) -> ColumnElement[bool]:
     """Return the condition for what a person may see that people said of films.
 

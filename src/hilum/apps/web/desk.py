@@ -15,7 +15,7 @@ from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Desk, now_ms
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import DeskAnswer
-from hilum.apps.web.films import find_film, spacing_of
+from hilum.apps.web.films import find_film, pictures_of, spacing_of
 from hilum.apps.web.schemas import API, FilmId, OnDesk
 from hilum.apps.web.service import Served
 
@@ -29,7 +29,9 @@ def desk(film_id: FilmId, request: Request, visitor: _Reviewer, service: Served)
     with service.store.read() as session:
         find_film(session, film_id)
         kept = session.get(Desk, (film_id, visitor.person_id))
-    spacing = spacing_of(request, service, film_id) if kept and kept.body["marks"] else None
+    pictures = pictures_of(request)
+    has = kept is not None and kept.body["marks"]
+    spacing = spacing_of(pictures, service.store, film_id) if has else None
     return _show(kept, spacing)
 
 
@@ -38,11 +40,11 @@ def keep(
     film_id: FilmId, body: OnDesk, request: Request, visitor: _Reviewer, service: Served
 ) -> DeskAnswer:
     """Keep it in place of what was there, unless another window has kept something meanwhile."""
-    spacing = spacing_of(request, service, film_id) if body.marks else None
+    spacing = spacing_of(pictures_of(request), service.store, film_id) if body.marks else None
     with service.store.write() as session:
         find_film(session, film_id)
         kept = session.get(Desk, (film_id, visitor.person_id))
-        mine = body.model_dump(mode="json", exclude={"version"}) | {"spacing": spacing}
+        mine = body.model_dump(mode="json", exclude={"version"})
         if kept is None:
             kept = Desk(film_id=film_id, person_id=visitor.person_id, version=0, body=mine)
             session.add(kept)

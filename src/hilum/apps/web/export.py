@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
@@ -15,6 +16,7 @@ from hilum.apps.store.people import Role
 from hilum.apps.store.worklist import film_ids
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
+from hilum.apps.web.films import pictures_of, spacing_of
 from hilum.apps.web.problems import Problem
 from hilum.apps.web.schemas import API, AskExport, gives
 from hilum.apps.web.service import Served
@@ -34,7 +36,7 @@ _BEGINS = ",".join(columns(EXPORT, ["covid-19"])) + "\n"
     response_class=FileResponse,
     responses=gives("text/csv", "a row a film and reader; Parquet where asked for", _BEGINS),
 )
-def export(body: AskExport, visitor: _Reader, service: Served) -> FileResponse:
+def export(body: AskExport, request: Request, visitor: _Reader, service: Served) -> FileResponse:
     """Give readings, verdicts and reference standards of the films that a filter lets through."""
     if body.patients and visitor.role is not Role.ADMINISTRATOR:
         raise Problem(
@@ -60,10 +62,16 @@ def export(body: AskExport, visitor: _Reader, service: Served) -> FileResponse:
         )
     with tempfile.NamedTemporaryFile(suffix=f".{body.format}", delete=False) as file:
         path = Path(file.name)
+    measured = partial(spacing_of, pictures_of(request), service.store)
     try:
         with service.store.read() as session:
             table = rows(
-                session, service.log, ids, named=body.patients, person_id=visitor.person_id
+                session,
+                service.log,
+                ids,
+                measured,
+                named=body.patients,
+                person_id=visitor.person_id,
             )
             unnamed = set(session.scalars(blind.unnamed_to(session, visitor)))
             table = (

@@ -15,6 +15,7 @@ from hilum.apps.store import queue
 from hilum.apps.store.marks import Spacing
 from hilum.apps.store.people import Role
 from hilum.apps.store.rulers import ruler_of, with_ruler
+from hilum.apps.store.store import Store
 from hilum.apps.store.tables import Film, Read, iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
@@ -260,7 +261,19 @@ def _file_of(
     Raises:
         Problem: no such film, or one that ends the process that opens it: not this one's, too.
     """
-    with service.store.read() as session:
+    film, read = _openable(service.store, film_id)
+    if visitor is not None:
+        service.looks.note(visitor, film, ahead=ahead)
+    return film.sha256, kinds_of(read)
+
+
+def _openable(store: Store, film_id: str) -> tuple[Film, Read | None]:
+    """Return a film, with its reading, that does not end the process that opens it.
+
+    Raises:
+        Problem: no such film, or it does.
+    """
+    with store.read() as session:
         film = find_film(session, film_id)
         if queue.is_dangerous(session, film):
             raise Problem(
@@ -270,9 +283,7 @@ def _file_of(
                 hint="look at it with another program; have it read again if it was not the film",
             )
         read = session.get(Read, film.reading_id) if film.reading_id else None
-    if visitor is not None:
-        service.looks.note(visitor, film, ahead=ahead)
-    return film.sha256, kinds_of(read)
+    return film, read
 
 
 def _described(
@@ -288,15 +299,22 @@ def _described(
         return ImageAnswer.model_validate(with_ruler(described, ruler_of(session, film_id)))
 
 
-def spacing_of(request: Request, service: Service, film_id: str) -> Spacing | None:
-    """Return how large the pixels of a film are; None where that is not known."""
+def spacing_of(pictures: Pictures, store: Store, film_id: str) -> Spacing | None:
+    """Return how large the pixels of a film are, by its ruler, else by its file.
+
+    None where that is not known.
+    """
     try:
-        found = _described(request, service, film_id)
+        film, read = _openable(store, film_id)
+        described = pictures.describe(film.sha256, kinds_of(read))
     except (ImageError, Problem):
         return None  # it cannot be looked at, so that nothing was measured on it
-    if found.spacing_mm is None:
+    with store.read() as session:
+        found = with_ruler(described, ruler_of(session, film_id))
+    if found["spacing_mm"] is None:
         return None
-    return Spacing(*found.spacing_mm, at_detector=found.spacing_plane == "detector")
+    row, column = found["spacing_mm"]
+    return Spacing(row, column, at_detector=found["spacing_plane"] == "detector")
 
 
 def pictures_of(request: Request) -> Pictures:

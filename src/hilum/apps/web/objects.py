@@ -13,7 +13,7 @@ from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Made, iso
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import SentAnswer, SentTo
-from hilum.apps.web.films import spacing_of
+from hilum.apps.web.films import pictures_of, spacing_of
 from hilum.apps.web.problems import Problem
 from hilum.apps.web.readings import Shown, find, with_answers
 from hilum.apps.web.schemas import API, FilmId, TakeBack, gives
@@ -124,7 +124,7 @@ def _marks(request: Request, service: Service, found: Shown, visitor: Visitor) -
         drawn, _ = marks_of(session, found.film, visitor.person_id)
     if not drawn:
         return []
-    spacing = spacing_of(request, service, found.film.id)
+    spacing = spacing_of(pictures_of(request), service.store, found.film.id)
     marks = []
     for each in drawn:
         value, power = measure(each, spacing) or (None, 1)

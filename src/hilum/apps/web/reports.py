@@ -18,7 +18,7 @@ from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import ReportAnswer, ReportDraft, ReportsAnswer
 from hilum.apps.web.draft import draft
 from hilum.apps.web.evidence import kinds_of
-from hilum.apps.web.films import find_open, spacing_of
+from hilum.apps.web.films import find_open, pictures_of, spacing_of
 from hilum.apps.web.problems import not_found
 from hilum.apps.web.schemas import API, AnyId, FilmId, ReportText, gives
 from hilum.apps.web.service import Served
@@ -74,7 +74,7 @@ def write_report(
     film_id: FilmId, body: ReportText, request: Request, visitor: _Reviewer, service: Served
 ) -> ReportAnswer:
     """Keep a new version, with what its author has measured; those before it stay."""
-    spacing = spacing_of(request, service, film_id)
+    spacing = spacing_of(pictures_of(request), service.store, film_id)
     with service.store.write() as session:
         film = find_open(session, film_id, visitor)
         marks, turned = marks_of(session, film, visitor.person_id)
