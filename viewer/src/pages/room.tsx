@@ -20,7 +20,7 @@ import { isEarlier, Strips } from "../room/strips";
 import { act, Toolbar, type ActionName } from "../room/toolbar";
 import type { ToolName } from "../room/tools";
 import { useBeside, useFilm, useHeat } from "../room/usefilm";
-import { chooseByKey, isBegun, isShownAfter, Question, saveByKey, undo, Verdicts } from "../room/verdict";
+import { chooseByKey, isBegun, Question, saveByKey, shownAfter, undo, Verdicts } from "../room/verdict";
 import { Change } from "../room/where";
 
 type Tab = "reading" | "verdicts" | "report" | "facts";
@@ -180,7 +180,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
         {data.blind ? (
           <div class="headline blind">
             <h2>{t("blind.first")}</h2>
-            <p>{t(isShownAfter(lists) ? "blind.explained" : "blind.kept")}</p>
+            <p>{t(`blind.shown.${shownAfter(lists, labels)}`)}</p>
           </div>
         ) : data.film ? (
           <AtAGlance answer={data.answer} />

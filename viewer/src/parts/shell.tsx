@@ -78,7 +78,7 @@ function Header() {
         {may("reviewer") && (
           <Switch
             label={t("blind.switch")}
-            title={t("blind.explained")}
+            title={t("blind.shown.now")}
             on={me.value?.blind ?? false}
             change={(on) => void setBlind(on)}
           />

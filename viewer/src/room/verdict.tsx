@@ -69,9 +69,15 @@ export async function undo(filmId: string, desk: Desk): Promise<string | null> {
   return last.filmId;
 }
 
-/** The machine's answer follows on the verdict that is owed blind; else when a list ends. */
-export const isShownAfter = (lists: readonly AskingList[]): boolean =>
-  lists.every(({ blind, reveal }) => !blind || reveal);
+/**
+ * When the machine's answer is shown to who reads blind: after the verdicts that are asked now; after those of one more
+ * list, too, as each has an answer of its own; or when a list ends.
+ */
+export const shownAfter = (lists: readonly AskingList[], labels: readonly Label[]): "now" | "again" | "end" => {
+  const blind = lists.filter((each) => each.blind);
+  if (blind.some(({ reveal }) => !reveal)) return "end";
+  return labels.some((label) => blind.filter(({ owed }) => owed.includes(label)).length > 1) ? "again" : "now";
+};
 
 export function Question(props: {
   filmId: string;
@@ -96,9 +102,8 @@ export function Question(props: {
     lists.find(({ owed }) => owed.includes(label)) ?? lists.find(({ findings }) => findings.includes(label));
   const asksSure = (label: Label) => listOf(label)?.confidence ?? false;
   const isForLists = [...new Set(labels.flatMap((label) => listOf(label)?.name ?? []))];
-  // asked by two lists: each of them has an answer of its own, and the film opens after both
-  const isOwedAgain = labels.some((label) => lists.filter(({ blind, owed }) => blind && owed.includes(label)).length > 1);
-  const isShown = blind && isShownAfter(lists) && !isOwedAgain;
+  const shown = shownAfter(lists, labels);
+  const isShown = blind && shown === "now";
   const { choices, text, corrected_label: corrected, marks } = desk.work;
   const isWhole = (made: typeof choices) =>
     labels.length > 0 && labels.every((label) => made[label] && (!asksSure(label) || sureOf(label, made) !== undefined));
@@ -188,7 +193,7 @@ export function Question(props: {
     >
       {blind && (
         <p class="blind-note">
-          {t(!isShownAfter(lists) ? "blind.now-kept" : labels.length > 1 ? "blind.now-all" : "blind.now")}
+          {t(shown !== "now" ? `blind.now.${shown}` : labels.length > 1 ? "blind.now-all" : "blind.now")}
         </p>
       )}
       {isForLists.length > 0 && <p class="soft">{t("verdict.for-list", { names: isForLists.join(", ") })}</p>}
