@@ -121,7 +121,7 @@ def test_figures_are_those_of_the_verdicts(station, study):
         one = session.get_one(ReadingList, list_id)
         gathered = gather(session, one, FINDING)
     more = replace(
-        gathered, films=[*ids, "0" * 16], patients=[*gathered.patients, "P-new"],
+        gathered, films=[*ids, "0" * 16], patients=[*gathered.patients, "P-new"], here=FILMS + 1,
         arms={name: _with_one_more(arm) for name, arm in gathered.arms.items()},
         **{
             each: np.append(getattr(gathered, each), np.nan)
@@ -136,6 +136,9 @@ def test_figures_are_those_of_the_verdicts(station, study):
     pooled = (later.unaided, later.aided, later.difference)
     assert [(each.readers, each.whole) for each in pooled] == [(3, 1), (3, 0), (3, 0)]
     assert later.unaided.auc.value == pytest.approx(found["unaided"]["auc"]["value"])
+    assert [(each.unaided.films, each.unaided.asked) for each in later.readers] == [
+        (FILMS + 1, FILMS + 1), (FILMS, FILMS + 1), (FILMS, FILMS + 1),
+    ]  # fmt: skip
 
 
 def _with_one_more(arm):

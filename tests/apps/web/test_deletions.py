@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 
 from hilum.apps.cli.main import run
 from hilum.apps.store import deletion
+from hilum.apps.store.people import Role, add_person, add_token
 from hilum.apps.store.tables import (
     Bygone,
     Desk,
@@ -107,9 +108,13 @@ def test_a_patient_is_erased_whole_and_the_log_names_nobody(station, make_film):
 
 
 def _values(found):
-    """An analysis without its intervals, which hang on the order of patients by name."""
+    """An analysis without its intervals, which hang on the order of patients by name.
+
+    And without what a reader misses: an erased film is missed no more.
+    """
     if isinstance(found, dict):
-        return {key: _values(each) for key, each in found.items() if key not in ("low", "high")}
+        left = {key: each for key, each in found.items() if key not in ("low", "high", "asked")}
+        return {key: _values(each) for key, each in left.items()}
     return [_values(each) for each in found] if isinstance(found, list) else found
 
 
@@ -180,6 +185,42 @@ def test_a_reader_study_keeps_its_figures_and_nobody_else_when_a_patient_is_eras
     with station.service.store.read() as session:
         assert session.scalar(select(func.count()).select_from(Bygone)) == 2
     assert station.service.log.verify().ok
+
+
+def test_who_had_not_judged_an_erased_film_is_done_with_those_that_are_left(station, make_film):
+    films = [station.film(make_film(1), patient_id=PATIENT)]
+    films += [station.film(make_film(number), patient_id=OTHER) for number in (2, 3)]
+    admin, early, late = station.client("administrator"), station.client("reviewer"), None
+    with station.service.store.write() as session:
+        person = add_person(session, "anna", Role.REVIEWER)
+        late = station.client(None, Authorization=f"Bearer {add_token(session, person, 'x')[1]}")
+    people = admin.get(f"{API}/users").json()["items"]
+    readers = [each["user_id"] for each in people if each["name"] in ("reviewer-1", "anna")]
+    body = {"name": "study", "film_ids": films, "readers": readers, "findings": ["covid-19"]}
+    path = f"{API}/lists/{admin.post(f'{API}/lists', json=body).json()['list_id']}"
+    said = {"finding": "covid-19", "verdict": "present", "list_id": path.rpartition("/")[2]}
+
+    def give(client, *film_ids):
+        for film_id in film_ids:
+            assert client.post(f"{API}/films/{film_id}/verdicts", json=said).status_code == 201
+
+    def done():
+        found = admin.get(f"{path}/analysis").json()
+        told = {
+            each["name"]: (each["films"], each["aided"]["asked"], each["whole"])
+            for each in found["readers"]
+        }
+        return told["reviewer-1"], told["anna"], found["aided"]["whole"]
+
+    give(early, *films)
+    give(late, films[1])
+    assert done() == ((3, 3, True), (1, 3, False), 1)
+    erase = {"patient_id": PATIENT}
+    shown = admin.post(f"{API}/deletions/preview", json=erase).json()
+    admin.post(f"{API}/deletions", json=erase | {"confirm": shown["confirm"]})
+    assert done() == ((3, 3, True), (1, 2, False), 1)
+    give(late, films[2])
+    assert done() == ((3, 3, True), (2, 2, True), 2)
 
 
 def test_many_studies_are_deleted_at_once(station, make_film):

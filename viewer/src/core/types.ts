@@ -79,7 +79,7 @@ export interface components {
             readers: components["schemas"]["StudyReader"][];
             unaided: components["schemas"]["PooledFigures"] | null;
             aided: components["schemas"]["PooledFigures"] | null;
-            /** @description of readers with both; whole: both of every film */
+            /** @description of readers with both; whole: both of every film not erased */
             difference: components["schemas"]["PooledFigures"] | null;
             pairs: components["schemas"]["ReaderPair"][];
             /** @description Fleiss' kappa, on films that every reader called */
@@ -103,6 +103,8 @@ export interface components {
             auc: components["schemas"]["Estimate"];
             /** @description with a verdict */
             films: number;
+            /** @description films not erased, and those erased that had a verdict */
+            asked: number;
             unsure: number;
             /** @description median time to a verdict */
             seconds: number | null;
@@ -715,7 +717,7 @@ export interface components {
             /** @description area under the ROC curve by confidence, where the list asks for it */
             auc: components["schemas"]["Estimate"];
             readers: number;
-            /** @description readers with a verdict of every film */
+            /** @description readers with a verdict of every film not erased */
             whole: number;
         };
         /**
@@ -1050,7 +1052,7 @@ export interface components {
             name: string;
             /** @description with a verdict, in either arm */
             films: number;
-            /** @description of every film of the list */
+            /** @description of every film of the list not erased */
             whole: boolean;
             /** @description verdicts before the answer was in sight */
             unaided: components["schemas"]["ArmFigures"] | null;

@@ -317,7 +317,7 @@ function Figures({ of }: { of: AnalysisAnswer }) {
               ARMS.map((arm) => {
                 const figures = reader[arm];
                 const name = both ? `${reader.name}, ${t(`analysis.${arm}`)}` : reader.name;
-                const note = figures && figures.films < of.films ? t("lists.of", { done: figures.films, films: of.films }) : "";
+                const note = figures && figures.films < figures.asked ? t("lists.of", { done: figures.films, films: figures.asked }) : "";
                 return figures && <Line key={reader.name + arm} name={name} note={note} of={figures} />;
               }),
             )}

@@ -82,9 +82,13 @@ class Arm:
         """Say whether a reader judged any film in this arm."""
         return not np.isnan(self.ratings[reader]).all()
 
-    def whole(self, reader: int) -> bool:
-        """Say whether a reader judged every film in this arm."""
-        return not np.isnan(self.ratings[reader]).any()
+    def asked(self, reader: int, here: int) -> int:
+        """Count the films that are here, the first ones, and those erased that a reader judged."""
+        return here + int((~np.isnan(self.ratings[reader, here:])).sum())
+
+    def whole(self, reader: int, here: int) -> bool:
+        """Say whether a reader judged every film that is here, in this arm."""
+        return self.has(reader) and not np.isnan(self.ratings[reader, :here]).any()
 
     @classmethod
     def empty(cls, readers: int, films: int) -> Arm:
@@ -263,7 +267,7 @@ def measure(of: ReaderStudy, list_id: str, finding: Label, folds: int = FOLDS) -
         StudyReader(
             name=of.readers[row],
             films=(films := int(judged[row].sum())),
-            whole=films == len(of.films),
+            whole=films > 0 and bool(judged[row, : of.here].all()),
             unaided=_arm(of, unaided, row, groups, folds),
             aided=_arm(of, aided, row, groups, folds),
             difference=_figures(
@@ -325,6 +329,7 @@ def _arm(of: ReaderStudy, arm: Arm, row: int, groups: Any, folds: int) -> ArmFig
     return ArmFigures(
         **dict(_figures(of, reader_figures(calls, ratings, of.truth, groups, folds=folds))),
         films=int(judged.sum()),
+        asked=arm.asked(row, of.here),
         unsure=int((judged & np.isnan(calls)).sum()),
         seconds=None if np.isnan(seconds).all() else float(np.nanmedian(seconds)),
         roc=_roc(of.truth, ratings) if of.rated else [],
@@ -340,7 +345,7 @@ def _together(
     chosen = arm.calls[list(rows)], arm.ratings[list(rows)]
     figures = _figures(of, together(*chosen, of.truth, groups, before=before, folds=folds))
     arms = [arm] if before is None else list(of.arms.values())
-    whole = sum(all(each.whole(row) for each in arms) for row in rows)
+    whole = sum(all(each.whole(row, of.here) for each in arms) for row in rows)
     return PooledFigures(**dict(figures), readers=len(rows), whole=whole)
 
 

@@ -507,6 +507,9 @@ class ArmFigures(ReaderFigures):
     """Figures of one reader in one arm of a study."""
 
     films: int = Field(examples=[60], description="with a verdict")
+    asked: int = Field(
+        examples=[60], description="films not erased, and those erased that had a verdict"
+    )
     unsure: int = Field(examples=[3])
     seconds: float | None = Field(examples=[14.2], description="median time to a verdict")
     roc: list[tuple[float, float]] = Field(
@@ -520,7 +523,7 @@ class PooledFigures(ReaderFigures):
     """The mean over readers of one arm; who is not whole counts with the films that are there."""
 
     readers: int = Field(examples=[3])
-    whole: int = Field(examples=[2], description="readers with a verdict of every film")
+    whole: int = Field(examples=[2], description="readers with a verdict of every film not erased")
 
 
 class StudyReader(Said):
@@ -528,7 +531,7 @@ class StudyReader(Said):
 
     name: By
     films: int = Field(examples=[60], description="with a verdict, in either arm")
-    whole: bool = Field(examples=[True], description="of every film of the list")
+    whole: bool = Field(examples=[True], description="of every film of the list not erased")
     unaided: ArmFigures | None = Field(description="verdicts before the answer was in sight")
     aided: ArmFigures | None = Field(
         description="with it in sight: the last verdict, which may be the one from before"
@@ -557,7 +560,7 @@ class AnalysisAnswer(Said):
     unaided: PooledFigures | None
     aided: PooledFigures | None
     difference: PooledFigures | None = Field(
-        description="of readers with both; whole: both of every film"
+        description="of readers with both; whole: both of every film not erased"
     )
     pairs: list[ReaderPair]
     fleiss: Estimate = Field(description="Fleiss' kappa, on films that every reader called")
