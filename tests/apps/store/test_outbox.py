@@ -443,6 +443,18 @@ def test_what_a_person_takes_back_after_a_verdict_no_undo_sends(place, noted):
     assert outbox.claim_making(place.store) is None, "whatever reads it, nothing is sent"
 
 
+def test_what_was_on_its_way_and_failed_is_not_sent_after_it_was_taken_back(place):
+    _ready(place, 1, to=("pacs", "second"))
+    sent, failing = outbox.claim(place.store, "pacs", 10)
+    _retract(place, "wrong-patient")
+    outbox.close(place.store, sent, state="sent", status=0)
+    outbox.close(place.store, failing, state="waiting", next_ms=0)
+    assert _reject(place) == [({sent.object.sop_uid}, ("pacs",))]
+    taken = [outbox.claim(place.store, "pacs", 9) for _ in range(2)]  # a study each time
+    assert [[each.object.kind for each in study] for study in taken] == [[NOTE], []]
+    assert outbox.claim(place.store, "second", 9) == []
+
+
 def test_what_a_person_takes_back_from_one_peer_leaves_the_verdict_with_all(place):
     _ready(place, 1, to=("pacs", "second"))
     _send_all(place)

@@ -389,6 +389,12 @@ def put(
         if made is None or made.state != ("reject" if making.reject else "to-make"):
             return  # its study was deleted meanwhile, or a person took its results back
         made.state, made.error = "made", None
+        if making.reject is not None:  # what was on its way, and failed before the note was made
+            mine = _results_of(making.film_id).with_only_columns(Result.id)
+            back = update(Delivery).where(Delivery.result_id.in_(mine), Delivery.state == "waiting")
+            if making.reject[1] is not None:
+                back = back.where(Delivery.peer == making.reject[1])
+            session.execute(back.values(state=RETRACTED, error=None, asked=0))
         for note, rejected in notes:
             _keep(session, making, note, rejected.peers, urgent=True)
             gone = update(Delivery).where(Delivery.id.in_(rejected.deliveries))
