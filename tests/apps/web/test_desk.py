@@ -109,6 +109,7 @@ def test_marks_of_verdicts_and_of_the_desk_are_drawn_in_the_report(station, film
     client, path = station.client("reviewer"), f"{API}/films/{film_id}"
     box = {"kind": "rectangle", "points": [[100.0, 150.0], [400.0, 500.0]], "text": "here"}
     point = {"kind": "point", "points": [[250.0, 600.0]], "text": ""}
+    outline = {"kind": "polygon", "points": [[10.0, 10.0], [30.0, 10.0], [20.0, 40.0]], "text": ""}
 
     def written():
         report = client.post(f"{path}/reports", json={"findings": "seen"}).json()
@@ -125,12 +126,12 @@ def test_marks_of_verdicts_and_of_the_desk_are_drawn_in_the_report(station, film
     assert "marks by" not in page
     assert pdf.count(b"/Subtype /Image") == len(pictures)
     for finding in ("covid-19", "pneumonia"):
-        said = {"finding": finding, "verdict": "present", "marks": [box]}
+        said = {"finding": finding, "verdict": "present", "marks": [box, outline]}
         assert client.post(f"{path}/verdicts", json=said).status_code == 201
     _put(client, film_id, version=0, marks=[point])
     after, pictures, page, pdf = written()
-    assert after["marks"] == [point, box]
-    assert after["measurements"] == "1. Point\n2. Box: here"
+    assert after["marks"] == [point, box, outline]
+    assert after["measurements"] == "1. Point\n2. Box: here\n3. Outline"
     assert "Blue: marks by reviewer-1, numbered as in the text." in page
     assert pdf.count(b"/Subtype /Image") == len(pictures) == 2
     film, drawn = (each.astype(int) for each in pictures)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, defer
 
 from hilum.apps.store import lists
 from hilum.apps.store.log import Log
-from hilum.apps.store.marks import TAKEN_OFF, Spacing, measure, unique
+from hilum.apps.store.marks import STAY, Spacing, measure, unique
 from hilum.apps.store.store import parts
 from hilum.apps.store.tables import (
     Film,
@@ -91,8 +91,8 @@ def rows(
             whose = each.person_id, each.list_id or ""
             said[each.film_id].setdefault(whose, {}).update(_said(each))
             beside[each.film_id, whose] = each.reading_id
-            boxes = [mark for mark in each.marks if mark["kind"] == TAKEN_OFF]
-            stay = [mark for mark in each.marks if mark["kind"] != TAKEN_OFF]
+            boxes = [mark for mark in each.marks if mark["kind"] not in STAY]
+            stay = [mark for mark in each.marks if mark["kind"] in STAY]
             # what stays on the desk went along with the blind verdict, and may be moved by now
             mine = drawn[each.film_id, whose]
             mine[each.finding, None], mine[each.finding, each.blind] = stay, boxes

@@ -14,8 +14,8 @@ from hilum.apps.store.tables import Desk, Film, Read, Verdict
 from hilum.core.rounded import fixed
 from hilum.serve.gate import CORRECTIONS
 
-TAKEN_OFF = "rectangle"
-"""What a verdict takes off the desk; all else stays there."""
+STAY = ("line", "ellipse")
+"""What stays on the desk after a verdict; all else went with it."""
 
 
 class Spacing(NamedTuple):
@@ -58,7 +58,7 @@ def marks_of(session: Session, film: Film, person_id: str) -> tuple[list[dict[st
     fits: list[dict[str, Any]] = []
     turned: list[dict[str, Any]] = []
     for verdict in last.values():
-        boxes = [each for each in verdict.marks if each["kind"] == TAKEN_OFF]
+        boxes = [each for each in verdict.marks if each["kind"] not in STAY]
         (fits if _lies(session, verdict.reading_id) == now else turned).extend(boxes)
     marks = unique([*(desk.body["marks"] if desk is not None else ()), *fits])
     return marks, len([each for each in unique(turned) if each not in marks])
