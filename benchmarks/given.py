@@ -23,7 +23,7 @@ from hilum.data.table import read_cases
 from hilum.judge.bootstrap import bootstrap
 from hilum.judge.metrics import auroc
 from hilum.learn.fit import fit, open_films_of
-from hilum.learn.given import contrasts, layouts_of, regression
+from hilum.learn.given import ACROSS, contrasts, layouts_of, regression
 from hilum.learn.predict import predict_logits
 from hilum.learn.recipe import Recipe
 
@@ -60,7 +60,7 @@ def main() -> None:
     rows = []
     for left_out in LEFT_OUT:
         here = cohort.isin(left_out).to_numpy()
-        for across in (0.0, 2.0):
+        for across in (0.0, ACROSS):
             _, weight = contrasts(films.cases[train & ~here].reset_index(drop=True), across=across)
             learned = np.flatnonzero(train & ~here)[weight > 0]
             bias, weights = regression(layouts[learned], answer[learned], weight[weight > 0])

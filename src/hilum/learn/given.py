@@ -35,8 +35,8 @@ from hilum.learn.predict import inputs_of
 
 GIVEN = "given.json"
 _C = 0.01
-"""Inverse strength of the ridge penalty; as ``_ACROSS``, chosen on val."""
-_ACROSS = 2.0
+"""Inverse strength of the ridge penalty; as ``ACROSS``, chosen on val."""
+ACROSS = 2.0
 _AT_A_TIME = 32
 
 
@@ -71,11 +71,11 @@ def learn_given(network: DenseNetwork, films: Films, preprocess: Preprocess, pat
             layouts = layouts_of(network, films.take(used), preprocess)
             bias, weights = regression(layouts, answer[used], weight[used])
         named = dict(zip(LAYOUT, weights.tolist(), strict=True))
-        learned = Given(bias=bias, weights=named, c=_C, across=_ACROSS)
+        learned = Given(bias=bias, weights=named, c=_C, across=ACROSS)
         write_text(path, learned.model_dump_json(indent=2) + "\n")
     hint = "delete it; the same command with --resume learns it again"
     kept = validated(Given, path.read_bytes(), ConfigError, hint, where=str(path))
-    if (kept.c, kept.across, *kept.weights) != (_C, _ACROSS, *LAYOUT):
+    if (kept.c, kept.across, *kept.weights) != (_C, ACROSS, *LAYOUT):
         raise ConfigError(f"{path}: learned by another version of Hilum", hint=hint)
     with torch.no_grad():
         network.layout.bias[0] = kept.bias
@@ -100,7 +100,7 @@ def regression(
 
 
 def contrasts(
-    cases: pd.DataFrame, *, across: float = _ACROSS
+    cases: pd.DataFrame, *, across: float = ACROSS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Say which films teach COVID-19 given opacity, and how much.
 

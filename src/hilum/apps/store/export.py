@@ -91,11 +91,11 @@ def rows(
             whose = each.person_id, each.list_id or ""
             said[each.film_id].setdefault(whose, {}).update(_said(each))
             beside[each.film_id, whose] = each.reading_id
-            boxes = [mark for mark in each.marks if mark["kind"] not in STAY]
+            went = [mark for mark in each.marks if mark["kind"] not in STAY]
             stay = [mark for mark in each.marks if mark["kind"] in STAY]
             # what stays on the desk went along with the blind verdict, and may be moved by now
             mine = drawn[each.film_id, whose]
-            mine[each.finding, None], mine[each.finding, each.blind] = stay, boxes
+            mine[each.finding, None], mine[each.finding, each.blind] = stay, went
         known: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         truths = select(Reference).where(Reference.film_id.in_(part), *may_know)
         for truth in session.scalars(truths):

@@ -29,8 +29,8 @@ class Spacing(NamedTuple):
 _UNITS = {"en": ("mm", "px"), "ru": ("мм", "пикс.")}
 _AT_DETECTOR = {"en": " at the detector", "ru": " на детекторе"}
 _TURNED = {
-    "en": "Boxes of verdicts that are not shown, because the film was turned since: {count}",
-    "ru": "Рамки вердиктов, не показанные, потому что снимок потом был повёрнут: {count}",
+    "en": "Marks of verdicts that are not shown, because the film was turned since: {count}",
+    "ru": "Отметки вердиктов, не показанные, потому что снимок потом был повёрнут: {count}",
 }
 _WORDS = {
     "en": {
@@ -45,11 +45,11 @@ _WORDS = {
 
 
 def marks_of(session: Session, film: Film, person_id: str) -> tuple[list[dict[str, Any]], int]:
-    """Return what a person has drawn on a film, and how many boxes of verdicts do not fit it now.
+    """Return what a person has drawn on a film, and how many marks of verdicts do not fit it now.
 
     Lines and ellipses lie on the desk until they are deleted there, whatever verdicts they went
-    along with. A verdict takes boxes off the desk: of each finding those of the last verdict
-    count, where its reading saw the film the same way up; what stands in several stands once.
+    along with. All else goes with a verdict: of each finding that of the last verdict counts,
+    where its reading saw the film the same way up; what stands in several stands once.
     """
     desk = session.get(Desk, (film.id, person_id))
     query = select(Verdict).where(Verdict.film_id == film.id, Verdict.person_id == person_id)
@@ -58,8 +58,8 @@ def marks_of(session: Session, film: Film, person_id: str) -> tuple[list[dict[st
     fits: list[dict[str, Any]] = []
     turned: list[dict[str, Any]] = []
     for verdict in last.values():
-        boxes = [each for each in verdict.marks if each["kind"] not in STAY]
-        (fits if _lies(session, verdict.reading_id) == now else turned).extend(boxes)
+        went = [each for each in verdict.marks if each["kind"] not in STAY]
+        (fits if _lies(session, verdict.reading_id) == now else turned).extend(went)
     marks = unique([*(desk.body["marks"] if desk is not None else ()), *fits])
     return marks, len([each for each in unique(turned) if each not in marks])
 
