@@ -3,7 +3,7 @@
 python examples/read_a_folder.py FOLDER readings.csv
 
 One row a film and label; a film that was refused or could not be opened keeps a row, with the
-reason. Research use only; not a medical device.
+reason. Needs pandas, which the extra "evaluate" brings. Research use only; not a medical device.
 """
 
 from __future__ import annotations

@@ -41,7 +41,12 @@ __all__ = ["__version__", "evaluate", "load_bundle", "open_radiograph", "read_co
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'hilum' has no attribute '{name}'")
-    return getattr(import_module(_WHERE[name]), name)
+    try:
+        return getattr(import_module(_WHERE[name]), name)
+    except ModuleNotFoundError as error:
+        from hilum.core.extras import lacking
+
+        raise lacking(error) or error from None
 
 
 def __dir__() -> list[str]:

@@ -69,3 +69,35 @@ def test_the_workstation_loads_no_dicom_network():
 
 def test_torchvision_is_absent():
     assert find_spec("torchvision") is None
+
+
+_WITHOUT_EXTRAS = """
+import sys
+from hilum.core.extras import EXTRAS
+for module in {each for modules in EXTRAS.values() for each in modules}:
+    sys.modules[module] = None  # an import of it fails, as where it was never installed
+import hilum
+from hilum.apps.cli.main import run
+from hilum.core.errors import MissingExtraError
+try:
+    hilum.read_cohort
+except MissingExtraError as error:
+    print(error.hint)
+film, bundle, out = sys.argv[1:]
+print("CODES", *[run(arguments) for arguments in (
+    ["show", film], ["read", film, "-b", bundle, "--html", out + "/a.html", "--pdf", out],
+    ["explain", film, "-b", bundle, "-o", out], ["bundle", "show", "-b", bundle],
+    ["cohort", "list"], ["cohort", "read", "csv", out, "-o", out + "/cases.csv"],
+)])
+"""
+
+
+def test_the_light_install_does_its_work_and_names_the_extra_of_the_rest(
+    small_bundle, films, tmp_path
+):
+    command = [sys.executable, "-c", _WITHOUT_EXTRAS]
+    command += map(str, (films / "a.png", small_bundle, tmp_path))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.rpartition("CODES ")[2] == "0 0 0 0 0 8\n", done.stdout + done.stderr
+    assert done.stdout.startswith("pip install 'hilum[evaluate]'")
+    assert "this command needs pandas: not installed" in done.stderr

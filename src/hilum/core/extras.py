@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from hilum.core.errors import MissingExtraError
 
 EXTRAS: dict[str, tuple[str, ...]] = {
-    "evaluate": ("sklearn", "scipy", "matplotlib"),
+    "evaluate": ("pandas", "sklearn", "scipy", "matplotlib"),
     "train": (
         "torch",
         "lightning",
@@ -29,6 +29,14 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 def missing(extra: str) -> list[str]:
     """Name the modules of ``extra`` that are not installed, without importing them."""
     return [module for module in EXTRAS[extra] if find_spec(module) is None]
+
+
+def lacking(error: ModuleNotFoundError) -> MissingExtraError | None:
+    """Name the extra that brings the module that was not found; None if no extra does."""
+    for extra, modules in EXTRAS.items():
+        if error.name in modules:
+            return MissingExtraError.of(extra, error.name)
+    return None
 
 
 def require(extra: str) -> None:

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from hilum.apps.cli import streams
 from hilum.core import errors
+from hilum.core.extras import lacking
 from hilum.core.reading import RESEARCH_USE
 from hilum.image import decoders
 
@@ -228,8 +229,11 @@ def run(arguments: list[str] | None = None) -> int:
         result: Any = app(args=arguments, prog_name="hilum", standalone_mode=False)
         sys.stdout.flush()
     except errors.HilumError as error:
-        complain(error.message, error.hint)
-        return error.exit_code
+        return _complained(error)
+    except ModuleNotFoundError as error:
+        if (absent := lacking(error)) is None:
+            raise
+        return _complained(absent)
     except USAGE_ERROR as error:
         error.show()  # type: ignore[attr-defined]
         if "unexpected extra argument" in str(error) and "--bundle" in _options(error):
@@ -251,6 +255,11 @@ def run(arguments: list[str] | None = None) -> int:
     if result == errors.EXIT_INTERRUPTED:
         complain("interrupted", "what was finished is kept")
     return result if isinstance(result, int) else errors.EXIT_OK
+
+
+def _complained(error: errors.HilumError) -> int:
+    complain(error.message, error.hint)
+    return error.exit_code
 
 
 def _options(error: Any) -> set[str]:
