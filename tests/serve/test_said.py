@@ -6,11 +6,11 @@ import pytest
 
 from hilum.bundle.facts import Facts, audit_line, honest_line
 from hilum.bundle.folder import DEFAULT_BUNDLE
-from hilum.core.details import Details, Similar
+from hilum.core.details import Affected, Details, Similar
 from hilum.core.reading import Answer, Finding, Reading, answer_in
 from hilum.core.refusal import Reason, Refusal
 from hilum.core.words import words
-from hilum.serve.said import said_of
+from hilum.serve.said import compared, dictated, said_of
 
 
 def _finding(probability, prevalence=0.4):
@@ -184,3 +184,41 @@ def test_a_reading_at_a_glance_says_what_the_headline_says(language):
                 assert "40" in told.line
     bare = _said(None, True, 0.9, None)
     assert said_of(_reading(bare)).findings[0].line.startswith("present by its score")
+
+
+def _opaque(**shares):
+    """A reading by what is opaque of each lung, zone by zone: ``right="0 10 30"``, in percent."""
+    affected = [Affected(side=None, zone=None, share=0.12, kinds={})]
+    for side, percents in shares.items():
+        parts = [int(each) / 100 for each in percents.split()]
+        kinds = {"ground-glass": sum(parts) / 3}
+        affected.append(Affected(side=side, zone=None, share=sum(parts) / 3, kinds=kinds))
+        for zone, part in zip(("upper", "middle", "lower"), parts, strict=True):
+            affected.append(Affected(side=side, zone=zone, share=part, kinds={}))
+    return _reading(_finding(0.7), details=Details(affected=tuple(affected)))
+
+
+def test_opacities_are_dictated_by_side_and_zone():
+    found, impression = dictated(_opaque(right="0 6 30", left="0 0 0"))
+    assert found == [
+        "Right lung: ground-glass opacity in the middle and lower zones, 12 % of this lung.",
+        "Left lung: no definite opacity.",
+        "In all, 12 % of both lungs.",
+        "Heart, mediastinum, pleura and bones: not assessed by the software.",
+    ]
+    assert impression == [
+        "COVID-19: likely, 70 in 100 where 40 in 100 have it.",
+        "Only a test tells whether the patient is infected.",
+    ]
+    everywhere = dictated(_opaque(right="10 6 30", left="9 0 9"), "ru")[0]
+    assert everywhere[0].startswith("Правое лёгкое: затемнение по типу матового стекла во всех")
+    assert "в верхнем и нижнем отделах, 6 % площади" in everywhere[1]
+
+
+def test_a_film_is_compared_with_what_was_measured_on_both():
+    clear = _reading(details=Details(affected=(Affected(side=None, zone=None, share=0, kinds={}),)))
+    opaque = _opaque(right="0 0 0")
+    more = compared(clear, opaque, "2020-01-01", "en")
+    assert more.endswith("opacities have increased, from 0 % to 12 % of both lungs.")
+    assert "затемнения уменьшились" in compared(opaque, clear, "2020-01-01", "ru")
+    assert compared(None, clear, "2020-01-01", "en") == "Chest radiograph of 2020-01-01."

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hilum.core.details import Affected, Details, Opacity, Severity, Similar
+from hilum.core.details import Affected, Details, Opacity, Severity, Similar, Zone
 from hilum.core.labels import Label
 from hilum.core.radiograph import Sides
 from hilum.core.reading import (
@@ -39,6 +39,8 @@ _LIKELIHOOD = (
 SAME_FILM = 0.01
 """Distance below which two films are one film. In the default bundle no two of its 5,508
 training films that show different patients are nearer than 0.027."""
+LEAST = 0.01
+"""Share of a lung, or of a zone, from which on its opacity is dictated."""
 TURNED = ("corrected: ", "orientation: ")
 """How the step of a film begins that was put right: by the gate, or as its file asks for it."""
 
@@ -263,6 +265,102 @@ def lines_of(reading: Reading, language: Language = "en") -> dict[Label | None, 
         lines[None] = text["line.unread"].format(why=reading.reason or "")
     said = said_of(reading, language).findings
     return lines | {each.label: one.line for each, one in zip(reading.findings, said, strict=True)}
+
+
+def dictated(reading: Reading, language: Language = "en") -> tuple[list[str], list[str]]:
+    """Say a reading as a radiologist dictates: the findings, and the impression, a line each.
+
+    What no network of the bundle looks at is said to be open, so that nobody signs it as normal.
+    """
+    text, details = words(language), reading.details or Details()
+    lines = lines_of(reading, language)
+    if reading.status is not Status.READ:
+        return [_sentence(lines[None])], []
+    found = []
+    if reading.refusal is not None:
+        why = text[f"refusal.{reading.refusal.code}"]
+        found.append(text["dictated.limited"].format(why=why))
+    found += _opacities(details, text)
+    if details.affected and reading.film.get("sides") == Sides.ASSUMED:
+        found.append(text["dictated.sides"])
+    found.append(text["dictated.open"])
+    impression = []
+    for each in reading.findings:
+        label = text[f"label.{each.label}"]
+        if each.answer is Answer.CANNOT_SAY:
+            impression.append(text["dictated.finding.cannot-say"].format(label=label))
+        elif each.prevalence is None:
+            impression.append(text[f"dictated.finding.{each.answer}"].format(label=label))
+        else:
+            impression.append(_sentence(f"{label}: {lines[each.label]}"))
+    if (looks := reading.appearance) is not None:
+        plain = {"appearance.several": "{words}", "appearance.unfitted": text["dictated.likeliest"]}
+        seen = appearance_words(looks.chances, looks.prediction_set, text | plain)
+        impression.append(_sentence(f"{text['appearance']}: {seen}"))
+    if impression:
+        impression.append(text["dictated.test"])
+    return found, impression
+
+
+def compared(then: Reading | None, now: Reading | None, date: str, language: Language) -> str:
+    """Say what an earlier film is compared for: how much of both lungs was opaque, and is."""
+    text, kind = words(language), ""
+    before, after = _whole(then), _whole(now)
+    if before is not None and after is not None:
+        change = int(percent(after)) - int(percent(before))
+        kind = ".same" if change == 0 else ".more" if change > 0 else ".less"
+    holes = {"then": share(before or 0), "now": share(after or 0), "date": date}
+    return text[f"dictated.earlier{kind}"].format(**holes)
+
+
+def _whole(reading: Reading | None) -> float | None:
+    """Return how much of both lungs is opaque, in [0, 1]; None where that was not measured."""
+    affected = ((reading and reading.details) or Details()).affected
+    whole = (each.share for each in affected if each.side is None and each.zone is None)
+    return next(whole, None)
+
+
+def _opacities(details: Details, text: dict[str, str]) -> list[str]:
+    lungs = {each.side: each for each in details.affected if each.zone is None}
+    whole = lungs.pop(None, None)
+    if whole is None:
+        return []
+    clear = [side for side, each in lungs.items() if each.share < LEAST]
+    if whole.share < LEAST and len(clear) == len(lungs):
+        return [text["dictated.clear.both"]]
+    said = []
+    for side, lung in lungs.items():
+        name = text[f"dictated.lung.{side}"]
+        if side in clear:
+            said.append(text["dictated.clear"].format(lung=name))
+            continue
+        kinds = [f"dictated.kind.{kind}" for kind in Opacity if lung.kinds.get(kind, 0) >= LEAST]
+        of = text["dictated.and"].join(text[each] for each in kinds or ["dictated.kind.any"])
+        parts = {each.zone: each.share for each in details.affected if each.side == side}
+        zones = [str(zone) for zone in Zone if parts.get(zone, 0) >= LEAST]
+        where = ".everywhere" if len(zones) == len(Zone) else "" if zones else ".faint"
+        at = text[f"dictated.zone.{'+'.join(zones)}"] if where == "" else ""
+        holes = {"lung": name, "kinds": of, "zones": at, "share": share(lung.share)}
+        said.append(text[f"dictated.opacity{where}"].format(**holes))
+    said.append(text["dictated.together"].format(share=share(whole.share)))
+    scores = [
+        text["dictated.score"].format(
+            scale=text[f"scale.{each.scale}"],
+            maximum=figures(each.maximum),
+            **{
+                name: fixed(value, 1).replace(".", text["decimal"])
+                for name, value in (("value", each.value), ("low", each.low), ("high", each.high))
+            },
+        )
+        for each in details.severity
+    ]
+    if scores:
+        said.append(text["dictated.severity"].format(scores="; ".join(scores)))
+    return said
+
+
+def _sentence(line: str) -> str:
+    return f"{line[:1].upper()}{line[1:].rstrip('.')}."
 
 
 def _doubt(finding: Finding) -> str:

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from io import BytesIO
+
+import pydicom
 import pytest
+from pydicom.uid import generate_uid
 
 from hilum.apps.web.draft import draft
 from hilum.apps.web.sheet import Sheet
 from hilum.core.reading import RESEARCH_USE, Reading
+from hilum.core.refusal import Reason, Refusal
 from hilum.serve.samples import ROOT
 
 API = "/api/v1"
@@ -14,8 +19,9 @@ def test_a_report_is_prefilled_kept_by_version_and_given_as_a_page(station):
     film_id = station.film(ROOT / "frontal.dcm")
     client = station.client("reviewer")
     body = client.get(f"{API}/films/{film_id}/reports/draft").json()
-    assert "covid-19" in body["findings"]
-    assert body["technique"] == "DICOM DX, PA"
+    assert "Heart, mediastinum, pleura and bones: not assessed" in body["findings"]
+    assert body["impression"].startswith("COVID-19: ")
+    assert body["technique"] == "Chest radiograph, PA projection."
     first = client.post(f"{API}/films/{film_id}/reports", json=body).json()
     body["impression"] = "<script>alert(1)</script>"
     second = client.post(f"{API}/films/{film_id}/reports", json=body).json()
@@ -35,30 +41,78 @@ def test_a_report_is_prefilled_kept_by_version_and_given_as_a_page(station):
     assert [each["action"] for each in log[:2]] == ["exported", "exported"]
 
 
-def test_a_refused_film_is_reported_without_a_probability(station):
-    film_id = station.film(ROOT / "lateral.png")
-    body = station.client("reader").get(f"{API}/films/{film_id}/reports/draft").json()
-    reading = station.client("reader").get(f"{API}/films/{film_id}/reading").json()["reading"]
-    if reading["status"] == "refused":
-        assert "%" not in body["findings"]
-        assert body["impression"] == ""
+def _dated(film, day):
+    """The built-in DICOM film on another day, with pixels of its own."""
+    made = pydicom.dcmread(film)
+    made.StudyDate, made.StudyInstanceUID, made.SOPInstanceUID = day, generate_uid(), generate_uid()
+    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+    out = BytesIO()
+    made.save_as(out)
+    return f"{day}.dcm", out.getvalue()
+
+
+def test_a_refused_film_is_reported_without_a_probability():
+    refusal = Refusal(code=Reason.LATERAL, measured="odds", value=4.3, limit=1.2, hint="frontal")
+    said = {"path": "f.png", "status": "refused", "bundle": "b", "elapsed_ms": 1.0}
+    body = draft(Reading(**said, reason="a lateral film: odds 4.3", refusal=refusal), "en")
+    assert body.findings == "Not analyzed: a lateral film."
+    assert body.impression == ""
+
+
+def test_a_report_is_a_draft_until_it_is_signed_and_amended_afterwards(station):
+    film_id = station.film(ROOT / "frontal.dcm")
+    client = station.client("reviewer")
+    body = client.get(f"{API}/films/{film_id}/reports/draft").json()
+    made = [
+        client.post(f"{API}/films/{film_id}/reports", json=body | {"sign": sign}).json()
+        for sign in (False, True, False, True)
+    ]
+    assert [(each["state"], each["replaces"]) for each in made] == [
+        ("draft", None), ("signed", None), ("draft", None), ("amended", 2)
+    ]  # fmt: skip
+    assert "sign" not in made[1]
+    told = [client.get(f"{API}/reports/{each['report_id']}.html").text for each in made]
+    assert "Draft, not signed" in told[0]
+    assert "Signed by reviewer-1, 20" in told[1]
+    assert "Draft, not signed" in told[2]
+    assert "Amended report, signed by reviewer-1" in told[3]
+    assert "replaces version 2" in told[3]
+    log = station.client("administrator").get(f"{API}/log").json()["items"]
+    states = [each["data"]["state"] for each in log if each["action"] == "report"]
+    assert states == ["amended", "draft", "signed", "draft"]
+
+
+def test_only_earlier_films_that_were_looked_at_are_compared(station):
+    now = station.film(ROOT / "frontal.dcm")
+    seen, unseen = (
+        station.film(_dated(ROOT / "frontal.dcm", day)) for day in ("20200101", "20200202")
+    )
+    later = station.film(_dated(ROOT / "frontal.dcm", "20990101"))
+    client = station.client("reviewer")
+    ask = f"{API}/films/{now}/reports/draft"
+    assert client.get(ask).json()["comparison"] == "None available."
+    for film_id in (seen, later):
+        client.post(f"{API}/films/{film_id}/opened")
+    told = client.get(ask).json()["comparison"]
+    assert told == "Chest radiograph of 2020-01-01."
+    station.client("administrator").post(f"{API}/films/{unseen}/opened")
+    assert client.get(ask).json()["comparison"] == told
+    assert "Рентгенограмма от 2020-01-01" in client.get(ask + "?language=ru").json()["comparison"]
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize("length", [0, 200, 10_000])
 def test_a_report_of_any_length_is_one_page(language, length):
-    body = draft(None, language, "PNG", "").model_dump() | {
-        "findings": "Слово word " * (length // 11)
-    }
-    page = Sheet(body, "P1", "by", "model").pdf()
+    body = draft(None, language).model_dump() | {"findings": "Слово word " * (length // 11)}
+    page = Sheet(body, "P1", "Draft, not signed", "by", "model").pdf()
     assert page.count(b"/Type /Page\n") == 1
 
 
 @pytest.mark.parametrize(
     ("language", "several", "clear"),
     [
-        ("en", "cannot say which: typical", "does not rule out an infection"),
-        ("ru", "модель не может сказать, какой из них: типичный", "не исключает инфекцию"),
+        ("en", "Appearance: typical, or no pneumonia", "does not rule out an infection"),
+        ("ru", "Вид снимка: типичный, или признаков", "не исключает инфекцию"),
     ],
 )
 def test_the_appearance_is_drafted_so_that_a_clear_film_is_no_proof(
@@ -67,6 +121,6 @@ def test_the_appearance_is_drafted_so_that_a_clear_film_is_no_proof(
     film_id = station.film(ROOT / "frontal.dcm")
     got = station.client("reader").get(f"{API}/films/{film_id}/reading").json()["reading"]
     reading = Reading.model_validate(got)
-    assert several in draft(say_looks(reading, "typical", "negative"), language, "", "").findings
-    assert clear in draft(say_looks(reading, "negative"), language, "", "").findings
-    assert several not in draft(reading, language, "", "").findings
+    assert several in draft(say_looks(reading, "typical", "negative"), language).impression
+    assert clear in draft(say_looks(reading, "negative"), language).impression
+    assert several not in draft(reading, language).impression

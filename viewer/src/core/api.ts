@@ -210,7 +210,7 @@ export const api = {
   draft: (id: string, language: string) =>
     get<ReportDraft>(`${film(id)}/reports/draft`, { language }),
   reports: async (id: string) => (await get<ReportsAnswer>(`${film(id)}/reports`)).items,
-  saveReport: (id: string, text: ReportDraft) =>
+  saveReport: (id: string, text: ReportDraft & { sign: boolean }) =>
     change<ReportAnswer>("POST", `${film(id)}/reports`, text),
   /** A reading as a DICOM object: the bytes of the file. */
   object: async (id: string, kind: ObjectKind) => (await send(`${film(id)}/objects/${kind}.dcm`)).blob(),

@@ -842,6 +842,13 @@ export interface components {
             version: number;
             by: string;
             at: string;
+            /**
+             * @description amended: signed after another one was
+             * @enum {string}
+             */
+            state: "draft" | "signed" | "amended";
+            /** @description version that an amended one replaces */
+            replaces: number | null;
             /** @description that its author had drawn, numbered in this order */
             marks: components["schemas"]["MarkAnswer"][];
             /** @description of its author, a line each */
@@ -866,6 +873,8 @@ export interface components {
             impression?: string;
             /** @enum {string} */
             language?: "en" | "ru";
+            /** @description else it is kept as a draft */
+            sign?: boolean;
         };
         ReportsAnswer: {
             items: components["schemas"]["ReportAnswer"][];

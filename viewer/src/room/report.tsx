@@ -44,14 +44,14 @@ export function ReportPanel(props: { filmId: string; archive: boolean; saved: ()
     unkept.add(`report ${filmId}`);
     setText(changed);
   };
-  const save = async () => {
+  const save = async (sign: boolean) => {
     if (!text) return;
     setBusy(true);
     try {
-      const report = await api.saveReport(filmId, text);
+      const report = await api.saveReport(filmId, { ...text, sign });
       unsaved.delete(filmId);
       unkept.delete(`report ${filmId}`);
-      say("good", t("report.saved", { version: report.version }));
+      say("good", t(sign ? "report.signed" : "report.saved", { version: report.version }));
       versions.reload();
       saved();
     } catch (error) {
@@ -70,7 +70,7 @@ export function ReportPanel(props: { filmId: string; archive: boolean; saved: ()
         <form
           onSubmit={(event) => {
             event.preventDefault();
-            void save();
+            void save((event.submitter as HTMLButtonElement | null)?.value === "sign");
           }}
         >
           {PARTS.map(([part, rows]) => (
@@ -83,9 +83,10 @@ export function ReportPanel(props: { filmId: string; archive: boolean; saved: ()
             </Field>
           ))}
           <p class="actions">
-            <button class="primary" disabled={busy}>
-              {t("report.save")}
+            <button class="primary" value="sign" disabled={busy}>
+              {t(versions.value.some(({ state }) => state !== "draft") ? "report.sign-amended" : "report.sign")}
             </button>
+            <button disabled={busy}>{t("report.save")}</button>
             <button type="button" onClick={() => void begin(null)}>
               {t("report.draft")}
             </button>
@@ -192,8 +193,10 @@ function Versions(props: { versions: readonly ReportAnswer[]; begin: (from: Repo
       {props.versions.map((report) => (
         <li key={report.report_id}>
           <b>{t("report.version", { version: report.version })}</b>{" "}
+          <span class={report.state === "draft" ? "tag" : "tag good"}>{t(`report.${report.state}.tag`)}</span>{" "}
           <span class="soft">
             {report.by}, {date(report.at)}
+            {report.replaces && `, ${t("report.replaces", { version: report.replaces })}`}
           </span>
           <span class="links">
             <a href={api.reportAddress(report.report_id, "pdf")} target="_blank" rel="noopener">

@@ -388,10 +388,12 @@ class ReportDraft(Said):
 
     title: str = Field(examples=["Chest radiograph"])
     indication: str = Field(examples=["Cough"])
-    technique: str = Field(examples=["DICOM DX, PA"])
+    technique: str = Field(examples=["Chest radiograph, PA projection."])
     comparison: str = Field(examples=["None available."])
-    findings: str = Field(examples=["covid-19: present. Probability 71 %"])
-    impression: str = Field(examples=["To be judged by the reader."])
+    findings: str = Field(
+        examples=["Left lung: consolidation in the lower zone, 12 % of this lung."]
+    )
+    impression: str = Field(examples=["COVID-19: likely, 71 in 100 where 42 in 100 have it."])
     language: Literal["en", "ru"]
 
 
@@ -404,6 +406,12 @@ class ReportAnswer(ReportDraft):
     version: int
     by: By
     at: At
+    state: Literal["draft", "signed", "amended"] = Field(
+        default="draft", examples=["signed"], description="amended: signed after another one was"
+    )
+    replaces: int | None = Field(
+        default=None, examples=[None], description="version that an amended one replaces"
+    )
     marks: list[MarkAnswer] = Field(
         default=[], description="that its author had drawn, numbered in this order"
     )

@@ -1,52 +1,42 @@
-"""Draft: a report's text as the reading suggests it; the person edits it, and decides."""
+"""Draft: a report's text as the reading suggests it; the person edits it, and signs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hilum.apps.web.answers import ReportDraft
-from hilum.core.reading import Answer, Reading, Status
+from hilum.core.reading import Reading
 from hilum.core.words import Language, words
-from hilum.serve.said import said_of
+from hilum.serve.said import compared, dictated
 
 
 def draft(
-    reading: Reading | None, language: Language, technique: str, comparison: str
+    reading: Reading | None,
+    language: Language,
+    view: str | None = None,
+    earlier: Sequence[tuple[str, Reading | None]] = (),
 ) -> ReportDraft:
     """Write the text of a new report.
 
     Args:
         reading: of the film; None if there is none.
         language: of the text.
-        technique: format and view of the film.
-        comparison: dates of earlier films; "" for none.
+        view: of the film; None where it is not stated.
+        earlier: films that were looked at beside it: the date of each, and its reading where the
+            same model has read both.
     """
     text = words(language)
+    found, impression = [text["report.unread"]], list[str]()
+    if reading is not None:
+        found, impression = dictated(reading, language)
+    technique = text["dictated.technique" if view else "dictated.technique.unknown"]
+    told = [compared(then, reading, date, language) for date, then in earlier]
     return ReportDraft(
         title=text["report.title"],
         indication="",
-        technique=technique,
-        comparison=comparison or text["report.none"],
-        findings="\n".join(_findings(reading, language)),
-        impression=_impression(reading, text),
+        technique=technique.format(view=view),
+        comparison="\n".join(told) or text["report.none"],
+        findings="\n".join(found),
+        impression="\n".join(impression),
         language=language,
     )
-
-
-def _findings(reading: Reading | None, language: Language) -> list[str]:
-    if reading is None:
-        return [words(language)["report.unread"]]
-    told = said_of(reading, language)
-    lines = [told.refusal, *(each.sentence for each in told.findings)]
-    if told.appearance:
-        lines.append(f"{told.appearance.line}. {told.appearance.notice}")
-    lines += [told.opaque, *(each.line for each in told.severity)]
-    return [f"{line.rstrip('.')}." for line in lines if line]
-
-
-def _impression(reading: Reading | None, text: dict[str, str]) -> str:
-    if reading is None or reading.status is not Status.READ:
-        return ""
-    for answer in (Answer.PRESENT, Answer.CANNOT_SAY):
-        labels = [str(each.label) for each in reading.findings if each.answer is answer]
-        if labels:
-            return text[f"report.impression-{answer}"].format(labels=", ".join(labels))
-    return text["report.impression-absent"]

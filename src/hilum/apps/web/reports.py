@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hilum.apps.store import events, lists
 from hilum.apps.store.marks import lines, marks_of
 from hilum.apps.store.people import Role
-from hilum.apps.store.tables import Model, Person, Read, Report, Study, iso
+from hilum.apps.store.tables import Film, Line, Model, Person, Read, Report, Study, iso
 from hilum.apps.store.worklist import prior
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
@@ -48,12 +50,10 @@ def report_draft(
     with service.store.read() as session:
         film = find_open(session, film_id, visitor)
         read = session.get(Read, film.reading_id) if film.reading_id else None
-        earlier = prior(session, session.get_one(Study, film.study_id), limit=3)
+        earlier = _looked_at(session, film, read, visitor)
     blind.show(service, visitor, [film_id])
     reading = None if read is None else Reading.model_validate(read.reading)
-    technique = ", ".join(each for each in (film.format, film.view) if each)
-    dates = ", ".join(each.study_date for each in earlier if each.study_date)
-    return draft(reading, language, technique, dates)
+    return draft(reading, language, film.view, earlier)
 
 
 @router.get("/films/{film_id}/reports", summary="Reports of a film")
@@ -73,19 +73,28 @@ def reports(film_id: FilmId, visitor: _Reader, service: Served) -> ReportsAnswer
 def write_report(
     film_id: FilmId, body: ReportText, request: Request, visitor: _Reviewer, service: Served
 ) -> ReportAnswer:
-    """Keep a new version, with what its author has measured; those before it stay."""
+    """Keep a new version, with what its author has measured; those before it stay.
+
+    A version that is signed after another one was is an amendment of it.
+    """
     spacing = spacing_of(pictures_of(request), service.store, film_id)
     with service.store.write() as session:
         film = find_open(session, film_id, visitor)
         marks, turned = marks_of(session, film, visitor.person_id)
         measured = "\n".join(lines(marks, spacing, body.language, turned))
-        last = session.scalar(select(func.max(Report.version)).where(Report.film_id == film_id))
+        versions = session.scalars(
+            select(Report).where(Report.film_id == film_id).order_by(Report.version)
+        ).all()
+        signed = [each.version for each in versions if state_of(each) != "draft"]
+        more: dict[str, Any] = {"measurements": measured, "marks": marks, "state": "draft"}
+        if body.sign:
+            more |= {"state": "amended", "replaces": signed[-1]} if signed else {"state": "signed"}
         report = Report(
             film_id=film_id,
             reading_id=film.reading_id,
-            version=(last or 0) + 1,
+            version=versions[-1].version + 1 if versions else 1,
             person_id=visitor.person_id,
-            body=body.model_dump(mode="json") | {"measurements": measured, "marks": marks},
+            body=body.model_dump(mode="json", exclude={"sign"}) | more,
         )
         session.add(report)
         session.flush()
@@ -99,6 +108,7 @@ def write_report(
             study_id=film.study_id,
             report_id=report.id,
             version=report.version,
+            state=more["state"],
         )
         return show_report(session, report)
 
@@ -127,6 +137,11 @@ def report_html(report_id: AnyId, request: Request, visitor: _Reader, service: S
     sheet = _sheet(request, service, report_id, visitor, "html")
     headers = {"Content-Security-Policy": PAGE_CSP}
     return Response(sheet.html(), media_type="text/html; charset=utf-8", headers=headers)
+
+
+def state_of(report: Report) -> str:
+    """Return "draft", "signed" or "amended"; reports from before one could sign are drafts."""
+    return str(report.body.get("state", "draft"))
 
 
 def show_report(session: Session, report: Report) -> ReportAnswer:
@@ -165,8 +180,12 @@ def _sheet(request: Request, service: Served, report_id: str, visitor: Visitor, 
             what=f"report.{form}",
             report_id=report_id,
         )
-    text = words("ru" if report.body["language"] == "ru" else "en")
-    by = text["report.by"].format(by=author, at=iso(report.at_ms), version=report.version)
+    text, state = words("ru" if report.body["language"] == "ru" else "en"), state_of(report)
+    zone = ZoneInfo(service.settings.zone)
+    moment = f"{datetime.fromtimestamp(report.at_ms / 1000, zone):%Y-%m-%d %H:%M %Z}"
+    holes = {"by": author, "at": moment, "version": report.version}
+    by = text["report.by"].format(**holes)
+    signed = text[f"report.{state}"].format(**holes, before=report.body.get("replaces"))
     bundle = text["report.unread"]
     if model is not None:
         bundle = text["report.model"].format(bundle=model.identity)
@@ -182,7 +201,36 @@ def _sheet(request: Request, service: Served, report_id: str, visitor: Visitor, 
             said += [text["report.marks"].format(by=author)] if marks else []
             scale = small.shape[1] / read.reading["film"]["width"]
             shown.append(picture(drawn(small, found, marks, scale), " ".join(said)))
-    return Sheet(report.body, _patient(study), by, bundle, tuple(shown))
+    return Sheet(report.body, _patient(study), signed, by, bundle, tuple(shown))
+
+
+def _looked_at(
+    session: Session, film: Film, read: Read | None, visitor: Visitor
+) -> list[tuple[str, Reading | None]]:
+    """Return the dates of earlier films of the patient that this visitor opened, newest first.
+
+    With their readings where the same model has read both, and they may be seen.
+    """
+    study = session.get_one(Study, film.study_id)
+    if not study.study_date:
+        return []
+    dates = {
+        each.id: each.study_date
+        for each in prior(session, study)
+        if each.study_date and each.study_date < study.study_date
+    }
+    opened = select(Line.film_id).where(Line.action == "viewed", Line.who == visitor.name)
+    films = session.scalars(
+        select(Film).where(Film.study_id.in_(dates), Film.id.in_(opened)).order_by(Film.created_ms)
+    ).all()
+    owed = blind.sight_of(session, visitor, [each.id for each in films]).owed
+    told: dict[str, Reading | None] = dict.fromkeys(dates[each.study_id] for each in films)
+    for each in films:
+        then = session.get(Read, each.reading_id) if each.reading_id else None
+        known = read is not None and then is not None and then.checksum == read.checksum
+        if known and then is not None and each.id not in owed:
+            told[dates[each.study_id]] = Reading.model_validate(then.reading)
+    return sorted(told.items(), reverse=True)[:3]
 
 
 def _patient(study: Study) -> str:

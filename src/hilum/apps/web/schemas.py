@@ -357,8 +357,9 @@ class ReportText(Body):
     technique: Words = Field(default="", examples=["DICOM DX, PA"])
     comparison: Words = Field(default="", examples=["None available."])
     findings: Words = Field(default="", examples=["Opacities in the left lower zone."])
-    impression: Words = Field(default="", examples=["To be judged by the reader."])
+    impression: Words = Field(default="", examples=["No pneumonia seen on this film."])
     language: Literal["en", "ru"] = "en"
+    sign: bool = Field(default=False, description="else it is kept as a draft")
 
 
 class AskPreview(Body):

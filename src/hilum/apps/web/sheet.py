@@ -45,11 +45,13 @@ class Sheet:
     Attributes:
         body: the report's text, as it is stored.
         patient: who it is about, in one line.
+        signed: whether it is, by whom and when.
         by: who wrote it, when, which version; ``model`` what read the film.
     """
 
     body: dict[str, Any]
     patient: str
+    signed: str
     by: str
     model: str
     pictures: tuple[Picture, ...] = ()
@@ -69,13 +71,11 @@ class Sheet:
             TEMPLATE,
             body=self.body,
             patient=self.patient,
+            signed=self.signed,
             by=self.by,
             model=self.model,
             parts=PARTS,
-            words={
-                part: words(self.language)[f"report.{part}"]
-                for part in (*PARTS, "notice", "signature")
-            },
+            words={part: words(self.language)[f"report.{part}"] for part in (*PARTS, "notice")},
             pictures=pictures,
         )
 
@@ -102,8 +102,7 @@ class Sheet:
         top = self._pictures(pen, top, width)
         foot = _HEIGHT - _MARGIN - 62
         self._text(pen, top, foot - 8, width)
-        pen.rule(_MARGIN, foot + 22, 180)
-        pen.text(_MARGIN, foot + 31, text["report.signature"], 7.5, color=SOFT)
+        pen.lines(_MARGIN, foot + 14, 190, self.signed, 8.5, most=3, bold=True)
         end = pen.lines(_MARGIN + 200, foot + 14, width - 200, self.by, 7.5, most=2, color=SOFT)
         pen.lines(_MARGIN + 200, end, width - 200, self.model, 7.5, most=2, color=SOFT)
         pen.notice(_MARGIN, _HEIGHT - _MARGIN - 20, width, text["report.notice"])

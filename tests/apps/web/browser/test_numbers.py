@@ -10,7 +10,7 @@ from hilum.apps.cli import table
 from hilum.apps.web.draft import draft
 from hilum.core.details import Affected, Details, Scale, Severity
 from hilum.core.reading import Finding, Reading
-from hilum.core.rounded import fixed
+from hilum.core.rounded import fixed, percent
 from hilum.serve.marks import share
 from hilum.serve.pdf import blocks
 from hilum.serve.pdf.pen import Pen
@@ -71,9 +71,9 @@ def test_every_renderer_has_the_same_last_digit(
     scores, chances, inside = _shown(page, stand_in, reading)
     assert scores == [fixed(each, 1) for each in VALUES]
 
-    written = draft(reading, "en", "", "").findings
-    assert re.findall(r"score\): ([\d.]+) \[", written) == scores
-    percents = re.findall(r"probability (\d+) %", written)
+    written = draft(reading, "en").findings
+    assert re.findall(r"Brixia ([\d.]+) of 18", written) == scores
+    percents = [percent(each) for each in SHARES]
     assert [each.replace("\u00a0", " ") for each in chances] == [f"{each} %" for each in percents]
     assert [each.replace("\u00a0", " ") for each in inside] == [f"{each} %" for each in percents]
     told = said_of(reading)
