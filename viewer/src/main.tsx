@@ -50,6 +50,10 @@ const PAGES: Record<string, Entry> = {
     page: lazy(() => import("./pages/users").then((all) => all.UsersPage)),
     needs: "administrator",
   },
+  trash: {
+    page: lazy(() => import("./pages/trash").then((all) => all.TrashPage)),
+    needs: "administrator",
+  },
   log: {
     page: lazy(() => import("./pages/log").then((all) => all.LogPage)),
     needs: "administrator",

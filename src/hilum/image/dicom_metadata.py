@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from hilum.core.labels import View
@@ -75,6 +76,24 @@ def read_metadata(dataset: Dataset) -> Metadata:
             code_of(dataset, "BurnedInAnnotation") or ""
         ),
     )
+
+
+def read_names(path: str) -> tuple[str | None, str | None]:
+    """Read the patient's name, as people write it, and the accession number of a file.
+
+    Of the name's three forms (PS3.5 6.2.1.2) every one that is given: "Yamada, Tarou (山田, 太郎)".
+    """
+    tags = ["PatientName", "AccessionNumber"]
+    dataset = dcmread(path, stop_before_pixels=True, specific_tags=tags, force=True)
+    forms = []
+    for form in (text_of(dataset, "PatientName") or "").split("="):
+        family, *given = [" ".join(part.split()) for part in form.split("^")]
+        forms.append(", ".join(filter(None, [family, " ".join(filter(None, given))])))
+    first, *others = [each for each in forms if each] or [""]
+    name = f"{first} ({', '.join(others)})" if others else first
+    accession = text_of(dataset, "AccessionNumber") or ""
+    plain = ["".join(sign for sign in each if sign.isprintable()) for each in (name, accession)]
+    return plain[0][:200] or None, plain[1][:64] or None
 
 
 def view_of(dataset: Dataset) -> View | None:

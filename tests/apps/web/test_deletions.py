@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from hilum.apps.cli.main import run
-from hilum.apps.store import deletion
+from hilum.apps.store import deletion, outbox
 from hilum.apps.store.people import Role, add_person, add_token
 from hilum.apps.store.tables import (
     Bygone,
@@ -20,6 +20,8 @@ from hilum.apps.store.tables import (
     Report,
     Ruler,
     Study,
+    Table,
+    Trashed,
     Verdict,
     now_ms,
 )  # fmt: skip
@@ -181,7 +183,8 @@ def test_a_reader_study_keeps_its_figures_and_nobody_else_when_a_patient_is_eras
     body = {"study_ids": _ids(station, OTHER)}
     shown = admin.post(f"{API}/deletions/preview", json=body).json()
     assert (shown["verdicts"], shown["kept_verdicts"]) == (1, 0)
-    admin.post(f"{API}/deletions", json=body | {"confirm": shown["confirm"]})
+    sure = body | {"confirm": shown["confirm"], "for_good": True}
+    admin.post(f"{API}/deletions", json=sure)
     with station.service.store.read() as session:
         assert session.scalar(select(func.count()).select_from(Bygone)) == 2
     assert station.service.log.verify().ok
@@ -228,10 +231,111 @@ def test_many_studies_are_deleted_at_once(station, make_film):
     admin = station.client("administrator")
     body = {"study_ids": [*_ids(station, PATIENT)[:2], "0" * 16]}
     shown = admin.post(f"{API}/deletions/preview", json=body).json()
-    assert shown["studies"] == 2
-    admin.post(f"{API}/deletions", json=body | {"confirm": shown["confirm"]})
+    assert (shown["studies"], shown["trash_days"]) == (2, 30)
+    sure = body | {"confirm": shown["confirm"], "for_good": True}
+    assert admin.post(f"{API}/deletions", json=sure).json()["trash_days"] is None
     assert set(_counts(station).values()) == {1}
     assert [action for action, _ in _actions(station)][-2:] == ["deleted", "deleted"]
+
+
+def _rows(station):
+    """Every row that belongs to a study, without the numbers that a row gets by the way."""
+    with station.service.store.read() as session:
+        return {
+            table.name: sorted(
+                repr({k: v for k, v in row.items() if k not in ("id", "result_id") or v == str(v)})
+                for row in session.execute(select(table)).mappings()
+            )
+            for table in Table.metadata.sorted_tables
+            if table.name not in ("log", "events", "trash", "trashed_files", "visits")
+        }
+
+
+def test_what_was_deleted_is_put_back_whole(station, make_film):
+    """Every row of every table; and nothing is seen of it while it lies in the trash."""
+    films = _worked_on(station, make_film, (1, 2), PATIENT)
+    station.sent(films[0], "pacs", "ward")
+    admin, client = station.client("administrator"), station.client("reviewer")
+    people = admin.get(f"{API}/users").json()["items"]
+    readers = [each["user_id"] for each in people if each["name"] == "reviewer-1"]
+    body = {"name": "l", "film_ids": films, "readers": readers, "findings": ["covid-19"]}
+    made = [admin.post(f"{API}/lists", json=body).json()["list_id"] for _ in range(2)]
+    client.get(f"{API}/films/{films[0]}/reading")
+    pages = client.get(f"{API}/studies").json()
+    before = _rows(station)
+    study_id = _ids(station, PATIENT)[0]
+    assert admin.delete(f"{API}/studies/{study_id}").status_code == 204
+    assert client.get(f"{API}/studies?q={PATIENT}").json()["total"] == 1
+    for what in ("", "/pixels", "/reading"):
+        assert client.get(f"{API}/films/{films[0]}{what}").status_code == 404
+    (kept,) = admin.get(f"{API}/trash").json()["items"]
+    told = {key: kept[key] for key in ("study_id", "patient_id", "films", "verdicts", "reports")}
+    whole = {"study_id": study_id, "patient_id": PATIENT, "films": 1, "verdicts": 1, "reports": 1}
+    assert told == whole
+    assert (kept["by"], kept["until"] > kept["at"]) == ("administrator-1", True)
+    outbox.sweep(station.service.store, station.service.folder)
+    assert deletion.finish(station.service.store, station.service.folder) == 0
+    for expected in (204, 404):
+        answer = admin.post(f"{API}/trash/{study_id}/restore")
+        assert answer.status_code == expected, answer.text
+    assert _rows(station) == before
+    assert client.get(f"{API}/studies").json() == pages
+    assert client.get(f"{API}/films/{films[0]}/pixels").status_code == 200
+    admin.delete(f"{API}/studies/{study_id}")
+    assert admin.delete(f"{API}/lists/{made[0]}").status_code == 204
+    assert admin.post(f"{API}/trash/{study_id}/restore").status_code == 204
+    assert admin.get(f"{API}/lists/{made[1]}").json()["films"] == 2
+    assert [a for a, _ in _actions(station)][-1] == "restored"
+    assert station.service.log.verify().ok
+
+
+def test_the_trash_is_emptied_after_its_days_and_at_once_where_a_patient_is_erased(
+    station, make_film
+):
+    _worked_on(station, make_film, (1, 2, 3), PATIENT)
+    admin, ids = station.client("administrator"), _ids(station, PATIENT)
+    for study_id in ids[:2]:
+        admin.delete(f"{API}/studies/{study_id}")
+    with station.service.store.write() as session:
+        past = now_ms() - round(30.1 * 86_400_000)
+        session.execute(update(Trashed).where(Trashed.study_id == ids[0]).values(at_ms=past))
+    assert app._retain(station.service)
+    assert [each["study_id"] for each in admin.get(f"{API}/trash").json()["items"]] == [ids[1]]
+    stored = [each for each in station.service.folder.root.rglob("*") if each.is_file()]
+    assert len(stored) == 2
+    body = {"patient_id": PATIENT}
+    shown = admin.post(f"{API}/deletions/preview", json=body).json()
+    assert (shown["studies"], shown["trashed"], shown["trash_days"]) == (1, 1, None)
+    admin.post(f"{API}/deletions", json=body | {"confirm": shown["confirm"]})
+    assert admin.get(f"{API}/trash").json()["items"] == []
+    assert not [each for each in station.service.folder.root.rglob("*") if each.is_file()]
+    assert _held(station, PATIENT) == []
+    assert _actions(station)[-1][1]["studies"] == 2
+
+
+def test_what_came_again_keeps_its_file_and_is_not_doubled(station, make_film):
+    film_id = station.film(make_film(1), patient_id=PATIENT)
+    admin, (study_id,) = station.client("administrator"), _ids(station, PATIENT)
+    admin.delete(f"{API}/studies/{study_id}")
+    again = station.film(make_film(1), patient_id=PATIENT)
+    assert again != film_id
+    assert admin.post(f"{API}/trash/{study_id}/restore").status_code == 409
+    for _ in range(2):
+        assert admin.delete(f"{API}/trash/{study_id}").status_code in (204, 404)
+    assert admin.get(f"{API}/films/{again}/pixels").status_code == 200
+    other = _ids(station, PATIENT)[0]
+    admin.delete(f"{API}/studies/{other}")
+    assert admin.delete(f"{API}/trash/{other}").status_code == 204
+    assert not [each for each in station.service.folder.root.rglob("*") if each.is_file()]
+
+
+def test_without_days_nothing_lies_in_the_trash(make_station, make_film):
+    station = make_station(Settings(retention=Retention(trash_days=0)))
+    station.film(make_film(1), patient_id=PATIENT)
+    admin = station.client("administrator")
+    assert admin.delete(f"{API}/studies/{_ids(station, PATIENT)[0]}").status_code == 204
+    assert admin.get(f"{API}/trash").json()["items"] == []
+    assert _held(station, PATIENT) == []
 
 
 def test_what_came_after_the_preview_is_not_deleted_unseen(station, make_film):

@@ -172,6 +172,9 @@ def answered(station, calibrated_bundle):
     ask(reviewer, "PUT", "/me/blind", json=bodies["Blind"])
     for path in ("/users", "/tokens", "/log", "/log/verify", "/calibration"):
         ask(admin, "GET", path)
+    study = ask(reviewer, "GET", "/films/{film_id}", {"film_id": film_id})["study_id"]
+    assert admin.delete(f"{API}/studies/{study}").status_code == 204
+    ask(admin, "GET", "/trash")
     return found
 
 

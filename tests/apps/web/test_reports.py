@@ -7,6 +7,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from hilum.apps.web.draft import draft
+from hilum.apps.web.settings import Settings
 from hilum.apps.web.sheet import Sheet
 from hilum.core.reading import RESEARCH_USE, Reading
 from hilum.core.refusal import Reason, Refusal
@@ -57,6 +58,30 @@ def test_a_refused_film_is_reported_without_a_probability():
     body = draft(Reading(**said, reason="a lateral film: odds 4.3", refusal=refusal), "en")
     assert body.findings == "Not analyzed: a lateral film."
     assert body.impression == ""
+
+
+def test_name_and_accession_are_shown_to_whom_the_site_lets_see_them(make_station):
+    film = pydicom.dcmread(ROOT / "frontal.dcm")
+    film.SpecificCharacterSet = "ISO_IR 192"
+    film.PatientName, film.AccessionNumber = "Yamada^Tarou=山田^太郎", "A-2041"
+    out = BytesIO()
+    film.save_as(out)
+    shown = {"name": "reviewer", "accession": "reader"}
+    for identity, told in (({}, {}), (shown, {"reader": "A", "reviewer": "AN"})):
+        station = make_station(Settings.parse({"identity": identity}, where="hilum.toml"))
+        film_id = station.film(("film.dcm", out.getvalue()))
+        report = station.client("reviewer").post(f"{API}/films/{film_id}/reports", json={}).json()
+        for role in ("reader", "reviewer"):
+            client = station.client(role)
+            (item,) = client.get(f"{API}/studies").json()["items"]
+            name = "Yamada, Tarou (山田, 太郎)" if "N" in told.get(role, "") else None
+            accession = "A-2041" if "A" in told.get(role, "") else None
+            assert (item["patient"]["name"], item["accession"]) == (name, accession)
+            page = client.get(f"{API}/reports/{report['report_id']}.html").text
+            assert ("太郎" in page, "A-2041" in page) == (bool(name), bool(accession))
+        with station.service.store.engine.connect() as connection:
+            dump = "".join(str(row) for row in connection.connection.driver_connection.iterdump())
+        assert "Yamada" not in dump
 
 
 def test_a_report_is_a_draft_until_it_is_signed_and_amended_afterwards(station):

@@ -6,7 +6,7 @@ import type {
   MonitoringAnswer, NewList, NewReference, NewTokenAnswer, NewVerdict, NodeAnswer, OnDesk, OverlaysAnswer,
   PeopleAnswer, PersonAnswer, Problem, ReadingAnswer, ReferencesAnswer, ReportAnswer, ReportDraft,
   ReportsAnswer, Role, RoundAnswer, RulerAnswer, RulerFacts, SentAnswer, Source, StudiesAnswer, StudyAnswer,
-  TakeBack, TokensAnswer, UndoneAnswer, VerdictsAnswer,
+  TakeBack, TokensAnswer, TrashAnswer, UndoneAnswer, VerdictsAnswer,
 } from "./types";
 
 /** Beneath the page, wherever a proxy shows it: at "/", or at "/hilum/". */
@@ -169,8 +169,11 @@ export const api = {
   deleteStudy: (id: string) => change<void>("DELETE", `studies/${encodeURIComponent(id)}`),
 
   previewDeletion: (what: AskDeletion) => change<DeletionAnswer>("POST", "deletions/preview", what),
-  deleteAll: (what: AskDeletion, confirm: string, reason: string) =>
-    change<DeletionAnswer>("POST", "deletions", { ...what, confirm, reason }),
+  deleteAll: (what: AskDeletion, confirm: string, reason: string, for_good: boolean) =>
+    change<DeletionAnswer>("POST", "deletions", { ...what, confirm, reason, for_good }),
+  trash: async () => (await get<TrashAnswer>("trash")).items,
+  restore: (id: string) => change<void>("POST", `trash/${encodeURIComponent(id)}/restore`),
+  deleteForGood: (id: string) => change<void>("DELETE", `trash/${encodeURIComponent(id)}`),
 
   film: (id: string) => get<FilmAnswer>(film(id)),
   /** For the log: this person looks at this film now. */

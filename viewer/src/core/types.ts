@@ -224,6 +224,8 @@ export interface components {
             confirm: string;
             /** @description for the log; it must name no patient */
             reason?: string;
+            /** @description not into the trash; a patient is always erased for good */
+            for_good?: boolean;
         };
         DeletionAnswer: {
             studies: number;
@@ -237,6 +239,10 @@ export interface components {
             rulers: number;
             /** @description of the verdicts: their figures stay in reading lists */
             kept_verdicts: number;
+            /** @description studies of an erased patient in the trash: they go, too */
+            trashed: number;
+            /** @description for which they can be put back; null: for good */
+            trash_days: number | null;
             first_at: string | null;
             last_at: string | null;
             confirm: string;
@@ -672,6 +678,8 @@ export interface components {
             id: string | null;
             sex: string | null;
             age_years: number | null;
+            /** @description null where the site does not show it */
+            name: string | null;
         };
         PeerAnswer: {
             name: string;
@@ -986,6 +994,8 @@ export interface components {
             /** @description the film to open first */
             film_id: string;
             patient: components["schemas"]["Patient"];
+            /** @description null where the site does not show it */
+            accession: string | null;
             findings: components["schemas"]["ShortFinding"][];
             /** @description code of the reason */
             refusal: string | null;
@@ -1027,6 +1037,8 @@ export interface components {
             /** @description the film to open first */
             film_id: string;
             patient: components["schemas"]["Patient"];
+            /** @description null where the site does not show it */
+            accession: string | null;
             findings: components["schemas"]["ShortFinding"][];
             /** @description code of the reason */
             refusal: string | null;
@@ -1082,6 +1094,23 @@ export interface components {
         };
         TokensAnswer: {
             items: components["schemas"]["TokenAnswer"][];
+        };
+        TrashAnswer: {
+            items: components["schemas"]["TrashedStudy"][];
+        };
+        TrashedStudy: {
+            study_id: string;
+            patient_id: string | null;
+            study_date: string | null;
+            films: number;
+            verdicts: number;
+            reports: number;
+            /** @description who deleted it */
+            by: string;
+            reason: string;
+            at: string;
+            /** @description when it goes for good */
+            until: string;
         };
         UndoneAnswer: {
             items: components["schemas"]["VerdictAnswer"][];
@@ -1403,6 +1432,8 @@ export type StudyReader = components['schemas']['StudyReader'];
 export type TakeBack = components['schemas']['TakeBack'];
 export type TokenAnswer = components['schemas']['TokenAnswer'];
 export type TokensAnswer = components['schemas']['TokensAnswer'];
+export type TrashAnswer = components['schemas']['TrashAnswer'];
+export type TrashedStudy = components['schemas']['TrashedStudy'];
 export type UndoneAnswer = components['schemas']['UndoneAnswer'];
 export type UndoneVerdicts = components['schemas']['UndoneVerdicts'];
 export type Uploaded = components['schemas']['Uploaded'];

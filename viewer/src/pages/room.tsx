@@ -255,11 +255,12 @@ function askedOf(
 
 /** Patient, study, file: what stands on the film. */
 function identityOf(study: StudyAnswer | StudyItem, view: string | null, name: string | null): string[] {
-  const { id, sex, age_years: age } = study.patient;
+  const { id, sex, age_years: age, name: whose } = study.patient;
   const years = age === null ? "" : t("years", { count: Math.round(age) });
   return [
+    whose ?? "",
     [id ?? t("patient.unknown"), sex, years].filter(Boolean).join(" · "),
-    [study.study_date, view].filter(Boolean).join(" · "),
+    [study.study_date, view, study.accession && t("patient.accession", { number: study.accession })].filter(Boolean).join(" · "),
     name ?? "",
   ].filter(Boolean);
 }

@@ -183,6 +183,7 @@ function Ticked(props: { items: readonly StudyItem[]; ticked: ReadonlySet<string
           {t("deletion.erase")}
         </button>
       )}
+      <a href="#/trash">{t("trash.open")}</a>
       {what && <DeletionDialog what={what} close={() => setWhat(null)} done={props.done} />}
     </p>
   );

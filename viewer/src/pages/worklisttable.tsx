@@ -85,12 +85,18 @@ function Row(props: {
           {item.name ?? t("film.unnamed")}
         </a>
         <div class="soft">
-          {[item.view, item.films > 1 && t("study.films", { count: item.films }), item.study_date]
+          {[
+            item.view,
+            item.films > 1 && t("study.films", { count: item.films }),
+            item.study_date,
+            item.accession && t("patient.accession", { number: item.accession }),
+          ]
             .filter(Boolean)
             .join(" · ")}
         </div>
       </td>
       <td class="patient">
+        {item.patient.name && <div>{item.patient.name}</div>}
         {item.patient.id ?? "–"}
         <div class="soft">{who(item)}</div>
       </td>

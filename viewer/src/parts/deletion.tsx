@@ -5,7 +5,7 @@ import { date, number, t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { asApiError, say } from "../core/store";
 import type { AskDeletion, DeletionAnswer } from "../core/types";
-import { Dialog, Field, Loading, Trouble } from "./ui";
+import { Dialog, Field, Loading, Switch, Trouble } from "./ui";
 import { useLoad } from "./use";
 
 const COUNTED = [
@@ -18,9 +18,10 @@ export function DeletionDialog(props: { what: AskDeletion; close: () => void; do
   const shown = useLoad(() => api.previewDeletion(what), [JSON.stringify(what)]);
   const [wrong, setWrong] = useState("");
   const [reason, setReason] = useState("");
+  const [forGood, setForGood] = useState(false);
   const remove = async (going: DeletionAnswer) => {
     try {
-      await api.deleteAll(what, going.confirm, reason);
+      await api.deleteAll(what, going.confirm, reason, forGood);
       say("good", t("deletion.done", { count: number(going.studies, 0) }));
       close();
       done();
@@ -38,7 +39,11 @@ export function DeletionDialog(props: { what: AskDeletion; close: () => void; do
         <Loading />
       ) : (
         <div class="deletion">
-          <p>{t("deletion.goes")}</p>
+          <p>
+            {going.trash_days && !forGood
+              ? t("deletion.goes-to-trash", { days: going.trash_days })
+              : t("deletion.goes")}
+          </p>
           <dl class="facts">
             {COUNTED.map((name) => [
               <dt key={name}>{t(`deletion.${name}`)}</dt>,
@@ -49,6 +54,7 @@ export function DeletionDialog(props: { what: AskDeletion; close: () => void; do
               {date(going.first_at)} – {date(going.last_at)}
             </dd>
           </dl>
+          {going.trashed > 0 && <p>{t("deletion.trashed", { count: number(going.trashed, 0) })}</p>}
           {going.kept_verdicts > 0 && (
             <p class="soft">{t("deletion.kept", { count: number(going.kept_verdicts, 0) })}</p>
           )}
@@ -56,11 +62,12 @@ export function DeletionDialog(props: { what: AskDeletion; close: () => void; do
           <Field label={t("deletion.reason")}>
             <input maxLength={200} value={reason} onInput={(event) => setReason(event.currentTarget.value)} />
           </Field>
+          {going.trash_days && <Switch label={t("deletion.for-good")} on={forGood} change={setForGood} />}
           {wrong && <p class="bad" role="alert">{wrong}</p>}
           <p class="actions">
             <button onClick={close}>{t("cancel")}</button>
-            <button class="danger" disabled={going.studies === 0} onClick={() => void remove(going)}>
-              {t("deletion.do", { count: number(going.studies, 0) })}
+            <button class="danger" disabled={going.studies + going.trashed === 0} onClick={() => void remove(going)}>
+              {t("deletion.do", { count: number(going.studies + going.trashed, 0) })}
             </button>
           </p>
         </div>

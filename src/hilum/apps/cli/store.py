@@ -117,15 +117,18 @@ def delete(
     ] = None,
     reason: Annotated[str, typer.Option(help=REASON)] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    trash: Annotated[
+        bool, typer.Option("--trash", help="Studies only: let them be put back for some days.")
+    ] = False,
     store: Store = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Delete from a workstation: films, readings, verdicts, marks and reports.
 
-    Shows what would go and asks. The log keeps that it happened, without the
-    patient's id. Backups, and copies in browsers, are not reached. The server
-    need not be stopped.
+    Shows what would go and asks. It goes for good, unless studies are put into
+    the trash. The log keeps that it happened, without the patient's id. Backups,
+    and copies in browsers, are not reached. The server need not be stopped.
 
     \b
     Example:
@@ -138,19 +141,23 @@ def delete(
     from hilum.apps.store.folder import FilmFolder
     from hilum.apps.web.serve import Place, open_place
 
-    chosen = _chosen(study or [], patient, older_than)
+    chosen = _chosen(study or [], patient, older_than, trash=trash)
     place = Place.of(home, store)
     opened, log = open_place(place, make=False)
     try:
         with opened.read() as session:
             shown = deletion.preview(session, chosen)
         typer.echo(_words(shown), err=as_json)
-        sure = shown.studies > 0 and (yes or typer.confirm("delete for good?", err=as_json))
+        asked = "into the trash?" if trash else "delete for good?"
+        there = shown.studies + shown.trashed > 0
+        sure = there and (yes or typer.confirm(asked, err=as_json))
         if sure:
             folder = FilmFolder(place.data)
             agreed = _agreed_to(shown)
             why = {"reason": reason} if reason else {}
-            deletion.delete(opened, folder, log, chosen, "command line", agreed=agreed, **why)
+            deletion.delete(
+                opened, folder, log, chosen, "command line", agreed=agreed, restorable=trash, **why
+            )
             typer.echo("deleted", err=as_json)
         if as_json:
             print_json(asdict(shown) | {"deleted": sure})
@@ -158,13 +165,17 @@ def delete(
         opened.close()
 
 
-def _chosen(study: list[str], patient: str | None, older_than: float | None) -> Chosen:
+def _chosen(
+    study: list[str], patient: str | None, older_than: float | None, *, trash: bool
+) -> Chosen:
     from hilum.apps.store.deletion import Chosen
     from hilum.apps.store.tables import now_ms
     from hilum.core.errors import ConfigError
 
     if [bool(study), patient is not None, older_than is not None].count(True) != 1:
         raise ConfigError("say what to delete", hint="--study, --patient or --older-than")
+    if trash and not study:
+        raise ConfigError("only studies go into the trash", hint="leave --trash out, or --study ID")
     before_ms = None if older_than is None else now_ms() - round(older_than * 86_400_000)
     return Chosen(tuple(study), patient, before_ms)
 
@@ -178,6 +189,7 @@ def _words(going: Going) -> str:
         f"{going.verdicts} verdicts with {going.marks} marks, "
         f"{going.references} reference standards, {going.reports} reports"
         + (f"; figures of {going.kept} verdicts stay in reading lists" if going.kept else "")
+        + (f"; {going.trashed} more studies in the trash" if going.trashed else "")
     )
 
 

@@ -1,4 +1,7 @@
-"""Deletion: a study leaves the store, then its films leave the disk; the log keeps its lines."""
+"""Deletion: a study leaves the store, then its films leave the disk; the log keeps its lines.
+
+What a person deletes can go into the trash instead (``trash.py``), where its files stay.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from sqlalchemy import Select, false, or_, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import events, lists, outbox
+from hilum.apps.store import events, lists, outbox, trash
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store, parts
@@ -29,6 +32,7 @@ from hilum.apps.store.tables import (
     Round,
     Ruler,
     Study,
+    Trashed,
     Verdict,
     now_ms,
 )
@@ -99,6 +103,7 @@ class Going:
     Attributes:
         kept: of those verdicts, given in reading lists, of which the figures stay without the
             patient; where a patient is erased.
+        trashed: studies of an erased patient in the trash, which go, too.
         mark: changes with anything that is chosen, or comes to it.
     """
 
@@ -112,6 +117,7 @@ class Going:
     desks: int
     rulers: int
     kept: int
+    trashed: int
     first_ms: int | None
     last_ms: int | None
     mark: str
@@ -126,7 +132,8 @@ def preview(session: Session, chosen: Chosen) -> Going:
     others = {kind: len(_rows(session, film_ids, kind)) for kind in kinds}
     times = _times(session, ids)
     told = (f"{row.id} {len(row.marks)}" for row in verdicts)
-    seen = [*ids, *film_ids, *told, *map(str, others.values())]
+    trashed = len(session.scalars(_trashed(chosen)).all())
+    seen = [*ids, *film_ids, *told, *map(str, others.values()), str(trashed)]
     return Going(
         studies=len(ids),
         films=len(film_ids),
@@ -138,6 +145,7 @@ def preview(session: Session, chosen: Chosen) -> Going:
         desks=others[Desk],
         rulers=others[Ruler],
         kept=sum(row.list_id is not None for row in verdicts if chosen.patient_id is not None),
+        trashed=trashed,
         first_ms=min(times, default=None),
         last_ms=max(times, default=None),
         mark=hashlib.sha256("\n".join(seen).encode()).hexdigest()[:16],
@@ -152,6 +160,7 @@ def delete(
     who: str,
     *,
     agreed: Callable[[Going], None] = lambda _: None,
+    restorable: bool = False,
     **why: Any,
 ) -> Going:
     """Delete studies with their films, readings, verdicts and reports: all, or none.
@@ -164,6 +173,7 @@ def delete(
         chosen: which.
         who: a person, or "hilum".
         agreed: is told what goes before it does, and raises if that is not what was agreed to.
+        restorable: into the trash. A patient is erased at once, from the trash, too.
         why: stands in each line of the log; nothing that names a patient.
 
     Raises:
@@ -177,15 +187,21 @@ def delete(
         if chosen.patient_id is not None:
             lists.bequeath(session, films)
         results = outbox.checksums(session, films)
-        checksums = _delete(session, log, ids, who, why)
-        if chosen.patient_id is not None and ids:
+        if restorable and chosen.patient_id is None:
+            checksums, results = _trash(session, log, ids, who, why), []
+        else:
+            checksums = _delete(session, log, ids, who, why)
+        if going.trashed:
+            left = trash.forget(session, log, _trashed(chosen), who, **why)
+            checksums, results = [*checksums, *left], [*results, *left]
+        if chosen.patient_id is not None and going.studies + going.trashed:
             pseudonym = log.pseudonym(chosen.patient_id)
             log.add(
                 session,
                 who,
                 "patient-erased",
                 patient=pseudonym,
-                studies=len(ids),
+                studies=going.studies + going.trashed,
                 kept=going.kept,
                 **why,
             )
@@ -195,18 +211,36 @@ def delete(
     for part in parts(checksums):
         remove(store, folder, part)
     outbox.remove(store, folder, results)
-    if ids:
+    if going.studies + going.trashed:
         store.forget()
     return going
 
 
-def delete_study(store: Store, folder: FilmFolder, log: Log, study_id: str, who: str) -> bool:
+def delete_study(
+    store: Store, folder: FilmFolder, log: Log, study_id: str, who: str, *, restorable: bool = False
+) -> bool:
     """Delete a study; False if there is no such study.
 
     Raises:
         StoreError: nothing was deleted.
     """
-    return delete(store, folder, log, Chosen((study_id,)), who).studies == 1
+    chosen = Chosen((study_id,))
+    return delete(store, folder, log, chosen, who, restorable=restorable).studies == 1
+
+
+def empty(store: Store, folder: FilmFolder, log: Log, which: Select[str], who: str) -> int:
+    """Delete studies from the trash for good; count them."""
+    with store.read() as session:
+        if session.scalars(which).first() is None:
+            return 0
+    with store.write() as session:
+        count = len(session.scalars(which).all())
+        files = trash.forget(session, log, which, who, why="trash")
+    for part in parts(files):
+        remove(store, folder, part)
+    outbox.remove(store, folder, files)
+    store.forget()
+    return count
 
 
 def retain(store: Store, folder: FilmFolder, log: Log, days: float, which: Chosen) -> int:
@@ -236,12 +270,38 @@ def remove(store: Store, folder: FilmFolder, checksums: list[str]) -> int:
     """Remove those of some films from disk that the store has not accepted anew; count them."""
     with store.write() as session:  # no film is accepted while this holds the lock
         kept = set(session.scalars(select(Film.sha256).where(Film.sha256.in_(checksums))))
+        kept |= trash.held(session, checksums)
         folder.remove(set(checksums) - kept)
     return len(set(checksums) - kept)
 
 
 def _delete(session: Session, log: Log, ids: list[str], who: str, why: dict[str, Any]) -> list[str]:
     """Delete studies in a transaction, tell and log each; return the checksums of their films."""
+    return _go(session, log, ids, who, _DELETED, why)
+
+
+def _trash(session: Session, log: Log, ids: list[str], who: str, why: dict[str, Any]) -> list[str]:
+    """Move studies into the trash; return no checksum: the files stay."""
+    for study_id in ids:
+        films = session.execute(_films_of([study_id])).all()
+        files = [each.sha256 for each in films]
+        files += outbox.checksums(session, [each.id for each in films])
+        trash.put(session, study_id, who, why.get("reason", ""), files)
+    _go(session, log, ids, who, "trashed", why)
+    return []
+
+
+def _trashed(chosen: Chosen) -> Select[str]:
+    """Return the query for the studies of an erased patient that are in the trash."""
+    query = select(Trashed.study_id)
+    if chosen.patient_id is None:
+        return query.where(false())
+    return query.where(Trashed.patient_id == chosen.patient_id)
+
+
+def _go(
+    session: Session, log: Log, ids: list[str], who: str, action: str, why: dict[str, Any]
+) -> list[str]:
     of_study: dict[str, list[str]] = {study_id: [] for study_id in ids}
     for part in parts(ids):
         for row in session.execute(_films_of(part)):
@@ -249,7 +309,7 @@ def _delete(session: Session, log: Log, ids: list[str], who: str, why: dict[str,
         session.execute(sql_delete(Study).where(Study.id.in_(part)))
     for study_id, films in of_study.items():
         events.tell(session, _DELETED, None, study_id)
-        log.add(session, who, _DELETED, study_id=study_id, films=films, **why)
+        log.add(session, who, action, study_id=study_id, films=films, **why)
     return [each for films in of_study.values() for each in films]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import deletion, events, outbox, queue
+from hilum.apps.store import deletion, events, outbox, queue, trash
 from hilum.apps.store.folder import FilmFolder, Kept
 from hilum.apps.store.log import Log
 from hilum.apps.store.resent import Resent, compare
@@ -171,7 +171,8 @@ class _Taking:
         if what is Resent.REPAIR:
             return self._replace(film)
         # no film's, and none's while this has the lock
-        self.folder.remove([self.arrival.kept.sha256])
+        if not trash.held(self.session, [self.arrival.kept.sha256]):
+            self.folder.remove([self.arrival.kept.sha256])
         self._check_patient(film)
         if what is None:
             raise StoreBusyError("another film came under its UID meanwhile", hint="send it again")
@@ -256,7 +257,8 @@ def _drop(store: Store, folder: FilmFolder, kept: Kept) -> None:
         contextlib.suppress(StoreError),  # then it lies there until it is sent again
         store.write() as session,  # no film is accepted while this holds the lock
     ):
-        if session.scalars(select(Film.id).where(Film.sha256 == kept.sha256)).first() is None:
+        known = session.scalars(select(Film.id).where(Film.sha256 == kept.sha256)).first()
+        if known is None and not trash.held(session, [kept.sha256]):
             folder.remove([kept.sha256])
 
 

@@ -14,13 +14,24 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, case, func, or_, select, update
+from sqlalchemy import CompoundSelect, Select, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store, parts
-from hilum.apps.store.tables import Delivery, Film, Job, Made, Read, Received, Result, Study, now_ms
+from hilum.apps.store.tables import (
+    Delivery,
+    Film,
+    Job,
+    Made,
+    Read,
+    Received,
+    Result,
+    Study,
+    TrashedFile,
+    now_ms,
+)
 from hilum.core.reading import Status
 from hilum.serve.dicom import KINDS, NOTE, Sent
 
@@ -790,9 +801,9 @@ def sweep(store: Store, folder: FilmFolder) -> None:
     remove(store, folder, set(old) - known)
 
 
-def _needed(files: Collection[str]) -> Select[str]:
-    named = select(Result.sha256).where(Result.sha256.in_(files))
-    return named.where(Result.forgotten.is_(False))
+def _needed(files: Collection[str]) -> CompoundSelect[str]:
+    named = select(Result.sha256).where(Result.sha256.in_(files), Result.forgotten.is_(False))
+    return named.union(select(TrashedFile.sha256).where(TrashedFile.sha256.in_(files)))
 
 
 def _waiting(peer: str) -> Select[Delivery, Result]:

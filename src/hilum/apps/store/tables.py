@@ -577,6 +577,41 @@ class Report(Table):
     at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
 
 
+class Trashed(Table):
+    """A study that a person deleted, with all that belonged to it; see ``apps/store/trash.py``.
+
+    Attributes:
+        uid, patient_id, study_date, created_ms: of the study.
+        counts: how many films, verdicts and reports it had.
+        person: who deleted it, at ``at_ms``; ``reason`` why, or "".
+        rows: every row, table by table, as compressed JSON.
+    """
+
+    __tablename__ = "trash"
+
+    study_id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    uid: Mapped[str | None] = mapped_column(String(128))
+    patient_id: Mapped[str | None] = mapped_column(String(128), index=True)
+    study_date: Mapped[str | None] = mapped_column(String(10))
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    counts: Mapped[dict[str, int]] = mapped_column(JSON)
+    person: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[str] = mapped_column(String(200), default="")
+    rows: Mapped[bytes] = mapped_column(LargeBinary)
+    at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms, index=True)
+
+
+class TrashedFile(Table):
+    """A file that a study in the trash needs: of a film, or of a result."""
+
+    __tablename__ = "trashed_files"
+
+    study_id: Mapped[str] = mapped_column(
+        ForeignKey("trash.study_id", ondelete="CASCADE"), primary_key=True
+    )
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
+
+
 class Setting(Table):
     """A choice of an administrator that outlives the process: the active bundle, ..."""
 
@@ -607,7 +642,7 @@ class Line(Table):
     at: Mapped[str] = mapped_column(String(32))
     who: Mapped[str] = mapped_column(String(64))
     action: Mapped[str] = mapped_column(String(32))
-    film_id: Mapped[str | None] = mapped_column(_Id)
+    film_id: Mapped[str | None] = mapped_column(_Id, index=True)
     study_id: Mapped[str | None] = mapped_column(_Id)
     bundle: Mapped[str | None] = mapped_column(String(64))
     data: Mapped[str] = mapped_column(Text)

@@ -253,6 +253,9 @@ class Patient(Said):
     id: str | None = Field(examples=["P123"])
     sex: str | None = Field(examples=["M"])
     age_years: float | None = Field(examples=[61.0])
+    name: str | None = Field(
+        default=None, examples=["Ivanova, Anna"], description="null where the site does not show it"
+    )
 
 
 class ShortFinding(Said):
@@ -275,6 +278,9 @@ class _StudyFacts(Said):
     view: View | None
     film_id: Film = Field(description="the film to open first")
     patient: Patient
+    accession: str | None = Field(
+        default=None, examples=["A-2041"], description="null where the site does not show it"
+    )
     findings: list[ShortFinding]
     refusal: str | None = Field(examples=[None], description="code of the reason")
     priority: Probability | None = Field(description="the largest probability")
@@ -880,9 +886,38 @@ class DeletionAnswer(Said):
     kept_verdicts: int = Field(
         examples=[0], description="of the verdicts: their figures stay in reading lists"
     )
+    trashed: int = Field(
+        default=0,
+        examples=[0],
+        description="studies of an erased patient in the trash: they go, too",
+    )
+    trash_days: float | None = Field(
+        default=None, examples=[30], description="for which they can be put back; null: for good"
+    )
     first_at: At | None
     last_at: At | None
     confirm: str = Field(examples=["77aa88bb99cc00dd"])
+
+
+class TrashedStudy(Said):
+    """A deleted study that can be put back."""
+
+    study_id: Study
+    patient_id: str | None = Field(examples=["P123"])
+    study_date: str | None = Field(examples=["2020-03-14"])
+    films: int = Field(examples=[1])
+    verdicts: int = Field(examples=[2])
+    reports: int = Field(examples=[0])
+    by: By = Field(description="who deleted it")
+    reason: str = Field(examples=[""])
+    at: At
+    until: At = Field(description="when it goes for good")
+
+
+class TrashAnswer(Said):
+    """What is in the trash, newest first."""
+
+    items: list[TrashedStudy]
 
 
 class PersonAnswer(Said):

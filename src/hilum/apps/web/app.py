@@ -19,7 +19,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from hilum.apps.store import deletion, events, outbox
+from hilum.apps.store import deletion, events, outbox, trash
 from hilum.apps.web import (
     agreement,
     analysis,
@@ -202,11 +202,14 @@ async def _keep_house(service: Service) -> None:
 
 def _retain(service: Service) -> bool:
     """Delete what was kept long enough; False if there may be more of it."""
+    keep = service.settings.retention
+    past = trash.old(keep.trash_days, keep.days)
+    deletion.empty(service.store, service.folder, service.log, past, "hilum")
     if (node := service.settings.node) is not None:
         outbox.retain(service.store, service.folder, service.log, node.keep_results_days)
         outbox.sweep(service.store, service.folder)
     # without a node nothing is sent any more, and what waits would be kept for good
-    kept = [(service.settings.retention.days, deletion.Chosen(settled=node is not None))]
+    kept = [(keep.days, deletion.Chosen(settled=node is not None))]
     if node is not None:
         confirming = tuple(each.name for each in node.peers if each.commit)
         deleting = tuple(each.name for each in node.peers if each.delete)

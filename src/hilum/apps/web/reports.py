@@ -21,6 +21,7 @@ from hilum.apps.web.answers import ReportAnswer, ReportDraft, ReportsAnswer
 from hilum.apps.web.draft import draft
 from hilum.apps.web.evidence import kinds_of
 from hilum.apps.web.films import find_open, pictures_of, spacing_of
+from hilum.apps.web.named import Named, names_of
 from hilum.apps.web.problems import not_found
 from hilum.apps.web.schemas import API, AnyId, FilmId, ReportText, gives
 from hilum.apps.web.service import Served
@@ -169,6 +170,7 @@ def _sheet(request: Request, service: Served, report_id: str, visitor: Visitor, 
         read = session.get(Read, report.reading_id) if report.reading_id else None
         model = session.get(Model, read.checksum) if read is not None else None
         author = session.get_one(Person, report.person_id).name
+        named = names_of(service, session, visitor, [study.id]).get(study.id, Named())
     blind.show(service, visitor, [film.id])
     with service.store.write() as session:
         service.log.add(
@@ -201,7 +203,7 @@ def _sheet(request: Request, service: Served, report_id: str, visitor: Visitor, 
             said += [text["report.marks"].format(by=author)] if marks else []
             scale = small.shape[1] / read.reading["film"]["width"]
             shown.append(picture(drawn(small, found, marks, scale), " ".join(said)))
-    return Sheet(report.body, _patient(study), signed, by, bundle, tuple(shown))
+    return Sheet(report.body, _patient(study, named), signed, by, bundle, tuple(shown))
 
 
 def _looked_at(
@@ -233,7 +235,7 @@ def _looked_at(
     return sorted(told.items(), reverse=True)[:3]
 
 
-def _patient(study: Study) -> str:
+def _patient(study: Study, named: Named) -> str:
     age = f"{study.age_years:g}" if study.age_years is not None else None
-    known = (study.patient_id, study.sex, age, study.study_date)
+    known = (named.name, study.patient_id, study.sex, age, study.study_date, named.accession)
     return " · ".join(each for each in known if each)

@@ -245,6 +245,9 @@ class Deletion(AskDeletion):
     reason: ShortWords = Field(
         default="", description="for the log; it must name no patient", examples=["asked for"]
     )
+    for_good: bool = Field(
+        default=False, description="not into the trash; a patient is always erased for good"
+    )
 
 
 class Again(Body):

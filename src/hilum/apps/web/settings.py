@@ -112,9 +112,23 @@ class Retention(Config):
 
     Attributes:
         days: after its arrival, when a study with all that belongs to it is deleted; None: never.
+        trash_days: for which a study that a person deleted can be put back; 0: it goes at once.
     """
 
     days: float | None = Field(default=None, gt=0)
+    trash_days: float = Field(default=30, ge=0)
+
+
+class Identity(Config):
+    """Who sees whose film it is, beside the patient's id, in the worklist, on films and in reports.
+
+    Attributes:
+        name: the least role that sees the patient's name; None: nobody does.
+        accession: the same of the accession number.
+    """
+
+    name: Role | None = None
+    accession: Role | None = None
 
 
 class Settings(Config):
@@ -137,6 +151,7 @@ class Settings(Config):
     limits: Limits = Limits()
     session: Session = Session()
     retention: Retention = Retention()
+    identity: Identity = Identity()
     monitoring: Monitoring = Monitoring()
     oidc: OpenId | None = None
     hosts: tuple[str, ...] = ()

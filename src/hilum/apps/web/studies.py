@@ -25,6 +25,7 @@ from hilum.apps.web.answers import (
 )
 from hilum.apps.web.days import day_ms, zone_of
 from hilum.apps.web.films import find_film, pictures_of, show_film
+from hilum.apps.web.named import Named, names_of
 from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.reports import show_report
 from hilum.apps.web.schemas import API, RoundPlace, StudyFilter, StudyId, StudyQuery
@@ -63,7 +64,7 @@ def _page(
         asked = asked_by(query, service, session, visitor, hidden=hidden)
         asked = replace(asked, limit=query.limit, cursor=query.cursor or None)
         found = page(session, asked)
-        items = show_studies(session, found.items, visitor)
+        items = show_studies(service, session, found.items, visitor)
     afterwards.add_task(blind.show_list, service, visitor, _answered(items))
     counts = Counts(**found.counts)
     return StudiesAnswer(items=items, total=found.total, next=found.next, counts=counts)
@@ -155,7 +156,7 @@ def _show_round(visitor: Visitor, service: Service) -> RoundAnswer:
         film = session.get(Film, kept.film_id) if kept.film_id else None
         found = beside(session, asked, session.get(Study, film.study_id) if film else None)
         around = [found.before, found.after, found.unjudged]
-        shown = show_studies(session, [each for each in around if each], visitor)
+        shown = show_studies(service, session, [each for each in around if each], visitor)
         first = {each.study_id: each.film_id for each in shown}
         before, after, unjudged = (first[each.id] if each else None for each in around)
 
@@ -199,7 +200,7 @@ def study(study_id: StudyId, visitor: _Reader, service: Served) -> StudyAnswer:
             .where(lists.visible(Report, session, visitor.person_id))
             .order_by(Report.at_ms.desc())
         )
-        shown = show_studies(session, [found, *prior(session, found)], visitor)
+        shown = show_studies(service, session, [found, *prior(session, found)], visitor)
         if sight.unnamed:  # another film of the patient would tell of this one
             shown = [each.model_copy(update={"name": None}) for each in shown]
         said = StudyAnswer(
@@ -219,15 +220,17 @@ def study(study_id: StudyId, visitor: _Reader, service: Served) -> StudyAnswer:
 def delete_study(
     study_id: StudyId, request: Request, visitor: _Administrator, service: Served
 ) -> None:
-    """Delete films, readings, verdicts and reports of a study; the log keeps its lines."""
-    if not deletion.delete_study(
-        service.store, service.folder, service.log, study_id, visitor.name
-    ):
+    """Delete films, readings, verdicts and reports of a study, into the trash if there is one."""
+    store, folder, log = service.store, service.folder, service.log
+    kept = service.settings.retention.trash_days > 0
+    if not deletion.delete_study(store, folder, log, study_id, visitor.name, restorable=kept):
         raise not_found("study")
     pictures_of(request).forget()
 
 
-def show_studies(session: Session, studies: list[Study], visitor: Visitor) -> list[StudyItem]:
+def show_studies(
+    service: Service, session: Session, studies: list[Study], visitor: Visitor
+) -> list[StudyItem]:
     """Return studies as the API says them; what a blind reader should not know is left out."""
     ids = [each.film_id for each in studies if each.film_id]
     films = _films_of(session, [each.id for each in studies if each.films > 1])
@@ -236,13 +239,14 @@ def show_studies(session: Session, studies: list[Study], visitor: Visitor) -> li
     those = Film.study_id.in_([each.id for each in studies])
     untold = blind.unnamed_to(session, visitor).with_only_columns(Film.study_id).where(those)
     unnamed = set(session.scalars(untold))
+    names = names_of(service, session, visitor, [each.id for each in studies])
     shown = []
     for study in studies:
         pending = study.film_id in hidden
         kept = visitor.blind or pending or study.id in quiet
         # the film that is shown else is the most suspicious one of the study
         first = next((each for each in films.values() if each.study_id == study.id), None)
-        item = _show(study, kept, pending, first if kept else None)
+        item = _show(study, kept, pending, first if kept else None, names.get(study.id, Named()))
         shown.append(item.model_copy(update={"name": None}) if study.id in unnamed else item)
     return shown
 
@@ -260,7 +264,7 @@ def _answered(items: list[StudyItem]) -> list[str]:
     return [each.film_id for each in items if each.findings]
 
 
-def _show(study: Study, kept: bool, pending: bool, first: Film | None) -> StudyItem:
+def _show(study: Study, kept: bool, pending: bool, first: Film | None, named: Named) -> StudyItem:
     """Return a study; ``kept``: no answer of its films, given or owed, is told in a list."""
     shown = first or study
     return StudyItem(
@@ -273,7 +277,10 @@ def _show(study: Study, kept: bool, pending: bool, first: Film | None) -> StudyI
         view=shown.view,
         films=study.films,
         film_id=first.id if first else study.film_id,
-        patient=Patient(id=study.patient_id, sex=study.sex, age_years=study.age_years),
+        patient=Patient(
+            id=study.patient_id, sex=study.sex, age_years=study.age_years, name=named.name
+        ),
+        accession=named.accession,
         findings=[] if kept else study.findings,
         refusal=study.refusal,
         priority=None if kept or study.priority < 0 else study.priority,

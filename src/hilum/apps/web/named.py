@@ -1,0 +1,69 @@
+"""Named: the patient's name and the accession number of a study, for whom the site lets see them.
+
+They are read from a film when a study is shown, and stand in no table, log or export.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hilum.apps.store.people import Role
+from hilum.apps.store.store import parts
+from hilum.apps.store.tables import Film
+from hilum.apps.web.access import Visitor
+from hilum.apps.web.service import Service
+from hilum.core.errors import HilumError
+from hilum.image.decoders import run
+from hilum.image.dicom_metadata import read_names
+
+
+class Named(NamedTuple):
+    """As far as a header says it and the visitor may see it; None else."""
+
+    name: str | None = None
+    accession: str | None = None
+
+
+def names_of(
+    service: Service, session: Session, visitor: Visitor, study_ids: list[str]
+) -> dict[str, Named]:
+    """Return what is shown of studies; those of which nothing is are left out."""
+    shown = service.settings.identity
+    name, accession = _may(visitor, shown.name), _may(visitor, shown.accession)
+    told: dict[str, Named] = {}
+    if not (name or accession):
+        return told
+    for part in parts(study_ids):
+        films = select(Film.study_id, Film.sha256, Film.size).where(
+            Film.study_id.in_(part), Film.format.startswith("DICOM")
+        )
+        for study_id, sha256, size in session.execute(films.order_by(Film.created_ms, Film.id)):
+            if study_id not in told:
+                found = _read(service.folder.path(sha256), size)
+                told[study_id] = Named(
+                    found.name if name else None, found.accession if accession else None
+                )
+    return told
+
+
+def _may(visitor: Visitor, least: Role | None) -> bool:
+    return least is not None and visitor.role.covers(least)
+
+
+@lru_cache(maxsize=4096)
+def _read(path: Path, size: int) -> Named:
+    """Read a header once, in a process of its own as every film is opened."""
+    try:
+        name, accession = run(read_names, "film", size, 0, str(path))
+    except (HilumError, OSError):
+        return Named()
+    return Named(name, accession)
+
+
+forget = _read.cache_clear
+"""What was read of films that are deleted is in memory no more."""
