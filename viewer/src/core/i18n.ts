@@ -37,7 +37,8 @@ const FORMS: readonly Intl.LDMLPluralRule[] = ["one", "few", "many"];
 export function t(key: Key, values?: Values): string {
   const text = (CATALOGUES[language.value][key] ?? key).replace(/\{(\w+)\|([^}]+)\}/g, (_all, name, forms: string) => {
     const form = new Intl.PluralRules(language.value).select(Number(values?.[name]));
-    return forms.split("|")[Math.max(FORMS.indexOf(form), 0)] ?? "";
+    const place = FORMS.indexOf(form); // "other": of English all but 1, of Russian what has a fraction
+    return forms.split("|")[place < 0 ? 1 : place] ?? "";
   });
   return values ? text.replace(/\{(\w+)\}/g, (all, name) => String(values[name] ?? all)) : text;
 }

@@ -52,18 +52,20 @@ export function TrashPage() {
                     <div class="soft">{[date(item.at), item.reason].filter(Boolean).join(" · ")}</div>
                   </td>
                   <td class="nowrap">{date(item.until)}</td>
-                  <td class="actions">
-                    <button onClick={() => void act(api.restore(item.study_id), "trash.restored")}>
-                      {t("trash.restore")}
-                    </button>
-                    <button
-                      class="danger"
-                      onClick={() =>
-                        confirm(t("trash.sure")) && void act(api.deleteForGood(item.study_id), "trash.gone")
-                      }
-                    >
-                      {t("trash.for-good")}
-                    </button>
+                  <td>
+                    <p class="actions">
+                      <button onClick={() => void act(api.restore(item.study_id), "trash.restored")}>
+                        {t("trash.restore")}
+                      </button>
+                      <button
+                        class="danger"
+                        onClick={() =>
+                          confirm(t("trash.sure")) && void act(api.deleteForGood(item.study_id), "trash.gone")
+                        }
+                      >
+                        {t("trash.for-good")}
+                      </button>
+                    </p>
                   </td>
                 </tr>
               ))}

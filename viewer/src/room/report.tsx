@@ -14,7 +14,7 @@ const PARTS = [
   ["technique", 2],
   ["comparison", 2],
   ["findings", 6],
-  ["impression", 3],
+  ["impression", 6],
 ] as const;
 
 /** What was typed and not saved yet, kept while the page is open. */
