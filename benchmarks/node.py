@@ -113,16 +113,17 @@ objects = {json.dumps(kinds)}
             self.process.wait(60)
         self.store.close()
 
-    def films(self, count: int, *, first: int = 0, long_side: int = 0) -> Iterator[Path]:
-        """Write films that differ in their UIDs."""
+    def films(
+        self, count: int, *, first: int = 0, size: tuple[int, int] | None = None
+    ) -> Iterator[Path]:
+        """Write films that differ in their UIDs; ``size`` is (rows, columns)."""
         dataset = dcmread(ROOT / "frontal.dcm")
         dataset.PatientName, dataset.PatientID = "Secretive^Patricia", "SECRET-17"
-        if long_side:
-            large = cv2.resize(
-                dataset.pixel_array, (2000, long_side), interpolation=cv2.INTER_CUBIC
-            )
-            dataset.Rows, dataset.Columns = large.shape
-            dataset.PixelData = np.ascontiguousarray(large).tobytes()
+        if size:
+            way = cv2.INTER_AREA if size[0] < dataset.Rows else cv2.INTER_CUBIC
+            sized = cv2.resize(dataset.pixel_array, size[::-1], interpolation=way)
+            dataset.Rows, dataset.Columns = sized.shape
+            dataset.PixelData = np.ascontiguousarray(sized).tobytes()
             dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         for number in range(first, first + count):
             dataset.StudyInstanceUID = f"{STUDY}.{number}"
@@ -149,12 +150,21 @@ objects = {json.dumps(kinds)}
         with self.store.read() as session:
             return session.scalar(select(func.count()).select_from(table).where(*where))
 
-    def until_sent(self, films: int, limit_s: float = 0) -> None:
-        whole = films * len(self.kinds)
-        until = time.monotonic() + (limit_s or helpers.LIMIT_S + 10 * films)
-        while self.count(Delivery, Delivery.state.in_(CLOSED)) < whole:
-            assert time.monotonic() < until, self.count(Delivery)
+    def sent(self) -> int:
+        return self.count(Delivery, Delivery.state.in_(CLOSED))
+
+    def done(self, films: int) -> float:
+        """Return the share that is done: half of it to come, half of it to be sent."""
+        return (self.count(Film) + self.sent() / len(self.kinds)) / (2 * films)
+
+    def until(self, condition, films: int) -> None:
+        until = time.monotonic() + helpers.LIMIT_S + 10 * films
+        while not condition():
+            assert time.monotonic() < until, (self.count(Film), self.sent())
             time.sleep(0.5)
+
+    def until_sent(self, films: int) -> None:
+        self.until(lambda: self.sent() >= films * len(self.kinds), films)
 
     def children(self) -> dict[str, int]:
         """Return module -> process id of what the node runs."""
@@ -219,17 +229,18 @@ def hospital(folder: Path, kinds=tuple(KINDS)) -> Iterator[Place]:
 
 
 def kill(place: Place, options) -> Iterator[tuple[str, object]]:
-    """End each process by SIGKILL, in turn, at times nobody chose, while films come."""
+    """End each process by SIGKILL, in turn, at random from first film to last result."""
     chance, killed, begun = random.Random(11), Counter(), time.monotonic()
     turn = ["receiver", "worker", "sender"] * options.kills
     with ThreadPoolExecutor(options.senders) as pool:
-        sending = [pool.submit(place.send, path) for path in place.films(options.films)]
-        while sum(killed.values()) < options.kills:
+        paths = place.films(options.films, size=(256, 262))
+        sending = [pool.submit(place.send, path) for path in paths]
+        for when in sorted(chance.uniform(0, 0.95) for _ in range(options.kills)):
+            place.until(lambda when=when: place.done(options.films) > when, options.films)
             module = turn[sum(killed.values())]
-            if pid := place.children().get(module):
-                os.kill(pid, signal.SIGKILL)
-                killed[module] += 1
-            time.sleep(1 + 3 * chance.random())
+            pid = helpers.wait_for(lambda module=module: place.children().get(module))
+            os.kill(pid, signal.SIGKILL)
+            killed[module] += 1
         for each in sending:
             each.result()
     place.until_sent(options.films)
@@ -258,7 +269,7 @@ def away(place: Place, options) -> Iterator[tuple[str, object]]:
 def latency(place: Place, options) -> Iterator[tuple[str, object]]:
     """Send one film at a time."""
     times = []
-    for number, path in enumerate(place.films(options.films, long_side=2048)):
+    for number, path in enumerate(place.films(options.films, size=(2048, 2000))):
         place.send(path)
         begun = time.time()
         place.until_sent(number + 1)
@@ -273,12 +284,12 @@ def latency(place: Place, options) -> Iterator[tuple[str, object]]:
 def receive(place: Place, options) -> Iterator[tuple[str, object]]:
     """Send objects of 1 and 8 MB, one association a sender, while the worker is halted."""
     helpers.wait_for(lambda: "worker" in place.children())
-    worker, rows = place.children()["worker"], {1: 250, 8: 2000}
+    worker, heights = place.children()["worker"], {1: 250, 8: 2000}
     os.kill(worker, signal.SIGSTOP)
     try:
-        for megabytes, long_side in rows.items():
+        for megabytes, height in heights.items():
             first = place.count(Film)
-            paths = list(place.films(options.films, first=first, long_side=long_side))
+            paths = list(place.films(options.films, first=first, size=(height, 2000)))
             to = ["storescu", "-xe", "-aec", "HILUM", "127.0.0.1", str(place.port)]
             begun, before = time.monotonic(), place.cpu_s("receiver")
             sending = [

@@ -455,6 +455,27 @@ def test_what_was_on_its_way_and_failed_is_not_sent_after_it_was_taken_back(plac
     assert outbox.claim(place.store, "second", 9) == []
 
 
+@pytest.mark.parametrize(("reason", "whom"), [("quality", None), ("worklist", "pacs")])
+def test_a_note_that_is_made_late_leaves_a_newer_reading_what_is_its_own(place, reason, whom):
+    """What is wrong of the film, and not of its reading, is wrong of every reading."""
+    old = {each.sop_uid for each in _ready(place, 1)}
+    _send_all(place)
+    _retract(place, reason, peer=whom)
+    outbox.fail(place.store, place.log, outbox.claim_making(place.store), "no space")
+    _reads_again(place, "d" * 64)
+    new = {each.sop_uid for each in _put(place, 2, kinds=("sr", "seg"))}
+    sent, _ = outbox.claim(place.store, "pacs", 10)
+    outbox.close(place.store, sent, state="sent", status=0)
+    outbox.release(place.store, "pacs")  # the other one waits
+    outbox.retry(place.store, place.log, "anna")
+    own = reason == "quality"
+    named = old if own else old | {sent.object.sop_uid}
+    assert _reject(place) == [(named, ("pacs",))]
+    left = outbox.claim(place.store, "pacs", 9) + outbox.claim(place.store, "pacs", 9)
+    waits = {each.object.sop_uid for each in left if each.object.kind != NOTE}
+    assert waits == (new - {sent.object.sop_uid} if own else set())
+
+
 def test_what_a_person_takes_back_from_one_peer_leaves_the_verdict_with_all(place):
     _ready(place, 1, to=("pacs", "second"))
     _send_all(place)

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import CompoundSelect, Select, case, func, or_, select, update
+from sqlalchemy import ColumnElement, CompoundSelect, Select, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from hilum.apps.store.folder import FilmFolder
@@ -290,16 +290,13 @@ class Rejected:
 
 
 def to_reject(store: Store, making: Making) -> list[Rejected]:
-    """Return what of a film is to be taken back: all, for a person; else what is superseded.
+    """Return what of a film is to be taken back: by a person, or because it is superseded.
 
     Peers that were sent the same come together.
     """
     query = select(Delivery, Result).join(Result, Delivery.result_id == Result.id)
-    query = query.where(Result.film_id == making.film_id, Result.kind != NOTE)
-    query = query.where(Delivery.state.in_(_THERE))
-    if making.reject is None:
-        query = query.where(Result.superseded.is_(True))
-    elif making.reject[1] is not None:
+    query = query.where(_is_meant(making), Delivery.state.in_(_THERE))
+    if making.reject is not None and making.reject[1] is not None:
         query = query.where(Delivery.peer == making.reject[1])
     of_peer: dict[str, list[tuple[int, Sent]]] = {}
     with store.read() as session:
@@ -312,6 +309,20 @@ def to_reject(store: Store, making: Making) -> list[Rejected]:
         Rejected(sent, tuple(peers), tuple(number for each in peers for number, _ in of_peer[each]))
         for sent, peers in same.items()
     ]
+
+
+def _is_meant(making: Making) -> ColumnElement[bool]:
+    """Say of which results a note is.
+
+    It may be made long after a person took results back: those of a reading that came since are
+    not meant, unless what is wrong is wrong of the film.
+    """
+    of_film = (Result.film_id == making.film_id) & (Result.kind != NOTE)
+    if making.reject is None:
+        return of_film & Result.superseded.is_(True)
+    if making.reject[0] in _FOR_GOOD:
+        return of_film
+    return of_film & (Result.superseded.is_(True) | (Result.reading_id == making.reading_id))
 
 
 def to_make(session: Session) -> tuple[int, int]:
@@ -401,7 +412,7 @@ def put(
             return  # its study was deleted meanwhile, or a person took its results back
         made.state, made.error = "made", None
         if making.reject is not None:  # what was on its way, and failed before the note was made
-            mine = _results_of(making.film_id).with_only_columns(Result.id)
+            mine = select(Result.id).where(_is_meant(making))
             back = update(Delivery).where(Delivery.result_id.in_(mine), Delivery.state == "waiting")
             if making.reject[1] is not None:
                 back = back.where(Delivery.peer == making.reject[1])
