@@ -3,15 +3,14 @@
     python benchmarks/node.py                                        every part, short
     python benchmarks/node.py --parts kill --films 1000 --senders 20 --kills 20
     python benchmarks/node.py --parts soak --films 5000 --minutes 30
-    python benchmarks/node.py --parts latency --films 50
-    python benchmarks/node.py --parts receive --films 80
+    python benchmarks/node.py --parts receive send latency --films 60     for an idle machine
 
 Films are the built-in virtual radiograph under UIDs of their own. "kill" ends the receiver, the
 worker and the sender by SIGKILL while they come, "away" stops the archive in the middle, "latency"
 times 2048 x 2000 pixels from the last byte to the SR in the archive, "receive" counts objects a
-second while nothing is read, "soak" watches memory and files. After each but "receive" it is looked
-whether every film has one reading, and every result is in the archive once with the bytes that were
-made, and whether a name, an ID or a UID was printed.
+second while nothing is read, "send" those to the archive, "soak" watches memory and files. After
+each but "receive" it is looked whether every film has one reading, and every result is in the
+archive once with the bytes that were made, and whether a name, an ID or a UID was printed.
 Needs dcmtk and Orthanc; nothing leaves loopback, and everything is deleted.
 """
 
@@ -48,7 +47,7 @@ from hilum.apps.store.tables import Delivery, Film, Line, Made, Read, Result
 from hilum.serve.dicom import KINDS
 from hilum.serve.samples import ROOT
 
-PARTS = ("kill", "away", "latency", "receive", "soak")
+PARTS = ("kill", "away", "latency", "receive", "send", "soak")
 STUDY = "1.2.826.0.1.3680043.8.498.7"
 CLOSED = ("sent", "committed")
 _TESTS = Path(__file__).parents[1] / "tests" / "apps" / "node" / "conftest.py"
@@ -283,30 +282,65 @@ def latency(place: Place, options) -> Iterator[tuple[str, object]]:
 
 def receive(place: Place, options) -> Iterator[tuple[str, object]]:
     """Send objects of 1 and 8 MB, one association a sender, while the worker is halted."""
-    helpers.wait_for(lambda: "worker" in place.children())
-    worker, heights = place.children()["worker"], {1: 250, 8: 2000}
-    os.kill(worker, signal.SIGSTOP)
-    try:
-        for megabytes, height in heights.items():
-            first = place.count(Film)
+    rounds = ((1, 250, options.senders), (8, 2000, options.senders), (8, 2000, 20))
+    with halted(place, "worker"):
+        for number in range(2):  # each decoder is started when there is work for it
+            _send_at_once(place, list(place.films(20, first=20 * number)), 10)
+        for megabytes, height, senders in rounds:
+            first, receiver = place.count(Film), place.children()["receiver"]
             paths = list(place.films(options.films, first=first, size=(height, 2000)))
-            to = ["storescu", "-xe", "-aec", "HILUM", "127.0.0.1", str(place.port)]
             begun, before = time.monotonic(), place.cpu_s("receiver")
-            sending = [
-                subprocess.Popen([*to, *map(str, paths[start :: options.senders])])
-                for start in range(options.senders)
-            ]
-            codes = [each.wait() for each in sending]
+            failed = _send_at_once(place, paths, senders)
             took = time.monotonic() - begun
             kept = place.count(Film) - first
-            yield f"{megabytes} MB, objects a second", f"{kept / took:.1f} ({kept} in {took:.1f} s)"
             spent = 1000 * (place.cpu_s("receiver") - before) / max(kept, 1)
-            yield f"{megabytes} MB, CPU time of the receiver", f"{spent:.0f} ms an object"
-            yield f"{megabytes} MB, senders that failed", sum(map(bool, codes))
-            for path in paths:
-                path.unlink()
+            memory = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{receiver}/status").read_text())
+            part = f"{megabytes} MB from {senders} senders"
+            yield f"{part}, objects a second", f"{kept / took:.1f} ({kept} in {took:.1f} s)"
+            yield f"{part}, CPU time of the receiver", f"{spent:.0f} ms an object"
+            yield f"{part}, most memory of the receiver", f"{int(memory[1]) / 1e3:.0f} MB"
+            yield f"{part}, senders that failed", failed
+
+
+def _send_at_once(place: Place, paths: list[Path], senders: int) -> int:
+    """Send films, each sender its share on one association; return how many failed."""
+    plain = dcmread(paths[0], stop_before_pixels=True).file_meta.TransferSyntaxUID
+    syntax = "-xe" if plain == ExplicitVRLittleEndian else "-xt"
+    to = ["storescu", syntax, "-aec", "HILUM", "127.0.0.1", str(place.port)]
+    shares = [[str(each) for each in paths[start::senders]] for start in range(senders)]
+    sending = [subprocess.Popen([*to, *share]) for share in shares if share]
+    codes = [each.wait() for each in sending]
+    for path in paths:
+        path.unlink()
+    return sum(map(bool, codes))
+
+
+def send(place: Place, options) -> Iterator[tuple[str, object]]:
+    """Let results wait while the sender is halted; then time how they go to the archive."""
+    count = min(options.films, 20)
+    with halted(place, "sender"):
+        for path in place.films(count):
+            place.send(path)
+        place.until(lambda: place.count(Made, Made.state == "made") >= count, count)
+        first = place.sent()
+        begun = time.monotonic()
+    place.until_sent(count)
+    took = time.monotonic() - begun
+    sent = count * len(place.kinds) - first
+    yield "to the archive, objects a second", f"{sent / took:.1f} ({sent} in {took:.1f} s)"
+    yield "studies a second", f"{sent / len(place.kinds) / took:.1f}"
+    yield from place.verdict(count)
+
+
+@contextlib.contextmanager
+def halted(place: Place, module: str) -> Iterator[None]:
+    """Stop a process of the node for a while."""
+    pid = helpers.wait_for(lambda: place.children().get(module))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
     finally:
-        os.kill(worker, signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
 
 
 def soak(place: Place, options) -> Iterator[tuple[str, object]]:
@@ -345,7 +379,14 @@ def soak(place: Place, options) -> Iterator[tuple[str, object]]:
     yield from place.verdict(options.films)
 
 
-RUN = {"kill": kill, "away": away, "latency": latency, "receive": receive, "soak": soak}
+RUN = {
+    "kill": kill,
+    "away": away,
+    "latency": latency,
+    "receive": receive,
+    "send": send,
+    "soak": soak,
+}
 
 if __name__ == "__main__":
     main()

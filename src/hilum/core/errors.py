@@ -150,9 +150,11 @@ class PeerError(HilumError):
 
     Attributes:
         permanent: it says that trying again is in vain.
+        after_s: it says after how many seconds to come again; 0 where it does not.
     """
 
     permanent = False
+    after_s = 0.0
     exit_code = 12
     http_status = 502
 

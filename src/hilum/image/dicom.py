@@ -22,7 +22,7 @@ from hilum.image.automatic import automatic_note, automatic_window, through_wind
 from hilum.image.dicom_codec import LOSSY, decode_codes, decode_colour, syntax_name
 from hilum.image.dicom_full import Full, full_depth
 from hilum.image.dicom_grey import Levels, grey_levels
-from hilum.image.dicom_header import broken, load, parse
+from hilum.image.dicom_header import broken, load, order
 from hilum.image.dicom_metadata import age_of, read_metadata
 from hilum.image.dicom_orientation import oriented
 from hilum.image.dicom_spacing import spacing_of
@@ -151,33 +151,39 @@ def read_dicom_file(
             instance_uid = text_of(dataset, "SOPInstanceUID")
             study_uid = text_of(dataset, "StudyInstanceUID")
             modality = code_of(dataset, "Modality")
+            film = None
+            if modality in modalities:
+                header = _judged(dataset, name, max_megapixels)
+                film = header.format, header.metadata
         except ImageError:
             raise
         except Exception as error:
             raise broken(name, one_line(error)) from None
-    wanted = modality in modalities
-    film = read_dicom_header(data, name, max_megapixels) if wanted else None
     return Header(modality, maker, model, class_uid, instance_uid, study_uid, film)
 
 
 def _read_header(data: bytes, name: str, max_megapixels: float) -> _Header:
     """Parse and judge; a broken header can make pydicom raise anything."""
     try:
-        dataset, notes = parse(data, name, max_megapixels)
-        metadata = read_metadata(dataset)
-        grey = dataset.PhotometricInterpretation in _MONOCHROME and dataset.SamplesPerPixel == 1
-        return _Header(
-            dataset=dataset,
-            metadata=metadata,
-            levels=grey_levels(dataset, name) if grey else None,
-            decode=_decode_step(dataset),
-            format=_format(dataset),
-            notes=(*notes, *_notes(dataset, metadata)),
-        )
+        return _judged(load(data, name, max_megapixels), name, max_megapixels)
     except ImageError:
         raise
     except Exception as error:
         raise broken(name, one_line(error)) from None
+
+
+def _judged(dataset: Dataset, name: str, max_megapixels: float) -> _Header:
+    notes = order(dataset, name, max_megapixels)
+    metadata = read_metadata(dataset)
+    grey = dataset.PhotometricInterpretation in _MONOCHROME and dataset.SamplesPerPixel == 1
+    return _Header(
+        dataset=dataset,
+        metadata=metadata,
+        levels=grey_levels(dataset, name) if grey else None,
+        decode=_decode_step(dataset),
+        format=_format(dataset),
+        notes=(*notes, *_notes(dataset, metadata)),
+    )
 
 
 def _grey_film(header: _Header, levels: Levels, name: str) -> Radiograph:

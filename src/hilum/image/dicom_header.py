@@ -39,15 +39,24 @@ def parse(data: bytes, name: str, max_megapixels: float) -> tuple[Dataset, list[
     """Parse a file, put it in order, and judge it; also what to say of it.
 
     Raises:
+        UnreadableImageError, UnsupportedImageError: as ``load`` and ``order``.
+    """
+    dataset = load(data, name, max_megapixels)
+    return dataset, order(dataset, name, max_megapixels)
+
+
+def order(dataset: Dataset, name: str, max_megapixels: float) -> list[str]:
+    """Put a data set in order, and judge it; return what to say of it.
+
+    Raises:
         UnreadableImageError: broken, or something is missing.
         UnsupportedImageError: several frames, too large, or without pixels by its nature.
     """
-    dataset = load(data, name, max_megapixels)
     if "PixelData" not in dataset:
         raise _without_pixels(dataset, name)
     notes = tidy(dataset)
     _judge(dataset, name, max_megapixels)
-    return dataset, notes
+    return notes
 
 
 def load(data: bytes, name: str, max_megapixels: float) -> Dataset:

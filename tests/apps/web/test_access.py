@@ -41,6 +41,7 @@ MATRIX = {
     ("GET", "/films/{film_id}"): READER,
     ("GET", "/films/{film_id}/desk"): REVIEWER,
     ("PUT", "/films/{film_id}/desk"): REVIEWER,
+    ("GET", "/films/{film_id}/fhir"): READER,
     ("GET", "/films/{film_id}/heatmaps/{label}.f32"): READER,
     ("GET", "/films/{film_id}/heatmaps/{label}.png"): READER,
     ("GET", "/films/{film_id}/image"): READER,

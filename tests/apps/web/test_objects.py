@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from io import BytesIO
 
 import pytest
+from fhir.resources.R4B.bundle import Bundle
+from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 from pydicom import dcmread
 from sqlalchemy import update
 
@@ -39,6 +42,27 @@ def test_every_kind_is_given_for_the_film_and_stands_in_the_log(station):
     log = station.client("administrator").get(f"{API}/log").json()["items"]
     said = [each["data"]["what"] for each in log if each["action"] == "exported"]
     assert sorted(said) == sorted(2 * [f"object.{kind}" for kind in ("sr", "gsps", "sc", "pdf")])
+
+
+def test_the_record_gets_the_bundle_that_the_command_line_writes(station):
+    film_id = station.film(ROOT / "frontal.dcm")
+    client = station.client("reader")
+    answer = client.get(f"{API}/films/{film_id}/fhir")
+    assert answer.headers["content-type"] == "application/fhir+json"
+    bundle = Bundle.model_validate_json(answer.text)
+    about = client.get(f"{API}/films/{film_id}/reading").json()
+    (report,) = (
+        each.resource for each in bundle.entry if isinstance(each.resource, DiagnosticReport)
+    )
+    film = dcmread(ROOT / "frontal.dcm", stop_before_pixels=True)
+    assert report.subject.identifier.value == film.PatientID
+    assert report.imagingStudy[0].identifier.value == f"urn:oid:{film.StudyInstanceUID}"
+    read_at = datetime.fromisoformat(about["read_at"])
+    assert report.issued == read_at.replace(microsecond=0)
+    assert about["bundle"] in report.conclusion
+    assert client.get(f"{API}/films/{film_id}/fhir").content == answer.content
+    log = station.client("administrator").get(f"{API}/log").json()["items"]
+    assert [each["data"]["what"] for each in log if each["action"] == "exported"] == ["fhir"] * 2
 
 
 @pytest.mark.parametrize("zone", [None, "Asia/Tokyo"])

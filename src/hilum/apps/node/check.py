@@ -23,7 +23,11 @@ def check_peer(node: Node, peer: Peer, data: Path) -> str:
     if peer.dicomweb:
         with dicomweb.opened(peer, data) as web:
             web.check()
-        return f"answers DICOMweb{', ' if folders else ''}{folders}"
+            polled = peer.poll_s is not None
+            if polled:
+                next(web.find({"Modality": node.read[0]}), None)
+        words = ["answers DICOMweb", "is asked for films" if polled else "", folders]
+        return ", ".join(filter(None, words))
     if not peer.host:
         return folders or "sends only; it has no host"
     dimse.echo(node, peer, data)

@@ -1,17 +1,23 @@
-"""DICOMweb: results go to a peer by STOW-RS (PS3.18 10.5), and are looked for by QIDO-RS (10.6)."""
+"""DICOMweb: results go to a peer by STOW-RS (PS3.18 10.5), and are looked for by QIDO-RS (10.6).
+
+Films are looked for by QIDO-RS, too, and fetched by WADO-RS (10.4).
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 from uuid import uuid4
 
 import httpx
 from pydicom.dataset import Dataset
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
 
 from hilum.apps.node.settings import Peer
 from hilum.core.errors import ConfigError, PeerError
@@ -23,6 +29,11 @@ _NOT_ALLOWED, _LATER = (401, 403), (408, 429)
 _GONE, _CANNOT = (404, 410), (500, 501)
 _JSON = "application/dicom+json"
 _FAILED, _REASON, _SOP_UID = "00081198", "00081197", "00081155"
+_DICOM = "application/dicom"
+_UIDS = ("0020000D", "0020000E", "00080018")
+"""Study, Series and SOP Instance UID."""
+_UID = re.compile(r"[0-9.]{1,64}")
+_PAGE, _PAGES = 500, 200
 _ASK = "ask its administrator for the address, and what this node may do there"
 
 
@@ -72,6 +83,62 @@ class Web:
             raise self._error(response)
         return bool(found)
 
+    def find(self, asked: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+        """Yield Study, Series and SOP Instance UID of what fits (QIDO-RS), a page at a time.
+
+        Args:
+            asked: keywords and values.
+
+        Raises:
+            PeerError: as for ``has``.
+        """
+        known: set[str] = set()
+        for page in range(_PAGES):
+            place = {"limit": str(_PAGE), "offset": str(page * _PAGE)}
+            response = self._ask("GET", "/instances", params={**asked, **place})
+            rows = _json(response) if response.status_code == 200 else []
+            if response.status_code not in (200, 204) or not isinstance(rows, list):
+                raise self._error(response)
+            found = [uids for row in rows if (uids := _uids(row))]
+            new = [uids for uids in found if uids[2] not in known]
+            known |= {uids[2] for uids in new}
+            yield from new
+            if len(rows) < _PAGE or not new:  # one that knows no offset begins anew
+                return
+
+    def fetch(self, study: str, series: str, sop_uid: str, path: Path, most: float) -> bool:
+        """Write an object into a file (WADO-RS); False where the server does not give it.
+
+        Args:
+            study, series, sop_uid: of the object.
+            path: to write to.
+            most: bytes that it may have.
+
+        Raises:
+            PeerError: as for ``store``.
+            OSError: the file cannot be written.
+        """
+        place = f"{self._peer.dicomweb}/studies/{study}/series/{series}/instances/{sop_uid}"
+        kinds = {"Accept": f'multipart/related; type="{_DICOM}"; transfer-syntax=*'}
+        try:
+            with (
+                self._client.stream("GET", place, headers=kinds) as response,
+                path.open("wb") as out,
+            ):
+                self._judge(response, gone=True)
+                if response.status_code != 200:
+                    return False
+                part = _OnlyPart(response.headers.get("Content-Type", ""), out)
+                for chunk in response.iter_bytes():
+                    part.write(chunk)
+                    if out.tell() > most:
+                        return False
+                return part.whole
+        except MultipartParseError:
+            return False
+        except httpx.HTTPError as error:
+            raise self._away(error) from None
+
     def delete(self, study: str, series: str, sop_uid: str) -> str | None:
         """Delete an object that was taken back; not of the standard, but many servers have it.
 
@@ -102,25 +169,28 @@ class Web:
         try:
             response = self._client.request(method, self._peer.dicomweb + path, **request)
         except httpx.HTTPError as error:
-            why = "does not answer" if isinstance(error, httpx.ReadTimeout) else "cannot be reached"
-            raise PeerError(f"{self._peer.name}: {why}", hint=_ASK) from None
-        status = response.status_code
-        if gone and status in (
-            *_NOT_ALLOWED,
-            *_GONE,
-            *_CANNOT,
-        ):  # of this object, whatever becomes of others
-            return response
-        if status in _NOT_ALLOWED or status in _LATER or status >= 500 or 300 <= status < 400:
-            raise self._error(response)
-        if status == 404:
-            raise self._error(response)
+            raise self._away(error) from None
+        self._judge(response, gone=gone)
         return response
+
+    def _judge(self, response: httpx.Response, *, gone: bool) -> None:
+        """Raise where an answer is of the server, and not of what was asked."""
+        status = response.status_code
+        if gone and status in (*_NOT_ALLOWED, *_GONE, *_CANNOT):  # of this object alone
+            return
+        if status in (*_NOT_ALLOWED, *_LATER, 404) or status >= 500 or 300 <= status < 400:
+            raise self._error(response)
+
+    def _away(self, error: httpx.HTTPError) -> PeerError:
+        why = "does not answer" if isinstance(error, httpx.ReadTimeout) else "cannot be reached"
+        return PeerError(f"{self._peer.name}: {why}", hint=_ASK)
 
     def _error(self, response: httpx.Response) -> PeerError:
         status = response.status_code
         error = PeerError(f"{self._peer.name}: answered {status}", hint=_ASK)
         error.permanent = status in (*_NOT_ALLOWED, 404) or 300 <= status < 400
+        after = response.headers.get("Retry-After", "")
+        error.after_s = float(after) if re.fullmatch("[0-9]{1,6}", after) else 0.0
         return error
 
 
@@ -163,6 +233,59 @@ def _json(response: httpx.Response) -> Any:
         return response.json()
     except ValueError:
         return None
+
+
+def _uids(row: Any) -> tuple[str, str, str] | None:
+    """Return the UIDs of a row of DICOM JSON; None where one is missing, or is none."""
+    try:
+        study, series, sop_uid = (str(row[tag]["Value"][0]) for tag in _UIDS)
+    except (KeyError, IndexError, TypeError):
+        return None
+    uids = study, series, sop_uid
+    return uids if all(_UID.fullmatch(each) for each in uids) else None
+
+
+class _OnlyPart:
+    """Writes the first part of a multipart as it comes, or a body that is none.
+
+    Args:
+        kind: Content-Type of the body.
+        out: to write to.
+
+    Attributes:
+        whole: it has come to its end.
+    """
+
+    def __init__(self, kind: str, out: BinaryIO) -> None:
+        media, options = parse_options_header(kind)
+        self._out, self._parts, self._parser = out, 0, None
+        self.whole = media == _DICOM.encode()  # no multipart, though one was asked for
+        if media == b"multipart/related" and options.get(b"boundary"):
+            called = {"on_part_begin": self._begin, "on_part_data": self._data, "on_end": self._end}
+            self._parser = MultipartParser(options[b"boundary"], cast("Any", called))
+        elif not self.whole:
+            raise MultipartParseError("neither a multipart nor an object")
+
+    def write(self, chunk: bytes) -> None:
+        """Take what has come.
+
+        Raises:
+            MultipartParseError: it is no multipart.
+        """
+        if self._parser is not None:
+            self._parser.write(chunk)
+        else:
+            self._out.write(chunk)
+
+    def _begin(self) -> None:
+        self._parts += 1
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._parts == 1:
+            self._out.write(data[start:end])
+
+    def _end(self) -> None:
+        self.whole = True
 
 
 def _status(response: httpx.Response, sop_uid: str) -> int:

@@ -6,7 +6,7 @@ It is told what to do by one line of JSON on its standard input, and stops when 
 (0x0000) is answered to a C-STORE only when the film is on disk and in the store; of what a sender
 was told nothing can be lost, whatever is killed. What is being received lies in a folder of its
 own, and what a killed sender, or a kill of this process, left there is swept. Folders that peers
-put films into (``inbox``) are looked at from here, too.
+put films into (``inbox``) are looked at from here, too, and servers asked for films (``poll_s``).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from hilum.apps.node import status
 from hilum.apps.node.dimse import ACSE_S, PDU_BYTES, acceptor, report_of
+from hilum.apps.node.polling import Poll
 from hilum.apps.node.settings import ELSEWHERE, address
 from hilum.apps.node.taking import (
     NOT_AUTHORIZED,
@@ -87,9 +88,8 @@ class Receiver:
         self._node, self._limits = settings.node, settings.limits
         self._data, self._store = data, store
         self._folder = FilmFolder(data)
-        self._taker = Taker(
-            store, self._folder, open_log(store, data), self._node, self._limits.megapixels
-        )
+        self._log = open_log(store, data)
+        self._taker = Taker(store, self._folder, self._log, self._node, self._limits.megapixels)
         self._open: set[Any] = set()
         self._bytes: dict[Any, int] = {}
         self._busy: set[Path] = set()
@@ -111,7 +111,7 @@ class Receiver:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         watching = [
             threading.Thread(target=self._watch, args=(each, stop), daemon=True)
-            for each in self._inboxes()
+            for each in (*self._inboxes(), *self._polls())
         ]
         for thread in watching:
             thread.start()
@@ -129,23 +129,36 @@ class Receiver:
 
     def _inboxes(self) -> list[Inbox]:
         return [
-            Inbox(each, self._data, self._folder.receiving, self._limits.file_mb * 1e6, self._found)
+            Inbox(
+                each, self._data, self._folder.receiving, self._limits.file_mb * 1e6,
+                partial(self._found, "inbox"),
+            )
             for each in self._node.peers
             if each.inbox is not None
-        ]
+        ]  # fmt: skip
 
-    def _watch(self, inbox: Inbox, stop: threading.Event) -> None:
-        """Look into a folder again and again, as long as there is space for what lies in it."""
+    def _polls(self) -> list[Poll]:
+        return [
+            Poll(
+                each, self._data, self._store, self._log, self._folder.receiving,
+                self._limits.file_mb * 1e6, self._node.read, partial(self._found, "poll"),
+            )
+            for each in self._node.peers
+            if each.poll_s is not None
+        ]  # fmt: skip
+
+    def _watch(self, place: Inbox | Poll, stop: threading.Event) -> None:
+        """Look for films again and again, as long as there is space for them."""
         while not stop.wait(_TICK_S):
             try:
                 if self._has_space():
-                    inbox.look(stop)
+                    place.look(stop)
             except Exception as error:  # a thread that ended would be missed by nobody
-                _LOG.error("an inbox: %s", type(error).__name__)
+                _LOG.error("%s: %s", type(place).__name__.lower(), type(error).__name__)
 
-    def _found(self, peer: str, path: Path) -> Answer:
-        """Take a copy of a file that lay in a watched folder."""
-        answer = self._take(path, self._node.sender(peer, "inbox"), f"inbox:{peer}")
+    def _found(self, way: str, peer: str, path: Path) -> Answer:
+        """Take a file that lay in a watched folder, or was fetched."""
+        answer = self._take(path, self._node.sender(peer, way), f"{way}:{peer}")
         self._tally(peer, answer.outcome)
         return answer
 

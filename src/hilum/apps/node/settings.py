@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydicom.datadict import tag_for_keyword
 
 from hilum.apps.store.intake import Sender
 from hilum.core.config import Config
@@ -67,6 +68,11 @@ class Peer(Config):
         user: name for it, instead of a token.
         password_file: holds the password of ``user``; as ``token_file``.
         ca: PEM file of the authority of its certificate; None: those that this machine believes.
+        poll_s: with ``dicomweb``: every so many seconds it is asked for films (QIDO-RS), and those
+            that are new are fetched (WADO-RS); None: never.
+        poll_days: of the studies of so many days, today's among them.
+        poll: more of what is asked for, by DICOM keyword: ``{ StationName = "ROOM1" }``; where that
+            names no Modality, those of ``[node] read``.
         inbox: folder in which it puts films: each file that has stood still is taken, and moved
             into ``done`` or ``failed`` there. Relative to the folder of data.
         settle_s: seconds for which a file there must not have changed.
@@ -93,6 +99,9 @@ class Peer(Config):
     user: str = ""
     password_file: Path | None = None
     ca: Path | None = None
+    poll_s: float | None = Field(default=None, ge=1)
+    poll_days: int = Field(default=2, gt=0, le=365)
+    poll: dict[str, str] = Field(default={})
     inbox: Path | None = None
     settle_s: float = Field(default=10, gt=0)
     outbox: Path | None = None
@@ -115,6 +124,14 @@ class Peer(Config):
             ip_network(each, strict=False)
         return addresses
 
+    @field_validator("poll")
+    @classmethod
+    def _keywords(cls, poll: dict[str, str]) -> dict[str, str]:
+        for each in poll:
+            if tag_for_keyword(each) is None or each in ("StudyDate", "limit", "offset"):
+                raise ValueError(f"'{each}' is no keyword of DICOM that can be asked for")
+        return poll
+
     @field_validator("dicomweb")
     @classmethod
     def _is_address(cls, dicomweb: str) -> str:
@@ -132,6 +149,8 @@ class Peer(Config):
             )
         if self.delete and not self.dicomweb:
             raise ValueError(f"peer '{self.name}' has delete = true, but no dicomweb")
+        if self.poll_s is not None and not self.dicomweb:
+            raise ValueError(f"peer '{self.name}' has poll_s, but no dicomweb")
         if self.commit and self.outbox:
             raise ValueError(f"peer '{self.name}' has commit = true: a folder confirms nothing")
         if self.host and not self.ae_title:

@@ -44,6 +44,7 @@ class FilmFolder:
         self.results = data / "results"
         for folder in (self.root, self.incoming, self.receiving, self.results):
             folder.mkdir(parents=True, exist_ok=True)
+        self._synced: set[Path] = set()
 
     def path(self, sha256: str) -> Path:
         """Return where the film of this checksum lies."""
@@ -70,7 +71,7 @@ class FilmFolder:
                 out.flush()
                 os.fsync(out.fileno())
             target = self.result(kept.sha256) if result else self.path(kept.sha256)
-            _place(Path(temporary), target)
+            self._place(Path(temporary), target)
         except OSError as error:
             raise explain(error) from error
         finally:
@@ -88,10 +89,19 @@ class FilmFolder:
             with path.open("r+b") as stream:
                 kept = Kept(hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell())
                 os.fsync(stream.fileno())
-            _place(path, self.path(kept.sha256))
+            self._place(path, self.path(kept.sha256))
         except OSError as error:
             raise explain(error) from error
         return kept
+
+    def _place(self, path: Path, target: Path) -> None:
+        folder = target.parent
+        folder.mkdir(exist_ok=True)
+        path.replace(target)
+        sync_folder(folder)
+        if folder not in self._synced:  # by this process; another may have made it just now
+            sync_folder(folder.parent)
+            self._synced.add(folder)
 
     def remove(self, checksums: Iterable[str]) -> None:
         """Delete films; one that is gone already is fine."""
@@ -111,13 +121,6 @@ def _copy(stream: BinaryIO, out: BinaryIO) -> Kept:
         digest.update(chunk)
         size += len(chunk)
     return Kept(digest.hexdigest(), size)
-
-
-def _place(path: Path, target: Path) -> None:
-    target.parent.mkdir(exist_ok=True)
-    path.replace(target)
-    sync_folder(target.parent)
-    sync_folder(target.parent.parent)
 
 
 def sync_folder(folder: Path) -> None:

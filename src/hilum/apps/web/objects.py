@@ -1,7 +1,8 @@
-"""Objects: a film's reading as DICOM, for an archive."""
+"""Objects: a film's reading as DICOM, for an archive, and as FHIR, for a record."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Request, Response
@@ -22,10 +23,12 @@ from hilum.core.errors import ImageError
 from hilum.core.extras import require
 from hilum.core.reading import Status
 from hilum.serve.dicom import Kind, Sent
+from hilum.serve.fhir import fhir_bundle, header_of
 
 if TYPE_CHECKING:
     from hilum.serve.dicom import PersonMark
 
+_FHIR = "application/fhir+json"
 router = APIRouter(prefix=API, tags=["readings"])
 _Reader = Annotated[Visitor, needs(Role.READER)]
 _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
@@ -44,9 +47,7 @@ def object_dcm(
 
     What the visitor has drawn and measured on the film goes into SR and GSPS, as theirs.
     """
-    found = find(service, film_id, visitor)
-    if found.read.reading["status"] != Status.READ:
-        raise Problem(409, "not-read", "the film was not read, so that there is no object of it")
+    found = _read(service, film_id, visitor)
     require("pacs")
     from pydicom.filebase import DicomBytesIO
 
@@ -69,19 +70,43 @@ def object_dcm(
         raise type(error)(error.message.removeprefix(f"{path}: "), hint=error.hint) from None
     if dataset is None:
         raise Problem(404, "not-found", f"there is no {kind} of this film: {why}")
-    with service.store.write() as session:
-        service.log.add(
-            session,
-            visitor.name,
-            "exported",
-            film_id=found.film.id,
-            study_id=found.film.study_id,
-            what=f"object.{kind}",
-        )
     file = DicomBytesIO()
     dataset.save_as(file, enforce_file_format=True)
+    _log(service, found, visitor, f"object.{kind}")
     headers = {"Content-Disposition": f'attachment; filename="{film_id}.{kind}.dcm"'}
     return Response(file.getvalue(), media_type="application/dicom", headers=headers)
+
+
+@router.get(
+    "/films/{film_id}/fhir",
+    summary="A reading as FHIR",
+    response_class=Response,
+    responses=gives(_FHIR, "A transaction Bundle of FHIR R4; research use only"),
+)
+def fhir(film_id: FilmId, visitor: _Reader, service: Served) -> Response:
+    """Give the reading as a Bundle of FHIR R4; the taking out stands in the log."""
+    found = _read(service, film_id, visitor)
+    bundle = fhir_bundle(
+        with_answers(found.read.reading),
+        read_at=service.settings.moment(found.read.created_ms),
+        **header_of(service.folder.path(found.film.sha256)),
+    )
+    _log(service, found, visitor, "fhir")
+    return Response(json.dumps(bundle, allow_nan=False), media_type=_FHIR)
+
+
+def _read(service: Service, film_id: str, visitor: Visitor) -> Shown:
+    """Return a film that was read, with its reading."""
+    found = find(service, film_id, visitor)
+    if found.read.reading["status"] != Status.READ:
+        raise Problem(409, "not-read", "the film was not read, so that there is no object of it")
+    return found
+
+
+def _log(service: Service, found: Shown, visitor: Visitor, what: str) -> None:
+    ids = {"film_id": found.film.id, "study_id": found.film.study_id}
+    with service.store.write() as session:
+        service.log.add(session, visitor.name, "exported", **ids, what=what)
 
 
 @router.get("/films/{film_id}/sent", summary="Where a film's results are")

@@ -1,0 +1,126 @@
+"""Polling: films are looked for at a peer's DICOMweb server (QIDO-RS), and fetched (WADO-RS)."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+from sqlalchemy import select
+
+from hilum.apps.node import dicomweb
+from hilum.apps.node.sender import delay
+from hilum.apps.node.settings import Peer
+from hilum.apps.node.taking import Answer
+from hilum.apps.store.log import Log
+from hilum.apps.store.store import Store
+from hilum.apps.store.tables import Film, Setting
+from hilum.core.errors import ConfigError, PeerError
+
+SEEN = "polled:"
+"""The setting with what was fetched from a peer, by its name: {pseudonym of a SOP Instance UID:
+ordinal of the day on which it was listed last}. So what was deleted here is not fetched again."""
+_KEPT_DAYS = 30
+_LOOKS = 3
+"""So often an object is asked for that the server lists, and does not give."""
+_LOG = logging.getLogger("hilum.receiver")
+
+
+class Poll:
+    """One peer that is asked for films, again and again.
+
+    Args:
+        peer: with ``dicomweb`` and ``poll_s``.
+        data: folder of data.
+        store, log: what is known.
+        receiving: where films are fetched to.
+        largest: size of an object, in bytes.
+        modalities: that are films.
+        take: takes an object that came from a peer.
+    """
+
+    def __init__(
+        self,
+        peer: Peer,
+        data: Path,
+        store: Store,
+        log: Log,
+        receiving: Path,
+        largest: float,
+        modalities: tuple[str, ...],
+        take: Callable[[str, Path], Answer],
+    ) -> None:
+        self._peer, self._data, self._store, self._log = peer, data, store, log
+        self._receiving, self._largest, self._take = receiving, largest, take
+        self._modalities = (None,) if "Modality" in peer.poll else modalities
+        self._due, self._failures, self._error = 0.0, 0, ""
+        self._in_vain: dict[str, int] = {}
+
+    def look(self, stop: threading.Event) -> None:
+        """Fetch what is new, if it is time to; a server that fails is left alone for longer."""
+        if time.monotonic() < self._due:
+            return
+        try:
+            with dicomweb.opened(self._peer, self._data) as web:
+                self._fetch_new(web, stop)
+        except (PeerError, ConfigError) as error:
+            self._failures += 1
+            wait = max(delay(self._failures), getattr(error, "after_s", 0.0))
+            if error.message != self._error:
+                _LOG.warning("films cannot be fetched: %s", error.message)
+            self._error = error.message
+        else:
+            self._failures, self._error, wait = 0, "", float(self._peer.poll_s or 0)
+        self._due = time.monotonic() + wait
+
+    def _fetch_new(self, web: dicomweb.Web, stop: threading.Event) -> None:
+        today = date.today().toordinal()
+        with self._store.read() as session:
+            found = session.get(Setting, SEEN + self._peer.name)
+        before: dict[str, int] = found.value if found else {}
+        seen = {name: day for name, day in before.items() if today - day < _KEPT_DAYS}
+        try:
+            for uids in self._listed(web):
+                if stop.is_set():
+                    return
+                name = self._log.pseudonym(uids[2])
+                if name in seen or self._known(uids[2]) or self._fetch(web, *uids):
+                    seen[name] = today
+        finally:
+            if seen != before:
+                with self._store.write() as session:
+                    session.merge(Setting(key=SEEN + self._peer.name, value=seen))
+
+    def _listed(self, web: dicomweb.Web) -> Iterator[tuple[str, str, str]]:
+        """Yield the UIDs of what the server has of these days; tomorrow's, where it lies east."""
+        ends = (timedelta(days=1 - self._peer.poll_days), timedelta(days=1))
+        days = "-".join(f"{date.today() + each:%Y%m%d}" for each in ends)
+        for modality in self._modalities:
+            asked = {"StudyDate": days, **self._peer.poll}
+            yield from web.find(asked | ({"Modality": modality} if modality else {}))
+
+    def _known(self, sop_uid: str) -> bool:
+        with self._store.read() as session:
+            query = select(Film.id).where(Film.instance_uid == sop_uid)
+            return session.scalars(query).first() is not None
+
+    def _fetch(self, web: dicomweb.Web, study: str, series: str, sop_uid: str) -> bool:
+        """Fetch an object and take it; False where it is to be tried again."""
+        with tempfile.NamedTemporaryFile(dir=self._receiving, delete=False) as file:
+            path = Path(file.name)
+        try:
+            if web.fetch(study, series, sop_uid, path, self._largest):
+                self._in_vain.pop(sop_uid, None)
+                return not self._take(self._peer.name, path).later
+            tries = self._in_vain[sop_uid] = self._in_vain.get(sop_uid, 0) + 1
+            if tries < _LOOKS:
+                return False
+            del self._in_vain[sop_uid]
+            _LOG.warning("%s lists an object, and does not give it", self._peer.name)
+            return True
+        finally:
+            path.unlink(missing_ok=True)
