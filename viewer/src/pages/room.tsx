@@ -37,6 +37,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
   const other = useBeside(beside);
   const [tool, setTool] = useState<ToolName>("window");
   const [wanted, setTab] = useState<Tab>("reading");
+  const [writing, setWriting] = useState(false);
   const [label, setLabel] = useState("");
   const [view, setView] = useState<FilmView | null>(null);
   const [second, setSecond] = useState<FilmView | null>(null);
@@ -95,10 +96,16 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
   };
   const taking = useTaking(view, labels.length > 0, data.blind);
   useRoomKeys({
-    view, each, setTool, taking,
+    view, each, setTool,
+    taking: taking && !writing, // a number that is meant for the report is no verdict
     step: (by) => void step(by),
     choose: (place) => chooseByKey(filmId, place),
     undo: () => void takeBack(),
+    write: () => {
+      if (data.blind || !may("reviewer")) return;
+      open("report");
+      setWriting(true);
+    },
   });
 
   const again = async (force: boolean) => {
@@ -153,6 +160,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
             filmId={filmId}
             title={identity.join(", ")}
             identity={identity}
+            assume={!data.answer?.reading?.refusal}
             tool={tool}
             layers={layers}
             heat={shown.value.heatmap.on ? heat : null}
@@ -165,6 +173,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
             filmId={beside}
             title={besideOf(study, beside).join(", ")}
             identity={besideOf(study, beside)}
+            assume={!other.answer?.reading?.refusal}
             tool={tool}
             layers={besides}
             heat={null}
@@ -228,6 +237,8 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
               filmId={filmId}
               archive={data.film?.status === "read" && !!data.film.format?.startsWith("DICOM")}
               saved={data.reload}
+              writing={writing}
+              begun={() => setWriting(false)}
             />
           )}
           {tab === "facts" && <FilmFacts filmId={filmId} film={data.film} answer={data.answer} />}
@@ -403,6 +414,7 @@ function useRoomKeys(room: {
   step: (by: 1 | -1) => void;
   choose: (place: number) => void;
   undo: () => void;
+  write: () => void;
 }): void {
   const { view, each, setTool, step, choose } = room;
   const preset = useRef(0);
@@ -422,6 +434,7 @@ function useRoomKeys(room: {
     u: (event) => {
       if (!event.repeat) room.undo();
     },
+    t: () => room.write(),
     h: () => show("heatmap", { on: !shown.value.heatmap.on || hidden.value }),
     o: () => (hidden.value = !hidden.value),
     "1": once(() => choose(1)),

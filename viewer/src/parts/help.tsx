@@ -29,6 +29,7 @@ const GROUPS: readonly [Key, readonly [string, Key][]][] = [
       ["1  2  3", "key.verdict"],
       ["Enter", "key.save-verdict"],
       ["u", "key.undo"],
+      ["t", "key.report"],
       ["w  p  z  m", "key.mouse"],
       ["l  e  b  c", "key.measure"],
       ["i  r  Shift+r", "key.turn"],

@@ -31,6 +31,10 @@ const workOf = ({ choices, text, corrected_label, blind, marks }: DeskAnswer): W
 });
 const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
 
+/** What is on its way to the server, by film: whatever is asked of it later waits until it is there. */
+const sending = new Map<string, Promise<void>>();
+export const sent = (filmId: string): Promise<void> => sending.get(filmId) ?? Promise.resolve();
+
 /** `blind` is null until it is known whether this film is read blind: choices are of the one or the other. */
 export function useDesk(filmId: string, view: FilmView | null, blind: boolean | null): Desk {
   const [work, setWork] = useState<Work>(EMPTY);
@@ -49,23 +53,18 @@ export function useDesk(filmId: string, view: FilmView | null, blind: boolean | 
     setWork(now);
   };
 
-  const keep = useCallback(async (leaving = false) => {
-    clearTimeout(timer.current);
-    const sent = latest.current;
-    if (same(sent, kept.current.work)) return;
-    if (busy.current && !leaving) {
-      timer.current = window.setTimeout(() => void keep(), PAUSE_MS);
-      return;
-    }
+  const send = useCallback(async (leaving: boolean) => {
+    const work = latest.current;
+    if (same(work, kept.current.work)) return;
     // what is on its way will have been kept before this: it is no other window's
     const version = kept.current.version + (busy.current ? 1 : 0);
     busy.current = true;
     try {
-      const found = await api.keepDesk(filmId, { ...sent, version }, leaving);
+      const found = await api.keepDesk(filmId, { ...work, version }, leaving);
       const theirs = workOf(found);
       kept.current = { version: found.version, work: theirs };
       unkept.delete(filmId);
-      if (same(latest.current, sent) && !same(theirs, sent)) adopt(theirs); // of another window, too
+      if (same(latest.current, work) && !same(theirs, work)) adopt(theirs); // of another window, too
     } catch (error) {
       unkept.add(filmId);
       if (!leaving) complain(error);
@@ -74,16 +73,22 @@ export function useDesk(filmId: string, view: FilmView | null, blind: boolean | 
     }
   }, [filmId]);
 
+  /** One after the other: choices that were given would come back if they overtook what empties them. */
+  const keep = useCallback((leaving = false) => {
+    clearTimeout(timer.current);
+    sending.set(filmId, sent(filmId).then(() => send(leaving)));
+  }, [send]);
+
   const change = useCallback((changes: Partial<Work>) => {
     adopt({ ...latest.current, ...changes });
     clearTimeout(timer.current);
-    timer.current = window.setTimeout(() => void keep(), PAUSE_MS);
+    timer.current = window.setTimeout(() => keep(), PAUSE_MS);
   }, [keep]);
 
   useEffect(() => {
     if (!may("reviewer") || blind === null) return;
     let wanted = true;
-    api.desk(filmId).then((found) => {
+    void sent(filmId).then(() => api.desk(filmId)).then((found) => {
       if (!wanted) return;
       const theirs = workOf(found);
       kept.current = { version: found.version, work: theirs };
@@ -92,12 +97,12 @@ export function useDesk(filmId: string, view: FilmView | null, blind: boolean | 
       adopt({ ...theirs, blind, choices: { ...before, ...begun.choices } });
       setOpen(true);
     }, complain);
-    const leave = () => void keep(true);
-    addEventListener("pagehide", leave);
+    const close = () => void send(true); // a page that ends waits for nothing
+    addEventListener("pagehide", close);
     return () => {
       wanted = false;
-      removeEventListener("pagehide", leave);
-      leave();
+      removeEventListener("pagehide", close);
+      keep(true);
     };
   }, [filmId, blind === null]);
 

@@ -6,10 +6,11 @@ export type Edge = "left" | "right" | "top" | "bottom";
 
 const OPPOSITE: Record<string, string> = { L: "R", R: "L", A: "P", P: "A", H: "F", F: "H" };
 
-/** A letter for each edge; in parentheses where it is assumed, as films are displayed. */
-export function edgesOf(film: ImageAnswer, map: Affine): Partial<Record<Edge, string>> {
+/** A letter for each edge; in parentheses where it is assumed, as frontal films are displayed. */
+export function edgesOf(film: ImageAnswer, map: Affine, assume: boolean): Partial<Record<Edge, string>> {
   const { orientation } = film;
   const found: Partial<Record<Edge, string>> = {};
+  if (!orientation && !assume) return found;
   const put = (x: number, y: number, letter: string) => {
     const far = OPPOSITE[letter];
     if (!far) return;

@@ -1,5 +1,5 @@
 /** Report: prefilled by the server, edited by a person, every version kept. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { api, OBJECTS, REASONS, type ObjectKind, type Reason } from "../core/api";
 import { date, language, t } from "../core/i18n";
 import { unkept } from "../core/leave";
@@ -20,8 +20,16 @@ const PARTS = [
 /** What was typed and not saved yet, kept while the page is open. */
 const unsaved = new Map<string, ReportDraft>();
 
-export function ReportPanel(props: { filmId: string; archive: boolean; saved: () => void }) {
-  const { filmId, saved } = props;
+/** `writing`: somebody asked by a key to write; `begun` once the text has the keyboard, or there is none. */
+export function ReportPanel(props: {
+  filmId: string;
+  archive: boolean;
+  saved: () => void;
+  writing: boolean;
+  begun: () => void;
+}) {
+  const { filmId, saved, writing, begun } = props;
+  const form = useRef<HTMLFormElement>(null);
   const versions = useLoad(() => api.reports(filmId), [filmId]);
   const [text, setText] = useState<ReportDraft | null>(unsaved.get(filmId) ?? null);
   const [busy, setBusy] = useState(false);
@@ -31,11 +39,18 @@ export function ReportPanel(props: { filmId: string; archive: boolean; saved: ()
       setText(from ? textOf(from) : await api.draft(filmId, language.value));
     } catch (error) {
       complain(error);
+      begun();
     }
   };
   useEffect(() => {
     if (!text && versions.value && may("reviewer")) void begin(versions.value[0] ?? null);
   }, [versions.value]);
+
+  useEffect(() => {
+    if (!writing || !(text || versions.error)) return;
+    form.current?.querySelector("textarea")?.focus();
+    begun();
+  }, [writing, text === null, versions.error]);
 
   const change = (part: keyof ReportDraft, value: string) => {
     if (!text) return;
@@ -68,6 +83,8 @@ export function ReportPanel(props: { filmId: string; archive: boolean; saved: ()
       <Versions versions={versions.value} begin={(from) => void begin(from)} />
       {may("reviewer") && text && (
         <form
+          ref={form}
+          onKeyDown={byKey}
           onSubmit={(event) => {
             event.preventDefault();
             void save((event.submitter as HTMLButtonElement | null)?.value === "sign");
@@ -97,6 +114,14 @@ export function ReportPanel(props: { filmId: string; archive: boolean; saved: ()
       <Archive filmId={filmId} />
     </div>
   );
+}
+
+/** The keys of who writes: done, and back to the film. */
+function byKey(event: KeyboardEvent): void {
+  const form = event.currentTarget as HTMLFormElement;
+  const signs = event.key === "Enter" && (event.ctrlKey || event.metaKey);
+  if (signs && form.reportValidity()) form.requestSubmit(form.querySelector<HTMLButtonElement>("button.primary"));
+  if (signs || event.key === "Escape") (document.activeElement as HTMLElement | null)?.blur();
 }
 
 /** The reading as files for an archive: a film of a study, and read. */

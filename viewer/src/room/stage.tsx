@@ -16,13 +16,15 @@ export interface StageProps {
   title: string;
   /** Whose film it is, and which: lines in the corner, the name of the file last. */
   identity: readonly string[];
+  /** Right and left may be taken for what they are on a frontal film. */
+  assume: boolean;
   tool: ToolName;
   layers: readonly Layer[];
   heat: Heat | null;
   ready: (view: FilmView | null) => void;
 }
 
-export function Stage({ filmId, title, identity, tool, layers, heat, ready }: StageProps) {
+export function Stage({ filmId, title, identity, assume, tool, layers, heat, ready }: StageProps) {
   const host = useRef<HTMLDivElement>(null);
   const [view, setView] = useState<FilmView | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
@@ -67,7 +69,7 @@ export function Stage({ filmId, title, identity, tool, layers, heat, ready }: St
         onContextMenu={(event) => event.preventDefault()}
       />
       {view ? (
-        <Corners view={view} heat={heat} identity={identity} host={host.current} />
+        <Corners view={view} heat={heat} identity={identity} assume={assume} host={host.current} />
       ) : error ? (
         <Trouble error={error} again={() => setRound(round + 1)} />
       ) : (
@@ -81,6 +83,7 @@ interface CornersProps {
   view: FilmView;
   heat: Heat | null;
   identity: readonly string[];
+  assume: boolean;
   host: HTMLElement | null;
 }
 
@@ -127,7 +130,7 @@ function Corners(props: CornersProps) {
     state.flippedY ? "↕" : "",
     state.inverted ? t("tool.invert") : "",
   ].filter(Boolean);
-  const edges = Object.entries(edgesOf(view.film, view.map())) as [Edge, string][];
+  const edges = Object.entries(edgesOf(view.film, view.map(), props.assume)) as [Edge, string][];
   return (
     <div class="corners" aria-hidden="true">
       {edges.map(([edge, letter]) => (

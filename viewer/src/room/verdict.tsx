@@ -12,7 +12,7 @@ import type { AskingList, Call, Label, ReferenceStandard, VerdictAnswer } from "
 import { Choice, Field, labelName } from "../parts/ui";
 import { useLoad } from "../parts/use";
 import { Sure } from "./sure";
-import { chosen, putBack, type Desk, type Work } from "./desk";
+import { chosen, putBack, sent, type Desk, type Work } from "./desk";
 
 /** In the order of the keys 1, 2, 3: what a person says of the finding itself. */
 const CALLS: readonly Call[] = ["present", "absent", "unsure"];
@@ -60,9 +60,11 @@ export async function undo(filmId: string, desk: Desk): Promise<string | null> {
   given.value = given.value.filter((each) => each !== last);
   try {
     if (last.filmId === filmId) desk.change(putBack(desk.latest(), last.work));
-    else await api.desk(last.filmId).then((kept) =>
-      api.keepDesk(last.filmId, { ...putBack(kept, last.work), version: kept.version }, false),
-    );
+    else {
+      await sent(last.filmId);
+      const kept = await api.desk(last.filmId);
+      await api.keepDesk(last.filmId, { ...putBack(kept, last.work), version: kept.version }, false);
+    }
   } catch (error) {
     complain(error); // its words are not on the desk, but it was taken back
   }

@@ -1,4 +1,4 @@
-"""Reading through: sixty films by keyboard alone, undo, resuming, touch, what a screen shows."""
+"""Reading through: undo, resuming, lists, touch, what a screen shows."""
 
 from __future__ import annotations
 
@@ -8,80 +8,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from sqlalchemy import select
 
-from hilum.apps.store.people import Role, add_person
-from hilum.apps.store.tables import Film, Study, Verdict
-
-from .conftest import (
-    PASSWORD,
-    Served,
-    eventually,
-    new_page,
-    open_film,
-    settled,
-    sign_in,
-    takes_keys,
-)
+from .conftest import eventually, new_page, open_film, settled, takes_keys
 
 expect = pytest.importorskip("playwright.sync_api").expect
-
-CALLS = {"1": "present", "2": "absent", "3": "unsure"}
 
 
 def _place(page: Any) -> str:
     return str(page.locator(".round strong").inner_text())
-
-
-@pytest.mark.slow
-def test_sixty_films_by_keyboard_are_kept_as_they_were_pressed(
-    make_station: Any, make_film: Any, page: Any
-) -> None:
-    """The list has pages of 50, and a film that nobody has read yet is judged as well."""
-    station = make_station()
-    with station.service.store.write() as session:
-        add_person(session, "bo", Role.REVIEWER, PASSWORD)
-    for i in range(60):
-        station.send(make_film(i))
-    with station.service.store.read() as session:
-        newest = select(Film.id).join(Study).order_by(Study.created_ms.desc(), Study.id.desc())
-        films = list(session.scalars(newest))
-    pressed: dict[tuple[str, str], str] = {}
-    with Served(station.app) as served:
-        page.goto(f"{served.address}/?cpu")
-        sign_in(page, "bo")
-        page.locator(".studies tbody tr").first.wait_for()
-        page.keyboard.press("Enter")
-        for number, film in enumerate(films, start=1):
-            _judge(page, film, number, pressed)
-            if number == 30:  # a slip is put right: the words are on the desk again
-                page.wait_for_url(lambda url, film=film: film not in url)
-                page.keyboard.press("u")
-                _judge(page, film, number + 1, pressed, place=number)
-        page.get_by_text("End of the list; judged by you: 60 of 60.").wait_for()
-        page.goto(f"{served.address}/?cpu")
-        page.get_by_text("You were at film 60 of 60; judged by you: 60.").wait_for()
-    with station.service.store.read() as session:
-        verdicts = session.scalars(select(Verdict))
-        kept = {(each.film_id, each.finding): each.verdict for each in verdicts}
-    assert kept == pressed
-    assert len(kept) >= 60
-    verified = station.service.log.verify()
-    assert verified.problem is None, verified
-
-
-def _judge(
-    page: Any, film: str, shift: int, pressed: dict[tuple[str, str], str], place: int | None = None
-) -> None:
-    """Answer every finding of a film by one key, and write down what was pressed."""
-    page.wait_for_url(lambda url: film in url)
-    expect(page.locator(".round strong")).to_have_text(f"{place or shift} of 60")
-    takes_keys(page)
-    groups = page.locator("fieldset.calls")
-    for i, finding in enumerate(groups.evaluate_all("all => all.map(e => e.dataset.finding)")):
-        key = "123"[(shift + i) % 3]
-        page.keyboard.press(key)
-        pressed[film, finding] = CALLS[key]
 
 
 def test_a_round_goes_on_after_a_reload_and_asks_before_work_is_left(
@@ -153,6 +87,59 @@ def test_a_verdict_is_one_press_on_a_film_that_is_seen(stand_in: str, page: Any)
     page.wait_for_url(lambda url: film in url)
     given = f"{stand_in}/api/v1/films/{film}/verdicts"
     assert page.request.get(given).json()["items"] == []
+
+
+def test_choices_that_were_given_do_not_come_back_by_undo(stand_in: str, page: Any) -> None:
+    """What the desk kept before is slow on its way, and must not come after what emptied it."""
+    open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    film = page.url.split("/film/")[1].split("?")[0]
+    takes_keys(page)
+    held: list[Any] = []
+
+    def slowly(route: Any) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route(re.compile(f"{film}/desk$"), slowly)
+    page.keyboard.press("1")
+    eventually(lambda: page.evaluate("0") or len(held), bool)
+    page.keyboard.press("2")
+    page.wait_for_url(lambda url: film not in url)
+    takes_keys(page)
+    page.keyboard.press("u")
+    page.wait_for_timeout(500)  # long enough for what would overtake
+    held[0].continue_()
+    page.wait_for_url(lambda url: film in url)
+    takes_keys(page)
+    expect(page.locator(".calls :checked")).to_have_count(0)
+    page.keyboard.press("2")
+    expect(page.locator(".calls :checked")).to_have_count(1)
+    page.keyboard.press("3")
+    page.wait_for_url(lambda url: film not in url)
+    given = page.request.get(f"{stand_in}/api/v1/films/{film}/verdicts").json()["items"]
+    assert {each["finding"]: each["verdict"] for each in given} == {
+        "covid-19": "absent", "pneumonia": "unsure",
+    }  # fmt: skip
+
+
+def test_a_report_is_written_by_keys(stand_in: str, page: Any) -> None:
+    open_film(page, stand_in, "cropped", search="?cpu")
+    film = page.url.split("/film/")[1].split("?")[0]
+    takes_keys(page)
+    page.keyboard.press("t")
+    page.keyboard.press("2")  # the text is not there yet: no verdict, either
+    expect(page.get_by_role("textbox", name="Indication")).to_be_focused()
+    page.keyboard.type("Cough, 1 week.")
+    page.keyboard.press("Control+Enter")
+    kept = f"{stand_in}/api/v1/films/{film}/reports"
+    (report,) = eventually(lambda: page.request.get(kept).json()["items"], bool)
+    assert report["indication"].endswith("Cough, 1 week.")
+    assert page.evaluate("document.activeElement === document.body")
+    assert page.locator(".calls :checked").count() == 0
+    page.keyboard.press("1")
+    expect(page.locator(".calls :checked")).to_have_count(1)
 
 
 def test_a_reading_list_asks_by_its_own_rules(stand_in: str, page: Any) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import os
 import shutil
 import signal
@@ -15,17 +18,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.uid import generate_uid
 
 from hilum.serve.samples import ROOT as SAMPLES
 
-from .conftest import beside, eventually, settled, takes_keys
+from .conftest import PASSWORD, beside, eventually, settled, takes_keys
 
 pytest.importorskip("fastapi", reason="the extra 'web' is not installed")
 expect = pytest.importorskip("playwright.sync_api").expect
 oidc = beside("test_oidc.py")
-make_link = beside("serving.py").make_link
+serving = beside("serving.py")
+make_link = serving.make_link
+CALLS = {"1": "present", "2": "absent", "3": "unsure"}
 
 
 @pytest.fixture
@@ -106,6 +113,123 @@ def test_from_upload_to_report(link: str, page: Any) -> None:
     page.get_by_role("link", name="Log").click()
     page.get_by_role("button", name="Verify the chain").click()
     page.get_by_text("whole:").wait_for()
+
+
+@pytest.mark.slow
+def test_sixty_films_read_judged_and_reported_by_keyboard(tmp_path: Path, page: Any) -> None:
+    """DICOM films, read by the built-in bundle; the list has pages of 50, and one is refused."""
+    data, many = tmp_path / "data", 60
+    token = serving.make_token(data)
+    server = serving.Served(data, None)
+    server.start()
+    pressed: dict[tuple[str, str], str] = {}
+    try:
+        with server.client(token) as client:
+            new = {"name": "bo", "role": "reviewer", "password": PASSWORD}
+            client.post("/users", json=new).raise_for_status()
+            for number in range(many):
+                client.post("/films", files={"files": _numbered(number)}).raise_for_status()
+            busy = lambda counts: counts["queued"] + counts["reading"]  # noqa: E731
+            while busy(client.get("/studies").json()["counts"]):
+                time.sleep(1)
+            listed = [client.get("/studies?limit=50").json()]
+            listed.append(client.get(f"/studies?limit=50&cursor={listed[0]['next']}").json())
+            films = [each["film_id"] for part in listed for each in part["items"]]
+            assert listed[0]["counts"]["refused"] == 1
+        began, keys = time.monotonic(), _Keys(page)
+        page.goto(f"{server.base}/?cpu")
+        page.get_by_label("Name").wait_for()
+        keys.type("bo")
+        keys.press("Tab")
+        keys.type(PASSWORD)
+        keys.press("Enter")
+        page.locator(".studies tbody tr").first.wait_for()
+        keys.press("Enter")
+        for number, film in enumerate(films, start=1):
+            page.wait_for_url(lambda url, film=film: film in url)
+            expect(page.locator(".round strong")).to_have_text(f"{number} of {many}")
+            takes_keys(page)
+            keys.press("t")
+            expect(page.get_by_role("textbox", name="Indication")).to_be_focused()
+            keys.type(f"Film {number} of the day.")
+            keys.press("Control+Enter")
+            page.locator(".versions li").wait_for()
+            _judge(page, keys, film, number, pressed)
+            if number == 30:  # a slip is put right
+                page.wait_for_url(lambda url, film=film: film not in url)
+                takes_keys(page)
+                keys.press("u")
+                page.wait_for_url(lambda url, film=film: film in url)
+                takes_keys(page)
+                _judge(page, keys, film, number + 1, pressed)
+        page.get_by_text(f"End of the list; judged by you: {many} of {many}.").wait_for()
+        took = time.monotonic() - began
+        print(f"{many} films, {keys.count} keys, {took:.0f} s")  # noqa: T201 - shown by pytest -s
+    finally:
+        server.stop()
+    table = tmp_path / "films.csv"
+    _hilum("export", "--home", str(data), "-o", str(table))
+    with table.open(newline="", encoding="utf-8") as rows:
+        kept = {
+            (row["film_id"], name.removesuffix("_verdict")): said
+            for row in csv.DictReader(rows)
+            for name, said in row.items()
+            if name.endswith("_verdict") and not name.endswith("_blind_verdict")
+        }
+    assert kept == pressed
+    assert {film for film, _ in kept} == set(films)
+    assert "whole" in _hilum("store", "verify", "--home", str(data))
+    said = _hilum("store", "log", "--json", "--home", str(data), "--after", "0").splitlines()
+    actions = [json.loads(line)["action"] for line in said]
+    assert actions.count("report") == many
+    assert actions.count("verdict-undone") == 1
+
+
+class _Keys:
+    """The keyboard, and how often one of its keys was pressed."""
+
+    def __init__(self, page: Any) -> None:
+        self._keyboard, self.count = page.keyboard, 0
+
+    def press(self, key: str) -> None:
+        self._keyboard.press(key)
+        self.count += 1
+
+    def type(self, text: str) -> None:
+        self._keyboard.type(text)
+        self.count += len(text)
+
+
+def _judge(
+    page: Any, keys: _Keys, film: str, shift: int, pressed: dict[tuple[str, str], str]
+) -> None:
+    """Answer every finding of a film by one key, and write down what was pressed."""
+    groups = page.locator("fieldset.calls")
+    for i, finding in enumerate(groups.evaluate_all("all => all.map(e => e.dataset.finding)")):
+        key = "123"[(shift + i) % 3]
+        keys.press(key)
+        pressed[film, finding] = CALLS[key]
+
+
+def _numbered(number: int) -> tuple[str, bytes]:
+    """The built-in film as another patient's, with noise of its own; one lies upside down."""
+    film = dcmread(SAMPLES / "frontal.dcm")
+    noise = np.random.default_rng(number).integers(-6, 7, film.pixel_array.shape)
+    pixels = np.clip(film.pixel_array.astype(int) + noise, 0, 4095).astype(np.uint16)
+    film.set_pixel_data(
+        pixels[::-1] if number == 40 else pixels, film.PhotometricInterpretation, 12
+    )
+    film.PatientID = f"P-{number:03d}"
+    film.StudyInstanceUID, film.SOPInstanceUID = generate_uid(), generate_uid()
+    film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
+    out = io.BytesIO()
+    film.save_as(out)
+    return f"film{number}.dcm", out.getvalue()
+
+
+def _hilum(*words: str) -> str:
+    command = [sys.executable, "-m", "hilum", *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def test_blind_first_read_and_the_link_that_works_once(link: str, page: Any) -> None:
