@@ -161,7 +161,7 @@ function Charts({ of }: { of: MonitoringAnswer }) {
       </section>
       <section class="card span">
         <h2>{t("monitoring.agreement")}</h2>
-        {of.agreement.length === 0 ? (
+        {of.agreement.every((each) => each.agreement === null) ? (
           <p class="soft">{t("nothing-yet")}</p>
         ) : (
           <Lines

@@ -4,10 +4,10 @@ import type { Estimate } from "../core/types";
 
 const W = 640;
 const H = 200;
-const LEFT = 44;
+const LEFT = 56;
 const RIGHT = 10;
 const TOP = 10;
-const BOTTOM = 26;
+const BOTTOM = 30;
 
 export interface Series {
   name: string;
@@ -38,7 +38,7 @@ function Frame(props: {
       {[0, 0.5, 1].map((share) => (
         <g key={share}>
           <line x1={LEFT} x2={W - RIGHT} y1={yOf(share, 1)} y2={yOf(share, 1)} class="grid-line" />
-          <text x={LEFT - 6} y={yOf(share, 1) + 4} text-anchor="end">
+          <text x={LEFT - 6} y={yOf(share, 1) + 5} text-anchor="end">
             {props.format(share * props.end)}
           </text>
         </g>
@@ -74,7 +74,7 @@ export function Legend({ series }: { series: readonly Series[] }) {
 export function Stacked(props: { title: string; labels: readonly string[]; series: readonly Series[] }) {
   const { labels, series } = props;
   const totals = labels.map((_, place) => series.reduce((sum, { values }) => sum + (values[place] ?? 0), 0));
-  const end = niceEnd(Math.max(...totals, 1));
+  const end = 2 * niceEnd(Math.max(...totals, 1) / 2); // counts: the middle of the axis is one, too
   const step = (W - LEFT - RIGHT) / Math.max(labels.length, 1);
   return (
     <figure>

@@ -57,7 +57,9 @@ function skip(event: Event) {
 }
 
 function Header() {
-  const here = route.value.path[0] ?? "";
+  const { path: [page = ""], query } = route.value;
+  // a film is of the worklist, or of the list that is read through
+  const here = page === "film" ? (query.has("list") ? "lists" : "") : page;
   return (
     <header class="bar">
       <a class="brand" href="#/" aria-label="Hilum">
@@ -68,7 +70,7 @@ function Header() {
           <a
             key={path}
             href={`#/${path}`}
-            aria-current={path === here || (path === "" && here === "film") ? "page" : undefined}
+            aria-current={path === here ? "page" : undefined}
           >
             {t(text)}
           </a>

@@ -164,7 +164,7 @@ export function Interval(props: { of: Estimate | null | undefined; share?: boole
   return (
     <span class="interval" title={of.note ? told(of.note) : undefined}>
       <b>{show(of.value)}</b>
-      {range} {points && t("points")} <span class="soft">n = {of.n}</span>
+      <span>{range}</span> {points && t("points")} <span class="soft">n = {of.n}</span>
     </span>
   );
 }
