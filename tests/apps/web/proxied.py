@@ -19,12 +19,10 @@ http {{
     access_log off;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-    server {{
-        listen 127.0.0.1:{port};
-        {location}
-    }}
+    {server}
 }}
 """
+_PLAIN = "server {{ listen 127.0.0.1:{port}; {location} }}"
 
 
 def documented():
@@ -33,14 +31,18 @@ def documented():
 
 
 @contextmanager
-def nginx(folder, location, upstream):
-    """Run nginx with a ``location`` before the server at a port; gives its own port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    location = location.replace("127.0.0.1:8337", f"127.0.0.1:{upstream}")
+def nginx(folder, location, upstream, port=0):
+    """Run nginx with a ``location`` before the server at a port; gives its own port.
+
+    A whole ``server`` that listens at ``port`` may stand in place of the location.
+    """
+    port = port or free_port()
+    whole = location.startswith("server {")
+    server = location if whole else _PLAIN.format(port=port, location=location)
+    server = server.replace("127.0.0.1:8337", f"127.0.0.1:{upstream}")
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "nginx.conf"
-    config.write_text(_WHOLE.format(folder=folder, port=port, location=location))
+    config.write_text(_WHOLE.format(folder=folder, server=server))
     command = [NGINX, "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")]
     with subprocess.Popen(command) as process:
         try:
@@ -48,6 +50,15 @@ def nginx(folder, location, upstream):
             yield port
         finally:
             process.terminate()
+
+
+def free_port(wanted=0):
+    """A port of loopback that is free; the wanted one if it is."""
+    try:
+        with socket.create_server(("127.0.0.1", wanted)) as free:
+            return free.getsockname()[1]
+    except OSError:
+        return free_port()
 
 
 def _wait(port, process, folder):

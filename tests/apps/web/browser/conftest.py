@@ -229,7 +229,7 @@ def _is_wrong(said: Any) -> bool:
 
 
 def _is_foreign(address: str) -> bool:
-    loopback = ("http://127.0.0.1:", "http://localhost:")
+    loopback = ("http://127.0.0.1:", "http://localhost:", "https://localhost:")
     return not address.startswith((*loopback, "blob:", "data:"))
 
 

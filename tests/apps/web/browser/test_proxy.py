@@ -1,7 +1,10 @@
-"""Behind nginx as the documentation has it: at a port of its own, and under a path."""
+"""Behind nginx as the documentation has it: at a port of its own, under a path, and with TLS."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,8 +14,10 @@ import pytest
 
 from hilum.apps.store.people import Role, add_person
 from hilum.apps.web.settings import Settings
+from hilum.serve.samples import ROOT as SAMPLES
 
-from .conftest import Served, beside, sign_in
+from .conftest import SCREEN, Served, beside, new_page, sign_in, takes_keys
+from .test_server import Redirecting, oidc, serving
 
 expect = pytest.importorskip("playwright.sync_api").expect
 proxied = beside("proxied.py")
@@ -124,3 +129,67 @@ def _noise(seed: int) -> bytes:
 
     pixels = np.random.default_rng(seed).integers(0, 65535, (1200, 1200), np.uint16)
     return bytes(cv2.imencode(".png", pixels)[1].tobytes())
+
+
+def test_twenty_people_behind_tls_with_postgresql_and_the_hospitals_sign_in(
+    make_store_url: Any, tmp_path: Path, chromium: Any
+) -> None:
+    """What the page on deploying says, with this machine's addresses in place of its examples."""
+    page_of = (proxied.DOCS.parent / "deploy.md").read_text(encoding="utf-8")
+    (settings,) = re.findall(r"```toml\n(.*?)```", page_of, re.DOTALL)
+    (server,) = re.findall(r"```nginx\n(.*?)```", page_of, re.DOTALL)
+    issuer = oidc.Issuer()
+    issuer.RequestHandlerClass = Redirecting
+    threading.Thread(target=issuer.serve_forever, daemon=True).start()
+    data, port = tmp_path / "data", proxied.free_port(8443)
+    origin = f"https://localhost:{port}"
+    here = {
+        "https://id.example": issuer.address, "https://reading.example:8443": origin,
+        "reading.example": "localhost", "SECRET": oidc.SECRET,
+        "/etc/ssl/hilum": str(tmp_path), "listen 8443 ": f"listen 127.0.0.1:{port} ",
+    }  # fmt: skip
+    for example, ours in here.items():
+        settings, server = settings.replace(example, ours), server.replace(example, ours)
+    data.mkdir()
+    (data / "hilum.toml").write_text(settings, encoding="utf-8")
+    _certify(tmp_path)
+    hilum = serving.Served(data, None, make_store_url("postgresql"))
+    hilum.start()
+    upstream = hilum.base.rpartition(":")[2]
+    try:
+        with (
+            proxied.nginx(tmp_path / "nginx", server, upstream, port),
+            new_page(chromium, viewport=SCREEN, ignore_https_errors=True) as page,
+        ):
+            page.goto(f"{origin}/hilum/?cpu")
+            page.get_by_role("link", name="Sign in with the hospital's account").click()
+            page.get_by_text("No films yet").wait_for()
+            (cookie,) = page.context.cookies(f"{origin}/hilum/")
+            assert (cookie["path"], cookie["secure"], cookie["httpOnly"]) == ("/hilum", True, True)
+            page.locator("input[type=file]").set_input_files(str(SAMPLES / "frontal.dcm"))
+            page.locator(".studies .status-read").wait_for()  # by itself, when the worker has it
+            page.locator(".studies").get_by_role("link", name="frontal.dcm").click()
+            takes_keys(page)
+            for _ in page.locator("fieldset.calls").all():
+                page.keyboard.press("2")
+            page.get_by_text("Verdict saved.").wait_for()
+            page.keyboard.press("t")
+            page.get_by_role("textbox", name="Impression").fill("No opacity.")
+            page.keyboard.press("Control+Enter")
+            paper = page.get_by_role("link", name="PDF", exact=True).first
+            address = str(paper.get_attribute("href"))
+            assert address.startswith("/hilum/"), address
+            assert page.request.get(origin + address).body().startswith(b"%PDF")
+            page.get_by_role("button", name="Sign out").click()
+            page.get_by_role("link", name="Sign in with the hospital's account").wait_for()
+    finally:
+        hilum.stop()
+        issuer.shutdown()
+        issuer.server_close()
+
+
+def _certify(folder: Path) -> None:
+    """A certificate of localhost that nobody has signed but itself."""
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "fullchain.pem")]
+    kind = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    subprocess.run(["openssl", "req", *kind, *files], check=True, capture_output=True)
