@@ -212,13 +212,12 @@ def _judge(
 
 
 def _numbered(number: int) -> tuple[str, bytes]:
-    """The built-in film as another patient's, with noise of its own; one lies upside down."""
+    """The built-in film as another patient's, with noise of its own; one is blank."""
     film = dcmread(SAMPLES / "frontal.dcm")
     noise = np.random.default_rng(number).integers(-6, 7, film.pixel_array.shape)
     pixels = np.clip(film.pixel_array.astype(int) + noise, 0, 4095).astype(np.uint16)
-    film.set_pixel_data(
-        pixels[::-1] if number == 40 else pixels, film.PhotometricInterpretation, 12
-    )
+    pixels = np.full_like(pixels, 2000) if number == 40 else pixels
+    film.set_pixel_data(pixels, film.PhotometricInterpretation, 12)
     film.PatientID = f"P-{number:03d}"
     film.StudyInstanceUID, film.SOPInstanceUID = generate_uid(), generate_uid()
     film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
