@@ -24,14 +24,16 @@ import cv2
 import numpy as np
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from sqlalchemy import insert, select
 
 from hilum.apps.store.store import open_store, sqlite_url
-from hilum.apps.store.tables import Film, Study, new_id, now_ms, search_text
+from hilum.apps.store.tables import Film, Study, Verdict, new_id, now_ms, search_text
 from hilum.apps.store.worklist import STATUSES
 from hilum.serve.samples import ROOT
 
 SIDE = 2000
-PARTS = ("start", "one", "ten", "worklist", "memory")
+LISTED = 5000
+PARTS = ("start", "one", "ten", "worklist", "session", "memory")
 _SERVING = Path(__file__).parents[1] / "tests" / "apps" / "web" / "serving.py"
 
 
@@ -44,7 +46,9 @@ def main() -> None:
         "--from", dest="source", type=Path, help="folder of films for 'memory'; default: made ones"
     )
     parser.add_argument("--each", type=int, default=20, help="films of 'one', and of 'ten' in all")
-    parser.add_argument("--studies", type=int, default=100_000, help="of the part 'worklist'")
+    parser.add_argument(
+        "--studies", type=int, default=100_000, help="of the parts 'worklist' and 'session'"
+    )
     options = parser.parse_args()
     print(
         f"{platform.machine()}, {platform.python_version()}\n\n| part | measured | |\n|---|---|---|"
@@ -150,6 +154,52 @@ def worklist(folder, options):
     )
 
 
+def session(folder, options):
+    """Reading through: a list of many films, half of them judged, and a round over all studies."""
+    folder.mkdir(exist_ok=True)
+    _fill(folder, options.studies)
+    with Running(folder) as served, served.client(served.token) as client:
+        me = client.get("/me").raise_for_status().json()["name"]
+        people = client.get("/users").raise_for_status().json()["items"]
+        reader = next(each["user_id"] for each in people if each["name"] == me)
+        store = open_store(sqlite_url(folder / "store.db"))
+        with store.read() as reading:
+            films = list(reading.scalars(select(Film.id).limit(LISTED)))
+        body = {
+            "name": "many", "film_ids": films, "readers": [reader], "findings": ["covid-19"],
+            "blind": True, "seed": 1,
+        }  # fmt: skip
+        listed = client.post("/lists", json=body).raise_for_status().json()["list_id"]
+        given = {
+            "person_id": reader, "finding": "covid-19", "verdict": "absent", "text": "",
+            "blind": True, "list_id": listed, "at_ms": now_ms(), "marks": [],
+        }  # fmt: skip
+        half = len(films) // 2
+        with store.write() as writing:
+            writing.execute(insert(Verdict), [given | {"film_id": each} for each in films[:half]])
+        store.close()
+        client.put("/round", json={"status": ["read"], "reviewed": False}).raise_for_status()
+        said = {"finding": "covid-19", "verdict": "absent", "list_id": listed, "blind": True}
+        steps = {
+            "its list": lambda film: client.get(f"/lists/{listed}"),
+            "its place in the round": lambda film: client.put(
+                "/round/place", json={"film_id": film}
+            ),
+            "what is known of it": lambda film: client.get(f"/films/{film}"),
+            "its verdict": lambda film: client.post(
+                f"/films/{film}/verdicts/all", json={"verdicts": [said]}
+            ),
+        }
+        times = {name: [] for name in steps}
+        for film in films[half : half + 40]:
+            for name, step in steps.items():
+                began = time.perf_counter()
+                step(film).raise_for_status()
+                times[name].append(time.perf_counter() - began)
+    for name, found in times.items():
+        yield f"a film of a list of {len(films)}: {name}", _spread(found), "< 0.2 s p95"
+
+
 def memory(folder, options):
     """Resident memory of server and worker as films pass and are looked at."""
     bodies = _bodies(options)
@@ -183,16 +233,17 @@ def _bodies(options):
     yield from (path.read_bytes() for path in paths[: options.films])
 
 
-RUN = {"start": start, "one": one, "ten": ten, "worklist": worklist, "memory": memory}
+RUN = {
+    "start": start, "one": one, "ten": ten, "worklist": worklist, "session": session,
+    "memory": memory,
+}  # fmt: skip
 
 
 class Running:
     """A server that ends with the block."""
 
     def __init__(self, data, *options):
-        spec = importlib.util.spec_from_file_location("serving", _SERVING)
-        serving = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(serving)
+        serving = _serving()
         self._token = serving.make_token(data)
         self._served = serving.Served(data, None, None, *options)
 
@@ -203,6 +254,14 @@ class Running:
 
     def __exit__(self, *_):
         self._served.stop()
+
+
+def _serving():
+    """Return the tests' module that runs a server."""
+    spec = importlib.util.spec_from_file_location("serving", _SERVING)
+    serving = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(serving)
+    return serving
 
 
 def _film(number):
@@ -262,7 +321,10 @@ def _fill(data, count):
         status = STATUSES[min(int(generator.exponential(0.6)), 2) + 2]
         probability = float(generator.random()) if status == "read" else -1.0
         patient_id, name = f"P{number // 3:06d}", f"film{number}.dcm"
-        finding = {"label": "covid-19", "probability": probability, "present": probability > 0.5}
+        finding = {
+            "label": "covid-19", "probability": probability, "present": probability > 0.5,
+            "prediction_set": None, "answer": "present" if probability > 0.5 else "absent",
+        }  # fmt: skip
         created = now - int(generator.random() * year_ms)
         studies.append(
             {
