@@ -249,7 +249,9 @@ def test_blind_first_read_and_the_link_that_works_once(link: str, page: Any) -> 
     page.get_by_text("run 'hilum user link'").wait_for()
 
 
-def test_a_folder_dropped_anywhere_is_walked(link: str, page: Any, tmp_path: Path) -> None:
+def test_a_folder_dropped_anywhere_is_read_and_comes_out_as_a_table(
+    link: str, page: Any, tmp_path: Path
+) -> None:
     folder = tmp_path / "from the archive"
     (folder / "deeper" / "still").mkdir(parents=True)
     (folder / ".hidden").write_text("passed over")
@@ -267,6 +269,22 @@ def test_a_folder_dropped_anywhere_is_walked(link: str, page: Any, tmp_path: Pat
     expect(page.locator(".drop-hint")).to_have_count(0)
     page.get_by_role("link", name="Worklist").click()
     page.locator(".studies").get_by_role("link", name="two.png").wait_for()
+    for status in ("read", "refused"):
+        page.locator(f".studies .status-{status}").wait_for()
+    page.get_by_role("button", name="Export").click()
+    page.get_by_role("switch", name="With patients' ids and names of files").check()
+    with page.expect_download() as taken:
+        page.get_by_role("button", name="Save the table").click()
+    with Path(taken.value.path()).open(newline="", encoding="utf-8") as rows:
+        table = {row["address"]: row for row in csv.DictReader(rows)}
+    assert {name: row["status"] for name, row in table.items()} == {
+        "one.dcm": "read", "two.png": "refused",
+    }  # fmt: skip
+    assert 0 < float(table["one.dcm"]["covid-19_probability"]) < 1
+    assert (table["two.png"]["refusal"], table["two.png"]["covid-19_probability"]) == (
+        "lateral",
+        "",
+    )
 
 
 def drop(page: Any, paths: list[Path]) -> None:
