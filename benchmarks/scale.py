@@ -1,9 +1,10 @@
 """What it takes to read films by the million with `hilum batch`: measured, computed, simulated.
 
-    python benchmarks/scale.py films       one run with kills: rows, CPU and memory as it goes
+    python benchmarks/scale.py films       one run with kills: rows, CPU and memory as it goes;
+                                           with --nodes on a Ray cluster, beside its simulation
     python benchmarks/scale.py kinds       CPU of a film and of a start, by size and format
     python benchmarks/scale.py books       what a run takes beside its films, to a million
-    python benchmarks/scale.py engines     ONNX Runtime beside OpenVINO, if that is installed
+    python benchmarks/scale.py engines     engines and precisions, and whether they may ship
     python benchmarks/scale.py bill        machines, hours, energy and price
     python benchmarks/scale.py simulate    to 10,000 workers whose machines fail, by SimPy
 
@@ -27,12 +28,13 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -46,6 +48,8 @@ CHILD_SUBREAPER = 36
 """Of prctl: orphans become children of this process, so that their CPU is counted."""
 
 Table = list[dict[str, Any]]
+Course = list[tuple[float, str, int]]
+"""Seconds since the start, what happened, and films read by then."""
 
 
 def main() -> None:
@@ -60,14 +64,18 @@ def main() -> None:
     films.add_argument("--window", type=int, default=1000, help="films of a row of the table")
     films.add_argument("--driver-kills", type=int, default=2)
     films.add_argument("--worker-kills", type=int, default=2)
+    films.add_argument("--nodes", type=int, default=0, help="of a Ray cluster of one core each")
+    films.add_argument("--node-kills", type=int, default=0, help="another takes its place")
+    films.add_argument("--nice", type=int, default=0, help="of what reads on the nodes")
+    films.add_argument("--keep", type=Path, help="work in this folder, and go on with it")
     kinds = parts.add_parser("kinds")
     kinds.add_argument("--films", type=int, default=300, help="beside 16 of a first run")
     kinds.add_argument("--repeats", type=int, default=3)
     books = parts.add_parser("books")
     books.add_argument("--films", type=int, nargs="+", default=(10_000, 100_000, 1_000_000))
     engines = parts.add_parser("engines")
-    engines.add_argument("--from", dest="source", type=Path, nargs="+", help="folders of films")
-    engines.add_argument("--films", type=int, default=352, help="of all folders")
+    engines.add_argument("--cases", type=Path, required=True, help="cases.csv of the bundle's run")
+    engines.add_argument("--squares", type=Path, help="keep the opened films in this file")
     bill = parts.add_parser("bill", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     for name, (value, unit) in ASSUMED.items():
         bill.add_argument(f"--{name.replace('_', '-')}", type=float, default=value, help=unit)
@@ -115,7 +123,8 @@ def read_films(options: argparse.Namespace) -> Table:
     """Read films while processes are killed; print a row a window, and what became of the films."""
     ctypes.CDLL(None).prctl(CHILD_SUBREAPER, 1, 0, 0, 0)
     with tempfile.TemporaryDirectory(prefix="hilum-scale-") as folder:
-        root = Path(folder)
+        root = options.keep or Path(folder)
+        root.mkdir(exist_ok=True)
         given = (
             sorted(options.source.iterdir()) if options.source else made_films(root, options.kind)
         )
@@ -123,70 +132,178 @@ def read_films(options: argparse.Namespace) -> Table:
         listed = root / "films.txt"
         listed.write_text("".join(f"{name}\n" for name in names))
         command = [*HILUM, "batch", str(listed), "-o", str(root / "out"), "--json"]
-        command += ["--workers", str(options.workers), "--shard-films", str(options.shard_films)]
-        rows, told = _watch(command, options)
+        command += ["--shard-films", str(options.shard_films)]
+        cluster = _cluster(options) if options.nodes else None
+        if cluster:
+            command += ["--executor", "ray", "--address", cluster.address]
+        else:
+            command += ["--workers", str(options.workers)]
+        try:
+            rows, told, course = _watch(command, options, cluster)
+        finally:
+            if cluster:
+                cluster.shutdown()
         summary = _check(root / "out", names)
     rest = f"{told['lost']} times a shard was begun again, {told['given-up']} given up"
-    print(f"\n{options.films} addresses, {rest}; {summary}")
+    killed = ", ".join(f"{what} {count} times" for what, count in told.items() if "killed" in what)
+    print(f"\n{options.films} addresses; {killed}; {rest}; {summary}")
+    _beside_simulation(options, course)
     return rows
 
 
-def _watch(command: list[str], options: argparse.Namespace) -> tuple[Table, Counter[str]]:
-    """Run until all is read; kill drivers and workers on the way, at equal distances."""
+def _cluster(options: argparse.Namespace) -> Any:
+    """Return a Ray cluster of nodes on this machine, each of one core."""
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_metrics_collection": "0"}
+    os.environ |= {"RAY_agent_register_timeout_ms": "200000", "OMP_NUM_THREADS": "1"}
+    os.environ |= {"RAY_worker_niceness": str(options.nice)}  # Ray's own default is 15
+    from ray._private import services
+    from ray.cluster_utils import Cluster
+
+    started = services.start_raylet
+
+    def start_raylet(*given: Any, **named: Any) -> Any:
+        """Start a node that finds the ports of its agents: they have 15 s, too little here."""
+        node, session = given[2], Path(given[11])
+        for agent in ("dashboard_agent_listen", "metrics_agent", "metrics_export"):
+            (session / f"{agent}_port_{node}").write_text("-1")  # what they say without metrics
+        (session / f"runtime_env_agent_port_{node}").write_text(
+            str(named["runtime_env_agent_port"])
+        )
+        return started(*given, **named)
+
+    services.start_raylet = start_raylet
+    cluster = Cluster()
+    for _ in range(options.nodes):
+        _add_node(cluster)
+    return cluster
+
+
+def _add_node(cluster: Any) -> None:
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    cluster.add_node(num_cpus=1, include_dashboard=False, runtime_env_agent_port=port)
+
+
+def _watch(
+    command: list[str], options: argparse.Namespace, cluster: Any
+) -> tuple[Table, Counter[str], Course]:
+    """Run until all is read; kill what is to be killed on the way, at equal distances.
+
+    Returns:
+        A row a window, events by kind, and when what happened: seconds, kind, films read by then.
+    """
     rows: Table = []
     told: Counter[str] = Counter()
+    victims = ["driver"] * options.driver_kills + ["worker"] * options.worker_kills
+    victims[1:1] = ["node"] * options.node_kills  # between the drivers
     ends = {
-        round((each + 1) * options.films / (kills + 1)): what
-        for what, kills in (("worker", options.worker_kills), ("driver", options.driver_kills))
-        for each in range(kills)
+        round((each + 1) * options.films / (len(victims) + 1)): what
+        for each, what in enumerate(victims)
     }
-    if len(ends) < options.worker_kills + options.driver_kills:  # a worker's falls on a driver's
-        ends |= {
-            round((each + 0.5) * options.films / (options.worker_kills + 1)): "worker"
-            for each in range(options.worker_kills)
-        }
+    course: Course = []
     seen = films = 0
-    cpu, began = 0.0, monotonic()
+    cpu, began = _cpu(), monotonic()
+    start = began
+    log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - for as long as this process
     quiet = os.environ | {"PYTHONWARNINGS": "ignore"}  # of semaphores that the killed leave
     most = dict.fromkeys(("driver", "worker", "decoder"), 0.0)
     while True:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=quiet) as driver:
+        with subprocess.Popen(command, stdout=-1, stderr=log, text=True, env=quiet) as driver:
             assert driver.stdout is not None
             for line in driver.stdout:
                 event = json.loads(line)
                 told[event["event"]] += 1
                 if event["event"] == "start":
                     films = min(event["finished_shards"] * options.shard_films, options.films)
+                    if not course:  # or it goes on with an earlier one
+                        seen = films
+                        ends = {at: what for at, what in ends.items() if at > films}
+                    course.append((monotonic() - start, "start", films))
                 if event["event"] != "shard":
                     continue
                 films += event["films"]
-                tree = _tree(driver.pid)
+                course.append((monotonic() - start, "shard", films))
+                tree = _tree(driver.pid, os.getpid() if cluster else driver.pid)
                 for role, megabytes in tree:
                     most[role] = max(most[role], megabytes)
-                if films >= (len(rows) + 1) * options.window:
+                if films - seen >= options.window:
                     now, at = _cpu(), monotonic()
-                    rows.append(
-                        _show(
-                            {
-                                "films": films,
-                                "CPU ms a film": round(1000 * (now - cpu) / (films - seen), 2),
-                                "films a second": round((films - seen) / (at - began), 2),
-                                **{f"{role} MB": round(mb) for role, mb in most.items()},
-                            },
-                            first=not rows,
-                        )
-                    )
+                    row: dict[str, Any] = {"films": films}
+                    if not cluster:  # Ray does not count what processes took that ended
+                        row["CPU ms a film"] = round(1000 * (now - cpu) / (films - seen), 2)
+                    row["films a second"] = round((films - seen) / (at - began), 2)
+                    row |= {f"{role} MB": round(mb) for role, mb in most.items()}
+                    rows.append(_show(row, first=not rows))
                     cpu, began, seen = now, at, films
                     most = dict.fromkeys(most, 0.0)
                 if ends and films >= min(ends):
                     what = ends.pop(min(ends))
                     told[f"{what} killed"] += 1
-                    driver.kill() if what == "driver" else _kill_worker(driver.pid)
-        _reap()
+                    course.append((monotonic() - start, what, films))
+                    if what == "driver":
+                        driver.kill()
+                    elif what == "worker":
+                        _kill_worker(os.getpid() if cluster else driver.pid)
+                    else:
+                        cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+                        _add_node(cluster)
+                        course.append((monotonic() - start, "node back", films))
+        if not cluster:  # its daemons are children of this process, too
+            _reap()
         if driver.returncode in (0, 3):
-            return rows, told
+            return rows, told, course
         if driver.returncode != -signal.SIGKILL:
+            log.seek(0)
+            print(log.read()[-2000:], file=sys.stderr)
             raise SystemExit(f"{' '.join(command)}: exit code {driver.returncode}")
+
+
+def _beside_simulation(options: argparse.Namespace, course: Course) -> None:
+    """Print what the simulation says of a run: of its pace, start and kills alone.
+
+    Pace and start are those of the run where nothing was killed: the pace of all windows without
+    a kill, the start up to the first shard.
+    """
+    workers = options.nodes or options.workers
+    pace, since = [], None  # films and seconds from the fourth shard after a start or kill
+    shards = 0
+    for at, what, films in course:
+        shards = shards + 1 if what == "shard" else 0
+        if shards == 4:
+            since = at, films
+        elif shards > 4 and since is not None:
+            last = at, films
+        elif not shards and since is not None:
+            pace.append((last[1] - since[1], last[0] - since[0]))
+            since = None
+    if since is not None:
+        pace.append((last[1] - since[1], last[0] - since[0]))
+    films_a_second = sum(films for films, _ in pace) / sum(seconds for _, seconds in pace)
+    shard_s = workers * options.shard_films / films_a_second
+    away = [at for at, what, _ in course if what in ("node", "node back")]
+    assumed = {name: value for name, (value, _) in SIMULATED.items()} | {
+        "films": options.films,
+        "shard_films": options.shard_films,
+        "cpu_ms": 1000 * workers / films_a_second,
+        "start_s": max(next(at for at, what, _ in course if what == "shard") - shard_s, 0),
+        "machine_cores": 1,
+        "replace_s": statistics.mean(b - a for a, b in zip(away[::2], away[1::2], strict=True))
+        if away
+        else 0,
+    }
+    kills = [(films, what) for _, what, films in course if what in ("driver", "node", "worker")]
+    told = _simulated(assumed, workers, kills=kills)
+    print(
+        f"\nWithout kills {films_a_second:.1f} films a second, a start takes "
+        f"{assumed['start_s']:.1f} s, a new node {assumed['replace_s']:.1f} s; of these alone:\n"
+    )
+    for first, (name, seconds) in enumerate(
+        (("measured", course[-1][0]), ("simulated", told["seconds"]))
+    ):
+        row = {"": name, "s": round(seconds), "films a second": round(options.films / seconds, 2)}
+        _show(row, first=not first)
+    print(f"\nsimulated: {told['again']} shards begun again")
 
 
 def _processes() -> dict[int, tuple[int, float]]:
@@ -217,10 +334,10 @@ def _cpu() -> float:
     )
 
 
-def _tree(driver: int) -> Iterator[tuple[str, float]]:
-    """Yield role and resident megabytes of a run's processes."""
+def _tree(driver: int, root: int) -> Iterator[tuple[str, float]]:
+    """Yield role and resident megabytes of a run's processes, which are all below ``root``."""
     processes = _processes()
-    for process in (driver, *_below(driver, processes)):
+    for process in {driver, *_below(root, processes)}:
         try:
             status = Path(f"/proc/{process}/status").read_text().splitlines()
             command = Path(f"/proc/{process}/cmdline").read_text()
@@ -228,17 +345,21 @@ def _tree(driver: int) -> Iterator[tuple[str, float]]:
             continue
         resident = [int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS")]
         role = "decoder" if "hilum.image.decoder" in command else "worker"
+        if root != driver and process != driver and role == "worker" and READER not in command:
+            continue  # of Ray's own
         if resident:
             yield "driver" if process == driver else role, resident[0]
 
 
-def _kill_worker(driver: int) -> None:
+READER = "ray::read_shard"
+"""How Ray names a process that reads."""
+
+
+def _kill_worker(root: int) -> None:
     processes = _processes()
-    for process in _below(driver, processes):
-        if (
-            processes[process][0] == driver
-            and "spawn_main" in Path(f"/proc/{process}/cmdline").read_text()
-        ):
+    for process in _below(root, processes):
+        command = Path(f"/proc/{process}/cmdline").read_text()
+        if READER in command or (processes[process][0] == root and "spawn_main" in command):
             os.kill(process, signal.SIGKILL)
             return
 
@@ -308,11 +429,12 @@ def made_films(folder: Path, kind: str, count: int = 24) -> list[Path]:
 
 def _linked(folder: Path, films: list[Path], count: int) -> list[str]:
     """Give every film as many names as it takes to have ``count`` of them."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     names = []
     for number, film in zip(range(count), itertools.cycle(films), strict=False):
         name = folder / f"{number:08}{film.suffix}"
-        name.symlink_to(film.absolute())
+        if not name.is_symlink():
+            name.symlink_to(film.absolute())
         names.append(str(name))
     return names
 
@@ -461,52 +583,106 @@ def _fill(out: Path, shards: int) -> None:
 
 # --- engines: the network alone
 
+MOST = {"score": 0.05, "AUROC": 0.003, "sensitivity": 0.005, "specificity": 0.005}
+"""By which an engine may move what is said of a film or of all films, to ship with a bundle."""
+
 
 def compare_engines(options: argparse.Namespace) -> Table:
-    """Print CPU of the default bundle's network in one thread, and how far its scores move."""
+    """Print CPU of the default bundle's network in one thread, what moves, and the verdict."""
     import numpy as np
 
-    from hilum.image.open import open_radiograph
-    from hilum.serve.inputs import find_films
+    from hilum.serve.findings import sigmoid
     from hilum.serve.reader import load_bundle
 
     reader = load_bundle(threads=1)
-    with tempfile.TemporaryDirectory(prefix="hilum-scale-") as folder:
-        films = find_films(options.source or made_films(Path(folder), "384 JPEG"))
-        films = films[:: max(1, len(films) // options.films)][: options.films]
-        inputs = np.stack([reader.preprocess(open_radiograph(film)) for film in films])
+    cases, squares = _squares(reader, options)
+    judged = (cases["split"] != "train").to_numpy()
+    films, calibration = squares[judged], squares[~judged]
+
+    def inputs(some: Any) -> Any:
+        return np.stack([reader.preprocess.standardise(each.astype(np.float32)) for each in some])
+
     rows: Table = []
-    scores: dict[str, Any] = {}
-    for name, load in _engines(reader.bundle.model).items():
-        before = process_time()
-        run = load()
-        row = {"engine": name, "CPU s to load": round(process_time() - before, 2)}
+    told: dict[str, float] = {}
+    first: Any = None
+    for name, load in _engines(reader.bundle.model, lambda: inputs(calibration)).items():
+        run, row = load(), {"engine": name}
         for size in (1, 16):
-            run(inputs[:size])
-            taken = []
+            batch, taken = inputs(films[:64]), []
             for _ in range(5):
                 before = process_time()
-                for at in range(0, 64, size):
-                    run(inputs[at % len(inputs) :][:size])
-                taken.append(1000 * (process_time() - before) / 64)
+                for at in range(0, len(batch), size):
+                    run(batch[at : at + size])
+                taken.append(1000 * (process_time() - before) / len(batch))
             row[f"CPU ms a film, {size} at once"] = round(statistics.median(taken), 2)
-        logits = np.concatenate([run(film[None]) for film in inputs])
-        scores[name] = 1 / (1 + np.exp(-logits))
-        moved = np.abs(scores[name] - next(iter(scores.values()))).max()
-        row["largest change of a score"] = f"{moved:.5f}"
+        scores = sigmoid(np.concatenate([run(inputs(film[None])) for film in films]))
+        said = _worth(reader.bundle.manifest, cases[judged], scores)
+        first, told = (scores, said) if first is None else (first, told)
+        moved = np.abs(scores - first).max(1)
+        most = {"score": float(moved.max())}
+        for figure in ("AUROC", "sensitivity", "specificity"):
+            most[figure] = max(abs(said[key] - told[key]) for key in said if figure in key)
+        row |= {f"{figure} moves by": f"{value:.4f}" for figure, value in most.items()}
+        row["films moved by more than 0.05"] = int((moved > MOST["score"]).sum())
+        over = [figure for figure, value in most.items() if value > MOST[figure]]
+        row["verdict"] = f"refused: {', '.join(over)}" if over else "passes"
         rows.append(_show(row, first=not rows))
-    print(f"\n{len(inputs)} films; {_processor()}")
+    print(f"\n{len(films)} films of val and test, {len(calibration)} of train; {_processor()}")
     return rows
 
 
-def _engines(model: Path) -> dict[str, Callable[[], Callable[[Any], Any]]]:
+def _squares(reader: Any, options: argparse.Namespace) -> tuple[Any, Any]:
+    """Return films of val and test, and of train up to 40 a collection; opened once."""
+    import numpy as np
+
+    from hilum.data.table import read_cases
+    from hilum.image.open import open_radiograph
+
+    cases = read_cases(options.cases)
+    train = cases[cases["split"] == "train"].groupby("cohort").head(40)
+    kept = cases[(cases["split"] != "train") | cases.index.isin(train.index)]
+    kept = kept.reset_index(drop=True)
+    if options.squares and options.squares.is_file():
+        return kept, np.load(options.squares, mmap_mode="r")
+    films = [reader.preprocess.square(open_radiograph(path)) for path in kept["path"]]
+    squares = np.stack(films).astype(np.float16)  # as training keeps them
+    if options.squares:
+        np.save(options.squares, squares)
+    return kept, squares
+
+
+def _worth(manifest: Any, cases: Any, scores: Any) -> dict[str, float]:
+    """Return AUROC, sensitivity and specificity of each label and operating point, val and test."""
+    from hilum.judge.metrics import auroc
+
+    told = {}
+    for place, output in enumerate(manifest.labels):
+        answers = cases[str(output.label)].astype(float).to_numpy()
+        for split in ("val", "test"):
+            known = ((cases["split"] == split) & (answers == answers)).to_numpy()
+            truth, score = answers[known], scores[known, place]
+            told[f"{output.label} {split} AUROC"] = float(auroc(truth, score))
+            for point in output.operating_points:
+                present = score >= point.threshold
+                name = f"{output.label} {split} {point.name}"
+                told[f"{name} sensitivity"] = float(present[truth == 1].mean())
+                told[f"{name} specificity"] = float((~present)[truth == 0].mean())
+    return told
+
+
+def _engines(
+    model: Path, calibration: Callable[[], Any]
+) -> dict[str, Callable[[], Callable[[Any], Any]]]:
     """Return what loads a network in each engine, to be asked for its logits."""
     from hilum.bundle.onnx import Graph
 
-    def onnxruntime() -> Callable[[Any], Any]:
-        graph = Graph(model, threads=1)
-        names = list(graph.outputs)
-        return lambda films: graph.run(films, names)[names.index("logits")]
+    def asked(path: Path) -> Callable[[Any], Any]:
+        graph = Graph(path, threads=1)
+        return lambda films: graph.run(films, ["logits"])[0]
+
+    def in_int8(convolutions: int | None) -> Callable[[Any], Any]:
+        with tempfile.TemporaryDirectory(prefix="hilum-scale-") as folder:
+            return asked(_in_int8(model, Path(folder), calibration(), convolutions))
 
     def in_openvino(precision: str) -> Callable[[Any], Any]:
         network = openvino.Core().compile_model(
@@ -522,7 +698,11 @@ def _engines(model: Path) -> dict[str, Callable[[], Callable[[Any], Any]]]:
         request = network.create_infer_request()
         return lambda films: request.infer([films], share_inputs=True)["logits"].copy()
 
-    found: dict[str, Callable[[], Callable[[Any], Any]]] = {"ONNX Runtime float32": onnxruntime}
+    found: dict[str, Callable[[], Callable[[Any], Any]]] = {
+        "ONNX Runtime float32": partial(asked, model),
+        "ONNX Runtime int8, encoder": partial(in_int8, 50),
+        "ONNX Runtime int8": partial(in_int8, None),
+    }
     try:
         import openvino
     except ImportError:
@@ -531,6 +711,48 @@ def _engines(model: Path) -> dict[str, Callable[[], Callable[[Any], Any]]]:
     for name, precision in (("float32", "f32"), ("bfloat16", "bf16")):
         found[f"OpenVINO {name}"] = partial(in_openvino, precision)
     return found
+
+
+def _in_int8(model: Path, folder: Path, films: Any, convolutions: int | None) -> Path:
+    """Quantize a network: 8-bit weights a channel, ranges of activations from films.
+
+    Args:
+        model: in float32.
+        folder: to write to.
+        films: float32 (N, C, S, S), some of which give the ranges.
+        convolutions: the first so many and what lies between them; None for all.
+    """
+    import onnx
+    import onnxruntime
+    from onnxruntime import quantization
+
+    class Some(quantization.CalibrationDataReader):  # type: ignore[misc]
+        films: Any
+
+        def get_next(self) -> Any:
+            return next(self.films, None)
+
+    folded, made = folder / "folded.onnx", folder / "int8.onnx"
+    folding = onnxruntime.SessionOptions()
+    folding.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    folding.optimized_model_filepath = str(folded)
+    onnxruntime.InferenceSession(str(model), folding, providers=["CPUExecutionProvider"])
+    nodes = onnx.load(folded).graph.node
+    before = list(itertools.accumulate(node.op_type == "Conv" for node in nodes))
+    late = zip(nodes, before, strict=True)
+    reader = Some()
+    reader.films = iter({"image": film[None]} for film in films[::4])
+    quantization.quantize_static(
+        folded,
+        made,
+        reader,
+        op_types_to_quantize=["Conv", "Clip", "Add", "AveragePool"],
+        nodes_to_exclude=[node.name for node, count in late if count > (convolutions or 1000)],
+        per_channel=True,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+    )
+    return made
 
 
 # --- bill: from seconds to money
@@ -602,76 +824,107 @@ SIMULATED: dict[str, tuple[float, str]] = {
 def simulate(options: argparse.Namespace) -> Table:
     """Print hours, and what share of the workers' time was reading, however often machines fail."""
     rows: Table = []
+    assumed = {name: getattr(options, name) for name in SIMULATED}
     for hours, workers in itertools.product(options.hours_between, options.workers):
-        told = _simulated(options, workers, hours)
-        rows.append(_show(told, first=not rows))
+        told = _simulated(assumed, workers, hours=hours)
+        row = {
+            "workers": workers,
+            "hours between losses": hours,
+            "hours": round(told["seconds"] / 3600, 3),
+            "films a second": round(options.films / told["seconds"]),
+            "time spent reading": f"{told['reading'] / (workers * told['seconds']):.1%}",
+            "machines lost": told["lost"],
+            "shards begun again": told["again"],
+            "shards": -(-int(options.films) // int(options.shard_films)),
+        }
+        rows.append(_show(row, first=not rows))
     return rows
 
 
-def _simulated(options: argparse.Namespace, workers: int, hours: float) -> dict[str, Any]:
-    """Let workers take shards one after another until none is left; lose machines on the way."""
+def _simulated(
+    assumed: dict[str, float],
+    workers: int,
+    *,
+    hours: float | None = None,
+    kills: Sequence[tuple[int, str]] = (),
+) -> dict[str, float]:
+    """Let workers take shards one after another until none is left.
+
+    Args:
+        assumed: the values of ``SIMULATED``.
+        workers: that read.
+        hours: in the mean from one loss of a machine to its next, at random times; None for none.
+        kills: once so many films are read, a "driver" with all workers, the last "node" (of
+            ``machine_cores`` workers) or one "worker" is lost.
+
+    Returns:
+        Seconds, seconds of all workers that were reading, machines lost, shards begun again.
+    """
     import simpy
 
-    random.seed(int(options.seed))
+    random.seed(int(assumed["seed"]))
     world = simpy.Environment()
     driver = simpy.Resource(world, 1)
-    films, each = int(options.films), int(options.shard_films)
+    films, each = int(assumed["films"]), int(assumed["shard_films"])
+    cores = int(assumed["machine_cores"])
     waiting = [min(each, films - at) for at in range(0, films, each)]
     left = len(waiting)
-    lost = begun_again = 0
+    read = lost = again = 0
     reading_s = 0.0
     done = world.event()
 
     def worker() -> Any:
-        nonlocal left, reading_s, begun_again
-        shard = 0
+        nonlocal left, read, reading_s, again
+        shard, away = 0, 0.0
         while True:
             try:
-                yield world.timeout(options.start_s)
+                yield world.timeout(away + assumed["start_s"])
                 while waiting or shard:
                     shard = shard or waiting.pop()
                     with driver.request() as turn:
                         yield turn
-                        yield world.timeout(options.driver_ms / 1000)
-                    share = max(random.gauss(1, options.spread), 0.1)
-                    takes = shard * options.cpu_ms / 1000 * share
+                        yield world.timeout(assumed["driver_ms"] / 1000)
+                    share = max(random.gauss(1, assumed["spread"]), 0.1)
+                    takes = shard * assumed["cpu_ms"] / 1000 * share
                     yield world.timeout(takes)
                     reading_s += takes
-                    shard, left = 0, left - 1
+                    read, shard, left = read + shard, 0, left - 1
                     if not left:
                         done.succeed()
                 return
-            except simpy.Interrupt:
+            except simpy.Interrupt as loss:
+                away = loss.cause
                 if shard:
                     waiting.append(shard)
-                    shard, begun_again = 0, begun_again + 1
-                yield world.timeout(options.replace_s)
+                    shard, again = 0, again + 1
 
-    def machine(readers: list[Any]) -> Any:
+    def lose(readers: list[Any], away: float) -> None:
+        for reader in readers:
+            if reader.is_alive:
+                reader.interrupt(away)
+
+    def machine(readers: list[Any], hours: float) -> Any:
         nonlocal lost
         while True:
             yield world.timeout(random.expovariate(1 / (hours * 3600)))
             lost += 1
-            for reader in readers:
-                if reader.is_alive:
-                    reader.interrupt()
-            yield world.timeout(options.replace_s + options.start_s)
+            lose(readers, assumed["replace_s"])
+            yield world.timeout(assumed["replace_s"] + assumed["start_s"])
+
+    def killer() -> Any:
+        for films_then, what in kills:
+            while read < films_then:
+                yield world.timeout(0.1)
+            gone = {"driver": workers, "node": cores, "worker": 1}[what]
+            lose(at_work[-gone:], assumed["replace_s"] if what == "node" else 0)
 
     at_work = [world.process(worker()) for _ in range(workers)]
-    cores = int(options.machine_cores)
-    for first in range(0, workers, cores):
-        world.process(machine(at_work[first : first + cores]))
+    if hours is not None:
+        for first in range(0, workers, cores):
+            world.process(machine(at_work[first : first + cores], hours))
+    world.process(killer())
     world.run(until=done)
-    return {
-        "workers": workers,
-        "hours between losses": hours,
-        "hours": round(world.now / 3600, 3),
-        "films a second": round(films / world.now),
-        "time spent reading": f"{reading_s / (workers * world.now):.1%}",
-        "machines lost": lost,
-        "shards begun again": begun_again,
-        "shards": -(-films // each),
-    }
+    return {"seconds": world.now, "reading": reading_s, "lost": lost, "again": again}
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ def doctor(capsys):
 
 @pytest.fixture
 def built_in(small_bundle, monkeypatch):
+    import hilum.serve.reader  # noqa: F401 - keeps the lung network of the package
+
     monkeypatch.setattr("hilum.bundle.folder.DEFAULT_BUNDLE", small_bundle)
 
 
@@ -84,3 +86,43 @@ def test_a_version_without_a_bundle_says_null(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("hilum.bundle.folder.DEFAULT_BUNDLE", tmp_path)
     assert run(["--version", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bundle"] is None
+
+
+@pytest.fixture
+def graphics_card(monkeypatch):
+    """A stand-in for ONNX Runtime with CUDA: answers on the CPU, with logits moved by so much."""
+    import onnxruntime
+
+    real, moved = onnxruntime.InferenceSession, [0.0]
+
+    class Session:
+        def __init__(self, path, options, providers):
+            self._cuda = len(providers) > 1
+            self._session = real(path, options, providers=["CPUExecutionProvider"])
+
+        def get_providers(self):
+            return ["CUDAExecutionProvider"] * self._cuda + ["CPUExecutionProvider"]
+
+        def run(self, names, inputs):
+            return [out + moved[0] * self._cuda for out in self._session.run(names, inputs)]
+
+        def __getattr__(self, name):
+            return getattr(self._session, name)
+
+    there = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: there)
+    monkeypatch.setattr("onnxruntime.InferenceSession", Session)
+    return moved
+
+
+def test_the_engine_and_why_it_is_used(doctor, built_in, monkeypatch, graphics_card):
+    _, _, checks = doctor()
+    assert "on the processor" in checks["engine"]["found"]
+    assert "thresholds were chosen" in checks["engine"]["found"]
+    assert "by up to 0.0000" in checks["engine cuda"]["found"]
+    assert checks["engine cuda"]["hint"] == "to use it: HILUM_ENGINE=cuda"
+    monkeypatch.setenv("HILUM_ENGINE", "cuda")
+    graphics_card[0] = 3.0
+    code, _, checks = doctor()
+    assert "on cuda, because HILUM_ENGINE says so" in checks["engine"]["found"]
+    assert (code, checks["engine cuda"]["state"]) == (1, "broken")

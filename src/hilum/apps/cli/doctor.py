@@ -8,7 +8,7 @@ import os
 import platform
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import typer
 
@@ -53,7 +53,7 @@ class Check(NamedTuple):
 def doctor(
     as_json: Json = False,
 ) -> None:
-    """Say what is installed: versions, extras, codecs, the bundle and its checksums, the data.
+    """Say what is installed: versions, extras, codecs, the bundle, what runs it, the data.
 
     Exits with 0 if 'hilum read' can work here, with 1 if something that it
     needs is broken. What is merely absent (an extra, a codec, the data of the
@@ -71,6 +71,7 @@ def doctor(
         *_extras(),
         *_codecs(),
         _bundle(),
+        *_engines(),
         _data(),
     ]
     broken = any(check.state == "broken" for check in checks)
@@ -207,6 +208,70 @@ def _bundle() -> Check:
         return Check("default bundle", "ok", f"{load_bundle().bundle.identity}, checksums hold")
     except HilumError as error:
         return Check("default bundle", "broken", error.message, error.hint)
+
+
+MOST_MOVED = 0.05
+"""By which another engine may change the score of a film: the thresholds are those of the CPU."""
+
+
+def _engines() -> list[Check]:
+    """Say what runs networks here and why; run the default one on all that could, on a sample."""
+    from hilum.bundle.onnx import absent
+    from hilum.core.machine import ENGINE, ENGINES, engine
+
+    about = f"ONNX Runtime {_version('onnxruntime')}"
+    try:
+        chosen = engine()
+        if lacks := absent(chosen):
+            return [Check("engine", "broken", f"{ENGINE}={chosen}: {about} has no {lacks[0]}")]
+        score, taken = _scores("cpu")
+    except HilumError as error:
+        return [Check("engine", "broken", error.message, error.hint)]
+    why = "float32, with which the bundle's thresholds were chosen; the default"
+    lines = [Check("engine", "ok", f"{about} on the processor, {taken:.0f} ms a film: {why}")]
+    for name in ENGINES:
+        if name == "cpu" or absent(name):
+            continue
+        try:
+            other, taken = _scores(name)
+        except HilumError as error:
+            state = "broken" if name == chosen else "note"
+            lines.append(Check(f"engine {name}", state, error.message, error.hint))
+            continue
+        moved = float(abs(other - score).max())
+        found = f"{taken:.0f} ms a film, moves a sample's scores by up to {moved:.4f}"
+        if moved > MOST_MOVED:
+            state, hint = "broken" if name == chosen else "note", f"more than {MOST_MOVED}; use cpu"
+        else:
+            state, hint = "ok", "" if name == chosen else f"to use it: {ENGINE}={name}"
+        if name == chosen:
+            lines[0] = lines[0]._replace(found=f"{about} on {name}, because {ENGINE} says so")
+        lines.append(Check(f"engine {name}", state, found, hint))
+    return lines
+
+
+def _scores(name: str) -> tuple[Any, float]:
+    """Return the scores of a sample on an engine, and the milliseconds of its network (median)."""
+    from statistics import median
+    from time import perf_counter
+
+    from hilum.bundle.folder import open_bundle
+    from hilum.bundle.onnx import Graph
+    from hilum.image.open import open_radiograph
+    from hilum.image.preprocess import Preprocess
+    from hilum.serve.findings import sigmoid
+    from hilum.serve.samples import ROOT
+
+    bundle = open_bundle()
+    graph = Graph(bundle.model, on=name)
+    preprocess: Preprocess = bundle.manifest.preprocess
+    film = preprocess.square(open_radiograph(ROOT / "frontal.png"))
+    inputs, taken = preprocess.standardise(film)[None], []
+    for _ in range(6):  # the first one prepares
+        started = perf_counter()
+        (logits,) = graph.run(inputs, ["logits"])
+        taken.append((perf_counter() - started) * 1000)
+    return sigmoid(logits), median(taken[1:])
 
 
 def _data() -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from hilum.apps.cli.options import (
     out_path,
 )
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
+from hilum.core.machine import ENGINE
 from hilum.core.prefetch import watched
 
 if TYPE_CHECKING:
@@ -77,6 +79,14 @@ def read(
     prevalence: Prevalence = None,
     force: Force = False,
     max_megapixels: MaxMegapixels = 100.0,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            envvar=ENGINE,
+            help="What runs the networks: cpu, cuda, tensorrt, coreml, openvino.",
+        ),
+    ] = "cpu",
 ) -> None:
     """Read chest radiographs: probability, finding at an operating point, heatmap, report.
 
@@ -109,6 +119,8 @@ def read(
     DICOM files. The same film and bundle give the same bytes and UIDs.
     --fhir writes NAME.fhir.json of films that were read: a transaction Bundle
     with a DiagnosticReport and Observations, all "preliminary".
+    --engine needs a build of ONNX Runtime that has it; 'hilum doctor' runs a
+    film on each that is there and says how far its scores move.
     --csv writes the columns of the page "Tables of films", each row as soon as
     it is known. --json prints one object a line, in input order. Exit code 0: all were
     read; 3: some were not.
@@ -119,6 +131,7 @@ def read(
     """
     from hilum.image import decoders
 
+    os.environ[ENGINE] = engine
     if pdf is not None and pdf.is_file() and pdf.suffix.lower() != ".pdf":
         raise ConfigError(
             f"--pdf {pdf}: is a file; expected NAME.pdf or a folder", hint="e.g. --pdf ward.pdf"
