@@ -76,9 +76,9 @@ def main() -> None:
 class Place:
     """A node and an archive, and ways to use them."""
 
-    def __init__(self, folder: Path, orthanc, kinds) -> None:
+    def __init__(self, folder: Path, orthanc, kinds, port: int) -> None:
         self.folder, self.data, self.orthanc, self.kinds = folder, folder / "data", orthanc, kinds
-        self.port, self.said = helpers.free_port(), folder / "said.txt"
+        self.port, self.said = port, folder / "said.txt"
         self.data.mkdir()
         (self.data / "hilum.toml").write_text(f"""
 [node]
@@ -206,6 +206,7 @@ objects = {json.dumps(kinds)}
             ("films, readings, results, in the archive", (
                 self.count(Film), self.count(Read), len(results), len(there))),
             ("expected", (films, films, whole, whole)),
+            ("confirmed by the archive", self.count(Delivery, Delivery.state == "committed")),
             ("readings whose results were not made", self.count(Made, Made.state != "made")),
             ("more than once in the archive, other bytes", (twice, wrong)),
             ("names, ids and UIDs printed or logged",
@@ -216,8 +217,9 @@ objects = {json.dumps(kinds)}
 @contextlib.contextmanager
 def hospital(folder: Path, kinds=tuple(KINDS)) -> Iterator[Place]:
     """Start an archive and a node."""
-    orthanc = helpers.Orthanc(folder / "orthanc", 104)
-    place = Place(folder, orthanc, kinds)
+    port = helpers.free_port()
+    orthanc = helpers.Orthanc(folder / "orthanc", port)
+    place = Place(folder, orthanc, kinds, port)
     orthanc.start()
     place.start()
     try:

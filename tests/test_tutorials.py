@@ -1,8 +1,9 @@
 """The tutorials can be followed to the letter, with the commands and files that their pages show.
 
-Only lines that install are left out: Hilum is installed here. A block with a title is a file; a
-command whose line ends with "# exit code N" must end so; a block that begins with "# leave it
-running" is not waited for, and one that ends with "# repeat until it ..." is repeated.
+Only lines that install are left out: Hilum is installed here. A block with a title is a file, or
+"added to" one; a command whose line ends with "# exit code N" must end so; a block that begins with
+"# leave it running" is not waited for, and ends the one before it that was the same; one that ends
+with "# repeat until it ..." is repeated.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ _BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.DOTALL | r
 _CODE = re.compile(r"^((?:.*\\\n)*.*?) +# exit code (\d+).*$", re.MULTILINE)
 _REPEAT = re.compile(r"# repeat until it (?:succeeds|says (\w+) (\d) times)$", re.MULTILINE)
 _LIMIT_S = 300
+PORTS = ("4242", "8042", "11112")
 
 
 class Follower:
     """Follows a page in a folder; what it starts and leaves running ends with it."""
 
     def __init__(self, folder):
-        self.folder, self.ports, self.running = folder, {}, []
+        self.folder, self.ports, self.running = folder, {}, {}
         bin_folder = Path(sys.executable).parent
         self.environment = os.environ | {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
 
@@ -40,7 +42,10 @@ class Follower:
         """Do what a page says; return what was printed by each block that was run."""
         said = []
         for language, title, code in _BLOCK.findall((DOCS / page).read_text(encoding="utf-8")):
-            if title:
+            if title.startswith("added to "):
+                with (self.folder / title.removeprefix("added to ")).open("a") as file:
+                    file.write("\n" + self.here(code))
+            elif title:
                 (self.folder / title).parent.mkdir(parents=True, exist_ok=True)
                 (self.folder / title).write_text(self.here(code), encoding="utf-8")
             elif language == "python":
@@ -54,7 +59,9 @@ class Follower:
         code = _CODE.sub(r"code=0; \1 || code=$?; test $code = \2", self.here(code))
         command = ["bash", "-euo", "pipefail", "-c", code]
         if code.startswith("# leave it running"):
-            self.running.append(self._start(command, start_new_session=True))
+            if code in self.running:
+                self._end(self.running.pop(code))
+            self.running[code] = self._start(command, start_new_session=True)
             return ""
         if repeat := _REPEAT.search(code):
             return self.until(command, *repeat.groups())
@@ -97,9 +104,12 @@ class Follower:
         return text
 
     def end(self):
-        for process in self.running:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(60)
+        for process in self.running.values():
+            self._end(process)
+
+    def _end(self, process):
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)
 
 
 @pytest.fixture
@@ -135,9 +145,18 @@ def test_train_and_audit(follower):
 @pytest.mark.skipif(
     shutil.which("Orthanc") is None, reason="not installed (apt-get install orthanc)"
 )
+def test_join_a_pacs_by_its_how_to(follower):
+    follower.ports = {port: _free_port() for port in PORTS}
+    follower.follow("how-to/join-a-pacs.md")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("Orthanc") is None, reason="not installed (apt-get install orthanc)"
+)
 def test_join_a_pacs(follower):
     """The files are those of the how-to, which the page names."""
-    follower.ports = {port: _free_port() for port in ("4242", "8042", "11112")}
+    follower.ports = {port: _free_port() for port in PORTS}
     how_to = (DOCS / "how-to" / "orthanc.md").read_text(encoding="utf-8")
     page = (DOCS / "tutorials" / "join-a-pacs.md").read_text(encoding="utf-8")
     files = {"orthanc": "orthanc.json", "lua": "hilum.lua", "hilum": "reading/hilum.toml"}
