@@ -97,7 +97,7 @@ def _stages(films: list[str], bundle: str | None, folder: str) -> None:
     from hilum.image.write import write_png
     from hilum.serve.heatmap import limit_of, overlay, with_legend
     from hilum.serve.reader import BATCH, load_bundle
-    from hilum.serve.report import Report
+    from hilum.serve.report import HtmlReport
 
     reader = load_bundle(bundle)
     films = films[:48]
@@ -122,7 +122,7 @@ def _stages(films: list[str], bundle: str | None, folder: str) -> None:
             write_png(Path(folder) / "overlay.png", with_legend(picture, "benchmark", 1.0))
 
     def page() -> None:
-        report = Report(reader)
+        report = HtmlReport(reader)
         for one in examined:
             report.add(one)
         report.write(Path(folder) / "report.html")

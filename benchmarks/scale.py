@@ -518,7 +518,7 @@ def keep_books(options: argparse.Namespace) -> Table:
 
 def _child(folder: Path) -> None:
     """Do the next step: plan; hand shards out to nobody; read files back; go on with a manifest."""
-    from hilum.apps.batch.run import MANIFEST, PLAN, Plan, plan_run, run
+    from hilum.apps.batch.run import MANIFEST, PLAN, RunPlan, plan_run, run
     from hilum.apps.batch.shard import Shard
 
     class Nobody:
@@ -538,7 +538,7 @@ def _child(folder: Path) -> None:
             pass
 
     out = str(folder / "out")
-    wanted = Plan(
+    wanted = RunPlan(
         source=str(folder / "films.txt"),
         bundle="benchmark",
         operating_point=None,
@@ -564,12 +564,12 @@ def _child(folder: Path) -> None:
 
 def _fill(out: Path, shards: int) -> None:
     """Give every shard the file of 500 readings that one real film gives."""
-    from hilum.apps.batch.shard import Job, Shard, read_shard
+    from hilum.apps.batch.shard import Shard, ShardJob, read_shard
     from hilum.bundle.folder import open_bundle
     from hilum.serve.samples import ROOT
 
     identity = open_bundle().identity
-    job = Job(str(out), None, identity, None, None, False, False, 100.0)
+    job = ShardJob(str(out), None, identity, None, None, False, False, 100.0)
     read_shard(job, Shard(0, [str(ROOT / "frontal.png")] * 20), 0)
     made = out / "readings" / Path(Shard(0, []).file).name
     import pyarrow as pa

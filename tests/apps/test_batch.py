@@ -32,7 +32,7 @@ import pyarrow.parquet as pq
 
 from hilum.apps.batch import run as runs
 from hilum.apps.batch import shard as shards
-from hilum.apps.batch.shard import Job, Place, Shard, read_shard
+from hilum.apps.batch.shard import Destination, Shard, ShardJob, read_shard
 from hilum.apps.batch.source import addresses
 from hilum.apps.cli.main import run
 from hilum.core.errors import BundleError, CohortError, ConfigError, HilumError
@@ -91,7 +91,7 @@ def once(films, small_bundle, tmp_path_factory):
 
 @pytest.fixture
 def job(tmp_path, small_bundle, reader):
-    return Job(
+    return ShardJob(
         str(tmp_path / "out"),
         str(small_bundle),
         reader.bundle.identity,
@@ -110,7 +110,7 @@ def read(job):
     def call(*addresses, job=job):
         shard = Shard(0, list(map(str, addresses)))
         read_shard(job, shard, 0)
-        with Place(job.dest).open(shard.file) as file:
+        with Destination(job.dest).open(shard.file) as file:
             rows = pq.read_table(io.BytesIO(file.read())).to_pylist()
         return {row["address"].partition("::")[0].rpartition("/")[2]: row for row in rows}
 
@@ -421,7 +421,7 @@ def test_a_large_shard_is_one_shard(films, job, monkeypatch):
     monkeypatch.setattr(runs, "addresses", lambda _: (f"{n}.png" for n in range(size + 1)))
     plan = runs.plan_run(_wanted(films, job, shard_films=size), job.dest)
     assert (plan.films, plan.shards) == (size + 1, 2)
-    found = runs._unfinished(Place(job.dest), set())
+    found = runs._unfinished(Destination(job.dest), set())
     assert [len(shard.addresses) for shard in found] == [size, 1]
 
 

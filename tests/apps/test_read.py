@@ -260,7 +260,7 @@ def test_a_folder_that_is_not_entered_is_a_row_and_exit_3(read, films, tmp_path,
 
 def test_the_table_says_what_a_film_looks_like(small_bundle, films, capsys, say_looks):
     reader = load_bundle(small_bundle)
-    shown = table.Table(reader.bundle)
+    shown = table.ReadingTable(reader.bundle)
     for one in reader.examine([films / "a.png"]):
         shown.add(say_looks(one, "negative"))
     shown.close()

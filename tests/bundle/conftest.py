@@ -16,7 +16,7 @@ from hilum.bundle.folder import seal
 from hilum.bundle.manifest import ENVIRONMENT, EVALUATION
 from hilum.core.estimate import Estimate
 from hilum.judge.audit.limits import AuditLimits
-from hilum.judge.audit.schema import Audit, Outcome, Overall, Verdict, at_most
+from hilum.judge.audit.schema import Audit, AuditOutcome, AuditVerdict, Overall, at_most
 from hilum.judge.evaluation import evaluate_predictions
 from hilum.judge.schema import About, Evaluation, EvaluationSettings, NotRead, Threshold
 
@@ -145,11 +145,11 @@ def write_audit(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 
     def write(checksum: str, label: str = "covid-19") -> Path:
         measured = Estimate(value=0.312, low=0.25, high=0.375, n=77)
-        test = Outcome(
+        test = AuditOutcome(
             name="corners",
             title="Corners covered",
             question="?",
-            verdict=Verdict.FAIL,
+            verdict=AuditVerdict.FAIL,
             said="it looks at corners",
             checks=(at_most("AUROC lost", measured, 0.05),),
         )

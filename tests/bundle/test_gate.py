@@ -12,8 +12,8 @@ from hilum.bundle.gate import (
     GATE,
     Distance,
     Gate,
+    GateHead,
     GateSpec,
-    Head,
     KindLimit,
     Limit,
     Rule,
@@ -44,7 +44,7 @@ def make_spec(coefficients=None, bias=(0, 0, 0), **changes):
     spec = {
         "lungs": "a" * 64,
         "signs": SIGNS,
-        "head": Head(
+        "head": GateHead(
             kinds=KINDS,
             mean=_row(np.zeros(size)),
             scale=_row(np.ones(size)),
@@ -121,7 +121,7 @@ def test_log_odds_are_those_of_scikit_learn():
     kinds = random.integers(0, 3, 300)
     mean, scale = features.mean(axis=0), features.std(axis=0)
     model = LogisticRegression(C=0.1).fit((features - mean) / scale, kinds)
-    head = Head(
+    head = GateHead(
         kinds=KINDS,
         mean=_row(mean),
         scale=_row(scale),

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from hilum.core.errors import CohortError
-from hilum.data.catalog import CATALOG, Entry, Remote
+from hilum.data.catalog import CATALOG, CatalogEntry, Remote
 from hilum.data.fetch import MIRROR_VARIABLE, RECORD, fetch
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
@@ -87,7 +87,7 @@ def server():
 
 
 def entry(*remotes, how=""):
-    return Entry("films", "a test", 1, "1 MB", "CC0", "nobody", "http://x", remotes, how)
+    return CatalogEntry("films", "a test", 1, "1 MB", "CC0", "nobody", "http://x", remotes, how)
 
 
 def get(an_entry, root, **options):

@@ -17,7 +17,7 @@ from hilum.data.header import image_size
 from hilum.image.limits import gathered_warnings
 from hilum.image.open import MAX_MEGAPIXELS, open_bytes
 from hilum.image.raster import check_raster
-from hilum.image.sniff import Kind, sniff
+from hilum.image.sniff import FileKind, sniff
 
 WIDTH, HEIGHT = 16000, 12000
 
@@ -156,7 +156,7 @@ def test_size_without_pixels(tmp_path, kind):
     path = tmp_path / "film"
     Image.new("L", (30, 20)).save(path, kind)
     assert image_size(path) == (30, 20)
-    assert check_raster(path.read_bytes(), Kind(kind), "film", 1) == (30, 20)
+    assert check_raster(path.read_bytes(), FileKind(kind), "film", 1) == (30, 20)
 
 
 def test_what_parsers_log_is_gathered(capfd):

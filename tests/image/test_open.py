@@ -11,7 +11,7 @@ import pytest
 
 from hilum.core.errors import UnreadableImageError, UnsupportedImageError
 from hilum.image.open import open_bytes, open_radiograph
-from hilum.image.sniff import Kind, sniff
+from hilum.image.sniff import FileKind, sniff
 
 REFUSED = {
     "empty": (b"", UnreadableImageError, "zero bytes"),
@@ -80,7 +80,7 @@ def test_garbage_after_any_magic_is_a_typed_refusal(seed):
 
 
 def test_dicom_whose_preamble_is_a_tiff_is_dicom():
-    assert sniff(b"II*\x00" + bytes(124) + b"DICM") is Kind.DICOM
+    assert sniff(b"II*\x00" + bytes(124) + b"DICM") is FileKind.DICOM
     assert sniff(b"") is None
 
 

@@ -16,7 +16,7 @@ from sklearn.metrics import log_loss, precision_recall_fscore_support
 from torch import nn
 
 from hilum.core.errors import CohortError, ConfigError, TrainingError
-from hilum.judge.panel import Scored
+from hilum.judge.panel import ScoredCases
 from hilum.learn.augment import Augmentation
 from hilum.learn.networks import build_network
 from hilum.learn.networks.abdelhady_2020 import Abdelhady2020
@@ -235,15 +235,15 @@ def test_a_draw_is_by_class_without_repeats_and_refuses_too_few() -> None:
 
 
 @pytest.fixture
-def cases() -> Scored:
+def cases() -> ScoredCases:
     chance = np.random.default_rng(4)
     truth = chance.random(60) < 0.6
     scores = np.clip(0.3 + 0.3 * truth + 0.3 * chance.standard_normal(60), 0, 1)
     groups = np.array([f"p{number // 2}" for number in range(60)])
-    return Scored(truth, scores, scores, scores >= 0.5, groups)
+    return ScoredCases(truth, scores, scores, scores >= 0.5, groups)
 
 
-def test_loss_and_class_table_agree_with_scikit_learn(cases: Scored) -> None:
+def test_loss_and_class_table_agree_with_scikit_learn(cases: ScoredCases) -> None:
     found = judging.log_loss(cases, seed=0)
     clipped = np.clip(cases.score, 1e-7, 1 - 1e-7)
     assert found.value == pytest.approx(log_loss(cases.truth, clipped))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hilum.bundle.gate import Distance, Gate, GateSpec, Head, KindLimit, Limit
+from hilum.bundle.gate import Distance, Gate, GateHead, GateSpec, KindLimit, Limit
 from hilum.core.errors import RejectedImageError
 from hilum.core.labels import View
 from hilum.core.radiograph import Metadata, Radiograph
@@ -116,7 +116,7 @@ def _gate(*, certain=1.0):
         GateSpec(
             lungs="",
             signs=SIGNS,
-            head=Head(
+            head=GateHead(
                 kinds=FRONTAL,
                 mean=(0.0,) * rows.shape[1],
                 scale=(1.0,) * rows.shape[1],

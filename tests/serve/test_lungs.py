@@ -13,7 +13,7 @@ from hilum.core.errors import BundleError
 from hilum.core.reading import Status
 from hilum.image.open import open_radiograph
 from hilum.serve.reader import Reader, load_bundle
-from hilum.serve.report import Report
+from hilum.serve.report import HtmlReport
 from hilum.serve.samples import ROOT
 
 FRONTAL = ROOT / "frontal.png"
@@ -94,7 +94,7 @@ def test_findings_say_how_much_of_their_evidence_lies_in_the_lungs(lung_reader: 
         positive = np.maximum(np.nan_to_num(heatmap), 0)
         expected = positive[one.lungs.on_film(shape)].sum() / positive.sum()
         assert finding.in_lung_share == pytest.approx(float(expected), abs=0.01)
-    report = Report(lung_reader)
+    report = HtmlReport(lung_reader)
     report.add(one)
     shown = f"{100 * (one.reading.findings[0].in_lung_share or 0):.0f} %"
     assert shown in report.html()

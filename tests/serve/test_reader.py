@@ -15,7 +15,7 @@ from hilum.core.reading import RESEARCH_USE, Reading, Status
 from hilum.serve.details import Detailer
 from hilum.serve.inputs import find_films
 from hilum.serve.reader import Reader, load_bundle
-from hilum.serve.session import Answer
+from hilum.serve.session import NetworkAnswer
 
 FITS = ("stretch", "pad", "crop")
 
@@ -95,7 +95,7 @@ def test_an_operating_point_must_exist_before_anything_is_opened(reader):
 
 def test_a_network_that_answers_nan_gives_an_error_row(reader, films, monkeypatch):
     def nan(inputs):
-        return [Answer(np.full(2, np.nan, np.float32), None, None)] * len(inputs)
+        return [NetworkAnswer(np.full(2, np.nan, np.float32), None, None)] * len(inputs)
 
     monkeypatch.setattr(reader._session, "answers", nan)
     reading = reader.read(films / "a.png")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from hilum.apps.cli.main import command_line
 from hilum.bundle.folder import DEFAULT_BUNDLE, seal
-from hilum.bundle.gate import GATE, Distance, GateSpec, Head, Limit, Rule
+from hilum.bundle.gate import GATE, Distance, GateHead, GateSpec, Limit, Rule
 from hilum.bundle.lungs import LungSegmenter, copy_lungs
 from hilum.core.errors import BundleError
 from hilum.core.radiograph import Radiograph
@@ -19,7 +19,7 @@ from hilum.core.reading import Reading, Status
 from hilum.core.refusal import Reason, Refusal
 from hilum.image.signs import SIGNS
 from hilum.serve.reader import load_bundle
-from hilum.serve.report import Report
+from hilum.serve.report import HtmlReport
 
 
 def _spec(segmenter):
@@ -34,7 +34,7 @@ def _spec(segmenter):
     return GateSpec(
         lungs=segmenter.checksum,
         signs=SIGNS,
-        head=Head(
+        head=GateHead(
             kinds=("frontal",),
             mean=(0.0,) * size,
             scale=(1.0,) * size,
@@ -179,7 +179,7 @@ def test_json_lines_hold_the_refusal(gated, ward):
 def test_the_page_names_the_code_and_marks_what_was_forced(gated, ward):
     reader = load_bundle(gated)
     for force, word in ((False, "Not read:"), (True, "Refused, and read all the same:")):
-        report = Report(reader)
+        report = HtmlReport(reader)
         for one in reader.examine([ward / "wide.png"], keep=True, force=force):
             report.add(one)
         page = report.html()

@@ -7,12 +7,12 @@ from io import BytesIO
 
 import pytest
 
-from hilum.apps.cli.table import Table
+from hilum.apps.cli.table import ReadingTable
 from hilum.apps.web.draft import draft
 from hilum.serve.dicom.make import objects_of
-from hilum.serve.pdf import PdfReport, Sheet
+from hilum.serve.pdf import PdfPage, PdfReport
 from hilum.serve.reader import load_bundle
-from hilum.serve.report import Report
+from hilum.serve.report import HtmlReport
 from hilum.serve.said import lines_of, said_of
 from hilum.serve.samples import ROOT, read_samples
 
@@ -73,10 +73,10 @@ def test_the_table_the_page_and_the_pdf(examined, capsys, monkeypatch):
     reader, found = examined
     for one in found:
         said = said_of(one.reading)
-        table, page, pdf = Table(reader.bundle), Report(reader), PdfReport(reader.bundle)
+        table, page, pdf = ReadingTable(reader.bundle), HtmlReport(reader), PdfReport(reader.bundle)
         table.add(one)
         page.add(one)
-        pdf.add(Sheet.of(one, reader))
+        pdf.add(PdfPage.of(one, reader))
         shown = {
             "table": capsys.readouterr().out,
             "page": page.html(),

@@ -9,11 +9,11 @@ from hilum.core.reading import NOT_THE_INFECTION, RESEARCH_USE
 from hilum.serve import report as report_module
 from hilum.serve.inputs import find_films
 from hilum.serve.reader import load_bundle
-from hilum.serve.report import SIDE, Report
+from hilum.serve.report import SIDE, HtmlReport
 
 
 def _html(reader, paths):
-    report = Report(reader)
+    report = HtmlReport(reader)
     for examined in reader.examine(paths, keep=True):
         report.add(examined)
     return report.html()
@@ -103,7 +103,7 @@ def test_nothing_that_names_a_patient_is_passed_on(small_bundle, films):
         "sex": "F",
     }
     reading = examined.reading.model_copy(update={"film": facts})
-    report = Report(reader)
+    report = HtmlReport(reader)
     report.add(type(examined)(reading, examined.radiograph, examined.evidence))
     assert "SECRET-1" not in report.html()
     assert "1.2.3.4567" not in report.html()
@@ -117,7 +117,7 @@ def test_without_evidence_the_page_says_so(make_bundle, tmp_path, films):
 
 
 def test_the_page_is_written_whole(small_bundle, films, tmp_path):
-    report = Report(load_bundle(small_bundle), title="Ward 7")
+    report = HtmlReport(load_bundle(small_bundle), title="Ward 7")
     report.write(tmp_path / "sub" / "report.html")
     assert "<h1>Ward 7</h1>" in (tmp_path / "sub" / "report.html").read_text()
 
@@ -153,7 +153,7 @@ def _detailed(small_bundle, films, distance=0.5):
     reader = load_bundle(small_bundle)
     (examined,) = reader.examine([films / "a.png"], keep=True)
     reading = examined.reading.model_copy(update={"details": found})
-    report = Report(reader)
+    report = HtmlReport(reader)
     report.add(type(examined)(reading, examined.radiograph, examined.evidence))
     return report.html()
 
@@ -217,7 +217,7 @@ def test_the_page_says_what_a_film_looks_like_where_the_bundle_says_it(
     assert "Appearance" not in page  # a bundle that says none
     reader = load_bundle(small_bundle)
     (one,) = reader.examine([films / "a.png"], keep=True)
-    report = Report(reader)
+    report = HtmlReport(reader)
     report.add(say_looks(one, "indeterminate", "negative"))
     said = " ".join(re.sub(r"<[^>]+>", " ", report.html()).split())
     assert "cannot say which: indeterminate appearance, or no pneumonia seen (which" in said

@@ -10,7 +10,7 @@ import pytest
 from hilum.bundle.folder import open_bundle, seal
 from hilum.core.errors import BundleError
 from hilum.core.machine import cores
-from hilum.serve.session import Session
+from hilum.serve.session import NetworkSession
 
 
 def _blocks(inputs):
@@ -23,7 +23,7 @@ def _blocks(inputs):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("count", [1, 5])
 def test_the_network_gives_its_arithmetic(make_bundle, tmp_path, channels, count):
-    session = Session(open_bundle(make_bundle(tmp_path / "b", channels=channels)))
+    session = NetworkSession(open_bundle(make_bundle(tmp_path / "b", channels=channels)))
     inputs = np.random.default_rng(0).normal(size=(count, channels, 64, 64)).astype(np.float32)
     logits, evidence = session.run(inputs)
     assert evidence is not None
@@ -32,7 +32,7 @@ def test_the_network_gives_its_arithmetic(make_bundle, tmp_path, channels, count
 
 
 def test_without_evidence_there_is_none(make_bundle, tmp_path):
-    session = Session(open_bundle(make_bundle(tmp_path / "b", evidence=False)))
+    session = NetworkSession(open_bundle(make_bundle(tmp_path / "b", evidence=False)))
     logits, evidence = session.run(np.zeros((2, 1, 64, 64), np.float32))
     assert evidence is None
     np.testing.assert_allclose(logits, [[-0.5, 0.25]] * 2, atol=1e-6)
@@ -53,38 +53,38 @@ def test_a_graph_that_is_no_onnx_is_named(bundle):
     (bundle / "model.onnx").write_bytes(b"not a network")
     seal(bundle)
     with pytest.raises(BundleError, match=r"model\.onnx"):
-        Session(open_bundle(bundle))
+        NetworkSession(open_bundle(bundle))
 
 
 def test_a_missing_graph_is_named(bundle):
     (bundle / "model.onnx").unlink()
     seal(bundle)
     with pytest.raises(BundleError, match=r"model\.onnx"):
-        Session(open_bundle(bundle))
+        NetworkSession(open_bundle(bundle))
 
 
 def test_a_graph_of_another_size_is_named(bundle):
     _rewrite(bundle, preprocess={"size": 32, "channels": 1})
     with pytest.raises(BundleError, match=r"inputs .*64.*expected .*32"):
-        Session(open_bundle(bundle))
+        NetworkSession(open_bundle(bundle))
 
 
 def test_a_graph_with_other_labels_is_named(bundle):
     labels = json.loads((bundle / "bundle.json").read_text())["labels"]
     _rewrite(bundle, labels=labels[:1])
     with pytest.raises(BundleError, match="expected 'logits' of 1 labels"):
-        Session(open_bundle(bundle))
+        NetworkSession(open_bundle(bundle))
 
 
 def test_evidence_that_is_promised_must_be_there(make_bundle, tmp_path):
     root = make_bundle(tmp_path / "b", evidence=False)
     _rewrite(root, evidence=True)
     with pytest.raises(BundleError, match="'evidence'"):
-        Session(open_bundle(root))
+        NetworkSession(open_bundle(root))
 
 
 def test_a_wrong_batch_is_a_bundle_error(small_bundle):
-    session = Session(open_bundle(small_bundle))
+    session = NetworkSession(open_bundle(small_bundle))
     with pytest.raises(BundleError, match=r"model\.onnx"):
         session.run(np.zeros((1, 1, 32, 32), np.float32))
 

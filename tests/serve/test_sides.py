@@ -10,12 +10,12 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
-from hilum.apps.cli.table import Table
+from hilum.apps.cli.table import ReadingTable
 from hilum.core.radiograph import Sides
 from hilum.image.open import open_radiograph
-from hilum.serve.pdf import PdfReport, Sheet
+from hilum.serve.pdf import PdfPage, PdfReport
 from hilum.serve.reader import load_bundle
-from hilum.serve.report import Report
+from hilum.serve.report import HtmlReport
 from hilum.serve.samples import ROOT
 
 WAYS = {"plain": ("L", "F"), "mirrored": ("R", "F"), "turned": ("H", "R"), "silent": None}
@@ -77,16 +77,16 @@ def test_what_is_assumed_is_said_in_every_report(examined, reader, tmp_path, cap
     for name, assumed in (("silent", True), ("mirrored", False)):
         one = examined[name]
         assert (one.reading.film["sides"] == Sides.ASSUMED) is assumed
-        page = Report(reader)
+        page = HtmlReport(reader)
         page.add(one)
         assert ("Right and left are assumed" in page.html()) is assumed
         assert ("a marker in the picture is not read" in page.html()) is assumed
         pdf = PdfReport(reader.bundle)
-        pdf.add(Sheet.of(one, reader))
+        pdf.add(PdfPage.of(one, reader))
         pdf.write(tmp_path / f"{name}.pdf")
         text = re.sub(r"\s+", " ", PdfReader(tmp_path / f"{name}.pdf").pages[0].extract_text())
         assert ("Right and left are assumed" in text) is assumed
-        Table(reader.bundle).add(one)
+        ReadingTable(reader.bundle).add(one)
         printed = re.sub(r"\s+", " ", capsys.readouterr().out)
         assert ("sides assumed" in printed) is assumed
         assert ("orientation: stored R\\F" in printed) is not assumed

@@ -34,7 +34,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainedRun:
     """What a run left in its folder.
 
     Attributes:
@@ -68,7 +68,7 @@ def train(
     machine: Machine = Machine(),
     out_of_source: pd.DataFrame | None = None,
     tell: Tell = lambda _: None,
-) -> Trained:
+) -> TrainedRun:
     """Run a recipe.
 
     Args:
@@ -108,7 +108,7 @@ def train(
     _describe(folder, recipe, gathered, result)
     evaluation = _evaluate(folder, gathered.cases, out / REPORT, command, tell)
     _drop_cache(out / "films")
-    return Trained(open_bundle(folder), evaluation, result, gathered)
+    return TrainedRun(open_bundle(folder), evaluation, result, gathered)
 
 
 def _gather(recipe: Recipe, out: Path, root: Path | None, *, resume: bool, tell: Tell) -> Gathered:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hilum.bundle.opacities import OpacitySpec
-from hilum.bundle.seen import WEIGHTS, Seen
+from hilum.bundle.seen import WEIGHTS, KnownFilms
 from hilum.core.case import owner_of
 from hilum.judge.severity_study import NEVER_TRAINED
 
@@ -45,7 +45,7 @@ def seen_patients(cases: pd.DataFrame, learned: Iterable[str]) -> NDArray[np.boo
 
 
 def unseen_marks(
-    cases: pd.DataFrame, seen: Seen, spec: OpacitySpec | None
+    cases: pd.DataFrame, seen: KnownFilms, spec: OpacitySpec | None
 ) -> dict[str, NDArray[np.bool_]]:
     """Return the columns of ``NEVER_TRAINED``: films of patients that a network did not learn from.
 

@@ -50,7 +50,7 @@ class LabelCounts(NamedTuple):
     unknown: int
 
 
-class Side(Config):
+class SplitSide(Config):
     """One side of the split."""
 
     name: str
@@ -83,7 +83,7 @@ class Flow(Config):
         return self
 
 
-class Collection(Config):
+class CollectionFacts(Config):
     """One collection, as the run saw it; what is said of it in words comes from the catalog.
 
     Attributes:
@@ -108,7 +108,7 @@ class Collection(Config):
     standards: dict[str, int]
 
 
-class Source(Config):
+class SourceFacts(Config):
     """One source (a hospital, a journal, a site) within a collection."""
 
     cohort: str
@@ -132,9 +132,9 @@ class Datasheet(Config):
     schema_version: Literal["1"] = "1"
     labels: tuple[str, ...]
     flow: Flow
-    sides: tuple[Side, ...]
-    collections: tuple[Collection, ...]
-    sources: tuple[Source, ...]
+    sides: tuple[SplitSide, ...]
+    collections: tuple[CollectionFacts, ...]
+    sources: tuple[SourceFacts, ...]
     cells: tuple[Cell, ...]
     notes: tuple[str, ...] = ()
 
@@ -213,7 +213,7 @@ def describe_data(
             _collection(name[0], films, labels) for name, films in _largest(table, ["cohort"])
         ),
         sources=tuple(
-            Source(cohort=name[0], name=name[1], **_count(films, labels))
+            SourceFacts(cohort=name[0], name=name[1], **_count(films, labels))
             for name, films in _largest(table, ["cohort", "source"])
         ),
         cells=tuple(_cells(table)),
@@ -248,10 +248,10 @@ def _largest(table: pd.DataFrame, by: list[str]) -> list[tuple[tuple[str, ...], 
     return sorted(groups, key=lambda pair: -len(pair[1]))
 
 
-def _sides(table: pd.DataFrame, labels: Sequence[str]) -> list[Side]:
+def _sides(table: pd.DataFrame, labels: Sequence[str]) -> list[SplitSide]:
     order = {"train": 0, "val": 1, "test": 2}
     names = sorted(set(table["split"]), key=lambda name: (order.get(name, 3), name))
-    return [Side(name=name, **_count(table[table["split"] == name], labels)) for name in names]
+    return [SplitSide(name=name, **_count(table[table["split"] == name], labels)) for name in names]
 
 
 def _count(films: pd.DataFrame, labels: Sequence[str]) -> dict[str, object]:
@@ -269,10 +269,10 @@ def _count(films: pd.DataFrame, labels: Sequence[str]) -> dict[str, object]:
     }
 
 
-def _collection(name: str, films: pd.DataFrame, labels: Sequence[str]) -> Collection:
+def _collection(name: str, films: pd.DataFrame, labels: Sequence[str]) -> CollectionFacts:
     entry = CATALOG.get(name)
     dates = films["study_date"][films["study_date"] != ""].str[:10]
-    return Collection(
+    return CollectionFacts(
         name=name,
         what=entry.what if entry else "",
         licence=entry.licence if entry else "",

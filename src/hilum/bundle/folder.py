@@ -16,7 +16,7 @@ from hilum.core.files import sha256_of, write_text
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hilum.bundle.seen import Seen
+    from hilum.bundle.seen import KnownFilms
 
 DEFAULT_BUNDLE = Path(__file__).parents[1] / "serve" / "default"
 BUILT_IN = "default"
@@ -47,7 +47,7 @@ class Bundle:
         """Name, version and the first 8 digits of the checksum."""
         return f"{self.manifest.name} {self.manifest.version} ({self.checksum[:8]})"
 
-    def seen(self, cases: pd.DataFrame) -> Seen:
+    def seen(self, cases: pd.DataFrame) -> KnownFilms:
         """Say which films of a cases table the bundle knew: by themselves, or by their patient.
 
         Every verb that judges asks here. Films are compared by ``case_id``, and by ``cohort`` where

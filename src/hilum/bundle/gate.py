@@ -80,7 +80,7 @@ class KindLimit(Config):
     correct: Limit | None = None
 
 
-class Head(Config):
+class GateHead(Config):
     """The multinomial logistic regression: ``logits = coefficients @ (x - mean) / scale + bias``.
 
     Attributes:
@@ -96,7 +96,7 @@ class Head(Config):
     bias: Row
 
     @model_validator(mode="after")
-    def _fits(self) -> Head:
+    def _fits(self) -> GateHead:
         sizes = {len(self.mean), len(self.scale), *(len(row) for row in self.coefficients)}
         if len(sizes) != 1 or not len(self.kinds) == len(self.coefficients) == len(self.bias):
             raise ValueError("the numbers of the head do not fit together")
@@ -137,7 +137,7 @@ class GateSpec(Config):
     schema_version: Literal["1"] = "1"
     lungs: str
     signs: tuple[str, ...]
-    head: Head
+    head: GateHead
     kinds: tuple[KindLimit, ...]
     distance: Distance
     rules: tuple[Rule, ...] = ()

@@ -41,7 +41,7 @@ WEIGHTS = (TRAIN, COPY, PATIENT)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class KnownFilms:
     """Films of a cases table, and what the bundle knew of them.
 
     Attributes:
@@ -138,7 +138,7 @@ class Seen:
         return ", ".join(f"{found[k]} {KINDS[k]}" for k in KINDS if found[k] and k in kinds)
 
 
-def find_seen(root: Path, identity: str, cases: pd.DataFrame) -> Seen:
+def find_seen(root: Path, identity: str, cases: pd.DataFrame) -> KnownFilms:
     """Look films up in the split of a bundle; see ``Bundle.seen``."""
     splits, (indexed, looks) = _splits(root), _indexed(root)
     sides = dict(zip(splits["case_id"], splits["split"], strict=True))
@@ -151,7 +151,7 @@ def find_seen(root: Path, identity: str, cases: pd.DataFrame) -> Seen:
     relative = owner.isin(set(owner[how == TRAIN])) | patient.map(digest).isin(people - {""})
     how = how.mask((how == "") & relative, PATIENT)
     named = dict(zip(films, how, strict=True))
-    return Seen(
+    return KnownFilms(
         bundle=identity,
         films=tuple(films),
         how={case_id: kind for case_id, kind in named.items() if kind},

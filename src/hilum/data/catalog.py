@@ -28,7 +28,7 @@ class Remote:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogEntry:
     """One collection.
 
     Attributes:
@@ -64,7 +64,7 @@ def _covidx(file: str, commit: str, sha256: str = "") -> Remote:
 
 
 _ENTRIES = (
-    Entry(
+    CatalogEntry(
         name="covid-chestxray-dataset",
         what="COVID-19 and other pneumonias from journals and teaching sites",
         films=950,
@@ -75,7 +75,7 @@ _ENTRIES = (
         address="https://github.com/ieee8023/covid-chestxray-dataset",
         remotes=_github("ieee8023/covid-chestxray-dataset"),
     ),
-    Entry(
+    CatalogEntry(
         name="covid-19-image-repository",
         what="serial ICU films of COVID-19 patients, Hannover Medical School",
         films=243,
@@ -85,7 +85,7 @@ _ENTRIES = (
         address="https://github.com/ml-workgroup/covid-19-image-repository",
         remotes=_github("ml-workgroup/covid-19-image-repository"),
     ),
-    Entry(
+    CatalogEntry(
         name="covid-cxnet",
         what="COVID-19 films from social media, journals and teaching sites",
         films=900,
@@ -96,7 +96,7 @@ _ENTRIES = (
         address="https://github.com/armiro/COVID-CXNet",
         remotes=_github("armiro/COVID-CXNet"),
     ),
-    Entry(
+    CatalogEntry(
         name="nih-chestxray14",
         what="NIH Clinical Center, 1992-2015, 14 findings mined from reports",
         films=112120,
@@ -107,7 +107,7 @@ _ENTRIES = (
         how="download images_001.tar.gz to images_012.tar.gz, Data_Entry_2017_v2020.csv and "
         "BBox_List_2017.csv from the address, and unpack them into one folder",
     ),
-    Entry(
+    CatalogEntry(
         name="rsna-pneumonia",
         what="30,000 NIH films read again by radiologists, with opacity boxes",
         films=26684,
@@ -119,7 +119,7 @@ _ENTRIES = (
         how="log in at the address, accept the rules, download and unpack the archive; "
         "rsna_nih_mapping.csv comes with torchxrayvision",
     ),
-    Entry(
+    CatalogEntry(
         name="shenzhen",
         what="tuberculosis and normal, Shenzhen No. 3 People's Hospital",
         films=662,
@@ -137,7 +137,7 @@ _ENTRIES = (
             ),
         ),
     ),
-    Entry(
+    CatalogEntry(
         name="montgomery",
         what="tuberculosis and normal with lung masks, Montgomery County",
         films=138,
@@ -154,7 +154,7 @@ _ENTRIES = (
             ),
         ),
     ),
-    Entry(
+    CatalogEntry(
         name="openist",
         what="normal adults with manual lung masks",
         films=275,
@@ -164,7 +164,7 @@ _ENTRIES = (
         address="https://github.com/pi-null-mezon/OpenIST",
         remotes=_github("pi-null-mezon/OpenIST"),
     ),
-    Entry(
+    CatalogEntry(
         name="kermany",
         what="children of 1 to 5 years, normal or pneumonia, Guangzhou",
         films=5856,
@@ -182,7 +182,7 @@ _ENTRIES = (
             ),
         ),
     ),
-    Entry(
+    CatalogEntry(
         name="covidx",
         what="split lists of COVID-Net (no images)",
         films=30882,
@@ -209,7 +209,7 @@ _ENTRIES = (
             ),
         ),
     ),
-    Entry(
+    CatalogEntry(
         name="bimcv-covid19",
         what="COVID-19 by PCR with reports, Valencian Region Medical Image Bank",
         films=5381,
@@ -220,7 +220,7 @@ _ENTRIES = (
         how="accept the research use agreement at the address, download the .tar.gz parts and "
         "unpack them into one folder",
     ),
-    Entry(
+    CatalogEntry(
         name="siim-covid19",
         what="films of BIMCV and RICORD with opacity boxes and four appearances (challenge 2021)",
         films=6334,
@@ -233,7 +233,7 @@ _ENTRIES = (
         "train_image_level.csv and train_study_level.csv; pictures made of it need meta.csv and "
         "train_meta.csv beside them",
     ),
-    Entry(
+    CatalogEntry(
         name="tbx11k",
         what="tuberculosis with boxes, healthy, and sick without tuberculosis; adults, China",
         films=8400,
@@ -244,7 +244,7 @@ _ENTRIES = (
         address="https://mmcheng.net/tb/",
         how="follow the download link of the address, and unpack the archive",
     ),
-    Entry(
+    CatalogEntry(
         name="jsrt",
         what="one lung nodule or none, PA, adults, Japan; lung masks of SCR",
         films=247,
@@ -258,5 +258,5 @@ _ENTRIES = (
     ),
 )
 
-CATALOG: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
+CATALOG: dict[str, CatalogEntry] = {entry.name: entry for entry in _ENTRIES}
 """Adapter name -> what is known of the collection; ``csv`` and ``folders`` are no collections."""

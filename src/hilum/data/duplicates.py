@@ -246,7 +246,7 @@ _LINE = 1.03  # of correlation + features / 100
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class Likeness:
     """How well one film lies on another.
 
     Attributes:
@@ -273,11 +273,11 @@ class Agreement:
         return likely and self.correlation + self.features / 100 >= _LINE
 
 
-def compare(a: Fingerprint, b: Fingerprint) -> Agreement:
+def compare(a: Fingerprint, b: Fingerprint) -> Likeness:
     """Lay film ``a`` over film ``b`` and say how well they agree."""
     chosen, partners = _partners(a.descriptors, b.descriptors)
     if len(chosen) < 8:
-        return Agreement()
+        return Likeness()
     found, inliers = cv2.estimateAffine2D(
         a.points[chosen],
         b.points[partners],
@@ -288,8 +288,8 @@ def compare(a: Fingerprint, b: Fingerprint) -> Agreement:
     )
     affine = np.asarray(found, np.float64)
     if affine.shape != (2, 3) or not _plausible(affine):  # none found, or none that a copy makes
-        return Agreement()
-    return Agreement(int(inliers.sum()), *_likeness(a.picture, b.picture, affine))
+        return Likeness()
+    return Likeness(int(inliers.sum()), *_likeness(a.picture, b.picture, affine))
 
 
 def _partners(

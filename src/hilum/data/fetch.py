@@ -25,7 +25,7 @@ from urllib.request import url2pathname
 
 from hilum.core.errors import CohortError
 from hilum.core.files import sha256_of, write_text
-from hilum.data.catalog import Entry, Remote
+from hilum.data.catalog import CatalogEntry, Remote
 
 MIRROR_VARIABLE = "HILUM_MIRROR"
 SUMS = "SHA256SUMS"
@@ -56,7 +56,7 @@ class Fetched:
 
 
 def fetch(
-    entry: Entry,
+    entry: CatalogEntry,
     root: Path,
     *,
     accept_licence: bool,
@@ -102,7 +102,7 @@ class _Line:
     patience_s: float
 
 
-def _remotes(entry: Entry, mirror: str, root: Path, line: _Line) -> list[Remote]:
+def _remotes(entry: CatalogEntry, mirror: str, root: Path, line: _Line) -> list[Remote]:
     if not mirror:
         return list(entry.remotes)
     base = f"{_as_url(mirror)}/{entry.name}"

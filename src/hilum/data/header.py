@@ -8,7 +8,7 @@ from typing import Any
 from hilum.core.errors import CohortError, ImageError
 from hilum.image.open import MAX_MEGAPIXELS
 from hilum.image.raster import check_raster
-from hilum.image.sniff import SNIFFED_BYTES, Kind, sniff
+from hilum.image.sniff import SNIFFED_BYTES, FileKind, sniff
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -37,7 +37,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 def is_dicom(path: Path) -> bool:
     """Say whether a file is DICOM, whatever it is called."""
-    return sniff(head_of(path)) is Kind.DICOM
+    return sniff(head_of(path)) is FileKind.DICOM
 
 
 def dicom_header(path: Path, tags: list[str]) -> Any:

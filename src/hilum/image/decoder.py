@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hilum.core.errors import UnreadableImageError
-from hilum.image.decoders import LENGTH, REPORT, SMALLER, Answer, Task
+from hilum.image.decoders import LENGTH, REPORT, SMALLER, Task, TaskResult
 from hilum.image.limits import one_line
 
 
@@ -36,25 +36,25 @@ def main(shared: int | None = None) -> None:
                 break
 
 
-def _answer(message: bytes, nowhere: BinaryIO) -> Answer:
+def _answer(message: bytes, nowhere: BinaryIO) -> TaskResult:
     """Do one task; whatever goes wrong with it is an answer, or the end of this process."""
     task: Task = pickle.loads(message)  # noqa: S301 - of our own parent
     faulthandler.dump_traceback_later(task.seconds, exit=True, file=nowhere)
     try:
         with _memory(task.memory):
-            return Answer(task.call(*task.arguments))
+            return TaskResult(task.call(*task.arguments))
     except MemoryError:
         found, hint = f"it needs more than {task.memory / 1e9:.1f} GB of memory", SMALLER
     except Exception as error:
-        return Answer(None, _portable(error))
+        return TaskResult(None, _portable(error))
     except BaseException as error:  # a panic of a codec in Rust
         found, hint = f"it ended its decoder ({one_line(error)})", REPORT
     finally:
         faulthandler.cancel_dump_traceback_later()
-    return Answer(None, UnreadableImageError(f"{task.name}: {found}", hint=hint), worn=True)
+    return TaskResult(None, UnreadableImageError(f"{task.name}: {found}", hint=hint), worn=True)
 
 
-def _reply(answers: BinaryIO, pixels: BinaryIO, answer: Answer) -> None:
+def _reply(answers: BinaryIO, pixels: BinaryIO, answer: TaskResult) -> None:
     """Write lengths, a pickle, and the buffers that it leaves out (PEP 574)."""
     buffers: list[pickle.PickleBuffer] = []
     message = pickle.dumps(answer, protocol=5, buffer_callback=buffers.append)

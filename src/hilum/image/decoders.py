@@ -61,7 +61,7 @@ class Task(NamedTuple):
     memory: int
 
 
-class Answer(NamedTuple):
+class TaskResult(NamedTuple):
     """What came of a task; ``worn`` where its process must do no other."""
 
     value: Any
@@ -90,16 +90,16 @@ class _Worker:
         self._tasks = cast("FileIO", self._process.stdin)
         self._answers = cast("FileIO", self._process.stdout)
 
-    def do(self, task: Task) -> Answer:
+    def do(self, task: Task) -> TaskResult:
         """Send a task and wait for its answer; the end of the process is one, too."""
         started = monotonic()
         try:
             self._send(pickle.dumps(task, protocol=5))
-            answer: Answer = self._receive()
+            answer: TaskResult = self._receive()
         except (EOFError, BrokenPipeError):
             code = self._process.wait()
             slow = code == TIMED_OUT and monotonic() - started >= task.seconds
-            return Answer(None, _fate(task, code, slow), worn=True)
+            return TaskResult(None, _fate(task, code, slow), worn=True)
         self.used = True
         return answer
 
@@ -207,7 +207,7 @@ class _Pool:
             if not self._all:
                 self._idle.append(self._new())
 
-    def do(self, task: Task) -> Answer:
+    def do(self, task: Task) -> TaskResult:
         """Do a task; once more in a new process if one that did others before failed on it."""
         with self._slots:
             answer, again = self._attempt(task)
@@ -234,7 +234,7 @@ class _Pool:
         for worker in workers:
             worker.forget()
 
-    def _attempt(self, task: Task) -> tuple[Answer, bool]:
+    def _attempt(self, task: Task) -> tuple[TaskResult, bool]:
         with self._lock:
             self._go_on()
             worker = self._idle.pop() if self._idle else self._new()

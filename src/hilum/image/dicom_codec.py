@@ -25,7 +25,7 @@ from pydicom.pixels.processing import apply_color_lut
 
 from hilum.core.errors import ImageError, UnreadableImageError
 from hilum.image.codestream import Coding, frame_channels, frame_size, is_whole, read_coding
-from hilum.image.dicom_grey import FEWER, Table
+from hilum.image.dicom_grey import FEWER, Lut
 from hilum.image.dicom_values import code_of
 from hilum.image.grey import Samples
 from hilum.image.jpeg import decode_jpeg_deep, decode_jpeg_grey
@@ -196,7 +196,7 @@ def apply_palette(stored: NDArray[Any], dataset: Dataset, name: str) -> tuple[Sa
         return np.asarray(apply_color_lut(stored, dataset))[..., :3], ""
     span = (float(stored.min()), float(stored.max()))
     tables = [
-        Table.read(dataset, f"{colour} palette", name, span, f"{colour}{_KEYWORD}")
+        Lut.read(dataset, f"{colour} palette", name, span, f"{colour}{_KEYWORD}")
         for colour in ("Red", "Green", "Blue")
     ]
     bits, note = max(table.bits for table in tables), tables[0].note

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from hilum.image.dicom_grey import (
     Levels,
-    Table,
+    Lut,
     Values,
     apply_modality,
     ends,
@@ -81,7 +81,7 @@ def _inverted(dataset: Dataset) -> bool:
 def _falls(dataset: Dataset, name: str) -> bool:
     """True for a VOI LUT that turns black to white by itself, which no window could show."""
     tables = voi_tables(dataset)
-    entries = Table.read(tables[0], "VOI LUT", name, (0, 0)).entries if tables else np.zeros(1)
+    entries = Lut.read(tables[0], "VOI LUT", name, (0, 0)).entries if tables else np.zeros(1)
     return bool(entries[-1] < entries[0])
 
 

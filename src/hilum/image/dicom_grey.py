@@ -21,7 +21,7 @@ from pydicom.dataset import Dataset
 
 from hilum.core.errors import UnreadableImageError
 from hilum.core.radiograph import Step
-from hilum.image.dicom_values import Given, code_of, given, items_of, numbers, value_of
+from hilum.image.dicom_values import StatedValue, code_of, given, items_of, numbers, value_of
 
 _LARGEST = 1e9
 """Slope or intercept that no modality has."""
@@ -52,7 +52,7 @@ class Levels:
         """Write down what was done."""
         self.steps.append(Step(name, detail))
 
-    def look_up(self, table: Table, top: int) -> None:
+    def look_up(self, table: Lut, top: int) -> None:
         """Send the values through a table whose entries lie in 0 .. ``top``."""
         self.values, self.low, self.high, self.top = table(self.values), 0, top, top
         if table.note:
@@ -110,7 +110,7 @@ def apply_modality(dataset: Dataset, levels: Levels, name: str) -> None:
     """Apply Modality LUT Sequence (0028,3000), else Rescale Slope and Intercept."""
     if value_of(dataset, "ModalityLUTSequence"):
         items = items_of(dataset, "ModalityLUTSequence") or [Dataset()]
-        table = Table.read(items[0], "Modality LUT", name, (levels.low, levels.high))
+        table = Lut.read(items[0], "Modality LUT", name, (levels.low, levels.high))
         levels.look_up(table, 2**table.bits - 1)
         levels.step("modality LUT", table.words)
         return
@@ -159,7 +159,7 @@ def _voi(dataset: Dataset, levels: Levels, name: str) -> None:
     if not tables and value_of(dataset, "VOILUTSequence"):
         levels.notes.append("VOILUTSequence holds no table: left out")
     if tables:
-        table = Table.read(tables[0], "VOI LUT", name, (levels.low, levels.high))
+        table = Lut.read(tables[0], "VOI LUT", name, (levels.low, levels.high))
         table = table.in_own_bits("VOI LUT")
         which = f" (first of {len(tables)})" if len(tables) > 1 else ""
         unused = f"; preferred to {len(windows.pairs)} window(s)" if windows.pairs else ""
@@ -300,8 +300,8 @@ def ends(pair: Pair, function: str) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def _at(values: list[Given], place: int) -> Given:
-    return values[place] if place < len(values) else Given()
+def _at(values: list[StatedValue], place: int) -> StatedValue:
+    return values[place] if place < len(values) else StatedValue()
 
 
 def _function(dataset: Dataset, notes: list[str]) -> str:
@@ -320,7 +320,7 @@ FEWER = 2
 
 
 @dataclass(frozen=True)
-class Table:
+class Lut:
     """A LUT of the standard.
 
     Attributes:
@@ -340,7 +340,7 @@ class Table:
         index = np.clip(np.rint(values) - self.first, 0, self.entries.size - 1)
         return self.entries[index.astype(np.int64)]
 
-    def in_own_bits(self, what: str) -> Table:
+    def in_own_bits(self, what: str) -> Lut:
         """Return the table with the bits that its entries take, where they are far fewer.
 
         A table of 12 bits that is declared to have 16 would show a film black.
@@ -359,7 +359,7 @@ class Table:
     @classmethod
     def read(
         cls, item: Dataset, what: str, name: str, span: tuple[float, float], keyword: str = "LUT"
-    ) -> Table:
+    ) -> Lut:
         """Read LUTDescriptor (0028,3002) and LUTData (0028,3006), packed or not.
 
         Args:

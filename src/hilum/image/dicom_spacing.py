@@ -26,7 +26,7 @@ _MOST_MAGNIFIED = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Spacing:
+class PixelSpacing:
     """How far the pixels of a film lie apart.
 
     Attributes:
@@ -42,7 +42,7 @@ class Spacing:
     notes: tuple[str, ...] = ()
 
 
-def spacing_of(dataset: Dataset) -> Spacing:
+def spacing_of(dataset: Dataset) -> PixelSpacing:
     """Read the spacing of a film; never raises for a wrong or missing value.
 
     PixelSpacing (0028,0030) that is calibrated, by PixelSpacingCalibrationType (0028,0A02) or as it
@@ -58,16 +58,16 @@ def spacing_of(dataset: Dataset) -> Spacing:
         detector = _pair(dataset, "NominalScannedPixelSpacing", notes)
         at_detector = "NominalScannedPixelSpacing"
     if pixel and (how := _calibrated(dataset, pixel, detector)):
-        return Spacing(pixel, Plane.PATIENT, f"PixelSpacing, {how}", tuple(notes))
+        return PixelSpacing(pixel, Plane.PATIENT, f"PixelSpacing, {how}", tuple(notes))
     if detector is None:
         detector, at_detector = pixel, "PixelSpacing, not calibrated"
     if detector is None:
-        return Spacing(notes=tuple(notes))
+        return PixelSpacing(notes=tuple(notes))
     factor, by = _magnification(dataset, notes)
     if factor is None:
-        return Spacing(detector, Plane.DETECTOR, at_detector, tuple(notes))
+        return PixelSpacing(detector, Plane.DETECTOR, at_detector, tuple(notes))
     mm = detector[0] / factor, detector[1] / factor
-    return Spacing(mm, Plane.PATIENT, f"{at_detector}, divided by {by}", tuple(notes))
+    return PixelSpacing(mm, Plane.PATIENT, f"{at_detector}, divided by {by}", tuple(notes))
 
 
 def _pair(dataset: Dataset, keyword: str, notes: list[str]) -> Pair | None:

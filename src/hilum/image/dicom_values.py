@@ -18,7 +18,7 @@ _LONGEST = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class StatedValue:
     """One value of an attribute.
 
     Attributes:
@@ -36,7 +36,7 @@ class Given:
         return self.text
 
 
-def given(dataset: Dataset, keyword: str) -> list[Given]:
+def given(dataset: Dataset, keyword: str) -> list[StatedValue]:
     """Return the values of an attribute by their places; none if it is absent or empty."""
     values = _values(dataset, keyword)
     if all(value is None or value == "" for value in values):
@@ -91,13 +91,13 @@ def _values(dataset: Dataset, keyword: str) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) or hasattr(value, "append") else [value]
 
 
-def _given(value: Any, keyword: str) -> Given:
+def _given(value: Any, keyword: str) -> StatedValue:
     written = str(value).strip(" \0")[:_LONGEST]
     if _COMMA.fullmatch(written):
         number = float(written.replace(",", "."))
-        return Given(written, number, f"{keyword} '{written}': taken as a decimal comma")
+        return StatedValue(written, number, f"{keyword} '{written}': taken as a decimal comma")
     try:
         number = float(written.replace("_", "?"))  # float() would pass over it
     except ValueError:
-        return Given(written)
-    return Given(written, number if isfinite(number) else None)
+        return StatedValue(written)
+    return StatedValue(written, number if isfinite(number) else None)

@@ -25,7 +25,7 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Part:
+class LungPart:
     """One connected region of a mask.
 
     Attributes:
@@ -64,7 +64,7 @@ class Lungs:
         return sum(part.area for part in self.parts)
 
     @cached_property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[LungPart, ...]:
         """The connected regions, largest first, without specks."""
         return tuple(part for part, _ in self._found)
 
@@ -74,7 +74,7 @@ class Lungs:
         return tuple(region for _, region in self._found)
 
     @cached_property
-    def _found(self) -> list[tuple[Part, NDArray[np.bool_]]]:
+    def _found(self) -> list[tuple[LungPart, NDArray[np.bool_]]]:
         count, marks, stats, centers = cv2.connectedComponentsWithStats(self.mask.astype(np.uint8))
         side = self.mask.shape[0]
         found = [(_part(stats[i], centers[i], side), i) for i in range(1, count)]
@@ -115,11 +115,11 @@ class Lungs:
         return np.asarray(soft > 0.5)
 
 
-def _part(stats: NDArray[np.int32], center: NDArray[np.float64], side: int) -> Part:
+def _part(stats: NDArray[np.int32], center: NDArray[np.float64], side: int) -> LungPart:
     left, top, width, height, area = (int(value) for value in stats)
     box = (top / side, left / side, (top + height) / side, (left + width) / side)
     x, y = ((float(value) + 0.5) / side for value in center)
-    return Part(area / side**2, (x, y), box)
+    return LungPart(area / side**2, (x, y), box)
 
 
 Mask = NDArray[np.bool_]

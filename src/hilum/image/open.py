@@ -17,7 +17,7 @@ from hilum.core.radiograph import Metadata, Radiograph
 from hilum.image import decoders
 from hilum.image.limits import most_bytes
 from hilum.image.raster import check_raster, open_raster
-from hilum.image.sniff import SNIFFED_BYTES, Kind, describe, encryption, sniff
+from hilum.image.sniff import SNIFFED_BYTES, FileKind, describe, encryption, sniff
 
 R = TypeVar("R")
 
@@ -76,7 +76,7 @@ def open_bytes(
     kind = sniff(head)
     if kind is None:
         raise _not_a_film(head, name)
-    if kind is Kind.DICOM:
+    if kind is FileKind.DICOM:
         from hilum.image.dicom import open_dicom  # pydicom takes 0.2 s to import
 
         return open_dicom(data, name, max_megapixels, turned=turned)
@@ -99,7 +99,7 @@ def _read_header(data: bytes, name: str, max_megapixels: float) -> tuple[str, Me
     kind = sniff(data[:SNIFFED_BYTES])
     if kind is None:
         raise _not_a_film(data[:SNIFFED_BYTES], name)
-    if kind is Kind.DICOM:
+    if kind is FileKind.DICOM:
         from hilum.image.dicom import read_dicom_header
 
         return read_dicom_header(data, name, max_megapixels)

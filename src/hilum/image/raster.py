@@ -25,21 +25,21 @@ from hilum.image.automatic import through_window
 from hilum.image.grey import TRANSPARENT, Decoded, Samples, from_colours, scale, unreadable
 from hilum.image.jpeg import check_jpeg, decode_jpeg
 from hilum.image.limits import check_frames, check_size, gathered_warnings
-from hilum.image.sniff import Kind
+from hilum.image.sniff import FileKind
 from hilum.image.tiff import check_tiff, decode_tiff
 from hilum.image.turns import TURNS, turn_upright
 
-_CLASSES: dict[Kind, type[Image.Image]] = {
-    Kind.PNG: PngImageFile,
-    Kind.WEBP: WebPImageFile,
-    Kind.BMP: BmpImageFile,
+_CLASSES: dict[FileKind, type[Image.Image]] = {
+    FileKind.PNG: PngImageFile,
+    FileKind.WEBP: WebPImageFile,
+    FileKind.BMP: BmpImageFile,
 }
 _EXIF_ORIENTATION = 274
 _LIMIT = threading.Lock()
 
 
 def open_raster(
-    data: bytes, kind: Kind, name: str, max_megapixels: float, *, whole: bool = False
+    data: bytes, kind: FileKind, name: str, max_megapixels: float, *, whole: bool = False
 ) -> Radiograph:
     """Open the bytes of a picture file as a film. See ``hilum.image.open.open_radiograph``.
 
@@ -66,19 +66,19 @@ def open_raster(
     return film if whole else through_window(film, 2**depth - 1)
 
 
-def check_raster(data: bytes, kind: Kind, name: str, max_megapixels: float) -> tuple[int, int]:
+def check_raster(data: bytes, kind: FileKind, name: str, max_megapixels: float) -> tuple[int, int]:
     """Judge a picture by its header, before anything is decoded; return (width, height).
 
     Raises:
         UnreadableImageError: the header is broken.
         UnsupportedImageError: more pixels than ``max_megapixels`` million.
     """
-    if kind is Kind.JPEG:
+    if kind is FileKind.JPEG:
         jpeg = check_jpeg(data, name, max_megapixels)
         return jpeg.columns, jpeg.rows
-    if kind is Kind.TIFF:
+    if kind is FileKind.TIFF:
         return check_tiff(data, name, max_megapixels)
-    if kind is Kind.PNG:
+    if kind is FileKind.PNG:
         width, height = png.size(data, name)
         check_size(width, height, name, max_megapixels)
         return width, height
@@ -86,15 +86,15 @@ def check_raster(data: bytes, kind: Kind, name: str, max_megapixels: float) -> t
     return image.size
 
 
-def _decode(data: bytes, kind: Kind, name: str, max_megapixels: float) -> Decoded:
-    if kind is Kind.JPEG:
+def _decode(data: bytes, kind: FileKind, name: str, max_megapixels: float) -> Decoded:
+    if kind is FileKind.JPEG:
         return decode_jpeg(data, name, max_megapixels)
-    if kind is Kind.TIFF:
+    if kind is FileKind.TIFF:
         return decode_tiff(data, name, max_megapixels)
     return _decode_pillow(data, kind, name, max_megapixels)
 
 
-def _decode_pillow(data: bytes, kind: Kind, name: str, max_megapixels: float) -> Decoded:
+def _decode_pillow(data: bytes, kind: FileKind, name: str, max_megapixels: float) -> Decoded:
     image, notes = _open_pillow(data, kind, name, max_megapixels)
     try:
         check_frames(getattr(image, "n_frames", 1), name)
@@ -115,14 +115,14 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_megapixels: float) ->
 
 
 def _open_pillow(
-    data: bytes, kind: Kind, name: str, max_megapixels: float
+    data: bytes, kind: FileKind, name: str, max_megapixels: float
 ) -> tuple[Image.Image, list[str]]:
     """Parse the header, with what was odd about it; nothing is allocated for the pixels yet."""
     notes: list[str] = []
-    if kind is Kind.PNG:
+    if kind is FileKind.PNG:
         check_size(*png.size(data, name), name, max_megapixels)
         data, notes = png.essential(data, name)
-    if kind is Kind.WEBP and (size := webp_canvas(data)):
+    if kind is FileKind.WEBP and (size := webp_canvas(data)):
         check_size(*size, name, max_megapixels)  # its class allocates when it is made
     try:
         with gathered_warnings() as warned, _without_pillows_limit():
@@ -144,7 +144,7 @@ def _without_pillows_limit() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _refused(name: str, kind: Kind, error: Exception) -> ImageError:
+def _refused(name: str, kind: FileKind, error: Exception) -> ImageError:
     """Tell a variant of the format that Pillow does not know from a damaged file."""
     if str(error).lower().startswith("unsupported"):
         return UnsupportedImageError(f"{name}: {str(error).lower()}", hint="save it as PNG")
@@ -160,8 +160,8 @@ def _orientation(image: Image.Image) -> int:
             return 1
 
 
-def _bits(image: Image.Image, data: bytes, kind: Kind) -> int:
-    if kind is Kind.PNG:
+def _bits(image: Image.Image, data: bytes, kind: FileKind) -> int:
+    if kind is FileKind.PNG:
         return data[24]  # IHDR: bit depth
     return 1 if image.mode == "1" else 8
 

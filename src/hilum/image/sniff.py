@@ -9,7 +9,7 @@ SNIFFED_BYTES = 512
 """How much of a file ``sniff`` and ``describe`` need."""
 
 
-class Kind(StrEnum):
+class FileKind(StrEnum):
     """The kinds of content that open as a film."""
 
     PNG = "PNG"
@@ -20,14 +20,14 @@ class Kind(StrEnum):
     DICOM = "DICOM"
 
 
-_MAGIC: tuple[tuple[bytes, Kind], ...] = (
-    (b"\x89PNG\r\n\x1a\n", Kind.PNG),
-    (b"\xff\xd8\xff", Kind.JPEG),
-    (b"II*\x00", Kind.TIFF),
-    (b"MM\x00*", Kind.TIFF),
-    (b"II+\x00", Kind.TIFF),  # BigTIFF
-    (b"MM\x00+", Kind.TIFF),
-    (b"BM", Kind.BMP),
+_MAGIC: tuple[tuple[bytes, FileKind], ...] = (
+    (b"\x89PNG\r\n\x1a\n", FileKind.PNG),
+    (b"\xff\xd8\xff", FileKind.JPEG),
+    (b"II*\x00", FileKind.TIFF),
+    (b"MM\x00*", FileKind.TIFF),
+    (b"II+\x00", FileKind.TIFF),  # BigTIFF
+    (b"MM\x00+", FileKind.TIFF),
+    (b"BM", FileKind.BMP),
 )
 
 _CMS_ENVELOPE = bytes.fromhex("06092a864886f70d010703")  # OID 1.2.840.113549.1.7.3, enveloped data
@@ -75,7 +75,7 @@ _LATER = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff[\xc0-\xfe]")
 """A picture that does not begin at the first byte."""
 
 
-def sniff(head: bytes) -> Kind | None:
+def sniff(head: bytes) -> FileKind | None:
     """Say what the content is by its first bytes, or None.
 
     A DICOM file is looked for first, because its preamble may hold a TIFF header (PS3.10 7.1).
@@ -86,9 +86,9 @@ def sniff(head: bytes) -> Kind | None:
     None
     """
     if head[128:132] == b"DICM" or _dicom_without_preamble(head):
-        return Kind.DICOM
+        return FileKind.DICOM
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return Kind.WEBP
+        return FileKind.WEBP
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
 
 

@@ -18,7 +18,7 @@ from hilum.core.radiograph import Pixels, Radiograph
 from hilum.image.automatic import PERCENTILES, automatic_note, automatic_window
 from hilum.image.open import MAX_MEGAPIXELS, in_decoder, open_bytes, read_file
 from hilum.image.raster import open_raster
-from hilum.image.sniff import SNIFFED_BYTES, Kind, sniff
+from hilum.image.sniff import SNIFFED_BYTES, FileKind, sniff
 
 if TYPE_CHECKING:
     from hilum.image.dicom_full import Full
@@ -80,9 +80,9 @@ def open_stored(
 def _open_here(path: str, name: str, max_megapixels: float, turned: bool) -> Stored:
     data = read_file(path, name)
     kind = sniff(data[:SNIFFED_BYTES])
-    if kind is not None and kind is not Kind.DICOM:
+    if kind is not None and kind is not FileKind.DICOM:
         return _of_radiograph(open_raster(data, kind, name, max_megapixels, whole=True))
-    if kind is not Kind.DICOM:
+    if kind is not FileKind.DICOM:
         return _of_radiograph(open_bytes(data, name, max_megapixels=max_megapixels))
     from hilum.image.dicom import open_dicom, open_stored_dicom
 

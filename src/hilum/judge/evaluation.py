@@ -10,15 +10,15 @@ import pandas as pd
 from hilum.core.errors import CohortError
 from hilum.judge.metrics import confusion
 from hilum.judge.nuisance import nuisance_baseline
-from hilum.judge.panel import Scored, measure
+from hilum.judge.panel import ScoredCases, measure
 from hilum.judge.predictions import check_predictions, scored
 from hilum.judge.reliability import measure_reliability, measure_sets
 from hilum.judge.schema import (
     About,
     AppearanceEvaluation,
     BaselineRow,
+    CallCounts,
     ClassRow,
-    Counts,
     Evaluation,
     EvaluationSettings,
     Failure,
@@ -146,9 +146,9 @@ def _baseline(
     return nuisance_baseline(rows, settings)
 
 
-def _counts(cases: Scored) -> Counts:
+def _counts(cases: ScoredCases) -> CallCounts:
     table = confusion(cases.truth, cases.called)
-    return Counts(
+    return CallCounts(
         true_positive=int(table.true_positive),
         false_positive=int(table.false_positive),
         false_negative=int(table.false_negative),

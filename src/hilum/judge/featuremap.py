@@ -40,7 +40,7 @@ Names = NDArray[np.str_]
 Probe = Callable[..., Floats | None]
 
 
-class Measured(Config):
+class MapMeasure(Config):
     """One number beside the map.
 
     Attributes:
@@ -100,7 +100,7 @@ def measure_map(
     *,
     folds: int = 1000,
     seed: int = 0,
-) -> tuple[Measured, ...]:
+) -> tuple[MapMeasure, ...]:
     """Measure layouts of the same embeddings, and what can be read from each.
 
     Args:
@@ -121,7 +121,7 @@ def measure_map(
             for what, where, chosen, answer in _questions(site, truth):
                 value = _read(space[chosen], answer, groups[chosen], reader, folds=folds, seed=seed)
                 found.append(
-                    Measured(
+                    MapMeasure(
                         space=name,
                         what=what,
                         how=how,
@@ -155,7 +155,7 @@ def neighbors_probe(
 
 def _faithful(
     embedding: NDArray[np.floating[Any]], name: str, placed: Floats
-) -> tuple[Measured, ...]:
+) -> tuple[MapMeasure, ...]:
     from sklearn.manifold import trustworthiness
 
     films = len(placed)
@@ -165,7 +165,7 @@ def _faithful(
         "continuity": trustworthiness(placed, embedding, n_neighbors=near),
     }
     return tuple(
-        Measured(
+        MapMeasure(
             space=name,
             what=what,
             how=f"{near} neighbors",

@@ -25,7 +25,7 @@ PLACES = ("anywhere", "same collection", "other collections")
 _BLIND = "any film"
 
 
-class Agreement(Config):
+class LabelAgreement(Config):
     """How far the neighbors of films share their label.
 
     Attributes:
@@ -51,7 +51,7 @@ def agreement(
     *,
     folds: int = 1000,
     seed: int = 0,
-) -> tuple[Agreement, ...]:
+) -> tuple[LabelAgreement, ...]:
     """Judge distances: near is near in Euclid's sense, in each of ``spaces``.
 
     Args:
@@ -85,7 +85,7 @@ def agreement(
                 same[usable], home[usable], present[usable], owners[usable], folds, seed
             )
             found.append(
-                Agreement(
+                LabelAgreement(
                     distance=name,
                     where=where,
                     label=values["label"],

@@ -12,7 +12,7 @@ from hilum.core.estimate import Estimate
 from hilum.core.labels import Label
 from hilum.judge.calibration import OperatingPoint, SourceCost
 from hilum.judge.metrics import Floats
-from hilum.judge.panel import Scored, measure
+from hilum.judge.panel import ScoredCases, measure
 
 Rule = Literal["youden", "sensitivity", "specificity", "worst-source"]
 
@@ -57,7 +57,7 @@ def choose_operating_point(
     present, scores, owners = truths[known] == 1, scores[known], np.asarray(groups)[known]
     places = None if sources is None else np.asarray(sources)[known].astype(str)
     threshold = choose_threshold(present, scores, rule=rule, target=target, sources=places)
-    cases = Scored(present, scores, scores, scores >= threshold, owners.astype(str))
+    cases = ScoredCases(present, scores, scores, scores >= threshold, owners.astype(str))
     cost = measure(cases, prevalence=0.5, names=_BOTH, folds=folds, seed=seed)
     return OperatingPoint(
         name=name,
@@ -75,7 +75,7 @@ _BOTH = ("sensitivity", "specificity")
 
 
 def cost_by_source(
-    cases: Scored, sources: NDArray[np.str_], *, folds: int = 1000, seed: int = 0
+    cases: ScoredCases, sources: NDArray[np.str_], *, folds: int = 1000, seed: int = 0
 ) -> tuple[SourceCost, ...]:
     """Measure sensitivity and specificity on each source with ``LEAST_OF_SOURCE`` of a class."""
     rows = []

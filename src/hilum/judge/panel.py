@@ -79,7 +79,7 @@ _PROBABILITY: dict[str, Callable[[NDArray[np.bool_], Floats, Weights], Floats]] 
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredCases:
     """Cases of one label whose truth is known; arrays of one length N.
 
     Attributes:
@@ -99,9 +99,9 @@ class Scored:
         """Cases."""
         return self.truth.size
 
-    def where(self, chosen: NDArray[np.bool_]) -> Scored:
+    def where(self, chosen: NDArray[np.bool_]) -> ScoredCases:
         """The cases chosen by bool (N,)."""
-        return Scored(
+        return ScoredCases(
             self.truth[chosen],
             self.score[chosen],
             self.probability[chosen],
@@ -111,7 +111,7 @@ class Scored:
 
 
 def measure(
-    cases: Scored,
+    cases: ScoredCases,
     *,
     prevalence: float,
     names: Collection[str] = tuple(METRICS),
@@ -134,7 +134,7 @@ def measure(
     return {name: found[name] for name in names}
 
 
-def support_of(cases: Scored, definition: Definition) -> Support:
+def support_of(cases: ScoredCases, definition: Definition) -> Support:
     """Count the cases and patients that a metric rests on, and say what may be missing."""
     chosen = {
         "positive": cases.truth,
@@ -150,7 +150,7 @@ def support_of(cases: Scored, definition: Definition) -> Support:
 
 
 def _compute(
-    cases: Scored, weights: Weights, prevalence: float, names: Collection[str]
+    cases: ScoredCases, weights: Weights, prevalence: float, names: Collection[str]
 ) -> dict[str, Floats]:
     found: dict[str, Floats] = {}
     if "auroc" in names:

@@ -21,12 +21,12 @@ from hilum.core.estimate import Estimate
 from hilum.core.files import atomic_path
 from hilum.judge.bootstrap import LEVEL, resample
 from hilum.judge.metrics import Floats, precision_recall_curve, roc_curve
-from hilum.judge.panel import Scored
+from hilum.judge.panel import ScoredCases
 from hilum.judge.reliability import BINS
-from hilum.judge.schema import Counts, Reliability
+from hilum.judge.schema import CallCounts, Reliability
 
 if TYPE_CHECKING:
-    from hilum.judge.audit.schema import Check, Row
+    from hilum.judge.audit.schema import AuditCheck, AuditRow
 
 BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8a8f94", "#1b2733"
 _SQUARE = (5.2, 4.8)
@@ -51,7 +51,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 @rc_context(_STYLE)
-def roc(cases: Scored, auroc: Estimate, *, folds: int = 1000, seed: int = 0) -> Figure:
+def roc(cases: ScoredCases, auroc: Estimate, *, folds: int = 1000, seed: int = 0) -> Figure:
     """ROC curve with its 95 % band (of sensitivity, over resampled patients) and the call."""
     figure, axes = _square("1 - specificity", "Sensitivity")
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="chance")
@@ -66,7 +66,7 @@ def roc(cases: Scored, auroc: Estimate, *, folds: int = 1000, seed: int = 0) -> 
     return figure
 
 
-def roc_band(cases: Scored, grid: Floats, *, folds: int, seed: int) -> tuple[Floats, Floats]:
+def roc_band(cases: ScoredCases, grid: Floats, *, folds: int, seed: int) -> tuple[Floats, Floats]:
     """Pointwise percentile band of sensitivity at each 1 - specificity of ``grid``.
 
     Resamples with one class only are left out; NaN where none is left.
@@ -83,7 +83,7 @@ def roc_band(cases: Scored, grid: Floats, *, folds: int, seed: int) -> tuple[Flo
 
 
 @rc_context(_STYLE)
-def precision_recall(cases: Scored, average_precision: Estimate) -> Figure:
+def precision_recall(cases: ScoredCases, average_precision: Estimate) -> Figure:
     """Precision against recall, with the share of positive films as the level of chance."""
     figure, axes = _square("Recall (sensitivity)", "Precision (in this mix of films)")
     if not math.isnan(average_precision.value):
@@ -136,7 +136,7 @@ def reliability_by_source(rows: Sequence[Reliability]) -> Figure:
 
 
 @rc_context(_STYLE)
-def confusion_matrix(label: str, counts: Counts, threshold: float) -> Figure:
+def confusion_matrix(label: str, counts: CallCounts, threshold: float) -> Figure:
     """Films by truth and call, with the share of each row."""
     cells = np.array(
         [
@@ -161,7 +161,7 @@ def confusion_matrix(label: str, counts: Counts, threshold: float) -> Figure:
 
 
 @rc_context(_STYLE)
-def score_histograms(cases: Scored, threshold: float) -> Figure:
+def score_histograms(cases: ScoredCases, threshold: float) -> Figure:
     """Scores of each class, as shares of the class, with the threshold."""
     figure, axes = _square("Score", "Share of the class")
     edges = np.linspace(0, 1, 26).tolist()
@@ -228,7 +228,7 @@ def _legend_below(figure: Figure) -> None:
     figure.legend(loc="outside lower center", ncols=4, columnspacing=1, handlelength=1.4)
 
 
-def _called(cases: Scored) -> tuple[list[float], list[float]]:
+def _called(cases: ScoredCases) -> tuple[list[float], list[float]]:
     called, truth = cases.called, cases.truth
     return [float(called[~truth].mean())], [float(called[truth].mean())]
 
@@ -251,7 +251,7 @@ def _bins(axes: Axes, row: Reliability) -> None:
 
 
 @rc_context(_STYLE)
-def bars(rows: Sequence[Row], title: str, limits: Sequence[Check] = ()) -> Figure:
+def bars(rows: Sequence[AuditRow], title: str, limits: Sequence[AuditCheck] = ()) -> Figure:
     """Horizontal bars with 95 % whiskers; a dashed line for each limit of the same scale.
 
     Args:

@@ -12,7 +12,7 @@ from hilum.core.config import did_you_mean
 from hilum.core.csvtable import numbers_in, read_table, refuse_look_alikes
 from hilum.core.errors import CohortError
 from hilum.core.reading import PredictionSet
-from hilum.judge.panel import Scored
+from hilum.judge.panel import ScoredCases
 
 REQUIRED = ("case_id", "label", "truth", "score")
 TEXT = (
@@ -101,11 +101,11 @@ def check_predictions(predictions: pd.DataFrame, *, where: str = "predictions") 
     return table.reset_index(drop=True)
 
 
-def scored(table: pd.DataFrame, threshold: float) -> Scored:
+def scored(table: pd.DataFrame, threshold: float) -> ScoredCases:
     """Return the rows of one label whose truth is known as arrays, called at ``threshold``."""
     known = table[table["truth"].notna()]
     score = known["score"].to_numpy(np.float64)
-    return Scored(
+    return ScoredCases(
         truth=known["truth"].to_numpy() == 1,
         score=score,
         probability=known["probability"].to_numpy(np.float64),

@@ -22,7 +22,7 @@ from hilum.judge.metrics import (
     calibration_slope,
     ece,
 )
-from hilum.judge.panel import Scored
+from hilum.judge.panel import ScoredCases
 from hilum.judge.schema import Bin, EvaluationSettings, Reliability, SetCounts
 from hilum.judge.strata import divide
 
@@ -32,7 +32,7 @@ _SOURCES = ("cohort", "source")
 
 
 def measure_reliability(
-    table: pd.DataFrame, cases: Scored, settings: EvaluationSettings
+    table: pd.DataFrame, cases: ScoredCases, settings: EvaluationSettings
 ) -> tuple[Reliability, ...]:
     """Measure all films, then each cohort and source with twice ``min_per_class`` films.
 
@@ -50,7 +50,7 @@ def measure_reliability(
 
 
 def measure_sets(
-    table: pd.DataFrame, cases: Scored, settings: EvaluationSettings
+    table: pd.DataFrame, cases: ScoredCases, settings: EvaluationSettings
 ) -> tuple[SetCounts, ...]:
     """Count the conformal sets of the same parts; empty where the films have none."""
     said = table["prediction_set"].to_numpy()
@@ -74,7 +74,7 @@ def _parts(
             yield f"within {column} {value}", chosen
 
 
-def _reliability(where: str, cases: Scored, settings: EvaluationSettings) -> Reliability:
+def _reliability(where: str, cases: ScoredCases, settings: EvaluationSettings) -> Reliability:
     member = bin_of(cases.probability, BINS)
     used = np.unique(member)
     inside = member[:, None] == used
@@ -121,7 +121,7 @@ def _reliability(where: str, cases: Scored, settings: EvaluationSettings) -> Rel
 
 
 def set_counts(
-    where: str, said: NDArray[np.object_], cases: Scored, settings: EvaluationSettings
+    where: str, said: NDArray[np.object_], cases: ScoredCases, settings: EvaluationSettings
 ) -> SetCounts:
     """Count how often the sets hold the truth, and how often they answer nothing.
 
@@ -167,6 +167,6 @@ def _share_of(owners: NDArray[np.str_]) -> Support:
     return Support(owners.size, np.unique(owners).size, proportion=True)
 
 
-def _why_no_line(cases: Scored) -> str:
+def _why_no_line(cases: ScoredCases) -> str:
     missing = why_undefined(cases.truth)
     return "the classes do not overlap" if missing == "undefined" else missing

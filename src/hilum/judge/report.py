@@ -48,7 +48,7 @@ CAPTIONS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ReportPicture:
     """One picture on the page, inside it."""
 
     name: str
@@ -84,7 +84,7 @@ def write_report(evaluation: Evaluation, predictions: pd.DataFrame, out: Path) -
     return page
 
 
-def page_of(evaluation: Evaluation, pictures: dict[str, list[Picture]]) -> str:
+def page_of(evaluation: Evaluation, pictures: dict[str, list[ReportPicture]]) -> str:
     """Return the HTML page; ``pictures`` by label."""
     return render(
         TEMPLATE,
@@ -143,14 +143,14 @@ def _shown(label: LabelEvaluation) -> tuple[list[Stratum], list[Stratum]]:
 
 def _draw(
     label: LabelEvaluation, rows: pd.DataFrame, evaluation: Evaluation, out: Path
-) -> list[Picture]:
+) -> list[ReportPicture]:
     from hilum.judge.plots import save
 
     pictures = []
     for name, figure in _figures(label, rows, evaluation).items():
         path = out / f"{_file_name(label.label)}-{name}.png"
         save(figure, path)
-        pictures.append(Picture(name, data_uri(path.read_bytes()), CAPTIONS[name]))
+        pictures.append(ReportPicture(name, data_uri(path.read_bytes()), CAPTIONS[name]))
     return pictures
 
 

@@ -63,7 +63,7 @@ class ClassRow(_Part):
     support: int
 
 
-class Counts(_Part):
+class CallCounts(_Part):
     """Films at the operating point."""
 
     true_positive: int
@@ -180,7 +180,7 @@ class LabelEvaluation(_Part):
     unlabelled: int
     operating_point: Threshold
     metrics: dict[str, Estimate]
-    counts: Counts
+    counts: CallCounts
     classes: tuple[ClassRow, ...]
     strata: tuple[Stratum, ...]
     baseline: tuple[BaselineRow, ...]

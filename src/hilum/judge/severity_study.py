@@ -58,7 +58,7 @@ Step = tuple[str, str]
 
 
 @dataclass(frozen=True, eq=False)
-class Films:
+class StudyFilms:
     """The films of a study, in one order.
 
     Attributes:
@@ -89,7 +89,7 @@ class Films:
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class FittedSeverity:
     """One model of the bundle: a question answered from a set of features.
 
     Attributes:
@@ -104,7 +104,7 @@ class Fitted:
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class SeverityStudy:
     """What came out.
 
     Attributes:
@@ -115,11 +115,11 @@ class Study:
         fits: (question, set) -> the models for a bundle, the preferred set first.
     """
 
-    films: Films
+    films: StudyFilms
     best: str
     questions: dict[str, Question]
     found: dict[Step, CrossFit]
-    fits: dict[Step, Fitted]
+    fits: dict[Step, FittedSeverity]
 
     @property
     def estimates(self) -> pd.DataFrame:
@@ -142,7 +142,7 @@ def scores_of(cases: pd.DataFrame) -> pd.DataFrame:
     return scores.assign(brixia=scores[of_readers].mean(axis=1, skipna=False))
 
 
-def questions_of(films: Films) -> dict[str, Question]:
+def questions_of(films: StudyFilms) -> dict[str, Question]:
     """Return what is fitted together: the two scores of Cohen et al., and Brixia.
 
     Raises:
@@ -176,10 +176,10 @@ def questions_of(films: Films) -> dict[str, Question]:
 
 
 def study(
-    films: Films,
+    films: StudyFilms,
     settings: SeveritySettings,
     watch: Callable[[Sequence[Step]], Iterable[Step]] = iter,
-) -> Study:
+) -> SeverityStudy:
     """Cross-fit each set of features, and fit the models of the bundle on all films.
 
     Args:
@@ -198,17 +198,17 @@ def study(
         for key, name in watch(steps)
     }
     fits = {
-        (key, name): Fitted(
+        (key, name): FittedSeverity(
             questions[key],
             fit(questions[key], films.take(name), settings),
             half_widths_of(questions[key], found[key, name], settings),
         )
         for key, name in steps
     }
-    return Study(films, sets[0], questions, found, fits)
+    return SeverityStudy(films, sets[0], questions, found, fits)
 
 
-def figures_of(study: Study, settings: SeveritySettings) -> pd.DataFrame:
+def figures_of(study: SeverityStudy, settings: SeveritySettings) -> pd.DataFrame:
     """Return how far cross-fitted estimates are from readers, with 95 % intervals over patients.
 
     A row a score, set of features (and the median score of other patients, which a model must
@@ -224,7 +224,7 @@ def figures_of(study: Study, settings: SeveritySettings) -> pd.DataFrame:
 
 
 def _figures(
-    films: Films, question: Question, name: str, found: CrossFit, settings: SeveritySettings
+    films: StudyFilms, question: Question, name: str, found: CrossFit, settings: SeveritySettings
 ) -> list[dict[str, Any]]:
     parts = {"all": np.ones(len(films.table), bool)}
     marks = {part: films.flag(part) for part in NEVER_TRAINED.values()}

@@ -23,7 +23,7 @@ from hilum.judge.calibrators import Asked, known_cases, log_losses, patient_fold
 from hilum.judge.conformal import COVERAGE
 from hilum.judge.decisions import Decisions, fit_decisions
 from hilum.judge.metrics import Floats
-from hilum.judge.panel import Scored, measure
+from hilum.judge.panel import ScoredCases, measure
 from hilum.judge.reliability import set_counts
 from hilum.judge.schema import EvaluationSettings
 
@@ -167,7 +167,7 @@ def _measured(
     owners: NDArray[np.str_],
     settings: EvaluationSettings,
 ) -> dict[str, Estimate]:
-    cases = Scored(present, scores, judged.probability, judged.called, owners)
+    cases = ScoredCases(present, scores, judged.probability, judged.called, owners)
     panel = measure(cases, prevalence=0.5, names=_PANEL, folds=settings.folds, seed=settings.seed)
     loss = _mean(log_losses(present, judged.probability), owners, settings)
     found = {"log_loss": loss, **panel, **_of_sets(judged, cases, settings)}
@@ -175,7 +175,7 @@ def _measured(
 
 
 def _of_sets(
-    judged: _Judged, cases: Scored, settings: EvaluationSettings
+    judged: _Judged, cases: ScoredCases, settings: EvaluationSettings
 ) -> Mapping[str, Estimate]:
     if judged.sets is None:
         return dict.fromkeys(_SETS, Estimate.undefined(len(cases), "no conformal sets"))

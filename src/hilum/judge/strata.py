@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hilum.core.estimate import Estimate
-from hilum.judge.panel import METRICS, STRATUM_METRICS, Scored, measure, support_of
+from hilum.judge.panel import METRICS, STRATUM_METRICS, ScoredCases, measure, support_of
 from hilum.judge.schema import EvaluationSettings, Stratum
 
 AGE_BANDS: dict[str, tuple[float, float]] = {
@@ -43,7 +43,7 @@ def age_band(age_years: float) -> str:
 
 
 def measure_strata(
-    table: pd.DataFrame, cases: Scored, settings: EvaluationSettings
+    table: pd.DataFrame, cases: ScoredCases, settings: EvaluationSettings
 ) -> tuple[Stratum, ...]:
     """Measure every stratum of the films of one label.
 
@@ -86,7 +86,7 @@ def _order(name: str, values: set[str]) -> list[str]:
     return [*ordered, ""] if "" in values else ordered
 
 
-def _stratum(column: str, value: str, cases: Scored, settings: EvaluationSettings) -> Stratum:
+def _stratum(column: str, value: str, cases: ScoredCases, settings: EvaluationSettings) -> Stratum:
     positives = int(cases.truth.sum())
     negatives = len(cases) - positives
     return Stratum(
@@ -101,7 +101,7 @@ def _stratum(column: str, value: str, cases: Scored, settings: EvaluationSetting
 
 
 def _metrics(
-    cases: Scored, positives: int, negatives: int, settings: EvaluationSettings
+    cases: ScoredCases, positives: int, negatives: int, settings: EvaluationSettings
 ) -> dict[str, Estimate]:
     least = settings.min_per_class
     rests_on = {"positive": positives, "negative": negatives}

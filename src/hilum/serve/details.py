@@ -13,8 +13,8 @@ from hilum.image.lungs import Lungs, affected
 from hilum.image.opacities import Opacities
 from hilum.image.outlines import describe_lesions, describe_lungs
 from hilum.image.severity import classifier_features, lung_features
-from hilum.serve.film import Film
-from hilum.serve.session import Answer
+from hilum.serve.film import OpenedFilm
+from hilum.serve.session import NetworkAnswer
 
 NEIGHBORS = 5
 """Similar films in a reading."""
@@ -36,7 +36,7 @@ class Detailer:
         found = self._parts.opacities
         self._boxes = None if found is None else found.spec.boxes
 
-    def look(self, film: Film) -> Film:
+    def look(self, film: OpenedFilm) -> OpenedFilm:
         """Say what a film that may be read shows, before the network answers.
 
         Afterwards its pixels are needed no more: films wait for the network in a queue, without
@@ -56,7 +56,7 @@ class Detailer:
             features=lung_features(lungs, opacities, radiograph) if self._parts.severity else {},
         )
 
-    def describe(self, film: Film, answer: Answer) -> Details:
+    def describe(self, film: OpenedFilm, answer: NetworkAnswer) -> Details:
         """Say what is known of one film that was read.
 
         Args:
@@ -73,13 +73,13 @@ class Detailer:
             return None
         return self._parts.opacities.segment(radiograph, lungs)
 
-    def _severity(self, film: Film, answer: Answer) -> tuple[Severity, ...]:
+    def _severity(self, film: OpenedFilm, answer: NetworkAnswer) -> tuple[Severity, ...]:
         if self._parts.severity is None:
             return ()
         said = classifier_features(answer.embedding, answer.logits)
         return self._parts.severity.estimate({**said, **film.features})
 
-    def _similar(self, answer: Answer) -> tuple[Similar, ...]:
+    def _similar(self, answer: NetworkAnswer) -> tuple[Similar, ...]:
         if self._parts.similar is None or answer.embedding is None:
             return ()
         return self._parts.similar.nearest(answer.embedding, NEIGHBORS)

@@ -26,7 +26,7 @@ from hilum.image.dicom_values import text_of
 from hilum.image.limits import gathered_warnings
 from hilum.serve.dicom import codes
 from hilum.serve.dicom.common import MANUFACTURER, MODEL, uid
-from hilum.serve.said import FindingSaid, Said, said_of
+from hilum.serve.said import FindingSaid, Wording, said_of
 
 UCUM, URI = "http://unitsofmeasure.org", "urn:ietf:rfc:3986"
 _TERMS = "http://terminology.hl7.org/CodeSystem"
@@ -90,7 +90,7 @@ class _Telling:
     """One reading on its way to resources."""
 
     def __init__(
-        self, told: Reading, said: Said, read_at: datetime | None, accession: str, issuer: str
+        self, told: Reading, said: Wording, read_at: datetime | None, accession: str, issuer: str
     ) -> None:
         self._told, self._said, self._accession, self._issuer = told, said, accession, issuer
         about = told.model_dump_json(exclude={"path", "elapsed_ms"})

@@ -35,7 +35,7 @@ _REGIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class OpenedFilm:
     """What became of one file.
 
     Attributes:
@@ -70,7 +70,7 @@ class Film:
     notes: tuple[str, ...] = ()
     elapsed_ms: float = 0.0
 
-    def failed(self, reason: str, hint: str = "", *, status: Status = Status.ERROR) -> Film:
+    def failed(self, reason: str, hint: str = "", *, status: Status = Status.ERROR) -> OpenedFilm:
         """Return this film with nothing for the network, and the reason."""
         return replace(self, inputs=None, status=status, reason=reason, hint=hint)
 
@@ -115,7 +115,7 @@ def open_film(
     keep: bool,
     force: bool = False,
     max_megapixels: float = MAX_MEGAPIXELS,
-) -> Film:
+) -> OpenedFilm:
     """Open a file, find the lungs, ask the gate, preprocess; never raise for what is wrong with it.
 
     Args:
@@ -143,8 +143,8 @@ def printable(path: str | Path) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def _open(path: str | Path, max_megapixels: float) -> Film:
-    film = Film(printable(path))
+def _open(path: str | Path, max_megapixels: float) -> OpenedFilm:
+    film = OpenedFilm(printable(path))
     try:
         return replace(film, radiograph=open_radiograph(path, max_megapixels=max_megapixels))
     except ImageError as error:
@@ -157,13 +157,13 @@ def _open(path: str | Path, max_megapixels: float) -> Film:
 
 
 def _admitted(
-    film: Film,
+    film: OpenedFilm,
     radiograph: Radiograph,
     preprocess: Preprocess,
     segmenter: Segmenter | None,
     gate: Gate | None,
     force: bool,
-) -> Film:
+) -> OpenedFilm:
     admission = admit(radiograph, segmenter, gate, force=force)
     film = _described(film, admission.radiograph, preprocess)
     film = replace(film, lungs=admission.lungs, refusal=admission.refusal)
@@ -185,7 +185,7 @@ def _without(path: str | Path, message: str) -> str:
     return printable(message.removeprefix(f"{path}: "))
 
 
-def _described(film: Film, radiograph: Radiograph, preprocess: Preprocess) -> Film:
+def _described(film: OpenedFilm, radiograph: Radiograph, preprocess: Preprocess) -> OpenedFilm:
     height, width = radiograph.shape
     known = {key: value for key, value in asdict(radiograph.metadata).items() if value is not None}
     facts = {"format": radiograph.format, "width": width, "height": height, "bits": radiograph.bits}

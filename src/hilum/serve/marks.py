@@ -62,7 +62,7 @@ _LAYERS = {
 }
 
 
-class Mark(NamedTuple):
+class ClosedLine(NamedTuple):
     """One closed line.
 
     Attributes:
@@ -83,16 +83,16 @@ class Mark(NamedTuple):
         return min(x for x, _ in self.points), min(y for _, y in self.points)
 
 
-def marks_of(details: Details | None) -> tuple[Mark, ...]:
+def marks_of(details: Details | None) -> tuple[ClosedLine, ...]:
     """Return every mark, in the order in which they are drawn.
 
     A mark of a single point or line has no inside and is left out.
     """
     if details is None:
         return ()
-    lungs = [Mark(Layer.LUNGS, lung.outline, _lung(lung)) for lung in details.lungs]
+    lungs = [ClosedLine(Layer.LUNGS, lung.outline, _lung(lung)) for lung in details.lungs]
     lesions = [
-        Mark(
+        ClosedLine(
             _LAYERS[each.kind],
             each.outline,
             f"{each.kind}, {share(each.area)} of the lungs, score {fixed(each.score, 2)}",
@@ -100,7 +100,7 @@ def marks_of(details: Details | None) -> tuple[Mark, ...]:
         for each in details.lesions
     ]
     boxes = [
-        Mark(Layer.BOXES, _corners(each.box), f"box, score {score}", score)
+        ClosedLine(Layer.BOXES, _corners(each.box), f"box, score {score}", score)
         for each, score in ((each, fixed(each.score, 2)) for each in details.boxes)
     ]
     return tuple(mark for mark in (*lungs, *lesions, *boxes) if len(mark.points) > 2)
@@ -128,7 +128,7 @@ def draw_lines(
     return np.asarray(picture, np.uint8)
 
 
-def layers_of(marks: tuple[Mark, ...]) -> tuple[Layer, ...]:
+def layers_of(marks: tuple[ClosedLine, ...]) -> tuple[Layer, ...]:
     """Return the layers that have a mark, in the order of ``Layer``."""
     found = {mark.layer for mark in marks}
     return tuple(layer for layer in Layer if layer in found)

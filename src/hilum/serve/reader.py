@@ -36,9 +36,16 @@ from hilum.core.reading import Finding, Reading
 from hilum.image.lungs import Lungs
 from hilum.image.open import MAX_MEGAPIXELS
 from hilum.serve.attribution import in_lung_share
-from hilum.serve.film import Film, open_film
+from hilum.serve.film import OpenedFilm, open_film
 from hilum.serve.findings import check_prevalence, choose_points, findings_of
-from hilum.serve.session import APPEARANCE, Answer, Evidence, Logits, Session, check_graph
+from hilum.serve.session import (
+    APPEARANCE,
+    Evidence,
+    Logits,
+    NetworkAnswer,
+    NetworkSession,
+    check_graph,
+)
 
 if TYPE_CHECKING:
     from hilum.image.opacities import Opacities
@@ -117,9 +124,9 @@ class Reader:
             _ = self._session
 
     @cached_property
-    def _session(self) -> Session:
+    def _session(self) -> NetworkSession:
         """Loaded when first asked: whatever finds lungs in one pass has said all by then."""
-        return Session(self.bundle, self._threads)
+        return NetworkSession(self.bundle, self._threads)
 
     @cached_property
     def details(self) -> Detailer:
@@ -314,7 +321,7 @@ class Reader:
         if asked.details:
             _ = self.details
 
-    def _open(self, path: str | Path, asked: _Asked) -> Film:
+    def _open(self, path: str | Path, asked: _Asked) -> OpenedFilm:
         keep = asked.keep or asked.details
         film = open_film(
             path,
@@ -333,7 +340,7 @@ class Reader:
         radiograph = film.radiograph if asked.keep else None
         return replace(film, radiograph=radiograph, elapsed_ms=elapsed_ms)
 
-    def _examine(self, films: list[Film], asked: _Asked) -> list[Examined]:
+    def _examine(self, films: list[OpenedFilm], asked: _Asked) -> list[Examined]:
         """Judge opened films in one inference; keep their order."""
         started = perf_counter()
         sound = [film.inputs for film in films if film.inputs is not None and not _seen(film)]
@@ -347,7 +354,9 @@ class Reader:
             examined.append(self._one(film, answer, asked, each_ms))
         return examined
 
-    def _one(self, film: Film, answer: Answer | None, asked: _Asked, each_ms: float) -> Examined:
+    def _one(
+        self, film: OpenedFilm, answer: NetworkAnswer | None, asked: _Asked, each_ms: float
+    ) -> Examined:
         started = perf_counter()
         radiograph, bundle = film.radiograph, self.bundle.identity
         if answer is None or not np.isfinite(answer.logits).all():
@@ -367,7 +376,9 @@ class Reader:
             reading, radiograph, answer.evidence, film.lungs, film.opacities, answer.embedding
         )
 
-    def _findings(self, film: Film, answer: Answer, asked: _Asked) -> tuple[Finding, ...]:
+    def _findings(
+        self, film: OpenedFilm, answer: NetworkAnswer, asked: _Asked
+    ) -> tuple[Finding, ...]:
         """Say what the logits mean, and how much of what speaks for it lies inside the lungs."""
         findings = findings_of(
             self.bundle.manifest, answer.logits, asked.operating_point, asked.prevalence
@@ -384,13 +395,13 @@ class Reader:
         )
 
 
-def _seen(film: Film) -> Answer | None:
+def _seen(film: OpenedFilm) -> NetworkAnswer | None:
     """Return what the network said of a film when it found its lungs, if it is one network."""
     if not isinstance(film.lungs, SeenLungs):
         return None
     outputs = film.lungs.outputs
     given = outputs["logits"], outputs["evidence"], outputs["embedding"]
-    return Answer(*given, outputs.get(APPEARANCE))
+    return NetworkAnswer(*given, outputs.get(APPEARANCE))
 
 
 def _segmenter(bundle: Bundle) -> Segmenter | None:

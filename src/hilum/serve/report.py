@@ -38,7 +38,7 @@ NOT_SHOWN = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class HeatmapPicture:
     """One heatmap in the page."""
 
     label: str
@@ -46,7 +46,7 @@ class Picture:
     limit: float
 
 
-class Report:
+class HtmlReport:
     """Collects readings, then writes the page.
 
     Pictures are made as films arrive, so the films themselves are not kept.
@@ -124,7 +124,7 @@ class Report:
         small = thumbnail(examined.radiograph.pixels, SIDE)
         return _address(small)
 
-    def _heatmaps(self, examined: Examined) -> list[Picture]:
+    def _heatmaps(self, examined: Examined) -> list[HeatmapPicture]:
         if examined.radiograph is None or examined.evidence is None:
             return []
         small = thumbnail(examined.radiograph.pixels, SIDE)
@@ -133,7 +133,7 @@ class Report:
             heatmap = self._reader.on_film(examined.evidence, label, small.shape, examined.lungs)
             limit = limit_of(heatmap)
             address = _address(overlay(small, heatmap, limit))
-            pictures.append(Picture(label, address, limit))
+            pictures.append(HeatmapPicture(label, address, limit))
         return pictures
 
 

@@ -130,7 +130,7 @@ class SimilarSaid(NamedTuple):
     words: str
 
 
-class Said(NamedTuple):
+class Wording(NamedTuple):
     """Everything that is said of one film, in the order in which it is shown.
 
     Attributes:
@@ -175,7 +175,7 @@ class Said(NamedTuple):
         return lines + ([self.appearance.over] if self.appearance else [])
 
 
-def said_of(reading: Reading, language: Language = "en") -> Said:
+def said_of(reading: Reading, language: Language = "en") -> Wording:
     """Put a reading into words."""
     text, details = words(language), reading.details or Details()
     refusal = reading.refusal
@@ -184,7 +184,7 @@ def said_of(reading: Reading, language: Language = "en") -> Said:
         reason, hint = text[f"refusal.{refusal.code}"], text[f"refusal-hint.{refusal.code}"]
     looks = reading.appearance
     regions = tuple(_region(each, text) for each in details.affected if each.zone is None)
-    return Said(
+    return Wording(
         status=text[f"status.{'forced' if reading.forced else reading.status}"],
         why=text["why.forced" if reading.forced else "why"] if reason else "",
         code=f"[{refusal.code}] " if refusal else "",

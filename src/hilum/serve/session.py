@@ -17,7 +17,7 @@ Evidence = NDArray[np.float32]
 EMBEDDING, APPEARANCE = "embedding", "appearance"
 
 
-class Answer(NamedTuple):
+class NetworkAnswer(NamedTuple):
     """What the network says of one film.
 
     Attributes:
@@ -34,7 +34,7 @@ class Answer(NamedTuple):
     appearance: NDArray[np.float32] | None = None
 
 
-class Session:
+class NetworkSession:
     """The network of one bundle.
 
     Args:
@@ -77,7 +77,7 @@ class Session:
             return None
         return self._graph.run(inputs, [EMBEDDING])[0]
 
-    def answers(self, inputs: NDArray[np.float32]) -> list[Answer]:
+    def answers(self, inputs: NDArray[np.float32]) -> list[NetworkAnswer]:
         """Run the network once for all of its outputs; return them film by film.
 
         Raises:
@@ -86,8 +86,8 @@ class Session:
         named = [*self._outputs, *({EMBEDDING, APPEARANCE} & self._graph.outputs.keys())]
         found = dict(zip(named, self._graph.run(inputs, named), strict=True))
         nothing = [None] * len(inputs)
-        rows = (found["logits"], *(found.get(name, nothing) for name in Answer._fields[1:]))
-        return [Answer(*row) for row in zip(*rows, strict=True)]
+        rows = (found["logits"], *(found.get(name, nothing) for name in NetworkAnswer._fields[1:]))
+        return [NetworkAnswer(*row) for row in zip(*rows, strict=True)]
 
 
 def check_graph(graph: Graph, bundle: Bundle) -> None:

@@ -21,12 +21,12 @@ from hilum.core.prefetch import prefetch, watched
 from hilum.data.fingerprint import look
 from hilum.image.severity import CLASSIFIER, Numbers, severity_features
 from hilum.judge.severity import LinearMap
-from hilum.serve.film import Film, open_film
+from hilum.serve.film import OpenedFilm, open_film
 from hilum.serve.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class SeverityFeatures:
     """Features of films, by ``case_id``.
 
     Attributes:
@@ -54,7 +54,7 @@ class Gathered:
 
 def film_features(
     reader: Reader,
-    film: Film,
+    film: OpenedFilm,
     opacities: AnyOpacities | None,
 ) -> dict[str, Numbers]:
     """Return the feature groups of a film that was opened with ``keep=True`` and not refused.
@@ -86,7 +86,7 @@ def gather_features(
     opacities: AnyOpacities | None = None,
     *,
     progress: bool = True,
-) -> Gathered:
+) -> SeverityFeatures:
     """Open films as ``Reader.read`` does and gather the features of those that it would read.
 
     Args:
@@ -104,7 +104,7 @@ def gather_features(
         seen = look(film.radiograph.pixels)
         return features, "", reader.copy_of(features.get(CLASSIFIER), seen)
 
-    gathered = Gathered()
+    gathered = SeverityFeatures()
     results = prefetch(gather, films.values(), workers=cores(), ahead=2 * cores())
     pairs = zip(films, results, strict=True)
     for case_id, (features, reason, original) in watched(pairs, len(films), shown=progress):

@@ -22,7 +22,7 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittle
 from sqlalchemy import select
 
 from hilum.apps.node import status
-from hilum.apps.node.sender import Sender
+from hilum.apps.node.sender import PeerSender
 from hilum.apps.node.settings import Node as Settings
 from hilum.apps.node.settings import Peer
 from hilum.apps.store import outbox
@@ -228,7 +228,7 @@ class Outbox:
             values |= {"host": "127.0.0.1", "port": port}
         known = Peer(**values | {"timeout_s": 5} | peer)
         node = Settings(peers=(known,))
-        return Sender(self.store, self.data, node, known, self.stop, self.waited.append)
+        return PeerSender(self.store, self.data, node, known, self.stop, self.waited.append)
 
     @property
     def states(self):

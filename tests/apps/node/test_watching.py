@@ -14,7 +14,7 @@ from hilum.apps.node import watching
 from hilum.apps.node.check import check_peer
 from hilum.apps.node.receiver import Receiver
 from hilum.apps.node.settings import Node, Peer
-from hilum.apps.node.taking import OUT_OF_RESOURCES, PROCESSING_FAILURE, Answer
+from hilum.apps.node.taking import OUT_OF_RESOURCES, PROCESSING_FAILURE, TakenObject
 from hilum.apps.node.watching import Inbox
 from hilum.apps.store import outbox
 from hilum.apps.store.tables import Film, Line, Received
@@ -93,7 +93,7 @@ def inbox(tmp_path):
 
     class Made(Inbox):
         def __init__(self):
-            self.folder, self.taken, self.answer = tmp_path / "in", [], Answer(0, "accepted")
+            self.folder, self.taken, self.answer = tmp_path / "in", [], TakenObject(0, "accepted")
             self.folder.mkdir()
             (tmp_path / "receiving").mkdir()
             self.stop = threading.Event()
@@ -134,12 +134,12 @@ def test_what_cannot_be_kept_now_stays_and_is_tried_again(inbox):
     (inbox.folder / "film.dcm").write_bytes(b"film")
     inbox.at(0)
     for number, status in enumerate((OUT_OF_RESOURCES, PROCESSING_FAILURE)):
-        inbox.answer = Answer(status, "busy")
+        inbox.answer = TakenObject(status, "busy")
         inbox.at(60 + 40 * number)
         inbox.at(61 + 40 * number)
         assert len(inbox.taken) == number + 1
         assert _names(inbox.folder) == ["film.dcm"]
-    inbox.answer = Answer(0, "accepted")
+    inbox.answer = TakenObject(0, "accepted")
     inbox.at(1000)
     assert _names(inbox.folder) == ["done/film.dcm"]
 
@@ -171,7 +171,7 @@ def test_a_film_that_replaces_another_while_that_is_taken_is_taken_too(inbox, mo
 def test_what_cannot_be_read_may_be_half_written(inbox):
     path = inbox.folder / "film.dcm"
     path.write_bytes(b"half")
-    inbox.answer = Answer(0xC000, "unreadable", error=UnreadableImageError("half a film"))
+    inbox.answer = TakenObject(0xC000, "unreadable", error=UnreadableImageError("half a film"))
     for now in (0, 6, 12):
         inbox.at(now)
     assert (inbox.taken, _names(inbox.folder)) == ([b"half"] * 2, ["film.dcm"])

@@ -42,7 +42,7 @@ class Place:
             reason=None if status is Status.READ else "why",
             findings=(finding,) if status is Status.READ else (),
         )  # fmt: skip
-        return queue.Answer(reading, "c" * 64, results=results)
+        return queue.WorkerAnswer(reading, "c" * 64, results=results)
 
     def read_all(self, worker="w1", **answer):
         while claimed := queue.claim(self.store, worker):

@@ -75,7 +75,7 @@ class Place:
             path="film", status=status, bundle="blocks 0.0.1", elapsed_ms=1.0, reason=reason
         )
         while claimed := queue.claim(self.store, "w"):
-            answer = queue.Answer(reading, "c" * 64)
+            answer = queue.WorkerAnswer(reading, "c" * 64)
             assert queue.finish(self.store, self.log, claimed, "w", answer)
 
     def all(self, table):
@@ -142,7 +142,7 @@ def test_a_worker_that_still_reads_the_torn_file_writes_nothing(place, whole):
     reading = Reading(
         path="f", status=Status.ERROR, bundle="blocks 0.0.1", elapsed_ms=1.0, reason="torn"
     )
-    answer = queue.Answer(reading, "c" * 64)
+    answer = queue.WorkerAnswer(reading, "c" * 64)
     assert not queue.finish(place.store, place.log, claimed, "w", answer)
     assert place.all(Read) == []
     assert [job.state for job in place.all(Job)] == ["queued"]

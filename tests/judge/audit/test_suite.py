@@ -16,7 +16,7 @@ from hilum.image.perturb import PERTURBATIONS
 from hilum.judge.audit.limits import AuditLimits
 from hilum.judge.audit.material import Material
 from hilum.judge.audit.report import reasons
-from hilum.judge.audit.schema import Overall, Verdict, at_least, at_most
+from hilum.judge.audit.schema import AuditVerdict, Overall, at_least, at_most
 from hilum.judge.audit.suite import TESTS, choose_tests, judge, overall, variants_of
 from hilum.judge.predictions import check_predictions
 
@@ -83,8 +83,8 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_of_the_scores_fails_its_test_and_nothing_else_is_needed(name):
     bad, good = FAULTS[name]
-    assert verdict(name, material(**bad)) is Verdict.FAIL
-    assert verdict(name, material(**good)) is Verdict.PASS
+    assert verdict(name, material(**bad)) is AuditVerdict.FAIL
+    assert verdict(name, material(**good)) is AuditVerdict.PASS
 
 
 FLIPPED = np.where(np.arange(N) % 4 == 0, 1 - GOOD, GOOD)
@@ -112,9 +112,9 @@ PIXEL_FAULTS = {
 @pytest.mark.parametrize("name", PIXEL_FAULTS)
 def test_a_planted_fault_of_the_pixels_fails_its_test(name):
     bad, good = PIXEL_FAULTS[name]
-    assert verdict(name, material(bad)) is Verdict.FAIL
-    assert verdict(name, material(good)) is Verdict.PASS
-    assert verdict(name, material()) is Verdict.NOT_RUN
+    assert verdict(name, material(bad)) is AuditVerdict.FAIL
+    assert verdict(name, material(good)) is AuditVerdict.PASS
+    assert verdict(name, material()) is AuditVerdict.NOT_RUN
 
 
 def test_every_test_has_a_planted_fault_or_a_test_of_its_own():
@@ -125,18 +125,18 @@ def test_every_test_has_a_planted_fault_or_a_test_of_its_own():
 def test_an_embedding_that_names_the_source_fails():
     blind = np.random.default_rng(3).normal(size=(N, 8))
     tells = blind + EAST[:, None] * 3
-    assert verdict("embedding", material(embedding=tells)) is Verdict.FAIL
+    assert verdict("embedding", material(embedding=tells)) is AuditVerdict.FAIL
     found = judge(material(embedding=blind), ["embedding"])[0]
-    assert found.verdict is Verdict.PASS
+    assert found.verdict is AuditVerdict.PASS
     assert 0.4 < found.shown.measured.value < 0.62
 
 
 def test_leave_one_source_out_compares_the_same_films():
     away = pd.DataFrame({"case_id": [f"c{i}" for i in range(N)], "truth": TRUTH, "score": NOISE})
     found = judge(material(loso=away), ["loso"])[0]
-    assert found.verdict is Verdict.FAIL
+    assert found.verdict is AuditVerdict.FAIL
     assert found.shown.measured.value > 0.3
-    assert verdict("loso", material(loso=away.assign(score=GOOD))) is Verdict.PASS
+    assert verdict("loso", material(loso=away.assign(score=GOOD))) is AuditVerdict.PASS
 
 
 @pytest.mark.parametrize("name", ["ward", "tuberculosis"])
@@ -148,7 +148,7 @@ def test_films_of_a_source_left_out_are_those_of_no_source_and_no_cohort_learned
     assert [row.name for row in found.rows] == ["west"]
     for learned, said in ((("made",), "0 of 120"), (None, "nobody says")):
         found = judge(material(learned=learned, **kind), [name])[0]
-        assert found.verdict is Verdict.NOT_RUN
+        assert found.verdict is AuditVerdict.NOT_RUN
         assert said in found.said
     assert "has no" in judge(material(), [name])[0].said
 
@@ -166,28 +166,30 @@ def test_films_of_a_source_learned_from_count_by_a_model_that_left_it_out():
 def test_children_are_no_ward_of_adults():
     for columns in ({"age_years": 5.0}, {"note": "child of 1 to 5 years"}):
         found = judge(material(view=PORTABLE, **columns), ["ward"])[0]
-        assert found.verdict is Verdict.NOT_RUN
+        assert found.verdict is AuditVerdict.NOT_RUN
         assert "has no portable" in found.said
 
 
 def test_a_fall_by_any_fill_is_no_fall_by_the_opacity():
     everywhere = {"opacity-hidden": HIDDEN, "lung-hidden": HIDDEN}
-    assert verdict("opacity-hidden", material(everywhere)) is Verdict.FAIL
+    assert verdict("opacity-hidden", material(everywhere)) is AuditVerdict.FAIL
     alone = {"opacity-hidden": HIDDEN, "lung-hidden": np.full(N, np.nan)}
     found = judge(material(alone), ["opacity-hidden"])[0]
-    assert found.verdict is Verdict.NOT_RUN
+    assert found.verdict is AuditVerdict.NOT_RUN
     assert "for comparison" in found.said
     alone["opacity-hidden"] = GOOD
-    assert verdict("opacity-hidden", material(alone)) is Verdict.FAIL  # that needs no comparison
+    assert (
+        verdict("opacity-hidden", material(alone)) is AuditVerdict.FAIL
+    )  # that needs no comparison
     few = {"opacity-hidden": np.where(np.arange(N) < 9, HIDDEN, np.nan), "lung-hidden": CHANCE}
     found = judge(material(few), ["opacity-hidden"])[0]
-    assert found.verdict is Verdict.NOT_RUN
+    assert found.verdict is AuditVerdict.NOT_RUN
     assert "expected at least 10" in found.said
 
 
 def test_evidence_in_the_lungs_is_compared_with_their_area():
     called = np.full(N, 0.8)
-    for share, expected in ((0.3, Verdict.FAIL), (0.6, Verdict.PASS)):
+    for share, expected in ((0.3, AuditVerdict.FAIL), (0.6, AuditVerdict.PASS)):
         made = material(score=called)
         made = Material(
             made.table, 0.5, evidence=np.full(N, share) + NOISE / 100, lung_area=np.full(N, 0.3)
@@ -199,9 +201,9 @@ def test_evidence_in_the_lungs_is_compared_with_their_area():
 
 def test_a_limit_that_is_changed_changes_the_verdict():
     variants = {"jpeg": FLIPPED}
-    assert verdict("jpeg", material(variants)) is Verdict.FAIL
+    assert verdict("jpeg", material(variants)) is AuditVerdict.FAIL
     generous = AuditLimits(stability_flips=0.5)
-    assert verdict("jpeg", material(variants, limits=generous)) is Verdict.PASS
+    assert verdict("jpeg", material(variants, limits=generous)) is AuditVerdict.PASS
 
 
 def test_the_overall_verdict():
@@ -217,7 +219,7 @@ def test_where_no_source_has_both_classes_nothing_is_decided():
     apart = material(source=np.where(TRUTH == 1, "clinic", "screening"))
     for name in ("informative", "source"):
         found = judge(apart, [name])[0]
-        assert found.verdict is Verdict.NOT_RUN
+        assert found.verdict is AuditVerdict.NOT_RUN
         assert "source" in found.said
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from hilum.learn.compare.grid import Entry
-from hilum.learn.compare.join import Answer
+from hilum.learn.compare.join import EntryAnswer
 from hilum.learn.compare.unseen import unseen
 
 
@@ -22,9 +22,9 @@ def test_a_source_that_holds_most_of_a_class_is_answered_by_cross_validation() -
     left = [
         (films, Entry(names=(name,))) for films, name in ((small, "s"), (large, "l"), (other, "o"))
     ]
-    answers = {entry: Answer(table({}, 0), table(films, 0.1)) for films, entry in left}
+    answers = {entry: EntryAnswer(table({}, 0), table(films, 0.1)) for films, entry in left}
     everything = small | large | other
-    answers[Entry(names=(), fold=1)] = Answer(table({}, 0), table(everything, 0.9))
+    answers[Entry(names=(), fold=1)] = EntryAnswer(table({}, 0), table(everything, 0.9))
     found = unseen(answers).set_index("case_id")
     assert sorted(found.index) == sorted(everything)
     # 12 of 16 negatives are of "large", 5 of 9 positives of "other"

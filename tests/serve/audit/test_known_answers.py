@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hilum.serve.audit import Overall, Verdict, audit
+from hilum.serve.audit import AuditVerdict, Overall, audit
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +41,19 @@ def audited(models, worlds, guarded, tmp_path_factory):
 def test_a_model_of_a_planted_corner_marker_fails(audited):
     found, _ = audited("marker", "marker")
     assert found.verdict is Overall.FAIL
-    assert found["informative"].verdict is Verdict.PASS
+    assert found["informative"].verdict is AuditVerdict.PASS
     failed = {test.name for test in found.failed}
     assert {"nuisance", "lungs-removed", "lungs-only", "corners", "evidence"} <= failed
     assert found["lungs-removed"].shown.measured.value > 0.9
     assert found["evidence"].shown.measured.value < 0.5
-    assert found["opacity-hidden"].verdict is Verdict.NOT_RUN  # there is none in this world
+    assert found["opacity-hidden"].verdict is AuditVerdict.NOT_RUN  # there is none in this world
 
 
 def test_a_model_of_a_planted_opacity_passes_whatever_markers_lie_about(audited):
     found, _ = audited("opacity", "opacity")
     assert [(test.name, test.said) for test in found.failed] == []
     assert found.verdict is Overall.PASS
-    assert [test.name for test in found.tests if test.verdict is Verdict.NOT_RUN] == ["loso"]
+    assert [test.name for test in found.tests if test.verdict is AuditVerdict.NOT_RUN] == ["loso"]
     assert found["informative"].shown.measured.value > 0.95
     assert abs(found["lungs-removed"].shown.measured.value) < 0.4
     assert found["polarity"].said == "All films are refused, so no call can be wrong."
@@ -69,9 +69,9 @@ def test_only_the_reader_of_opacities_rests_on_them_and_is_quiet_on_a_strange_wa
         for name in ("opacity", "marker", "random")
     }
     assert verdicts == {
-        "opacity": [Verdict.PASS] * 3,
-        "marker": [Verdict.FAIL] * 3,
-        "random": [Verdict.FAIL] * 3,
+        "opacity": [AuditVerdict.PASS] * 3,
+        "marker": [AuditVerdict.FAIL] * 3,
+        "random": [AuditVerdict.FAIL] * 3,
     }
     found = audited("opacity", "opacity")[0]
     falls, moves = found["opacity-hidden"].checks
@@ -88,16 +88,16 @@ def test_whoever_calls_every_opacity_fails_on_tuberculosis_that_is_opaque(models
         subject=guarded(models["opacity"]), cases=cases, threshold=0.5, learned=["east"],
         only=["ward", "tuberculosis"], folds=50, progress=False,
     )  # fmt: skip
-    assert found["ward"].verdict is Verdict.PASS
-    assert found["tuberculosis"].verdict is Verdict.FAIL
+    assert found["ward"].verdict is AuditVerdict.PASS
+    assert found["tuberculosis"].verdict is AuditVerdict.FAIL
 
 
 @pytest.mark.parametrize("world", ["opacity", "marker"])
 def test_a_model_with_random_weights_is_uninformative(audited, world):
     found, _ = audited("random", world)
     assert found.verdict is Overall.UNINFORMATIVE
-    assert found["informative"].verdict is Verdict.FAIL
-    assert found["lungs-removed"].verdict is Verdict.NOT_RUN
+    assert found["informative"].verdict is AuditVerdict.FAIL
+    assert found["lungs-removed"].verdict is AuditVerdict.NOT_RUN
     assert "nothing to lose" in found["lungs-removed"].said
 
 
@@ -126,7 +126,7 @@ def test_the_folder_holds_page_json_and_tables(audited):
     row = parts[parts["part"] == "corners occluded"].iloc[0]
     called = (scores["score"] >= 0.5) != (scores["score_corners"] >= 0.5)
     assert row["value"] == pytest.approx(called.mean())
-    assert found["corners"].verdict is Verdict.FAIL
+    assert found["corners"].verdict is AuditVerdict.FAIL
 
 
 def test_the_same_seed_gives_the_same_audit(models, worlds, guarded):
@@ -159,9 +159,9 @@ def test_a_function_is_audited_like_a_graph(models, worlds, guarded):
     found = audit(predict, cases, find_lungs=find_lungs, only=only, folds=50, progress=False)
     assert found.subject == "predict"
     assert "Youden" in found.operating_point
-    assert found["informative"].verdict is found["lungs-removed"].verdict is Verdict.PASS
-    assert found["embedding"].verdict is found["evidence"].verdict is Verdict.NOT_RUN
-    assert found["polarity"].verdict is Verdict.FAIL
+    assert found["informative"].verdict is found["lungs-removed"].verdict is AuditVerdict.PASS
+    assert found["embedding"].verdict is found["evidence"].verdict is AuditVerdict.NOT_RUN
+    assert found["polarity"].verdict is AuditVerdict.FAIL
     assert not math.isnan(found["informative"].shown.measured.low)
 
 
@@ -186,6 +186,6 @@ def test_scores_alone_are_audited_as_far_as_they_go(models, worlds, guarded):
         }
     )
     found = audit(scores=scores, cases=cases, threshold=0.5, folds=50, progress=False)
-    ran = {test.name for test in found.tests if test.verdict is not Verdict.NOT_RUN}
+    ran = {test.name for test in found.tests if test.verdict is not AuditVerdict.NOT_RUN}
     assert ran == {"informative", "source", "nuisance", "sources", "subgroups", "calibration"}
     assert found.verdict in (Overall.INCOMPLETE, Overall.FAIL)

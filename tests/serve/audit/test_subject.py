@@ -13,7 +13,7 @@ from hilum.image.lungs import Lungs
 from hilum.image.open import open_radiograph
 from hilum.image.preprocess import Preprocess
 from hilum.serve.audit import BundleSubject, OnnxSubject, PredictSubject, audit
-from hilum.serve.audit.films import Given
+from hilum.serve.audit.films import GivenScores
 from hilum.serve.audit.subject import lungs_of_table
 from hilum.serve.reader import load_bundle
 from hilum.serve.samples import ROOT
@@ -165,15 +165,15 @@ def test_masks_of_a_table_become_lungs(tmp_path):
 
 def test_faults_of_a_table_of_scores_are_named():
     good = pd.DataFrame({"case_id": ["a", "b"], "score": [0.1, 0.2]})
-    assert Given.of(good, "covid-19", "x").scores.loc["b", "probability"] == 0.2
+    assert GivenScores.of(good, "covid-19", "x").scores.loc["b", "probability"] == 0.2
     both = pd.concat([good.assign(label="covid-19"), good.assign(label="sars", score=0.9)])
-    assert Given.of(both, "sars", "x").scores["score"].tolist() == [0.9, 0.9]
+    assert GivenScores.of(both, "sars", "x").scores["score"].tolist() == [0.9, 0.9]
     with pytest.raises(CohortError, match="no column 'score'"):
-        Given.of(good.rename(columns={"score": "scores"}), "covid-19", "x")
+        GivenScores.of(good.rename(columns={"score": "scores"}), "covid-19", "x")
     with pytest.raises(CohortError, match="a stands twice"):
-        Given.of(pd.concat([good, good]), "covid-19", "x")
+        GivenScores.of(pd.concat([good, good]), "covid-19", "x")
     with pytest.raises(ConfigError, match=r"expected a number in \[0, 1\]"):
-        Given.of(good.assign(score=[3, 99]), "covid-19", "x")
+        GivenScores.of(good.assign(score=[3, 99]), "covid-19", "x")
 
 
 def test_an_audit_needs_one_model_and_a_table():

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from hilum.image.write import jpeg
-from hilum.judge.featuremap import Measured
+from hilum.judge.featuremap import MapMeasure
 from hilum.judge.schema import NotRead
 from hilum.serve.featuremap.picture import data_of, page, write_page, write_picture
 from hilum.serve.featuremap.run import MARKS, OTHER, FeatureMap, MapFacts, colorings
@@ -56,9 +56,9 @@ def make_map(films=40, pictures=True):
         checksum="12345678",
         hilum="0",
         measured=(
-            Measured(space="t-SNE", what="trustworthiness", how="15 neighbors", where="all films",
+            MapMeasure(space="t-SNE", what="trustworthiness", how="15 neighbors", where="all films",
                      value=estimate, patients=0),
-            Measured(space="t-SNE", what="source", how="vote", where="all films",
+            MapMeasure(space="t-SNE", what="source", how="vote", where="all films",
                      value=estimate, patients=films, chance=0.5),
         ),
         not_read=(NotRead(case_id="made/x", status="refused", reason="a lateral film"),),

@@ -8,7 +8,7 @@ import pytest
 
 from hilum.core.reading import NOT_THE_INFECTION, RESEARCH_USE, Status
 from hilum.serve.pdf import PAGES, PdfReport, write_pdf
-from hilum.serve.pdf.blocks import Sheet
+from hilum.serve.pdf.blocks import PdfPage
 from hilum.serve.reader import load_bundle
 
 pypdf = pytest.importorskip("pypdf")
@@ -215,7 +215,7 @@ def test_a_large_film_gives_a_small_file(tmp_path, film, reader, with_details):
 def test_many_films_are_one_file(tmp_path, film, refused, reader, words):
     report = PdfReport(reader.bundle, made=MADE)
     for examined in (film, refused, film):
-        report.add(Sheet.of(examined, reader))
+        report.add(PdfPage.of(examined, reader))
     report.write(tmp_path / "sub" / "all.pdf")
     pages = words(tmp_path / "sub" / "all.pdf")
     assert [re.search(r"page \d", page).group() for page in pages] == ["page 1", "page 2", "page 3"]
@@ -231,7 +231,7 @@ def test_a_report_without_films_is_an_error(tmp_path, reader):
 
 
 def test_marks_are_measured_on_the_film_and_not_on_its_thumbnail(film, reader, with_details):
-    sheet = Sheet.of(with_details(film), reader)
+    sheet = PdfPage.of(with_details(film), reader)
     assert sheet.shape == film.radiograph.shape
     assert sheet.marks[0].points == with_details(film).reading.details.lungs[0].outline
 

@@ -28,9 +28,9 @@ from hilum.apps.batch.shard import (
     FETCHED,
     FETCHERS,
     REASONS,
-    Job,
-    Place,
+    Destination,
     Shard,
+    ShardJob,
     describe,
     lonely,
     read_shard,
@@ -55,7 +55,7 @@ _SHARDS = "readings/shard-*.parquet"
 _OTHER = "name another folder, or remove this one"
 
 
-class Plan(BaseModel):
+class RunPlan(BaseModel):
     """What a destination holds: ``plan.json``.
 
     Attributes:
@@ -101,7 +101,7 @@ class Executor(Protocol):
 class Local:
     """Processes of this machine."""
 
-    def __init__(self, job: Job, workers: int | None) -> None:
+    def __init__(self, job: ShardJob, workers: int | None) -> None:
         self._scratch = ExitStack()
         self._folder = self._scratch.enter_context(scratch())
         self.width = workers or cores()
@@ -149,7 +149,7 @@ class OnRay:
     each loads the bundle once.
     """
 
-    def __init__(self, job: Job, address: str | None, workers: int | None) -> None:
+    def __init__(self, job: ShardJob, address: str | None, workers: int | None) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers of the run
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a warning of Ray's less
         if (
@@ -199,17 +199,17 @@ class OnRay:
         self._leave()
 
 
-def plan_run(wanted: Plan, dest: str) -> Plan:
+def plan_run(wanted: RunPlan, dest: str) -> RunPlan:
     """Return the plan that a destination holds; make it where there is none.
 
     Raises:
         ConfigError: the destination holds a run that reads otherwise, or the source nothing.
     """
-    place = Place(dest)
+    place = Destination(dest)
     if place.has(PLAN):
         with place.open(PLAN) as file:
             try:
-                plan = Plan.model_validate_json(file.read())
+                plan = RunPlan.model_validate_json(file.read())
             except ValidationError:
                 raise ConfigError(f"{dest}/{PLAN}: no plan of a run", hint=_OTHER) from None
         _check_same(plan, wanted, dest)
@@ -235,7 +235,7 @@ def plan_run(wanted: Plan, dest: str) -> Plan:
     return plan
 
 
-def _check_same(plan: Plan, wanted: Plan, dest: str) -> None:
+def _check_same(plan: RunPlan, wanted: RunPlan, dest: str) -> None:
     for name, asked in wanted.model_dump(exclude={"films", "shards"}).items():
         found = getattr(plan, name)
         if found != asked:
@@ -245,13 +245,13 @@ def _check_same(plan: Plan, wanted: Plan, dest: str) -> None:
             )
 
 
-def run(plan: Plan, dest: str, executor: Executor) -> Iterator[dict[str, Any]]:
+def run(plan: RunPlan, dest: str, executor: Executor) -> Iterator[dict[str, Any]]:
     """Read every shard that has no file; yield what happens, and at last the summary.
 
     Yields:
         ``{"event": "start" | "shard" | "lost" | "given-up" | "summary", ...}``.
     """
-    place = Place(dest)
+    place = Destination(dest)
     started = monotonic()
     rows = _finished(place)
     yield {
@@ -278,7 +278,7 @@ def run(plan: Plan, dest: str, executor: Executor) -> Iterator[dict[str, Any]]:
     yield {"event": "summary"} | summary
 
 
-def _finished(place: Place) -> dict[str, Row]:
+def _finished(place: Destination) -> dict[str, Row]:
     """Describe the files of readings by their names; one that a lost machine cut is none.
 
     Those that the last manifest describes are not read back, if they have its length.
@@ -304,7 +304,7 @@ def _finished(place: Place) -> dict[str, Row]:
     return {row["file"]: row for row in rows if row}
 
 
-def _unfinished(place: Place, finished: Container[str]) -> Iterator[Shard]:
+def _unfinished(place: Destination, finished: Container[str]) -> Iterator[Shard]:
     with place.open(FILMS) as file, pq.ParquetFile(file) as films:
         for number in range(films.num_row_groups):
             shard = Shard(number, [])
@@ -362,7 +362,7 @@ def _work(
                 )
 
 
-def _summary(plan: Plan, rows: list[Row], films: int, seconds: float) -> dict[str, Any]:
+def _summary(plan: RunPlan, rows: list[Row], films: int, seconds: float) -> dict[str, Any]:
     """Add up what files hold; ``films`` of them were read in this run, in so many seconds."""
     statuses, refusals, errors = Counter[str](), Counter[str](), Counter[str]()
     for row in rows:

@@ -82,7 +82,7 @@ _WHOLE_AT_ONCE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
 """Stores whose objects appear whole or not at all."""
 
 
-class Job(NamedTuple):
+class ShardJob(NamedTuple):
     """What every shard of a run is read with; the arguments are those of ``Reader.examine``."""
 
     dest: str
@@ -111,7 +111,7 @@ class Shard(NamedTuple):
         return f"readings/shard-{self.number:07}.parquet"
 
 
-class Place:
+class Destination:
     """A folder that results go to: on a disk, or at an address that fsspec opens."""
 
     def __init__(self, address: str) -> None:
@@ -224,7 +224,7 @@ def describe(name: str, data: bytes) -> dict[str, Any]:
     }
 
 
-def read_shard(job: Job, shard: Shard, attempt: int) -> dict[str, Any]:
+def read_shard(job: ShardJob, shard: Shard, attempt: int) -> dict[str, Any]:
     """Read a shard and put its file into the destination.
 
     Args:
@@ -250,7 +250,7 @@ def read_shard(job: Job, shard: Shard, attempt: int) -> dict[str, Any]:
                 file.write_table(pa.Table.from_pylist(list(map(row_of, read)), schema))
         made.update(describe(shard.file, path.read_bytes()))
 
-    Place(job.dest).put(shard.file, write)
+    Destination(job.dest).put(shard.file, write)
     return made
 
 
@@ -261,7 +261,7 @@ def _loaded(bundle: str | None, max_megapixels: float) -> Reader:
     return load_bundle(bundle, threads=1, max_megapixels=max_megapixels)
 
 
-def _reader(job: Job) -> Reader:
+def _reader(job: ShardJob) -> Reader:
     """Return the reader of this process, which is loaded once."""
     reader = _loaded(job.bundle, job.max_megapixels)
     if reader.bundle.identity != job.identity:
@@ -283,7 +283,9 @@ class _Got(NamedTuple):
     hint: str = ""
 
 
-def _readings(job: Job, reader: Reader, shard: Shard, poison: frozenset[int]) -> Iterator[Reading]:
+def _readings(
+    job: ShardJob, reader: Reader, shard: Shard, poison: frozenset[int]
+) -> Iterator[Reading]:
     """Yield one reading a film, in order, of its address and without a time."""
     with _fetched(job, shard) as films:
         waiting: list[_Got] = []
@@ -316,7 +318,7 @@ def _readings(job: Job, reader: Reader, shard: Shard, poison: frozenset[int]) ->
 
 
 @contextmanager
-def _fetched(job: Job, shard: Shard) -> Iterator[Iterator[_Got]]:
+def _fetched(job: ShardJob, shard: Shard) -> Iterator[Iterator[_Got]]:
     """Yield the films of a shard as they are needed; what was fetched goes with the block."""
     most = most_bytes(job.max_megapixels)
     with scratch() as folder:
@@ -474,7 +476,7 @@ def _hidden(name: str) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in parts)
 
 
-def _poison(job: Job, shard: Shard) -> frozenset[int]:
+def _poison(job: ShardJob, shard: Shard) -> frozenset[int]:
     """Read each film alone in a process of its own; return those that end it twice."""
     found = set()
     pool = lonely()
@@ -496,7 +498,7 @@ def _poison(job: Job, shard: Shard) -> frozenset[int]:
     return frozenset(found)
 
 
-def _alone(job: Job, path: Path) -> None:
+def _alone(job: ShardJob, path: Path) -> None:
     _reader(job).read(path, force=job.force, details=job.details)
 
 

@@ -31,7 +31,7 @@ from hilum.core.errors import EXIT_AUDIT_FAILED
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hilum.serve.audit.subject import FindLungs, Subject
+    from hilum.serve.audit.subject import AuditSubject, FindLungs
 
 
 def audit(
@@ -152,7 +152,7 @@ def _subject(
     activation: Literal["sigmoid", "softmax", "none"],
     label: str,
     find_lungs: FindLungs | None,
-) -> Subject:
+) -> AuditSubject:
     from hilum.image.preprocess import Preprocess
     from hilum.serve.audit import BundleSubject, OnnxSubject, PredictSubject
     from hilum.serve.reader import load_bundle

@@ -85,8 +85,8 @@ def batch(
     require("batch")
     if address is not None and executor != "ray":
         raise ConfigError("--address is of a Ray cluster", hint="say --executor ray, too")
-    from hilum.apps.batch.run import Executor, Local, OnRay, Plan, plan_run, run
-    from hilum.apps.batch.shard import Job
+    from hilum.apps.batch.run import Executor, Local, OnRay, RunPlan, plan_run, run
+    from hilum.apps.batch.shard import ShardJob
     from hilum.apps.batch.source import is_remote
     from hilum.bundle.folder import open_bundle
     from hilum.serve.findings import check_prevalence, choose_points
@@ -98,7 +98,7 @@ def batch(
     opened = open_bundle(bundle)
     choose_points(opened.manifest, operating_point)
     check_prevalence(opened.manifest, prevalence)
-    wanted = Plan(
+    wanted = RunPlan(
         source=source,
         bundle=opened.identity,
         operating_point=operating_point,
@@ -110,7 +110,7 @@ def batch(
     )
     plan = plan_run(wanted, dest)
     where = None if bundle is None else str(bundle.absolute())
-    job = Job(
+    job = ShardJob(
         dest,
         where,
         opened.identity,

@@ -29,7 +29,7 @@ from hilum.core.errors import EXIT_AUDIT_FAILED, EXIT_SOME_NOT_READ, ConfigError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hilum.data.catalog import Entry
+    from hilum.data.catalog import CatalogEntry
     from hilum.data.cohort import Cohort
     from hilum.data.fetch import Progress
     from hilum.data.split import SplitRecord, SplitSpec
@@ -414,7 +414,7 @@ def _counts(count: tuple[int, int, int]) -> dict[str, int]:
     return dict(zip(("1", "0", "unknown"), count, strict=True))
 
 
-def _entry(name: str) -> Entry:
+def _entry(name: str) -> CatalogEntry:
     from hilum.core.config import did_you_mean
     from hilum.core.errors import CohortError
     from hilum.data.catalog import CATALOG
@@ -448,7 +448,7 @@ def _duplicate_pairs(there: pd.DataFrame, pairs: Path | None, wanted: bool) -> p
     return find_duplicates(there, progress=True)
 
 
-def _ask(entry: Entry) -> bool:
+def _ask(entry: CatalogEntry) -> bool:
     print_entry(entry, to_stderr=True)
     try:
         return typer.confirm("Do you accept this licence?", default=False, err=True)
@@ -515,7 +515,7 @@ def _side(path: Path, split: str) -> pd.DataFrame:
 _SHOWN = 5
 
 
-def print_catalog(entries: Sequence[Entry]) -> None:
+def print_catalog(entries: Sequence[CatalogEntry]) -> None:
     """Print the catalog, two lines a collection."""
     from rich.console import Console
     from rich.table import Table
@@ -534,7 +534,7 @@ def print_catalog(entries: Sequence[Entry]) -> None:
     console.print("Your own: adapters csv and folders. Citation and address: cohort list NAME.")
 
 
-def print_entry(entry: Entry, *, to_stderr: bool = False) -> None:
+def print_entry(entry: CatalogEntry, *, to_stderr: bool = False) -> None:
     """Print all that is known of one collection."""
     from rich.console import Console
     from rich.table import Table

@@ -36,7 +36,7 @@ def demo(
       hilum demo -o demo && hilum show demo/films/frontal.dcm
     """
     from hilum.apps.cli.sinks import JsonLines
-    from hilum.apps.cli.table import Table
+    from hilum.apps.cli.table import ReadingTable
     from hilum.serve.reader import load_bundle
     from hilum.serve.samples import WHAT_IS_VIRTUAL, WHAT_TO_MIND, read_samples
 
@@ -47,7 +47,7 @@ def demo(
         _read(reader, films, out, JsonLines())
         return
     typer.echo(f"{WHAT_IS_VIRTUAL}\n")
-    report = _read(reader, films, out, Table(reader.bundle))
+    report = _read(reader, films, out, ReadingTable(reader.bundle))
     typer.echo("\nWhat the films show:")
     for sample in samples:
         typer.echo(f"  {sample.file:<22} {sample.title}")
@@ -66,11 +66,11 @@ def _copy(sample: Sample, folder: Path) -> Path:
 
 def _read(reader: Reader, films: list[Path], out: Path, sink: Sink) -> Path:
     """Read the films into the sink and the report; return where the report lies."""
-    from hilum.serve.report import Report
+    from hilum.serve.report import HtmlReport
     from hilum.serve.samples import WHAT_IS_VIRTUAL, WHAT_TO_MIND
 
     intro = f"{WHAT_IS_VIRTUAL} {WHAT_TO_MIND}"
-    report = Report(reader, title="Demo: five virtual radiographs", intro=intro)
+    report = HtmlReport(reader, title="Demo: five virtual radiographs", intro=intro)
     for examined in reader.examine(films, details=True, keep=True):
         sink.add(examined)
         report.add(examined)

@@ -38,7 +38,7 @@ CHANGES_NUMBERS: tuple[str, ...] = (
 """Distributions whose version can change a pixel, a score or a metric."""
 
 
-class Check(NamedTuple):
+class Checkup(NamedTuple):
     """One line of the doctor's findings.
 
     ``state``: "ok", "note" (worth knowing) or "broken" (``hilum read`` cannot work).
@@ -119,23 +119,23 @@ def _identity() -> str | None:
         return None
 
 
-def _installation() -> Check:
+def _installation() -> Checkup:
     import hilum
 
     python = f"Python {platform.python_version()}"
     where = Path(hilum.__file__).parent
-    return Check("hilum", "ok", f"{importlib.metadata.version('hilum')} at {where}, {python}")
+    return Checkup("hilum", "ok", f"{importlib.metadata.version('hilum')} at {where}, {python}")
 
 
-def _processor() -> Check:
+def _processor() -> Checkup:
     from hilum.core.machine import cores
 
     threads = os.environ.get("OMP_NUM_THREADS")
     limited = f", OMP_NUM_THREADS={threads}" if threads else ""
-    return Check("processor", "ok", f"{platform.machine()}, {cores()} cores for Hilum{limited}")
+    return Checkup("processor", "ok", f"{platform.machine()}, {cores()} cores for Hilum{limited}")
 
 
-def _runtime() -> list[Check]:
+def _runtime() -> list[Checkup]:
     """Check what ``hilum read`` imports."""
     needed = {"onnxruntime": "onnxruntime", "cv2": "opencv-python-headless", "PIL": "pillow"}
     needed |= {"numpy": "numpy", "pydicom": "pydicom", "pydantic": "pydantic"}
@@ -143,18 +143,18 @@ def _runtime() -> list[Check]:
     return [_importable(module, distribution) for module, distribution in needed.items()]
 
 
-def _importable(module: str, distribution: str) -> Check:
+def _importable(module: str, distribution: str) -> Checkup:
     try:
         importlib.import_module(module)
     except ImportError as error:
-        return Check(distribution, "broken", str(error), f"pip install --force '{distribution}'")
-    return Check(distribution, "ok", _version(distribution) or "of another distribution")
+        return Checkup(distribution, "broken", str(error), f"pip install --force '{distribution}'")
+    return Checkup(distribution, "ok", _version(distribution) or "of another distribution")
 
 
-def _torchvision() -> Check:
+def _torchvision() -> Checkup:
     if find_spec("torchvision") is None:
-        return Check("torchvision", "ok", "absent, as it should be")
-    return Check(
+        return Checkup("torchvision", "ok", "absent, as it should be")
+    return Checkup(
         "torchvision",
         "note",
         "installed; it breaks training beside the CPU build of torch",
@@ -162,21 +162,21 @@ def _torchvision() -> Check:
     )
 
 
-def _extras() -> list[Check]:
+def _extras() -> list[Checkup]:
     from hilum.core.extras import EXTRAS, missing
 
     return [_extra(name, missing(name)) for name in EXTRAS]
 
 
-def _extra(name: str, absent: list[str]) -> Check:
+def _extra(name: str, absent: list[str]) -> Checkup:
     if not absent:
-        return Check(f"extra {name}", "ok", "installed")
-    return Check(
+        return Checkup(f"extra {name}", "ok", "installed")
+    return Checkup(
         f"extra {name}", "note", f"without {', '.join(absent)}", f"pip install 'hilum[{name}]'"
     )
 
 
-def _codecs() -> list[Check]:
+def _codecs() -> list[Checkup]:
     """Check each decoder that ``image`` would call, without decoding."""
     from PIL import features
     from pydicom.pixels.decoders.base import get_decoder
@@ -193,28 +193,30 @@ def _codecs() -> list[Check]:
     return [_codec("image codecs", pillow), _codec("DICOM codecs", dicom)]
 
 
-def _codec(name: str, available: dict[str, bool]) -> Check:
+def _codec(name: str, available: dict[str, bool]) -> Checkup:
     absent = [codec for codec, there in available.items() if not there]
     if absent:
-        return Check(name, "note", f"without {', '.join(absent)}", "films of that kind are errors")
-    return Check(name, "ok", ", ".join(available))
+        return Checkup(
+            name, "note", f"without {', '.join(absent)}", "films of that kind are errors"
+        )
+    return Checkup(name, "ok", ", ".join(available))
 
 
-def _bundle() -> Check:
+def _bundle() -> Checkup:
     """Verify the default bundle and load its network, as ``hilum read`` does."""
     from hilum.serve.reader import load_bundle
 
     try:
-        return Check("default bundle", "ok", f"{load_bundle().bundle.identity}, checksums hold")
+        return Checkup("default bundle", "ok", f"{load_bundle().bundle.identity}, checksums hold")
     except HilumError as error:
-        return Check("default bundle", "broken", error.message, error.hint)
+        return Checkup("default bundle", "broken", error.message, error.hint)
 
 
 MOST_MOVED = 0.05
 """By which another engine may change the score of a film: the thresholds are those of the CPU."""
 
 
-def _engines() -> list[Check]:
+def _engines() -> list[Checkup]:
     """Say what runs networks here and why; run the default one on all that could, on a sample."""
     from hilum.bundle.onnx import absent
     from hilum.core.machine import ENGINE, ENGINES, engine
@@ -223,12 +225,12 @@ def _engines() -> list[Check]:
     try:
         chosen = engine()
         if lacks := absent(chosen):
-            return [Check("engine", "broken", f"{ENGINE}={chosen}: {about} has no {lacks[0]}")]
+            return [Checkup("engine", "broken", f"{ENGINE}={chosen}: {about} has no {lacks[0]}")]
         score, taken = _scores("cpu")
     except HilumError as error:
-        return [Check("engine", "broken", error.message, error.hint)]
+        return [Checkup("engine", "broken", error.message, error.hint)]
     why = "float32, with which the bundle's thresholds were chosen; the default"
-    lines = [Check("engine", "ok", f"{about} on the processor, {taken:.0f} ms a film: {why}")]
+    lines = [Checkup("engine", "ok", f"{about} on the processor, {taken:.0f} ms a film: {why}")]
     for name in ENGINES:
         if name == "cpu" or absent(name):
             continue
@@ -236,7 +238,7 @@ def _engines() -> list[Check]:
             other, taken = _scores(name)
         except HilumError as error:
             state = "broken" if name == chosen else "note"
-            lines.append(Check(f"engine {name}", state, error.message, error.hint))
+            lines.append(Checkup(f"engine {name}", state, error.message, error.hint))
             continue
         moved = float(abs(other - score).max())
         found = f"{taken:.0f} ms a film, moves a sample's scores by up to {moved:.4f}"
@@ -246,7 +248,7 @@ def _engines() -> list[Check]:
             state, hint = "ok", "" if name == chosen else f"to use it: {ENGINE}={name}"
         if name == chosen:
             lines[0] = lines[0]._replace(found=f"{about} on {name}, because {ENGINE} says so")
-        lines.append(Check(f"engine {name}", state, found, hint))
+        lines.append(Checkup(f"engine {name}", state, found, hint))
     return lines
 
 
@@ -274,15 +276,15 @@ def _scores(name: str) -> tuple[Any, float]:
     return sigmoid(logits), median(taken[1:])
 
 
-def _data() -> Check:
+def _data() -> Checkup:
     named = os.environ.get("HILUM_DATA")
     if named and Path(named).is_dir():
-        return Check("HILUM_DATA", "ok", named)
+        return Checkup("HILUM_DATA", "ok", named)
     found = f"{named} is no folder" if named else "not set"
-    return Check("HILUM_DATA", "note", found, "tests on real films need it; reading does not")
+    return Checkup("HILUM_DATA", "note", found, "tests on real films need it; reading does not")
 
 
-def _print(checks: list[Check]) -> None:
+def _print(checks: list[Checkup]) -> None:
     from rich.console import Console
     from rich.table import Table
 

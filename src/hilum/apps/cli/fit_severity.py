@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
     from hilum.bundle.onepass import AnyOpacities
     from hilum.bundle.opacities import OpacitySpec
-    from hilum.bundle.seen import Seen
+    from hilum.bundle.seen import KnownFilms
     from hilum.bundle.severity import SeverityModels
     from hilum.judge.severity import SeveritySettings
-    from hilum.judge.severity_study import Films, Study
+    from hilum.judge.severity_study import SeverityStudy, StudyFilms
     from hilum.serve.reader import Reader
-    from hilum.serve.severity import Gathered
+    from hilum.serve.severity import SeverityFeatures
 
 
 def fit_severity(
@@ -132,7 +132,7 @@ def fit_severity(
         _say(figures, gathered, out, seen.said(WEIGHTS))
 
 
-def _spec_of(segmenter: AnyOpacities | None, seen: Seen) -> OpacitySpec | None:
+def _spec_of(segmenter: AnyOpacities | None, seen: KnownFilms) -> OpacitySpec | None:
     """Return what is known of the opacity network; a bundle of one network learned all of it."""
     from hilum.bundle.onepass import MapOpacities
     from hilum.bundle.seen import WEIGHTS
@@ -167,12 +167,12 @@ def _choose(cases: pd.DataFrame, normals: int, seed: int) -> pd.DataFrame:
 
 def _films(
     chosen: pd.DataFrame,
-    gathered: Gathered,
+    gathered: SeverityFeatures,
     reader: Reader,
     segmenter: AnyOpacities | None,
-) -> Films:
+) -> StudyFilms:
     from hilum.image.severity import EXTENTS
-    from hilum.judge.severity_study import SETS, Films, scores_of
+    from hilum.judge.severity_study import SETS, StudyFilms, scores_of
 
     if not gathered.features:
         first = next(iter(gathered.not_read.items()), ("", ""))
@@ -190,7 +190,7 @@ def _films(
         )
     ids, blocks = gathered.blocks(names)
     table = chosen.set_index("case_id", drop=False).loc[ids].reset_index(drop=True)
-    return Films(table, scores_of(table), blocks)
+    return StudyFilms(table, scores_of(table), blocks)
 
 
 def _warn(flattered: Set[str]) -> None:
@@ -204,7 +204,7 @@ def _warn(flattered: Set[str]) -> None:
 
 
 def _pack(
-    found: Study,
+    found: SeverityStudy,
     figures: pd.DataFrame,
     reader: Reader,
     segmenter: AnyOpacities | None,
@@ -258,7 +258,7 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _say(figures: pd.DataFrame, gathered: Gathered, out: Path, seen: str) -> None:
+def _say(figures: pd.DataFrame, gathered: SeverityFeatures, out: Path, seen: str) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -159,13 +159,13 @@ def read(
     if as_json:
         sinks.append(to.JsonLines())
     else:
-        from hilum.apps.cli.table import Table  # rich takes 0.05 s to import
+        from hilum.apps.cli.table import ReadingTable  # rich takes 0.05 s to import
 
-        sinks.append(Table(reader.bundle))
+        sinks.append(ReadingTable(reader.bundle))
     if csv is not None:
         sinks.append(to.Rows(reader, csv))
     if html is not None:
-        sinks.append(to.Page(reader, html))
+        sinks.append(to.HtmlPage(reader, html))
     if pdf is not None:
         sinks.append(to.Sheets(reader, pdf, paper))
     if heatmap is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -93,19 +92,12 @@ def usatov_kosik_2021(
 
 
 def _prepare(threads: int) -> None:
-    """Set up torch for a small network on a CPU that others may use too."""
     from hilum.core.extras import require
 
     require("train")
-    # Read by OpenMP when torch loads it: a thread spins for some 0.1 ms before it sleeps. Without
-    # a spin small steps take a third longer; without an end a busy machine stands still.
-    os.environ.setdefault("GOMP_SPINCOUNT", "100000")
-    import torch
+    from hilum.learn.memory import prepare_cpu
 
-    from hilum.learn.memory import keep_freed_memory
-
-    torch.set_num_threads(threads)
-    keep_freed_memory()
+    prepare_cpu(threads)
 
 
 def _collections(data: Path | None) -> Path:

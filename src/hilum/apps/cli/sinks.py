@@ -81,13 +81,13 @@ class Rows:
         typer.echo(f"wrote {self._path}: {self._written} rows", err=True)
 
 
-class Page:
+class HtmlPage:
     """The HTML report."""
 
     def __init__(self, reader: Reader, path: Path) -> None:
-        from hilum.serve.report import Report
+        from hilum.serve.report import HtmlReport
 
-        self._report = Report(reader)
+        self._report = HtmlReport(reader)
         self._path = path
 
     def add(self, examined: Examined) -> None:
@@ -117,10 +117,10 @@ class Sheets:
 
     def add(self, examined: Examined) -> None:
         """Add the page of one film, read or not."""
-        from hilum.serve.pdf import Sheet, write_pdf
+        from hilum.serve.pdf import PdfPage, write_pdf
 
         if self._one is not None:
-            self._one.add(Sheet.of(examined, self._reader))
+            self._one.add(PdfPage.of(examined, self._reader))
         else:
             stem = self._names.of(examined.reading.path)
             write_pdf(self._path / f"{stem}.pdf", examined, self._reader, page=self._page)

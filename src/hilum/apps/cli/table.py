@@ -13,13 +13,13 @@ from hilum.bundle.folder import Bundle
 from hilum.core.reading import RESEARCH_USE, Answer, AppearanceFinding, Finding, Reading
 from hilum.core.rounded import fixed, percent
 from hilum.serve.reader import Examined
-from hilum.serve.said import Said, said_of
+from hilum.serve.said import Wording, said_of
 
 _BAR = 10
 _WIDTH_OF_PIPE = 140
 
 
-class Table:
+class ReadingTable:
     """Rows for a person on stdout, each as soon as it is known, with what they mean beneath."""
 
     def __init__(self, bundle: Bundle) -> None:
@@ -133,7 +133,7 @@ def _cells(reading: Reading, width: int) -> tuple[Text, ...]:
     return path, status, Text("\n".join(labels)), Text("\n".join(chances)), Text("\n").join(said)
 
 
-def lines_of(told: Said) -> list[str]:
+def lines_of(told: Wording) -> list[str]:
     """Say what the film looks like, how much is opaque, how severe, and what resembles it."""
     lines = [told.appearance.line] if told.appearance else []
     lines += [told.opaque] if told.opaque else []

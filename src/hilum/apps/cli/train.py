@@ -21,7 +21,7 @@ from hilum.apps.cli.options import (
 from hilum.apps.cli.streams import print_json, tell
 
 if TYPE_CHECKING:
-    from hilum.apps.training import Trained
+    from hilum.apps.training import TrainedRun
     from hilum.learn.gate.run import FittedGate
 
 TASKS = ("gate", "detector")
@@ -162,7 +162,7 @@ def _refuse(task: str | None, **given: object) -> None:
             raise typer.BadParameter(f"--{name.replace('_', '-')} has no meaning for {what}")
 
 
-def _summary(trained: Trained) -> dict[str, Any]:
+def _summary(trained: TrainedRun) -> dict[str, Any]:
     result, evaluation = trained.result, trained.evaluation
     splits = trained.gathered.cases["split"].value_counts()
     return {
@@ -181,7 +181,7 @@ def _summary(trained: Trained) -> dict[str, Any]:
     }
 
 
-def _print_table(trained: Trained) -> None:
+def _print_table(trained: TrainedRun) -> None:
     from rich.console import Console
     from rich.table import Table
 

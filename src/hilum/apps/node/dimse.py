@@ -133,7 +133,7 @@ def ask_commitment(
     return bool(answer.get("Status") == 0)
 
 
-class Report(NamedTuple):
+class CommitmentReport(NamedTuple):
     """What a peer answered to ``ask_commitment``: UIDs that it keeps, and those not, with why."""
 
     transaction: str
@@ -141,14 +141,14 @@ class Report(NamedTuple):
     failed: dict[str, int]
 
 
-def report_of(event: Event) -> Report:
+def report_of(event: Event) -> CommitmentReport:
     """Read an N-EVENT-REPORT of storage commitment (PS3.4 J.3.3)."""
     told = event.event_information
 
     def items(keyword: str) -> Iterable[Dataset]:
         return told.get(keyword) or ()
 
-    return Report(
+    return CommitmentReport(
         transaction=str(told.TransactionUID),
         kept={str(each.ReferencedSOPInstanceUID) for each in items("ReferencedSOPSequence")},
         failed={

@@ -38,7 +38,7 @@ from hilum.apps.node.taking import (
     OUT_OF_RESOURCES,
     PROCESSING_FAILURE,
     SUCCESS,
-    Answer,
+    TakenObject,
     Taker,
 )
 from hilum.apps.node.watching import Inbox
@@ -156,7 +156,7 @@ class Receiver:
             except Exception as error:  # a thread that ended would be missed by nobody
                 _LOG.error("%s: %s", type(place).__name__.lower(), type(error).__name__)
 
-    def _found(self, way: str, peer: str, path: Path) -> Answer:
+    def _found(self, way: str, peer: str, path: Path) -> TakenObject:
         """Take a file that lay in a watched folder, or was fetched."""
         answer = self._take(path, self._node.sender(peer, way), f"{way}:{peer}")
         self._tally(peer, answer.outcome)
@@ -266,7 +266,7 @@ class Receiver:
             answer.ErrorComment = comment
         return answer
 
-    def _take(self, path: Path, sender: Sender, who: str) -> Answer:
+    def _take(self, path: Path, sender: Sender, who: str) -> TakenObject:
         """Take an object, which is not swept meanwhile."""
         self._busy.add(path)
         try:

@@ -44,7 +44,7 @@ _SAME_S = 2.0
 _LOG = logging.getLogger("hilum.sender")
 
 
-class Sender:
+class PeerSender:
     """Sends to one peer until told to stop.
 
     Args:
@@ -289,7 +289,7 @@ def main() -> None:
         store = open_store(orders.store, upgrade=False)
         reached = [each for each in node.peers if each.is_reached]
         outbox.keep_peers(store, [each.name for each in reached])
-        senders = [Sender(store, data, node, each, stop) for each in reached]
+        senders = [PeerSender(store, data, node, each, stop) for each in reached]
         threads = [threading.Thread(target=each.run, daemon=True) for each in senders]
         for thread in threads:
             thread.start()

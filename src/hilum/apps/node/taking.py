@@ -33,7 +33,7 @@ REFUSED = UnsupportedImageError.c_store_status
 _LOG = logging.getLogger("hilum.receiver")
 
 
-class Answer(NamedTuple):
+class TakenObject(NamedTuple):
     """What became of an object.
 
     Attributes:
@@ -69,7 +69,9 @@ class Taker:
         self._store, self._folder, self._log = store, folder, log
         self._node, self._megapixels = node, max_megapixels
 
-    def take(self, path: Path, sender: Sender, who: str, *, study: str | None = None) -> Answer:
+    def take(
+        self, path: Path, sender: Sender, who: str, *, study: str | None = None
+    ) -> TakenObject:
         """Keep an object that is a film; never an exception, for which senders give up for good.
 
         Args:
@@ -85,11 +87,11 @@ class Taker:
         except HilumError as error:
             if isinstance(error, StoreError):
                 _LOG.warning("an object of %s was not kept: %s", sender.peer, error.message)
-            return Answer(error.c_store_status, type(error).__name__, header, error)
+            return TakenObject(error.c_store_status, type(error).__name__, header, error)
         except Exception as error:
             _LOG.error("an object of %s: %s", sender.peer, type(error).__name__)
-            return Answer(PROCESSING_FAILURE, "unexpected", header)
-        return Answer(status, outcome, header)
+            return TakenObject(PROCESSING_FAILURE, "unexpected", header)
+        return TakenObject(status, outcome, header)
 
     def _header(self, path: Path) -> Header:
         arguments = (str(path), "the object", self._node.read, self._megapixels)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from pydicom.dataset import Dataset
 
 from hilum.apps.node.settings import Peer
-from hilum.apps.node.taking import Answer
+from hilum.apps.node.taking import TakenObject
 from hilum.apps.store.folder import sync_folder
 from hilum.core.errors import PeerError, UnreadableImageError
 
@@ -72,7 +72,7 @@ class Inbox:
         data: Path,
         receiving: Path,
         largest: float,
-        take: Callable[[str, Path], Answer],
+        take: Callable[[str, Path], TakenObject],
     ) -> None:
         self._root, self._peer = data / str(peer.inbox), peer
         self._receiving, self._largest, self._take = receiving, largest, take
@@ -221,7 +221,7 @@ def _share(path: Path, above: os.stat_result) -> None:
         path.chmod(mode)
 
 
-def _reason(answer: Answer) -> str:
+def _reason(answer: TakenObject) -> str:
     if answer.error is not None:
         error = answer.error
         return error.message + (f"\n{error.hint}" if error.hint else "")

@@ -55,7 +55,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WorkerAnswer:
     """What a worker found.
 
     Attributes:
@@ -130,7 +130,7 @@ def release_all(store: Store) -> None:
         session.execute(update(Job).where(Job.state == "claimed").values(lease_ms=0))
 
 
-def finish(store: Store, log: Log, claimed: Claim, worker: str, answer: Answer) -> bool:
+def finish(store: Store, log: Log, claimed: Claim, worker: str, answer: WorkerAnswer) -> bool:
     """Write a reading and end its job, together.
 
     Returns:
@@ -245,7 +245,9 @@ def _existing(session: Session, film_id: str, checksum: str, forced: bool) -> Re
     return session.scalars(query).first()
 
 
-def _write(session: Session, found: Read | None, film: Film, job: Job, answer: Answer) -> Read:
+def _write(
+    session: Session, found: Read | None, film: Film, job: Job, answer: WorkerAnswer
+) -> Read:
     """Write the one reading of this film by this bundle; an error that passed is replaced."""
     read = found or Read(id=new_id(), film_id=film.id, checksum=answer.checksum, forced=job.forced)
     read.status = answer.reading.status.value

@@ -25,7 +25,7 @@ from hilum.apps.web.named import Named, names_of
 from hilum.apps.web.problems import not_found
 from hilum.apps.web.schemas import API, AnyId, FilmId, ReportText, gives
 from hilum.apps.web.service import Served
-from hilum.apps.web.sheet import Picture, Sheet, drawn, picture
+from hilum.apps.web.sheet import Sheet, SheetPicture, drawn, picture
 from hilum.core.reading import Reading
 from hilum.core.words import Language, words
 from hilum.serve.marks import Layer
@@ -192,7 +192,7 @@ def _sheet(request: Request, service: Served, report_id: str, visitor: Visitor, 
     if model is not None:
         bundle = text["report.model"].format(bundle=model.identity)
     marks = report.body.get("marks", [])
-    shown: list[Picture] = []
+    shown: list[SheetPicture] = []
     if read is not None and "height" in read.reading["film"]:
         small = request.app.state.pictures.window(film.sha256, kinds_of(read), SIDE)
         shown.append(picture(small, film.format))

@@ -17,7 +17,7 @@ from hilum.core.page import data_uri, render
 from hilum.core.reading import RESEARCH_USE
 from hilum.core.words import Language, words
 from hilum.image.write import jpeg
-from hilum.serve.marks import CASING, Mark, draw_lines
+from hilum.serve.marks import CASING, ClosedLine, draw_lines
 from hilum.serve.pdf.pen import LEADING, SOFT, Pen, wrap
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
@@ -29,7 +29,7 @@ _SIZES = (9.5, 9.0, 8.5, 8.0, 7.5, 7.0, 6.5, 6.0, 5.5)
 
 
 @dataclass(frozen=True)
-class Picture:
+class SheetPicture:
     """A picture on the page: a JPEG and what it shows."""
 
     jpeg: bytes
@@ -54,7 +54,7 @@ class Sheet:
     signed: str
     by: str
     model: str
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[SheetPicture, ...] = ()
 
     @property
     def language(self) -> Language:
@@ -135,15 +135,15 @@ class Sheet:
             top += 0.6 * size
 
 
-def picture(pixels: NDArray[Any], caption: str) -> Picture:
+def picture(pixels: NDArray[Any], caption: str) -> SheetPicture:
     """Make a picture of a film, float32 (h, w) in [0, 1], or of uint8 (h, w, 3), RGB."""
     height, width = pixels.shape[:2]
-    return Picture(jpeg(pixels, QUALITY), caption, width, height)
+    return SheetPicture(jpeg(pixels, QUALITY), caption, width, height)
 
 
 def drawn(
     film: NDArray[np.float32],
-    machine: Sequence[Mark],
+    machine: Sequence[ClosedLine],
     marks: Sequence[Mapping[str, Any]],
     scale: float,
 ) -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from hilum.apps.node.settings import Node
-from hilum.apps.node.taking import Answer, Taker
+from hilum.apps.node.taking import TakenObject, Taker
 from hilum.apps.store.people import Role
 from hilum.apps.web.access import Visitor, address_of, needs
 from hilum.apps.web.pace import taking
@@ -92,7 +92,7 @@ async def _stored(
     return _answer(answers)
 
 
-def _each(take: Callable[[Path], Answer], paths: list[Path]) -> list[Answer]:
+def _each(take: Callable[[Path], TakenObject], paths: list[Path]) -> list[TakenObject]:
     return [take(path) for path in paths]
 
 
@@ -193,7 +193,7 @@ def _not_dicom(what: str) -> Problem:
     return Problem(415, "invalid", f"{what} has another Content-Type; expected {expected}")
 
 
-def _count(service: Service, answer: Answer) -> None:
+def _count(service: Service, answer: TakenObject) -> None:
     meter = service.meter
     if answer.outcome == "accepted":
         meter.accepted.inc()
@@ -204,7 +204,7 @@ def _count(service: Service, answer: Answer) -> None:
         meter.rejected.labels(code).inc()
 
 
-def _answer(answers: list[Answer]) -> Response:
+def _answer(answers: list[TakenObject]) -> Response:
     """Say what became of each (PS3.18 10.5.3, Store Instances Response Module)."""
     stored = [_item(each) for each in answers if not each.status]
     failed = [
@@ -225,7 +225,7 @@ def _answer(answers: list[Answer]) -> Response:
     return Response(json.dumps(told), status, media_type=_JSON, headers=headers)
 
 
-def _item(answer: Answer) -> dict[str, Any]:
+def _item(answer: TakenObject) -> dict[str, Any]:
     header = answer.header
     uids = (header.class_uid, header.instance_uid) if header is not None else (None, None)
     return {

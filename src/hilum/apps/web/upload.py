@@ -22,7 +22,7 @@ from hilum.apps.web.unzip import is_zip, members, read_most
 from hilum.core.errors import HilumError, StoreError, StoreFullError
 from hilum.core.radiograph import Metadata
 from hilum.image.open import read_header
-from hilum.image.sniff import SNIFFED_BYTES, Kind, describe, encryption, sniff
+from hilum.image.sniff import SNIFFED_BYTES, FileKind, describe, encryption, sniff
 
 _LOG = logging.getLogger("hilum.web")
 _NAME_LENGTH = 255
@@ -125,7 +125,7 @@ class Intake:
         )
 
 
-def kind_of(data: bytes, name: str) -> Kind:
+def kind_of(data: bytes, name: str) -> FileKind:
     """Say by content what a film is.
 
     Raises:

@@ -45,7 +45,7 @@ from hilum.serve.reader import Reader, load_bundle
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from hilum.serve.dicom import Made, Sent
+    from hilum.serve.dicom import MadeObject, Sent
 
 STATE = "worker"
 """The setting in which a worker says how it is: {"bundle": identity or None, "error", "at_ms"}."""
@@ -144,16 +144,16 @@ class Worker:
         self._say(self._reader.bundle.identity, None)
         return self._reader
 
-    def _read(self, reader: Reader, claimed: queue.Claim) -> queue.Answer:
+    def _read(self, reader: Reader, claimed: queue.Claim) -> queue.WorkerAnswer:
         checksum = reader.bundle.checksum
         if claimed.attempts > queue.MAX_ATTEMPTS:
-            return queue.Answer(_given_up(reader, claimed), checksum)
+            return queue.WorkerAnswer(_given_up(reader, claimed), checksum)
         path = self._folder.path(claimed.sha256)
         examined = next(
             reader.examine([path], force=claimed.forced, details=True, batch_size=1, workers=1)
         )
         reading = examined.reading.model_copy(update={"path": claimed.name})
-        return queue.Answer(
+        return queue.WorkerAnswer(
             reading,
             checksum,
             pack(examined),
@@ -162,7 +162,7 @@ class Worker:
             refusals=self._form is not None and self._form.refusals != "none",
         )
 
-    def _make(self, making: Making, film: Path, kinds: tuple[str, ...]) -> Iterator[Made]:
+    def _make(self, making: Making, film: Path, kinds: tuple[str, ...]) -> Iterator[MadeObject]:
         """Make results of a reading for the archive."""
         from hilum.serve.dicom import objects_of
 
@@ -194,7 +194,7 @@ class Worker:
             form=self._form,
         )
 
-    def _keep(self, claimed: queue.Claim, answer: queue.Answer) -> None:
+    def _keep(self, claimed: queue.Claim, answer: queue.WorkerAnswer) -> None:
         """Write what was found; while the store does not answer, or is full, try again."""
         while True:
             try:

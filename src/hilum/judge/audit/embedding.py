@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hilum.core.estimate import Estimate
 from hilum.core.extras import require
 from hilum.judge.audit.material import Chosen, Material
-from hilum.judge.audit.schema import Judged, Row, at_most, decide, not_run
+from hilum.judge.audit.schema import AuditAnswer, AuditRow, at_most, decide, not_run
 from hilum.judge.metrics import Floats, auroc
 
 FOLDS = 5
@@ -23,7 +23,7 @@ _COMPONENTS = 50
 _C = 0.1
 
 
-def embedding_source(material: Material) -> Judged:
+def embedding_source(material: Material) -> AuditAnswer:
     """How well does a linear probe name the source of films of one class?"""
     if material.embedding is None:
         return not_run(material.absent.get("embedding", "the model gives no embedding"))
@@ -41,7 +41,7 @@ def embedding_source(material: Material) -> Judged:
         for index, name in enumerate(names):
             of = (chosen, source == name, probed[:, index])
             columns.append(of)
-            rows.append(Row(name=f"{name} among {word} films", measured=_one(material, of)))
+            rows.append(AuditRow(name=f"{name} among {word} films", measured=_one(material, of)))
     if not columns:
         return not_run("no class has two sources with enough patients")
 

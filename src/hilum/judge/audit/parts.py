@@ -10,12 +10,12 @@ import pandas as pd
 from hilum.core.estimate import Estimate
 from hilum.core.labels import Label, View
 from hilum.judge.audit.material import Chosen, Material
-from hilum.judge.audit.schema import Judged, Row, at_least, at_most, decide, not_run
+from hilum.judge.audit.schema import AuditAnswer, AuditRow, at_least, at_most, decide, not_run
 from hilum.judge.metrics import Floats, auroc, ece
 from hilum.judge.strata import age_band
 
 
-def sources(material: Material) -> Judged:
+def sources(material: Material) -> AuditAnswer:
     """Are there sources with too many false alarms, or too many misses?"""
     limits = material.limits
     wrong = _rates(material, positive=False)
@@ -32,17 +32,17 @@ def sources(material: Material) -> Judged:
     if not checks:
         return not_run(f"no source has {limits.min_films} films of a class")
     rows = [
-        Row(name=f"false positives: {n}", measured=e, beyond=e.low > limits.false_positives)
+        AuditRow(name=f"false positives: {n}", measured=e, beyond=e.low > limits.false_positives)
         for n, e in wrong.items()
     ]
     rows += [
-        Row(name=f"sensitivity: {n}", measured=e, beyond=e.high < limits.sensitivity)
+        AuditRow(name=f"sensitivity: {n}", measured=e, beyond=e.high < limits.sensitivity)
         for n, e in right.items()
     ]
     return decide(checks, "", rows, "share of films called at the operating point")
 
 
-def ward(material: Material) -> Judged:
+def ward(material: Material) -> AuditAnswer:
     """How many portable films, of children none, are called wrongly at sources not learned from?
 
     A film whose age nobody stated counts, unless its note calls it a child's.
@@ -57,14 +57,14 @@ def ward(material: Material) -> Judged:
     )
 
 
-def tuberculosis(material: Material) -> Judged:
+def tuberculosis(material: Material) -> AuditAnswer:
     """How many films with tuberculosis are called wrongly, at sources not learned from?"""
     name = Label.TUBERCULOSIS.value
     known = material.table.get(name, pd.Series(np.nan, material.table.index))
     return _left_out(material, (known == 1).to_numpy(), "films with tuberculosis and without")
 
 
-def subgroups(material: Material) -> Judged:
+def subgroups(material: Material) -> AuditAnswer:
     """Does a view, a sex or an age band fare worse than the others?"""
     limits = material.limits
     gaps: dict[str, dict[str, Estimate]] = {"AUROC": {}, "sensitivity": {}, "specificity": {}}
@@ -75,7 +75,7 @@ def subgroups(material: Material) -> Judged:
     for metric, of_parts in gaps.items():
         limit = -(limits.subgroup_auroc if metric == "AUROC" else limits.subgroup_rate)
         rows += [
-            Row(name=f"{metric}: {name}", measured=gap, beyond=gap.high < limit)
+            AuditRow(name=f"{metric}: {name}", measured=gap, beyond=gap.high < limit)
             for name, gap in of_parts.items()
         ]
         if of_parts:
@@ -87,7 +87,7 @@ def subgroups(material: Material) -> Judged:
     return decide(checks, "", rows, "metric of the subgroup less that of the other films")
 
 
-def calibration(material: Material) -> Judged:
+def calibration(material: Material) -> AuditAnswer:
     """Does a stated probability mean what it says, over all films and in each source?"""
     limits = material.limits
     truth = material.truth.astype(np.float64)
@@ -100,10 +100,10 @@ def calibration(material: Material) -> Judged:
         if here.sum() >= 2 * limits.min_films:
             gaps[str(name)] = _in_the_large(material, (chance - truth) * np.ones(here.size), here)
     checks = [at_most("expected calibration error, all films", error, limits.ece)]
-    rows = [Row(name="ECE, all films", measured=error, beyond=error.low > limits.ece)]
+    rows = [AuditRow(name="ECE, all films", measured=error, beyond=error.low > limits.ece)]
     for name, gap in gaps.items():
         beyond = gap.low > limits.source_calibration or gap.high < -limits.source_calibration
-        rows.append(Row(name=f"stated less seen: {name}", measured=gap, beyond=beyond))
+        rows.append(AuditRow(name=f"stated less seen: {name}", measured=gap, beyond=beyond))
     if gaps:
         high = max(gaps, key=lambda name: gaps[name].low)
         low = min(gaps, key=lambda name: gaps[name].high)
@@ -114,7 +114,7 @@ def calibration(material: Material) -> Judged:
     return decide(checks, "", rows, "error of the probability")
 
 
-def _left_out(material: Material, kind: Chosen, what: str) -> Judged:
+def _left_out(material: Material, kind: Chosen, what: str) -> AuditAnswer:
     """Judge the share of such negative films that are called, at sources not learned from.
 
     Films of a source that the model did learn from count by the score of a model that left it out,
@@ -144,7 +144,7 @@ def _left_out(material: Material, kind: Chosen, what: str) -> Judged:
     found = material.share(wrong, films)
     check = at_most(f"{what} called positive", found, material.limits.left_out_false_positives)
     rows = [
-        Row(name=str(name), measured=material.share(wrong, films & (material.source == name)))
+        AuditRow(name=str(name), measured=material.share(wrong, films & (material.source == name)))
         for name in np.unique(material.source[films])
     ]
     said = f"Of {found.n} {what} it calls {int(wrong[films].sum())} positive."

@@ -8,7 +8,15 @@ import numpy as np
 
 from hilum.core.estimate import Estimate
 from hilum.judge.audit.material import Material
-from hilum.judge.audit.schema import Check, Judged, Row, at_least, at_most, decide, not_run
+from hilum.judge.audit.schema import (
+    AuditAnswer,
+    AuditCheck,
+    AuditRow,
+    at_least,
+    at_most,
+    decide,
+    not_run,
+)
 from hilum.judge.metrics import Floats, auroc
 
 _FILLED = ("opacity-hidden", "lung-hidden")
@@ -16,7 +24,7 @@ MARKERS = ("marker-portable", "marker-r", "ecg-lead")
 _ALL = "all films are refused, so no call can be wrong"
 
 
-def lungs_removed(material: Material) -> Judged:
+def lungs_removed(material: Material) -> AuditAnswer:
     """How much of the AUROC above chance survives without lungs?"""
     measured, rows, why = retained(material, "lungs-removed")
     if measured is None:
@@ -29,7 +37,7 @@ def lungs_removed(material: Material) -> Judged:
     return decide([check], "The lungs were blacked out, with a margin.", rows, "AUROC")
 
 
-def lungs_only(material: Material) -> Judged:
+def lungs_only(material: Material) -> AuditAnswer:
     """How much of the AUROC above chance survives when only lungs are shown?"""
     measured, rows, why = retained(material, "lungs-only")
     if measured is None:
@@ -40,7 +48,7 @@ def lungs_only(material: Material) -> Judged:
     return decide([check], "All but the lungs was blacked out.", rows, "AUROC")
 
 
-def retained(material: Material, name: str) -> tuple[Estimate | None, list[Row], str]:
+def retained(material: Material, name: str) -> tuple[Estimate | None, list[AuditRow], str]:
     """Return (AUROC - 1/2) of the changed films over that of the films, rows, or why not."""
     seen = _seen(material, name)
     truth, score, changed = (
@@ -50,7 +58,10 @@ def retained(material: Material, name: str) -> tuple[Estimate | None, list[Row],
     )
     whole = material.pooled(chosen=seen)
     after = material.pooled(material.variants[name], seen)
-    rows = [Row(name="as they are", measured=whole), Row(name=_title(name), measured=after)]
+    rows = [
+        AuditRow(name="as they are", measured=whole),
+        AuditRow(name=_title(name), measured=after),
+    ]
     if not whole.low > material.limits.chance:
         return None, rows, f"the model is not above chance here ({whole}): nothing to lose"
 
@@ -61,7 +72,7 @@ def retained(material: Material, name: str) -> tuple[Estimate | None, list[Row],
     return material.estimate(ratio, seen), rows, ""
 
 
-def opacity_hidden(material: Material) -> Judged:
+def opacity_hidden(material: Material) -> AuditAnswer:
     """Does the score of a called film fall without its opacities, and not without clear lung?"""
     limits, called = material.limits, material.called
     fall = material.score - material.variants["opacity-hidden"]
@@ -84,13 +95,13 @@ def opacity_hidden(material: Material) -> Judged:
     )
     gone = {name: material.variants[name] < material.threshold for name in _FILLED}
     rows = [
-        Row(name="opacities painted over: score falls", measured=falls),
-        Row(
+        AuditRow(name="opacities painted over: score falls", measured=falls),
+        AuditRow(
             name="opacities painted over: no longer called",
             measured=material.share(gone["opacity-hidden"], marked),
         ),
-        Row(name="as much clear lung painted over: score changes", measured=moves),
-        Row(
+        AuditRow(name="as much clear lung painted over: score changes", measured=moves),
+        AuditRow(
             name="as much clear lung painted over: no longer called",
             measured=material.share(gone["lung-hidden"], control),
         ),
@@ -110,7 +121,7 @@ def opacity_hidden(material: Material) -> Judged:
     return decide([first, second], said, rows, shares)
 
 
-def occlusion(material: Material, name: str) -> Judged:
+def occlusion(material: Material, name: str) -> AuditAnswer:
     """What is lost when a part without lungs is covered, and how many calls change?"""
     seen = _seen(material, name)
     truth, score, changed = (
@@ -129,7 +140,7 @@ def occlusion(material: Material, name: str) -> Judged:
     return decide(checks, "", _flip_rows(material, [name]), "share of calls that change")
 
 
-def markers(material: Material) -> Judged:
+def markers(material: Material) -> AuditAnswer:
     """How far does a letter or a wire move the score, and how many calls change?"""
     limits = material.limits
     flips = {name: _flips(material, name) for name in MARKERS}
@@ -140,12 +151,16 @@ def markers(material: Material) -> Judged:
         at_most(f"calls that change, {_title(most)}", flips[most], limits.marker_flips),
         at_most(f"mean change of the score, {_title(far)}", shifts[far], limits.marker_shift),
     ]
-    rows = [Row(name=f"calls that change: {_title(name)}", measured=flips[name]) for name in flips]
-    rows += [Row(name=f"mean change: {_title(name)}", measured=shifts[name]) for name in shifts]
+    rows = [
+        AuditRow(name=f"calls that change: {_title(name)}", measured=flips[name]) for name in flips
+    ]
+    rows += [
+        AuditRow(name=f"mean change: {_title(name)}", measured=shifts[name]) for name in shifts
+    ]
     return decide(checks, _toward(material), rows, "share of calls, and change of the score")
 
 
-def stability(material: Material, name: str, limit: float) -> Judged:
+def stability(material: Material, name: str, limit: float) -> AuditAnswer:
     """How many calls change?"""
     seen = _seen(material, name)
     if not seen.any():
@@ -157,7 +172,7 @@ def stability(material: Material, name: str, limit: float) -> Judged:
     return decide([check], said, _flip_rows(material, [name]), "share of calls that change")
 
 
-def evidence(material: Material) -> Judged:
+def evidence(material: Material) -> AuditAnswer:
     """Does the evidence for a call lie in the lungs more than their area says?"""
     share, area = material.evidence, material.lung_area
     if share is None or area is None:
@@ -168,16 +183,16 @@ def evidence(material: Material) -> Judged:
     inside, lungs = share[chosen], area[chosen]
     ratio = material.estimate(lambda w: (w @ inside) / (w @ lungs), chosen)
     rows = [
-        Row(
+        AuditRow(
             name="evidence in the lungs",
             measured=material.estimate(lambda w: w @ inside / w.sum(-1), chosen),
         ),
-        Row(
+        AuditRow(
             name="the lungs' share of the picture",
             measured=material.estimate(lambda w: w @ lungs / w.sum(-1), chosen),
         ),
     ]
-    check: Check = at_least(
+    check: AuditCheck = at_least(
         "share of the evidence over share of the area", ratio, material.limits.evidence_ratio
     )
     return decide([check], "Of films that were called; evidence for the label.", rows, "share")
@@ -195,7 +210,7 @@ def _flips(material: Material, name: str) -> Estimate:
     return material.share(_changed(material, name), _seen(material, name))
 
 
-def _flip_rows(material: Material, names: Sequence[str]) -> list[Row]:
+def _flip_rows(material: Material, names: Sequence[str]) -> list[AuditRow]:
     """Share of calls that change, of all films and by what they were called before."""
     rows = []
     for name in names:
@@ -204,7 +219,7 @@ def _flip_rows(material: Material, names: Sequence[str]) -> list[Row]:
         for words, chosen in (*parts, (", not called before", seen & ~material.called)):
             if chosen.any():
                 found = material.share(changed, chosen)
-                rows.append(Row(name=f"{_title(name)}{words}", measured=found))
+                rows.append(AuditRow(name=f"{_title(name)}{words}", measured=found))
     return rows
 
 

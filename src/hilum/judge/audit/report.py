@@ -22,14 +22,22 @@ from hilum.core.extras import require
 from hilum.core.files import atomic_path, write_text
 from hilum.core.page import data_uri, render
 from hilum.judge.audit.limits import AuditLimits
-from hilum.judge.audit.schema import VERDICTS, Audit, Check, Outcome, Verdict, limit, number
+from hilum.judge.audit.schema import (
+    VERDICTS,
+    Audit,
+    AuditCheck,
+    AuditOutcome,
+    AuditVerdict,
+    limit,
+    number,
+)
 
 TEMPLATE = Path(__file__).parent / "templates" / "audit.html"
 _LISTED = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ShownFilm:
     """A film as it was shown to the model: JPEG bytes, and what the model said."""
 
     jpeg: bytes
@@ -42,15 +50,15 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class AuditExample:
     """One film and all that was done to it."""
 
     title: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[ShownFilm, ...]
 
 
 def write_audit(
-    audit: Audit, scores: pd.DataFrame, out: Path, examples: Sequence[Example] = ()
+    audit: Audit, scores: pd.DataFrame, out: Path, examples: Sequence[AuditExample] = ()
 ) -> Path:
     """Write the folder drawn at the top of this file; return the page.
 
@@ -67,7 +75,7 @@ def write_audit(
     return page
 
 
-def page_of(audit: Audit, examples: Sequence[Example] = ()) -> str:
+def page_of(audit: Audit, examples: Sequence[AuditExample] = ()) -> str:
     """Return the HTML page."""
     return render(
         TEMPLATE,
@@ -79,7 +87,7 @@ def page_of(audit: Audit, examples: Sequence[Example] = ()) -> str:
         reasons=reasons(),
         number=number,
         limit=limit,
-        marks={Verdict.PASS: "pass", Verdict.FAIL: "fail", Verdict.NOT_RUN: "idle"},
+        marks={AuditVerdict.PASS: "pass", AuditVerdict.FAIL: "fail", AuditVerdict.NOT_RUN: "idle"},
     )
 
 
@@ -117,7 +125,7 @@ def reasons() -> dict[str, str]:
     return found
 
 
-def _as_row(check: Check) -> dict[str, object]:
+def _as_row(check: AuditCheck) -> dict[str, object]:
     return {
         "what": check.what,
         **_numbers(check.measured),
@@ -137,7 +145,7 @@ def _numbers(estimate: Estimate) -> dict[str, float]:
     }
 
 
-def _chart(test: Outcome) -> str:
+def _chart(test: AuditOutcome) -> str:
     from hilum.judge.plots import bars
 
     same_scale = [check for check in test.checks if test.rows_are.startswith(("share", "metric"))]

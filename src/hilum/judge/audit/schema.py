@@ -20,7 +20,7 @@ UNDECIDED = 0.5
 """An interval that holds the limit and is wider than this decides nothing: too few films."""
 
 
-class Verdict(StrEnum):
+class AuditVerdict(StrEnum):
     """Of one test."""
 
     PASS = "pass"  # noqa: S105 - a verdict, no password
@@ -46,7 +46,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
 
-class Check(_Part):
+class AuditCheck(_Part):
     """One measured value against its limit.
 
     Attributes:
@@ -70,7 +70,7 @@ class Check(_Part):
         return self.measured.low <= self.limit <= self.measured.high
 
 
-class Row(_Part):
+class AuditRow(_Part):
     """One line of a test's table; ``beyond`` marks a value beyond the limit for sure."""
 
     name: str
@@ -78,7 +78,7 @@ class Row(_Part):
     beyond: bool = False
 
 
-class Outcome(_Part):
+class AuditOutcome(_Part):
     """What one test found.
 
     Attributes:
@@ -91,14 +91,14 @@ class Outcome(_Part):
     name: str
     title: str
     question: str
-    verdict: Verdict
+    verdict: AuditVerdict
     said: str
-    checks: tuple[Check, ...] = ()
-    rows: tuple[Row, ...] = ()
+    checks: tuple[AuditCheck, ...] = ()
+    rows: tuple[AuditRow, ...] = ()
     rows_are: str = ""
 
     @property
-    def shown(self) -> Check | None:
+    def shown(self) -> AuditCheck | None:
         """The check that decided: the first that failed, else the first that passed."""
         by_verdict = [[c for c in self.checks if c.passed is side] for side in (False, True)]
         return next(iter([*by_verdict[0], *by_verdict[1]]), None)
@@ -129,11 +129,11 @@ class Audit(_Part):
     not_read: tuple[NotRead, ...] = ()
     verdict: Overall
     said: tuple[str, ...]
-    tests: tuple[Outcome, ...]
+    tests: tuple[AuditOutcome, ...]
     seen: SeenFilms | None = None
     notice: str = RESEARCH_USE
 
-    def __getitem__(self, name: str) -> Outcome:
+    def __getitem__(self, name: str) -> AuditOutcome:
         """Return one test by its name."""
         for test in self.tests:
             if test.name == name:
@@ -141,23 +141,27 @@ class Audit(_Part):
         raise KeyError(name)
 
     @property
-    def failed(self) -> tuple[Outcome, ...]:
+    def failed(self) -> tuple[AuditOutcome, ...]:
         """The tests that failed."""
-        return tuple(test for test in self.tests if test.verdict is Verdict.FAIL)
+        return tuple(test for test in self.tests if test.verdict is AuditVerdict.FAIL)
 
     def write(self, path: Path) -> None:
         """Write JSON; NaN becomes null."""
         write_text(path, self.model_dump_json(indent=2) + "\n")
 
 
-def at_most(what: str, measured: Estimate, limit: float, *, by_interval: bool = False) -> Check:
+def at_most(
+    what: str, measured: Estimate, limit: float, *, by_interval: bool = False
+) -> AuditCheck:
     """Check that a value is no more than ``limit``; see ``UNDECIDED``."""
     value = measured.low if by_interval else measured.value
     passed = value <= limit
     return _check(what, measured, limit, "at most", by_interval, value, passed)
 
 
-def at_least(what: str, measured: Estimate, limit: float, *, by_interval: bool = False) -> Check:
+def at_least(
+    what: str, measured: Estimate, limit: float, *, by_interval: bool = False
+) -> AuditCheck:
     """Check that a value is no less than ``limit``; see ``UNDECIDED``."""
     value = measured.high if by_interval else measured.value
     passed = value >= limit
@@ -172,10 +176,10 @@ def _check(
     by_interval: bool,
     value: float,
     passed: bool,
-) -> Check:
+) -> AuditCheck:
     wide = measured.high - measured.low > UNDECIDED
     unknown = math.isnan(value) or (wide and measured.low <= limit <= measured.high)
-    return Check(
+    return AuditCheck(
         what=what,
         measured=measured,
         limit=limit,
@@ -185,39 +189,39 @@ def _check(
     )
 
 
-class Judged(NamedTuple):
-    """What a test function returns; see ``Outcome``."""
+class AuditAnswer(NamedTuple):
+    """What a test function returns; see ``AuditOutcome``."""
 
-    verdict: Verdict
+    verdict: AuditVerdict
     said: str
-    checks: tuple[Check, ...] = ()
-    rows: tuple[Row, ...] = ()
+    checks: tuple[AuditCheck, ...] = ()
+    rows: tuple[AuditRow, ...] = ()
     rows_are: str = ""
 
 
 def decide(
-    checks: Sequence[Check], said: str = "", rows: Sequence[Row] = (), rows_are: str = ""
-) -> Judged:
+    checks: Sequence[AuditCheck], said: str = "", rows: Sequence[AuditRow] = (), rows_are: str = ""
+) -> AuditAnswer:
     """Fail if a check failed, pass if one passed and none failed, else not run."""
     verdicts = {check.passed for check in checks}
     if False in verdicts:
-        return Judged(Verdict.FAIL, said, tuple(checks), tuple(rows), rows_are)
+        return AuditAnswer(AuditVerdict.FAIL, said, tuple(checks), tuple(rows), rows_are)
     if True in verdicts:
-        return Judged(Verdict.PASS, said, tuple(checks), tuple(rows), rows_are)
+        return AuditAnswer(AuditVerdict.PASS, said, tuple(checks), tuple(rows), rows_are)
     why = next((_why(check) for check in checks), "nothing could be measured")
-    return Judged(Verdict.NOT_RUN, why, tuple(checks), tuple(rows), rows_are)
+    return AuditAnswer(AuditVerdict.NOT_RUN, why, tuple(checks), tuple(rows), rows_are)
 
 
-def _why(check: Check) -> str:
+def _why(check: AuditCheck) -> str:
     if math.isnan(check.measured.value):
         return check.measured.note or "undefined"
     limit = f"{check.side} {check.limit:.2f}"
     return f"too few films to tell: {check.what} is {check.measured}; expected {limit}"
 
 
-def not_run(why: str, rows: Sequence[Row] = (), rows_are: str = "") -> Judged:
+def not_run(why: str, rows: Sequence[AuditRow] = (), rows_are: str = "") -> AuditAnswer:
     """Say why a test could not be run; ``rows`` are what is known all the same."""
-    return Judged(Verdict.NOT_RUN, why, (), tuple(rows), rows_are)
+    return AuditAnswer(AuditVerdict.NOT_RUN, why, (), tuple(rows), rows_are)
 
 
 VERDICTS: dict[Overall, str] = {
@@ -243,7 +247,7 @@ def number(estimate: Estimate) -> str:
     return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
 
 
-def limit(check: Check) -> str:
+def limit(check: AuditCheck) -> str:
     """Write the limit of a check.
 
     >>> from hilum.judge.audit.schema import at_most
@@ -254,7 +258,7 @@ def limit(check: Check) -> str:
     return f"{check.side} {check.limit:.2f}{rule}"
 
 
-def remark(outcome: Outcome) -> str:
+def remark(outcome: AuditOutcome) -> str:
     """Say what was measured, and whether more films could turn the verdict."""
     check = outcome.shown
     if check is None:

@@ -9,7 +9,16 @@ import pandas as pd
 
 from hilum.core.estimate import Estimate
 from hilum.judge.audit.material import Material, auroc_within
-from hilum.judge.audit.schema import Check, Judged, Row, Verdict, at_least, at_most, decide, not_run
+from hilum.judge.audit.schema import (
+    AuditAnswer,
+    AuditCheck,
+    AuditRow,
+    AuditVerdict,
+    at_least,
+    at_most,
+    decide,
+    not_run,
+)
 from hilum.judge.metrics import Floats, auroc
 from hilum.judge.nuisance import nuisance_scores
 from hilum.judge.predictions import nuisance_columns
@@ -17,10 +26,10 @@ from hilum.judge.predictions import nuisance_columns
 _OVERLAP = 50  # films in both tables from which leave-one-source-out is compared film by film
 
 
-def informative(material: Material) -> Judged:
+def informative(material: Material) -> AuditAnswer:
     """Is the AUROC above chance, between films that share a source?"""
     pooled, limits = material.pooled(), material.limits
-    rows = [Row(name="all films, pooled", measured=pooled)]
+    rows = [AuditRow(name="all films, pooled", measured=pooled)]
     measured, what = pooled, "pooled AUROC (no source has enough films of both classes)"
     if not material.mixed and pooled.low > limits.chance:
         return not_run(
@@ -31,32 +40,36 @@ def informative(material: Material) -> Judged:
         )
     if material.mixed:
         measured, what = material.within(), "AUROC within sources"
-        rows += [Row(name="within sources", measured=measured), *_each_source(material)]
+        rows += [AuditRow(name="within sources", measured=measured), *_each_source(material)]
     if math.isnan(measured.low):
         return not_run(measured.note or "no interval", rows)
     above = measured.low > limits.chance
     if not above and measured.high >= limits.useful:
         why = f"too few films to tell: {measured} holds both chance and a useful reader"
         return not_run(why, rows, "AUROC")
-    check = Check(
+    check = AuditCheck(
         what=f"{what}, lower end", measured=measured, limit=limits.chance, side="at least",
         passed=above,
     )  # fmt: skip
     said = "It tells the classes apart" if above else "It is not shown to tell the classes apart"
     where = "between films of one source" if material.mixed else "on these films, pooled"
-    return Judged(
-        Verdict.PASS if above else Verdict.FAIL, f"{said} {where}.", (check,), tuple(rows), "AUROC"
+    return AuditAnswer(
+        AuditVerdict.PASS if above else AuditVerdict.FAIL,
+        f"{said} {where}.",
+        (check,),
+        tuple(rows),
+        "AUROC",
     )
 
 
-def source(material: Material) -> Judged:
+def source(material: Material) -> AuditAnswer:
     """How much of the pooled AUROC is gone when only films of one source are compared?"""
     lookup = source_scores(material)
     truth, score = material.truth, material.score
     look = material.pooled(lookup)
     rows = [
-        Row(name="model, pooled", measured=material.pooled()),
-        Row(name="source alone (look-up)", measured=look),
+        AuditRow(name="model, pooled", measured=material.pooled()),
+        AuditRow(name="source alone (look-up)", measured=look),
     ]
     if not material.mixed:
         return not_run(
@@ -72,7 +85,10 @@ def source(material: Material) -> Judged:
         within = auroc_within(truth[inside], score[inside], names[inside], weights[..., inside])
         return np.asarray(auroc(truth, score, weights) - within)
 
-    rows += [Row(name="model, within sources", measured=material.within()), *_each_source(material)]
+    rows += [
+        AuditRow(name="model, within sources", measured=material.within()),
+        *_each_source(material),
+    ]
     check = at_most(
         "pooled AUROC less AUROC within sources", material.estimate(gap), material.limits.source_gap
     )
@@ -87,7 +103,7 @@ def source_scores(material: Material) -> Floats:
     )
 
 
-def nuisance(material: Material) -> Judged:
+def nuisance(material: Material) -> AuditAnswer:
     """Does the model beat twelve numbers that say nothing of the lungs?"""
     columns = nuisance_columns(material.table)
     features = material.table[columns].to_numpy(np.float64)
@@ -97,8 +113,8 @@ def nuisance(material: Material) -> Judged:
     groups = material.table["group"].to_numpy(dtype=str)
     whole = nuisance_scores(features, truth, groups, seed=material.seed)
     rows = [
-        Row(name="model, pooled", measured=material.pooled()),
-        Row(name="nuisance, pooled", measured=material.pooled(whole)),
+        AuditRow(name="model, pooled", measured=material.pooled()),
+        AuditRow(name="nuisance, pooled", measured=material.pooled(whole)),
     ]
     if np.isnan(whole).any():
         return not_run("a class has fewer than two patients; the baseline cannot be fitted", rows)
@@ -121,8 +137,8 @@ def nuisance(material: Material) -> Judged:
         return _above(ours, theirs)
 
     rows += [
-        Row(name="model, within sources", measured=material.within()),
-        Row(
+        AuditRow(name="model, within sources", measured=material.within()),
+        AuditRow(
             name="nuisance, within sources",
             measured=material.estimate(
                 lambda w: auroc_within(truth[fitted], inner[fitted], strata, w), fitted
@@ -145,10 +161,10 @@ def _above(ours: Floats, theirs: Floats) -> Floats:
     return np.asarray(ours - np.maximum(theirs, 0.5))
 
 
-def leave_one_source_out(material: Material) -> Judged:
+def leave_one_source_out(material: Material) -> AuditAnswer:
     """How much of the pooled AUROC is left for sources that training never saw?"""
     pooled, limit = material.pooled(), material.limits.loso_gap
-    rows = [Row(name="pooled", measured=pooled)]
+    rows = [AuditRow(name="pooled", measured=pooled)]
     if material.loso is None and material.external is None:
         return not_run(material.absent.get("loso", "no predictions of models that left each out"))
     if material.loso is None and material.external is not None:
@@ -157,7 +173,7 @@ def leave_one_source_out(material: Material) -> Judged:
     elif material.loso is not None:
         left, gap = _against(material, material.loso)
         said = "Each film was scored by a model that never saw its source."
-    rows.append(Row(name="sources left out", measured=left))
+    rows.append(AuditRow(name="sources left out", measured=left))
     check = at_most("pooled AUROC less AUROC on sources left out", gap, limit)
     return decide([check], said, rows, "AUROC")
 
@@ -187,10 +203,12 @@ def _against(material: Material, loso: pd.DataFrame) -> tuple[Estimate, Estimate
     return alone, difference(material.pooled(), alone)
 
 
-def _each_source(material: Material) -> list[Row]:
+def _each_source(material: Material) -> list[AuditRow]:
     rows = []
     for name in material.mixed:
         here = material.source == name
         truth, found = material.truth[here], material.pooled(chosen=here)
-        rows.append(Row(name=f"within {name} ({truth.sum()} / {(~truth).sum()})", measured=found))
+        rows.append(
+            AuditRow(name=f"within {name} ({truth.sum()} / {(~truth).sum()})", measured=found)
+        )
     return rows

@@ -15,11 +15,11 @@ from hilum.core.errors import ConfigError
 from hilum.judge.audit import parts, pixels, shortcuts
 from hilum.judge.audit.embedding import embedding_source
 from hilum.judge.audit.material import Material
-from hilum.judge.audit.schema import Judged, Outcome, Overall, Verdict, not_run
+from hilum.judge.audit.schema import AuditAnswer, AuditOutcome, AuditVerdict, Overall, not_run
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class AuditTest:
     """One test.
 
     Attributes:
@@ -30,123 +30,123 @@ class Definition:
 
     title: str
     question: str
-    judge: Callable[[Material], Judged]
+    judge: Callable[[Material], AuditAnswer]
     variants: tuple[str, ...] = ()
 
 
-def _stable(name: str, limit: str) -> Callable[[Material], Judged]:
+def _stable(name: str, limit: str) -> Callable[[Material], AuditAnswer]:
     return lambda material: pixels.stability(material, name, getattr(material.limits, limit))
 
 
-TESTS: dict[str, Definition] = {
-    "informative": Definition(
+TESTS: dict[str, AuditTest] = {
+    "informative": AuditTest(
         "Informative at all",
         "Between films that share a source, does it score the positive one higher?",
         shortcuts.informative,
     ),
-    "source": Definition(
+    "source": AuditTest(
         "Source against class",
         "How much of the pooled AUROC is gone when only films of one source are compared?",
         shortcuts.source,
     ),
-    "nuisance": Definition(
+    "nuisance": AuditTest(
         "Nuisance baseline",
         "Does it beat twelve numbers (size, brightness, border, corners) that see no lung?",
         shortcuts.nuisance,
     ),
-    "embedding": Definition(
+    "embedding": AuditTest(
         "Source in the embedding",
         "Can the source of films of one class be read from what the network makes of them?",
         embedding_source,
     ),
-    "loso": Definition(
+    "loso": AuditTest(
         "Leave one source out",
         "How much of the pooled AUROC is gone on sources that training never saw?",
         shortcuts.leave_one_source_out,
     ),
-    "lungs-removed": Definition(
+    "lungs-removed": AuditTest(
         "Lungs blacked out",
         "With the lungs black, how much of what it knows is left?",
         pixels.lungs_removed,
         ("lungs-removed",),
     ),
-    "lungs-only": Definition(
+    "lungs-only": AuditTest(
         "Lungs only",
         "With all but the lungs black, how much of what it knows is left?",
         pixels.lungs_only,
         ("lungs-only",),
     ),
-    "opacity-hidden": Definition(
+    "opacity-hidden": AuditTest(
         "Opacity hidden",
         "With the opacities painted over with clear lung, does the score fall? And does it stay "
         "when as much clear lung is painted over instead?",
         pixels.opacity_hidden,
         ("opacity-hidden", "lung-hidden"),
     ),
-    "border": Definition(
+    "border": AuditTest(
         "Border occluded",
         "With the outer frame covered, do calls change?",
         partial(pixels.occlusion, name="border"),
         ("border",),
     ),
-    "corners": Definition(
+    "corners": AuditTest(
         "Corners occluded",
         "With the four corners covered, do calls change?",
         partial(pixels.occlusion, name="corners"),
         ("corners",),
     ),
-    "marker": Definition(
+    "marker": AuditTest(
         "Marker pasted",
         "Does a letter or an ECG lead move the score, or change a call?",
         pixels.markers,
         pixels.MARKERS,
     ),
-    "polarity": Definition(
+    "polarity": AuditTest(
         "Polarity inverted",
         "Is an inverted film refused, or read alike?",
         _stable("inverted", "polarity_flips"),
         ("inverted",),
     ),
-    "crop": Definition(
+    "crop": AuditTest(
         "Cropped", "Do calls change when the edges are cut off?",
         _stable("cropped", "stability_flips"), ("cropped",),
     ),
-    "jpeg": Definition(
+    "jpeg": AuditTest(
         "JPEG", "Do calls change after strong compression?",
         _stable("jpeg", "stability_flips"), ("jpeg",),
     ),
-    "resize": Definition(
+    "resize": AuditTest(
         "Made smaller", "Do calls change when the film has fewer pixels?",
         _stable("resized", "stability_flips"), ("resized",),
     ),
-    "sources": Definition(
+    "sources": AuditTest(
         "Each source at the operating point",
         "Are there sources with too many false alarms, or too many misses?",
         parts.sources,
     ),
-    "ward": Definition(
+    "ward": AuditTest(
         "Ward films of a source left out",
         "At hospitals that it did not learn from, how many portable (AP) films of adults without "
         "the disease does it call positive?",
         parts.ward,
     ),
-    "tuberculosis": Definition(
+    "tuberculosis": AuditTest(
         "Tuberculosis of a source left out",
         "At hospitals that it did not learn from, how many films with tuberculosis does it call "
         "positive?",
         parts.tuberculosis,
     ),
-    "subgroups": Definition(
+    "subgroups": AuditTest(
         "View, sex and age",
         "Does a view, a sex or an age band fare worse than the others?",
         parts.subgroups,
     ),
-    "calibration": Definition(
+    "calibration": AuditTest(
         "Calibration",
         "Does a stated probability mean what it says, over all and in each source?",
         parts.calibration,
     ),
-    "evidence": Definition(
+    "evidence": AuditTest(
         "Evidence in the lungs",
         "Does the evidence for a call lie in the lungs more than their area says?",
         pixels.evidence,
@@ -178,21 +178,21 @@ def variants_of(tests: Collection[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(variant for test in tests for variant in TESTS[test].variants))
 
 
-def judge(material: Material, tests: Sequence[str]) -> tuple[Outcome, ...]:
+def judge(material: Material, tests: Sequence[str]) -> tuple[AuditOutcome, ...]:
     """Run the tests on what was measured."""
     return tuple(_outcome(name, material) for name in tests)
 
 
-def overall(outcomes: Sequence[Outcome]) -> tuple[Overall, tuple[str, ...]]:
+def overall(outcomes: Sequence[AuditOutcome]) -> tuple[Overall, tuple[str, ...]]:
     """Return the verdict of all tests together, and what it rests on in sentences."""
     found = {outcome.name: outcome.verdict for outcome in outcomes}
-    failed = [outcome for outcome in outcomes if outcome.verdict is Verdict.FAIL]
-    idle = [outcome for outcome in outcomes if outcome.verdict is Verdict.NOT_RUN]
+    failed = [outcome for outcome in outcomes if outcome.verdict is AuditVerdict.FAIL]
+    idle = [outcome for outcome in outcomes if outcome.verdict is AuditVerdict.NOT_RUN]
     said = [f"{len(outcomes) - len(failed) - len(idle)} tests passed, {len(failed)} failed, "
             f"{len(idle)} were not run."]  # fmt: skip
     if failed:
         said.append(f"Failed: {', '.join(outcome.title.lower() for outcome in failed)}.")
-    if found.get("informative") is Verdict.FAIL:
+    if found.get("informative") is AuditVerdict.FAIL:
         said.append(
             "It is not shown to tell the classes apart between films of one source; the other "
             "tests ask how a model knows, and say little of one that knows nothing."
@@ -200,14 +200,16 @@ def overall(outcomes: Sequence[Outcome]) -> tuple[Overall, tuple[str, ...]]:
         return Overall.UNINFORMATIVE, tuple(said)
     if failed:
         return Overall.FAIL, tuple(said)
-    open_ = [TESTS[name].title.lower() for name in DECISIVE if found.get(name) is not Verdict.PASS]
+    open_ = [
+        TESTS[name].title.lower() for name in DECISIVE if found.get(name) is not AuditVerdict.PASS
+    ]
     if open_:
         said.append(f"Incomplete: not decided were {' and '.join(open_)}.")
         return Overall.INCOMPLETE, tuple(said)
     return Overall.PASS, tuple(said)
 
 
-def _outcome(name: str, material: Material) -> Outcome:
+def _outcome(name: str, material: Material) -> AuditOutcome:
     test = TESTS[name]
     lacking = [variant for variant in test.variants if variant not in material.variants]
     if lacking:
@@ -215,4 +217,4 @@ def _outcome(name: str, material: Material) -> Outcome:
         found = not_run(material.absent.get("pixels", why))
     else:
         found = test.judge(material)
-    return Outcome(name=name, title=test.title, question=test.question, **found._asdict())
+    return AuditOutcome(name=name, title=test.title, question=test.question, **found._asdict())

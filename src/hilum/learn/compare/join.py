@@ -15,7 +15,7 @@ KEYS = ["case_id", "label"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EntryAnswer:
     """What one variant says of the films of one entry.
 
     Attributes:
@@ -28,10 +28,10 @@ class Answer:
     metrics: tuple[RunMetrics, ...] = ()
 
 
-Answers = dict[Entry, Answer]
+Answers = dict[Entry, EntryAnswer]
 
 
-def answer(tables: list[pd.DataFrame], metrics: tuple[RunMetrics, ...], where: str) -> Answer:
+def answer(tables: list[pd.DataFrame], metrics: tuple[RunMetrics, ...], where: str) -> EntryAnswer:
     """Average the logits of several tables of predictions and call the films.
 
     Args:
@@ -45,7 +45,7 @@ def answer(tables: list[pd.DataFrame], metrics: tuple[RunMetrics, ...], where: s
     table = average(tables, where)
     parts = [_called(part) for _, part in table.groupby("label", sort=False)]
     called = pd.concat(parts, ignore_index=True)
-    return Answer(called[called["split"] == "val"], called[called["split"] == "test"], metrics)
+    return EntryAnswer(called[called["split"] == "val"], called[called["split"] == "test"], metrics)
 
 
 def average(tables: list[pd.DataFrame], where: str) -> pd.DataFrame:

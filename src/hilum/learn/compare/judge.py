@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from hilum.core.estimate import Estimate
 from hilum.judge.bootstrap import Support, bootstrap_all, why_undefined
 from hilum.judge.metrics import Floats, auroc, confusion, sensitivity, specificity
-from hilum.learn.compare.join import Answer, Answers, each_once
+from hilum.learn.compare.join import Answers, EntryAnswer, each_once
 
 EVERYTHING = "all left out"
 _NOT_COMPARED = "not compared"
@@ -132,7 +132,7 @@ def gaps_of(variant: str, ours: Answers, *, folds: int) -> Iterator[Gap]:
         )
 
 
-def _parts(ours: Answers, by: str) -> Iterator[tuple[str, str, list[Answer]]]:
+def _parts(ours: Answers, by: str) -> Iterator[tuple[str, str, list[EntryAnswer]]]:
     left = {entry: answer for entry, answer in ours.items() if not entry.fold}
     for entry, answer in left.items():
         yield entry.title, "", [answer]
@@ -150,7 +150,7 @@ def _whole(ours: Answers) -> bool:
     return len(folds) == (folds[0].folds if folds else 0)
 
 
-def _tests(other: Answers, ours: Answers, answers: list[Answer]) -> pd.Series | None:
+def _tests(other: Answers, ours: Answers, answers: list[EntryAnswer]) -> pd.Series | None:
     """Return another's logits by (case_id, label) for the entries of ``answers``."""
     entries = [entry for entry, answer in ours.items() if any(answer is one for one in answers)]
     if not all(entry in other for entry in entries):
@@ -241,7 +241,7 @@ def _compare(
     return bootstrap_all(statistics, owners, support, folds=folds)
 
 
-def _val_auroc(answers: list[Answer], label: str) -> float:
+def _val_auroc(answers: list[EntryAnswer], label: str) -> float:
     """Mean over the entries of the AUROC on val."""
     values = []
     for answer in answers:
@@ -250,7 +250,7 @@ def _val_auroc(answers: list[Answer], label: str) -> float:
     return float(np.mean(values)) if values else math.nan
 
 
-def _cost(answers: list[Answer]) -> dict[str, float]:
+def _cost(answers: list[EntryAnswer]) -> dict[str, float]:
     metrics = [each for answer in answers for each in answer.metrics]
     return {
         "runs": len(metrics),

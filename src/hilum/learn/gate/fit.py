@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hilum.bundle.gate import Distance, Gate, GateSpec, Head, KindLimit, Limit, Rule
+from hilum.bundle.gate import Distance, Gate, GateHead, GateSpec, KindLimit, Limit, Rule
 from hilum.core.refusal import Reason
 from hilum.image.signs import SIGNS
 from hilum.learn.gate.material import FOUND, FRONTAL, KINDS
@@ -41,7 +41,7 @@ def is_good(measured: Measured) -> Chosen:
     return (measured.pictures["kind"] == FRONTAL).to_numpy()
 
 
-def fit_head(train: Measured, fit: GateFit) -> Head:
+def fit_head(train: Measured, fit: GateFit) -> GateHead:
     """Fit the multinomial logistic regression (scikit-learn's, L-BFGS).
 
     Every class weighs alike, and within "frontal" every collection, so that the largest one does
@@ -60,7 +60,7 @@ def fit_head(train: Measured, fit: GateFit) -> Head:
     rows, bias = model.coef_, model.intercept_
     if len(order) == 2:  # scikit-learn then gives the second class alone
         rows, bias = np.vstack([0 * rows, rows]), np.append(0, bias)
-    return Head(
+    return GateHead(
         kinds=tuple(order),
         mean=_rounded(mean),
         scale=_rounded(scale),

@@ -39,7 +39,7 @@ from hilum.learn.papers.films import (
     read_collection,
     shared_patients,
 )
-from hilum.learn.papers.judging import Row
+from hilum.learn.papers.judging import HeadRow
 from hilum.learn.papers.training import Training
 
 NAME = "abdelhady-2020"
@@ -127,7 +127,7 @@ class AbdelhadyResult(BaseModel):
 
     paper: str = NAME
     options: AbdelhadyOptions
-    rows: list[Row]
+    rows: list[HeadRow]
     examples: list[Example]
     films: dict[str, tuple[int, int]]
     refused: int
@@ -249,7 +249,7 @@ def _result(plan: _Plan, outcomes: dict[str, Outcome], out: Path) -> AbdelhadyRe
     )
 
 
-def _rows(plan: _Plan, outcomes: dict[str, Outcome]) -> list[Row]:
+def _rows(plan: _Plan, outcomes: dict[str, Outcome]) -> list[HeadRow]:
     films, seed, folds = plan.films, plan.options.seed, plan.options.folds
     main = outcomes["as-the-paper"]
 
@@ -291,8 +291,8 @@ def _rows(plan: _Plan, outcomes: dict[str, Outcome]) -> list[Row]:
     return rows
 
 
-def _paper() -> Row:
-    return Row(
+def _paper() -> HeadRow:
+    return HeadRow(
         what="The paper",
         detail="Accuracy and loss as printed. 0.98 is no share of 18 films (17 of 18 is 0.94), "
         "so it may be the accuracy on the training films.",
@@ -302,9 +302,9 @@ def _paper() -> Row:
     )
 
 
-def _on_training_films(main: Outcome) -> Row:
+def _on_training_films(main: Outcome) -> HeadRow:
     last = main.curve[-1]
-    return Row(
+    return HeadRow(
         what="Ours, on its own training films",
         detail="Last epoch, augmented, as the curve shows it: no evidence of anything.",
         accuracy=judging.plain(last.accuracy, main.train_films),

@@ -15,7 +15,8 @@ from hilum.core.estimate import Estimate
 from hilum.judge.bootstrap import Support, bootstrap_all
 from hilum.judge.metrics import Floats
 from hilum.judge.nuisance import nuisance_scores
-from hilum.judge.panel import Scored, measure
+from hilum.judge.panel import ScoredCases, measure
+from hilum.judge.schema import ClassRow
 from hilum.learn.papers.experiment import Outcome
 from hilum.learn.papers.films import PaperFilms, Places, measure_nuisance
 
@@ -23,7 +24,7 @@ THRESHOLD = 0.5
 FOLDS = 1000
 
 
-class Row(BaseModel):
+class HeadRow(BaseModel):
     """One line of the table that a page begins with.
 
     Attributes:
@@ -42,18 +43,6 @@ class Row(BaseModel):
     patients: int = 0
 
 
-class ClassRow(BaseModel):
-    """Precision, recall and F1 of one class, with its number of films, as scikit-learn prints."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    precision: Estimate
-    recall: Estimate
-    f1: Estimate
-    support: int
-
-
 def plain(value: float, n: int) -> Estimate:
     """Return a number without interval, as the paper printed it."""
     return Estimate(value=value, n=n)
@@ -69,11 +58,11 @@ def pooled(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     return pd.concat([outcome.predictions for outcome in outcomes], ignore_index=True)
 
 
-def scored_of(predictions: pd.DataFrame, films: PaperFilms) -> Scored:
+def scored_of(predictions: pd.DataFrame, films: PaperFilms) -> ScoredCases:
     """Return predictions with the patient of each film, called at a score of 0.5."""
     group = films.cases.set_index("case_id")["group"]
     score = predictions["score"].to_numpy(np.float64)
-    return Scored(
+    return ScoredCases(
         truth=predictions["truth"].to_numpy() == 1,
         score=score,
         probability=score,
@@ -82,10 +71,10 @@ def scored_of(predictions: pd.DataFrame, films: PaperFilms) -> Scored:
     )
 
 
-def row_of(what: str, detail: str, cases: Scored, *, seed: int) -> Row:
+def row_of(what: str, detail: str, cases: ScoredCases, *, seed: int) -> HeadRow:
     """Judge one set of test films."""
     found = measure(cases, prevalence=0.5, names=("accuracy", "auroc"), folds=FOLDS, seed=seed)
-    return Row(
+    return HeadRow(
         what=what,
         detail=detail,
         accuracy=found["accuracy"],
@@ -95,7 +84,7 @@ def row_of(what: str, detail: str, cases: Scored, *, seed: int) -> Row:
     )
 
 
-def log_loss(cases: Scored, *, seed: int) -> Estimate:
+def log_loss(cases: ScoredCases, *, seed: int) -> Estimate:
     """Mean binary cross-entropy in nats, scores clipped to [1e-7, 1 - 1e-7] as Keras does."""
     score = np.clip(cases.score, 1e-7, 1 - 1e-7)
     each = -np.log(np.where(cases.truth, score, 1 - score))
@@ -107,7 +96,7 @@ def log_loss(cases: Scored, *, seed: int) -> Estimate:
     return bootstrap_all(mean, cases.groups, {"loss": support}, folds=FOLDS, seed=seed)["loss"]
 
 
-def class_table(cases: Scored, *, seed: int) -> tuple[ClassRow, ClassRow]:
+def class_table(cases: ScoredCases, *, seed: int) -> tuple[ClassRow, ClassRow]:
     """Precision, recall and F1 of the classes False and True."""
     names = (
         *("precision_absent", "specificity", "f1_absent"),
@@ -121,7 +110,9 @@ def class_table(cases: Scored, *, seed: int) -> tuple[ClassRow, ClassRow]:
     )
 
 
-def nuisance_row(what: str, detail: str, films: PaperFilms, places: Places, *, seed: int) -> Row:
+def nuisance_row(
+    what: str, detail: str, films: PaperFilms, places: Places, *, seed: int
+) -> HeadRow:
     """Judge the nuisance baseline, cross-validated by patient, on the same films."""
     chosen = films.cases.iloc[places]
     truth = chosen["truth"].to_numpy() == 1
@@ -129,9 +120,9 @@ def nuisance_row(what: str, detail: str, films: PaperFilms, places: Places, *, s
     scores = nuisance_scores(measure_nuisance(films, places), truth, groups, seed=seed)
     if np.isnan(scores).any():
         nothing = Estimate.undefined(len(places), "too few patients of a class")
-        return Row(what=what, detail=detail, accuracy=nothing, loss=nothing, auroc=nothing)
+        return HeadRow(what=what, detail=detail, accuracy=nothing, loss=nothing, auroc=nothing)
     return row_of(
-        what, detail, Scored(truth, scores, scores, scores >= THRESHOLD, groups), seed=seed
+        what, detail, ScoredCases(truth, scores, scores, scores >= THRESHOLD, groups), seed=seed
     )
 
 
@@ -162,7 +153,7 @@ def in_lines(options: Config) -> dict[str, str]:
     return lines
 
 
-def counts_of(cases: Scored) -> NDArray[np.int64]:
+def counts_of(cases: ScoredCases) -> NDArray[np.int64]:
     """Return films by truth (rows: False, True) and call (columns: False, True), int (2, 2)."""
     table = np.zeros((2, 2), np.int64)
     np.add.at(table, (cases.truth.astype(int), cases.called.astype(int)), 1)

@@ -29,8 +29,8 @@ from hilum.core.page import render
 from hilum.core.reading import RESEARCH_USE
 from hilum.image.open import open_radiograph
 from hilum.judge import plots
-from hilum.judge.panel import Scored
-from hilum.judge.schema import Counts
+from hilum.judge.panel import ScoredCases
+from hilum.judge.schema import CallCounts, ClassRow
 from hilum.learn.augment import Augmentation
 from hilum.learn.networks.usatov_kosik_2021 import MAP_LAYER
 from hilum.learn.papers import judging, maps, pictures
@@ -43,7 +43,7 @@ from hilum.learn.papers.films import (
     read_collection,
     shared_patients,
 )
-from hilum.learn.papers.judging import ClassRow, Row
+from hilum.learn.papers.judging import HeadRow
 from hilum.learn.papers.timing import time_side_by_side
 from hilum.learn.papers.training import Training, to_inputs
 
@@ -83,7 +83,7 @@ class UsatovKosikOptions(Config):
     seed: int = Field(default=0, ge=0)
 
 
-class Variant(Config):
+class TrainedVariant(Config):
     """One of the compared trainings."""
 
     name: str
@@ -109,10 +109,10 @@ class Variant(Config):
 
 
 VARIANTS = (
-    Variant(name=_MAIN, activation="elu", channels=3, augmented=True),
-    Variant(name="relu-3-channels-augmented", activation="relu", channels=3, augmented=True),
-    Variant(name="elu-1-channel-augmented", activation="elu", channels=1, augmented=True),
-    Variant(name="elu-3-channels-plain", activation="elu", channels=3, augmented=False),
+    TrainedVariant(name=_MAIN, activation="elu", channels=3, augmented=True),
+    TrainedVariant(name="relu-3-channels-augmented", activation="relu", channels=3, augmented=True),
+    TrainedVariant(name="elu-1-channel-augmented", activation="elu", channels=1, augmented=True),
+    TrainedVariant(name="elu-3-channels-plain", activation="elu", channels=3, augmented=False),
 )
 """The first is the paper's; each other one changes one thing."""
 
@@ -126,10 +126,10 @@ class VariantRow(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    variant: Variant
-    paper_test: Row
-    wider_test: Row
-    wider_test_pa: Row
+    variant: TrainedVariant
+    paper_test: HeadRow
+    wider_test: HeadRow
+    wider_test_pa: HeadRow
     training_accuracy: float
     seconds: float
     cpu_seconds: float
@@ -171,7 +171,7 @@ class UsatovKosikResult(BaseModel):
     variants: list[VariantRow]
     classes: tuple[ClassRow, ClassRow]
     confusion: list[list[int]]
-    nuisance: Row
+    nuisance: HeadRow
     timing: ChannelTiming
     films: dict[str, tuple[int, int]]
     refused: int
@@ -256,11 +256,11 @@ class _Plan:
         groups = self.films.cases["group"]
         return np.flatnonzero(~groups.isin(set(groups.iloc[self.train])).to_numpy())
 
-    def on_paper_test(self, outcome: Outcome) -> Scored:
+    def on_paper_test(self, outcome: Outcome) -> ScoredCases:
         """The films of the paper's kind of test, scored."""
         return judging.scored_of(outcome.predictions.iloc[: len(self.test)], self.films)
 
-    def on_wider_test(self, outcome: Outcome) -> Scored:
+    def on_wider_test(self, outcome: Outcome) -> ScoredCases:
         """All films of unseen patients, scored."""
         return judging.scored_of(outcome.predictions.iloc[len(self.test) :], self.films)
 
@@ -333,7 +333,7 @@ def _result(
     )
 
 
-def _variant_row(variant: Variant, outcome: Outcome, plan: _Plan) -> VariantRow:
+def _variant_row(variant: TrainedVariant, outcome: Outcome, plan: _Plan) -> VariantRow:
     seed = plan.options.seed
     wider = plan.on_wider_test(outcome)
     standing = (plan.films.cases["view"].iloc[plan.wider] == View.PA.value).to_numpy()
@@ -401,7 +401,7 @@ def _draw(
 ) -> dict[str, Path]:
     main, row, seed = outcomes[_MAIN], result.variants[0], plan.options.seed
     (true_negative, false_positive), (false_negative, true_positive) = result.confusion
-    counts = Counts(
+    counts = CallCounts(
         true_positive=true_positive,
         false_positive=false_positive,
         false_negative=false_negative,

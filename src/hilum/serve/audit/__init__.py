@@ -10,18 +10,18 @@ print(found.verdict, [test.title for test in found.failed])
 """
 
 from hilum.judge.audit.limits import AuditLimits
-from hilum.judge.audit.schema import Audit, Overall, Verdict
+from hilum.judge.audit.schema import Audit, AuditVerdict, Overall
 from hilum.serve.audit.run import audit
-from hilum.serve.audit.subject import BundleSubject, OnnxSubject, PredictSubject, Subject
+from hilum.serve.audit.subject import AuditSubject, BundleSubject, OnnxSubject, PredictSubject
 
 __all__ = [
     "Audit",
     "AuditLimits",
+    "AuditSubject",
+    "AuditVerdict",
     "BundleSubject",
     "OnnxSubject",
     "Overall",
     "PredictSubject",
-    "Subject",
-    "Verdict",
     "audit",
 ]

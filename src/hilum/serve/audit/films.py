@@ -28,11 +28,11 @@ from hilum.image.nuisance import nuisance_features
 from hilum.image.open import open_radiograph
 from hilum.image.perturb import PERTURBATIONS, Places
 from hilum.image.write import jpeg
-from hilum.judge.audit.report import Example, Picture
+from hilum.judge.audit.report import AuditExample, ShownFilm
 from hilum.judge.predictions import NUISANCE_PREFIX
 from hilum.judge.schema import NotRead
 from hilum.serve import gate
-from hilum.serve.audit.subject import FindLungs, FindOpacities, Look, Subject, checked
+from hilum.serve.audit.subject import AuditSubject, FindLungs, FindOpacities, Look, checked
 from hilum.serve.heatmap import limit_of, overlay, thumbnail
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ GUARDED = ("inverted",)
 
 
 @dataclass(slots=True)
-class Measured:
+class MeasuredFilms:
     """What became of the films; lists run over the films that were read.
 
     Attributes:
@@ -64,7 +64,7 @@ class Measured:
     looks: list[NDArray[np.int8]] = field(default_factory=list)
     evidence: list[float] = field(default_factory=list)
     area: list[float] = field(default_factory=list)
-    examples: list[Example] = field(default_factory=list)
+    examples: list[AuditExample] = field(default_factory=list)
     not_read: list[NotRead] = field(default_factory=list)
 
 
@@ -79,7 +79,7 @@ class _Film:
 
 
 def measure(
-    subject: Subject,
+    subject: AuditSubject,
     cases: pd.DataFrame,
     label: str,
     variants: Sequence[str],
@@ -89,7 +89,7 @@ def measure(
     threshold: float | None,
     seed: int = 0,
     progress: bool = False,
-) -> Measured:
+) -> MeasuredFilms:
     """Score every film as it is and changed.
 
     Args:
@@ -101,7 +101,7 @@ def measure(
     Raises:
         CohortError: not one film could be read.
     """
-    found = Measured(variants={name: [] for name in variants})
+    found = MeasuredFilms(variants={name: [] for name in variants})
     records: list[dict[Any, Any]] = cases.to_dict("records")
     opened = prefetch(
         lambda case: _open(case, find_lungs, find_opacities),
@@ -147,10 +147,10 @@ def _open(
 
 
 def _score(
-    subject: Subject,
+    subject: AuditSubject,
     films: list[_Film],
     label: str,
-    found: Measured,
+    found: MeasuredFilms,
     seed: int,
     shown: set[float],
     threshold: float | None,
@@ -197,7 +197,9 @@ def _score(
             )
 
 
-def _changed(subject: Subject, films: list[_Film], name: str, seed: int) -> NDArray[np.float64]:
+def _changed(
+    subject: AuditSubject, films: list[_Film], name: str, seed: int
+) -> NDArray[np.float64]:
     """Scores (N,) of the films changed by ``name``; NaN where a film cannot be changed so."""
     how = PERTURBATIONS[name]
     scores = np.full(len(films), np.nan)
@@ -262,17 +264,17 @@ def example_of(
     title: str,
     threshold: float | None,
     seed: tuple[int, int],
-) -> Example:
+) -> AuditExample:
     """Draw a film as it is, with its evidence and lungs, and as each perturbation made it."""
-    pictures = [Picture(_jpeg(film), f"as it is: {_said(score, threshold)}")]
+    pictures = [ShownFilm(_jpeg(film), f"as it is: {_said(score, threshold)}")]
     if heatmap is not None or lungs is not None:
-        pictures.append(Picture(_overlaid(film, lungs, heatmap), _legend(lungs, heatmap)))
+        pictures.append(ShownFilm(_overlaid(film, lungs, heatmap), _legend(lungs, heatmap)))
     for name, value in scores.items():
         how = PERTURBATIONS[name]
         changed = how.change(film, places, np.random.default_rng(seed))
         if changed is not None:
-            pictures.append(Picture(_jpeg(changed), f"{how.title}: {_said(value, threshold)}"))
-    return Example(title, tuple(pictures))
+            pictures.append(ShownFilm(_jpeg(changed), f"{how.title}: {_said(value, threshold)}"))
+    return AuditExample(title, tuple(pictures))
 
 
 def _said(score: float, threshold: float | None) -> str:
@@ -307,7 +309,7 @@ def _jpeg(film: Radiograph) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class GivenScores:
     """Scores by film.
 
     Attributes:
@@ -344,14 +346,14 @@ class Given:
 
 
 def measure_given(
-    given: Given, cases: pd.DataFrame, label: str, *, progress: bool = False
-) -> Measured:
+    given: GivenScores, cases: pd.DataFrame, label: str, *, progress: bool = False
+) -> MeasuredFilms:
     """Join scores to films by ``case_id``, and measure the nuisance numbers of films that open.
 
     Raises:
         CohortError: no film of the table has a score.
     """
-    found = Measured()
+    found = MeasuredFilms()
     scored = cases[cases["case_id"].isin(given.scores.index[given.scores["score"].notna()])]
     if scored.empty:
         raise CohortError(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hilum.bundle.manifest import EVALUATION
-from hilum.bundle.seen import Seen, learned_from
+from hilum.bundle.seen import KnownFilms, learned_from
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.estimate import Estimate
 from hilum.core.extras import require
@@ -25,15 +25,15 @@ from hilum.judge.audit.suite import NEEDS, TESTS, choose_tests, judge, overall, 
 from hilum.judge.operating import choose_threshold
 from hilum.judge.predictions import check_predictions
 from hilum.judge.schema import About, Evaluation, FlowStep
-from hilum.serve.audit.films import Given, Measured, measure, measure_given
+from hilum.serve.audit.films import GivenScores, MeasuredFilms, measure, measure_given
 from hilum.serve.audit.sample import sample
 from hilum.serve.audit.subject import (
+    AuditSubject,
     BundleSubject,
     FindLungs,
     FindOpacities,
     Predict,
     PredictSubject,
-    Subject,
 )
 from hilum.serve.evaluate import choose_cases, versions
 
@@ -45,7 +45,7 @@ def audit(
     predict: Predict | None = None,
     cases: pd.DataFrame | None = None,
     *,
-    subject: Subject | None = None,
+    subject: AuditSubject | None = None,
     scores: pd.DataFrame | None = None,
     split: str | None = None,
     label: str = Label.COVID_19.value,
@@ -72,7 +72,7 @@ def audit(
     Args:
         predict: from films to scores in [0, 1]; or give ``subject`` or ``scores``.
         cases: a cases table (``hilum.data.table.read_cases``) with a column ``label``.
-        subject: a ``BundleSubject``, ``OnnxSubject`` or another ``Subject``.
+        subject: a ``BundleSubject``, ``OnnxSubject`` or another ``AuditSubject``.
         scores: case_id and score of a model that cannot be run here; only the tests that need no
             changed films are run.
         split: rows whose ``split`` is this, or "fold=2"; None for all rows.
@@ -116,7 +116,7 @@ def audit(
     seen = _seen(model, whole, chosen)
     seen = seen and seen.refuse(allow=allow_seen)
     threshold, point = _given_point(model, threshold, operating_point)
-    if isinstance(model, Given):
+    if isinstance(model, GivenScores):
         measured, absent = measure_given(model, chosen, label, progress=progress), dict(_NO_PIXELS)
     else:
         measured = measure(
@@ -177,38 +177,40 @@ _NO_PIXELS = {
 
 def _model(
     predict: Predict | None,
-    subject: Subject | None,
+    subject: AuditSubject | None,
     scores: pd.DataFrame | None,
     label: str,
     name: str,
-) -> Subject | Given:
+) -> AuditSubject | GivenScores:
     if sum(one is not None for one in (predict, subject, scores)) != 1:
         raise ConfigError("give one of predict, subject and scores", hint="see hilum.serve.audit")
     if predict is not None:
         return PredictSubject(predict, name or getattr(predict, "__name__", "predict"))
     if scores is not None:
-        return Given.of(scores, label, name or "scores of a model")
+        return GivenScores.of(scores, label, name or "scores of a model")
     if subject is None:
         raise ConfigError("no model to audit")
     return subject
 
 
-def _map_of(model: Subject) -> FindOpacities | None:
+def _map_of(model: AuditSubject) -> FindOpacities | None:
     return model.opacities if isinstance(model, BundleSubject) else None
 
 
-def _learned(model: Subject | Given) -> frozenset[str] | None:
+def _learned(model: AuditSubject | GivenScores) -> frozenset[str] | None:
     return learned_from(model.reader.bundle.root) if isinstance(model, BundleSubject) else None
 
 
-def _seen(model: Subject | Given, cases: pd.DataFrame, chosen: pd.DataFrame) -> Seen | None:
+def _seen(
+    model: AuditSubject | GivenScores, cases: pd.DataFrame, chosen: pd.DataFrame
+) -> KnownFilms | None:
     """What a bundle knew of the chosen films; None for any other model."""
     if not isinstance(model, BundleSubject):
         return None
     return model.reader.bundle.seen(cases).among(chosen["case_id"])
 
 
-def _copies(model: Subject, measured: Measured) -> list[str]:
+def _copies(model: AuditSubject, measured: MeasuredFilms) -> list[str]:
     """The films that are copies of some that a bundle was trained on."""
     if not isinstance(model, BundleSubject) or not measured.embedding:
         return []
@@ -218,7 +220,7 @@ def _copies(model: Subject, measured: Measured) -> list[str]:
 
 
 def _given_point(
-    model: Subject | Given, threshold: float | None, words: str
+    model: AuditSubject | GivenScores, threshold: float | None, words: str
 ) -> tuple[float | None, str]:
     if threshold is not None:
         return threshold, words or f"score of at least {threshold:g}, as given"
@@ -240,7 +242,9 @@ def _youden(table: pd.DataFrame) -> tuple[float, str]:
     )
 
 
-def _absent(model: Subject, measured: Measured, find_lungs: FindLungs | None) -> dict[str, str]:
+def _absent(
+    model: AuditSubject, measured: MeasuredFilms, find_lungs: FindLungs | None
+) -> dict[str, str]:
     found = {"loso": "give --loso: predictions of models that never saw the film's source"}
     if find_lungs is None:
         found["lungs"] = "no lungs: neither a lung network nor masks were given"
@@ -254,7 +258,7 @@ def _absent(model: Subject, measured: Measured, find_lungs: FindLungs | None) ->
     return found
 
 
-def _usable(measured: Measured) -> dict[str, np.ndarray]:
+def _usable(measured: MeasuredFilms) -> dict[str, np.ndarray]:
     """The scores of each perturbation; those inside the lungs only where a film could be changed.
 
     Without any score of an inverted film, on the other hand, all of them were refused.
@@ -281,7 +285,7 @@ def _of_label(loso: pd.DataFrame, table: pd.DataFrame, label: str) -> pd.DataFra
     return checked[checked["truth"].notna()].reset_index(drop=True)
 
 
-def _external(model: Subject | Given, label: str) -> Estimate | None:
+def _external(model: AuditSubject | GivenScores, label: str) -> Estimate | None:
     """AUROC on sources never trained on, if the bundle's own evaluation has it."""
     if not isinstance(model, BundleSubject):
         return None
@@ -300,7 +304,7 @@ def _external(model: Subject | Given, label: str) -> Estimate | None:
     return None
 
 
-def _about(model: Subject | Given, cases: str, command: str) -> About:
+def _about(model: AuditSubject | GivenScores, cases: str, command: str) -> About:
     created = datetime.now(UTC).isoformat(timespec="seconds")
     about = About(
         title=model.name, cases=cases, command=command, created=created, versions=versions()

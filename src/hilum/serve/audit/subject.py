@@ -54,7 +54,7 @@ class Look:
     evidence: list[NDArray[np.float32]] | None = None
 
 
-class Subject(Protocol):
+class AuditSubject(Protocol):
     """A model under audit."""
 
     @property
@@ -94,7 +94,7 @@ class PredictSubject:
     def look(
         self, films: Sequence[Radiograph], lungs: Sequence[Lungs | None], *, detail: bool = False
     ) -> Look:
-        """Score films; see ``Subject``."""
+        """Score films; see ``AuditSubject``."""
         return Look(checked(self._predict(films), len(films), self.name))
 
     def guarded(self, films: Sequence[Radiograph]) -> Floats:
@@ -143,7 +143,7 @@ class OnnxSubject:
     def look(
         self, films: Sequence[Radiograph], lungs: Sequence[Lungs | None], *, detail: bool = False
     ) -> Look:
-        """Score films; see ``Subject``."""
+        """Score films; see ``AuditSubject``."""
         lungs = found_lungs(self._preprocess, self._find, films, lungs)
         inputs = np.stack([self._preprocess(*pair) for pair in zip(films, lungs, strict=True)])
         more = [name for name in ("embedding", "evidence") if name in self._graph.outputs]
@@ -208,7 +208,7 @@ class BundleSubject:
     def look(
         self, films: Sequence[Radiograph], lungs: Sequence[Lungs | None], *, detail: bool = False
     ) -> Look:
-        """Score films, without the gate; see ``Subject``."""
+        """Score films, without the gate; see ``AuditSubject``."""
         preprocess = self.reader.preprocess
         known = found_lungs(preprocess, self._find, films, lungs)
         inputs = np.stack([preprocess(*pair) for pair in zip(films, known, strict=True)])

@@ -31,7 +31,7 @@ from hilum.core.reading import Reading
 from hilum.image.open import MAX_MEGAPIXELS
 from hilum.serve.dicom.codes import PROCESSING, SCHEME, SCHEME_NAME, SOURCE_IMAGE
 from hilum.serve.dicom.source import Placement, Points, Source
-from hilum.serve.marks import Layer, Mark
+from hilum.serve.marks import ClosedLine, Layer
 
 MANUFACTURER = "Hilum"
 MODEL = "Hilum reader"
@@ -180,7 +180,7 @@ class Sent(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Subject:
+class ObjectContent:
     """What every object is made from.
 
     Attributes:
@@ -278,7 +278,7 @@ class Subject:
             right, bottom = left + side, top + side
         return self.placement.box(left, top, right - left, bottom - top)
 
-    def drawn(self, mark: Mark) -> Points:
+    def drawn(self, mark: ClosedLine) -> Points:
         """Return the line of a mark in the stored matrix: corners of a box, or pixel centers."""
         if mark.layer is Layer.BOXES:
             return self.placement.points(np.array(mark.points, float))
@@ -309,7 +309,7 @@ class Subject:
         return series
 
 
-def finished(dataset: Dataset, kind: str, subject: Subject, modality: str) -> Dataset:
+def finished(dataset: Dataset, kind: str, subject: ObjectContent, modality: str) -> Dataset:
     """Give an object what all share, and the UID that follows from all of it.
 
     Args:
@@ -347,7 +347,7 @@ def finished(dataset: Dataset, kind: str, subject: Subject, modality: str) -> Da
     return _identified(dataset, subject, kind, source.text("SOPInstanceUID"), *former)
 
 
-def _equipment(subject: Subject) -> Dataset:
+def _equipment(subject: ObjectContent) -> Dataset:
     made = Dataset()
     made.Manufacturer = MANUFACTURER
     made.ManufacturerModelName = MODEL
@@ -375,7 +375,7 @@ def _scheme() -> Dataset:
     return made
 
 
-def _identified(dataset: Dataset, subject: Subject, kind: str, *about: str) -> Dataset:
+def _identified(dataset: Dataset, subject: ObjectContent, kind: str, *about: str) -> Dataset:
     """Set the UID by the bytes of everything else, and by what the object is about."""
     dataset.SOPInstanceUID = ""
     buffer = DicomBytesIO()

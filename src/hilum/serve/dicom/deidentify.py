@@ -35,7 +35,7 @@ from hilum.core.errors import (
 from hilum.core.labels import Code
 from hilum.image.dicom_codec import decode_codes
 from hilum.image.dicom_header import broken, parse
-from hilum.image.dicom_values import Given, code_of, given, items_of, text_of
+from hilum.image.dicom_values import StatedValue, code_of, given, items_of, text_of
 from hilum.image.limits import gathered_warnings, one_line
 from hilum.image.open import MAX_MEGAPIXELS
 from hilum.serve.dicom.common import item, uid, uid_of
@@ -272,7 +272,7 @@ def _kept(source: Dataset, keywords: frozenset[str]) -> Dataset:
     return kept
 
 
-def _number(found: Given, vr: str) -> str | None:
+def _number(found: StatedValue, vr: str) -> str | None:
     """Return a number as a file may have it; None for what is none."""
     number = found.number
     if number is None:

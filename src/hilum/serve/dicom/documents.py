@@ -16,10 +16,10 @@ from hilum.core.reading import RESEARCH_USE, Status
 from hilum.image.open import open_radiograph
 from hilum.image.write import jpeg
 from hilum.serve.dicom.codes import REPORT
-from hilum.serve.dicom.common import Subject, finished, item
+from hilum.serve.dicom.common import ObjectContent, finished, item
 from hilum.serve.heatmap import thumbnail
 from hilum.serve.marks import STYLES, draw_lines, layers_of, marks_of
-from hilum.serve.pdf.blocks import QUALITY, SIDE, Sheet
+from hilum.serve.pdf.blocks import QUALITY, SIDE, PdfPage
 from hilum.serve.pdf.pen import FONTS
 from hilum.serve.pdf.report import PdfReport
 from hilum.serve.said import said_of
@@ -35,7 +35,7 @@ Line = list[tuple[str, tuple[int, int, int]]]
 """Pieces of text, each with its color."""
 
 
-def make_sc(subject: Subject) -> Dataset:
+def make_sc(subject: ObjectContent) -> Dataset:
     """Return the film with its marks as Secondary Capture (1.2.840.10008.5.1.4.1.1.7), in color.
 
     It lies as in its file. The words stand on strips that are added above and below: nothing of the
@@ -73,14 +73,14 @@ def make_sc(subject: Subject) -> Dataset:
     return finished(dataset, "sc", subject, modality or "OT")
 
 
-def why_no_pdf(subject: Subject, bundle: Bundle) -> str:
+def why_no_pdf(subject: ObjectContent, bundle: Bundle) -> str:
     """Say why a reading has no page: it says how far one bundle can be trusted, not another."""
     if bundle.identity == subject.reading.bundle:
         return ""
     return f"the reading is of {subject.reading.bundle}, the bundle here is {bundle.identity}"
 
 
-def make_pdf(subject: Subject, bundle: Bundle) -> Dataset:
+def make_pdf(subject: ObjectContent, bundle: Bundle) -> Dataset:
     """Return the report as Encapsulated PDF (1.2.840.10008.5.1.4.1.1.104.1).
 
     Args:
@@ -109,16 +109,16 @@ def make_pdf(subject: Subject, bundle: Bundle) -> Dataset:
     return finished(dataset, "pdf", subject, "DOC")
 
 
-def _sheet(subject: Subject) -> Sheet:
+def _sheet(subject: ObjectContent) -> PdfPage:
     """Prepare the page as the report does, without a heatmap: evidence is not kept in a reading."""
     film = open_radiograph(subject.path, max_megapixels=subject.max_megapixels, turned=False).pixels
     small = thumbnail(subject.placement.as_read(film), SIDE)
     name = f"{subject.source.text('Modality')} {subject.source.text('SOPInstanceUID')}".strip()
     marks = marks_of(subject.reading.details)
-    return Sheet(subject.reading, name, subject.shape, jpeg(small, QUALITY), marks=marks)
+    return PdfPage(subject.reading, name, subject.shape, jpeg(small, QUALITY), marks=marks)
 
 
-def _picture(subject: Subject) -> NDArray[np.uint8]:
+def _picture(subject: ObjectContent) -> NDArray[np.uint8]:
     """Draw: uint8 (H, W, 3)."""
     film = open_radiograph(subject.path, max_megapixels=subject.max_megapixels, turned=False).pixels
     small = thumbnail(film, subject.form.sc_long_side)
@@ -139,7 +139,7 @@ def _picture(subject: Subject) -> NDArray[np.uint8]:
     return np.vstack([above, picture, below])
 
 
-def _card(subject: Subject) -> NDArray[np.uint8]:
+def _card(subject: ObjectContent) -> NDArray[np.uint8]:
     """Say why a film was not read: uint8 (H, W, 3)."""
     reading, width = subject.reading, subject.form.sc_long_side
     height = width * 9 // 16

@@ -10,10 +10,10 @@ from hilum.core.reading import RESEARCH_USE
 from hilum.image.dicom_grey import read_windows, rescale, voi_tables
 from hilum.image.dicom_values import items_of, numbers
 from hilum.image.stored import open_stored
-from hilum.serve.dicom.common import Subject, finished
+from hilum.serve.dicom.common import ObjectContent, finished
 from hilum.serve.dicom.source import Points
 from hilum.serve.dicom.sr import closed
-from hilum.serve.marks import Layer, Mark, marks_of
+from hilum.serve.marks import ClosedLine, Layer, marks_of
 from hilum.serve.said import said_of
 
 _SHORT_TEXT = 1024
@@ -28,12 +28,12 @@ LAYERS = {
 """Graphic layers in their order, and what is in them."""
 
 
-def why_no_gsps(subject: Subject) -> str:
+def why_no_gsps(subject: ObjectContent) -> str:
     """Say why a film can have no presentation state; "" if it can."""
     return "" if subject.source.text("PhotometricInterpretation").startswith("MONO") else IN_COLOR
 
 
-def make_gsps(subject: Subject) -> Dataset:
+def make_gsps(subject: ObjectContent) -> Dataset:
     """Return the marks as Grayscale Softcopy Presentation State (1.2.840.10008.5.1.4.1.1.11.1)."""
     dataset = Dataset()
     dataset.SOPClassUID = GrayscaleSoftcopyPresentationStateStorage
@@ -70,11 +70,11 @@ def make_gsps(subject: Subject) -> Dataset:
     return finished(dataset, "gsps", subject, "PR")
 
 
-def _marks(subject: Subject) -> tuple[Mark, ...]:
+def _marks(subject: ObjectContent) -> tuple[ClosedLine, ...]:
     return marks_of(subject.reading.details)
 
 
-def _area(subject: Subject) -> Dataset:
+def _area(subject: ObjectContent) -> Dataset:
     rows, columns = subject.source.shape
     area = Dataset()
     area.DisplayedAreaTopLeftHandCorner = [1, 1]
@@ -97,7 +97,7 @@ def _layer(place: int, name: str) -> Dataset:
     return layer
 
 
-def _graphics(name: str, lines: list[Points], subject: Subject) -> Dataset:
+def _graphics(name: str, lines: list[Points], subject: ObjectContent) -> Dataset:
     annotation = Dataset()
     annotation.ReferencedImageSequence = [subject.source.reference]
     annotation.GraphicLayer = name
@@ -115,11 +115,11 @@ def _graphics(name: str, lines: list[Points], subject: Subject) -> Dataset:
     return annotation
 
 
-def _words(subject: Subject) -> list[str]:
+def _words(subject: ObjectContent) -> list[str]:
     return ["HILUM research use only", *said_of(subject.reading).overlay[:8]]
 
 
-def _text(name: str, top: float, words: list[str], subject: Subject) -> Dataset:
+def _text(name: str, top: float, words: list[str], subject: ObjectContent) -> Dataset:
     annotation = Dataset()
     annotation.ReferencedImageSequence = [subject.source.reference]
     annotation.GraphicLayer = name
@@ -133,7 +133,7 @@ def _text(name: str, top: float, words: list[str], subject: Subject) -> Dataset:
     return annotation
 
 
-def _modality(dataset: Dataset, subject: Subject) -> None:
+def _modality(dataset: Dataset, subject: ObjectContent) -> None:
     """Keep the modality LUT of the film: a presentation state stands in place of it."""
     header = subject.source.header
     if tables := items_of(header, "ModalityLUTSequence"):
@@ -145,7 +145,7 @@ def _modality(dataset: Dataset, subject: Subject) -> None:
         dataset.RescaleType = subject.source.text("RescaleType") or "US"
 
 
-def _voi(subject: Subject) -> Dataset:
+def _voi(subject: ObjectContent) -> Dataset:
     """Return the window through which the film was read; without one a viewer shows it flat."""
     header, voi = subject.source.header, Dataset()
     voi.ReferencedImageSequence = [subject.source.reference]

@@ -20,11 +20,11 @@ from hilum.core.extras import require
 from hilum.core.reading import Reading, Status
 from hilum.image.limits import gathered_warnings
 from hilum.image.open import MAX_MEGAPIXELS
-from hilum.serve.dicom.common import KINDS, Form, PersonMark, Sent, Subject
+from hilum.serve.dicom.common import KINDS, Form, ObjectContent, PersonMark, Sent
 from hilum.serve.dicom.source import read_source
 
 
-class Made(NamedTuple):
+class MadeObject(NamedTuple):
     """An object, or why there is none for this film."""
 
     kind: str
@@ -96,7 +96,7 @@ def objects_of(
     max_megapixels: float = MAX_MEGAPIXELS,
     former: Sent | None = None,
     form: Form | None = None,
-) -> Iterator[Made]:
+) -> Iterator[MadeObject]:
     """Make objects one by one, and say of each that cannot be why; see ``make_objects``.
 
     Of a film of more than ``max_megapixels`` there are none (UnsupportedImageError). ``former`` was
@@ -110,7 +110,7 @@ def objects_of(
     elif told.status is not Status.READ:
         return
     source = read_source(film, max_megapixels)
-    subject = Subject(told, film, source, read_at, tuple(marks), max_megapixels, former, form)
+    subject = ObjectContent(told, film, source, read_at, tuple(marks), max_megapixels, former, form)
     evidence: list[Dataset] = []
     for kind in wanted:
         with gathered_warnings():
@@ -147,24 +147,26 @@ def rejection_of(
     source = read_source(film, max_megapixels)
     with gathered_warnings():
         told = Reading.model_validate(dict(reading))
-        subject = Subject(told, film, source, at, form=form or Form())
+        subject = ObjectContent(told, film, source, at, form=form or Form())
         return make_rejection(subject, reason, sent)
 
 
-def _made(kind: str, subject: Subject, bundle: Bundle | None, evidence: list[Dataset]) -> Made:
+def _made(
+    kind: str, subject: ObjectContent, bundle: Bundle | None, evidence: list[Dataset]
+) -> MadeObject:
     """Import what makes it only now: highdicom takes its time."""
     from hilum.serve.dicom import documents, gsps, seg, sr
 
     if kind == "sr":
-        return Made(kind, sr.make_sr(subject, evidence))
+        return MadeObject(kind, sr.make_sr(subject, evidence))
     if kind == "seg":
         why = seg.why_no_seg(subject)
-        return Made(kind, None if why else seg.make_seg(subject), why)
+        return MadeObject(kind, None if why else seg.make_seg(subject), why)
     if kind == "gsps":
         why = gsps.why_no_gsps(subject)
-        return Made(kind, None if why else gsps.make_gsps(subject), why)
+        return MadeObject(kind, None if why else gsps.make_gsps(subject), why)
     if kind == "sc":
-        return Made(kind, documents.make_sc(subject))
+        return MadeObject(kind, documents.make_sc(subject))
     bundle = bundle or open_bundle()
     why = documents.why_no_pdf(subject, bundle)
-    return Made(kind, None if why else documents.make_pdf(subject, bundle), why)
+    return MadeObject(kind, None if why else documents.make_pdf(subject, bundle), why)

@@ -8,11 +8,11 @@ from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
 from pydicom.dataset import Dataset
 
 from hilum.serve.dicom.codes import REJECTED
-from hilum.serve.dicom.common import MANUFACTURER, NOTE, Sent, Subject, finished
+from hilum.serve.dicom.common import MANUFACTURER, NOTE, ObjectContent, Sent, finished
 from hilum.serve.dicom.sr import coded, evidence, observer
 
 
-def make_rejection(subject: Subject, reason: str, sent: Iterable[Sent]) -> Dataset:
+def make_rejection(subject: ObjectContent, reason: str, sent: Iterable[Sent]) -> Dataset:
     """Return a rejection note (Key Object Selection, 1.2.840.10008.5.1.4.1.1.88.59).
 
     Args:

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from hilum.core.details import Details, Opacity, Side
 from hilum.core.labels import Code
 from hilum.serve.dicom import codes
-from hilum.serve.dicom.common import MANUFACTURER, MODEL, Subject, finished, item, printable
+from hilum.serve.dicom.common import MANUFACTURER, MODEL, ObjectContent, finished, item, printable
 from hilum.serve.dicom.source import Points
 from hilum.serve.dicom.sr import coded, evidence
 
@@ -34,14 +34,14 @@ _COLORS = {
 """Cyan, blue, amber and red."""
 
 
-def why_no_seg(subject: Subject) -> str:
+def why_no_seg(subject: ObjectContent) -> str:
     """Say why a film can have no segmentation; "" if it can."""
     if subject.source.spacing_mm is None:
         return NO_SPACING
     return "" if any(True for _ in _segments(subject)) else NOTHING
 
 
-def make_seg(subject: Subject) -> Dataset:
+def make_seg(subject: ObjectContent) -> Dataset:
     """Return lungs and opacities as a Segmentation (1.2.840.10008.5.1.4.1.1.66.4).
 
     Args:
@@ -95,7 +95,7 @@ def filled(outlines: list[Points], shape: tuple[int, int]) -> NDArray[np.uint8]:
     return mask
 
 
-def _segments(subject: Subject) -> Iterator[tuple[NDArray[np.uint8], Side | Opacity]]:
+def _segments(subject: ObjectContent) -> Iterator[tuple[NDArray[np.uint8], Side | Opacity]]:
     details = subject.reading.details or Details()
     placed = subject.placement.outline
     wanted: list[tuple[Side | Opacity, list[Points]]] = [
@@ -112,7 +112,7 @@ def _segments(subject: Subject) -> Iterator[tuple[NDArray[np.uint8], Side | Opac
             yield mask, what
 
 
-def _described(place: int, what: Side | Opacity, subject: Subject) -> SegmentDescription:
+def _described(place: int, what: Side | Opacity, subject: ObjectContent) -> SegmentDescription:
     category, kind, side = _meaning(what)
     identifier = f"lung-{what}" if side else what.value
     described = SegmentDescription(

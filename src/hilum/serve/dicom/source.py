@@ -28,7 +28,7 @@ from hilum.image.dicom_spacing import spacing_of
 from hilum.image.dicom_values import code_of, items_of, text_of
 from hilum.image.limits import gathered_warnings
 from hilum.image.open import MAX_MEGAPIXELS, check_file, read_file
-from hilum.image.sniff import SNIFFED_BYTES, Kind, sniff
+from hilum.image.sniff import SNIFFED_BYTES, FileKind, sniff
 from hilum.image.turns import TURNS, turn_upright
 from hilum.serve.gate import CORRECTIONS
 
@@ -150,7 +150,7 @@ def read_source(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Source:
     name = str(path)
     check_file(path, max_megapixels)
     data = read_file(name, name)
-    if sniff(data[:SNIFFED_BYTES]) is not Kind.DICOM:
+    if sniff(data[:SNIFFED_BYTES]) is not FileKind.DICOM:
         raise UnsupportedImageError(
             f"{name}: no DICOM file; expected a film of a study, for objects to belong to",
             hint="read the film as the archive or the modality sends it",

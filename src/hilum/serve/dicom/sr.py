@@ -25,9 +25,9 @@ from hilum.serve.dicom.codes import OWN
 from hilum.serve.dicom.common import (
     MANUFACTURER,
     MODEL,
+    ObjectContent,
     PersonMark,
     Sent,
-    Subject,
     finished,
     printable,
     uid,
@@ -47,7 +47,7 @@ _ANSWERS = {
 }
 
 
-def make_sr(subject: Subject, others: Sequence[Dataset] = ()) -> Dataset:
+def make_sr(subject: ObjectContent, others: Sequence[Dataset] = ()) -> Dataset:
     """Return a reading as Comprehensive SR (1.2.840.10008.5.1.4.1.1.88.33).
 
     It is complete, preliminary and unverified: no person has signed it.
@@ -120,7 +120,7 @@ def label_words(label: Label) -> str:
     return label.value.replace("-", " ").capitalize()
 
 
-def _groups(subject: Subject) -> Iterator[Group]:
+def _groups(subject: ObjectContent) -> Iterator[Group]:
     details = subject.reading.details or Details()
     for finding in subject.reading.findings:
         yield _of_finding(subject, finding)
@@ -139,7 +139,7 @@ def _groups(subject: Subject) -> Iterator[Group]:
         yield _of_person(subject, f"person-{place}", mark)
 
 
-def _of_finding(subject: Subject, finding: Finding) -> Group:
+def _of_finding(subject: ObjectContent, finding: Finding) -> Group:
     name = label_words(finding.label)
 
     def called(own: str) -> CodedConcept:
@@ -176,7 +176,7 @@ def _of_finding(subject: Subject, finding: Finding) -> Group:
     )
 
 
-def _of_appearance(subject: Subject, said: AppearanceFinding) -> Group:
+def _of_appearance(subject: ObjectContent, said: AppearanceFinding) -> Group:
     """Return the chances of the four appearances, and the set of those that are left."""
     numbers = [
         _percent(coded(OWN[f"p-{codes.APPEARANCES[each].value}"]), chance)
@@ -203,7 +203,7 @@ def _of_appearance(subject: Subject, said: AppearanceFinding) -> Group:
     )
 
 
-def _of_both(subject: Subject, details: Details) -> Group:
+def _of_both(subject: ObjectContent, details: Details) -> Group:
     numbers = [
         _percent(coded(OWN["opaque"], "Both lungs, opaque share"), row.share)
         for row in details.affected
@@ -237,7 +237,7 @@ def _scale(score: Severity) -> Iterator[sr.Measurement]:
         )
 
 
-def _of_lung(subject: Subject, lung: LungDetail, affected: Sequence[Affected]) -> Group:
+def _of_lung(subject: ObjectContent, lung: LungDetail, affected: Sequence[Affected]) -> Group:
     name = f"{lung.side.value.capitalize()} lung"
     numbers: list[sr.Measurement] = []
     for row in affected:
@@ -268,7 +268,7 @@ def _opaque(name: str, row: Affected) -> Iterator[sr.Measurement]:
         yield _percent(coded(own, f"{name}, {own.meaning}"), value)
 
 
-def _of_lesion(subject: Subject, name: str, lesion: Lesion) -> Group:
+def _of_lesion(subject: ObjectContent, name: str, lesion: Lesion) -> Group:
     return _group(
         subject,
         name,
@@ -282,7 +282,7 @@ def _of_lesion(subject: Subject, name: str, lesion: Lesion) -> Group:
     )
 
 
-def _of_box(subject: Subject, name: str, box: OpacityBox) -> Group:
+def _of_box(subject: ObjectContent, name: str, box: OpacityBox) -> Group:
     return _group(
         subject,
         name,
@@ -293,7 +293,7 @@ def _of_box(subject: Subject, name: str, box: OpacityBox) -> Group:
     )
 
 
-def _of_person(subject: Subject, name: str, mark: PersonMark) -> Group:
+def _of_person(subject: ObjectContent, name: str, mark: PersonMark) -> Group:
     """Return what a person drew, with that person as its observer."""
     film = subject.source.reference
     points = mark.line(subject.placement)
@@ -324,7 +324,7 @@ def _of_person(subject: Subject, name: str, mark: PersonMark) -> Group:
 
 
 def _group(
-    subject: Subject,
+    subject: ObjectContent,
     identifier: str,
     outline: Points | None,
     category: Code,
@@ -368,7 +368,7 @@ def closed(outline: Points) -> Points:
     return np.concatenate([points, points[:1]])
 
 
-def algorithm(subject: Subject, asked: Finding | None = None) -> sr.AlgorithmIdentification:
+def algorithm(subject: ObjectContent, asked: Finding | None = None) -> sr.AlgorithmIdentification:
     """Say which bundle answered, and how it was asked (TID 4019)."""
     said = [f"bundle {printable(subject.reading.bundle, _LONGEST_TEXT)}"]
     if asked is not None:
@@ -387,7 +387,7 @@ def algorithm(subject: Subject, asked: Finding | None = None) -> sr.AlgorithmIde
     )
 
 
-def observer(subject: Subject) -> sr.ObserverContext:
+def observer(subject: ObjectContent) -> sr.ObserverContext:
     """Name the bundle as the device that observed."""
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=uid("device", subject.reading.bundle),
@@ -459,7 +459,7 @@ def _library(source: Source) -> ContainerContentItem:
     return library
 
 
-def _comments(subject: Subject) -> ContainerContentItem:
+def _comments(subject: ObjectContent) -> ContainerContentItem:
     """Return row 12 of the template: what a reader must know."""
     told = said_of(subject.reading)
     said = [RESEARCH_USE, told.sides]

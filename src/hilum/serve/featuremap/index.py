@@ -16,7 +16,7 @@ from hilum.core.errors import CohortError
 from hilum.core.extras import require
 from hilum.core.files import atomic_path, sha256_of
 from hilum.data.leaks import refuse_leaks
-from hilum.judge.neighbors import PLACES, Agreement, agreement
+from hilum.judge.neighbors import PLACES, LabelAgreement, agreement
 from hilum.serve.featuremap.run import choose_films, gather
 from hilum.serve.reader import Reader
 
@@ -41,7 +41,7 @@ def fit_similar(
     folds: int = 1000,
     seed: int = 0,
     progress: bool = True,
-) -> tuple[Index, tuple[Agreement, ...]]:
+) -> tuple[Index, tuple[LabelAgreement, ...]]:
     """Make ``similar.npz`` of the films that a bundle was trained on.
 
     The films of split "train" go into it; the number of axes, and whether each is divided by its
@@ -114,7 +114,7 @@ def named(axes: int) -> str:
     return f"cosine, {axes} axes"
 
 
-def choose_space(measured: Sequence[tuple[str, Agreement]], spaces: Sequence[str]) -> str:
+def choose_space(measured: Sequence[tuple[str, LabelAgreement]], spaces: Sequence[str]) -> str:
     """Return the space whose neighbors agree best on val, anywhere and across collections.
 
     Within one collection val has too few films of both classes to choose by.
@@ -143,7 +143,7 @@ def _measured(
     label: str | None,
     folds: int,
     seed: int,
-) -> list[tuple[str, Agreement]]:
+) -> list[tuple[str, LabelAgreement]]:
     name = label or next((name for name in reader.labels if name in rows), None)
     if name is None or name not in rows:
         return []
@@ -195,7 +195,7 @@ def _directions(vectors: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]
     return np.asarray(vectors / np.maximum(length, 1e-12))
 
 
-def _write_table(measured: Sequence[tuple[str, Agreement]], chosen: str, path: Path) -> None:
+def _write_table(measured: Sequence[tuple[str, LabelAgreement]], chosen: str, path: Path) -> None:
     rows = [
         {
             "films_of": split,

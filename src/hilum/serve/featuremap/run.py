@@ -30,11 +30,11 @@ from hilum.core.reading import RESEARCH_USE, Finding
 from hilum.data.fingerprint import look
 from hilum.data.leaks import refuse_leaks
 from hilum.image.write import jpeg
-from hilum.judge.featuremap import METHODS, TITLES, Measured, measure_map, project
+from hilum.judge.featuremap import METHODS, TITLES, MapMeasure, measure_map, project
 from hilum.judge.schema import NotRead, SeenFilms
 from hilum.serve.audit.sample import allot
 from hilum.serve.evaluate import choose_cases
-from hilum.serve.film import Film, open_film
+from hilum.serve.film import OpenedFilm, open_film
 from hilum.serve.findings import choose_points, findings_of
 from hilum.serve.heatmap import thumbnail
 from hilum.serve.reader import BATCH, Reader
@@ -77,7 +77,7 @@ class MapFacts(Config):
     bundle: str
     checksum: str
     hilum: str
-    measured: tuple[Measured, ...]
+    measured: tuple[MapMeasure, ...]
     not_read: tuple[NotRead, ...]
     notice: str = RESEARCH_USE
 
@@ -235,7 +235,7 @@ def _label(reader: Reader, cases: pd.DataFrame, label: str | None) -> str:
     return label
 
 
-def _table(reader: Reader, found: Gathered, label: str) -> pd.DataFrame:
+def _table(reader: Reader, found: MapFilms, label: str) -> pd.DataFrame:
     rows = found.cases
     place = [name.value for name in reader.labels].index(label)
     own = [findings[place] for findings in found.findings]
@@ -252,7 +252,7 @@ def _table(reader: Reader, found: Gathered, label: str) -> pd.DataFrame:
 
 
 T = TypeVar("T")
-_Opened = tuple[Film, NDArray[np.int8] | None, bytes]
+_Opened = tuple[OpenedFilm, NDArray[np.int8] | None, bytes]
 """A film without its pixels, its look if it may be read, its picture if one was asked for."""
 
 QUALITY = 70
@@ -260,7 +260,7 @@ QUALITY = 70
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class MapFilms:
     """Films that were read, in the order of the table; lists and arrays run over them.
 
     Attributes:
@@ -287,7 +287,7 @@ def gather(
     operating_point: str | None = None,
     side: int = 0,
     progress: bool = False,
-) -> Gathered:
+) -> MapFilms:
     """Open films as the reader does, with lungs and gate, and embed those that may be read.
 
     Args:
@@ -317,7 +317,7 @@ def gather(
             + (f"; the first: {first.case_id}: {first.reason}" if first else ""),
             hint="check that the paths of the table still hold",
         )
-    return Gathered(
+    return MapFilms(
         cases[cases["case_id"].isin(found.case_ids)].reset_index(drop=True),
         np.concatenate(found.embedding),
         np.stack(found.looks),
@@ -355,7 +355,7 @@ def _add(reader: Reader, rows: list[tuple[dict[Any, Any], _Opened]], to: _Found)
         to.logits.append(reader.run(inputs)[0])
 
 
-def _not_read(case: dict[Any, Any], film: Film) -> NotRead:
+def _not_read(case: dict[Any, Any], film: OpenedFilm) -> NotRead:
     return NotRead(
         case_id=case["case_id"],
         status=film.status,

@@ -14,10 +14,10 @@ from hilum.core.labels import Label
 from hilum.core.reading import Reading
 from hilum.image.write import jpeg
 from hilum.serve.heatmap import limit_of, overlay, thumbnail
-from hilum.serve.marks import STYLES, Layer, Mark, layers_of, marks_of
+from hilum.serve.marks import STYLES, ClosedLine, Layer, layers_of, marks_of
 from hilum.serve.pdf.pen import INK, RGB, SOFT, WARN, WARN_BACK, Pen, width_of
 from hilum.serve.reader import Examined, Reader
-from hilum.serve.said import AppearanceSaid, FindingSaid, RegionSaid, Said, SeveritySaid
+from hilum.serve.said import AppearanceSaid, FindingSaid, RegionSaid, SeveritySaid, Wording
 from hilum.serve.sketch import HEIGHT, WIDTH, zone_shapes
 
 SIZE, SMALL = 7.5, 6.5
@@ -41,7 +41,7 @@ QUALITY = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class PdfPage:
     """One page.
 
     Attributes:
@@ -59,10 +59,10 @@ class Sheet:
     heatmap: bytes | None = None
     label: Label | None = None
     limit: float = 0.0
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[ClosedLine, ...] = ()
 
     @classmethod
-    def of(cls, examined: Examined, reader: Reader) -> Sheet:
+    def of(cls, examined: Examined, reader: Reader) -> PdfPage:
         """Prepare a page; the film itself is not kept."""
         reading, radiograph = examined.reading, examined.radiograph
         name = Path(reading.path).name
@@ -87,7 +87,7 @@ def heading(pen: Pen, x: float, top: float, width: float, words: str) -> float:
     return top + 13
 
 
-def refusal(pen: Pen, x: float, top: float, width: float, said: Said) -> float:
+def refusal(pen: Pen, x: float, top: float, width: float, said: Wording) -> float:
     """Say why a film was not read, or was read against a refusal; nothing where there is no why."""
     if not said.reason:
         return top
@@ -140,7 +140,7 @@ def appearance(pen: Pen, x: float, top: float, width: float, said: AppearanceSai
 
 
 def zones(
-    pen: Pen, x: float, top: float, width: float, affected: Sequence[Affected], said: Said
+    pen: Pen, x: float, top: float, width: float, affected: Sequence[Affected], said: Wording
 ) -> float:
     """Draw two lungs with the share of each zone that is opaque, and the sums beneath."""
     top = heading(pen, x, top, width, "Opaque share of the lungs")
@@ -181,7 +181,7 @@ def severity(pen: Pen, x: float, top: float, width: float, scores: Sequence[Seve
     return top
 
 
-def similar(pen: Pen, x: float, top: float, width: float, said: Said) -> float:
+def similar(pen: Pen, x: float, top: float, width: float, said: Wording) -> float:
     """List the nearest training films."""
     top = heading(pen, x, top, width, "Similar films of the training set")
     if not said.similar:
@@ -253,7 +253,7 @@ _MOST_TAGS = 6
 _STEPS = 41
 
 
-def pictures(pen: Pen, left: float, top: float, width: float, room: float, sheet: Sheet) -> float:
+def pictures(pen: Pen, left: float, top: float, width: float, room: float, sheet: PdfPage) -> float:
     """Draw the film, and the overlay if there is one, in at most ``room`` points of height."""
     if sheet.film is None or sheet.shape is None:
         return top
@@ -277,7 +277,7 @@ def pictures(pen: Pen, left: float, top: float, width: float, room: float, sheet
     return under + _CAPTION - 3
 
 
-def _marks(pen: Pen, left: float, top: float, scale: float, marks: tuple[Mark, ...]) -> None:
+def _marks(pen: Pen, left: float, top: float, scale: float, marks: tuple[ClosedLine, ...]) -> None:
     for mark in marks:
         points = [(left + scale * x, top + scale * y) for x, y in mark.points]
         pen.mark(points, STYLES[mark.layer], 0.9)
@@ -290,7 +290,7 @@ def _marks(pen: Pen, left: float, top: float, scale: float, marks: tuple[Mark, .
         pen.text(left + scale * x + 1.5, at + 6.4, mark.tag, SMALL, color=(255, 255, 255))
 
 
-def _ramp(pen: Pen, left: float, top: float, width: float, sheet: Sheet) -> None:
+def _ramp(pen: Pen, left: float, top: float, width: float, sheet: PdfPage) -> None:
     """The scale of the heatmap, in logits, with what it speaks of."""
     if sheet.heatmap is None:
         said = "Lungs, lesions and boxes"

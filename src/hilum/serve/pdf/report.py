@@ -15,7 +15,7 @@ from hilum.bundle.folder import Bundle
 from hilum.core.files import atomic_path
 from hilum.core.reading import RESEARCH_USE
 from hilum.serve.pdf import blocks
-from hilum.serve.pdf.blocks import Sheet
+from hilum.serve.pdf.blocks import PdfPage
 from hilum.serve.pdf.pen import SOFT, Pen, fit_middle, shown
 from hilum.serve.reader import Examined, Reader
 from hilum.serve.said import said_of
@@ -55,7 +55,7 @@ class PdfReport:
         self._canvas = self._new_canvas()
         self.pages = 0
 
-    def add(self, sheet: Sheet) -> None:
+    def add(self, sheet: PdfPage) -> None:
         """Add one film, read or not."""
         pen, left = Pen(self._canvas, self._height), MARGIN
         width = self._width - 2 * MARGIN
@@ -120,7 +120,7 @@ class PdfReport:
     def _tall(self, block: Block, width: float) -> float:
         return block(Pen(None, self._height), 0, 0, width)
 
-    def _head(self, pen: Pen, left: float, top: float, width: float, sheet: Sheet) -> float:
+    def _head(self, pen: Pen, left: float, top: float, width: float, sheet: PdfPage) -> float:
         top = pen.notice(left, top, width, RESEARCH_USE)
         made = f"made {self._made:%Y-%m-%d %H:%M}{self._made:%z}"
         pen.text(left, top + 13, "Chest radiograph: reading by a model", 11, bold=True)
@@ -132,7 +132,7 @@ class PdfReport:
         pen.text(left + 24, top + 37, f"{status}{_opened(sheet)}", 7.5, color=SOFT, width=width)
         return top + 43
 
-    def _below(self, sheet: Sheet, rows: int, lines: int) -> list[Block]:
+    def _below(self, sheet: PdfPage, rows: int, lines: int) -> list[Block]:
         said, details = said_of(sheet.reading), sheet.reading.details
 
         def thirds(pen: Pen, left: float, top: float, width: float) -> float:
@@ -153,7 +153,7 @@ class PdfReport:
             partial(blocks.notes, said=said.notes, most=lines),
         ]
 
-    def _foot(self, sheet: Sheet) -> Block:
+    def _foot(self, sheet: PdfPage) -> Block:
         bundle, manifest = self._bundle, self._facts.manifest
 
         def block(pen: Pen, left: float, top: float, width: float) -> float:
@@ -197,11 +197,11 @@ def write_pdf(
         made: date and time to write on it; None for now.
     """
     report = PdfReport(reader.bundle, page=page, made=made)
-    report.add(Sheet.of(examined, reader))
+    report.add(PdfPage.of(examined, reader))
     report.write(path)
 
 
-def _opened(sheet: Sheet) -> str:
+def _opened(sheet: PdfPage) -> str:
     facts = sheet.reading.film
     said = [str(facts[key]) for key in ("format",) if key in facts]
     if "width" in facts and "height" in facts:

@@ -15,7 +15,7 @@ from hilum.serve.marks import share
 from hilum.serve.pdf import blocks
 from hilum.serve.pdf.pen import Pen
 from hilum.serve.reader import Examined, load_bundle
-from hilum.serve.report import Report
+from hilum.serve.report import HtmlReport
 from hilum.serve.said import said_of
 
 from .conftest import open_film
@@ -105,6 +105,6 @@ def _in_pdf(reading: Reading) -> list[str]:
 
 
 def _in_html(reading: Reading, bundle: Path) -> list[str]:
-    report = Report(load_bundle(bundle))
+    report = HtmlReport(load_bundle(bundle))
     report.add(Examined(reading))
     return re.findall(r"<span>Brixia</span><b>([\d.]+)</b>", report.html())
