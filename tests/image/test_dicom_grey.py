@@ -1,4 +1,4 @@
-"""Grey levels: against pydicom's own functions where those are right, DCMTK, and files as written."""
+"""Grey levels against functions of pydicom where those are right, against DCMTK, and as written."""
 
 from __future__ import annotations
 
