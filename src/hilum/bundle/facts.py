@@ -27,7 +27,6 @@ from hilum.bundle.similar import SIMILAR, read_similar
 from hilum.core.config import validated
 from hilum.core.errors import BundleError
 from hilum.core.estimate import Estimate
-from hilum.core.rounded import fixed
 from hilum.judge.audit.schema import Audit, Overall
 from hilum.judge.schema import Evaluation, LabelEvaluation
 
@@ -233,8 +232,4 @@ def _told(label: str, lines: list[Honest]) -> str:
     where = ["on test films of its own sources"] * len(kind)
     where += ["on sources left out of training"] * len(hard)
     numbers = zip(kind + hard, where, strict=True)
-    return f"{label} " + ", ".join(
-        f"{fixed(line.auroc.value, 2)} [{fixed(line.auroc.low, 2)}, {fixed(line.auroc.high, 2)}] "
-        f"{words}"
-        for line, words in numbers
-    )
+    return f"{label} " + ", ".join(f"{line.auroc.cell()} {words}" for line, words in numbers)

@@ -50,10 +50,19 @@ class Estimate(BaseModel):
         """Return NaN with the reason."""
         return cls(value=math.nan, n=n, note=note)
 
+    def cell(self, digits: int = 2, undefined: str = "-") -> str:
+        """Write value and interval as a cell of a table has them.
+
+        >>> Estimate(value=0.91, low=0.87, high=0.94, n=412).cell()
+        '0.91 [0.87, 0.94]'
+        """
+        if math.isnan(self.value):
+            return undefined
+        if math.isnan(self.low):
+            return fixed(self.value, digits)
+        low, high = fixed(self.low, digits), fixed(self.high, digits)
+        return f"{fixed(self.value, digits)} [{low}, {high}]"
+
     def __str__(self) -> str:
         """Two decimals, interval, n."""
-        if math.isnan(self.value):
-            return f"undefined: {self.note} (n={self.n})"
-        if math.isnan(self.low):
-            return f"{fixed(self.value, 2)} (n={self.n})"
-        return f"{fixed(self.value, 2)} [{fixed(self.low, 2)}, {fixed(self.high, 2)}] (n={self.n})"
+        return f"{self.cell(undefined=f'undefined: {self.note}')} (n={self.n})"

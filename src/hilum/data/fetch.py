@@ -227,7 +227,8 @@ def _one_try(url: str, part: Path, name: str, line: _Line) -> bool:
             request.add_header("If-Range", mark.read_text(encoding="utf-8"))
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
         start = have if _goes_on_at(answer, have) else 0
-        total = _total(answer, start)
+        length = answer.headers.get("Content-Length")
+        total = start + int(length) if length and length.isdecimal() else None
         if tag := answer.headers.get("ETag"):
             mark.write_text(tag, encoding="utf-8")
         with part.open("r+b" if start else "wb") as stream:
@@ -246,11 +247,6 @@ def _one_try(url: str, part: Path, name: str, line: _Line) -> bool:
 def _goes_on_at(answer: Any, have: int) -> bool:
     span = answer.headers.get("Content-Range", "")
     return getattr(answer, "status", None) == 206 and span.startswith(f"bytes {have}-")
-
-
-def _total(answer: Any, start: int) -> int | None:
-    length = answer.headers.get("Content-Length")
-    return start + int(length) if length and length.isdecimal() else None
 
 
 def _no_such_file(url: str) -> bool:

@@ -99,7 +99,12 @@ def make_split(cases: pd.DataFrame, spec: SplitSpec) -> pd.DataFrame:
         UserWarning: how many films have no patient, each of which is a group of its own.
     """
     _check(cases, spec)
-    _warn_of_strangers(cases)
+    unknown = int((patient_of(cases) == "").sum())
+    if unknown:
+        warnings.warn(
+            f"{unknown} of {len(cases)} films have no patient_id; each is a group of its own",
+            stacklevel=3,
+        )
     kept = cases.drop(columns=[name for name in SIDE_COLUMNS if name in cases])
     linked = link_groups(kept, pd.DataFrame(columns=list(PAIR_COLUMNS)))
     return refuse_leaks(_divided(linked, spec))
@@ -127,7 +132,15 @@ def _divide(
     cases: pd.DataFrame, spec: SplitSpec, names: tuple[str, ...], shares: tuple[float, ...]
 ) -> pd.Series[int]:
     wanted = [name for name, share in zip(names, shares, strict=True) if share > 0]
-    _check_classes(cases, spec, wanted)
+    groups = cases["group"].groupby(_classes(cases, spec)).nunique()
+    for value in ("1", "0"):
+        found = int(groups.get(value, 0))
+        if spec.label is not None and 0 < found < len(wanted):
+            raise CohortError(
+                f"cases: {spec.label.value} = {value} in {found} patients or groups; expected "
+                f"{len(wanted)} at least, one for each of {', '.join(wanted)}",
+                hint="add films of this class, or divide into fewer parts",
+            )
     smallest = min(share for share in shares if share > 0)
     return assign(cases["group"], _strata(cases, spec, math.ceil(1 / smallest)), shares, spec.seed)
 
@@ -178,24 +191,20 @@ def _check(cases: pd.DataFrame, spec: SplitSpec) -> None:
             hint="name another label (--label), or none to go by source alone",
         )
     if spec.kind == "leave-one-out":
-        _check_held_out(cases, spec)
-
-
-def _check_held_out(cases: pd.DataFrame, spec: SplitSpec) -> None:
-    values = sorted(cases[spec.by].fillna("").astype(str).unique())
-    if "" in values:
-        blank = int((cases[spec.by].fillna("") == "").sum())
-        raise CohortError(f"cases: column {spec.by} is blank in {blank} rows; expected a name")
-    if len(values) < 2:
-        raise CohortError(
-            f"cases: only one {spec.by}, '{values[0]}'; leaving one out takes two or more",
-            hint="merge another collection in (`hilum cohort merge`), or leave out by source",
-        )
-    for name in _names(spec.held_out):
-        if name not in values:
-            raise ConfigError(
-                f"no {spec.by} '{name}' in the table", hint=did_you_mean(name, values)
+        values = sorted(cases[spec.by].fillna("").astype(str).unique())
+        if "" in values:
+            blank = int((cases[spec.by].fillna("") == "").sum())
+            raise CohortError(f"cases: column {spec.by} is blank in {blank} rows; expected a name")
+        if len(values) < 2:
+            raise CohortError(
+                f"cases: only one {spec.by}, '{values[0]}'; leaving one out takes two or more",
+                hint="merge another collection in (`hilum cohort merge`), or leave out by source",
             )
+        for name in _names(spec.held_out):
+            if name not in values:
+                raise ConfigError(
+                    f"no {spec.by} '{name}' in the table", hint=did_you_mean(name, values)
+                )
 
 
 def _names(held_out: str | tuple[str, ...] | None) -> tuple[str, ...]:
@@ -206,27 +215,6 @@ def _names(held_out: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 def _quoted(names: tuple[str, ...]) -> str:
     return " and ".join(f"'{name}'" for name in names)
-
-
-def _check_classes(cases: pd.DataFrame, spec: SplitSpec, names: list[str]) -> None:
-    groups = cases["group"].groupby(_classes(cases, spec)).nunique()
-    for value in ("1", "0"):
-        found = int(groups.get(value, 0))
-        if spec.label is not None and 0 < found < len(names):
-            raise CohortError(
-                f"cases: {spec.label.value} = {value} in {found} patients or groups; expected "
-                f"{len(names)} at least, one for each of {', '.join(names)}",
-                hint="add films of this class, or divide into fewer parts",
-            )
-
-
-def _warn_of_strangers(cases: pd.DataFrame) -> None:
-    unknown = int((patient_of(cases) == "").sum())
-    if unknown:
-        warnings.warn(
-            f"{unknown} of {len(cases)} films have no patient_id; each is a group of its own",
-            stacklevel=3,
-        )
 
 
 def assign(

@@ -22,7 +22,11 @@ from hilum.image.limits import one_line
 
 def main(shared: int | None = None) -> None:
     """Answer tasks until there are no more; pixels go into ``shared`` memory, if there is any."""
-    _leave_no_image()
+    # Let a crash write no image of this memory, which has films in it, to disk
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with Path(os.devnull).open("wb") as nowhere, contextlib.suppress(BrokenPipeError):
         os.dup2(nowhere.fileno(), 2)  # some codecs print
         answers = os.fdopen(os.dup(1), "wb")
@@ -76,14 +80,6 @@ def _portable(error: Exception) -> Exception:
     except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
-
-
-def _leave_no_image() -> None:
-    """Let a crash write no image of this memory, which has films in it, to disk."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 @contextlib.contextmanager

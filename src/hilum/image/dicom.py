@@ -61,7 +61,18 @@ def open_dicom(data: bytes, name: str, max_megapixels: float, *, turned: bool = 
     with gathered_warnings() as warned:
         header = _read_header(data, name, max_megapixels)
         if header.levels is None:
-            radiograph = _colour_film(header, name)
+            # Open RGB, YBR or palette colour that is grey in content
+            rgb, said = decode_colour(header.dataset, name)
+            grey, detail = to_grey(rgb, name)
+            palette = header.dataset.PhotometricInterpretation == "PALETTE COLOR"
+            bits = 8 * rgb.dtype.itemsize if palette else int(header.dataset.BitsStored)
+            steps = (
+                Step("grey", f"{header.dataset.PhotometricInterpretation}: {detail}"),
+                Step("scale", f"0 .. {2**bits - 1} to 0 .. 1"),
+            )
+            notes = (*([said] if said else []), *tint_note(detail))
+            film = _film(header, name, scale(grey, bits), bits, steps, notes)
+            radiograph = through_window(film, 2**bits - 1)
         else:
             radiograph = _grey_film(header, header.levels, name)
         radiograph = _square_pixels(radiograph, header.dataset, max_megapixels)
@@ -210,21 +221,6 @@ def _decoded(
     film = _film(header, name, pixels, header.dataset.BitsStored, steps, notes)
     padding = header.levels.padding if header.levels else np.zeros(1, bool)
     return film, padding[codes] if padding.any() else None
-
-
-def _colour_film(header: _Header, name: str) -> Radiograph:
-    """Open RGB, YBR or palette colour that is grey in content."""
-    rgb, said = decode_colour(header.dataset, name)
-    grey, detail = to_grey(rgb, name)
-    palette = header.dataset.PhotometricInterpretation == "PALETTE COLOR"
-    bits = 8 * rgb.dtype.itemsize if palette else int(header.dataset.BitsStored)
-    steps = (
-        Step("grey", f"{header.dataset.PhotometricInterpretation}: {detail}"),
-        Step("scale", f"0 .. {2**bits - 1} to 0 .. 1"),
-    )
-    notes = (*([said] if said else []), *tint_note(detail))
-    film = _film(header, name, scale(grey, bits), bits, steps, notes)
-    return through_window(film, 2**bits - 1)
 
 
 def _film(

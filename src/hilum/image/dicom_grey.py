@@ -75,7 +75,16 @@ def grey_levels(dataset: Dataset, name: str) -> Levels:
     levels = stored_levels(dataset, name)
     apply_modality(dataset, levels, name)
     _voi(dataset, levels, name)
-    _polarity(dataset, levels)
+    # Invert once: MONOCHROME1 and Presentation LUT Shape INVERSE say the same thing
+    monochrome1 = dataset.PhotometricInterpretation == "MONOCHROME1"
+    shape = code_of(dataset, "PresentationLUTShape")
+    if monochrome1 and shape == "IDENTITY":
+        levels.notes.append("MONOCHROME1 with PresentationLUTShape IDENTITY contradict each other")
+    reasons = ["MONOCHROME1"] * monochrome1
+    reasons += ["PresentationLUTShape INVERSE"] * (shape == "INVERSE")
+    if reasons:
+        levels.values = 1 - levels.values
+        levels.step("polarity", f"inverted once: {' and '.join(reasons)}")
     if levels.padding.any():
         first, last = _padding(dataset)
         levels.values[levels.padding] = 0.0
@@ -182,19 +191,6 @@ def _voi(dataset: Dataset, levels: Levels, name: str) -> None:
             "scale",
             f"no VOI LUT and no window: whole range {levels.low:g} .. {levels.high:g} to 0 .. 1",
         )
-
-
-def _polarity(dataset: Dataset, levels: Levels) -> None:
-    """Invert once: MONOCHROME1 and Presentation LUT Shape INVERSE say the same thing."""
-    monochrome1 = dataset.PhotometricInterpretation == "MONOCHROME1"
-    shape = code_of(dataset, "PresentationLUTShape")
-    if monochrome1 and shape == "IDENTITY":
-        levels.notes.append("MONOCHROME1 with PresentationLUTShape IDENTITY contradict each other")
-    reasons = ["MONOCHROME1"] * monochrome1
-    reasons += ["PresentationLUTShape INVERSE"] * (shape == "INVERSE")
-    if reasons:
-        levels.values = 1 - levels.values
-        levels.step("polarity", f"inverted once: {' and '.join(reasons)}")
 
 
 def _padding(dataset: Dataset) -> tuple[float, float]:

@@ -57,7 +57,9 @@ def check_colour(rgb: Samples, name: str) -> str:
             or the tone is no tint any more.
     """
     sample = _thin(rgb)
-    chromas = _chroma(sample)
+    red, green, blue = cv2.split(sample)
+    high = cv2.max(cv2.max(red, green), blue)
+    chromas = np.asarray(high - cv2.min(cv2.min(red, green), blue), np.float32)
     if float(chromas.max()) < _EQUAL:
         return "3 equal channels to one"
     off_tone, chroma = _off_tone_share(sample), float(chromas.mean())
@@ -104,13 +106,6 @@ def _thin(rgb: Samples) -> Pixels:
     thinned = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     top = 255 if rgb.dtype == np.uint8 else max(int(thinned.max()), 1)
     return np.asarray(thinned, np.float32) / np.float32(top)
-
-
-def _chroma(sample: Pixels) -> Pixels:
-    """Largest less smallest channel; channel by channel, ten times as fast as over an axis."""
-    red, green, blue = cv2.split(sample)
-    high = cv2.max(cv2.max(red, green), blue)
-    return np.asarray(high - cv2.min(cv2.min(red, green), blue), np.float32)
 
 
 def _off_tone_share(sample: Pixels) -> float:

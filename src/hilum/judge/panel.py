@@ -161,21 +161,18 @@ def _compute(
         if name in names:
             found[name] = metric(cases.truth, cases.probability, weights)
     if set(names) - _CURVES - set(_PROBABILITY):
-        found |= _from_counts(m.confusion(cases.truth, cases.called, weights), prevalence)
+        table = m.confusion(cases.truth, cases.called, weights)
+        found |= {
+            "sensitivity": m.sensitivity(table),
+            "specificity": m.specificity(table),
+            "ppv": m.ppv_at(table, prevalence),
+            "npv": m.npv_at(table, prevalence),
+            "accuracy": m.accuracy(table),
+            "balanced_accuracy": m.balanced_accuracy(table),
+            "mcc": m.mcc(table),
+            "precision_present": m.precision(table),
+            "f1_present": m.f1(table),
+            "precision_absent": m.precision(table.flipped),
+            "f1_absent": m.f1(table.flipped),
+        }
     return {name: found[name] for name in names}
-
-
-def _from_counts(table: m.Confusion, prevalence: float) -> dict[str, Floats]:
-    return {
-        "sensitivity": m.sensitivity(table),
-        "specificity": m.specificity(table),
-        "ppv": m.ppv_at(table, prevalence),
-        "npv": m.npv_at(table, prevalence),
-        "accuracy": m.accuracy(table),
-        "balanced_accuracy": m.balanced_accuracy(table),
-        "mcc": m.mcc(table),
-        "precision_present": m.precision(table),
-        "f1_present": m.f1(table),
-        "precision_absent": m.precision(table.flipped),
-        "f1_absent": m.f1(table.flipped),
-    }

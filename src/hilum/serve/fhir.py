@@ -171,7 +171,7 @@ class _Telling:
         yield from (each.sentence for each in said.findings)
         if said.appearance is not None:
             yield f"{said.appearance.line}. {said.appearance.notice}"
-        yield from filter(None, (said.opaque, *(each.line for each in said.severity)))
+        yield from said.measured
         yield from (said.sides, *said.notes) if said.sides else said.notes
         yield self._told.bundle
 

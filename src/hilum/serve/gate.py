@@ -188,25 +188,21 @@ def _corrected(
     for _ in range(_MOST_CORRECTIONS):
         if not broken.certain or broken.kind not in CORRECTIONS:
             return None
-        radiograph = _put_right(radiograph, broken)
+        correction = CORRECTIONS[broken.kind]
+        found = f"{broken.reason.meaning}: {broken.measured} {figures(broken.value)}"
+        pixels = np.ascontiguousarray(correction.put_right(radiograph.pixels), np.float32)
+        film = radiograph.stepped(pixels, "corrected", f"{correction.done} ({found})")
+        notes = [f"the film came {broken.reason.meaning}; {correction.done}, before it was read"]
+        if correction.moves:
+            if film.metadata.sides is Sides.STATED:
+                notes.append("so the file is wrong about its orientation; the side is assumed")
+            film = replace(film, metadata=moved(film.metadata, correction))
+        radiograph = replace(film, notes=(*film.notes, *notes))
         lungs, left = _look(radiograph, segmenter, gate)
         if left is None:
             return Admission(radiograph, lungs)
         broken = left
     return None
-
-
-def _put_right(radiograph: Radiograph, broken: Broken) -> Radiograph:
-    correction = CORRECTIONS[broken.kind]
-    found = f"{broken.reason.meaning}: {broken.measured} {figures(broken.value)}"
-    pixels = np.ascontiguousarray(correction.put_right(radiograph.pixels), np.float32)
-    film = radiograph.stepped(pixels, "corrected", f"{correction.done} ({found})")
-    notes = [f"the film came {broken.reason.meaning}; {correction.done}, before it was read"]
-    if correction.moves:
-        if film.metadata.sides is Sides.STATED:
-            notes.append("so the file is wrong about its orientation; the side is assumed")
-        film = replace(film, metadata=moved(film.metadata, correction))
-    return replace(film, notes=(*film.notes, *notes))
 
 
 def moved(metadata: Metadata, correction: Correction) -> Metadata:

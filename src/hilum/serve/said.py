@@ -166,6 +166,11 @@ class Wording(NamedTuple):
         return f"{self.why} {self.reason}" if self.reason else ""
 
     @property
+    def measured(self) -> tuple[str, ...]:
+        """Every number beside the findings, a line each, for whoever does not draw them."""
+        return (*[self.opaque] * bool(self.opaque), *(each.line for each in self.severity))
+
+    @property
     def overlay(self) -> list[str]:
         """The few lines that stand over a film."""
         lines = [

@@ -21,7 +21,7 @@ def print_audit(audit: Audit, out: Path | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from hilum.judge.audit.schema import VERDICTS, limit, number, remark
+    from hilum.judge.audit.schema import VERDICTS, limit, remark
 
     console = _console()
     table = Table("test", "verdict", "value [95 % interval]", "limit", "what was measured, or why")
@@ -30,7 +30,7 @@ def print_audit(audit: Audit, out: Path | None) -> None:
         table.add_row(
             test.name,
             Text(test.verdict, style=_COLORS[test.verdict]),
-            number(check.measured) if check else "",
+            check.measured.cell() if check else "",
             limit(check) if check else "",
             Text(remark(test)),
         )

@@ -94,15 +94,15 @@ def _print(comparison: Comparison, out: Path) -> None:
 
     from rich.console import Console
 
-    from hilum.learn.compare.write import by_label, short
+    from hilum.learn.compare.write import by_label
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
     for label, rows in by_label(comparison).items():
         console.print(_table(label, rows))
     for gap in comparison.gaps:
         console.print(
-            f"{gap.variant}, {gap.label}: cross-validation {short(gap.pooled)}, source left out "
-            f"{short(gap.left_out)}, gap {short(gap.gap)}"
+            f"{gap.variant}, {gap.label}: cross-validation {gap.pooled.cell(3, '')}, "
+            f"source left out {gap.left_out.cell(3, '')}, gap {gap.gap.cell(3, '')}"
         )
     if comparison.unfinished:
         console.print(f"{len(comparison.unfinished)} runs are not finished.")

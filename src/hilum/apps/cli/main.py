@@ -244,7 +244,7 @@ def run(arguments: list[str] | None = None) -> int:
     except (BrokenPipeError, SystemExit) as stop:  # typer and rich turn the first into the second
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, BrokenPipeError):
             raise
-        _close_stdout()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return errors.EXIT_OK
     except OSError as error:
         complain(
@@ -264,11 +264,6 @@ def _complained(error: errors.HilumError) -> int:
 
 def _options(error: Any) -> set[str]:
     return {name for each in error.ctx.command.params for name in each.opts}
-
-
-def _close_stdout() -> None:
-    """Let Python exit quietly though whoever read stdout is gone ("hilum read x | head")."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(message: str, hint: str = "") -> None:

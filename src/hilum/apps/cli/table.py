@@ -136,8 +136,7 @@ def _cells(reading: Reading, width: int) -> tuple[Text, ...]:
 def lines_of(told: Wording) -> list[str]:
     """Say what the film looks like, how much is opaque, how severe, and what resembles it."""
     lines = [told.appearance.line] if told.appearance else []
-    lines += [told.opaque] if told.opaque else []
-    lines += [each.line for each in told.severity]
+    lines += told.measured
     lines += [f"most similar: {each.name}, {each.words}" for each in told.similar[:1]]
     return lines + ([told.trained] if told.trained else [])
 

@@ -29,7 +29,6 @@ from hilum.judge.audit.schema import (
     AuditOutcome,
     AuditVerdict,
     limit,
-    number,
 )
 
 TEMPLATE = Path(__file__).parent / "templates" / "audit.html"
@@ -85,7 +84,6 @@ def page_of(audit: Audit, examples: Sequence[AuditExample] = ()) -> str:
         headline=VERDICTS[audit.verdict],
         listed=audit.not_read[:_LISTED],
         reasons=reasons(),
-        number=number,
         limit=limit,
         marks={AuditVerdict.PASS: "pass", AuditVerdict.FAIL: "fail", AuditVerdict.NOT_RUN: "idle"},
     )
@@ -113,16 +111,9 @@ def rows_of(audit: Audit) -> pd.DataFrame:
 
 
 def reasons() -> dict[str, str]:
-    """Return limit -> why, from the docstring of ``AuditLimits``."""
-    found: dict[str, str] = {}
-    lines = (AuditLimits.__doc__ or "").partition("Attributes:\n")[2].splitlines()
-    for line in lines:
-        name, colon, words = line.strip().partition(": ")
-        if colon and name in AuditLimits.model_fields:
-            found[name] = words
-        elif found and line.strip():
-            found[next(reversed(found))] += f" {line.strip()}"
-    return found
+    """Return limit -> why."""
+    fields = AuditLimits.model_fields.items()
+    return {name: " ".join((field.description or "").split()) for name, field in fields}
 
 
 def _as_row(check: AuditCheck) -> dict[str, object]:

@@ -232,21 +232,6 @@ VERDICTS: dict[Overall, str] = {
 }
 
 
-def number(estimate: Estimate) -> str:
-    """Write value and interval.
-
-    >>> number(Estimate(value=0.91, low=0.87, high=0.94, n=412))
-    '0.91 [0.87, 0.94]'
-    >>> number(Estimate.undefined(3, "one class only"))
-    '-'
-    """
-    if math.isnan(estimate.value):
-        return "-"
-    if math.isnan(estimate.low):
-        return f"{estimate.value:.2f}"
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
-
-
 def limit(check: AuditCheck) -> str:
     """Write the limit of a check.
 

@@ -75,7 +75,13 @@ def markdown(comparison: Comparison) -> str:
     if comparison.gaps:
         headings = ("variant", "label", "cross-validation", "source left out", "gap")
         gaps = [
-            (gap.variant, gap.label, short(gap.pooled), short(gap.left_out), short(gap.gap))
+            (
+                gap.variant,
+                gap.label,
+                gap.pooled.cell(3, ""),
+                gap.left_out.cell(3, ""),
+                gap.gap.cell(3, ""),
+            )
             for gap in comparison.gaps
         ]
         lines += ["", "## The gap", "", *_table(headings, gaps)]
@@ -101,26 +107,13 @@ def cells(row: Row) -> tuple[str, ...]:
         f"of these: {row.cohort}" if row.cohort else row.left_out,
         row.variant,
         f"{row.positives} + {row.n - row.positives}",
-        short(row.auroc),
-        short(row.difference),
-        short(row.nuisance_auroc),
-        short(row.sensitivity),
-        short(row.false_positive_rate),
+        row.auroc.cell(3, ""),
+        row.difference.cell(3, ""),
+        row.nuisance_auroc.cell(3, ""),
+        row.sensitivity.cell(3, ""),
+        row.false_positive_rate.cell(3, ""),
         "" if math.isnan(row.val_auroc) else f"{row.val_auroc:.3f}",
     )
-
-
-def short(estimate: Estimate) -> str:
-    """Return an estimate as a cell has it; "" where undefined.
-
-    >>> short(Estimate(value=0.912, low=0.87, high=0.943, n=412))
-    '0.912 [0.870, 0.943]'
-    """
-    if math.isnan(estimate.value):
-        return ""
-    if math.isnan(estimate.low):
-        return f"{estimate.value:.3f}"
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
 def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:

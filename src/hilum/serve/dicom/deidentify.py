@@ -186,7 +186,9 @@ def _made(source: Dataset, name: str, key: bytes, *, keep_person: bool) -> Deide
         if keyword in source:
             setattr(film, keyword, [])
     if keep_person:
-        _cap_age(film)
+        age = str(film.get("PatientAge") or "")
+        if age.endswith("Y") and int(age[:-1]) > _OLDEST:  # 999M are 83 years
+            film.PatientAge = f"{_OLDEST:03}Y"
     _set_pixels(film, source, name)
     film.SpecificCharacterSet = "ISO_IR 192"
     film.BurnedInAnnotation = "NO"
@@ -308,12 +310,6 @@ def _words() -> frozenset[str]:
     groups = (codes.cid2, codes.cid4, codes.cid4010, codes.cid4011)
     meanings = [each.meaning.lower() for group in groups for each in group.concepts.values()]
     return frozenset({"chest"}.union(*(each.split() for each in meanings)))
-
-
-def _cap_age(film: Dataset) -> None:
-    age = str(film.get("PatientAge") or "")
-    if age.endswith("Y") and int(age[:-1]) > _OLDEST:  # 999M are 83 years
-        film.PatientAge = f"{_OLDEST:03}Y"
 
 
 def _set_pixels(film: Dataset, source: Dataset, name: str) -> None:

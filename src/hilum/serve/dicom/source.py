@@ -165,7 +165,10 @@ def read_source(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Source:
             if keyword not in study:
                 setattr(study, keyword, "")
         study.StudyInstanceUID = text_of(header, "StudyInstanceUID")
-        requests = [_copied(each, _REQUESTED, repairs) for each in _requests_of(header)]
+        requests = [
+            _copied(each, _REQUESTED, repairs)
+            for each in items_of(header, "RequestAttributesSequence")
+        ]
         spacing = spacing_of(header)
         return Source(
             header=header,
@@ -266,10 +269,6 @@ def _check(header: Dataset, name: str) -> None:
                 f"{name}: {keyword} is missing or no UID; expected the film's place in a study",
                 hint="read the film as the archive or the modality sends it",
             )
-
-
-def _requests_of(header: Dataset) -> list[Dataset]:
-    return items_of(header, "RequestAttributesSequence")
 
 
 def _completed(item: Dataset, study: Dataset) -> Dataset:
