@@ -19,7 +19,7 @@ from hilum.apps.cli.main import run
 from hilum.apps.node import dicomweb
 from hilum.apps.node.polling import SEEN, Poll
 from hilum.apps.node.settings import Node, Peer
-from hilum.apps.node.taking import OUT_OF_RESOURCES, Answer
+from hilum.apps.node.taking import OUT_OF_RESOURCES, TakenObject
 from hilum.apps.store import deletion
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.tables import Film, Line, Received, Setting
@@ -156,7 +156,7 @@ def test_what_a_server_lists_and_does_not_give_is_asked_for_three_times(box, mak
 
     def take(peer, path):
         taken.append((peer, path.read_bytes()))
-        return Answer(0, "accepted")
+        return TakenObject(0, "accepted")
 
     rows = 200, {}, json.dumps([_row("1.2", "1.2.3", "1.2.3.4")]).encode()
     with server(lambda _: rows, lambda _: GIVEN[what]) as (url, asked):
@@ -202,7 +202,7 @@ def test_pages_words_of_the_question_and_uids_that_are_none(make_poll, monkeypat
 
     def take(_, path):
         taken.append(path.read_bytes())
-        return Answer(0 if len(taken) > 1 else OUT_OF_RESOURCES, "x")
+        return TakenObject(0 if len(taken) > 1 else OUT_OF_RESOURCES, "x")
 
     with server(rows, lambda uid: _multipart(uid.encode())) as (url, asked):
         poll = make_poll(url, take, poll={"StationName": "ROOM 1"}, poll_days=3)

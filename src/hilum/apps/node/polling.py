@@ -15,7 +15,7 @@ from sqlalchemy import select
 from hilum.apps.node import dicomweb
 from hilum.apps.node.sender import delay
 from hilum.apps.node.settings import Peer
-from hilum.apps.node.taking import Answer
+from hilum.apps.node.taking import TakenObject
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store
 from hilum.apps.store.tables import Film, Setting
@@ -52,7 +52,7 @@ class Poll:
         receiving: Path,
         largest: float,
         modalities: tuple[str, ...],
-        take: Callable[[str, Path], Answer],
+        take: Callable[[str, Path], TakenObject],
     ) -> None:
         self._peer, self._data, self._store, self._log = peer, data, store, log
         self._receiving, self._largest, self._take = receiving, largest, take
