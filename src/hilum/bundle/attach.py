@@ -18,19 +18,13 @@ from hilum.bundle.folder import Bundle, open_bundle, seal
 from hilum.bundle.gate import GATE, open_gate
 from hilum.bundle.manifest import CHECKSUMS, ENVIRONMENT
 from hilum.bundle.onepass import open_segmenter
-from hilum.bundle.opacities import OPACITIES, OPACITIES_SPEC
 from hilum.bundle.outofsource import OUT_OF_SOURCE, from_comparison
-from hilum.bundle.parts import open_parts
-from hilum.bundle.severity import SEVERITY
-from hilum.bundle.similar import SIMILAR
+from hilum.bundle.parts import FILES, open_parts
 from hilum.core.errors import BundleError
 from hilum.core.files import write_text
 from hilum.judge.audit.schema import Audit
 
 EARLIER = "earlier_checksums"
-
-PARTS = (OPACITIES, OPACITIES_SPEC, SEVERITY, SIMILAR, GATE)
-"""Files that say more of a film than its findings, or that it must not be read."""
 
 
 def attach_results(
@@ -48,7 +42,8 @@ def attach_results(
         audits: ``audit.json`` of audits of this bundle, one a label.
         out_of_source: ``table.json`` of a comparison that holds the recipe of this bundle.
         variant: of that comparison, where it has several.
-        parts: files of ``PARTS``, or folders that hold some; they replace those in the bundle.
+        parts: files of ``hilum.bundle.parts.FILES``, or folders that hold some; they replace those
+            in the bundle.
 
     Raises:
         BundleError: no bundle, a byte of it changed, an audit of something else, or a part that
@@ -92,11 +87,11 @@ def _check_parts(staging: Path, root: Path, new: Set[str]) -> None:
 
 
 def _part_files(path: Path) -> list[Path]:
-    found = [path / name for name in PARTS] if path.is_dir() else [path]
-    found = [file for file in found if file.is_file() and file.name in PARTS]
+    found = [path / name for name in FILES] if path.is_dir() else [path]
+    found = [file for file in found if file.is_file() and file.name in FILES]
     if not found:
         raise BundleError(
-            f"{path}: no part of a bundle; expected {', '.join(PARTS)}, or a folder with some",
+            f"{path}: no part of a bundle; expected {', '.join(FILES)}, or a folder with some",
             hint="'hilum train', 'hilum bundle fit-severity', 'hilum bundle index' make them",
         )
     return found

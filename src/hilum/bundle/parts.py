@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from hilum.bundle.gate import GATE
 from hilum.bundle.lungs import LUNGS
 from hilum.bundle.onepass import AnyOpacities, open_map_opacities
-from hilum.bundle.opacities import open_opacities
+from hilum.bundle.opacities import OPACITIES, OPACITIES_SPEC, open_opacities
 from hilum.bundle.severity import SEVERITY, SeverityModels, open_severity
-from hilum.bundle.similar import Neighbors, open_similar
+from hilum.bundle.similar import SIMILAR, Neighbors, open_similar
 from hilum.core.errors import BundleError
 from hilum.core.files import sha256_of
+
+FILES = (OPACITIES, OPACITIES_SPEC, SEVERITY, SIMILAR, GATE)
+"""Files that say more of a film than its findings, or that it must not be read."""
 
 
 class Parts(NamedTuple):
