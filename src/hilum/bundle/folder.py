@@ -50,16 +50,22 @@ class Bundle:
     def seen(self, cases: pd.DataFrame) -> KnownFilms:
         """Say which films of a cases table the bundle knew: by themselves, or by their patient.
 
-        Every verb that judges asks here. Films are compared by ``case_id``, and by ``cohort`` where
-        both have it; copies under another name are added as films are read.
+        The one road by which films come to be judged: it refuses a table that leaks, too. Films
+        are compared by ``case_id``, and by ``cohort`` where both have it; copies under another
+        name are added as films are read.
 
         Args:
-            cases: a whole cases table: a patient is known by the films of training that it holds,
-                or by the digests in the bundle's ``splits.csv``.
+            cases: a whole cases table, before rows are chosen: a side that was left out cannot
+                leak, and a patient is known by the films of training that the table holds, or by
+                the digests in the bundle's ``splits.csv``.
+
+        Raises:
+            LeakageError: one patient, group or film stands on two sides of the table's split.
         """
         from hilum.bundle.seen import find_seen
+        from hilum.data.leaks import refuse_leaks
 
-        return find_seen(self.root, self.identity, cases)
+        return find_seen(self.root, self.identity, refuse_leaks(cases))
 
 
 def is_built_in(root: Path | None) -> bool:

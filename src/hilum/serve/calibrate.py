@@ -18,7 +18,6 @@ from hilum.core.errors import CohortError, ConfigError
 from hilum.core.extras import require
 from hilum.core.files import write_text
 from hilum.core.labels import Label
-from hilum.data.leaks import refuse_leaks
 from hilum.judge.adaptation import Adaptation, LabelAdaptation
 from hilum.judge.calibrators import Asked, known_cases
 from hilum.judge.conformal import COVERAGE
@@ -71,7 +70,7 @@ def calibrate(
     require("evaluate")
     bundle = reader.bundle
     _check_out(bundle, out, site)
-    seen = bundle.seen(refuse_leaks(cases)).refuse(allow=allow_seen, kinds=REFIT)
+    seen = bundle.seen(cases).refuse(allow=allow_seen, kinds=REFIT)
     names = _names(bundle, cases, labels)
     found = predict(reader, cases, names, nuisance=False, progress=progress)
     seen = seen.with_copies(found.copies).refuse(allow=allow_seen, kinds=REFIT)

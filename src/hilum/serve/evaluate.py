@@ -22,7 +22,7 @@ from hilum.core.labels import Appearance, View
 from hilum.core.prefetch import watched
 from hilum.core.reading import Reading, Status
 from hilum.data.fingerprint import look
-from hilum.data.leaks import refuse_leaks, sides
+from hilum.data.leaks import sides
 from hilum.image.nuisance import nuisance_features
 from hilum.judge.appearance_study import CHANCE, evaluate_appearance
 from hilum.judge.calibration import Calibration, OperatingPoint
@@ -127,7 +127,7 @@ def evaluate(
     """
     require("evaluate")
     settings = _settings(settings, prevalence)
-    chosen = _with_training(refuse_leaks(cases), split)
+    chosen = _with_training(cases, split)
     outputs = _outputs(reader, chosen, labels)
     seen = reader.bundle.seen(cases).among(chosen["case_id"]).refuse(allow=allow_seen)
     points = choose_points(reader.bundle.manifest, operating_point)

@@ -81,7 +81,6 @@ def fit_severity(
     from hilum.bundle.seen import WEIGHTS
     from hilum.bundle.severity import SEVERITY
     from hilum.core.files import atomic_path
-    from hilum.data.leaks import refuse_leaks
     from hilum.data.table import read_cases
     from hilum.judge.severity import SeveritySettings
     from hilum.judge.severity_study import figures_of, study
@@ -97,7 +96,7 @@ def fit_severity(
             f"--opacities {opacities}: no opacity network there",
             hint="name a folder with opacities.onnx and opacities.json",
         )
-    table = refuse_leaks(read_cases(cases))
+    table = read_cases(cases)
     seen = reader.bundle.seen(table)
     spec = _spec_of(segmenter, seen)
     marks = unseen_marks(table, seen, spec)

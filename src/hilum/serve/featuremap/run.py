@@ -28,7 +28,6 @@ from hilum.core.machine import cores
 from hilum.core.prefetch import batches, prefetch, watched
 from hilum.core.reading import RESEARCH_USE, Finding
 from hilum.data.fingerprint import look
-from hilum.data.leaks import refuse_leaks
 from hilum.image.write import jpeg
 from hilum.judge.featuremap import METHODS, TITLES, MapMeasure, measure_map, project
 from hilum.judge.schema import NotRead, SeenFilms
@@ -152,7 +151,7 @@ def make_map(
     if method not in METHODS:
         raise ConfigError(f"method '{method}' of a map", hint=did_you_mean(method, METHODS))
     label = _label(reader, cases, label)
-    chosen = choose_films(cases[choose_cases(refuse_leaks(cases), split)], max_films, seed)
+    chosen = choose_films(cases[choose_cases(cases, split)], max_films, seed)
     seen = reader.bundle.seen(cases).among(chosen["case_id"])
     seen.refuse(allow=allow_seen, kinds=WEIGHTS)
     side = next(side for most, side in SIDES if len(chosen) <= most) if thumbnails else 0
