@@ -34,6 +34,11 @@ def _twice() -> int:
 TWO = "class Film:\n    pass\n\n\nclass _Own:\n    pass\n"
 
 
+def test_a_class_name_means_one_thing() -> None:
+    package = TOOL.parents[1] / "src" / "hilum"
+    assert load().several_meanings(sorted(package.rglob("*.py"))) == {}
+
+
 def test_it_counts_what_it_says(tmp_path: Path) -> None:
     tool = load()
     for name, text in (("one.py", ONE), ("more/two.py", TWO)):

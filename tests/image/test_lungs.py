@@ -265,4 +265,3 @@ def test_opacities_on_film_keep_their_place():
     assert (rows.min(), rows.max() + 1) == (48, 96)
     assert (columns.min(), columns.max() + 1) == (240, 360)
     assert not opacities.on_film((192, 480), Opacity.CONSOLIDATION).any()
-    assert opacities.scores_on_film((192, 480), Opacity.GROUND_GLASS).max() == pytest.approx(0.9)

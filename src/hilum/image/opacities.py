@@ -94,15 +94,5 @@ class Opacities:
         )
         return np.asarray(soft > 0.5)
 
-    def scores_on_film(self, shape: tuple[int, int], kind: Opacity) -> NDArray[np.float32]:
-        """Return the scores of one kind at film size, float32 (H, W) in [0, 1].
-
-        They are 0 outside the regions.
-        """
-        height, width = shape
-        scores = self._shown()[KINDS.index(kind)]
-        resized = cv2.resize(scores, (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(resized, np.float32)
-
     def _shown(self) -> NDArray[np.float32]:
         return self.scores if self.regions is None else self.scores * self.regions

@@ -13,7 +13,7 @@ from hilum.image.lungs import Lungs
 from hilum.image.open import open_radiograph
 from hilum.image.preprocess import Preprocess
 from hilum.serve.audit import BundleSubject, OnnxSubject, PredictSubject, audit
-from hilum.serve.audit.films import GivenScores
+from hilum.serve.audit.scores import GivenScores
 from hilum.serve.audit.subject import lungs_of_table
 from hilum.serve.reader import load_bundle
 from hilum.serve.samples import ROOT

@@ -25,8 +25,8 @@ from hilum.judge.audit.suite import NEEDS, TESTS, choose_tests, judge, overall, 
 from hilum.judge.operating import choose_threshold
 from hilum.judge.predictions import check_predictions
 from hilum.judge.schema import About, Evaluation, FlowStep
-from hilum.serve.audit.films import GivenScores, MeasuredFilms, measure, measure_given
 from hilum.serve.audit.sample import sample
+from hilum.serve.audit.scores import GivenScores, MeasuredFilms, measure, measure_given
 from hilum.serve.audit.subject import (
     AuditSubject,
     BundleSubject,

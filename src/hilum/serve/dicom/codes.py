@@ -81,7 +81,6 @@ REPORT = Code("126000", "DCM", "Imaging Measurement Report")
 ESTIMATED = Code("414135002", "SCT", "Estimated")
 PROCESSING = Code("109102", "DCM", "Processing Equipment")
 SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
-SEGMENTATION = Code("113076", "DCM", "Segmentation")
 
 MODALITY = Code("121139", "DCM", "Modality")
 MODALITIES = {
