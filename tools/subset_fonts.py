@@ -2,9 +2,10 @@
 
 python tools/subset_fonts.py src/hilum/serve/pdf/fonts
 
-Latin, Greek, Cyrillic, punctuation, arrows and mathematics: a tenth of the size. Letters of East
-Asia come from Droid Sans Fallback (Debian: fonts-droid-fallback). Scripts that need shaping are
-left out; a report writes their letters as codes.
+Latin, Greek, Cyrillic, Armenian, Georgian, Hebrew and Arabic with its joined forms, punctuation,
+arrows and mathematics: a sixth of the size. Letters of East Asia come from Droid Sans Fallback
+(Debian: fonts-droid-fallback). The scripts of India and of South-East Asia are left out; a report
+writes their letters as codes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ RANGES = (
     (0xA0, 0x24F),
     (0x370, 0x3FF),
     (0x400, 0x4FF),
+    (0x531, 0x58A),
+    (0x5D0, 0x5F4),
+    (0x600, 0x6FF),
+    (0x10A0, 0x10FF),
     (0x1E00, 0x1EFF),
     (0x2010, 0x203A),
     (0x2070, 0x208E),
@@ -29,6 +34,8 @@ RANGES = (
     (0x2190, 0x2193),
     (0x2212, 0x2212),
     (0x2248, 0x2265),
+    (0xFB50, 0xFDFF),
+    (0xFE70, 0xFEFC),
 )
 
 

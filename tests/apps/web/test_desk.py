@@ -192,6 +192,31 @@ def test_a_box_is_not_drawn_on_a_film_that_was_turned_since(station, film_id):
     assert report["measurements"].endswith("because the film was turned since: 1")
 
 
+@pytest.mark.parametrize(
+    ("history", "drawn"), [((), 1), (("orientation: stored L\\H, flipped to L\\F",), 0)]
+)
+def test_a_box_from_before_films_were_turned_counts_by_what_the_file_asks_for(
+    station, film_id, history, drawn
+):
+    client, path = station.client("reviewer"), f"{API}/films/{film_id}"
+    said = {"finding": "covid-19", "verdict": "present", "marks": [BOX]}
+    assert client.post(f"{path}/verdicts", json=said).status_code == 201
+    with station.service.store.write() as session:
+        film = session.get_one(Film, film_id)
+        before = session.get_one(Read, film.reading_id)
+        new = before.reading | {"history": list(history)}
+        before.reading = before.reading | {
+            "film": {key: value for key, value in new["film"].items() if key != "sides"}
+        }
+        session.add(Model(checksum="1" * 64, identity="x", manifest={}))
+        again = Read(film_id=film_id, status="read", reading=new, checksum="1" * 64)
+        session.add(again)
+        session.flush()
+        film.reading_id = again.id
+    report = client.post(f"{path}/reports", json={"findings": "x"}).json()
+    assert len(report["marks"]) == drawn
+
+
 @pytest.mark.parametrize("scale", [0.5, 1.0])
 def test_the_number_of_a_mark_at_the_edge_is_inside_the_picture(scale):
     film = np.zeros((200, 200), np.float32)

@@ -13,6 +13,7 @@ from pydicom import dcmread
 from hilum.apps.cli.main import run
 from hilum.apps.store.people import Role, add_person, add_token
 from hilum.apps.store.tables import Film, Read
+from hilum.apps.web.pictures import Pictures
 from hilum.core.row import EXPORT, READ_CSV, columns, inert
 from hilum.serve.samples import ROOT
 
@@ -114,8 +115,12 @@ def test_what_readers_gave_with_verdicts_stands_in_their_rows(station, film_ids)
     assert _marks(station, film_id)["reviewer-1"] == [moved | {"measured": 40.0, "unit": "px"}]
 
 
-def test_an_export_measures_as_the_report_does(station, tmp_path):
-    """By the film's own pixels, by its ruler while there is one; and so does the command line."""
+def test_an_export_measures_as_the_report_does(station, tmp_path, monkeypatch):
+    """By the film's own pixels, by its ruler while there is one; and so does the command line.
+
+    No film is decoded for that.
+    """
+    monkeypatch.setattr(Pictures, "describe", None)
     film_id = station.film(ROOT / "frontal.dcm")
     client, path = station.client("reviewer"), f"{API}/films/{film_id}"
     said = {"finding": FINDING, "verdict": "present", "marks": [LINE]}

@@ -45,6 +45,26 @@ def test_a_letter_that_the_font_lacks_is_a_code(text, expected):
     assert shown(text) == expected
 
 
+def test_arabic_letters_are_joined_and_stand_from_right_to_left():
+    """The forms of the Unicode standard's own table, chapter 9.2; numbers keep their place."""
+    drawn = []
+
+    class Canvas:
+        def __getattr__(self, _):
+            return lambda *_: None
+
+        def drawString(self, _x, _y, text):  # noqa: N802
+            drawn.append(text)
+
+    name, joined = "\u0645\u062d\u0645\u062f", "\ufee3\ufea4\ufee4\ufeaa"
+    assert shown(f"{name} \u00b7 17") == f"{joined} \u00b7 17"
+    assert shown(shown(name)) == joined
+    Pen(Canvas(), 40).text(0, 0, f"{name} \u00b7 17", 12)
+    assert "".join(drawn) == f"{joined[::-1]} \u00b7 17"
+    hebrew = "\u05e9\u05b8\u05dc\u05d5\u05dd"
+    assert shown(hebrew) == hebrew.replace("\u05b8", "")
+
+
 @pytest.mark.parametrize("bold", [False, True])
 def test_letters_of_east_asia_stand_in_the_pdf(bold):
     """As text that another program finds, and as ink, in a font that is in the file."""

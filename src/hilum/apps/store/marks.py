@@ -54,22 +54,41 @@ def marks_of(session: Session, film: Film, person_id: str) -> tuple[list[dict[st
     desk = session.get(Desk, (film.id, person_id))
     query = select(Verdict).where(Verdict.film_id == film.id, Verdict.person_id == person_id)
     last = {each.finding: each for each in session.scalars(query.order_by(Verdict.at_ms))}
-    now = _lies(session, film.reading_id)
+    now = _read(session, film.reading_id)
     fits: list[dict[str, Any]] = []
     turned: list[dict[str, Any]] = []
     for verdict in last.values():
         went = [each for each in verdict.marks if each["kind"] not in STAY]
-        (fits if _lies(session, verdict.reading_id) == now else turned).extend(went)
+        (fits if _alike(_read(session, verdict.reading_id), now) else turned).extend(went)
     marks = unique([*(desk.body["marks"] if desk is not None else ()), *fits])
     return marks, len([each for each in unique(turned) if each not in marks])
 
 
-def _lies(session: Session, reading_id: str | None) -> tuple[list[str], bool]:
-    """Say how a film was moved before it was shown beside a reading."""
-    read = session.get(Read, reading_id) if reading_id else None
-    if read is None:
-        return [], False
-    return [kind for kind in read.corrected if CORRECTIONS[kind].moves], is_old(read)
+def _read(session: Session, reading_id: str | None) -> Read | None:
+    return session.get(Read, reading_id) if reading_id else None
+
+
+def _alike(one: Read | None, other: Read | None) -> bool:
+    """Say whether a film lay the same way when it was shown beside two readings.
+
+    Beside old ones it was shown as it is filed; that is another way only where its file asks for
+    the film to be turned, which newer readings tell.
+    """
+    both = [each for each in (one, other) if each is not None]
+    moves = [
+        [kind for kind in each.corrected if CORRECTIONS[kind].moves] if each is not None else []
+        for each in (one, other)
+    ]
+    if moves[0] != moves[1]:
+        return False
+    telling = [each for each in both if not is_old(each)]
+    if len(telling) == len(both) or (len(both) == 2 and not telling):
+        return True
+    return bool(telling) and not any(
+        step.startswith("orientation: stored ")
+        for each in telling
+        for step in each.reading["history"]
+    )
 
 
 def unique(marks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,18 +1,22 @@
 """Pen: draws on a page in points from its upper left corner, y downward; or only measures.
 
 Its fonts are DejaVu Sans (Bitstream Vera licence, see ``fonts/``), cut by ``tools/subset_fonts.py``
-to Latin, Greek and Cyrillic; Chinese, Japanese and Korean letters are Droid Sans Fallback's
-(Apache-2.0). A letter that neither has is written as its code, so a name stays what it is.
+to Latin, Greek, Cyrillic, Armenian, Georgian, Hebrew and Arabic; Chinese, Japanese and Korean
+letters are Droid Sans Fallback's (Apache-2.0). Arabic letters are joined, and what is written from
+right to left is turned where it stands: names are all there is of it here. A letter that neither
+font has is written as its code, so a name stays what it is.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from io import BytesIO
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 from hilum.serve.marks import CASING, Style
 
@@ -53,7 +57,7 @@ class Pen:
         shift = {"left": 0.0, "center": 0.5, "right": 1.0}[align] * width_of(line, size, font)
         self._canvas.setFillColorRGB(*_unit(color))
         x -= shift
-        for name, part in runs(line, font):
+        for name, part in runs(_RIGHTWARD.sub(lambda each: each[0][::-1], line), font):
             self._canvas.setFont(name, size)
             self._canvas.drawString(x, self._height - y, part)
             x += width_of(part, size, font)
@@ -179,6 +183,9 @@ ELLIPSIS = "\u2026"
 
 _FIRST_EAST = 0x1100
 """Hangul's first letter; what comes before is not East Asian."""
+_RIGHT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc"
+_RIGHTWARD = re.compile(f"[{_RIGHT}](?:[{_RIGHT}\u200c\u200d ,.'-]*[{_RIGHT}])?")
+"""Words that are written from right to left."""
 FONTS = Path(__file__).parent / "fonts"
 _FILES = {REGULAR: "DejaVuSans.ttf", BOLD: "DejaVuSans-Bold.ttf", EAST: "DroidSansFallback.ttf"}
 
@@ -200,10 +207,21 @@ def shown(text: object, font: str = REGULAR) -> str:
     >>> shown("ward 7\n\u0e01.png")
     'ward 7 \\u0e01.png'
     """
+    line = " ".join(str(text).split())
+    if _RIGHTWARD.search(line):
+        line = _RIGHTWARD.sub(lambda each: _joined(each[0]), line)
     return "".join(
-        each if _font_of(each, font) and each.isprintable() else ascii(each)[1:-1]
-        for each in " ".join(str(text).split())
+        each if _font_of(each, font) and each.isprintable() else ascii(each)[1:-1] for each in line
     )
+
+
+def _joined(words: str) -> str:
+    """Give each Arabic letter the form that it has between its neighbors; leave vowel signs out."""
+    from arabic_reshaper import ArabicReshaper
+
+    # the font has no such ligature, and draws its letters
+    formed = ArabicReshaper({"ARABIC LIGATURE ALLAH": False}).reshape(words)
+    return "".join(each for each in formed if category(each) not in ("Mn", "Cf"))
 
 
 def runs(line: str, font: str = REGULAR) -> list[tuple[str, str]]:
