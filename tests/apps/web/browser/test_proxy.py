@@ -64,7 +64,7 @@ def test_a_days_work_behind_a_proxy(behind: Any, page: Any, make_film: Any) -> N
     page.locator(".headline").first.wait_for()
     page.get_by_role("tab", name="Report").click()
     page.get_by_role("textbox", name="Findings").fill("clear")
-    page.get_by_role("button", name="Save a version").click()
+    page.get_by_role("button", name="Save as a draft").click()
     page.get_by_role("link", name="PDF", exact=True).first.wait_for()
     href = page.get_by_role("link", name="PDF", exact=True).first.get_attribute("href")
     assert page.request.get(behind.origin + href).headers["content-type"] == "application/pdf"

@@ -99,8 +99,8 @@ def test_from_upload_to_report(link: str, page: Any) -> None:
 
     page.get_by_role("tab", name="Report").click()
     page.get_by_role("textbox", name="Impression").fill("Seen by a person.")
-    page.get_by_role("button", name="Save a version").click()
-    page.get_by_text("Version 1 saved.").wait_for()
+    page.get_by_role("button", name="Save as a draft").click()
+    page.get_by_text("Draft saved as version 1.").wait_for()
     with page.expect_download() as taken:
         page.get_by_role("region", name="For the archive").get_by_role("button", name="SR").click()
     assert dcmread(taken.value.path()).Modality == "SR"

@@ -215,11 +215,11 @@ def test_report_is_prefilled_edited_and_kept(stand_in: str, page: Any) -> None:
     page.get_by_role("tab", name="Report").click()
     findings = page.get_by_role("textbox", name="Findings")
     findings.wait_for()
-    assert "Opaque: 23 % of the lungs" in findings.input_value()
+    assert "In all, 23 % of both lungs." in findings.input_value()
     for version, text in enumerate(("First text.", "Second text."), start=1):
         findings.fill(text)
-        page.get_by_role("button", name="Save a version").click()
-        page.get_by_text(f"Version {version} saved.").wait_for()
+        page.get_by_role("button", name="Save as a draft").click()
+        page.get_by_text(f"Draft saved as version {version}.").wait_for()
     expect(page.locator(".versions li")).to_have_count(2)
     newest = page.get_by_role("link", name="PDF").first
     film = page.url.split("/film/")[1]
