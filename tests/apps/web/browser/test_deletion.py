@@ -62,6 +62,16 @@ def test_studies_are_deleted_and_a_patient_erased(
     actions = [line.action for line in station.service.log.lines(limit=3)]
     assert actions == ["patient-erased", "deleted", "deleted"]
 
+    page.goto(f"{where}/#/trash")
+    expect(page.locator("main tbody tr")).to_have_count(2)
+    page.get_by_role("button", name="Put back").first.click()
+    page.get_by_text("Put back.").wait_for()
+    page.on("dialog", lambda asked: asked.accept())
+    page.locator("main").get_by_role("button", name="Delete for good").click()
+    page.get_by_text("The trash is empty.").wait_for()
+    page.get_by_role("link", name="Worklist").click()
+    expect(page.locator(".studies tbody tr")).to_have_count(1)
+
 
 def test_a_reviewer_is_not_offered_it(address: tuple[Any, str], page: Any, make_film: Any) -> None:
     station, where = address
