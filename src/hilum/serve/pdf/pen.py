@@ -217,7 +217,7 @@ def shown(text: object, font: str = REGULAR) -> str:
 
 def _joined(words: str) -> str:
     """Give each Arabic letter the form that it has between its neighbors; leave vowel signs out."""
-    from arabic_reshaper import ArabicReshaper
+    from arabic_reshaper import ArabicReshaper  # type: ignore[import-untyped]
 
     # the font has no such ligature, and draws its letters
     formed = ArabicReshaper({"ARABIC LIGATURE ALLAH": False}).reshape(words)
