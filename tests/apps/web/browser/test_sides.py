@@ -45,6 +45,8 @@ def test_what_is_assumed_stands_in_parentheses_and_in_words(stand_in: str, page:
     expect(page.locator(".where")).to_contain_text("Право и лево предположены")
     page.get_by_role("tab", name="Снимок").click()
     expect(page.locator(".facts-panel")).to_contain_text("Право и лево предположены")
+    open_film(page, stand_in, "lateral", search="?cpu")  # refused: nothing is taken for granted
+    expect(page.locator(".edge")).to_have_count(0)
 
 
 @pytest.mark.parametrize(

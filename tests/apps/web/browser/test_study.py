@@ -98,7 +98,7 @@ def _read(
             page.reload()
             expect(page.locator(".round strong")).to_have_text(f"{number} of {len(truth)}")
         takes_keys(page)
-        assert "%" not in page.locator(".right").inner_text()
+        assert "%" not in page.locator("aside.right").inner_text()
         film = page.url.split("/film/")[1].split("?")[0]
         present = bool(draw.random() < (0.75 if truth[film] else 0.3))
         steps = int(draw.integers(1, 9))
