@@ -93,6 +93,7 @@ def _stages(films: list[str], bundle: str | None, folder: str) -> None:
     """Print milliseconds a film of each stage alone, in one thread (inference: every core)."""
     import numpy as np
 
+    from hilum.bundle.onepass import OnePass
     from hilum.image.open import open_radiograph
     from hilum.image.write import write_png
     from hilum.serve.heatmap import limit_of, overlay, with_legend
@@ -102,6 +103,8 @@ def _stages(films: list[str], bundle: str | None, folder: str) -> None:
     reader = load_bundle(bundle)
     films = films[:48]
     opened = _timed("decode", len(films), lambda: [open_radiograph(f) for f in films])
+    if isinstance(reader.segmenter, OnePass):
+        _one_pass(reader, reader.segmenter, opened)
     lungs = _timed("lungs", len(films), lambda: [reader.segment(r) for r in opened])
     both = list(zip(opened, lungs, strict=True))
     inputs = _timed("preprocess", len(films), lambda: [reader.preprocess(*film) for film in both])
@@ -129,6 +132,22 @@ def _stages(films: list[str], bundle: str | None, folder: str) -> None:
 
     _timed("write overlay", len(examined), overlays)
     _timed("write page", len(examined), page)
+
+
+def _one_pass(reader: Any, network: Any, films: list[Any]) -> None:
+    """Print the steps between an opened film and its answers, where one network says all."""
+    from hilum.image.signs import signs
+
+    squares = _timed("to a square", len(films), lambda: list(map(network.preprocess.square, films)))
+    inputs = [network.preprocess.standardise(square)[None] for square in squares]
+    names = list(network.graph.outputs)
+    _timed("the network", len(films), lambda: [network.graph.run(each, names) for each in inputs])
+    lungs = [network.segment_squares([square])[0] for square in squares]
+    seen = list(zip(films, squares, lungs, strict=True))
+    found = _timed("signs", len(films), lambda: [signs(*each) for each in seen])
+    if reader.gate is not None:
+        pairs = list(zip(lungs, found, strict=True))
+        _timed("gate", len(films), lambda: [reader.gate.judge(a.embedding, b) for a, b in pairs])
 
 
 def _timed(name: str, count: int, work: Callable[[], Any]) -> Any:
