@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -81,6 +83,31 @@ def test_the_composed_server_can_write_nothing_but_its_data():
     assert service["cap_drop"] == ["ALL"]
     assert [each.partition(":")[2] for each in service["volumes"]] == ["/data"]
     assert all(port.startswith("127.0.0.1:") for port in service["ports"] if "8337" in port)
+
+
+@pytest.mark.parametrize(
+    ("schema", "paths"),
+    [
+        ("compose-spec", "packaging/compose.yaml"),
+        ("github-workflows", ".github/workflows/*.yml"),
+        ("github-issue-config", ".github/ISSUE_TEMPLATE/config.yml"),
+        ("github-issue-forms", ".github/ISSUE_TEMPLATE/[!c]*.yml"),
+        ("citation-file-format", "CITATION.cff"),
+    ],
+)
+def test_files_for_others_have_the_form_that_those_publish(schema, paths):
+    files = [str(path) for path in ROOT.glob(paths)]
+    assert files
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}"]
+    done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_rattler_build_renders_the_conda_recipe():
+    rattler_build = pytest.importorskip("rattler_build")
+    recipe = rattler_build.Stage0Recipe.from_file(ROOT / "packaging" / "conda" / "recipe.yaml")
+    (rendered,) = recipe.render()
+    assert "hilum" in repr(rendered)
 
 
 def test_workflows_may_write_only_what_they_publish():
