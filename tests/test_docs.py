@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -10,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hilum.apps.web.settings import Settings
@@ -94,6 +97,64 @@ def test_numbers_of_the_readme_are_those_of_their_page():
     page = _page("explanation/numbers.md")
     assert rows
     assert [row for row in rows if row not in page] == []
+
+
+def test_what_the_light_install_weighs_is_what_was_measured():
+    page = _page("how-to/install.md")
+    for name in ("install", "install-parts"):
+        with (DOCS / "results" / f"{name}.csv").open(encoding="utf-8") as file:
+            for row in list(csv.reader(file))[1:]:
+                assert re.search(
+                    r"^\| " + re.escape(" | ".join(row)) + r" \|", page, re.MULTILINE
+                ), row
+
+
+_ESTIMATE = re.compile(r"(-?\d+(?:\.\d+)?) ?%? \[(-?\d+(?:\.\d+)?), (-?\d+(?:\.\d+)?)\]")
+_NO_TABLE = {
+    "explanation/feature-space.md": {"0.64 [0.55, 0.69]"},
+    "explanation/opacities.md": {"0.22 [0.01, 0.44]"},
+}
+"""Estimates whose run was not kept: they stand in no committed table."""
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """Every number of the committed tables and of the bundle's records, a row a line or object."""
+    rows = []
+    for path in sorted((DOCS / "results").glob("*.csv")):
+        with path.open(encoding="utf-8") as file:
+            lines = [re.findall(r"-?\d+(?:\.\d+)?", " ".join(row)) for row in csv.reader(file)]
+        rows += [[float(number) for number in line] for line in lines]
+    bundle = ROOT / "src" / "hilum" / "serve" / "default"
+    for name in ("audit", "bundle", "evaluation", "out-of-source"):
+        json.loads(
+            (bundle / f"{name}.json").read_text(encoding="utf-8"),
+            object_hook=lambda each: rows.append(_numbers(each)) or each,
+        )
+    width = max(map(len, rows))
+    return np.array([row + [np.nan] * (width - len(row)) for row in rows])
+
+
+def _numbers(found):
+    return [each for each in found.values() if type(each) in (int, float)]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [f"explanation/{name}.md" for name in ("boxes", "maps", "numbers", "opacities", "shortcuts")]
+    + ["explanation/feature-space.md", "../README.md"],
+)
+def test_an_estimate_with_its_interval_stands_in_a_committed_table(page, measured):
+    unknown = []
+    for found in _ESTIMATE.finditer(_page(page)):
+        here = np.ones((2, len(measured)), bool)  # as it is, and in hundredths
+        for word in found.groups():
+            slack = 0.5001 * 10.0 ** -len(word.partition(".")[2])
+            for scale, rows in zip((1, 100), here, strict=True):
+                rows &= (abs(abs(scale * measured) - abs(float(word))) <= slack).any(axis=1)
+        if not here.any():
+            unknown.append(found[0])
+    assert set(unknown) <= _NO_TABLE.get(page, set())
 
 
 @pytest.fixture(scope="module")
