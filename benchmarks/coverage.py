@@ -7,8 +7,11 @@ For each label of the table (``case_id, label, truth, score, group, cohort``) it
 
 1. coverage of 90 % sets on exchangeable films: half of the patients calibrate, the other half is
    judged, 500 times; asked for: within 2 points of nominal;
-2. coverage on each cohort when the other cohorts calibrate. The network of a bundle has seen films
-   of every cohort, so a new hospital loses at least this much;
+2. coverage on each cohort when the other cohorts calibrate, and what probability is stated for it,
+   once with every film alike and once with every cohort alike, as ``hilum train --out-of-source``
+   does. Where the network of a bundle has seen films of every cohort, a new hospital loses at least
+   this much; the table ``out-of-source/VARIANT.csv`` of ``hilum compare`` holds films of networks
+   that never saw the cohort;
 3. log loss, Brier score and ECE of the raw score, and of the calibration that is chosen, on the
    judged half.
 
@@ -24,10 +27,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from hilum.core.labels import Label
 from hilum.core.reading import PredictionSet
 from hilum.judge.calibrators import fit_calibration, log_losses
 from hilum.judge.conformal import COVERAGE, Conformal, fit_conformal
+from hilum.judge.decisions import PREVALENCE
 from hilum.judge.metrics import ece
 from hilum.judge.predictions import read_predictions
 
@@ -67,11 +73,29 @@ def exchangeable(rows: pd.DataFrame, repeats: int) -> None:
         print(f"    {name:14}{table[name].mean():7.1%}   (95 % of halves: {low:.1%} to {high:.1%})")
 
 
-def left_out(rows: pd.DataFrame) -> None:
-    print("  each cohort, its sets calibrated on the other cohorts:")
-    _heading()
-    for cohort, held in rows.groupby("cohort"):
-        _row(str(cohort), rows[rows["cohort"] != cohort], held)
+def left_out(label: str, rows: pd.DataFrame) -> None:
+    """Sets and probability of each cohort, fitted on the others: films alike, then sources."""
+    prevalence = PREVALENCE.get(Label(label), 0.5)
+    for alike_by in (None, "cohort"):
+        print(f"  fitted on the other cohorts, each {alike_by or 'film'} alike:")
+        _heading(f"P at {prevalence:.0%}")
+        losses = []
+        for cohort, held in rows.groupby("cohort"):
+            rest = rows[rows["cohort"] != cohort]
+            if rest["truth"].nunique() < 2:
+                continue
+            sources = None if alike_by is None else rest[alike_by]
+            fitted = fit_calibration(
+                rest["truth"], rest["score"], rest["group"], fitted_on="rest", sources=sources
+            )
+            chance = fitted.at(prevalence, held["score"])
+            _row(str(cohort), rest, held, chance, sources)
+            losses.append(held.assign(loss=log_losses(held["truth"].to_numpy() == 1, chance)))
+        each = pd.concat(losses).groupby(["truth", "cohort"])["loss"].mean().groupby("truth").mean()
+        share = {1: prevalence, 0: 1 - prevalence}
+        told = sum(share[int(truth)] * loss for truth, loss in each.items())
+        silent = -sum(part * np.log(part) for part in share.values())
+        print(f"    log loss, cohorts alike: {told:.3f} (who says {prevalence:.0%}: {silent:.3f})")
 
 
 def new_hospital(seen: pd.DataFrame, unseen: pd.DataFrame) -> None:
@@ -81,12 +105,22 @@ def new_hospital(seen: pd.DataFrame, unseen: pd.DataFrame) -> None:
         _row(str(cohort), seen, held)
 
 
-def _heading() -> None:
-    print(f"    {'':28}{'films':>12}{'positive':>10}{'negative':>10}{'indeterm.':>10}{'none':>7}")
+def _heading(chance: str = "") -> None:
+    print(
+        f"    {'':28}{'films':>12}{'positive':>10}{'negative':>10}{'indeterm.':>10}{'none':>7}",
+        end="",
+    )
+    print(f"   {chance}: positive, negative (medians)" if chance else "")
 
 
-def _row(cohort: str, rest: pd.DataFrame, held: pd.DataFrame) -> None:
-    sets = fit_conformal(rest["truth"], rest["score"], fitted_on="rest")
+def _row(
+    cohort: str,
+    rest: pd.DataFrame,
+    held: pd.DataFrame,
+    chance: NDArray[np.float64] | None = None,
+    sources: pd.Series | None = None,
+) -> None:
+    sets = fit_conformal(rest["truth"], rest["score"], fitted_on="rest", sources=sources)
     if sets is None or len(held) < LEAST:
         return
     found = judge(sets, held)
@@ -96,7 +130,9 @@ def _row(cohort: str, rest: pd.DataFrame, held: pd.DataFrame) -> None:
         f"{found[name]:10.1%}" if not np.isnan(found[name]) else f"{'-':>10}"
         for name in ("positive", "negative", "indeterminate")
     )
-    print(f"    {cohort:28}{counts:>12}{shares}{found['none']:7.1%}")
+    print(f"    {cohort:28}{counts:>12}{shares}{found['none']:7.1%}", end="")
+    parts = [] if chance is None else [chance[held["truth"] == truth] for truth in (1, 0)]
+    print("".join(f"{np.median(part):10.2f}" if part.size else f"{'-':>10}" for part in parts))
 
 
 def calibration(rows: pd.DataFrame, repeats: int) -> None:
@@ -128,7 +164,7 @@ def main() -> None:
             new_hospital(rows[rows["split"] == "val"], rows[rows["split"] == "test"])
             continue
         exchangeable(rows, asked.repeats)
-        left_out(rows)
+        left_out(str(label), rows)
         calibration(rows, asked.fits)
 
 

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
 
 from hilum.core.errors import CohortError, ConfigError
+from hilum.judge.calibration import alike
 from hilum.judge.calibrators import (
     FITTERS,
     LEAST_PER_CLASS,
@@ -28,7 +29,7 @@ def _cases(n=600, a=1.0, b=1.0, c=0.0, seed=0):
 
 
 def _fit(method, truth, score):
-    return FITTERS[method](truth == 1, score)
+    return FITTERS[method](truth == 1, score, np.ones(len(score)))
 
 
 def test_platt_is_the_logistic_regression_of_scikit_learn():
@@ -168,3 +169,52 @@ def test_an_unknown_method_and_odd_lengths_are_refused():
 def test_log_losses_are_those_of_scikit_learn():
     truth, score, _ = _cases(200)
     assert log_losses(truth == 1, score).mean() == pytest.approx(log_loss(truth, score))
+
+
+def test_with_sources_each_counts_alike_within_a_class_and_classes_do():
+    truth, score, groups = _cases(900, a=0.6, b=0.6, c=-0.7)
+    sources = np.array(["large"] * 600 + ["middle"] * 240 + ["small"] * 60)
+    counts = {(t, s): np.sum((truth == t) & (sources == s)) for t in (0, 1) for s in set(sources)}
+    weight = [1 / counts[t, s] for t, s in zip(truth, sources, strict=True)]
+    logit = np.log(score / (1 - score))[:, None]
+    theirs = LogisticRegression(C=np.inf, tol=1e-10).fit(logit, truth, sample_weight=weight)
+    ours = fit_calibration(truth, score, groups, fitted_on="here", sources=sources, method="platt")
+    assert (ours.a, ours.c) == pytest.approx(
+        (theirs.coef_[0, 0], theirs.intercept_[0]), abs=0.02
+    )  # Platt's correction of the truths is theirs not
+    assert ours.prevalence == pytest.approx(0.5)
+
+
+def test_with_sources_the_method_is_the_one_that_holds_on_a_source_left_out():
+    """Within each source the score is far too sure; what is right in one is wrong in another."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for place, shift in enumerate((-1.5, 0.0, 1.5)):
+        logit = rng.normal(0, 3, 600)
+        truth = rng.random(600) < 1 / (1 + np.exp(-0.4 * logit))
+        parts.append((truth, 1 / (1 + np.exp(-(logit + shift))), np.full(600, place)))
+    truth, score, sources = (np.concatenate(each) for each in zip(*parts, strict=True))
+    found = fit_calibration(
+        truth.astype(float), score, np.arange(1800), fitted_on="here", sources=sources
+    )
+    assert found.method == "temperature"
+    assert [each.method for each in found.choice] == ["identity", "temperature", "platt", "beta"]
+    for each in found.choice:  # and its loss is that of a fit by hand without the source
+        losses = []
+        for place in range(3):
+            fit = sources != place
+            weights = alike(truth[fit], sources[fit].astype(str))
+            chance = FITTERS[each.method](truth[fit], score[fit], weights)(score[~fit])
+            losses.append(log_losses(truth[~fit], chance))
+        weights = alike(truth, sources.astype(str))
+        assert each.log_loss == pytest.approx(np.average(np.concatenate(losses), weights=weights))
+
+
+def test_where_no_source_can_be_spared_patients_are_held_out():
+    truth, score, groups = _cases(400)
+    sources = np.where(truth == 1, "the only one with positives", "other")
+    asked = {"groups": groups, "fitted_on": "here"}
+    found = fit_calibration(truth, score, **asked, sources=sources)
+    plain = fit_calibration(truth, score, **asked)
+    assert [each.method for each in found.choice] == [each.method for each in plain.choice]
+    assert found.choice[0].log_loss == pytest.approx(plain.choice[0].log_loss, rel=0.2)

@@ -85,3 +85,18 @@ def test_too_few_films_rule_nothing_out_and_give_no_sets():
     assert fit_conformal(truth, score, fitted_on="here", coverage=0.8) is not None
     with pytest.raises(ConfigError, match="coverage"):
         fit_conformal(truth, score, fitted_on="here", coverage=90)
+
+
+def test_with_sources_each_counts_alike_as_if_its_films_were_repeated():
+    rng = np.random.default_rng(3)
+    truth, sources = rng.integers(0, 2, 4000), np.array(["large"] * 3600 + ["small"] * 400)
+    score = np.clip(rng.normal(0.4 + 0.2 * truth + 0.1 * (sources == "small"), 0.1), 0, 1)
+    sets = fit_conformal(truth, score, fitted_on="here", sources=sources)
+    for label, covered in ((1, score >= sets.present_from), (0, score <= sets.absent_to)):
+        each = [covered[(truth == label) & (sources == name)].mean() for name in ("large", "small")]
+        assert np.mean(each) == pytest.approx(0.9, abs=0.005)
+    even = np.tile(["a", "b"], 2000)  # sources of one size and one kind change nothing
+    plain = fit_conformal(truth, score, fitted_on="here")
+    alike = fit_conformal(truth, score, fitted_on="here", sources=even)
+    assert alike.present_from == pytest.approx(plain.present_from, abs=0.005)
+    assert alike.absent_to == pytest.approx(plain.absent_to, abs=0.005)

@@ -142,14 +142,14 @@ def test_predictions_out_of_source_take_the_place_of_val(packed: Packed) -> None
     covid, pneumonia = open_bundle(root).manifest.labels
     words = "left-out sources, each film scored by a network that never saw its source: 240 films"
     assert covid.calibration.method != "identity"
-    assert covid.calibration.prevalence == pytest.approx(1 / 3)
+    assert covid.calibration.prevalence == pytest.approx(1 / 2)  # sources and classes alike
     assert covid.conformal is not None
     for said in (covid.calibration.fitted_on, covid.conformal.fitted_on):
         assert said.startswith(words)
     for output in (covid, pneumonia):  # thresholds belong to the scores of the packed network
         assert output.operating_points[0].chosen_on.startswith("val: ")
     assert pneumonia.calibration.note
-    # a reading states it for a sober share, not for a third; nothing fitted, nothing stated
+    # a reading states it for a sober share, not for a half; nothing fitted, nothing stated
     assert (covid.stated, covid.prevalence) == (0.2, 0.2)
     assert (pneumonia.stated, pneumonia.prevalence) == (None, None)
 

@@ -34,13 +34,13 @@ EDGE = 1e-6
 
 
 class Candidate(Config):
-    """One method that was tried: what it scored on patients that it was not fitted on.
+    """One method that was tried: what it scored on patients, or sources, that it did not see.
 
     Attributes:
         method: its name.
         log_loss, brier: cross-validated by patient; lower is better.
         excess: its log loss less that of the best.
-        excess_error: standard error of that difference over patients.
+        excess_error: standard error of that difference over patients, or sources.
     """
 
     method: Method
@@ -57,8 +57,8 @@ class Calibration(Config):
         method: "identity" leaves the score as it is: because nothing was fitted, or because no
             method did better on the cases that were tried; ``fitted`` tells which.
         fitted_on: the cases that it was fitted on, in words; "" if nothing was fitted.
-        prevalence: share of positives among those cases: what the probability holds for; None if
-            nothing was fitted.
+        prevalence: share of positives among those cases: what the probability holds for; a half
+            where every source counted alike; None if nothing was fitted.
         a, b, c: of the formula above; a and b are at least 0, so that a higher score never means
             a lower probability.
         knots: of "isotonic": (score, probability), both rising.
@@ -116,6 +116,22 @@ class Calibration(Config):
         chance = self(score)
         same = prevalence == self.prevalence  # else the last digit may change
         return chance if same else restate(chance, self.prevalence, prevalence)
+
+
+def alike(present: NDArray[np.bool_], sources: NDArray[np.str_]) -> NDArray[np.float64]:
+    """Weigh cases so that each source counts alike within a class, and both classes alike.
+
+    Returns:
+        (N,) weights; those of each class sum to N / 2.
+
+    >>> alike(np.array([True, True, True, False]), np.array(["a", "a", "b", "b"])).tolist()
+    [0.5, 0.5, 1.0, 2.0]
+    """
+    weights = np.empty(present.shape)
+    for cases in (present, ~present):
+        _, place, counts = np.unique(sources[cases], return_inverse=True, return_counts=True)
+        weights[cases] = present.size / (2 * counts.size * counts[place]) if counts.size else 1.0
+    return weights
 
 
 def restate(

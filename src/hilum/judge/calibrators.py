@@ -17,13 +17,17 @@ from numpy.typing import ArrayLike, NDArray
 from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.extras import require
-from hilum.judge.calibration import EDGE, Calibration, Candidate, Method
+from hilum.judge.calibration import EDGE, Calibration, Candidate, Method, alike
 from hilum.judge.metrics import Floats
 
 Asked = Method | Literal["auto"]
 
 ISOTONIC_FROM = 1000
 """Cases below which isotonic regression overfits (Niculescu-Mizil and Caruana, ICML 2005)."""
+
+SOURCES_TELL = 0.01
+"""Log loss on sources left out below which two methods are taken as alike: of a handful of sources
+no standard error can be told."""
 
 LEAST_PER_CLASS = 20
 """Patients of each class below which nothing is fitted: the loss of three numbers cannot be told
@@ -38,6 +42,7 @@ def fit_calibration(
     groups: ArrayLike,
     *,
     fitted_on: str,
+    sources: ArrayLike | None = None,
     method: Asked = "auto",
     seed: int = 0,
 ) -> Calibration:
@@ -48,6 +53,11 @@ def fit_calibration(
         score: (N,) in [0, 1].
         groups: (N,) patient of each case.
         fitted_on: the cases in words.
+        sources: (N,) where each case comes from: then every source counts alike within a class
+            (``alike``), and "auto" takes the simplest method that is within ``SOURCES_TELL`` of the
+            best on sources that it was not fitted on (on patients, where no source can be spared).
+            Isotonic, whose knots are those of the sources, is not tried. None: every case counts
+            alike.
         method: "auto" compares by log loss, cross-validated by patient, and takes the simplest
             method that is within one standard error of the best; the simplest is the identity.
             Isotonic needs ``ISOTONIC_FROM`` cases. "identity" fits nothing.
@@ -63,13 +73,21 @@ def fit_calibration(
     """
     require("evaluate")
     present, scores, owners = known_cases(truth, score, groups)
+    places = None if sources is None else known_cases(truth, score, sources)[2]
     fewest = min(patients_of(present, owners))
     if method == "identity" or fewest < LEAST_PER_CLASS:
         few = f"{fewest} patients of one class; a calibration needs {LEAST_PER_CLASS} of each"
         return Calibration(note="" if method == "identity" else few)
-    choice = _compare(present, scores, owners, seed) if method == "auto" else ()
-    fitted = FITTERS[_simplest(choice) if method == "auto" else _checked(method)](present, scores)
-    facts = {"fitted_on": fitted_on, "prevalence": float(present.mean()), "choice": choice}
+    choice: tuple[Candidate, ...] = ()
+    if method == "auto":
+        folds = [] if places is None else list(left_out(present, places))
+        folds = folds or list(patient_folds(present, owners, seed=seed))
+        choice = _compare(present, scores, owners, places, folds)
+    chosen = _simplest(choice, places is not None) if method == "auto" else _checked(method)
+    weights = _weights(present, places)
+    fitted = FITTERS[chosen](present, scores, weights)
+    prevalence = float(weights[present].sum() / weights.sum())
+    facts = {"fitted_on": fitted_on, "prevalence": prevalence, "choice": choice}
     return fitted.model_copy(update=facts)
 
 
@@ -112,38 +130,64 @@ def patient_folds(
         yield from folder.split(np.zeros(present.size), present, owners)
 
 
+def left_out(
+    present: NDArray[np.bool_], sources: NDArray[np.str_]
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield (fit, held out) indices, one source held out; where both classes are left to fit on."""
+    for source in np.unique(sources):
+        if np.unique(present[sources != source]).size == 2:
+            yield np.flatnonzero(sources != source), np.flatnonzero(sources == source)
+
+
+def _weights(present: NDArray[np.bool_], sources: NDArray[np.str_] | None) -> Floats:
+    return np.ones(present.shape) if sources is None else alike(present, sources)
+
+
 def _compare(
-    present: NDArray[np.bool_], scores: Floats, owners: NDArray[np.str_], seed: int
+    present: NDArray[np.bool_],
+    scores: Floats,
+    owners: NDArray[np.str_],
+    sources: NDArray[np.str_] | None,
+    folds: list[tuple[NDArray[np.intp], NDArray[np.intp]]],
 ) -> tuple[Candidate, ...]:
-    """Cross-validate every method, by patient; from the simplest to the freest."""
-    names = [n for n in FITTERS if n != "isotonic" or present.size >= ISOTONIC_FROM]
-    stated = {name: np.empty(scores.shape) for name in names}
-    for fit, held in patient_folds(present, owners, seed=seed):
+    """Cross-validate every method; from the simplest to the freest."""
+    freest = sources is None and present.size >= ISOTONIC_FROM
+    names = [name for name in FITTERS if name != "isotonic" or freest]
+    stated = {name: scores.copy() for name in names}
+    judged = np.zeros(present.shape, bool)
+    for fit, held in folds:
+        weights = _weights(present[fit], None if sources is None else sources[fit])
         for name in names:
-            stated[name][held] = FITTERS[name](present[fit], scores[fit])(scores[held])
+            stated[name][held] = FITTERS[name](present[fit], scores[fit], weights)(scores[held])
+        judged[held] = True
+    share = np.where(judged, _weights(present, sources), 0)
+    share /= share.sum()
     losses = {name: log_losses(present, chance) for name, chance in stated.items()}
-    best = losses[min(names, key=lambda name: losses[name].mean())]
+    best = losses[min(names, key=lambda name: share @ losses[name])]
+    clusters = owners if sources is None else sources
     return tuple(
         Candidate(
             method=name,
-            log_loss=float(losses[name].mean()),
-            brier=float(np.mean((stated[name] - present) ** 2)),
-            excess=float((losses[name] - best).mean()),
-            excess_error=_clustered_error(losses[name] - best, owners),
+            log_loss=float(share @ losses[name]),
+            brier=float(share @ (stated[name] - present) ** 2),
+            excess=float(share @ (losses[name] - best)),
+            excess_error=_clustered_error(losses[name] - best, share, clusters),
         )
         for name in names
     )
 
 
-def _clustered_error(values: Floats, owners: NDArray[np.str_]) -> float:
-    """Return the standard error of the mean of ``values`` over patients, not films."""
-    _, index = np.unique(owners, return_inverse=True)
-    sums = np.bincount(index, weights=values - values.mean())
-    return float(np.sqrt(np.sum(sums**2) * sums.size / max(sums.size - 1, 1)) / values.size)
+def _clustered_error(values: Floats, share: Floats, clusters: NDArray[np.str_]) -> float:
+    """Return the standard error of the weighted mean of ``values`` over patients or sources."""
+    _, index = np.unique(clusters, return_inverse=True)
+    sums = np.bincount(index, weights=share * (values - share @ values))
+    return float(np.sqrt(np.sum(sums**2) * sums.size / max(sums.size - 1, 1)))
 
 
-def _simplest(choice: tuple[Candidate, ...]) -> Method:
-    return next(c.method for c in choice if c.excess <= c.excess_error)
+def _simplest(choice: tuple[Candidate, ...], by_source: bool) -> Method:
+    return next(
+        c.method for c in choice if c.excess <= (SOURCES_TELL if by_source else c.excess_error)
+    )
 
 
 def _checked(method: Method) -> Method:
@@ -153,37 +197,38 @@ def _checked(method: Method) -> Method:
     return method
 
 
-def _identity(present: NDArray[np.bool_], scores: Floats) -> Calibration:
+def _identity(present: NDArray[np.bool_], scores: Floats, weights: Floats) -> Calibration:
     return Calibration()
 
 
-def _temperature(present: NDArray[np.bool_], scores: Floats) -> Calibration:
+def _temperature(present: NDArray[np.bool_], scores: Floats, weights: Floats) -> Calibration:
     rising, falling = _logs(scores)
-    (slope,) = _least_loss([rising + falling], present)
+    (slope,) = _least_loss([rising + falling], present, weights)
     return Calibration(method="temperature", a=slope, b=slope)
 
 
-def _platt(present: NDArray[np.bool_], scores: Floats) -> Calibration:
+def _platt(present: NDArray[np.bool_], scores: Floats, weights: Floats) -> Calibration:
     rising, falling = _logs(scores)
-    slope, shift = _least_loss([rising + falling], present, shift=True)
+    slope, shift = _least_loss([rising + falling], present, weights, shift=True)
     return Calibration(method="platt", a=slope, b=slope, c=shift)
 
 
-def _beta(present: NDArray[np.bool_], scores: Floats) -> Calibration:
-    a, b, c = _least_loss(list(_logs(scores)), present, shift=True)
+def _beta(present: NDArray[np.bool_], scores: Floats, weights: Floats) -> Calibration:
+    a, b, c = _least_loss(list(_logs(scores)), present, weights, shift=True)
     return Calibration(method="beta", a=a, b=b, c=c)
 
 
-def _isotonic(present: NDArray[np.bool_], scores: Floats) -> Calibration:
+def _isotonic(present: NDArray[np.bool_], scores: Floats, weights: Floats) -> Calibration:
     from sklearn.isotonic import IsotonicRegression
 
-    fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, present)
+    fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+    fitted = fitted.fit(scores, present, weights)
     seen = np.maximum.accumulate(np.clip(fitted.y_thresholds_, 0, 1))
     knots = zip(fitted.X_thresholds_.tolist(), seen.tolist(), strict=True)
     return Calibration(method="isotonic", knots=tuple(knots))
 
 
-FITTERS: dict[Method, Callable[[NDArray[np.bool_], Floats], Calibration]] = {
+FITTERS: dict[Method, Callable[[NDArray[np.bool_], Floats, Floats], Calibration]] = {
     "identity": _identity,
     "temperature": _temperature,
     "platt": _platt,
@@ -199,7 +244,7 @@ def _logs(scores: Floats) -> tuple[Floats, Floats]:
 
 
 def _least_loss(
-    columns: list[Floats], present: NDArray[np.bool_], *, shift: bool = False
+    columns: list[Floats], present: NDArray[np.bool_], weights: Floats, *, shift: bool = False
 ) -> list[float]:
     """Return the slopes of ``columns``, each at least 0, and the shift, of least log loss."""
     from scipy.optimize import minimize
@@ -208,11 +253,13 @@ def _least_loss(
     positives = int(present.sum())
     high, low = (positives + 1) / (positives + 2), 1 / (present.size - positives + 2)
     target = np.where(present, high, low)
+    share = weights / weights.sum()
 
     def loss(numbers: Floats) -> tuple[float, Floats]:
         logit = numbers @ design
         error = 0.5 * (1 + np.tanh(0.5 * logit)) - target
-        return float(np.mean(np.logaddexp(0, logit) - target * logit)), design @ error / target.size
+        losses = np.logaddexp(0, logit) - target * logit
+        return float(share @ losses), design @ (share * error)
 
     bounds: list[Any] = [(0, None)] * len(columns) + [(None, None)] * shift
     start = [1.0] * len(columns) + [0.0] * shift

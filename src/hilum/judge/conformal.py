@@ -17,12 +17,13 @@ import math
 from typing import Annotated
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from hilum.core.config import Config
 from hilum.core.errors import ConfigError
 from hilum.core.reading import PredictionSet
+from hilum.judge.calibration import alike
 
 COVERAGE = 0.9
 """Nominal coverage where none is asked for."""
@@ -66,6 +67,7 @@ def fit_conformal(
     score: ArrayLike,
     *,
     fitted_on: str,
+    sources: ArrayLike | None = None,
     coverage: float = COVERAGE,
 ) -> Conformal | None:
     """Fit the sets of one label on films that the network was not trained on.
@@ -74,6 +76,8 @@ def fit_conformal(
         truth: (N,) 1, 0 or NaN; NaN is left out.
         score: (N,) in [0, 1].
         fitted_on: the cases in words.
+        sources: (N,) where each case comes from: then every source counts alike within a class
+            (weighted quantiles: Tibshirani et al., NeurIPS 2019). None: every case does.
         coverage: nominal, in (0, 1).
 
     Returns:
@@ -86,18 +90,38 @@ def fit_conformal(
     if not 0 < coverage < 1:
         raise ConfigError(f"coverage {coverage:g}; expected a number between 0 and 1")
     truths, scores = np.asarray(truth, np.float64), np.asarray(score, np.float64)
-    positives, negatives = np.sort(scores[truths == 1]), np.sort(scores[truths == 0])
-    below, above = (spared(part.size, coverage) for part in (positives, negatives))
-    if min(below, above) < 1:
+    present, absent = truths == 1, truths == 0
+    sizes = [int(part.sum()) for part in (present, absent)]
+    if min(spared(size, coverage) for size in sizes) < 1:
         return None
+    weights = np.ones(scores.shape)
+    if sources is not None:
+        known = present | absent
+        weights[known] = alike(present[known], np.asarray(sources).astype(str)[known])
     return Conformal(
         coverage=coverage,
-        present_from=float(positives[below - 1]),
-        absent_to=float(negatives[-above]),
-        positives=positives.size,
-        negatives=negatives.size,
+        present_from=_strangest_kept(scores[present], weights[present], coverage),
+        absent_to=-_strangest_kept(-scores[absent], weights[absent], coverage),
+        positives=sizes[0],
+        negatives=sizes[1],
         fitted_on=fitted_on,
     )
+
+
+def _strangest_kept(
+    scores: NDArray[np.float64], weights: NDArray[np.float64], coverage: float
+) -> float:
+    """Return the score, counted from the lowest, of the film that ``spared`` speaks of.
+
+    Args:
+        scores: (n,), the strangest lowest.
+        weights: (n,); alike, the film is of that very rank.
+        coverage: nominal.
+    """
+    order = np.argsort(scores)
+    reached = np.cumsum(weights[order]) * (scores.size / weights.sum())
+    place = int(np.searchsorted(reached, spared(scores.size, coverage) - 1e-6))
+    return float(scores[order][place])
 
 
 def spared(films: int, coverage: float) -> int:

@@ -52,6 +52,7 @@ def fit_decisions(
     label: Label,
     fitted_on: str,
     sources: ArrayLike | None = None,
+    sources_alike: bool = False,
     method: Asked = "auto",
     coverage: float = COVERAGE,
     folds: int = 1000,
@@ -66,6 +67,8 @@ def fit_decisions(
         label: whose decisions these are.
         fitted_on: the cases in words.
         sources: (N,) where each case comes from, for the cost of a point by source.
+        sources_alike: count every source alike within a class for probability and sets, and choose
+            the calibration on sources that it was not fitted on: for films of sources left out.
         method: of ``fit_calibration``.
         coverage: of ``fit_conformal``.
         folds: bootstrap resamples behind the intervals of the operating points.
@@ -90,8 +93,9 @@ def fit_decisions(
         )
         for name, (rule, target) in POINTS.items()
     ]
+    by = sources if sources_alike else None
     calibration = fit_calibration(
-        truth, score, groups, fitted_on=fitted_on, method=method, seed=seed
+        truth, score, groups, fitted_on=fitted_on, sources=by, method=method, seed=seed
     )
-    sets = fit_conformal(truth, score, fitted_on=fitted_on, coverage=coverage)
+    sets = fit_conformal(truth, score, fitted_on=fitted_on, sources=by, coverage=coverage)
     return Decisions(calibration, tuple(points), sets)

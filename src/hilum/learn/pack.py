@@ -76,8 +76,8 @@ def pack_bundle(
         out_of_source: predictions (``hilum.judge.predictions``) of films by networks of the same
             recipe that never saw the film's source. Calibration and conformal sets are fitted on
             them instead of on val, whose sources were seen, so that its scores are over-confident
-            anywhere else. A column ``split`` keeps its "test" rows. A label
-            without rows there is fitted on val.
+            anywhere else. Each source counts alike. A column ``split`` keeps its "test" rows. A
+            label without rows there is fitted on val.
 
     Returns:
         How far ONNX Runtime is from torch on films of val.
@@ -224,8 +224,8 @@ def _decide(
 ) -> Decisions:
     """Fit the decisions of one label on val; probability and sets on films out of source if any.
 
-    Thresholds stay with val: they belong to one network's scores, and those of its sisters lie
-    higher or lower. Probability and sets need scores that are as unsure as those of a film from
+    Thresholds stay with val: chosen on films out of source they call as many films of a ward that
+    no network saw. Probability and sets need scores that are as unsure as those of a film from
     elsewhere.
     """
     decisions = fit_decisions(
@@ -245,6 +245,8 @@ def _decide(
         known["group"].to_numpy(),
         label=label,
         fitted_on=_in_words(known),
+        sources=known["cohort"].to_numpy(),
+        sources_alike=True,
     )
     return replace(decisions, calibration=outside.calibration, conformal=outside.conformal)
 
