@@ -142,7 +142,6 @@ def test_ohif_shows_outlines_segments_the_picture_and_the_report(ohif, make_orth
             picture = pictures / f"ohif-{kind}.png"
             grey, colored = WANTED[kind]
             wait_for(lambda: _is_shown(page, picture, grey, colored))  # noqa: B023
-            page.get_by_text("Loading...").wait_for(state="hidden")
             page.wait_for_timeout(2000)
             page.screenshot(path=str(picture))
             shown[kind] = _seen(picture)
