@@ -481,6 +481,28 @@ def test_a_confirmation_on_the_same_association(box):
     assert box.states == ["committed", "committed"]
 
 
+def test_a_peer_that_calls_back_is_waited_for_once(box, monkeypatch):
+    """The wait on the association would else come between two studies, each time."""
+    box.add(1)
+    box.add(2)
+    answers, waited = Commitment(), []
+    with archive(commitment=answers) as (port, _, _):
+        one = box.sender(port, commit=True)
+
+        def call(seconds):  # the receiver, a process of its own, writes what it is told
+            waited.append(seconds)
+            transaction, uids = answers.asked[-1]
+            outbox.reported(box.store, "pacs", transaction, {uid for _, uid in uids}, {})
+            return False
+
+        monkeypatch.setattr(one._answered, "wait", call)
+        assert one.step()
+        assert one.step()
+    assert box.states == ["committed", "committed", "sent", "sent"]
+    assert len(answers.asked) == 2
+    assert len(waited) == 1
+
+
 def test_a_peer_that_says_nothing_is_asked_three_times(box, monkeypatch):
     monkeypatch.setattr(sender, "_SAME_S", 0.1)
     box.add(1, kinds=("sc",))

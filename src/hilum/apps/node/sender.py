@@ -14,6 +14,7 @@ import os
 import random
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,7 @@ from hilum.core.errors import ConfigError, HilumError, PeerError, StoreError
 
 FIRST_S, MOST_S, JITTER = 5.0, 600.0, 0.2
 _POLL_S = 0.5
+_LOOK_S = 0.2
 _SAME_S = 2.0
 """How long a confirmation is waited for on the association on which it was asked for."""
 _LOG = logging.getLogger("hilum.sender")
@@ -66,6 +68,7 @@ class PeerSender:
         self._undeleted, self._delete_ms = 0, 0
         self._begun = False
         self._answered = threading.Event()
+        self._answers_here = self._calls_back = False
 
     def run(self) -> None:
         """Send what is due, until told to stop."""
@@ -201,12 +204,19 @@ class PeerSender:
         outbox.asked(self._store, [each.id for each in asked], transaction)
         self._answered.clear()
         objects = [(each.sop_class, each.sop_uid) for each in asked]
-        if dimse.ask_commitment(association, transaction, objects):
-            self._answered.wait(_SAME_S)
-        else:
+        if not dimse.ask_commitment(association, transaction, objects):
             _LOG.warning("%s does not do storage commitment", self._peer.name)
+            return
+        until = time.monotonic() + _SAME_S
+        while not self._calls_back and time.monotonic() < until:  # else the next study waits for it
+            if self._answered.wait(_LOOK_S):
+                return
+            with self._store.read() as session:
+                answered = not outbox.is_asked(session, transaction)
+            self._calls_back = answered and not self._answers_here
 
     def _reported(self, event: Event) -> tuple[int, None]:
+        self._answers_here = True
         try:
             outbox.reported(self._store, self._peer.name, *dimse.report_of(event))
         except Exception as error:

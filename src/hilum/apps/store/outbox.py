@@ -599,6 +599,12 @@ def asked(store: Store, ids: list[int], transaction: str) -> None:
         )
 
 
+def is_asked(session: Session, transaction: str) -> bool:
+    """Say whether a peer has not answered a transaction yet."""
+    mine = (Delivery.transaction == transaction) & (Delivery.state == "sent")
+    return session.scalars(select(Delivery.id).where(mine).limit(1)).first() is not None
+
+
 def reported(
     store: Store, peer: str, transaction: str, kept: Collection[str], failed: Mapping[str, int]
 ) -> None:
