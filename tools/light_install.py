@@ -3,8 +3,8 @@
     python tools/light_install.py --into docs/results python3.13 python3.12 python3.11
     python tools/light_install.py                      this Python; writes nothing (CI)
 
-Each Python gets the wheel, the first one the source archive, too. An import with every warning
-made an error must say nothing, `hilum doctor` and `hilum demo` must end well, and then the tests
+Each Python gets the wheel, then the source archive. An import with every warning made an error
+must say nothing, `hilum doctor` and `hilum demo` must end well, and then the tests
 that need no extra run there. ``install.csv`` has a row an environment, ``install-parts.csv`` a row
 a package of the first one. MB are 2^20 bytes on disk, without pip's own; seconds are of the
 processor, since those of the clock depend on the network and on what else runs.
@@ -51,7 +51,7 @@ def main(pythons: list[str], into: Path | None) -> None:
         _run(sys.executable, "-m", "build", "--outdir", dist, ROOT)
         archives = sorted(dist.iterdir(), key=lambda path: path.suffix == ".gz")  # the wheel first
         for python in pythons:
-            for archive in archives if python == pythons[0] else archives[:1]:
+            for archive in archives:
                 row, parts = _tried(python, archive, Path(name, "env"))
                 print(*row.values(), sep="\t", flush=True)
                 if into is not None and not rows:
