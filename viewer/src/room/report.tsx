@@ -86,8 +86,8 @@ export function ReportPanel(props: {
           ref={form}
           onKeyDown={byKey}
           onSubmit={(event) => {
-            event.preventDefault();
-            void save((event.submitter as HTMLButtonElement | null)?.value === "sign");
+            event.preventDefault(); // Enter in the title, too: a draft, never a signature
+            void save(false);
           }}
         >
           {PARTS.map(([part, rows]) => (
@@ -100,7 +100,12 @@ export function ReportPanel(props: {
             </Field>
           ))}
           <p class="actions">
-            <button class="primary" value="sign" disabled={busy}>
+            <button
+              type="button"
+              class="primary"
+              disabled={busy}
+              onClick={() => form.current?.reportValidity() && void save(true)}
+            >
               {t(versions.value.some(({ state }) => state !== "draft") ? "report.sign-amended" : "report.sign")}
             </button>
             <button disabled={busy}>{t("report.save")}</button>
@@ -120,7 +125,10 @@ export function ReportPanel(props: {
 function byKey(event: KeyboardEvent): void {
   const form = event.currentTarget as HTMLFormElement;
   const signs = event.key === "Enter" && (event.ctrlKey || event.metaKey);
-  if (signs && form.reportValidity()) form.requestSubmit(form.querySelector<HTMLButtonElement>("button.primary"));
+  if (signs) {
+    event.preventDefault(); // or it would save a draft as well
+    form.querySelector<HTMLButtonElement>("button.primary")?.click();
+  }
   if (signs || event.key === "Escape") (document.activeElement as HTMLElement | null)?.blur();
 }
 

@@ -132,9 +132,16 @@ def test_a_report_is_written_by_keys(stand_in: str, page: Any) -> None:
     page.keyboard.press("2")  # the text is not there yet: no verdict, either
     expect(page.get_by_role("textbox", name="Indication")).to_be_focused()
     page.keyboard.type("Cough, 1 week.")
-    page.keyboard.press("Control+Enter")
     kept = f"{stand_in}/api/v1/films/{film}/reports"
-    (report,) = eventually(lambda: page.request.get(kept).json()["items"], bool)
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("textbox", name="Title")).to_be_focused()
+    page.keyboard.press("Enter")  # keeps a draft, and signs nothing
+    (draft,) = eventually(lambda: page.request.get(kept).json()["items"], bool)
+    expect(page.locator(".versions li")).to_have_count(1)
+    page.keyboard.press("Control+Enter")  # signs, and keeps no draft beside
+    expect(page.locator(".versions li")).to_have_count(2)
+    report = page.request.get(kept).json()["items"][0]
+    assert (draft["state"], report["state"]) == ("draft", "signed")
     assert report["indication"].endswith("Cough, 1 week.")
     assert page.evaluate("document.activeElement === document.body")
     assert page.locator(".calls :checked").count() == 0
