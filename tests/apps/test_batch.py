@@ -15,6 +15,7 @@ import sys
 import tarfile
 import threading
 import time
+import tomllib
 import zipfile
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -36,6 +37,7 @@ from hilum.apps.batch.shard import Destination, Shard, ShardJob, read_shard
 from hilum.apps.batch.source import addresses
 from hilum.apps.cli.main import run
 from hilum.core.errors import BundleError, CohortError, ConfigError, HilumError
+from hilum.core.extras import EXTRAS
 from hilum.core.reading import Reading
 from hilum.core.row import BATCH, columns
 from hilum.serve.inputs import find_films
@@ -740,11 +742,26 @@ def test_what_is_asked_wrongly(batch, films, tmp_path, monkeypatch, capsys):
     batch(films, "-o", films / "a.png", code=6)
     batch(films, "-o", tmp_path / "o", "--operating-point", "none", code=6)
     batch("nothing://ward", "-o", tmp_path / "o", code=6)
-    monkeypatch.setitem(
-        __import__("hilum.core.extras", fromlist=["EXTRAS"]).EXTRAS, "batch", ("no_such_module",)
-    )
+    monkeypatch.setitem(EXTRAS, "batch", ("no_such_module",))
     assert run(["batch", str(films), "-o", str(tmp_path / "o")]) == 8
     assert "pip install 'hilum[batch]'" in capsys.readouterr().err
+
+
+def test_the_extra_brings_all_that_a_run_needs(films, small_bundle, tmp_path):
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = about["optional-dependencies"]["batch"]
+    assert {re.split("[>=]", each)[0] for each in named} == set(EXTRAS["batch"])
+    others = {module for modules in EXTRAS.values() for module in modules} - set(EXTRAS["batch"])
+    blocked = f"import sys; sys.modules |= dict.fromkeys({others})"  # in its workers, too
+    (tmp_path / "sitecustomize.py").write_text(blocked)
+    (tmp_path / "films.csv").write_text(f"path\n{films / 'a.png'}\n")
+    for source, code in ((films, 3), (tmp_path / "films.csv", 0)):
+        command = ["batch", source, "-o", tmp_path / f"out-{code}", "-b", small_bundle]
+        done = subprocess.run(
+            [*HILUM, *map(str, command), "--workers", "1"],
+            env=os.environ | {"PYTHONPATH": str(tmp_path)}, text=True, capture_output=True,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
 
 
 def test_the_how_to_names_every_column_and_can_be_followed(tmp_path):

@@ -20,7 +20,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "web": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "argon2", "authlib", "multipart"),
     "postgresql": ("psycopg",),
     "pacs": ("highdicom", "pynetdicom"),
-    "batch": ("ray", "pyarrow", "fsspec", "aiohttp", "s3fs"),
+    "batch": ("ray", "pandas", "pyarrow", "fsspec", "aiohttp", "s3fs"),
     "mlflow": ("mlflow", "sqlalchemy", "alembic"),
 }
 """Extra -> the modules that must be importable for it."""

@@ -16,7 +16,6 @@ import fsspec
 import pyarrow
 import pyarrow.parquet
 
-from hilum.core.csvtable import read_table
 from hilum.core.errors import ConfigError
 from hilum.core.textfile import read_text
 from hilum.serve.inputs import find_films
@@ -173,6 +172,8 @@ def _names_in(path: Path, source: str) -> Iterator[str]:
             for batch in table.iter_batches(columns=[column]):
                 yield from (_text(name, source) for name in batch.column(0).to_pylist())
     else:
+        from hilum.core.csvtable import read_table
+
         cells = read_table(path)
         yield from cells[_column([str(name) for name in cells], source)]
 
