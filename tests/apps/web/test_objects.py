@@ -8,7 +8,7 @@ from io import BytesIO
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.diagnosticreport import DiagnosticReport
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from sqlalchemy import update
 
 from hilum.apps.store import outbox
@@ -67,7 +67,8 @@ def test_the_record_gets_the_bundle_that_the_command_line_writes(station):
 
 @pytest.mark.parametrize("zone", [None, "Asia/Tokyo"])
 def test_the_archive_gets_the_objects_that_the_page_gives(make_station, zone):
-    settings = Settings.parse({"zone": zone} if zone else {}, where="here")
+    seen = {"identity": {"name": "reader", "accession": "reader"}}
+    settings = Settings.parse(seen | ({"zone": zone} if zone else {}), where="here")
     station = make_station(settings=settings)
     if zone:
         (station.service.data / "hilum.toml").write_text(f'zone = "{zone}"')
@@ -85,6 +86,35 @@ def test_the_archive_gets_the_objects_that_the_page_gives(make_station, zone):
         given = dcmread(BytesIO(station.client("reader").get(url).content))
         assert given.SOPInstanceUID == dataset.SOPInstanceUID
         assert given.get("TimezoneOffsetFromUTC") == ("+0900" if zone else None)
+
+
+def test_who_may_not_see_name_and_accession_takes_out_neither(make_station):
+    film = dcmread(ROOT / "frontal.dcm")
+    film.PatientName, film.AccessionNumber, film.IssuerOfPatientID = "Yamada^Tarou", "A-2041", "St"
+    asked = Dataset()
+    asked.RequestedProcedureID = asked.AccessionNumber = "A-2041"
+    film.RequestAttributesSequence = [asked]
+    out = BytesIO()
+    film.save_as(out)
+    identity = {"name": "reviewer", "accession": "administrator"}
+    station = make_station(Settings.parse({"identity": identity}, where="here"))
+    film_id = station.film(("film.dcm", out.getvalue()))
+    for role, told in (("reader", ()), ("reviewer", ("N",)), ("administrator", ("N", "A"))):
+        client = station.client(role)
+        taken = {"fhir": client.get(f"{API}/films/{film_id}/fhir").content}
+        for kind in ("sr", "gsps", "sc", "pdf"):
+            answer = client.get(f"{API}/films/{film_id}/objects/{kind}.dcm")
+            assert answer.status_code == 200, answer.text
+            taken[kind] = answer.content
+            made = dcmread(BytesIO(answer.content))
+            assert made.PatientID == film.PatientID
+            assert made.PatientName == ("Yamada^Tarou" if "N" in told else "")
+            assert made.AccessionNumber == ("A-2041" if "A" in told else "")
+            if kind == "sr":
+                assert ("ReferencedRequestSequence" in made) == ("A" in told)
+        assert "N" in told or not [each for each in taken.values() if b"Yamada" in each]
+        held = {name for name, each in taken.items() if b"A-2041" in each}
+        assert held == (set(taken) if "A" in told else set())
 
 
 def test_a_reviewer_takes_back_what_an_archive_has(station):

@@ -1,6 +1,7 @@
 """Named: the patient's name and the accession number of a study, for whom the site lets see them.
 
-They are read from a film when a study is shown, and stand in no table, log or export.
+They are read from a film when a study is shown, and stand in no table, log or export; objects that
+go to such a person have them, and so has what the node sends to archives.
 """
 
 from __future__ import annotations
@@ -49,6 +50,13 @@ def names_of(
                     found.name if name else None, found.accession if accession else None
                 )
     return told
+
+
+def withheld(service: Service, visitor: Visitor) -> tuple[str, ...]:
+    """Return the keywords of what a visitor may not see of a film's header."""
+    shown = service.settings.identity
+    least = {"PatientName": shown.name, "AccessionNumber": shown.accession}
+    return tuple(keyword for keyword, role in least.items() if not _may(visitor, role))
 
 
 def _may(visitor: Visitor, least: Role | None) -> bool:

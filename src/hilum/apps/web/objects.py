@@ -15,6 +15,7 @@ from hilum.apps.store.tables import Made, iso
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import SentAnswer, SentTo
 from hilum.apps.web.films import pictures_of, spacing_of
+from hilum.apps.web.named import withheld
 from hilum.apps.web.problems import Problem
 from hilum.apps.web.readings import Shown, find, with_answers
 from hilum.apps.web.schemas import API, FilmId, TakeBack, gives
@@ -45,7 +46,8 @@ def object_dcm(
 ) -> Response:
     """Give the reading as SR, SEG, GSPS, SC or PDF; the taking out stands in the log.
 
-    What the visitor has drawn and measured on the film goes into SR and GSPS, as theirs.
+    What the visitor has drawn and measured on the film goes into SR and GSPS, as theirs. Name and
+    accession number are empty where the visitor may not see them (``[identity]``).
     """
     found = _read(service, film_id, visitor)
     require("pacs")
@@ -65,6 +67,7 @@ def object_dcm(
             max_megapixels=service.settings.limits.megapixels,
             former=_former(service, found),
             form=service.settings.node.objects if service.settings.node else None,
+            blank=withheld(service, visitor),
         )
     except ImageError as error:  # without the place on this machine
         raise type(error)(error.message.removeprefix(f"{path}: "), hint=error.hint) from None
@@ -84,12 +87,18 @@ def object_dcm(
     responses=gives(_FHIR, "A transaction Bundle of FHIR R4; research use only"),
 )
 def fhir(film_id: FilmId, visitor: _Reader, service: Served) -> Response:
-    """Give the reading as a Bundle of FHIR R4; the taking out stands in the log."""
+    """Give the reading as a Bundle of FHIR R4; the taking out stands in the log.
+
+    Without the accession number where the visitor may not see it (``[identity]``).
+    """
     found = _read(service, film_id, visitor)
+    header = header_of(service.folder.path(found.film.sha256))
+    if "AccessionNumber" in withheld(service, visitor):
+        header.pop("accession", None)
     bundle = fhir_bundle(
         with_answers(found.read.reading),
         read_at=service.settings.moment(found.read.created_ms),
-        **header_of(service.folder.path(found.film.sha256)),
+        **header,
     )
     _log(service, found, visitor, "fhir")
     return Response(json.dumps(bundle, allow_nan=False), media_type=_FHIR)

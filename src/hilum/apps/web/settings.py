@@ -120,7 +120,7 @@ class Retention(Config):
 
 
 class Identity(Config):
-    """Who sees whose film it is, beside the patient's id, in the worklist, on films and in reports.
+    """Who sees whose film it is, beside the patient's id: on page and film, in reports and objects.
 
     Attributes:
         name: the least role that sees the patient's name; None: nobody does.

@@ -6,7 +6,7 @@ time, and gives the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,11 +96,13 @@ def objects_of(
     max_megapixels: float = MAX_MEGAPIXELS,
     former: Sent | None = None,
     form: Form | None = None,
+    blank: Collection[str] = (),
 ) -> Iterator[MadeObject]:
     """Make objects one by one, and say of each that cannot be why; see ``make_objects``.
 
     Of a film of more than ``max_megapixels`` there are none (UnsupportedImageError). ``former`` was
-    sent of a reading that this one replaces.
+    sent of a reading that this one replaces. ``blank`` are keywords of patient and study that the
+    objects leave empty, for who may not see them; their UIDs are others, then.
     """
     require("pacs")
     told = Reading.model_validate(dict(reading))
@@ -109,7 +111,7 @@ def objects_of(
         wanted = tuple(kind for kind in wanted if kind == "sc")
     elif told.status is not Status.READ:
         return
-    source = read_source(film, max_megapixels)
+    source = read_source(film, max_megapixels, blank)
     subject = ObjectContent(told, film, source, read_at, tuple(marks), max_megapixels, former, form)
     evidence: list[Dataset] = []
     for kind in wanted:

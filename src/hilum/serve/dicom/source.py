@@ -8,7 +8,7 @@ are drawn in the matrix that the file stores, whichever way the film was turned 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,8 +139,13 @@ class Source:
         return text_of(self.header, keyword) or ""
 
 
-def read_source(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Source:
+def read_source(
+    path: Path, max_megapixels: float = MAX_MEGAPIXELS, blank: Collection[str] = ()
+) -> Source:
     """Read the header of a film; larger ones are refused.
+
+    ``blank`` names what of ``COPIED`` is left empty. Without the accession number there is no
+    request, either: its other numbers are often the same.
 
     Raises:
         UnreadableImageError: the file is missing or broken.
@@ -162,13 +167,16 @@ def read_source(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Source:
         repairs: list[str] = []
         study = _copied(header, COPIED, repairs)
         for keyword in _REQUIRED:
-            if keyword not in study:
+            if keyword not in study or keyword in blank:
                 setattr(study, keyword, "")
         study.StudyInstanceUID = text_of(header, "StudyInstanceUID")
         requests = [
             _copied(each, _REQUESTED, repairs)
             for each in items_of(header, "RequestAttributesSequence")
         ]
+        if "AccessionNumber" in blank:
+            study.pop("IssuerOfAccessionNumberSequence", None)
+            requests = []
         spacing = spacing_of(header)
         return Source(
             header=header,
