@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select, update
@@ -153,9 +154,12 @@ def test_a_reader_study_keeps_its_figures_and_nobody_else_when_a_patient_is_eras
         return found, table
 
     before, table = figures()
+    # one of the studies lies in the trash, and one of its films came again for somebody else
+    assert admin.delete(f"{API}/studies/{_ids(station, PATIENT)[1]}").status_code == 204
+    station.film(make_film(2), patient_id="P-third")
     erase = {"patient_id": PATIENT}
     shown = admin.post(f"{API}/deletions/preview", json=erase).json()
-    assert (shown["verdicts"], shown["kept_verdicts"]) == (3, 2)
+    assert (shown["verdicts"], shown["trashed"], shown["kept_verdicts"]) == (2, 1, 2)
     done = admin.post(f"{API}/deletions", json=erase | {"confirm": shown["confirm"]})
     assert done.status_code == 200, done.text
     after, left = figures()
@@ -255,6 +259,7 @@ def test_what_was_deleted_is_put_back_whole(station, make_film):
     """Every row of every table; and nothing is seen of it while it lies in the trash."""
     films = _worked_on(station, make_film, (1, 2), PATIENT)
     station.sent(films[0], "pacs", "ward")
+    assert outbox.claim(station.service.store, "ward", 1)  # by a sender that has ended since
     admin, client = station.client("administrator"), station.client("reviewer")
     people = admin.get(f"{API}/users").json()["items"]
     readers = [each["user_id"] for each in people if each["name"] == "reviewer-1"]
@@ -278,7 +283,14 @@ def test_what_was_deleted_is_put_back_whole(station, make_film):
     for expected in (204, 404):
         answer = admin.post(f"{API}/trash/{study_id}/restore")
         assert answer.status_code == expected, answer.text
-    assert _rows(station) == before
+    after = _rows(station)
+    sent, was = after.pop("deliveries"), before.pop("deliveries")
+    assert [("claimed" in row, "waiting" in row) for row in sent if "ward" in row] == (
+        2 * [(False, True)]
+    )
+    assert [row for row in sent if "ward" not in row] == [row for row in was if "ward" not in row]
+    assert after == before
+    assert len(outbox.claim(station.service.store, "ward", 9)) == 2
     assert client.get(f"{API}/studies").json() == pages
     assert client.get(f"{API}/films/{films[0]}/pixels").status_code == 200
     admin.delete(f"{API}/studies/{study_id}")
@@ -385,6 +397,10 @@ def _aged(station, study_id, days):
 def test_retention_deletes_what_is_old_and_says_so(make_station, make_film, monkeypatch):
     station = make_station(Settings(retention=Retention(days=30)))
     _worked_on(station, make_film, (1, 2, 3), PATIENT)
+    station.film(make_film(4), patient_id=OTHER)
+    (trashed,), admin = _ids(station, OTHER), station.client("administrator")
+    _aged(station, trashed, 10_000)
+    admin.delete(f"{API}/studies/{trashed}")
     for study_id, days in zip(_ids(station, PATIENT), (31, 30.01, 29), strict=True):
         _aged(station, study_id, days)
     monkeypatch.setattr(deletion, "_MOST", 1)
@@ -392,6 +408,9 @@ def test_retention_deletes_what_is_old_and_says_so(make_station, make_film, monk
     assert set(_counts(station).values()) == {1}
     lines = [data for action, data in _actions(station) if action == "deleted"]
     assert [(line["why"], line["days"]) for line in lines] == [("retention", 30.0)] * 2
+    (kept,) = admin.get(f"{API}/trash").json()["items"]  # for the days that were promised
+    at, until = (datetime.fromisoformat(kept[key]) for key in ("at", "until"))
+    assert (kept["study_id"], until - at) == (trashed, timedelta(days=30))
 
 
 def test_without_the_setting_nothing_is_ever_old(station, make_film):

@@ -22,7 +22,7 @@ export function DeletionDialog(props: { what: AskDeletion; close: () => void; do
   const remove = async (going: DeletionAnswer) => {
     try {
       await api.deleteAll(what, going.confirm, reason, forGood);
-      say("good", t("deletion.done", { count: number(going.studies, 0) }));
+      say("good", t("deletion.done", { count: number(going.studies + going.trashed, 0) }));
       close();
       done();
     } catch (error) {

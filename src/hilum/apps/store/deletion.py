@@ -101,8 +101,8 @@ class Going:
     """What goes with some studies: how many of each, when the first and the last came.
 
     Attributes:
-        kept: of those verdicts, given in reading lists, of which the figures stay without the
-            patient; where a patient is erased.
+        kept: verdicts, given in reading lists, of which the figures stay without the patient,
+            those of studies in the trash among them; where a patient is erased.
         trashed: studies of an erased patient in the trash, which go, too.
         mark: changes with anything that is chosen, or comes to it.
     """
@@ -133,7 +133,9 @@ def preview(session: Session, chosen: Chosen) -> Going:
     times = _times(session, ids)
     told = (f"{row.id} {len(row.marks)}" for row in verdicts)
     trashed = len(session.scalars(_trashed(chosen)).all())
-    seen = [*ids, *film_ids, *told, *map(str, others.values()), str(trashed)]
+    kept = trash.in_lists(session, _trashed(chosen)) if trashed else 0
+    kept += sum(row.list_id is not None for row in verdicts if chosen.patient_id is not None)
+    seen = [*ids, *film_ids, *told, *map(str, others.values()), str(trashed), str(kept)]
     return Going(
         studies=len(ids),
         films=len(film_ids),
@@ -144,7 +146,7 @@ def preview(session: Session, chosen: Chosen) -> Going:
         reports=others[Report],
         desks=others[Desk],
         rulers=others[Ruler],
-        kept=sum(row.list_id is not None for row in verdicts if chosen.patient_id is not None),
+        kept=kept,
         trashed=trashed,
         first_ms=min(times, default=None),
         last_ms=max(times, default=None),
@@ -185,7 +187,8 @@ def delete(
         ids = list(session.scalars(chosen.query()))
         films = _film_ids(session, ids)
         if chosen.patient_id is not None:
-            lists.bequeath(session, films)
+            lists.bequeath(session, [*films, *trash.lay_out(session, _trashed(chosen))])
+            session.execute(sql_delete(Study).where(Study.id.in_(_trashed(chosen))))
         results = outbox.checksums(session, films)
         if restorable and chosen.patient_id is None:
             checksums, results = _trash(session, log, ids, who, why), []

@@ -19,10 +19,13 @@ from sqlalchemy.orm import Session
 from hilum.apps.store import events
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store
-from hilum.apps.store.tables import Film, Study, Table, Trashed, TrashedFile, now_ms
+from hilum.apps.store.tables import Film, ReadingList, Study, Table, Trashed, TrashedFile, now_ms
 
 _TABLES = Table.metadata.tables
 _BYTES = "base64"
+_FIGURES = (
+    "studies", "films", "readings", "reference_standards", "listed_films", "seen", "verdicts",
+)  # fmt: skip
 
 
 def put(session: Session, study_id: str, who: str, reason: str, files: Collection[str]) -> None:
@@ -69,7 +72,7 @@ def restore(store: Store, log: Log, study_id: str, who: str) -> bool | None:
         found = session.get(Trashed, study_id)
         if found is None:
             return None
-        rows = json.loads(zlib.decompress(found.rows))
+        rows = _unpacked(found)
         films = [(each["sha256"], each["instance_uid"]) for each in rows.get("films", ())]
         came = or_(
             Film.sha256.in_([sha256 for sha256, _ in films]),
@@ -79,10 +82,10 @@ def restore(store: Store, log: Log, study_id: str, who: str) -> bool | None:
         again = again or session.scalar(select(Study.id).where(Study.uid == (found.uid or "")))
         if again is not None:
             return False
-        renumbered: dict[tuple[str, Any], Any] = {}
-        for table in Table.metadata.sorted_tables:
-            for row in rows.get(table.name, ()):
-                _insert(session, table, row, rows, renumbered)
+        for row in rows.get("deliveries", ()):
+            if row["state"] == "claimed":  # whoever sent it then does so no more
+                row |= {"state": "waiting", "next_ms": now_ms()}
+        _put_back(session, rows, [table.name for table in Table.metadata.sorted_tables])
         session.delete(found)
         events.tell(session, "accepted", None, study_id)
         log.add(session, who, "restored", study_id=study_id)
@@ -101,21 +104,39 @@ def forget(session: Session, log: Log, which: Select[str], who: str, **why: Any)
     return gone
 
 
-def old(days: float, kept_days: float | None) -> Select[str]:
-    """Return the query for what lay in the trash so many days, or came longer ago than is kept."""
-    now = now_ms()
-    passed = [Trashed.at_ms < now - round(days * 86_400_000)]
-    if kept_days is not None:
-        passed.append(Trashed.created_ms < now - round(kept_days * 86_400_000))
-    return select(Trashed.study_id).where(or_(*passed))
+def in_lists(session: Session, which: Select[str]) -> int:
+    """Count the verdicts of studies in the trash that were given in reading lists still there."""
+    kept = select(Trashed).where(Trashed.study_id.in_(which))
+    given = [
+        row["list_id"]
+        for study in session.scalars(kept)
+        for row in _unpacked(study).get("verdicts", ())
+    ]
+    there = set(session.scalars(select(ReadingList.id).where(ReadingList.id.in_(given))))
+    return sum(each in there for each in given)
 
 
-def until_ms(study: Trashed, days: float, kept_days: float | None) -> int:
-    """Return when a study goes for good, in milliseconds since 1970."""
-    ends = [study.at_ms + round(days * 86_400_000)]
-    if kept_days is not None:
-        ends.append(study.created_ms + round(kept_days * 86_400_000))
-    return min(ends)
+def lay_out(session: Session, which: Select[str]) -> list[str]:
+    """Put back of studies what figures of reading lists are made of; return the ids of the films.
+
+    The transaction must delete these studies again. They have no checksums and UIDs, because a film
+    of them may have come again.
+    """
+    laid: list[str] = []
+    for study in session.scalars(select(Trashed).where(Trashed.study_id.in_(which))).all():
+        rows = _unpacked(study)
+        for row in rows["studies"]:
+            row["uid"] = None
+        for row in rows.get("films", ()):
+            row |= {"sha256": row["id"], "instance_uid": None}
+            laid.append(row["id"])
+        _put_back(session, rows, _FIGURES)
+    return laid
+
+
+def old(days: float) -> Select[str]:
+    """Return the query for what lay in the trash so many days, however old the study is."""
+    return select(Trashed.study_id).where(Trashed.at_ms < now_ms() - round(days * 86_400_000))
 
 
 def held(session: Session, files: Collection[str]) -> set[str]:
@@ -147,6 +168,21 @@ def _rows(session: Session, study_id: str) -> dict[str, list[dict[str, Any]]]:
                 found[table.name] = _select(session, table, column.name, owners)
                 break
     return found
+
+
+def _unpacked(study: Trashed) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of a study in the trash, table by table."""
+    rows: dict[str, list[dict[str, Any]]] = json.loads(zlib.decompress(study.rows))
+    return rows
+
+
+def _put_back(
+    session: Session, rows: dict[str, list[dict[str, Any]]], tables: Collection[str]
+) -> None:
+    renumbered: dict[tuple[str, Any], Any] = {}
+    for table in Table.metadata.sorted_tables:
+        for row in rows.get(table.name, ()) if table.name in tables else ():
+            _insert(session, table, row, rows, renumbered)
 
 
 def _select(session: Session, table: Rows, name: str, values: set[Any]) -> list[dict[str, Any]]:

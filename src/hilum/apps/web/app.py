@@ -203,7 +203,7 @@ async def _keep_house(service: Service) -> None:
 def _retain(service: Service) -> bool:
     """Delete what was kept long enough; False if there may be more of it."""
     keep = service.settings.retention
-    past = trash.old(keep.trash_days, keep.days)
+    past = trash.old(keep.trash_days)
     deletion.empty(service.store, service.folder, service.log, past, "hilum")
     if (node := service.settings.node) is not None:
         outbox.retain(service.store, service.folder, service.log, node.keep_results_days)

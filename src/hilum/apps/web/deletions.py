@@ -67,7 +67,7 @@ def delete(
 @router.get("/trash", summary="What was deleted and can be put back")
 def trashed(_: _Administrator, service: Served) -> TrashAnswer:
     """List the studies in the trash, the one that was deleted last first."""
-    keep = service.settings.retention
+    lasts_ms = round(service.settings.retention.trash_days * 86_400_000)
     with service.store.read() as session:
         query = select(Trashed).options(defer(Trashed.rows, raiseload=True))
         found = session.scalars(query.order_by(Trashed.at_ms.desc(), Trashed.study_id)).all()
@@ -80,7 +80,7 @@ def trashed(_: _Administrator, service: Served) -> TrashAnswer:
                 by=each.person,
                 reason=each.reason,
                 at=iso(each.at_ms),
-                until=iso(trash.until_ms(each, keep.trash_days, keep.days)),
+                until=iso(each.at_ms + lasts_ms),
                 **each.counts,
             )
             for each in found
