@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from types import SimpleNamespace
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,20 +17,19 @@ import pytest
 from pydicom import dcmread
 
 from hilum.apps.cli.main import run
-from hilum.apps.node import dicomweb
+from hilum.apps.node import dicomweb, polling
 from hilum.apps.node.polling import SEEN, Poll
 from hilum.apps.node.settings import Node, Peer
-from hilum.apps.node.taking import OUT_OF_RESOURCES, TakenObject
+from hilum.apps.node.taking import OUT_OF_RESOURCES, PROCESSING_FAILURE, TakenObject
 from hilum.apps.store import deletion
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.tables import Film, Line, Received, Setting
-from hilum.core.errors import ConfigError
+from hilum.core.errors import ConfigError, StoreBusyError
 from hilum.serve.samples import ROOT
 
 from .conftest import wait_for
 
 TODAY = f"{date.today():%Y%m%d}"
-NO_STOP = threading.Event()
 
 
 def test_an_orthanc_is_asked_for_films_and_what_was_deleted_here_is_not_fetched_again(
@@ -132,9 +132,9 @@ def make_poll(box):
     return make
 
 
-def _look(poll):
+def _look(poll, may=lambda: True):
     poll._due = 0
-    poll.look(NO_STOP)
+    poll.look(may)
     return poll._due - time.monotonic()
 
 
@@ -175,7 +175,7 @@ def test_a_server_that_is_busy_is_left_alone_for_as_long_as_it_says(make_poll, c
     with server(lambda _: answer.it, lambda _: None) as (url, asked):
         poll = make_poll(url, None)
         assert 390 < _look(poll) <= 400
-        poll.look(NO_STOP)
+        poll.look(lambda: True)
         answer.it = 429, {}, b""
         assert 5 < _look(poll) < 30
         assert len(asked) == 2
@@ -207,6 +207,7 @@ def test_pages_words_of_the_question_and_uids_that_are_none(make_poll, monkeypat
     with server(rows, lambda uid: _multipart(uid.encode())) as (url, asked):
         poll = make_poll(url, take, poll={"StationName": "ROOM 1"}, poll_days=3)
         _look(poll)  # it has no space
+        poll._later.clear()  # its time has come
         _look(poll)
         wrong.append(True)
         _look(poll)
@@ -218,6 +219,133 @@ def test_pages_words_of_the_question_and_uids_that_are_none(make_poll, monkeypat
     assert query == {
         "StationName": "ROOM 1", "Modality": "DX", "StudyDate": days, "limit": "2", "offset": "0",
     }  # fmt: skip
+
+
+def test_every_film_comes_from_a_server_that_caps_a_page(make_poll, monkeypatch, caplog):
+    listed = [_row("1.2", "1.2.3", f"1.2.3.{number}") for number in range(450)]
+    taken = []
+
+    def rows(asked):
+        at = int(asked["offset"])
+        return 200, {}, json.dumps(listed[at : at + 200]).encode()
+
+    def take(_, path):
+        taken.append(path.read_bytes().decode())
+        return TakenObject(0, "accepted")
+
+    with server(rows, lambda uid: _multipart(uid.encode())) as (url, asked):
+        _look(make_poll(url, take))
+        assert taken == [f"1.2.3.{number}" for number in range(450)]
+        offsets = [dict(parse_qsl(urlsplit(each).query))["offset"] for each in asked if "?" in each]
+        assert offsets == ["0", "200", "400", "450"]
+        assert not caplog.records
+        monkeypatch.setattr(dicomweb, "_PAGES", 2)
+        _look(make_poll(url, take))
+    assert len(taken) == 450
+    assert "pacs lists more than 400 objects" in caplog.text
+
+
+def test_a_store_or_a_disk_that_fails_is_left_alone_and_what_was_seen_is_kept(
+    box, make_poll, monkeypatch, caplog
+):
+    fetched = []
+
+    def give(uid):
+        fetched.append(uid)
+        return _multipart(uid.encode())
+
+    def busy():
+        raise StoreBusyError("the store: busy")
+
+    def full(**_):
+        raise OSError(28, "No space left on device", "/secret/path")
+
+    rows = [_row("1.2", "1.2.3", "1.2.3.4")]
+    with server(lambda _: (200, {}, json.dumps(rows).encode()), give) as (url, _):
+        poll = make_poll(url, lambda *_: TakenObject(0, "ignored"))
+        with monkeypatch.context() as patch:
+            patch.setattr(box.store, "write", busy)
+            assert _look(poll) > 3
+            assert _look(poll) > 7  # it lies fetched, and is not fetched again
+        rows.append(_row("1.2", "1.2.3", "1.2.3.5"))
+        with monkeypatch.context() as patch:
+            patch.setattr(polling.tempfile, "NamedTemporaryFile", full)
+            assert _look(poll) > 15
+        assert _look(poll) <= 1
+        assert _look(make_poll(url, None)) <= 1  # as after a new start
+    assert fetched == ["1.2.3.4", "1.2.3.5"]
+    said = ["the store: busy", "pacs: No space left on device"]
+    assert [each.getMessage().partition("fetched: ")[2] for each in caplog.records] == said
+
+
+def test_an_object_that_cannot_be_kept_is_fetched_ever_more_seldom(make_poll, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(polling.time, "monotonic", lambda: now[0])
+    asked = []
+
+    def give(uid):
+        asked.append((uid, now[0]))
+        return _multipart(uid.encode())
+
+    rows = json.dumps([_row("1.2", "1.2.3", f"1.2.3.{number}") for number in (4, 5)]).encode()
+    answers = {b"1.2.3.4": TakenObject(PROCESSING_FAILURE, "unexpected")}
+
+    def take(_, path):
+        return answers.get(path.read_bytes(), TakenObject(0, "accepted"))
+
+    with server(lambda _: (200, {}, rows), give) as (url, _):
+        poll = make_poll(url, take)
+        for _ in range(60):
+            _look(poll)
+            now[0] += 5
+        times = [at for uid, at in asked if uid == "1.2.3.4"]
+        waits = [later - at for at, later in pairwise(times)]
+        assert 4 <= len(times) <= 8
+        assert waits == sorted(waits)
+        assert waits[-1] > 60
+        answers.clear()
+        now[0] += 1000
+        _look(poll)
+        now[0] += 1000
+        _look(poll)
+    assert [uid for uid, _ in asked].count("1.2.3.4") == len(times) + 1
+    assert [uid for uid, _ in asked].count("1.2.3.5") == 1
+
+
+def test_nothing_more_is_fetched_where_the_disk_is_full(make_poll):
+    taken = []
+
+    def take(*_):
+        taken.append(1)
+        return TakenObject(0, "accepted")
+
+    rows = json.dumps([_row("1.2", "1.2.3", f"1.2.3.{number}") for number in range(3)]).encode()
+    with server(lambda _: (200, {}, rows), lambda _: _multipart(b"film")) as (url, _):
+        poll = make_poll(url, take)
+        _look(poll, lambda: len(taken) < 2)
+        assert len(taken) == 2
+        _look(poll)
+    assert len(taken) == 3
+
+
+@pytest.mark.parametrize(("poll_days", "comes"), [(2, True), (365, False)])
+def test_what_was_fetched_is_remembered_as_long_as_it_is_asked_for(
+    box, make_poll, poll_days, comes
+):
+    taken = []
+
+    def take(*_):
+        taken.append(1)
+        return TakenObject(0, "ignored")
+
+    before = date.today().toordinal() - 200
+    with box.store.write() as session:
+        value = {box.log.pseudonym("1.2.3.4"): before}
+        session.add(Setting(key=SEEN + "pacs", value=value))
+    rows = 200, {}, json.dumps([_row("1.2", "1.2.3", "1.2.3.4")]).encode()
+    with server(lambda _: rows, lambda _: _multipart(b"film")) as (url, _):
+        _look(make_poll(url, take, poll_days=poll_days))
+    assert bool(taken) == comes
 
 
 @pytest.mark.parametrize(

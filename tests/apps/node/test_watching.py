@@ -96,7 +96,7 @@ def inbox(tmp_path):
             self.folder, self.taken, self.answer = tmp_path / "in", [], TakenObject(0, "accepted")
             self.folder.mkdir()
             (tmp_path / "receiving").mkdir()
-            self.stop = threading.Event()
+            self.may = True
             peer = Peer(name="folder", inbox=self.folder, settle_s=5)
             super().__init__(peer, tmp_path, tmp_path / "receiving", 1000, self._taken)
             self.now = 0.0
@@ -107,7 +107,7 @@ def inbox(tmp_path):
 
         def at(self, now):
             self.now = now
-            self.look(self.stop)
+            self.look(lambda: self.may)
 
     made = Made()
     with pytest.MonkeyPatch.context() as patch:
@@ -128,6 +128,16 @@ def test_what_still_grows_is_left_alone(inbox):
     inbox.at(11)
     assert inbox.taken == [b"one and two"]
     assert _names(inbox.folder) == ["done/film.dcm"]
+
+
+def test_a_disk_that_fills_between_two_files_ends_the_look(inbox):
+    for number in range(3):
+        (inbox.folder / f"{number}.dcm").write_bytes(b"film")
+    inbox.at(0)
+    answers = iter([True, False])
+    inbox.now = 60
+    inbox.look(lambda: next(answers))
+    assert _names(inbox.folder) == ["1.dcm", "2.dcm", "done/0.dcm"]
 
 
 def test_what_cannot_be_kept_now_stays_and_is_tried_again(inbox):
@@ -205,19 +215,25 @@ def test_a_look_that_fails_ends_no_watching(tmp_path, caplog):
     class Broken:
         looks = 0
 
-        def look(self, stop):
+        def look(self, may):
+            assert may()
             self.looks += 1
+            receiver._node = Node(reserve_gb=0 if self.looks < 2 else 1e9)  # the disk fills
+            assert may() == (self.looks < 2)
+            receiver._node = Node(reserve_gb=0)
             if self.looks == 3:
                 stop.set()
+                assert not may()
             raise RuntimeError
 
+    stop = threading.Event()
     receiver, broken = object.__new__(Receiver), Broken()
     receiver._data, receiver._node = tmp_path, Node(reserve_gb=0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hilum.apps.node.receiver._TICK_S", 0.001)
-        receiver._watch(broken, threading.Event())
+        receiver._watch(broken, stop)
     assert broken.looks == 3
-    assert len(caplog.records) == 3
+    assert [each.getMessage() for each in caplog.records] == ["broken: RuntimeError"] * 3
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link"])

@@ -5,6 +5,7 @@ Films are looked for by QIDO-RS, too, and fetched by WADO-RS (10.4).
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import ssl
@@ -34,6 +35,7 @@ _UIDS = ("0020000D", "0020000E", "00080018")
 """Study, Series and SOP Instance UID."""
 _UID = re.compile(r"[0-9.]{1,64}")
 _PAGE, _PAGES = 500, 200
+_LOG = logging.getLogger("hilum.receiver")
 _ASK = "ask its administrator for the address, and what this node may do there"
 
 
@@ -93,8 +95,9 @@ class Web:
             PeerError: as for ``has``.
         """
         known: set[str] = set()
-        for page in range(_PAGES):
-            place = {"limit": str(_PAGE), "offset": str(page * _PAGE)}
+        offset = 0
+        for _ in range(_PAGES):
+            place = {"limit": str(_PAGE), "offset": str(offset)}
             response = self._ask("GET", "/instances", params={**asked, **place})
             rows = _json(response) if response.status_code == 200 else []
             if response.status_code not in (200, 204) or not isinstance(rows, list):
@@ -103,8 +106,10 @@ class Web:
             new = [uids for uids in found if uids[2] not in known]
             known |= {uids[2] for uids in new}
             yield from new
-            if len(rows) < _PAGE or not new:  # one that knows no offset begins anew
+            if not new:  # the end, or one that knows no offset and begins anew
                 return
+            offset += len(rows)  # a server may give fewer than it was asked for (PS3.18 8.3.4.4)
+        _LOG.warning("%s lists more than %d objects: ask for fewer", self._peer.name, offset)
 
     def fetch(self, study: str, series: str, sop_uid: str, path: Path, most: float) -> bool:
         """Write an object into a file (WADO-RS); False where the server does not give it.

@@ -148,11 +148,15 @@ class Receiver:
         ]  # fmt: skip
 
     def _watch(self, place: Inbox | Poll, stop: threading.Event) -> None:
-        """Look for films again and again, as long as there is space for them."""
+        """Look for films again and again, as long as there is space for each."""
+
+        def may() -> bool:
+            return not stop.is_set() and self._has_space()
+
         while not stop.wait(_TICK_S):
             try:
-                if self._has_space():
-                    place.look(stop)
+                if may():
+                    place.look(may)
             except Exception as error:  # a thread that ended would be missed by nobody
                 _LOG.error("%s: %s", type(place).__name__.lower(), type(error).__name__)
 

@@ -9,7 +9,6 @@ import os
 import shutil
 import stat
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,8 +79,8 @@ class Inbox:
         self._stuck: dict[Path, _Signature] = {}
         self._error = ""
 
-    def look(self, stop: threading.Event) -> None:
-        """Take what has stood still since an earlier look."""
+    def look(self, may: Callable[[], bool]) -> None:
+        """Take what has stood still since an earlier look, as long as ``may`` says so."""
         now = time.monotonic()
         try:
             found = dict(self._files())
@@ -97,9 +96,9 @@ class Inbox:
             for path, signature in found.items()
         }
         for path, seen in sorted(self._seen.items()):
-            if stop.is_set():
-                return
             if seen.due <= now and path not in self._stuck:
+                if not may():
+                    return
                 self._one(path, seen)
 
     def _files(self) -> Iterator[tuple[Path, _Signature]]:
