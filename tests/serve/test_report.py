@@ -141,7 +141,7 @@ def _detailed(small_bundle, films, distance=0.5):
     found = Details(
         lungs=(LungDetail(side=Side.RIGHT, area=0.2, box=(20, 30, 50, 120), outline=outline),),
         affected=(
-            Affected(side=None, zone=None, share=0.27, kinds=kinds),
+            *(Affected(side=side, zone=None, share=0.27, kinds=kinds) for side in (None, *Side)),
             Affected(side=Side.RIGHT, zone=Zone.LOWER, share=0.53, kinds=kinds),
         ),
         boxes=(OpacityBox(box=(20, 30, 10, 10), score=0.61),),

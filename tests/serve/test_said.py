@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from string import Formatter
 
 import pytest
@@ -215,10 +216,63 @@ def test_opacities_are_dictated_by_side_and_zone():
     assert "в верхнем и нижнем отделах, 6 % площади" in everywhere[1]
 
 
-def test_a_film_is_compared_with_what_was_measured_on_both():
-    clear = _reading(details=Details(affected=(Affected(side=None, zone=None, share=0, kinds={}),)))
-    opaque = _opaque(right="0 0 0")
-    more = compared(clear, opaque, "2020-01-01", "en")
-    assert more.endswith("opacities have increased, from 0 % to 12 % of both lungs.")
-    assert "затемнения уменьшились" in compared(opaque, clear, "2020-01-01", "ru")
-    assert compared(None, clear, "2020-01-01", "en") == "Chest radiograph of 2020-01-01."
+def test_a_lung_that_was_not_found_is_not_called_clear():
+    clear = dictated(_opaque(right="0 0 0"))[0]
+    assert clear[:-1] == [
+        "Right lung: no definite opacity.",
+        "Left lung: not found on this film, so not assessed.",
+    ]
+    found = dictated(_opaque(left="0 6 9"), "ru")[0]
+    assert found[0] == "Правое лёгкое на снимке не найдено, поэтому не оценивалось."
+    assert found[1].endswith("5 % площади этого лёгкого.")
+    assert not re.search("both|either|обоих", " ".join(clear + found))
+    assert dictated(_opaque(right="0 0 0", left="0 0 0"))[0][0] == (
+        "No definite opacity in either lung."
+    )
+    told = said_of(_opaque(left="0 6 9"))
+    assert told.opaque == "Opaque: right lung not found, left lung 5 %"
+    assert [each.name for each in told.regions] == ["right lung", "left lung"]
+
+
+def _measured(whole, **sides):
+    """A reading by how much of the lungs is opaque, in percent; both lungs alike unless named."""
+    shares = {None: whole} | (sides or {"right": whole, "left": whole})
+    affected = [
+        Affected(side=side, zone=None, share=round(each / 100, 4), kinds={})
+        for side, each in shares.items()
+    ]
+    return _reading(details=Details(affected=tuple(affected)))
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "said", "told"),
+    [
+        (0, 0, "both lungs without definite opacity, then and now", "не было и нет"),
+        (0.4, 0.6, "both lungs without definite opacity, then and now", "не было и нет"),
+        (12.5, 12.6, "no clear change in opacities, 12 % of both lungs then and 13 % now", "тогда"),
+        (0, 3, "no clear change in opacities, 0 % of both lungs then and 3 % now", "тогда"),
+        (10, 14.99, "no clear change in opacities, 10 % of both lungs then and 15 % now", "тогда"),
+        (10, 15, "opacities have increased, from 10 % to 15 % of both lungs", "увеличились"),
+        (30, 12, "opacities have decreased, from 30 % to 12 % of both lungs", "уменьшились"),
+    ],
+)
+def test_a_film_is_compared_with_what_was_measured_on_both(then, now, said, told):
+    films = _measured(then), _measured(now)
+    date = "2020-01-01"
+    assert compared(*films, date, "en") == f"Chest radiograph of {date}: {said}."
+    assert told in compared(*films, date, "ru")
+
+
+def test_a_film_is_compared_by_the_lungs_that_were_found_on_both():
+    one, two = _measured(5, right=5), _measured(30, right=20, left=40)
+    assert compared(one, two, "2020-01-01", "en") == (
+        "Chest radiograph of 2020-01-01: opacities have increased, from 5 % to 20 % of the right"
+        " lung. Only this lung was found on both films."
+    )
+    clear, faint = _measured(0, left=0), _measured(0.9, right=1.6, left=0.2)
+    assert "явных затемнений левого лёгкого не было и нет." in compared(
+        clear, faint, "2020-01-01", "ru"
+    )
+    assert "no clear change" in compared(_measured(0), faint, "2020-01-01", "en")  # 1.6 % on one
+    for then, now in ((None, one), (one, clear), (_reading(), two)):
+        assert compared(then, now, "2020-01-01", "en") == "Chest radiograph of 2020-01-01."

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hilum.core.details import Affected, Details, Opacity, Severity, Similar, Zone
+from hilum.core.details import Affected, Details, Opacity, Severity, Side, Similar, Zone
 from hilum.core.labels import Label
 from hilum.core.radiograph import Sides
 from hilum.core.reading import (
@@ -41,6 +41,9 @@ SAME_FILM = 0.01
 training films that show different patients are nearer than 0.027."""
 LEAST = 0.01
 """Share of a lung, or of a zone, from which on its opacity is dictated."""
+MARGIN = 0.05
+"""Shares of two films that differ by less say no change: 92 of 100 films that were turned, shifted,
+enlarged or lightened a little and read again moved less (``docs/explanation/opacities.md``)."""
 TURNED = ("corrected: ", "orientation: ")
 """How the step of a film begins that was put right: by the gate, or as its file asks for it."""
 
@@ -138,7 +141,7 @@ class Wording(NamedTuple):
         why: what the reason begins with; ``code`` of the refusal, in brackets; ``reason`` why the
             film was not read or was refused; ``hint`` what to do. All "" for a film that was
             simply read.
-        regions: both lungs, right, left; ``opaque`` the same in one line.
+        regions: both lungs if both were found, right, left; ``opaque`` the same in one line.
         trained: a warning where the film, or a copy of it, was in the training; else "".
         sides: how it is known which lung is the right one; "" for a film that did not open.
         corrections: steps by which the film was put right before it was read.
@@ -188,7 +191,7 @@ def said_of(reading: Reading, language: Language = "en") -> Wording:
     if refusal and language != "en":  # what was measured is known in English only
         reason, hint = text[f"refusal.{refusal.code}"], text[f"refusal-hint.{refusal.code}"]
     looks = reading.appearance
-    regions = tuple(_region(each, text) for each in details.affected if each.zone is None)
+    regions = _regions(_lungs(reading), text)
     return Wording(
         status=text[f"status.{'forced' if reading.forced else reading.status}"],
         why=text["why.forced" if reading.forced else "why"] if reason else "",
@@ -285,7 +288,7 @@ def dictated(reading: Reading, language: Language = "en") -> tuple[list[str], li
     if reading.refusal is not None:
         why = text[f"refusal.{reading.refusal.code}"]
         found.append(text["dictated.limited"].format(why=why))
-    found += _opacities(details, text)
+    found += _opacities(reading, text)
     if details.affected and reading.film.get("sides") == Sides.ASSUMED:
         found.append(text["dictated.sides"])
     found.append(text["dictated.open"])
@@ -308,35 +311,47 @@ def dictated(reading: Reading, language: Language = "en") -> tuple[list[str], li
 
 
 def compared(then: Reading | None, now: Reading | None, date: str, language: Language) -> str:
-    """Say what an earlier film is compared for: how much of both lungs was opaque, and is."""
-    text, kind = words(language), ""
-    before, after = _whole(then), _whole(now)
-    if before is not None and after is not None:
-        change = int(percent(after)) - int(percent(before))
-        kind = ".same" if change == 0 else ".more" if change > 0 else ".less"
-    holes = {"then": share(before or 0), "now": share(after or 0), "date": date}
-    return text[f"dictated.earlier{kind}"].format(**holes)
+    """Say what an earlier film is compared for: how much of the lungs was opaque, and is.
+
+    Compared is what was found on both films: both lungs, or one of them.
+    """
+    text, before, after = words(language), _lungs(then), _lungs(now)
+    both = [side for side in Side if side in before and side in after]
+    if not both:
+        return text["dictated.earlier"].format(date=date)
+    side = both[0] if len(both) < len(Side) else None
+    first, last = before[side].share, after[side].share
+    if max(each[side].share for each in (before, after) for side in both) < LEAST:
+        kind = "clear"
+    elif abs(round(last - first, 4)) < MARGIN:  # shares have four decimals
+        kind = "same"
+    else:
+        kind = "more" if last > first else "less"
+    lungs = text[f"dictated.of.{side or 'both'}"]
+    holes = {"then": share(first), "now": share(last), "date": date, "lungs": lungs}
+    return text[f"dictated.earlier.{kind}"].format(**holes) + text["dictated.one"] * bool(side)
 
 
-def _whole(reading: Reading | None) -> float | None:
-    """Return how much of both lungs is opaque, in [0, 1]; None where that was not measured."""
+def _lungs(reading: Reading | None) -> dict[Side | None, Affected]:
+    """Return how much of each lung that was found is opaque, under None of all; or nothing."""
     affected = ((reading and reading.details) or Details()).affected
-    whole = (each.share for each in affected if each.side is None and each.zone is None)
-    return next(whole, None)
+    return {each.side: each for each in affected if each.zone is None}
 
 
-def _opacities(details: Details, text: dict[str, str]) -> list[str]:
-    lungs = {each.side: each for each in details.affected if each.zone is None}
-    whole = lungs.pop(None, None)
-    if whole is None:
+def _opacities(reading: Reading, text: dict[str, str]) -> list[str]:
+    details, lungs = reading.details or Details(), _lungs(reading)
+    if not lungs:
         return []
-    clear = [side for side, each in lungs.items() if each.share < LEAST]
-    if whole.share < LEAST and len(clear) == len(lungs):
+    if all(side in lungs and lungs[side].share < LEAST for side in Side):
         return [text["dictated.clear.both"]]
     said = []
-    for side, lung in lungs.items():
+    for side in Side:
         name = text[f"dictated.lung.{side}"]
-        if side in clear:
+        lung = lungs.get(side)
+        if lung is None:
+            said.append(text["dictated.lung.missing"].format(lung=name))
+            continue
+        if lung.share < LEAST:
             said.append(text["dictated.clear"].format(lung=name))
             continue
         kinds = [f"dictated.kind.{kind}" for kind in Opacity if lung.kinds.get(kind, 0) >= LEAST]
@@ -347,7 +362,8 @@ def _opacities(details: Details, text: dict[str, str]) -> list[str]:
         at = text[f"dictated.zone.{'+'.join(zones)}"] if where == "" else ""
         holes = {"lung": name, "kinds": of, "zones": at, "share": share(lung.share)}
         said.append(text[f"dictated.opacity{where}"].format(**holes))
-    said.append(text["dictated.together"].format(share=share(whole.share)))
+    if all(side in lungs for side in Side):
+        said.append(text["dictated.together"].format(share=share(lungs[None].share)))
     scores = [
         text["dictated.score"].format(
             scale=text[f"scale.{each.scale}"],
@@ -393,20 +409,30 @@ def _appearance(looks: AppearanceFinding, language: Language) -> AppearanceSaid:
     return AppearanceSaid(said, f"{text['appearance']}: {said}", over, f"{line}.", notice)
 
 
-def _region(affected: Affected, text: dict[str, str]) -> RegionSaid:
-    kinds = tuple(
-        "-" if kind not in affected.kinds else share(affected.kinds[kind]) for kind in Opacity
-    )
-    return RegionSaid(text[f"region.{affected.side or 'both'}"], share(affected.share), kinds)
+def _regions(lungs: dict[Side | None, Affected], text: dict[str, str]) -> tuple[RegionSaid, ...]:
+    if not lungs:
+        return ()
+    sides = [None] if all(side in lungs for side in Side) else []
+    return tuple(_region(side, lungs.get(side), text) for side in (*sides, *Side))
+
+
+def _region(side: Side | None, lung: Affected | None, text: dict[str, str]) -> RegionSaid:
+    name = text[f"region.{side or 'both'}"]
+    if lung is None:
+        return RegionSaid(name, text["region.missing"], ("-",) * len(Opacity))
+    kinds = tuple("-" if kind not in lung.kinds else share(lung.kinds[kind]) for kind in Opacity)
+    return RegionSaid(name, share(lung.share), kinds)
 
 
 def _opaque(regions: Sequence[RegionSaid], assumed: bool, text: dict[str, str]) -> str:
     if not regions:
         return ""
-    whole, *parts = regions
-    sides = ", ".join(f"{each.name} {each.share}" for each in parts)
+    *whole, right, left = regions
+    sides = f"{right.name} {right.share}, {left.name} {left.share}"
     sides += text["affected.assumed"] if assumed else ""
-    return f"{text['affected'].format(share=whole.share)} ({sides})"
+    if not whole:
+        return f"{text['affected.one']}: {sides}"
+    return f"{text['affected'].format(share=whole[0].share)} ({sides})"
 
 
 def _severity(score: Severity, text: dict[str, str]) -> SeveritySaid:
