@@ -27,7 +27,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from hilum.core.labels import Label
 from hilum.core.reading import PredictionSet
@@ -73,13 +72,13 @@ def exchangeable(rows: pd.DataFrame, repeats: int) -> None:
         print(f"    {name:14}{table[name].mean():7.1%}   (95 % of halves: {low:.1%} to {high:.1%})")
 
 
-def left_out(label: str, rows: pd.DataFrame) -> None:
-    """Sets and probability of each cohort, fitted on the others: films alike, then sources."""
-    prevalence = PREVALENCE.get(Label(label), 0.5)
+def left_out(label: str, rows: pd.DataFrame) -> list[dict[str, object]]:
+    """Sets and probability of each cohort, fitted on the others: films alike, then cohorts."""
+    prevalence, lines = PREVALENCE.get(Label(label), 0.5), []
     for alike_by in (None, "cohort"):
         print(f"  fitted on the other cohorts, each {alike_by or 'film'} alike:")
         _heading(f"P at {prevalence:.0%}")
-        losses = []
+        judged = []
         for cohort, held in rows.groupby("cohort"):
             rest = rows[rows["cohort"] != cohort]
             if rest["truth"].nunique() < 2:
@@ -88,51 +87,57 @@ def left_out(label: str, rows: pd.DataFrame) -> None:
             fitted = fit_calibration(
                 rest["truth"], rest["score"], rest["group"], fitted_on="rest", sources=sources
             )
+            sets = fit_conformal(rest["truth"], rest["score"], fitted_on="rest", sources=sources)
             chance = fitted.at(prevalence, held["score"])
-            _row(str(cohort), rest, held, chance, sources)
-            losses.append(held.assign(loss=log_losses(held["truth"].to_numpy() == 1, chance)))
-        each = pd.concat(losses).groupby(["truth", "cohort"])["loss"].mean().groupby("truth").mean()
+            loss = log_losses(held["truth"].to_numpy() == 1, chance)
+            judged.append(held := held.assign(chance=chance, loss=loss))
+            _row(str(cohort), held, sets)
+            for truth, part in held.groupby("truth"):
+                found = judge(sets, part) if sets else {"all": np.nan, "indeterminate": np.nan}
+                lines.append(
+                    {"label": label, "alike": alike_by or "film", "cohort": cohort, "truth": truth}
+                    | {"films": len(part), "covered": found["all"]}
+                    | {"indeterminate": found["indeterminate"]}
+                    | {"prevalence": prevalence, "probability": part["chance"].median()}
+                    | {"log_loss": part["loss"].mean()}
+                )
+        every = pd.concat(judged)
+        each = every.groupby(["truth", "cohort"])["loss"].mean().groupby("truth").mean()
         share = {1: prevalence, 0: 1 - prevalence}
         told = sum(share[int(truth)] * loss for truth, loss in each.items())
         silent = -sum(part * np.log(part) for part in share.values())
         print(f"    log loss, cohorts alike: {told:.3f} (who says {prevalence:.0%}: {silent:.3f})")
+        whole = {"label": label, "cohort": "all, alike", "films": len(every)}
+        whole |= {"prevalence": prevalence}
+        lines.append(whole | {"alike": alike_by or "film", "log_loss": told})
+    lines.append(whole | {"alike": "nothing but the prevalence", "log_loss": silent})
+    return lines
 
 
 def new_hospital(seen: pd.DataFrame, unseen: pd.DataFrame) -> None:
     print("  each cohort that the network never saw, sets calibrated on val of those it saw:")
     _heading()
     for cohort, held in unseen.groupby("cohort"):
-        _row(str(cohort), seen, held)
+        _row(str(cohort), held, fit_conformal(seen["truth"], seen["score"], fitted_on="seen"))
 
 
 def _heading(chance: str = "") -> None:
-    print(
-        f"    {'':28}{'films':>12}{'positive':>10}{'negative':>10}{'indeterm.':>10}{'none':>7}",
-        end="",
-    )
-    print(f"   {chance}: positive, negative (medians)" if chance else "")
+    said = f"   {chance}: positive, negative (medians)" if chance else ""
+    counts = f"{'films':>12}{'positive':>10}{'negative':>10}{'indeterm.':>10}{'none':>7}"
+    print(f"    {'':28}{counts}{said}")
 
 
-def _row(
-    cohort: str,
-    rest: pd.DataFrame,
-    held: pd.DataFrame,
-    chance: NDArray[np.float64] | None = None,
-    sources: pd.Series | None = None,
-) -> None:
-    sets = fit_conformal(rest["truth"], rest["score"], fitted_on="rest", sources=sources)
+def _row(cohort: str, held: pd.DataFrame, sets: Conformal | None) -> None:
     if sets is None or len(held) < LEAST:
         return
     found = judge(sets, held)
     positives = int(held["truth"].sum())
     counts = f"{positives} / {len(held) - positives}"
-    shares = "".join(
-        f"{found[name]:10.1%}" if not np.isnan(found[name]) else f"{'-':>10}"
-        for name in ("positive", "negative", "indeterminate")
-    )
-    print(f"    {cohort:28}{counts:>12}{shares}{found['none']:7.1%}", end="")
-    parts = [] if chance is None else [chance[held["truth"] == truth] for truth in (1, 0)]
-    print("".join(f"{np.median(part):10.2f}" if part.size else f"{'-':>10}" for part in parts))
+    shares = [found[name] for name in ("positive", "negative", "indeterminate")]
+    cells = "".join(f"{share:10.1%}" if share == share else f"{'-':>10}" for share in shares)
+    parts = [held[held["truth"] == truth] for truth in (1, 0) if "chance" in held]
+    said = "".join(f"{p['chance'].median():10.2f}" if len(p) else f"{'-':>10}" for p in parts)
+    print(f"    {cohort:28}{counts:>12}{cells}{found['none']:7.1%}{said}")
 
 
 def calibration(rows: pd.DataFrame, repeats: int) -> None:
@@ -155,7 +160,9 @@ def main() -> None:
     parser.add_argument("predictions", type=Path)
     parser.add_argument("--repeats", type=int, default=500)
     parser.add_argument("--fits", type=int, default=20, help="random halves that are calibrated")
+    parser.add_argument("--csv", type=Path, help="write what is found of cohorts left out")
     asked = parser.parse_args()
+    lines: list[dict[str, object]] = []
     table = read_predictions(asked.predictions)
     for label, rows in table[table["truth"].notna()].groupby("label"):
         positives = int(rows["truth"].sum())
@@ -164,8 +171,10 @@ def main() -> None:
             new_hospital(rows[rows["split"] == "val"], rows[rows["split"] == "test"])
             continue
         exchangeable(rows, asked.repeats)
-        left_out(str(label), rows)
+        lines += left_out(str(label), rows)
         calibration(rows, asked.fits)
+    if asked.csv is not None:
+        pd.DataFrame(lines).to_csv(asked.csv, index=False, float_format="%.4f")
 
 
 if __name__ == "__main__":

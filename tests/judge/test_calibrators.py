@@ -210,11 +210,16 @@ def test_with_sources_the_method_is_the_one_that_holds_on_a_source_left_out():
         assert each.log_loss == pytest.approx(np.average(np.concatenate(losses), weights=weights))
 
 
-def test_where_no_source_can_be_spared_patients_are_held_out():
-    truth, score, groups = _cases(400)
-    sources = np.where(truth == 1, "the only one with positives", "other")
+@pytest.mark.parametrize("wards", [0, 1])
+def test_where_too_few_sources_can_be_spared_patients_are_held_out(wards):
+    """No method is chosen by the positives alone that are left when a ward cannot be held out."""
+    truth, score, groups = _cases(400, a=0.25, b=0.25)
+    only = ["a", "b"] if wards else ["the only one with positives"]
+    rng = np.random.default_rng(0)
+    sources = np.where(truth == 1, rng.choice([*only, "ward"] if wards else only, 400), "ward")
     asked = {"groups": groups, "fitted_on": "here"}
     found = fit_calibration(truth, score, **asked, sources=sources)
     plain = fit_calibration(truth, score, **asked)
-    assert [each.method for each in found.choice] == [each.method for each in plain.choice]
+    assert "identity" not in (found.method, plain.method)
     assert found.choice[0].log_loss == pytest.approx(plain.choice[0].log_loss, rel=0.2)
+    assert (found.sources_alike, plain.sources_alike) == (True, False)

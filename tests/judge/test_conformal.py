@@ -100,3 +100,12 @@ def test_with_sources_each_counts_alike_as_if_its_films_were_repeated():
     alike = fit_conformal(truth, score, fitted_on="here", sources=even)
     assert alike.present_from == pytest.approx(plain.present_from, abs=0.005)
     assert alike.absent_to == pytest.approx(plain.absent_to, abs=0.005)
+
+
+def test_a_large_source_among_tiny_ones_says_little():
+    """Of 500 films nearly all weight is on three: too few for an answer to be ruled out."""
+    sources = np.array(["large"] * 497 + ["b", "c", "d"])
+    truth, score = np.r_[np.ones(500), np.zeros(500)], np.linspace(0, 1, 1000)
+    both = np.r_[sources, sources]
+    assert fit_conformal(truth, score, fitted_on="here") is not None
+    assert fit_conformal(truth, score, fitted_on="here", sources=both) is None

@@ -58,7 +58,8 @@ class Calibration(Config):
             method did better on the cases that were tried; ``fitted`` tells which.
         fitted_on: the cases that it was fitted on, in words; "" if nothing was fitted.
         prevalence: share of positives among those cases: what the probability holds for; a half
-            where every source counted alike; None if nothing was fitted.
+            where both classes counted alike; None if nothing was fitted.
+        sources_alike: every source counted alike within a class, and both classes did.
         a, b, c: of the formula above; a and b are at least 0, so that a higher score never means
             a lower probability.
         knots: of "isotonic": (score, probability), both rising.
@@ -69,6 +70,7 @@ class Calibration(Config):
     method: Method = "identity"
     fitted_on: str = ""
     prevalence: Share | None = None
+    sources_alike: bool = False
     a: Slope = 1.0
     b: Slope = 1.0
     c: float = 0.0

@@ -55,7 +55,7 @@ def fit_calibration(
         fitted_on: the cases in words.
         sources: (N,) where each case comes from: then every source counts alike within a class
             (``alike``), and "auto" takes the simplest method that is within ``SOURCES_TELL`` of the
-            best on sources that it was not fitted on (on patients, where no source can be spared).
+            best on sources that it was not fitted on (on patients, where too few can be spared).
             Isotonic, whose knots are those of the sources, is not tried. None: every case counts
             alike.
         method: "auto" compares by log loss, cross-validated by patient, and takes the simplest
@@ -81,14 +81,16 @@ def fit_calibration(
     choice: tuple[Candidate, ...] = ()
     if method == "auto":
         folds = [] if places is None else list(left_out(present, places))
-        folds = folds or list(patient_folds(present, owners, seed=seed))
+        judged = np.concatenate([held for _, held in folds]) if folds else np.empty(0, np.intp)
+        if np.unique(present[judged]).size < 2:  # a method must not be chosen by one class
+            folds = list(patient_folds(present, owners, seed=seed))
         choice = _compare(present, scores, owners, places, folds)
     chosen = _simplest(choice, places is not None) if method == "auto" else _checked(method)
     weights = _weights(present, places)
     fitted = FITTERS[chosen](present, scores, weights)
     prevalence = float(weights[present].sum() / weights.sum())
     facts = {"fitted_on": fitted_on, "prevalence": prevalence, "choice": choice}
-    return fitted.model_copy(update=facts)
+    return fitted.model_copy(update=facts | {"sources_alike": places is not None})
 
 
 def known_cases(

@@ -77,7 +77,8 @@ def fit_conformal(
         score: (N,) in [0, 1].
         fitted_on: the cases in words.
         sources: (N,) where each case comes from: then every source counts alike within a class
-            (weighted quantiles: Tibshirani et al., NeurIPS 2019). None: every case does.
+            (weighted quantiles, as in Tibshirani et al., NeurIPS 2019, with Kish's effective number
+            of films in place of the weight of the film that is judged). None: every case does.
         coverage: nominal, in (0, 1).
 
     Returns:
@@ -91,19 +92,18 @@ def fit_conformal(
         raise ConfigError(f"coverage {coverage:g}; expected a number between 0 and 1")
     truths, scores = np.asarray(truth, np.float64), np.asarray(score, np.float64)
     present, absent = truths == 1, truths == 0
-    sizes = [int(part.sum()) for part in (present, absent)]
-    if min(spared(size, coverage) for size in sizes) < 1:
-        return None
     weights = np.ones(scores.shape)
     if sources is not None:
         known = present | absent
         weights[known] = alike(present[known], np.asarray(sources).astype(str)[known])
+    if min(spared(_effective(weights[part]), coverage) for part in (present, absent)) < 1:
+        return None
     return Conformal(
         coverage=coverage,
         present_from=_strangest_kept(scores[present], weights[present], coverage),
         absent_to=-_strangest_kept(-scores[absent], weights[absent], coverage),
-        positives=sizes[0],
-        negatives=sizes[1],
+        positives=int(present.sum()),
+        negatives=int(absent.sum()),
         fitted_on=fitted_on,
     )
 
@@ -118,13 +118,17 @@ def _strangest_kept(
         weights: (n,); alike, the film is of that very rank.
         coverage: nominal.
     """
-    order = np.argsort(scores)
-    reached = np.cumsum(weights[order]) * (scores.size / weights.sum())
-    place = int(np.searchsorted(reached, spared(scores.size, coverage) - 1e-6))
-    return float(scores[order][place])
+    order, films = np.argsort(scores), _effective(weights)
+    reached = np.cumsum(weights[order]) * (films / weights.sum())
+    return float(scores[order][int(np.searchsorted(reached, spared(films, coverage) - 1e-6))])
 
 
-def spared(films: int, coverage: float) -> int:
+def _effective(weights: NDArray[np.float64]) -> float:
+    """Return how many films of weight one say as much (Kish, Survey Sampling, 1965)."""
+    return float(weights.sum() ** 2 / max(np.sum(weights**2), 1e-12))
+
+
+def spared(films: float, coverage: float) -> int:
     """Return the rank, from the strange end, of the last calibration film that must be kept.
 
     An answer is ruled out when its p-value, (films at least as strange + 1) / (films + 1), is at

@@ -76,7 +76,7 @@ def pack_bundle(
         out_of_source: predictions (``hilum.judge.predictions``) of films by networks of the same
             recipe that never saw the film's source. Calibration and conformal sets are fitted on
             them instead of on val, whose sources were seen, so that its scores are over-confident
-            anywhere else. Each source counts alike. A column ``split`` keeps its "test" rows. A
+            anywhere else. Each collection counts alike. A column ``split`` keeps its "test" rows. A
             label without rows there is fitted on val.
 
     Returns:
