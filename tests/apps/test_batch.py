@@ -124,7 +124,7 @@ def _rows(folder):
 
 
 def _wanted(films, job, *, shard_films=5):
-    return runs.Plan(
+    return runs.RunPlan(
         source=str(films),
         bundle=job.identity,
         operating_point=None,
@@ -364,6 +364,24 @@ def test_a_shard_that_was_cut_is_read_again(batch, films, tmp_path):
     batch(films, "-o", out, "--shard-films", 3, code=6)
     (out / "plan.json").unlink()
     batch(films, "-o", out, "--shard-films", 3, code=6)
+
+
+def test_a_run_goes_on_with_its_own_engine_alone(films, small_bundle, tmp_path, monkeypatch, job):
+    out = tmp_path / "out"
+    command = ["batch", films, "-o", out, "-b", small_bundle, "--workers", 1]
+    assert run([*map(str, command)]) == 3
+    plan = json.loads((out / "plan.json").read_text())
+    assert plan.pop("engine") == "cpu"
+    monkeypatch.setenv("HILUM_ENGINE", "cuda")
+    with pytest.raises(ConfigError, match="with engine cpu; asked for cuda") as caught:
+        runs.plan_run(runs.RunPlan(**plan, engine="cuda"), str(out))
+    assert caught.value.hint.startswith("set HILUM_ENGINE=cpu")
+    (out / "plan.json").write_text(json.dumps(plan))  # of an older version
+    assert run([*map(str, command)]) == 6
+    monkeypatch.setenv("HILUM_ENGINE", "cpu")
+    assert run([*map(str, command)]) == 3
+    with pytest.raises(ConfigError, match="engine 'cuda': this onnxruntime has no CUDA"):
+        read_shard(job._replace(engine="cuda"), Shard(0, []), 0)  # on any machine of the run
 
 
 def test_a_destination_that_does_not_answer_is_not_an_empty_one(films, job, monkeypatch):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from hilum.core.config import did_you_mean
 from hilum.core.errors import ConfigError
 
 ENGINE = "HILUM_ENGINE"
@@ -34,5 +33,7 @@ def engine() -> str:
     """
     named = os.environ.get(ENGINE) or "cpu"
     if named not in ENGINES:
-        raise ConfigError(f"{ENGINE}: no engine '{named}'", hint=did_you_mean(named, ENGINES))
+        raise ConfigError(
+            f"no engine '{named}' (--engine, or {ENGINE})", hint=f"one of {', '.join(ENGINES)}"
+        )
     return named

@@ -38,7 +38,7 @@ from hilum.apps.batch.shard import (
 )
 from hilum.apps.batch.source import addresses, shards
 from hilum.core.errors import BundleError, ConfigError, HilumError
-from hilum.core.machine import cores
+from hilum.core.machine import ENGINE, cores
 from hilum.core.prefetch import prefetch
 from hilum.core.reading import Status
 from hilum.image.limits import one_line
@@ -62,6 +62,7 @@ class RunPlan(BaseModel):
         source: as it was named.
         bundle: identity of the bundle that reads.
         operating_point, prevalence, force, details, max_megapixels: as in ``hilum read``.
+        engine: what runs the networks; a plan that does not say so was made on the processor.
         shard_films: films of one shard, at most.
         films: addresses of films and archives; ``shards`` that they make.
     """
@@ -76,6 +77,7 @@ class RunPlan(BaseModel):
     force: bool
     details: bool
     max_megapixels: float
+    engine: str = "cpu"
     shard_films: int
     films: int = 0
     shards: int = 0
@@ -241,7 +243,9 @@ def _check_same(plan: RunPlan, wanted: RunPlan, dest: str) -> None:
         if found != asked:
             raise ConfigError(
                 f"{dest}: holds a run with {name} {found}; asked for {asked}",
-                hint="type the same command to go on with it, or name another folder",
+                hint=f"set {ENGINE}={found} to go on with it, or name another folder"
+                if name == "engine"
+                else "type the same command to go on with it, or name another folder",
             )
 
 

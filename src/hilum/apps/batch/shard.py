@@ -36,6 +36,7 @@ import pyarrow.parquet as pq
 from hilum.apps.batch.source import filesystem, is_archive, is_remote, named
 from hilum.core.errors import BundleError, ConfigError, HilumError
 from hilum.core.files import atomic_path
+from hilum.core.machine import ENGINE
 from hilum.core.prefetch import batches, prefetch
 from hilum.core.reading import Reading, Status
 from hilum.core.row import BATCH, columns, row_of_reading, schema_of
@@ -83,7 +84,7 @@ _WHOLE_AT_ONCE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
 
 
 class ShardJob(NamedTuple):
-    """What every shard of a run is read with; the arguments are those of ``Reader.examine``."""
+    """What every shard of a run is read with; most are arguments of ``Reader.examine``."""
 
     dest: str
     bundle: str | None
@@ -93,6 +94,7 @@ class ShardJob(NamedTuple):
     force: bool
     details: bool
     max_megapixels: float
+    engine: str = "cpu"
 
 
 class Shard(NamedTuple):
@@ -255,15 +257,16 @@ def read_shard(job: ShardJob, shard: Shard, attempt: int) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def _loaded(bundle: str | None, max_megapixels: float) -> Reader:
+def _loaded(bundle: str | None, max_megapixels: float, engine: str) -> Reader:
     from hilum.serve.reader import load_bundle
 
+    os.environ[ENGINE] = engine  # that of the run, whatever this machine's is
     return load_bundle(bundle, threads=1, max_megapixels=max_megapixels)
 
 
 def _reader(job: ShardJob) -> Reader:
     """Return the reader of this process, which is loaded once."""
-    reader = _loaded(job.bundle, job.max_megapixels)
+    reader = _loaded(job.bundle, job.max_megapixels, job.engine)
     if reader.bundle.identity != job.identity:
         raise BundleError(
             f"{reader.bundle.root}: bundle {reader.bundle.identity}; the run reads with "

@@ -89,6 +89,7 @@ def batch(
     from hilum.apps.batch.shard import ShardJob
     from hilum.apps.batch.source import is_remote
     from hilum.bundle.folder import open_bundle
+    from hilum.core.machine import engine
     from hilum.serve.findings import check_prevalence, choose_points
 
     if not is_remote(source):
@@ -106,6 +107,7 @@ def batch(
         force=force,
         details=details,
         max_megapixels=max_megapixels,
+        engine=engine(),
         shard_films=shard_films,
     )
     plan = plan_run(wanted, dest)
@@ -119,6 +121,7 @@ def batch(
         force,
         details,
         max_megapixels,
+        plan.engine,
     )
     at_work: Executor = OnRay(job, address, workers) if executor == "ray" else Local(job, workers)
     summary: dict[str, Any] = {}
