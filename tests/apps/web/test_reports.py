@@ -107,6 +107,25 @@ def test_a_report_is_a_draft_until_it_is_signed_and_amended_afterwards(station):
     assert states == ["amended", "draft", "signed", "draft"]
 
 
+def test_nobody_replaces_a_report_that_they_never_saw(station):
+    film_id = station.film(ROOT / "frontal.dcm")
+    first, second = station.client("reviewer"), station.client("administrator")
+    path = f"{API}/films/{film_id}/reports"
+
+    def sign(client, seen):
+        return client.post(path, json={"findings": "x", "sign": True, "seen": seen})
+
+    assert sign(first, 0).json()["version"] == 1
+    refused = sign(second, 0)
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    assert "reviewer-1 has written version 1" in refused.text
+    assert len(first.get(path).json()["items"]) == 1
+    amended = sign(second, 1).json()
+    assert (amended["version"], amended["replaces"], "seen" in amended) == (2, 1, False)
+    assert sign(first, 1).status_code == 409
+    assert sign(first, None).json()["version"] == 3  # a script that asks for no such thing
+
+
 def test_only_earlier_films_that_were_looked_at_are_compared(station):
     now = station.film(ROOT / "frontal.dcm")
     seen, unseen = (

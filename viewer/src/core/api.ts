@@ -166,7 +166,6 @@ export const api = {
   comeTo: (film_id: string) => change<RoundAnswer>("PUT", "round/place", { film_id }),
 
   study: (id: string) => get<StudyAnswer>(`studies/${encodeURIComponent(id)}`),
-  deleteStudy: (id: string) => change<void>("DELETE", `studies/${encodeURIComponent(id)}`),
 
   previewDeletion: (what: AskDeletion) => change<DeletionAnswer>("POST", "deletions/preview", what),
   deleteAll: (what: AskDeletion, confirm: string, reason: string, for_good: boolean) =>
@@ -213,7 +212,7 @@ export const api = {
   draft: (id: string, language: string) =>
     get<ReportDraft>(`${film(id)}/reports/draft`, { language }),
   reports: async (id: string) => (await get<ReportsAnswer>(`${film(id)}/reports`)).items,
-  saveReport: (id: string, text: ReportDraft & { sign: boolean }) =>
+  saveReport: (id: string, text: ReportDraft & { sign: boolean; seen: number }) =>
     change<ReportAnswer>("POST", `${film(id)}/reports`, text),
   /** A reading as a DICOM object: the bytes of the file. */
   object: async (id: string, kind: ObjectKind) => (await send(`${film(id)}/objects/${kind}.dcm`)).blob(),

@@ -883,6 +883,8 @@ export interface components {
             language?: "en" | "ru";
             /** @description else it is kept as a draft */
             sign?: boolean;
+            /** @description newest version that its author has seen, 0 for none; null: it is not asked */
+            seen?: number | null;
         };
         ReportsAnswer: {
             items: components["schemas"]["ReportAnswer"][];

@@ -1,16 +1,19 @@
 /** Facts: what the file says of the film, and every step from stored values to the network. */
+import { useState } from "preact/hooks";
 import { api } from "../core/api";
 import { date, knows, named, number, t } from "../core/i18n";
 import { told } from "../core/sentences";
-import { complain, go, may } from "../core/store";
+import { go, may } from "../core/store";
 import type { FilmAnswer, ReadingAnswer } from "../core/types";
 import { calibrations, setRuler } from "./ruler";
 import { lengthUnit } from "./units";
+import { DeletionDialog } from "../parts/deletion";
 import { Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
 
 export function FilmFacts(props: { filmId: string; film: FilmAnswer | null; answer: ReadingAnswer | null }) {
   const image = useLoad(() => api.image(props.filmId), [props.filmId, props.film?.reading_id, calibrations.value]);
+  const [removing, setRemoving] = useState(false);
   const { film, answer } = props;
   if (image.error) return <Trouble error={image.error} again={image.reload} />;
   const about = image.value;
@@ -72,25 +75,20 @@ export function FilmFacts(props: { filmId: string; film: FilmAnswer | null; answ
           </ol>
         </details>
       )}
-      {may("reviewer") && film && film.status !== "queued" && (
+      {may("administrator") && film && film.status !== "queued" && (
         <p class="actions">
-          {may("administrator") && (
-            <button class="danger" onClick={() => void remove(film)}>
-              {t("study.delete")}
-            </button>
-          )}
+          <button class="danger" onClick={() => setRemoving(true)}>
+            {t("study.delete")}
+          </button>
         </p>
+      )}
+      {removing && film && (
+        <DeletionDialog
+          what={{ study_ids: [film.study_id] }}
+          close={() => setRemoving(false)}
+          done={() => go("")}
+        />
       )}
     </div>
   );
-}
-
-async function remove(film: FilmAnswer) {
-  if (!confirm(t("study.delete.sure"))) return;
-  try {
-    await api.deleteStudy(film.study_id);
-    go("");
-  } catch (error) {
-    complain(error);
-  }
 }

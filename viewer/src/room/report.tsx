@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { api, OBJECTS, REASONS, type ObjectKind, type Reason } from "../core/api";
 import { date, language, t } from "../core/i18n";
 import { unkept } from "../core/leave";
-import { complain, may, say } from "../core/store";
+import { asApiError, complain, may, say } from "../core/store";
 import type { ReportAnswer, ReportDraft, SentTo } from "../core/types";
 import { Choice, Field, Loading, Trouble } from "../parts/ui";
 import { handOver, useLoad } from "../parts/use";
@@ -30,6 +30,7 @@ export function ReportPanel(props: {
 }) {
   const { filmId, saved, writing, begun } = props;
   const form = useRef<HTMLFormElement>(null);
+  const mine = useRef({ film: "", version: 0 }); // of this page; the list comes a little later
   const versions = useLoad(() => api.reports(filmId), [filmId]);
   const [text, setText] = useState<ReportDraft | null>(unsaved.get(filmId) ?? null);
   const [busy, setBusy] = useState(false);
@@ -63,7 +64,10 @@ export function ReportPanel(props: {
     if (!text) return;
     setBusy(true);
     try {
-      const report = await api.saveReport(filmId, { ...text, sign });
+      const own = mine.current.film === filmId ? mine.current.version : 0;
+      const seen = Math.max(own, versions.value?.[0]?.version ?? 0);
+      const report = await api.saveReport(filmId, { ...text, sign, seen });
+      mine.current = { film: filmId, version: report.version };
       unsaved.delete(filmId);
       unkept.delete(`report ${filmId}`);
       say("good", t(sign ? "report.signed" : "report.saved", { version: report.version }));
@@ -71,6 +75,7 @@ export function ReportPanel(props: {
       saved();
     } catch (error) {
       complain(error);
+      if (asApiError(error).code === "conflict") versions.reload(); // what somebody else has written
     } finally {
       setBusy(false);
     }

@@ -22,7 +22,7 @@ from hilum.apps.web.draft import draft
 from hilum.apps.web.evidence import kinds_of
 from hilum.apps.web.films import find_open, pictures_of, spacing_of
 from hilum.apps.web.named import Named, names_of
-from hilum.apps.web.problems import not_found
+from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.schemas import API, AnyId, FilmId, ReportText, gives
 from hilum.apps.web.service import Served
 from hilum.apps.web.sheet import Sheet, SheetPicture, drawn, picture
@@ -76,7 +76,8 @@ def write_report(
 ) -> ReportAnswer:
     """Keep a new version, with what its author has measured; those before it stay.
 
-    A version that is signed after another one was is an amendment of it.
+    A version that is signed after another one was is an amendment of it. Where a newer version than
+    ``seen`` is there, nothing is kept (409): somebody would replace a report unseen.
     """
     spacing = spacing_of(pictures_of(request), service.store, film_id)
     with service.store.write() as session:
@@ -86,6 +87,18 @@ def write_report(
         versions = session.scalars(
             select(Report).where(Report.film_id == film_id).order_by(Report.version)
         ).all()
+        may = lists.visible(Report, session, visitor.person_id)
+        newest = session.scalars(
+            select(Report).where(Report.film_id == film_id, may).order_by(Report.version.desc())
+        ).first()
+        if newest is not None and body.seen is not None and newest.version > body.seen:
+            by, version = session.get_one(Person, newest.person_id).name, newest.version
+            raise Problem(
+                409,
+                "conflict",
+                f"{by} has written version {version} of this report meanwhile",
+                hint="look at it first; then yours is kept after it",
+            )
         signed = [each.version for each in versions if state_of(each) != "draft"]
         more: dict[str, Any] = {"measurements": measured, "marks": marks, "state": "draft"}
         if body.sign:
@@ -95,7 +108,7 @@ def write_report(
             reading_id=film.reading_id,
             version=versions[-1].version + 1 if versions else 1,
             person_id=visitor.person_id,
-            body=body.model_dump(mode="json", exclude={"sign"}) | more,
+            body=body.model_dump(mode="json", exclude={"sign", "seen"}) | more,
         )
         session.add(report)
         session.flush()

@@ -363,6 +363,12 @@ class ReportText(Body):
     impression: Words = Field(default="", examples=["No pneumonia seen on this film."])
     language: Literal["en", "ru"] = "en"
     sign: bool = Field(default=False, description="else it is kept as a draft")
+    seen: int | None = Field(
+        default=None,
+        ge=0,
+        examples=[0],
+        description="newest version that its author has seen, 0 for none; null: it is not asked",
+    )
 
 
 class AskPreview(Body):

@@ -70,7 +70,13 @@ def test_studies_are_deleted_and_a_patient_erased(
     page.locator("main").get_by_role("button", name="Delete for good").click()
     page.get_by_text("The trash is empty.").wait_for()
     page.get_by_role("link", name="Worklist").click()
-    expect(page.locator(".studies tbody tr")).to_have_count(1)
+    page.locator(".studies tbody tr").dblclick()
+    page.get_by_role("tab", name="Film").click()
+    page.get_by_role("button", name="Delete this study").click()
+    expect(dialog).to_contain_text("This goes into the trash, where it can be put back for 30 days")
+    dialog.get_by_role("button", name="Delete 1 study").click()
+    page.get_by_text("No films yet").wait_for()
+    expect(page.get_by_text("Deleted: 1 study.")).to_have_count(1)
 
 
 def test_a_reviewer_is_not_offered_it(address: tuple[Any, str], page: Any, make_film: Any) -> None:

@@ -143,6 +143,14 @@ def test_a_report_is_written_by_keys(stand_in: str, page: Any) -> None:
     report = page.request.get(kept).json()["items"][0]
     assert (draft["state"], report["state"]) == ("draft", "signed")
     assert report["indication"].endswith("Cough, 1 week.")
+    csrf = {"X-CSRF-Token": page.request.get(f"{stand_in}/api/v1/me").json()["csrf"]}
+    assert page.request.post(kept, data={"findings": "of another window"}, headers=csrf).ok
+    page.get_by_role("textbox", name="Title").press("Enter")
+    page.get_by_text("has written version 3 of this report meanwhile").wait_for()
+    expect(page.locator(".versions li")).to_have_count(3)
+    page.get_by_role("textbox", name="Title").press("Enter")
+    expect(page.locator(".versions li")).to_have_count(4)
+    page.evaluate("document.activeElement.blur()")
     assert page.evaluate("document.activeElement === document.body")
     assert page.locator(".calls :checked").count() == 0
     page.keyboard.press("1")
