@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import io
 
 import pypdf
@@ -8,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reportlab.pdfgen.canvas import Canvas
 
-from hilum.serve.pdf.pen import BOLD, ELLIPSIS, Pen, fit, fit_middle, shown, width_of, wrap
+from hilum.serve.pdf.pen import (
+    BOLD,
+    ELLIPSIS,
+    Pen,
+    fit,
+    fit_middle,
+    in_order,
+    shown,
+    width_of,
+    wrap,
+)
 
 EASTERN = "\u80ba\u90e8 \u5c71\u7530 \uae40\ucca0\uc218 \u304b\u30ab.png"
 """Chinese, Japanese and Korean."""
@@ -63,6 +74,55 @@ def test_arabic_letters_are_joined_and_stand_from_right_to_left():
     assert "".join(drawn) == f"{joined[::-1]} \u00b7 17"
     hebrew = "\u05e9\u05b8\u05dc\u05d5\u05dd"
     assert shown(hebrew) == hebrew.replace("\u05b8", "")
+
+
+NAME, OTHER, ID = "\u0645\u062d\u0645\u062f", "\u0639\u0644\u064a", "\u0664\u0665\u0666"
+PERSIAN, HEBREW = "\u06f4\u06f5\u06f6", "\u05e9\u05dc\u05d5\u05dd"
+
+
+def _by_fribidi(text):
+    """GNU FriBidi: it joins, orders and mirrors."""
+    try:
+        library = ctypes.CDLL("libfribidi.so.0")
+    except OSError:
+        pytest.skip("no libfribidi here")
+    letters, out = (ctypes.c_uint32 * len(text))(*map(ord, text)), (ctypes.c_uint32 * len(text))()
+    base = ctypes.c_uint32(0x40)  # FRIBIDI_PAR_ON: as the first letter asks
+    assert library.fribidi_log2vis(letters, len(text), ctypes.byref(base), out, None, None, None)
+    return "".join(map(chr, out))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"ID {ID}",
+        f"ID {PERSIAN}, {ID} b",
+        f"{NAME} {ID}",
+        f"{NAME}\u060c 12",
+        f"{NAME} ABC {OTHER}",
+        f"{NAME} (7) [{OTHER}] ABC (D)",
+        f"ID 7 {NAME} (8)",
+        f"Dr. {HEBREW} <{HEBREW} 3.5> x",
+        f"{HEBREW} 2020-01-01 12:30, {NAME}.png",
+    ],
+)
+def test_what_is_written_from_right_to_left_stands_where_another_program_puts_it(text):
+    assert in_order(shown(text)) == _by_fribidi(text)
+    beside = f"{text} \u00b7 ID 17 \u00b7 {ID}"
+    assert in_order(shown(beside)) == f"{_by_fribidi(text)} \u00b7 ID 17 \u00b7 {ID}"
+
+
+@given(st.text("abAB12 \u00b7()[]<>\u00ab.,-:/" + NAME + HEBREW + ID + PERSIAN, min_size=1))
+@settings(max_examples=200, deadline=None)
+def test_any_line_stands_where_another_program_puts_it(text):
+    line = shown(text).split(" \u00b7 ")[0]
+    assert in_order(line) == (_by_fribidi(line) if line else "")
+
+
+def test_digits_run_from_left_to_right_among_letters_that_do_not():
+    assert in_order(f"ID {ID}") == f"ID {ID}"
+    assert in_order(f"{HEBREW} {ID}") == f"{ID} {HEBREW[::-1]}"
+    assert in_order(f"{HEBREW} (A) {HEBREW[:2]}") == f"{HEBREW[1::-1]} (A) {HEBREW[::-1]}"
 
 
 @pytest.mark.parametrize("bold", [False, True])

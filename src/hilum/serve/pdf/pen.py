@@ -2,9 +2,9 @@
 
 Its fonts are DejaVu Sans (Bitstream Vera licence, see ``fonts/``), cut by ``tools/subset_fonts.py``
 to Latin, Greek, Cyrillic, Armenian, Georgian, Hebrew and Arabic; Chinese, Japanese and Korean
-letters are Droid Sans Fallback's (Apache-2.0). Arabic letters are joined, and what is written from
-right to left is turned where it stands: names are all there is of it here. A letter that neither
-font has is written as its code, so a name stays what it is.
+letters are Droid Sans Fallback's (Apache-2.0). Arabic letters are joined, and letters stand in the
+order of the Unicode standard's annex 9. A letter that neither font has is written as its code, so a
+name stays what it is.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Pen:
         shift = {"left": 0.0, "center": 0.5, "right": 1.0}[align] * width_of(line, size, font)
         self._canvas.setFillColorRGB(*_unit(color))
         x -= shift
-        for name, part in runs(_RIGHTWARD.sub(lambda each: each[0][::-1], line), font):
+        for name, part in runs(in_order(line), font):
             self._canvas.setFont(name, size)
             self._canvas.drawString(x, self._height - y, part)
             x += width_of(part, size, font)
@@ -185,7 +185,10 @@ _FIRST_EAST = 0x1100
 """Hangul's first letter; what comes before is not East Asian."""
 _RIGHT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc"
 _RIGHTWARD = re.compile(f"[{_RIGHT}](?:[{_RIGHT}\u200c\u200d ,.'-]*[{_RIGHT}])?")
-"""Words that are written from right to left."""
+"""Words that are written from right to left, and digits among them."""
+_DOT = " \u00b7 "
+_MARK = "\u034f"
+"""It stays with the letter before it (class NSM), and no font has it, so no line does."""
 FONTS = Path(__file__).parent / "fonts"
 _FILES = {REGULAR: "DejaVuSans.ttf", BOLD: "DejaVuSans-Bold.ttf", EAST: "DroidSansFallback.ttf"}
 
@@ -222,6 +225,33 @@ def _joined(words: str) -> str:
     # the font has no such ligature, and draws its letters
     formed = ArabicReshaper({"ARABIC LIGATURE ALLAH": False}).reshape(words)
     return "".join(each for each in formed if category(each) not in ("Mn", "Cf"))
+
+
+def in_order(line: str) -> str:
+    """Put the letters of a line in the order in which they stand (Unicode, annex 9).
+
+    Each part between middle dots begins on the side that its own first letter asks for (rule P2),
+    so that a name from right to left does not move the number beside it.
+    """
+    return _DOT.join(map(_ordered, line.split(_DOT))) if _RIGHTWARD.search(line) else line
+
+
+def _ordered(part: str) -> str:
+    from bidi import get_display  # type: ignore[import-untyped]
+    from bidi.mirror import MIRRORED  # type: ignore[import-untyped]
+
+    # brackets are not mirrored there (rule L4): a mark comes to stand before those that must be
+    marked = "".join(each + _MARK if each in MIRRORED else each for each in part)
+    letters = iter(str(get_display(marked)))
+    ordered = []
+    for each in letters:
+        if each == _MARK:
+            ordered.append(MIRRORED[next(letters)])
+        else:
+            ordered.append(each)
+            if each in MIRRORED:
+                next(letters)  # its mark
+    return "".join(ordered)
 
 
 def runs(line: str, font: str = REGULAR) -> list[tuple[str, str]]:
