@@ -5,10 +5,14 @@ from io import BytesIO
 import pydicom
 import pytest
 from pydicom.uid import generate_uid
+from sqlalchemy import select, update
 
+from hilum.apps.store.tables import Film, Job, Model, Read, Seen
+from hilum.apps.web import named
 from hilum.apps.web.draft import draft
 from hilum.apps.web.settings import Settings
 from hilum.apps.web.sheet import Sheet
+from hilum.core.errors import UnreadableImageError
 from hilum.core.reading import RESEARCH_USE, Reading
 from hilum.core.refusal import Reason, Refusal
 from hilum.serve.samples import ROOT
@@ -84,6 +88,42 @@ def test_name_and_accession_are_shown_to_whom_the_site_lets_see_them(make_statio
         assert "Yamada" not in dump
 
 
+def test_a_name_is_read_again_after_a_failure_and_forgotten_with_its_film(
+    make_station, monkeypatch
+):
+    film = pydicom.dcmread(ROOT / "frontal.dcm")
+    film.PatientName = "Yamada^Tarou"
+    out = BytesIO()
+    film.save_as(out)
+    station = make_station(Settings.parse({"identity": {"name": "reader"}}, where="here"))
+    film_id = station.film(("film.dcm", out.getvalue()))
+    admin = station.client("administrator")
+    named.forget()
+
+    def told():
+        (item,) = admin.get(f"{API}/studies").json()["items"]
+        return item["patient"]["name"]
+
+    def fails(*_):
+        raise UnreadableImageError("film: too long")
+
+    def dangerous(attempts, status):
+        with station.service.store.write() as session:
+            session.execute(update(Job).values(attempts=attempts))
+            session.execute(update(Film).values(status=status))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(named, "run", fails)
+        assert told() is None
+    dangerous(2, "queued")
+    assert told() is None
+    dangerous(1, "read")
+    assert told() == "Yamada, Tarou"
+    study_id = admin.get(f"{API}/films/{film_id}").json()["study_id"]
+    assert admin.delete(f"{API}/studies/{study_id}").status_code == 204
+    assert named._read.cache_info().currsize == 0
+
+
 def test_a_report_is_a_draft_until_it_is_signed_and_amended_afterwards(station):
     film_id = station.film(ROOT / "frontal.dcm")
     client = station.client("reviewer")
@@ -142,6 +182,44 @@ def test_only_earlier_films_that_were_looked_at_are_compared(station):
     station.client("administrator").post(f"{API}/films/{unseen}/opened")
     assert client.get(ask).json()["comparison"] == told
     assert "Рентгенограмма от 2020-01-01" in client.get(ask + "?language=ru").json()["comparison"]
+
+
+def test_an_earlier_film_is_compared_by_the_same_model_and_where_it_may_be_seen(station):
+    """And whose figures were told was seen: not read blind any more."""
+    now = station.film(ROOT / "frontal.dcm")
+    days = ("20200101", "20200202", "20200303")
+    same, other, owed = (station.film(_dated(ROOT / "frontal.dcm", day)) for day in days)
+    client, admin = station.client("reviewer"), station.client("administrator")
+    for film_id in (same, other, owed):
+        client.post(f"{API}/films/{film_id}/opened")
+    people = admin.get(f"{API}/users").json()["items"]
+    readers = [each["user_id"] for each in people if each["name"] == "reviewer-1"]
+    body = {"name": "l", "film_ids": [owed], "readers": readers, "findings": ["covid-19"]}
+    assert admin.post(f"{API}/lists", json=body | {"blind": True}).status_code == 201
+    with station.service.store.write() as session:
+        session.add(Model(checksum="f" * 64, identity="other 1 (ffffffff)", manifest={}))
+        session.flush()
+        for read in session.scalars(select(Read)):
+            shares = {now: 0.12, other: 0.3}.get(read.film_id, 0.25)
+            affected = [
+                {"side": side, "zone": None, "share": shares, "kinds": {}}
+                for side in (None, "right", "left")
+            ]
+            details = (read.reading.get("details") or {}) | {"affected": affected}
+            read.reading = read.reading | {"details": details}
+            if read.film_id == other:
+                read.checksum = "f" * 64
+    told = client.get(f"{API}/films/{now}/reports/draft").json()["comparison"].splitlines()
+    assert told[:2] == [
+        "Chest radiograph of 2020-03-03.",
+        "Chest radiograph of 2020-02-02.",
+    ]
+    assert "2020-01-01" in told[2]
+    assert "25 %" in told[2]
+    assert "12 %" in told[2]
+    with station.service.store.read() as session:
+        seen = set(session.scalars(select(Seen.film_id).where(Seen.person_id == readers[0])))
+    assert seen == {now, same}
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])

@@ -30,6 +30,7 @@ from hilum.apps.web import (
     films,
     lists,
     monitoring,
+    named,
     objects,
     oidc,
     operation,
@@ -220,4 +221,5 @@ def _retain(service: Service) -> bool:
         for days, which in kept
         if days is not None
     ]
+    named.forget()
     return not any(gone)

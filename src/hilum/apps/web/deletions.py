@@ -110,6 +110,7 @@ def delete_for_good(study_id: StudyId, visitor: _Administrator, service: Served)
     store, folder, log = service.store, service.folder, service.log
     if deletion.empty(store, folder, log, this, visitor.name) == 0:
         raise not_found("study")
+    named.forget()
 
 
 def _days(service: Service, body: AskDeletion) -> float | None:

@@ -6,6 +6,7 @@ go to such a person have them, and so has what the node sends to archives.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from hilum.apps.store import queue
 from hilum.apps.store.people import Role
 from hilum.apps.store.store import parts
 from hilum.apps.store.tables import Film
@@ -40,13 +42,13 @@ def names_of(
     if not (name or accession):
         return told
     for part in parts(study_ids):
-        films = select(Film.study_id, Film.sha256, Film.size).where(
-            Film.study_id.in_(part), Film.format.startswith("DICOM")
-        )
-        for study_id, sha256, size in session.execute(films.order_by(Film.created_ms, Film.id)):
-            if study_id not in told:
-                found = _read(service.folder.path(sha256), size)
-                told[study_id] = Named(
+        films = select(Film).where(Film.study_id.in_(part), Film.format.startswith("DICOM"))
+        for film in session.scalars(films.order_by(Film.created_ms, Film.id)).all():
+            if film.study_id in told or queue.is_dangerous(session, film):
+                continue
+            with suppress(HilumError, OSError):  # tried again when it is shown again
+                found = _read(service.folder.path(film.sha256), film.size)
+                told[film.study_id] = Named(
                     found.name if name else None, found.accession if accession else None
                 )
     return told
@@ -65,12 +67,8 @@ def _may(visitor: Visitor, least: Role | None) -> bool:
 
 @lru_cache(maxsize=4096)
 def _read(path: Path, size: int) -> Named:
-    """Read a header once, in a process of its own as every film is opened."""
-    try:
-        name, accession = run(read_names, "film", size, 0, str(path))
-    except (HilumError, OSError):
-        return Named()
-    return Named(name, accession)
+    """Read a header once, in a process of its own as every film; a failure is not kept."""
+    return Named(*run(read_names, "film", size, 0, str(path)))
 
 
 forget = _read.cache_clear

@@ -52,9 +52,14 @@ def report_draft(
         film = find_open(session, film_id, visitor)
         read = session.get(Read, film.reading_id) if film.reading_id else None
         earlier = _looked_at(session, film, read, visitor)
-    blind.show(service, visitor, [film_id])
+    told = [then for _, then in earlier if then is not None]
+    blind.show(service, visitor, [film_id, *(then.film_id for then in told)])
     reading = None if read is None else Reading.model_validate(read.reading)
-    return draft(reading, language, film.view, earlier)
+    dated = [
+        (day, None if then is None else Reading.model_validate(then.reading))
+        for day, then in earlier
+    ]
+    return draft(reading, language, film.view, dated)
 
 
 @router.get("/films/{film_id}/reports", summary="Reports of a film")
@@ -221,7 +226,7 @@ def _sheet(request: Request, service: Served, report_id: str, visitor: Visitor, 
 
 def _looked_at(
     session: Session, film: Film, read: Read | None, visitor: Visitor
-) -> list[tuple[str, Reading | None]]:
+) -> list[tuple[str, Read | None]]:
     """Return the dates of earlier films of the patient that this visitor opened, newest first.
 
     With their readings where the same model has read both, and they may be seen.
@@ -234,17 +239,18 @@ def _looked_at(
         for each in prior(session, study)
         if each.study_date and each.study_date < study.study_date
     }
-    opened = select(Line.film_id).where(Line.action == "viewed", Line.who == visitor.name)
     films = session.scalars(
-        select(Film).where(Film.study_id.in_(dates), Film.id.in_(opened)).order_by(Film.created_ms)
+        select(Film).where(Film.study_id.in_(dates)).order_by(Film.created_ms)
     ).all()
+    mine = Line.film_id.in_([each.id for each in films]), Line.who == visitor.name
+    opened = set(session.scalars(select(Line.film_id).where(*mine, Line.action == "viewed")))
+    films = [each for each in films if each.id in opened]
     owed = blind.sight_of(session, visitor, [each.id for each in films]).owed
-    told: dict[str, Reading | None] = dict.fromkeys(dates[each.study_id] for each in films)
+    told: dict[str, Read | None] = dict.fromkeys(dates[each.study_id] for each in films)
     for each in films:
         then = session.get(Read, each.reading_id) if each.reading_id else None
-        known = read is not None and then is not None and then.checksum == read.checksum
-        if known and then is not None and each.id not in owed:
-            told[dates[each.study_id]] = Reading.model_validate(then.reading)
+        if read and then and then.checksum == read.checksum and each.id not in owed:
+            told[dates[each.study_id]] = then
     return sorted(told.items(), reverse=True)[:3]
 
 

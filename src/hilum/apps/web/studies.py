@@ -13,7 +13,7 @@ from hilum.apps.store import deletion, lists
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Report, Round, Study, Verdict, iso, now_ms
 from hilum.apps.store.worklist import Asked, beside, page, prior
-from hilum.apps.web import blind
+from hilum.apps.web import blind, named
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import (
     Counts,
@@ -226,6 +226,7 @@ def delete_study(
     if not deletion.delete_study(store, folder, log, study_id, visitor.name, restorable=kept):
         raise not_found("study")
     pictures_of(request).forget()
+    named.forget()
 
 
 def show_studies(
@@ -264,7 +265,7 @@ def _answered(items: list[StudyItem]) -> list[str]:
     return [each.film_id for each in items if each.findings]
 
 
-def _show(study: Study, kept: bool, pending: bool, first: Film | None, named: Named) -> StudyItem:
+def _show(study: Study, kept: bool, pending: bool, first: Film | None, whose: Named) -> StudyItem:
     """Return a study; ``kept``: no answer of its films, given or owed, is told in a list."""
     shown = first or study
     return StudyItem(
@@ -278,9 +279,9 @@ def _show(study: Study, kept: bool, pending: bool, first: Film | None, named: Na
         films=study.films,
         film_id=first.id if first else study.film_id,
         patient=Patient(
-            id=study.patient_id, sex=study.sex, age_years=study.age_years, name=named.name
+            id=study.patient_id, sex=study.sex, age_years=study.age_years, name=whose.name
         ),
-        accession=named.accession,
+        accession=whose.accession,
         findings=[] if kept else study.findings,
         refusal=study.refusal,
         priority=None if kept or study.priority < 0 else study.priority,
