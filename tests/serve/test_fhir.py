@@ -38,6 +38,7 @@ READING = {
             {"side": None, "zone": None, "share": 0.25, "kinds": {"ground-glass": 0.25}},
             {"side": "right", "zone": None, "share": 0.2, "kinds": {}},
             {"side": "right", "zone": "upper", "share": 0.3, "kinds": {}},
+            {"side": "left", "zone": None, "share": 0.3, "kinds": {}},
         ],
         "severity": [{"scale": "brixia", "value": 7.04, "low": 4.1, "high": 9.9, "coverage": 0.9,
                       "maximum": 18.0}],
@@ -64,7 +65,7 @@ def made():
 def test_it_is_what_fhir_says_a_bundle_is(made):
     Bundle.model_validate(json.loads(json.dumps(made)))
     names = [each["fullUrl"] for each in made["entry"]]
-    assert len(set(names)) == len(names) == 1 + 3 + 1 + 2 + 1 + 1
+    assert len(set(names)) == len(names) == 1 + 3 + 1 + 3 + 1 + 1
     text = json.dumps(made)
     referred = {part.partition('"')[0] for part in text.split('"reference": "')[1:]}
     assert referred == set(names[:-1])  # all but the report are referred to, and nothing else
@@ -90,7 +91,7 @@ def test_the_report_says_what_the_other_reports_say(made):
 
 
 def test_findings_have_their_answer_and_their_numbers(made):
-    covid, opacity, pneumonia, looks, both, right, brixia = _of(made, "Observation")
+    covid, opacity, pneumonia, looks, both, right, _, brixia = _of(made, "Observation")
     assert covid["code"]["coding"][0] == {
         "system": "http://snomed.info/sct", "code": "840539006",
         "display": "Disease caused by SARS-CoV-2",
@@ -117,6 +118,14 @@ def test_findings_have_their_answer_and_their_numbers(made):
     assert right["bodySite"]["coding"][0]["code"] == "3341006"
     assert (brixia["valueQuantity"]["value"], brixia["valueQuantity"]["code"]) == (7.0, "{score}")
     assert [each["valueQuantity"]["value"] for each in brixia["component"]] == [4.1, 9.9]
+
+
+def test_what_was_measured_of_one_lung_is_not_said_of_both():
+    details = READING["details"] | {"affected": READING["details"]["affected"][:3]}
+    bundle = fhir_bundle(READING | {"details": details})
+    places = [each["bodySite"]["text"] for each in _of(bundle, "Observation")
+              if each["code"]["coding"][0]["code"] == "opaque"]  # fmt: skip
+    assert places == ["Right lung"]
 
 
 def test_the_same_reading_is_the_same_bundle_and_another_is_another(made):

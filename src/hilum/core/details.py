@@ -87,7 +87,7 @@ class Affected(_Frozen):
     """How much of a region of the lungs is opaque.
 
     Attributes:
-        side: of the lung; None for both.
+        side: of the lung; None for both, or for the only one that was found.
         zone: None for the whole lung.
         share: of the region's pixels that lie in an opacity of any kind, in [0, 1].
         kinds: the same for each kind of opacity.
@@ -180,3 +180,11 @@ class Details(_Frozen):
     boxes: tuple[OpacityBox, ...] = ()
     severity: tuple[Severity, ...] = ()
     similar: tuple[Similar, ...] = ()
+
+    @property
+    def by_lung(self) -> dict[Side | None, Affected]:
+        """``affected`` of each lung that was found; under None of both, only where both were."""
+        lungs = {each.side: each for each in self.affected if each.zone is None}
+        if not all(side in lungs for side in Side):
+            lungs.pop(None, None)
+        return lungs

@@ -190,7 +190,7 @@ class _Telling:
         if told.appearance is not None:
             yield self._observed(_appearance(told.appearance))
         details = told.details
-        regions = [each for each in details.affected if each.zone is None] if details else []
+        regions = details.by_lung.values() if details else ()
         scores = details.severity if details else ()
         for each in chain(map(_region, regions), map(_severity, scores)):
             yield self._observed(each)

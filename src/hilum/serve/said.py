@@ -191,7 +191,7 @@ def said_of(reading: Reading, language: Language = "en") -> Wording:
     if refusal and language != "en":  # what was measured is known in English only
         reason, hint = text[f"refusal.{refusal.code}"], text[f"refusal-hint.{refusal.code}"]
     looks = reading.appearance
-    regions = _regions(_lungs(reading), text)
+    regions = _regions(details.by_lung, text)
     return Wording(
         status=text[f"status.{'forced' if reading.forced else reading.status}"],
         why=text["why.forced" if reading.forced else "why"] if reason else "",
@@ -288,7 +288,7 @@ def dictated(reading: Reading, language: Language = "en") -> tuple[list[str], li
     if reading.refusal is not None:
         why = text[f"refusal.{reading.refusal.code}"]
         found.append(text["dictated.limited"].format(why=why))
-    found += _opacities(reading, text)
+    found += _opacities(details, text)
     if details.affected and reading.film.get("sides") == Sides.ASSUMED:
         found.append(text["dictated.sides"])
     found.append(text["dictated.open"])
@@ -315,7 +315,8 @@ def compared(then: Reading | None, now: Reading | None, date: str, language: Lan
 
     Compared is what was found on both films: both lungs, or one of them.
     """
-    text, before, after = words(language), _lungs(then), _lungs(now)
+    text = words(language)
+    before, after = (((each and each.details) or Details()).by_lung for each in (then, now))
     both = [side for side in Side if side in before and side in after]
     if not both:
         return text["dictated.earlier"].format(date=date)
@@ -332,17 +333,11 @@ def compared(then: Reading | None, now: Reading | None, date: str, language: Lan
     return text[f"dictated.earlier.{kind}"].format(**holes) + text["dictated.one"] * bool(side)
 
 
-def _lungs(reading: Reading | None) -> dict[Side | None, Affected]:
-    """Return how much of each lung that was found is opaque, under None of all; or nothing."""
-    affected = ((reading and reading.details) or Details()).affected
-    return {each.side: each for each in affected if each.zone is None}
-
-
-def _opacities(reading: Reading, text: dict[str, str]) -> list[str]:
-    details, lungs = reading.details or Details(), _lungs(reading)
+def _opacities(details: Details, text: dict[str, str]) -> list[str]:
+    lungs = details.by_lung
     if not lungs:
         return []
-    if all(side in lungs and lungs[side].share < LEAST for side in Side):
+    if None in lungs and all(lungs[side].share < LEAST for side in Side):
         return [text["dictated.clear.both"]]
     said = []
     for side in Side:
@@ -362,7 +357,7 @@ def _opacities(reading: Reading, text: dict[str, str]) -> list[str]:
         at = text[f"dictated.zone.{'+'.join(zones)}"] if where == "" else ""
         holes = {"lung": name, "kinds": of, "zones": at, "share": share(lung.share)}
         said.append(text[f"dictated.opacity{where}"].format(**holes))
-    if all(side in lungs for side in Side):
+    if None in lungs:
         said.append(text["dictated.together"].format(share=share(lungs[None].share)))
     scores = [
         text["dictated.score"].format(
@@ -412,8 +407,8 @@ def _appearance(looks: AppearanceFinding, language: Language) -> AppearanceSaid:
 def _regions(lungs: dict[Side | None, Affected], text: dict[str, str]) -> tuple[RegionSaid, ...]:
     if not lungs:
         return ()
-    sides = [None] if all(side in lungs for side in Side) else []
-    return tuple(_region(side, lungs.get(side), text) for side in (*sides, *Side))
+    sides = (*[None] * (None in lungs), *Side)
+    return tuple(_region(side, lungs.get(side), text) for side in sides)
 
 
 def _region(side: Side | None, lung: Affected | None, text: dict[str, str]) -> RegionSaid:

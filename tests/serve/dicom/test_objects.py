@@ -201,6 +201,19 @@ def _content(group):
     return numbers, said
 
 
+def test_what_was_measured_of_one_lung_is_not_said_of_both(cases):
+    reading = cases["demo"].reading
+    (whole,) = make_objects(reading, cases["demo"].path, ["sr"])
+    assert "opaque" in _content(_tracked(whole)["severity"])[0]
+    found = [each for each in reading["details"]["affected"] if each["side"] != "left"]
+    details = reading["details"] | {"affected": found}
+    (document,) = make_objects(reading | {"details": details}, cases["demo"].path, ["sr"])
+    numbers = _content(_tracked(document)["severity"])[0]
+    assert numbers
+    assert "opaque" not in numbers
+    assert "opaque" in _content(_tracked(document)["lung-right"])[0]
+
+
 def test_every_group_has_a_region_on_the_film(cases):
     for case in cases.values():
         sr, film = case.made["sr"], dcmread(case.path, stop_before_pixels=True)

@@ -127,7 +127,7 @@ def _groups(subject: ObjectContent) -> Iterator[Group]:
     looks = subject.reading.appearance
     if looks is not None and looks.calibration != "identity":  # else the comments say it in words
         yield _of_appearance(subject, looks)
-    if details.affected or details.severity:
+    if None in details.by_lung or details.severity:
         yield _of_both(subject, details)
     for lung in details.lungs:
         yield _of_lung(subject, lung, details.affected)
@@ -204,11 +204,9 @@ def _of_appearance(subject: ObjectContent, said: AppearanceFinding) -> Group:
 
 
 def _of_both(subject: ObjectContent, details: Details) -> Group:
-    numbers = [
-        _percent(coded(OWN["opaque"], "Both lungs, opaque share"), row.share)
-        for row in details.affected
-        if row.side is None
-    ]
+    numbers = []
+    if (both := details.by_lung.get(None)) is not None:
+        numbers.append(_percent(coded(OWN["opaque"], "Both lungs, opaque share"), both.share))
     for score in details.severity:
         numbers += _scale(score)
     return _group(
