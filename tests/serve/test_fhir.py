@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -79,9 +80,12 @@ def test_it_is_what_fhir_says_a_bundle_is(made):
 def test_the_report_says_what_the_other_reports_say(made):
     (report,) = _of(made, "DiagnosticReport")
     said = said_of(Reading.model_validate(READING))
-    for line in (RESEARCH_USE, *(each.sentence for each in said.findings), said.opaque,
+    for line in (RESEARCH_USE, *(f"{each.label}: {each.line}" for each in said.findings),
+                 said.opaque,
                  said.severity[0].line, said.appearance.line, "turned upright"):  # fmt: skip
         assert line in report["conclusion"]
+    assert "covid-19: very likely, 91 in 100 where 5.0 in 100 have it" in report["conclusion"]
+    assert not re.search("score 0|threshold", report["conclusion"])  # in each Observation's note
     assert report["status"] == "preliminary"
     assert report["issued"] == "2026-03-04T05:06:07+00:00"
     assert report["effectiveDateTime"] == "2020-03-04"

@@ -168,7 +168,7 @@ class _Telling:
         said = self._said
         yield RESEARCH_USE
         yield from filter(None, (said.refusal, said.trained))
-        yield from (each.sentence for each in said.findings)
+        yield from (f"{each.label}: {each.line}" for each in said.findings)
         if said.appearance is not None:
             yield f"{said.appearance.line}. {said.appearance.notice}"
         yield from said.measured
