@@ -81,7 +81,7 @@ def sniff(head: bytes) -> FileKind | None:
     A DICOM file is looked for first, because its preamble may hold a TIFF header (PS3.10 7.1).
 
     >>> sniff(bytes(128) + b"DICM")
-    <Kind.DICOM: 'DICOM'>
+    <FileKind.DICOM: 'DICOM'>
     >>> print(sniff(b"plain words"))
     None
     """
