@@ -77,6 +77,7 @@ def test_a_deleted_study_is_gone_with_its_films_and_stays_in_the_log(station, ma
     client.get(f"{API}/films/{film_id}/reading")
     assert client.delete(f"{API}/studies/{study_id}").status_code == 204
     assert client.get(f"{API}/films/{film_id}").status_code == 404
+    assert client.delete(f"{API}/trash/{study_id}").status_code == 204
     assert [p for p in station.service.folder.root.rglob("*") if p.is_file()] == []
     assert client.get(f"{API}/log").json()["items"][0]["action"] == "deleted"
     assert station.film(path) != film_id

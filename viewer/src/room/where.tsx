@@ -7,19 +7,22 @@ export function Where({ reading }: { reading: Reading }) {
   const details = reading.details;
   const both = details?.affected.find(({ side }) => side === null);
   if (!details || (!both && details.severity.length === 0)) return null;
+  const found = lungsIn(details.affected);
+  const only = found.length === 1 ? found[0] : undefined;
   return (
     <section class="where" aria-label={t("where")}>
       <h3>{t("where")}</h3>
       {both && (
         <>
           <p class="affected">
-            <b>{part(both.share)}</b> {t("affected.both")}
+            <b>{part(both.share)}</b> {t(only ? `affected.${only}` : "affected.both")}
             <span class="soft">
               {Object.entries(both.kinds)
                 .filter(([, share]) => share > 0)
                 .map(([kind, share]) => ` · ${named("opacity", kind)} ${part(share)}`)}
             </span>
           </p>
+          {only && <p class="warn-line">{t(`affected.missing.${only === "right" ? "left" : "right"}`)}</p>}
           <Zones affected={details.affected} />
           {reading.film.sides === "assumed" && <p class="soft">{t("sides.assumed")}</p>}
         </>
@@ -34,6 +37,11 @@ export function Where({ reading }: { reading: Reading }) {
 
 const ZONES = ["upper", "middle", "lower"] as const;
 const SIDES = ["right", "left"] as const;
+type Lung = (typeof SIDES)[number];
+
+/** The lungs that were found; with one alone, the row without a side is of that one. */
+const lungsIn = (affected: readonly Affected[]): Lung[] =>
+  SIDES.filter((side) => affected.some((each) => each.side === side && each.zone === null));
 
 /** Six zones as the film shows them: the patient's right lung on the left. */
 function Zones({ affected }: { affected: readonly Affected[] }) {
@@ -108,8 +116,11 @@ export function Change({ earlier, later }: { earlier: Side; later: Side }) {
     if (!before || before.prevalence === null || finding.prevalence === null) continue;
     rows.push({ name: labelName(finding.label), then: before.probability, now: finding.probability, share: true });
   }
-  const opaque = (reading: Reading, side: string | null) =>
-    reading.details?.affected.find((each) => each.side === side && each.zone === null)?.share;
+  const opaque = (reading: Reading, side: string | null) => {
+    const affected = reading.details?.affected ?? [];
+    if (side === null && lungsIn(affected).length < SIDES.length) return undefined;
+    return affected.find((each) => each.side === side && each.zone === null)?.share;
+  };
   for (const side of [null, ...SIDES]) {
     const [before, after] = [opaque(then, side), opaque(now, side)];
     if (before === undefined || after === undefined) continue;
@@ -156,8 +167,10 @@ const tenths = (then: number, now: number): number => asShown(now, 1) - asShown(
 const signed = (value: number, digits: number): string =>
   value === 0 ? number(0, digits) : `${value > 0 ? "+" : "−"}${number(Math.abs(value), digits)}`;
 
+/** What a share moves by when a film is read slightly changed; as in the draft of a report. */
+const MARGIN = 0.05;
+
 function inWords({ then, now }: { then: number; now: number }): string {
-  const change = points(then, now);
-  if (change === 0) return t("change.same");
-  return t(change > 0 ? "change.more" : "change.less", { points: number(Math.abs(change), 0) });
+  if (Math.abs(Math.round((now - then) * 1e4) / 1e4) < MARGIN) return t("change.same");
+  return t(now > then ? "change.more" : "change.less", { points: number(Math.abs(points(then, now)), 0) });
 }

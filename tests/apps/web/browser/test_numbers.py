@@ -8,7 +8,7 @@ from typing import Any
 
 from hilum.apps.cli import table
 from hilum.apps.web.draft import draft
-from hilum.core.details import Affected, Details, Scale, Severity
+from hilum.core.details import Affected, Details, Scale, Severity, Side
 from hilum.core.reading import Finding, Reading
 from hilum.core.rounded import fixed, percent
 from hilum.serve.marks import share
@@ -38,12 +38,15 @@ def _finding(probability: float) -> Finding:
     )  # fmt: skip
 
 
+def _lungs(opaque: float) -> tuple[Affected, ...]:
+    return tuple(Affected(side=s, zone=None, share=opaque, kinds={}) for s in (None, *Side))
+
+
 def _reading() -> Reading:
-    affected = tuple(Affected(side=None, zone=None, share=each, kinds={}) for each in SHARES)
     return Reading(
         path="film.png", status="read", bundle="b", elapsed_ms=1.0,
         findings=tuple(_finding(each) for each in SHARES),
-        details=Details(affected=affected, severity=_scores()),
+        details=Details(affected=_lungs(0.3), severity=_scores()),
     )  # fmt: skip
 
 
@@ -77,7 +80,9 @@ def test_every_renderer_has_the_same_last_digit(
     assert [each.replace("\u00a0", " ") for each in chances] == [f"{each} %" for each in percents]
     assert [each.replace("\u00a0", " ") for each in inside] == [f"{each} %" for each in percents]
     told = said_of(reading)
-    assert [each.share for each in told.regions] == [share(each) for each in SHARES]
+    for each in SHARES:
+        opaque = reading.model_copy(update={"details": Details(affected=_lungs(each))})
+        assert {region.share for region in said_of(opaque).regions} == {share(each)}
 
     lines = "\n".join(table.lines_of(told))
     assert re.findall(r"Brixia \(research score\): ([\d.]+) \[", lines) == scores
@@ -85,6 +90,14 @@ def test_every_renderer_has_the_same_last_digit(
 
     assert _in_pdf(reading) == scores
     assert _in_html(reading, small_bundle) == scores
+
+
+def test_one_lung_that_was_found_alone_is_not_called_both(stand_in: str, page: Any) -> None:
+    lung = tuple(each for each in _lungs(0.3) if each.side is not Side.RIGHT)
+    _shown(page, stand_in, _reading().model_copy(update={"details": Details(affected=lung)}))
+    said = page.locator("section.where").inner_text().replace("\u00a0", " ")
+    assert "30 % of the left lung is affected" in said
+    assert "The right lung was not found on this film" in said
 
 
 class _Words(Pen):
