@@ -17,8 +17,11 @@ const PARTS = [
   ["impression", 6],
 ] as const;
 
+/** A text, and the newest version that its author had seen when it was begun, saved or refused. */
+type Begun = ReportDraft & { seen: number };
+
 /** What was typed and not saved yet, kept while the page is open. */
-const unsaved = new Map<string, ReportDraft>();
+const unsaved = new Map<string, Begun>();
 
 /** `writing`: somebody asked by a key to write; `begun` once the text has the keyboard, or there is none. */
 export function ReportPanel(props: {
@@ -30,14 +33,16 @@ export function ReportPanel(props: {
 }) {
   const { filmId, saved, writing, begun } = props;
   const form = useRef<HTMLFormElement>(null);
-  const mine = useRef({ film: "", version: 0 }); // of this page; the list comes a little later
   const versions = useLoad(() => api.reports(filmId), [filmId]);
-  const [text, setText] = useState<ReportDraft | null>(unsaved.get(filmId) ?? null);
+  const [text, setText] = useState<Begun | null>(unsaved.get(filmId) ?? null);
   const [busy, setBusy] = useState(false);
 
   const begin = async (from: ReportAnswer | null) => {
+    // an own version may not be in the list yet
+    const seen = Math.max(text?.seen ?? 0, versions.value?.[0]?.version ?? 0);
     try {
-      setText(from ? textOf(from) : await api.draft(filmId, language.value));
+      const words = from ? textOf(from) : await api.draft(filmId, language.value);
+      setText({ ...words, seen });
     } catch (error) {
       complain(error);
       begun();
@@ -60,22 +65,31 @@ export function ReportPanel(props: {
     unkept.add(`report ${filmId}`);
     setText(changed);
   };
+  const raise = (seen: number) => {
+    const kept = unsaved.get(filmId);
+    if (kept) unsaved.set(filmId, { ...kept, seen });
+    setText((now) => now && { ...now, seen });
+  };
   const save = async (sign: boolean) => {
     if (!text) return;
     setBusy(true);
     try {
-      const own = mine.current.film === filmId ? mine.current.version : 0;
-      const seen = Math.max(own, versions.value?.[0]?.version ?? 0);
-      const report = await api.saveReport(filmId, { ...text, sign, seen });
-      mine.current = { film: filmId, version: report.version };
+      const report = await api.saveReport(filmId, { ...text, sign });
       unsaved.delete(filmId);
+      raise(report.version);
       unkept.delete(`report ${filmId}`);
       say("good", t(sign ? "report.signed" : "report.saved", { version: report.version }));
       versions.reload();
       saved();
     } catch (error) {
       complain(error);
-      if (asApiError(error).code === "conflict") versions.reload(); // what somebody else has written
+      if (asApiError(error).code === "conflict") {
+        // what somebody else has written
+        await api.reports(filmId).then((found) => {
+          versions.set(found);
+          raise(found[0]?.version ?? 0);
+        }, complain);
+      }
     } finally {
       setBusy(false);
     }

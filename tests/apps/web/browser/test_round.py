@@ -148,8 +148,21 @@ def test_a_report_is_written_by_keys(stand_in: str, page: Any) -> None:
     page.get_by_role("textbox", name="Title").press("Enter")
     page.get_by_text("has written version 3 of this report meanwhile").wait_for()
     expect(page.locator(".versions li")).to_have_count(3)
+    expect(page.get_by_role("button", name="Save as a draft")).to_be_enabled()
     page.get_by_role("textbox", name="Title").press("Enter")
     expect(page.locator(".versions li")).to_have_count(4)
+    page.get_by_role("textbox", name="Impression").fill("Begun on version 4.")
+    page.get_by_role("tab", name="Reading").click()
+    assert page.request.post(kept, data={"findings": "while it lay"}, headers=csrf).ok
+    page.get_by_role("tab", name="Report").click()
+    expect(page.locator(".versions li")).to_have_count(5)  # shown, but the text is older
+    expect(page.get_by_role("textbox", name="Impression")).to_have_value("Begun on version 4.")
+    page.get_by_role("textbox", name="Title").press("Control+Enter")
+    page.get_by_text("has written version 5 of this report meanwhile").wait_for()
+    expect(page.get_by_role("button", name="Save as a draft")).to_be_enabled()  # list is there
+    expect(page.locator(".versions li")).to_have_count(5)
+    page.get_by_role("textbox", name="Title").press("Enter")
+    expect(page.locator(".versions li")).to_have_count(6)
     page.evaluate("document.activeElement.blur()")
     assert page.evaluate("document.activeElement === document.body")
     assert page.locator(".calls :checked").count() == 0
