@@ -498,9 +498,37 @@ def test_a_peer_that_calls_back_is_waited_for_once(box, monkeypatch):
         monkeypatch.setattr(one._answered, "wait", call)
         assert one.step()
         assert one.step()
-    assert box.states == ["committed", "committed", "sent", "sent"]
-    assert len(answers.asked) == 2
-    assert len(waited) == 1
+        assert box.states == ["committed", "committed", "sent", "sent"]
+        assert len(answers.asked) == 2
+        assert len(waited) == 1
+        with box.store.write() as session:  # the last one went unanswered
+            for each in session.scalars(select(Delivery).where(Delivery.state == "sent")):
+                each.asked_ms -= 4_000_000
+        assert one.step()
+    assert len(waited) == 2
+
+
+def test_who_did_not_answer_does_not_call_back(box, monkeypatch):
+    """A study may be deleted while its confirmation is waited for, which is no answer."""
+    monkeypatch.setattr(sender, "_SAME_S", 0.1)
+    box.add(1)
+    box.add(2)
+    answers, waited = Commitment(), []
+    with archive(commitment=answers) as (port, _, _):
+        one = box.sender(port, commit=True)
+
+        def delete(seconds):
+            waited.append(len(answers.asked))
+            with box.store.write() as session:
+                mine = update(Delivery).where(Delivery.transaction == answers.asked[-1][0])
+                session.execute(mine.values(state="retracted"))
+            time.sleep(0.05)
+            return False
+
+        monkeypatch.setattr(one._answered, "wait", delete)
+        assert one.step()
+        assert one.step()
+    assert set(waited) == {1, 2}
 
 
 def test_a_peer_that_says_nothing_is_asked_three_times(box, monkeypatch):

@@ -200,6 +200,8 @@ class PeerSender:
         asked = self._unconfirmed()
         if not asked:
             return
+        if any(each.unanswered for each in asked):  # it may answer on the association by now
+            self._calls_back = False
         transaction = str(generate_uid(prefix=None))
         outbox.asked(self._store, [each.id for each in asked], transaction)
         self._answered.clear()
@@ -212,11 +214,11 @@ class PeerSender:
             if self._answered.wait(_LOOK_S):
                 return
             with self._store.read() as session:
-                answered = not outbox.is_asked(session, transaction)
+                answered = outbox.is_answered(session, transaction)
             self._calls_back = answered and not self._answers_here
 
     def _reported(self, event: Event) -> tuple[int, None]:
-        self._answers_here = True
+        self._answers_here, self._calls_back = True, False
         try:
             outbox.reported(self._store, self._peer.name, *dimse.report_of(event))
         except Exception as error:

@@ -574,13 +574,15 @@ class Unconfirmed(NamedTuple):
     id: int
     sop_class: str
     sop_uid: str
+    unanswered: bool
+    """The peer was asked already, long ago."""
 
 
 def unconfirmed(session: Session, peer: str, most: int) -> list[Unconfirmed]:
     """Return what a peer is to be asked to confirm: what it was never asked for, or long ago."""
     long_ago = Delivery.asked_ms < now_ms() - _HOUR_MS
     query = (
-        select(Delivery.id, Result.sop_class, Result.sop_uid)
+        select(Delivery.id, Result.sop_class, Result.sop_uid, Delivery.asked_ms.is_not(None))
         .join(Result, Delivery.result_id == Result.id)
         .where(Delivery.state == "sent", Delivery.peer == peer, Delivery.asked < MAX_ATTEMPTS)
         .where(or_(Delivery.asked_ms.is_(None), long_ago))
@@ -599,9 +601,10 @@ def asked(store: Store, ids: list[int], transaction: str) -> None:
         )
 
 
-def is_asked(session: Session, transaction: str) -> bool:
-    """Say whether a peer has not answered a transaction yet."""
-    mine = (Delivery.transaction == transaction) & (Delivery.state == "sent")
+def is_answered(session: Session, transaction: str) -> bool:
+    """Say whether a peer has answered a transaction; what was taken back meanwhile says nothing."""
+    answered = Delivery.state.in_(("committed", "dead", "waiting"))
+    mine = (Delivery.transaction == transaction) & answered
     return session.scalars(select(Delivery.id).where(mine).limit(1)).first() is not None
 
 
