@@ -3,8 +3,8 @@
 Its fonts are DejaVu Sans (Bitstream Vera licence, see ``fonts/``), cut by ``tools/subset_fonts.py``
 to Latin, Greek, Cyrillic, Armenian, Georgian, Hebrew and Arabic; Chinese, Japanese and Korean
 letters are Droid Sans Fallback's (Apache-2.0). Arabic letters are joined, and letters stand in the
-order of the Unicode standard's annex 9. A letter that neither font has is written as its code, so a
-name stays what it is.
+order of the Unicode standard's annex 9; what only orders letters is left out. A letter that neither
+font has is written as its code, so a name stays what it is.
 """
 
 from __future__ import annotations
@@ -186,6 +186,12 @@ _FIRST_EAST = 0x1100
 _RIGHT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc"
 _RIGHTWARD = re.compile(f"[{_RIGHT}](?:[{_RIGHT}\u200c\u200d ,.'-]*[{_RIGHT}])?")
 """Words that are written from right to left, and digits among them."""
+_ORDERS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What only orders the letters beside it, and has no form (Bidi_Control)."""
+_CODE = re.compile(r"\\(?:x[0-9a-f]{0,2}|u[0-9a-f]{0,4}|U[0-9a-f]{0,8})")
+"""Of ``shown``; it may be cut."""
+_FOR_CODES = 0xF0000
+"""Letters of private use, from left to right, which ``shown`` leaves in no line."""
 _DOT = " \u00b7 "
 _MARK = "\u034f"
 """It stays with the letter before it (class NSM), and no font has it, so no line does."""
@@ -210,7 +216,7 @@ def shown(text: object, font: str = REGULAR) -> str:
     >>> shown("ward 7\n\u0e01.png")
     'ward 7 \\u0e01.png'
     """
-    line = " ".join(str(text).split())
+    line = " ".join(_ORDERS.sub("", str(text)).split())
     if _RIGHTWARD.search(line):
         line = _RIGHTWARD.sub(lambda each: _joined(each[0]), line)
     return "".join(
@@ -240,6 +246,13 @@ def _ordered(part: str) -> str:
     from bidi import get_display  # type: ignore[import-untyped]
     from bidi.mirror import MIRRORED  # type: ignore[import-untyped]
 
+    codes: list[str] = []
+
+    def held(code: re.Match[str]) -> str:
+        codes.append(code[0])
+        return chr(_FOR_CODES + len(codes) - 1)
+
+    part = _CODE.sub(held, part)  # a code moves as the letter that it stands for, and stays whole
     # brackets are not mirrored there (rule L4): a mark comes to stand before those that must be
     marked = "".join(each + _MARK if each in MIRRORED else each for each in part)
     letters = iter(str(get_display(marked)))
@@ -248,7 +261,8 @@ def _ordered(part: str) -> str:
         if each == _MARK:
             ordered.append(MIRRORED[next(letters)])
         else:
-            ordered.append(each)
+            code = ord(each) - _FOR_CODES
+            ordered.append(codes[code] if 0 <= code < len(codes) else each)
             if each in MIRRORED:
                 next(letters)  # its mark
     return "".join(ordered)
