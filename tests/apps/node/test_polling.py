@@ -124,10 +124,10 @@ def _multipart(content, boundary="b"):
 
 @pytest.fixture
 def make_poll(box):
-    def make(url, take, **peer):
+    def make(url, take, modalities=("DX",), **peer):
         about = Peer(name="pacs", dicomweb=url, poll_s=1, timeout_s=5, **peer)
         receiving = box.folder.receiving
-        return Poll(about, box.data, box.store, box.log, receiving, 1000, ("DX",), take)
+        return Poll(about, box.data, box.store, box.log, receiving, 1000, modalities, take)
 
     return make
 
@@ -243,6 +243,48 @@ def test_every_film_comes_from_a_server_that_caps_a_page(make_poll, monkeypatch,
         _look(make_poll(url, take))
     assert len(taken) == 450
     assert "pacs lists more than 400 objects" in caplog.text
+
+
+@pytest.mark.parametrize("beyond", [400, 404, 416])
+def test_a_server_that_refuses_what_is_beyond_its_end_has_come_to_its_end(
+    box, make_poll, caplog, beyond
+):
+    taken = []
+
+    def rows(asked):
+        if int(asked["offset"]):
+            return beyond, {}, b""
+        uid = "1.2.3.1" if asked["Modality"] == "DX" else "1.2.3.2"
+        return 200, {}, json.dumps([_row("1.2", "1.2.3", uid)]).encode()
+
+    def take(_, path):
+        taken.append(path.read_bytes())
+        return TakenObject(0, "accepted")
+
+    with server(rows, lambda uid: _multipart(uid.encode())) as (url, _):
+        poll = make_poll(url, take, modalities=("DX", "CR"))
+        assert _look(poll) <= 1
+        assert _look(poll) <= 1
+    assert taken == [b"1.2.3.1", b"1.2.3.2"]
+    assert len([each for each in caplog.records if f"answered {beyond}" in each.getMessage()]) == 1
+
+
+def test_a_modality_is_listed_where_another_one_failed(make_poll, caplog):
+    taken = []
+
+    def rows(asked):
+        if asked["Modality"] == "DX":
+            return 404, {}, b""
+        return 200, {}, json.dumps([_row("1.2", "1.2.3", "1.2.3.2")]).encode()
+
+    def take(_, path):
+        taken.append(path.read_bytes())
+        return TakenObject(0, "accepted")
+
+    with server(rows, lambda uid: _multipart(uid.encode())) as (url, _):
+        assert _look(make_poll(url, take, modalities=("DX", "CR"))) > 3
+    assert taken == [b"1.2.3.2"]
+    assert "pacs: answered 404" in caplog.text
 
 
 def test_a_store_or_a_disk_that_fails_is_left_alone_and_what_was_seen_is_kept(

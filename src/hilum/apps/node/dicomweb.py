@@ -9,8 +9,9 @@ import logging
 import os
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from uuid import uuid4
@@ -28,6 +29,7 @@ _ANSWERED = (200, 202, 409)
 """Whose body says what became of each object (PS3.18 table 10.5.3-1)."""
 _NOT_ALLOWED, _LATER = (401, 403), (408, 429)
 _GONE, _CANNOT = (404, 410), (500, 501)
+_OF_OBJECT = (*_NOT_ALLOWED, *_GONE, *_CANNOT)
 _JSON = "application/dicom+json"
 _FAILED, _REASON, _SOP_UID = "00081198", "00081197", "00081155"
 _DICOM = "application/dicom"
@@ -92,13 +94,17 @@ class Web:
             asked: keywords and values.
 
         Raises:
-            PeerError: as for ``has``.
+            PeerError: as for ``has``; a page that is refused after the first one is the end.
         """
         known: set[str] = set()
         offset = 0
         for _ in range(_PAGES):
             place = {"limit": str(_PAGE), "offset": str(offset)}
-            response = self._ask("GET", "/instances", params={**asked, **place})
+            alone = _GONE if offset else ()
+            response = self._ask("GET", "/instances", alone=alone, params={**asked, **place})
+            if offset and 400 <= response.status_code < 500:  # some refuse what is beyond the end
+                _say_end(self._peer.name, response.status_code)
+                return
             rows = _json(response) if response.status_code == 200 else []
             if response.status_code not in (200, 204) or not isinstance(rows, list):
                 raise self._error(response)
@@ -130,7 +136,7 @@ class Web:
                 self._client.stream("GET", place, headers=kinds) as response,
                 path.open("wb") as out,
             ):
-                self._judge(response, gone=True)
+                self._judge(response, _OF_OBJECT)
                 if response.status_code != 200:
                     return False
                 part = _OnlyPart(response.headers.get("Content-Type", ""), out)
@@ -155,7 +161,7 @@ class Web:
         """
         place = f"/studies/{study}/series/{series}/instances/{sop_uid}"
         anything = {"Accept": "*/*"}  # Orthanc refuses the type of the other calls here, with 400
-        response = self._ask("DELETE", place, gone=True, headers=anything)
+        response = self._ask("DELETE", place, alone=_OF_OBJECT, headers=anything)
         if response.is_success or response.status_code in _GONE:
             return None
         return f"the peer answered {response.status_code} to DELETE"
@@ -170,18 +176,20 @@ class Web:
         if response.status_code not in (200, 204):
             raise self._error(response)
 
-    def _ask(self, method: str, path: str, *, gone: bool = False, **request: Any) -> httpx.Response:
+    def _ask(
+        self, method: str, path: str, *, alone: Collection[int] = (), **request: Any
+    ) -> httpx.Response:
         try:
             response = self._client.request(method, self._peer.dicomweb + path, **request)
         except httpx.HTTPError as error:
             raise self._away(error) from None
-        self._judge(response, gone=gone)
+        self._judge(response, alone)
         return response
 
-    def _judge(self, response: httpx.Response, *, gone: bool) -> None:
-        """Raise where an answer is of the server, and not of what was asked."""
+    def _judge(self, response: httpx.Response, alone: Collection[int]) -> None:
+        """Raise where an answer is of the server, and not ``alone`` of what was asked."""
         status = response.status_code
-        if gone and status in (*_NOT_ALLOWED, *_GONE, *_CANNOT):  # of this object alone
+        if status in alone:
             return
         if status in (*_NOT_ALLOWED, *_LATER, 404) or status >= 500 or 300 <= status < 400:
             raise self._error(response)
@@ -222,6 +230,11 @@ def opened(peer: Peer, data: Path) -> Iterator[Web]:
         headers=headers, auth=user, verify=believed, timeout=peer.timeout_s, trust_env=False
     ) as client:
         yield Web(client, peer)
+
+
+@cache  # once, not at every poll
+def _say_end(peer: str, status: int) -> None:
+    _LOG.warning("%s answered %d to a further page: taken for the end of its list", peer, status)
 
 
 def _secret(path: Path) -> str:

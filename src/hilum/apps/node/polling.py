@@ -18,7 +18,7 @@ from hilum.apps.node.taking import TakenObject
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store
 from hilum.apps.store.tables import Film, Setting
-from hilum.core.errors import HilumError
+from hilum.core.errors import HilumError, PeerError
 
 SEEN = "polled:"
 """The setting with what was fetched from a peer, by its name: {pseudonym of a SOP Instance UID:
@@ -107,12 +107,22 @@ class Poll:
                     session.merge(Setting(key=SEEN + self._peer.name, value=seen))
 
     def _listed(self, web: dicomweb.Web) -> Iterator[tuple[str, str, str]]:
-        """Yield the UIDs of what the server has of these days; tomorrow's, where it lies east."""
+        """Yield the UIDs of what the server has of these days; tomorrow's, where it lies east.
+
+        Raises:
+            PeerError: a modality was not listed; the others were yielded before.
+        """
         ends = (timedelta(days=1 - self._peer.poll_days), timedelta(days=1))
         days = "-".join(f"{date.today() + each:%Y%m%d}" for each in ends)
+        failed = None
         for modality in self._modalities:
             asked = {"StudyDate": days, **self._peer.poll}
-            yield from web.find(asked | ({"Modality": modality} if modality else {}))
+            try:
+                yield from web.find(asked | ({"Modality": modality} if modality else {}))
+            except PeerError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     def _known(self, sop_uid: str) -> bool:
         with self._store.read() as session:
