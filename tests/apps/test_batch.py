@@ -132,6 +132,7 @@ def _wanted(films, job, *, shard_films=5):
         force=False,
         details=False,
         max_megapixels=100,
+        engine="cpu",
         shard_films=shard_films,
     )
 
@@ -376,10 +377,15 @@ def test_a_run_goes_on_with_its_own_engine_alone(films, small_bundle, tmp_path, 
     with pytest.raises(ConfigError, match="with engine cpu; asked for cuda") as caught:
         runs.plan_run(runs.RunPlan(**plan, engine="cuda"), str(out))
     assert caught.value.hint.startswith("set HILUM_ENGINE=cpu")
-    (out / "plan.json").write_text(json.dumps(plan))  # of an older version
-    assert run([*map(str, command)]) == 6
+    (out / "plan.json").write_text(json.dumps(plan))  # of an older version: any engine made it
+    monkeypatch.delenv("HILUM_ENGINE")
+    with pytest.raises(ConfigError, match="does not say which engine") as caught:
+        runs.plan_run(runs.RunPlan(**plan, engine="cpu"), str(out))
+    assert "HILUM_ENGINE" in caught.value.hint
+    assert json.loads((out / "plan.json").read_text()) == plan
     monkeypatch.setenv("HILUM_ENGINE", "cpu")
     assert run([*map(str, command)]) == 3
+    assert json.loads((out / "plan.json").read_text()) == plan | {"engine": "cpu"}
     with pytest.raises(ConfigError, match="engine 'cuda': this onnxruntime has no CUDA"):
         read_shard(job._replace(engine="cuda"), Shard(0, []), 0)  # on any machine of the run
 

@@ -62,7 +62,7 @@ class RunPlan(BaseModel):
         source: as it was named.
         bundle: identity of the bundle that reads.
         operating_point, prevalence, force, details, max_megapixels: as in ``hilum read``.
-        engine: what runs the networks; a plan that does not say so was made on the processor.
+        engine: what runs the networks; None in an older plan, which does not say.
         shard_films: films of one shard, at most.
         films: addresses of films and archives; ``shards`` that they make.
     """
@@ -77,7 +77,7 @@ class RunPlan(BaseModel):
     force: bool
     details: bool
     max_megapixels: float
-    engine: str = "cpu"
+    engine: str | None = None
     shard_films: int
     films: int = 0
     shards: int = 0
@@ -205,7 +205,8 @@ def plan_run(wanted: RunPlan, dest: str) -> RunPlan:
     """Return the plan that a destination holds; make it where there is none.
 
     Raises:
-        ConfigError: the destination holds a run that reads otherwise, or the source nothing.
+        ConfigError: the destination holds a run that reads otherwise, or does not say by which
+            engine while ``HILUM_ENGINE`` names none; or the source holds nothing.
     """
     place = Destination(dest)
     if place.has(PLAN):
@@ -214,7 +215,18 @@ def plan_run(wanted: RunPlan, dest: str) -> RunPlan:
                 plan = RunPlan.model_validate_json(file.read())
             except ValidationError:
                 raise ConfigError(f"{dest}/{PLAN}: no plan of a run", hint=_OTHER) from None
+        untold = plan.engine is None
+        if untold:
+            if not os.environ.get(ENGINE):
+                raise ConfigError(
+                    f"{dest}: holds a run that does not say which engine made it",
+                    hint=f"set {ENGINE} to the engine that it was begun with: cpu where none was"
+                    " named",
+                )
+            plan = plan.model_copy(update={"engine": wanted.engine})
         _check_same(plan, wanted, dest)
+        if untold:
+            place.put(PLAN, lambda path: _write_json(path, plan.model_dump()))
         return plan
     if fnmatch.filter(place.sizes("readings"), _SHARDS):
         raise ConfigError(f"{dest}: holds readings and no {PLAN}", hint=_OTHER)

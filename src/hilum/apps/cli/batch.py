@@ -99,6 +99,7 @@ def batch(
     opened = open_bundle(bundle)
     choose_points(opened.manifest, operating_point)
     check_prevalence(opened.manifest, prevalence)
+    on = engine()
     wanted = RunPlan(
         source=source,
         bundle=opened.identity,
@@ -107,7 +108,7 @@ def batch(
         force=force,
         details=details,
         max_megapixels=max_megapixels,
-        engine=engine(),
+        engine=on,
         shard_films=shard_films,
     )
     plan = plan_run(wanted, dest)
@@ -121,7 +122,7 @@ def batch(
         force,
         details,
         max_megapixels,
-        plan.engine,
+        on,
     )
     at_work: Executor = OnRay(job, address, workers) if executor == "ray" else Local(job, workers)
     summary: dict[str, Any] = {}
