@@ -250,7 +250,6 @@ def _measured(whole, **sides):
         (0, 0, "both lungs without definite opacity, then and now", "не было и нет"),
         (0.4, 0.6, "both lungs without definite opacity, then and now", "не было и нет"),
         (12.5, 12.6, "no clear change in opacities, 12 % of both lungs then and 13 % now", "тогда"),
-        (0, 3, "no clear change in opacities, 0 % of both lungs then and 3 % now", "тогда"),
         (10, 14.99, "no clear change in opacities, 10 % of both lungs then and 15 % now", "тогда"),
         (10, 15, "opacities have increased, from 10 % to 15 % of both lungs", "увеличились"),
         (30, 12, "opacities have decreased, from 30 % to 12 % of both lungs", "уменьшились"),
@@ -263,16 +262,49 @@ def test_a_film_is_compared_with_what_was_measured_on_both(then, now, said, told
     assert told in compared(*films, date, "ru")
 
 
+@pytest.mark.parametrize(
+    ("right", "left", "said", "told"),
+    [
+        ((30, 0), (0, 30),
+         "Right lung: opacities decreased, from 30 % to 0 %."
+         " Left lung: new opacity, not seen then, 30 % now.",
+         "Левое лёгкое: новое затемнение, тогда не определялось, сейчас 30 %."),
+        ((40, 10), (12, 35),
+         "Right lung: opacities decreased, from 40 % to 10 %."
+         " Left lung: opacities increased, from 12 % to 35 %.", "увеличились"),
+        ((4, 15), (3, 4),
+         "Right lung: opacities increased, from 4 % to 15 %."
+         " Left lung: no clear change, 3 % then and 4 % now.", "до 15 %"),
+        ((4, 14), (0, 0),  # exactly the margin, 5 points of both
+         "Right lung: opacities increased, from 4 % to 14 %."
+         " Left lung: no definite opacity, then and now.", "явных затемнений не было и нет"),
+        ((4, 10), (0, 0),  # less than the margin of a lung, but no pooled 2 % and 5 % hide it
+         "Right lung: no clear change, 4 % then and 10 % now."
+         " Left lung: no definite opacity, then and now.", "тогда 4 %, сейчас 10 %"),
+        ((0.4, 6), (3, 3),
+         "Right lung: new opacity, not seen then, 6 % now."
+         " Left lung: no clear change, 3 % then and 3 % now.", "новое затемнение"),
+    ],
+)  # fmt: skip
+def test_what_one_lung_did_is_not_lost_in_both(right, left, said, told):
+    then, now = (
+        _measured(sum(each) / 2, right=each[0], left=each[1])
+        for each in zip(right, left, strict=True)
+    )
+    assert compared(then, now, "2020-01-01", "en") == f"Chest radiograph of 2020-01-01. {said}"
+    assert told in compared(then, now, "2020-01-01", "ru")
+
+
 def test_a_film_is_compared_by_the_lungs_that_were_found_on_both():
     one, two = _measured(5, right=5), _measured(30, right=20, left=40)
     assert compared(one, two, "2020-01-01", "en") == (
-        "Chest radiograph of 2020-01-01: opacities have increased, from 5 % to 20 % of the right"
-        " lung. Only this lung was found on both films."
+        "Chest radiograph of 2020-01-01. Right lung: opacities increased, from 5 % to 20 %."
+        " Only this lung was found on both films."
     )
     clear, faint = _measured(0, left=0), _measured(0.9, right=1.6, left=0.2)
-    assert "явных затемнений левого лёгкого не было и нет." in compared(
+    assert "Левое лёгкое: явных затемнений не было и нет." in compared(
         clear, faint, "2020-01-01", "ru"
     )
-    assert "no clear change" in compared(_measured(0), faint, "2020-01-01", "en")  # 1.6 % on one
+    assert "Right lung: new opacity" in compared(_measured(0), faint, "2020-01-01", "en")
     for then, now in ((None, one), (one, clear), (_reading(), two)):
         assert compared(then, now, "2020-01-01", "en") == "Chest radiograph of 2020-01-01."

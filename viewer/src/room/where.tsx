@@ -121,20 +121,23 @@ export function Change({ earlier, later }: { earlier: Side; later: Side }) {
     if (side === null && lungsIn(affected).length < SIDES.length) return undefined;
     return affected.find((each) => each.side === side && each.zone === null)?.share;
   };
+  const lungs: Moves = {};
   for (const side of [null, ...SIDES]) {
     const [before, after] = [opaque(then, side), opaque(now, side)];
     if (before === undefined || after === undefined) continue;
+    lungs[side ?? "both"] = { then: before, now: after };
     rows.push({ name: t(side ? `opaque.${side}` : "opaque.both"), then: before, now: after, share: true });
   }
   for (const score of now.details?.severity ?? []) {
     const before = then.details?.severity.find(({ scale }) => scale === score.scale);
     if (before) rows.push({ name: named("severity", score.scale), then: before.value, now: score.value, share: false });
   }
-  const both = rows.find(({ name }) => name === t("opaque.both"));
   return (
     <section class="change" aria-label={t("change")}>
       <h3>{t("change")}</h3>
-      {both && <p>{inWords(both)}</p>}
+      {inWords(lungs).map((line) => (
+        <p key={line}>{line}</p>
+      ))}
       <table>
         <thead>
           <tr>
@@ -167,10 +170,37 @@ const tenths = (then: number, now: number): number => asShown(now, 1) - asShown(
 const signed = (value: number, digits: number): string =>
   value === 0 ? number(0, digits) : `${value > 0 ? "+" : "−"}${number(Math.abs(value), digits)}`;
 
-/** What a share moves by when a film is read slightly changed; as in the draft of a report. */
-const MARGIN = 0.05;
+type Move = { then: number; now: number };
+type Moves = { [lung in Lung | "both"]?: Move };
 
-function inWords({ then, now }: { then: number; now: number }): string {
-  if (Math.abs(Math.round((now - then) * 1e4) / 1e4) < MARGIN) return t("change.same");
-  return t(now > then ? "change.more" : "change.less", { points: number(Math.abs(points(then, now)), 0) });
+/** As in the draft of a report (`hilum/serve/said.py`): an opacity from LEAST on, and what both lungs
+ * together, or one of them, must differ by. */
+const [LEAST, MARGIN, LUNG_MARGIN] = [0.01, 0.05, 0.1];
+
+function moved({ then, now }: Move, margin: number): "same" | "more" | "less" {
+  if (Math.abs(Math.round((now - then) * 1e4) / 1e4) < margin) return "same";
+  return now > then ? "more" : "less";
+}
+
+function changed(move: Move): "clear" | "new" | "same" | "more" | "less" {
+  if (Math.max(move.then, move.now) < LEAST) return "clear";
+  return move.then < LEAST ? "new" : moved(move, LUNG_MARGIN);
+}
+
+/** Both lungs together only where that hides nothing that one of them did. */
+function inWords(moves: Moves): string[] {
+  const lungs = SIDES.flatMap((side) => {
+    const move = moves[side];
+    return move ? [{ side, move, kind: changed(move) }] : [];
+  });
+  const both = moves.both;
+  if (both) {
+    const kind = lungs.every((each) => each.kind === "clear") ? "clear" : moved(both, MARGIN);
+    const hidden = kind === "same" && lungs.some(({ move }) => moved(move, MARGIN) !== kind);
+    const calm = lungs.every((each) => each.kind === "same" || each.kind === "clear");
+    if (!hidden && (calm || lungs.every((each) => each.kind === kind)))
+      return [t(`change.${kind}`, { points: number(Math.abs(points(both.then, both.now)), 0) })];
+  }
+  return lungs.map(({ side, move, kind }) =>
+    t(`change.lung.${kind}`, { lung: t(`change.${side}`), then: part(move.then), now: part(move.now) }));
 }

@@ -100,6 +100,40 @@ def test_one_lung_that_was_found_alone_is_not_called_both(stand_in: str, page: A
     assert "The right lung was not found on this film" in said
 
 
+def test_what_one_lung_did_is_not_lost_in_both(stand_in: str, page: Any) -> None:
+    """As in the draft of a report; the film that is opened first is the earlier one."""
+    opened: list[str] = []
+    films: list[tuple[float, float]] = []  # opaque share of the right and the left lung
+
+    def answer(route: Any) -> None:
+        opened.append(route.request.url.split("/films/")[1].split("/")[0])
+        right, left = films[opened[-1] != opened[0]]
+        sides = {None: (right + left) / 2, Side.RIGHT: right, Side.LEFT: left}
+        lungs = [Affected(side=s, zone=None, share=each, kinds={}) for s, each in sides.items()]
+        details = Details(affected=tuple(lungs)).model_dump(mode="json")
+        body = route.fetch().json()
+        body["reading"] = body["reading"] | {"details": details}
+        route.fulfill(json=body)
+
+    page.route(re.compile(r"/films/\w+/reading"), answer)
+    new = "new opacity, not seen on the earlier film, 30 % on the later one."
+    both = "both lungs is opaque"
+    for then, now, lines in (
+        ((0.3, 0), (0, 0.3), ["Right lung: decreased, from 30 % to 0 %.", f"Left lung: {new}"]),
+        ((0.04, 0), (0.1, 0), ["Right lung: no clear change, 4 % and 10 %.",
+                               "Left lung: no definite opacity on either film."]),
+        ((0.1, 0.1), (0.3, 0.3), [f"On the later film 20 percentage points more of {both}."]),
+    ):  # fmt: skip
+        films[:] = then, now
+        page.goto("about:blank")
+        open_film(page, stand_in, "frontal-opacities", search="?cpu")
+        page.locator(".strip-film", has_text="2025-03-02").click()
+        change = page.get_by_role("region", name="Change")
+        change.wait_for()
+        said = [each.replace("\u00a0", " ") for each in change.locator("p").all_inner_texts()]
+        assert [each for each in said if not each.startswith("Each film is measured")] == lines
+
+
 class _Words(Pen):
     """A pen that remembers what it was told to write."""
 
