@@ -92,13 +92,14 @@ def test_who_may_not_see_name_and_accession_takes_out_neither(make_station):
     film = dcmread(ROOT / "frontal.dcm")
     film.PatientName, film.AccessionNumber, film.IssuerOfPatientID = "Yamada^Tarou", "A-2041", "St"
     asked = Dataset()
-    asked.RequestedProcedureID = asked.AccessionNumber = "A-2041"
+    asked.RequestedProcedureID = asked.AccessionNumber = film.StudyID = "A-2041"
     film.RequestAttributesSequence = [asked]
     out = BytesIO()
     film.save_as(out)
     identity = {"name": "reviewer", "accession": "administrator"}
     station = make_station(Settings.parse({"identity": identity}, where="here"))
     film_id = station.film(("film.dcm", out.getvalue()))
+    uids = set()
     for role, told in (("reader", ()), ("reviewer", ("N",)), ("administrator", ("N", "A"))):
         client = station.client(role)
         taken = {"fhir": client.get(f"{API}/films/{film_id}/fhir").content}
@@ -109,12 +110,14 @@ def test_who_may_not_see_name_and_accession_takes_out_neither(make_station):
             made = dcmread(BytesIO(answer.content))
             assert made.PatientID == film.PatientID
             assert made.PatientName == ("Yamada^Tarou" if "N" in told else "")
-            assert made.AccessionNumber == ("A-2041" if "A" in told else "")
+            assert made.AccessionNumber == made.StudyID == ("A-2041" if "A" in told else "")
+            uids |= {made.SeriesInstanceUID, made.SOPInstanceUID}
             if kind == "sr":
                 assert ("ReferencedRequestSequence" in made) == ("A" in told)
         assert "N" in told or not [each for each in taken.values() if b"Yamada" in each]
         held = {name for name, each in taken.items() if b"A-2041" in each}
         assert held == (set(taken) if "A" in told else set())
+    assert len(uids) == 3 * 4 * 2  # nobody's objects are in a series of the archive's, or of others
 
 
 def test_a_reviewer_takes_back_what_an_archive_has(station):

@@ -6,9 +6,9 @@ go to such a person have them, and so has what the node sends to archives.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
 from sqlalchemy import select
@@ -46,8 +46,7 @@ def names_of(
         for film in session.scalars(films.order_by(Film.created_ms, Film.id)).all():
             if film.study_id in told or queue.is_dangerous(session, film):
                 continue
-            with suppress(HilumError, OSError):  # tried again when it is shown again
-                found = _read(service.folder.path(film.sha256), film.size)
+            if found := _found(service.folder.path(film.sha256), film.size):
                 told[film.study_id] = Named(
                     found.name if name else None, found.accession if accession else None
                 )
@@ -65,11 +64,29 @@ def _may(visitor: Visitor, least: Role | None) -> bool:
     return least is not None and visitor.role.covers(least)
 
 
+_AGAIN = 300.0
+"""Seconds after which a header that could not be read is tried again: a failure may take long."""
+_failed: dict[Path, float] = {}
+"""When, by ``monotonic``."""
+
+
+def _found(path: Path, size: int) -> Named | None:
+    if monotonic() < _failed.get(path, -_AGAIN) + _AGAIN:
+        return None
+    try:
+        return _read(path, size)
+    except (HilumError, OSError):
+        _failed[path] = monotonic()
+        return None
+
+
 @lru_cache(maxsize=4096)
 def _read(path: Path, size: int) -> Named:
-    """Read a header once, in a process of its own as every film; a failure is not kept."""
+    """Read a header once, in a process of its own as every film."""
     return Named(*run(read_names, "film", size, 0, str(path)))
 
 
-forget = _read.cache_clear
-"""What was read of films that are deleted is in memory no more."""
+def forget() -> None:
+    """Keep nothing in memory of films that are deleted."""
+    _read.cache_clear()
+    _failed.clear()

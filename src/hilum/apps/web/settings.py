@@ -112,6 +112,8 @@ class Retention(Config):
 
     Attributes:
         days: after its arrival, when a study with all that belongs to it is deleted; None: never.
+            A study in the trash stays for its ``trash_days``: put there on its last day, it goes so
+            much later. Where the law sets the limit, ``days`` is that less ``trash_days``.
         trash_days: for which a study that a person deleted can be put back; 0: it goes at once.
     """
 

@@ -290,10 +290,10 @@ class ObjectContent:
         return self.uid("tracking", self.source.text("SOPInstanceUID"), lineage, identifier)
 
     def series_uid(self, kind: str) -> str:
-        """Return the UID of the series of one kind of object."""
+        """Return the UID of the series of one kind of object: another where values are withheld."""
         asked = [f"{each.operating_point} {each.prevalence}" for each in self.reading.findings]
         film = self.source.text("SeriesInstanceUID")
-        return self.uid("series", kind, film, self.reading.bundle, *asked)
+        return self.uid("series", kind, film, self.reading.bundle, *asked, *self.source.blank)
 
     def source_item(self) -> Dataset:
         """Return the film as an item of Source Image Sequence (PS3.3 C.7.6.1.1.4)."""

@@ -111,6 +111,7 @@ class Source:
         orientation: PatientOrientation as it stands, if it can be; else empty.
         spacing_mm: distance of rows and columns as stored; None where the file says nothing.
         detector: ``spacing_mm`` holds at the detector, not in the patient.
+        blank: keywords that were left empty on purpose, sorted.
     """
 
     header: Dataset
@@ -120,6 +121,7 @@ class Source:
     orientation: tuple[str, ...]
     spacing_mm: tuple[float, float] | None
     detector: bool
+    blank: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -145,7 +147,7 @@ def read_source(
     """Read the header of a film; larger ones are refused.
 
     ``blank`` names what of ``COPIED`` is left empty. Without the accession number there is no
-    request, either: its other numbers are often the same.
+    request and no study ID, either: their numbers are often the same.
 
     Raises:
         UnreadableImageError: the file is missing or broken.
@@ -176,7 +178,7 @@ def read_source(
         ]
         if "AccessionNumber" in blank:
             study.pop("IssuerOfAccessionNumberSequence", None)
-            requests = []
+            study.StudyID, requests = "", []
         spacing = spacing_of(header)
         return Source(
             header=header,
@@ -186,6 +188,7 @@ def read_source(
             orientation=_orientation(header),
             spacing_mm=spacing.mm,
             detector=spacing.plane is not None and spacing.plane.value == "detector",
+            blank=tuple(sorted(blank)),
         )
 
 
