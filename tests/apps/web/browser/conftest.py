@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -108,15 +109,27 @@ class Served:
         self._socket.close()
 
 
+@cache
+def _kinds() -> dict[str, str]:
+    """The digest of each film of the world -> its name."""
+    films = world.films().items()
+    return {hashlib.sha256(content).hexdigest(): name for name, (content, _) in films}
+
+
+@contextmanager
+def _stub() -> Iterator[None]:
+    """Let workers read with the stub, and only as long as a test of the browser needs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        stub = lambda root, **_: world.StubReader(open_bundle(root), _kinds())  # noqa: E731
+        patch.setattr("hilum.apps.web.worker.load_bundle", stub)
+        yield
+
+
 @pytest.fixture(scope="session")
-def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of data: three people, and films of which all but the last were read by the stub."""
     data, sent = tmp_path_factory.mktemp("day") / "data", world.films()
     world.write_bundle(_bundle(data))
-    kinds = {hashlib.sha256(content).hexdigest(): name for name, (content, _) in sent.items()}
-    patch = pytest.MonkeyPatch()
-    stub = lambda root, **_: world.StubReader(open_bundle(root), kinds)  # noqa: E731
-    patch.setattr("hilum.apps.web.worker.load_bundle", stub)
     service = make_service(
         Place.of(data, None), bundle=_bundle(data), settings=Settings(), worker=False
     )
@@ -129,13 +142,13 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         intake.take(Part(name, io.BytesIO(content)))
         assert intake.outcome.accepted, intake.outcome
     worker = _worker(service, _bundle(data), threading.Event())
-    for _ in range(len(sent) - 1):
-        assert worker.step()
+    with _stub():
+        for _ in range(len(sent) - 1):
+            assert worker.step()
     with service.store.write() as session:
         session.execute(delete(Job).where(Job.state != "done"))  # until it is asked for again
     service.store.close()
-    yield data
-    patch.undo()
+    return data
 
 
 @contextmanager
@@ -155,14 +168,15 @@ def _open(day: Path, folder: Path, *, signed_in: bool) -> Iterator[str]:
             secret = begin_visit(session, local_person(session), 3_600_000)[1]
         app = SignedIn(app, f"{service.cookie}={secret}".encode())
     worker = threading.Thread(target=_worker(service, _bundle(day), stop).run)
-    worker.start()
-    try:
-        with Served(app) as served:
-            yield served.address
-    finally:
-        stop.set()
-        worker.join()
-        service.store.close()
+    with _stub():
+        worker.start()
+        try:
+            with Served(app) as served:
+                yield served.address
+        finally:
+            stop.set()
+            worker.join()
+            service.store.close()
 
 
 def _bundle(data: Path) -> Path:
