@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hilum.bundle.attach import PARTS, attach_results
+from hilum.bundle.attach import attach_results
 from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle
 from hilum.bundle.gate import GATE
-from hilum.bundle.parts import open_parts
+from hilum.bundle.parts import FILES, open_parts
 from hilum.bundle.severity import SEVERITY, SeverityModel, SeverityModels
 from hilum.core.details import Scale
 from hilum.core.errors import BundleError
@@ -68,7 +68,7 @@ def test_what_is_no_part_is_refused(full_bundle, tmp_path, name):
         path.write_text("x")
     with pytest.raises(BundleError, match="no part of a bundle") as caught:
         attach_results(full_bundle, parts=[path])
-    assert all(part in caught.value.message for part in PARTS)
+    assert all(part in caught.value.message for part in FILES)
 
 
 def test_half_an_opacity_network_is_refused(full_bundle, tmp_path):
