@@ -64,6 +64,7 @@ def test_no_cut_backwards_and_none_of_nothing(cut, copy):
     changelog.write_text("# C\n\n## [Unreleased]\n\n## [0.3.0]\n\n### Added\n\n- A.\n")
     with pytest.raises(SystemExit, match="nothing stands under"):
         cut.main(copy, "77.0.1")
+    assert cut.cut("# C\n\n## [Unreleased]\n\n### In short\n\nWords.\n\n- A.\n", "1.0.0", "today")
     assert hilum.__version__ in (copy / "src/hilum/__init__.py").read_text()
 
 

@@ -100,10 +100,19 @@ def _place(argument: Any) -> str:
     return name if argument.required else f"[{name}]"
 
 
-def _spelled(option: Any) -> str:
+def choices(option: Any) -> list[Any]:
+    """Return the words that an option takes; none where it takes any."""
     kind = option.type_descriptor.annotation
     words = kind if isinstance(kind, EnumType) else get_args(kind) * (get_origin(kind) is Literal)
-    value = "\\|".join(map(str, words)) or option.metavar or option.opts[0].lstrip("-").upper()
+    return list(words)
+
+
+def _spelled(option: Any) -> str:
+    value = (
+        "\\|".join(map(str, choices(option)))
+        or option.metavar
+        or option.opts[0].lstrip("-").upper()
+    )
     names = [*option.opts, *option.secondary_opts]
     return ", ".join(f"`{name}`" if option.is_flag else f"`{name} {value}`" for name in names)
 
@@ -127,7 +136,7 @@ def _markdown(words: str) -> str:
 def _old() -> str:
     rows = [f"| `hilum {old}` | {_quoted(new)} |" for old, new in REPLACED.items()]
     rows += [f"| `{old}` | {_quoted(new)} |" for old, new in RENAMED.items()]
-    head = "Each answers with the new spelling and exit code 2 for one release.\n"
+    head = "Each answers with the new spelling and exit code 2 in 1.0.\n"
     return "\n".join(["## Spellings of 0.3.0\n", head, "| then | now |", "|---|---|", *rows, ""])
 
 

@@ -58,7 +58,7 @@ def cut(changelog: str, version: str, today: str) -> str:
     <BLANKLINE>
     """
     head, mark, rest = changelog.partition("## [Unreleased]\n")
-    if not mark or not re.match(r"\s*### \w+\n+- ", rest):
+    if not re.search(r"^- ", rest.partition("\n## [")[0], re.MULTILINE):
         raise SystemExit("error: CHANGELOG.md: nothing stands under [Unreleased]")
     return f"{head}{mark}\n## [{version}] - {today}\n{rest}"
 

@@ -2,8 +2,9 @@
 
 python tools/surfaces.py    writes docs/reference/stable/ anew; read the difference
 
-Recorded are the schema of a reading and of a bundle's manifest, the calls and types of the REST
-API, and the arguments of every name of docs/reference/python-objects.md.
+Recorded are the schema of a reading, of a manifest and of the settings, the verbs and options of
+the command line, the columns of tables, the numbers of errors, the calls and types of the REST API,
+and the arguments of every name of docs/reference/python-objects.md.
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from hilum.apps.cli.main import EXIT_CODES
+from hilum.apps.web.settings import Settings
 from hilum.bundle.manifest import Manifest
+from hilum.core import row
+from hilum.core.case import COLUMNS, LABEL_COLUMNS, REQUIRED_COLUMNS
 from hilum.core.files import write_text
 from hilum.core.reading import Reading
 
@@ -27,6 +32,7 @@ FOLDER = ROOT / "docs" / "reference" / "stable"
 NAMES = ROOT / "docs" / "reference" / "python-objects.md"
 NEEDED = "needed"
 """An argument without a default: one that comes breaks who calls."""
+FREE = "may be left out"
 SAID = ("title", "description", "examples", "example", "default")
 """Of a schema: words, which may change."""
 
@@ -36,8 +42,66 @@ def surfaces() -> dict[str, Any]:
     return {
         "reading": _form(Reading.model_json_schema()),
         "bundle": _form(Manifest.model_json_schema()),
+        "settings": _form(Settings.model_json_schema()),
+        "command-line": command_line(),
+        "tables": tables(),
+        "errors": errors(),
         "api": api(),
         "python": python(),
+    }
+
+
+def command_line() -> dict[str, Any]:
+    """Return each verb: the places of its arguments, its options and the words that they take."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    from command_line_page import choices, leaves, whole
+
+    def takes(option: Any) -> Any:
+        words = sorted(map(str, choices(option)))
+        return words or (NEEDED if option.required else "flag" if option.is_flag else "value")
+
+    found: dict[str, Any] = {}
+    for path, verb in leaves(whole()):
+        shown = [each for each in verb.params if not each.hidden]
+        places = [each for each in shown if each.param_type_name == "argument"]
+        found[path] = {
+            f"argument {number}": NEEDED if each.required else FREE
+            for number, each in enumerate(places, start=1)
+        } | {
+            name: takes(each)
+            for each in shown
+            if each.param_type_name == "option"
+            for name in (*each.opts, *each.secondary_opts)
+        }
+    return found
+
+
+def tables() -> dict[str, Any]:
+    """Return the columns of a cases table, and of the tables of films by who writes them."""
+    films = row.KEPT | row.FILM | row.BUNDLE | row.WHOLE | row.SAID
+    verbs = {"batch": row.BATCH, "read --csv": row.READ_CSV, "export": row.EXPORT}
+    return {
+        "cases": {name: NEEDED if name in REQUIRED_COLUMNS else FREE for name in COLUMNS},
+        "labels": list(LABEL_COLUMNS),
+        **{verb: {name: films[name].kind for name in names} for verb, names in verbs.items()},
+    }
+
+
+def errors() -> dict[str, Any]:
+    """Return the exit codes, and the numbers that each error has in the three worlds."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    from reference import kinds
+
+    return {
+        "exit codes": sorted(EXIT_CODES),
+        "errors": {
+            each.__name__: {
+                "exit code": each.exit_code,
+                "HTTP": each.http_status,
+                "C-STORE": each.c_store_status,
+            }
+            for each in kinds()
+        },
     }
 
 
@@ -68,7 +132,7 @@ def gone(recorded: Any, now: Any, where: str = "") -> list[str]:
     """Name what was recorded and is not there any more, or is something else.
 
     What came is no fault, but for an argument that is needed: more keys, more words of an ``enum``,
-    more choices of an ``anyOf``.
+    more choices of an ``anyOf``, an argument that may be left out now.
 
     >>> gone({"a": {"type": "string"}, "b": 1}, {"a": {"type": "null"}, "c": 2})
     ["a.type: 'string' is now 'null'", 'b is gone']
@@ -82,7 +146,8 @@ def gone(recorded: Any, now: Any, where: str = "") -> list[str]:
         return lost
     if isinstance(recorded, list) and isinstance(now, list):
         return [f"{where}: {each} is gone" for each in recorded if each not in now]
-    return [] if recorded == now else [f"{where}: {recorded!r} is now {now!r}"]
+    same = recorded == now or (recorded, now) == (NEEDED, FREE)
+    return [] if same else [f"{where}: {recorded!r} is now {now!r}"]
 
 
 def _form(schema: Any, *, names: bool = False) -> Any:
@@ -119,7 +184,7 @@ def _members(found: Any) -> dict[str, Any]:
 def _arguments(found: Any) -> dict[str, str]:
     nothing = inspect.Parameter.empty
     return {
-        name: NEEDED if each.default is nothing else "may be left out"
+        name: NEEDED if each.default is nothing else FREE
         for name, each in inspect.signature(found).parameters.items()
     }
 

@@ -70,7 +70,7 @@ REPLACED: dict[str, str] = {
     "similar": "'hilum read FILE --details' names the films, 'hilum bundle index' makes the index",
     "score-maps": "the table that it printed stays as docs/results/maps.csv",
 }
-"""Verb of 0.3.0 -> what does its work now; the next release forgets it."""
+"""Verb of 0.3.0 -> what does its work now; the version after 1.0 forgets it."""
 
 RENAMED: dict[str, str] = {
     "--data": "--home: --data is the folder of collections",
