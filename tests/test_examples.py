@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,13 @@ def _run(name, *arguments, codes=(0,)):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode in codes, done.stderr
     return done.stdout
+
+
+def _example(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _scores(random, films):
@@ -83,6 +91,54 @@ def test_a_vendor_is_audited_by_its_scores(tmp_path):
     )
     assert "pass" in said
     assert (out / "audit.html").is_file()
+
+
+def test_a_network_that_is_no_bundle_is_shown_changed_films(tmp_path, capsys):
+    """The example's own audit, of another model: the grey of one place."""
+    example = _example("audit_torchxrayvision")
+    _cases(tmp_path / "films", 24)
+    shown = []
+
+    def predict(films):
+        shown.extend(film.pixels.shape for film in films)
+        return [float(film.pixels[50, 25] > 0.8) for film in films]
+
+    files = str(tmp_path / "cases.csv"), "covid-19", str(tmp_path / "out")
+    code = example.audited(predict, *files)
+    said = capsys.readouterr().out
+    kept = json.loads((tmp_path / "out" / "audit.json").read_text(encoding="utf-8"))
+    assert len(shown) > 24 * 5
+    assert said.count("\n") == len(kept["tests"]) + 1
+    assert code == (10 if kept["verdict"] in ("fail", "uninformative") else 0)
+    informative = next(each for each in kept["tests"] if each["name"] == "informative")
+    assert informative["verdict"] == "pass"
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("torchxrayvision") is not None, reason="torchxrayvision is here"
+)
+def test_without_torchxrayvision_it_says_what_to_install(tmp_path):
+    command = [sys.executable, str(EXAMPLES / "audit_torchxrayvision.py")]
+    arguments = ["cases.csv", "pneumonia", str(tmp_path)]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install 'hilum[evaluate]' torch torchvision torchxrayvision" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_network_of_torchxrayvision_answers_films(tmp_path, capsys):
+    """With weights of chance: its own are fetched, and tests have no network."""
+    torchxrayvision = pytest.importorskip("torchxrayvision")
+    example = _example("audit_torchxrayvision")
+    cases = _cases(tmp_path / "films", 24).rename(columns={"covid-19": "pneumonia"})
+    cases.to_csv(tmp_path / "cases.csv", index=False)
+    network = torchxrayvision.models.DenseNet(num_classes=18).eval()
+    network.pathologies = torchxrayvision.datasets.default_pathologies
+    network.apply_sigmoid = True
+    predict = example.predictor(network, "pneumonia")
+    files = str(tmp_path / "cases.csv"), "pneumonia", str(tmp_path / "out")
+    assert example.audited(predict, *files) in (0, 10)
+    assert "audit.html" in capsys.readouterr().out
 
 
 def test_each_of_two_hospitals_is_left_out_once(tmp_path):
