@@ -22,6 +22,7 @@ MATRIX = {
     ("GET", "/lists"): READER,
     ("POST", "/lists"): ADMIN,
     ("GET", "/lists/{list_id}"): READER,
+    ("GET", "/lists/{list_id}/films/{film_id}"): READER,
     ("PATCH", "/lists/{list_id}"): ADMIN,
     ("DELETE", "/lists/{list_id}"): ADMIN,
     ("GET", "/lists/{list_id}/analysis"): ADMIN,

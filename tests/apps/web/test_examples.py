@@ -163,8 +163,8 @@ def answered(station, calibrated_bundle):
     new = bodies["NewList"] | {"film_ids": [film_id], "readers": readers}
     new.pop("filter", None)
     made = {"list_id": ask(admin, "POST", "/lists", json=new)["list_id"]}
-    for what in ("", "/{list_id}", "/{list_id}/analysis"):
-        ask(admin, "GET", "/lists" + what, made)
+    for what in ("", "/{list_id}", "/{list_id}/films/{film_id}", "/{list_id}/analysis"):
+        ask(admin, "GET", "/lists" + what, made | {"film_id": film_id})
     ask(admin, "PATCH", "/lists/{list_id}", made, json={"name": "autumn"})
     browser = station.client()
     own = {"X-CSRF-Token": ask(browser, "POST", "/login", json=bodies["Login"])["csrf"]}

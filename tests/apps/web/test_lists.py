@@ -126,6 +126,58 @@ def test_each_reader_has_an_order_that_stays():
     assert order_of(ReadingList(seed=8), films, "anna") != anna
 
 
+def _places(client, path):
+    """Where each film stands, asked for one by one, and what the whole list says of it."""
+    whole = client.get(path).json()
+    order = [each["film_id"] for each in whole["order"]]
+    left = [each["film_id"] for each in whole["order"] if not each["done"]]
+    told = [client.get(f"{path}/films/{each}").json() for each in order]
+    for place, (film_id, one) in enumerate(zip(order, told, strict=True)):
+        assert one == {
+            "film_id": film_id,
+            "place": place + 1,
+            "total": len(order),
+            "judged": whole["done"],
+            "before": order[place - 1] if place else None,
+            "after": [*order, None][place + 1],
+            "unjudged": [*left, None][0],
+            "list_id": whole["list_id"],
+            "name": whole["name"],
+            "open": whole["open"],
+        }
+    return order
+
+
+def test_a_film_says_where_it_stands_in_a_list(store_url, make_station, make_film):
+    """As the whole list has it, for a reader at any moment, and for who does not read it."""
+    station = make_station(url=store_url)
+    films = [station.film(make_film(number)) for number in range(4)]
+    admin, client = station.client("administrator"), station.client("reviewer")
+    people = {each["name"]: each["user_id"] for each in admin.get(f"{API}/users").json()["items"]}
+    body = {
+        "name": "spring", "film_ids": films, "readers": [people["reviewer-1"]], "seed": 3,
+        "findings": [FINDING, "pneumonia"], "blind": True,
+    }  # fmt: skip
+    made = admin.post(f"{API}/lists", json=body).json()["list_id"]
+    path = f"{API}/lists/{made}"
+    order = _places(client, path)
+    assert _places(admin, path) == films
+    for film_id in (order[0], order[2]):  # the second finding of the latter is owed still
+        _give(client, film_id, list_id=made, blind=True)
+    _give(client, order[0], list_id=made, blind=True, finding="pneumonia")
+    _give(client, order[0], "absent", list_id=made)
+    _places(client, path)
+    here = client.get(f"{path}/films/{order[3]}").json()
+    assert (here["place"], here["judged"], here["unjudged"]) == (4, 1, order[1])
+    for film_id in order[1:]:
+        for finding in body["findings"]:
+            _give(client, film_id, list_id=made, blind=True, finding=finding)
+    _places(client, path)
+    elsewhere = client.get(f"{path}/films/{'0' * 16}").json()
+    assert (elsewhere["place"], elsewhere["before"], elsewhere["after"]) == (None, None, None)
+    assert station.client("reader").get(f"{path}/films/{films[0]}").status_code == 404
+
+
 def test_what_was_seen_before_is_counted_apart(station, make_list, films, people):
     anna = people["anna"][1]
     assert anna.get(f"{API}/films/{films[0]}/reading").status_code == 200

@@ -2,7 +2,7 @@
 import { language } from "./i18n";
 import type {
   AgreementAnswer, AnalysisAnswer, AskDeletion, CalibrationAnswer, CandidateAnswer, DeletionAnswer,
-  DeskAnswer, FilmAnswer, ImageAnswer, ListAnswer, ListsAnswer, LogAnswer, LogVerified, MeAnswer,
+  DeskAnswer, FilmAnswer, ImageAnswer, ListAnswer, ListedPlace, ListsAnswer, LogAnswer, LogVerified, MeAnswer,
   MonitoringAnswer, NewList, NewReference, NewTokenAnswer, NewVerdict, NodeAnswer, OnDesk, OverlaysAnswer,
   PeopleAnswer, PersonAnswer, Problem, ReadingAnswer, ReferencesAnswer, ReportAnswer, ReportDraft,
   ReportsAnswer, Role, RoundAnswer, RulerAnswer, RulerFacts, SentAnswer, Source, StudiesAnswer, StudyAnswer,
@@ -227,6 +227,7 @@ export const api = {
 
   lists: async () => (await get<ListsAnswer>("lists")).items,
   list: (id: string) => get<ListAnswer>(list(id)),
+  listed: (id: string, film: string) => get<ListedPlace>(`${list(id)}/films/${encodeURIComponent(film)}`),
   /** Of the films of the studies that a filter lets through. */
   addList: (body: NewList, studies: StudyQuery) =>
     change<ListAnswer>("POST", "lists", { ...body, studies: given({ ...studies, zone: zone() }) }),

@@ -458,6 +458,24 @@ export interface components {
             /** @description its answer was seen before it was done */
             seen: boolean;
         };
+        ListedPlace: {
+            /** @description null where none was opened yet */
+            film_id: string | null;
+            /** @description of that film, from 1; null if it is not among them */
+            place: number | null;
+            total: number;
+            /** @description those that this person is done with */
+            judged: number;
+            before: string | null;
+            /** @description null at the end */
+            after: string | null;
+            /** @description the first one that this person is not done with */
+            unjudged: string | null;
+            list_id: string;
+            name: string;
+            /** @description it takes verdicts */
+            open: boolean;
+        };
         ListsAnswer: {
             items: components["schemas"]["ListItem"][];
         };
@@ -895,20 +913,20 @@ export interface components {
          */
         Role: "metrics" | "reader" | "reviewer" | "administrator";
         RoundAnswer: {
-            query: components["schemas"]["StudyFilter"];
-            began_at: string;
-            /** @description the film that was opened last */
+            /** @description null where none was opened yet */
             film_id: string | null;
-            /** @description of that film, from 1; null if the filter leaves it out */
+            /** @description of that film, from 1; null if it is not among them */
             place: number | null;
             total: number;
-            /** @description those of which this person gave a verdict */
+            /** @description those that this person is done with */
             judged: number;
             before: string | null;
             /** @description null at the end */
             after: string | null;
-            /** @description the first one without a verdict of this person */
+            /** @description the first one that this person is not done with */
             unjudged: string | null;
+            query: components["schemas"]["StudyFilter"];
+            began_at: string;
         };
         RoundPlace: {
             film_id: string;
@@ -1363,6 +1381,7 @@ export type LimitsAnswer = components['schemas']['LimitsAnswer'];
 export type ListAnswer = components['schemas']['ListAnswer'];
 export type ListItem = components['schemas']['ListItem'];
 export type ListedAnswer = components['schemas']['ListedAnswer'];
+export type ListedPlace = components['schemas']['ListedPlace'];
 export type ListsAnswer = components['schemas']['ListsAnswer'];
 export type LogAnswer = components['schemas']['LogAnswer'];
 export type LogLine = components['schemas']['LogLine'];

@@ -3,7 +3,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { api } from "../core/api";
 import { t } from "../core/i18n";
 import { complain, go, may, me, route, say } from "../core/store";
-import type { AskingList, Label, ListAnswer, RoundAnswer, StudyAnswer, StudyItem } from "../core/types";
+import type { AskingList, Label, ListedPlace, RoundAnswer, StudyAnswer, StudyItem } from "../core/types";
 import { comeTo, selected } from "../core/worklist";
 import { Loading, StatusTag, Switch, Tabs, Trouble } from "../parts/ui";
 import { useKeys } from "../parts/use";
@@ -52,7 +52,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
   const besides = useMemo(() => layersOf(other.overlays, null, []), [other.overlays, shown.value, hidden.value]);
   const desk = useDesk(filmId, view, data.film ? data.blind : null);
   const listId = ask.get("list");
-  const { round, list, step, renew } = useRound(filmId, desk, listId);
+  const { round, step, renew } = useRound(filmId, desk, listId);
   // the list that is read through first: another one may ask the same
   const lists = useMemo(
     () => [...(data.film?.lists ?? [])].sort((one, two) => +(two.list_id === listId) - +(one.list_id === listId)),
@@ -183,7 +183,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
       </div>
       <aside class="right" aria-label={t("room.result")} tabIndex={0}>
         <header class="film-head">
-          <Round round={round} list={list} step={(by) => void step(by)} />
+          <Round round={round} step={(by) => void step(by)} />
           {data.film && <StatusTag status={data.film.status} />}
         </header>
         {data.blind ? (
@@ -301,15 +301,9 @@ function useTaking(view: FilmView | null, asked: boolean, blind: boolean): boole
 function useRound(filmId: string, desk: Desk, listId: string | null) {
   const asked = useRef<Promise<Around | null>>(Promise.resolve(null));
   const [round, setRound] = useState<Around | null>(null);
-  const [list, setList] = useState<ListAnswer | null>(null);
-  const come = async (): Promise<Around> => {
-    if (!listId) return comeTo(filmId);
-    const found = await api.list(listId);
-    setList(found);
-    return aroundIn(found, filmId);
-  };
   const renew = () => {
-    const found = come().catch((error: unknown) => {
+    const come: Promise<Around> = listId ? api.listed(listId, filmId) : comeTo(filmId);
+    const found = come.catch((error: unknown) => {
       complain(error);
       return null;
     });
@@ -329,7 +323,7 @@ function useRound(filmId: string, desk: Desk, listId: string | null) {
     go(filmAt(next, { list: listId }));
     return true;
   };
-  return { round, list, step, renew };
+  return { round, step, renew };
 }
 
 /** The address of a film: in a reading list, with another film beside it. */
@@ -339,24 +333,10 @@ function filmAt(film: string, { list, beside = null }: { list: string | null; be
 }
 
 /** Where a film stands among those that are read through, and what comes before and after it. */
-type Around = Pick<RoundAnswer, "film_id" | "place" | "total" | "judged" | "before" | "after" | "unjudged">;
+type Around = RoundAnswer | ListedPlace;
 
-function aroundIn(list: ListAnswer, filmId: string): Around {
-  const films = list.order.map((each) => each.film_id);
-  const here = films.indexOf(filmId);
-  return {
-    film_id: filmId,
-    place: here < 0 ? null : here + 1,
-    total: films.length,
-    judged: list.done,
-    before: films[here - 1] ?? null,
-    after: films[here + 1] ?? null,
-    unjudged: films[list.place] ?? null,
-  };
-}
-
-function Round(props: { round: Around | null; list: ListAnswer | null; step: (by: 1 | -1) => void }) {
-  const { round, list, step } = props;
+function Round({ round, step }: { round: Around | null; step: (by: 1 | -1) => void }) {
+  const list = round && "list_id" in round ? round : null;
   const { place = null, total = 0, judged = 0, before = null, after = null, unjudged = null } = round ?? {};
   return (
     <nav class="round" aria-label={t("room.neighbors")}>

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from hilum.apps.store.store import AT_ONCE
@@ -60,6 +60,24 @@ class Progress:
         """Where the first film stands that is not done; behind the last one if all are."""
         places = (place for place, each in enumerate(self.order) if each not in self.done)
         return next(places, len(self.order))
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Where a film stands in the order of a reader, and what stands beside it.
+
+    Attributes:
+        place: from 1; None for a film that is not in the list.
+        total: films of the list; ``done`` those of which every finding was answered in it.
+        before, after: the next ones of either side; ``undone`` the first that is not done.
+    """
+
+    place: int | None
+    total: int
+    done: int
+    before: str | None
+    after: str | None
+    undone: str | None
 
 
 def is_open(one: ReadingList) -> bool:
@@ -109,6 +127,23 @@ def order_of(one: ReadingList, films: list[str], person_id: str) -> list[str]:
     return sorted(films, key=lambda film_id: hashlib.sha256((told + film_id).encode()).digest())
 
 
+def around(session: Session, one: ReadingList, person_id: str, film_id: str) -> Around:
+    """Say where a film stands; as they are listed for who does not read the list."""
+    order = films_of(session, one.id)
+    if session.get(ListReader, (one.id, person_id)) is not None:
+        order = order_of(one, order, person_id)
+    done = set(session.scalars(_done(one, person_id)))
+    at = order.index(film_id) if film_id in order else None
+    return Around(
+        place=None if at is None else at + 1,
+        total=len(order),
+        done=len(done),
+        before=order[at - 1] if at else None,
+        after=order[at + 1] if at is not None and at + 1 < len(order) else None,
+        undone=next((each for each in order if each not in done), None),
+    )
+
+
 def progress(
     session: Session, one: ReadingList, person_id: str, films: list[str] | None = None
 ) -> Progress:
@@ -135,7 +170,7 @@ def asked_of(
     asked: defaultdict[str, list[tuple[ReadingList, list[str]]]] = defaultdict(list)
     for one in open_of(session, person_id):
         films = films_of(session, one.id, film_ids)
-        given = _given(session, one, person_id) if films else {}
+        given = _given(session, one, person_id, among=film_ids) if films else {}
         for film_id in films:
             owed = [each for each in one.findings if each not in given.get(film_id, ())]
             asked[film_id].append((one, owed))
@@ -154,6 +189,17 @@ def hidden_of(asked: Mapping[str, list[tuple[ReadingList, list[str]]]]) -> dict[
                 before = hidden.setdefault(film_id, [])
                 before += [each for each in owed if each not in before]
     return hidden
+
+
+def hidden_for(session: Session, person_id: str) -> Select[str]:
+    """Return the query for the films that blind lists keep from a person, as ``hidden_of`` does."""
+    kept: list[ColumnElement[bool]] = [false()]
+    for one in open_of(session, person_id):
+        if one.blind:
+            listed = ListedFilm.list_id == one.id
+            owed = ListedFilm.film_id.not_in(_done(one, person_id))
+            kept.append(and_(listed, owed) if one.reveal else listed)
+    return select(ListedFilm.film_id).where(or_(*kept))
 
 
 def listed_for(session: Session, person_id: str) -> Select[str]:
@@ -234,14 +280,29 @@ def _machine(session: Session, reading_id: str | None, finding: str) -> dict[str
     return {}
 
 
+def _done(one: ReadingList, person_id: str) -> Select[str]:
+    """Return the query for the films of which a reader has answered every finding in a list."""
+    query = select(Verdict.film_id).where(Verdict.list_id == one.id)
+    query = query.where(Verdict.person_id == person_id, Verdict.finding.in_(one.findings))
+    answered = func.count(Verdict.finding.distinct())
+    return query.group_by(Verdict.film_id).having(answered == len(one.findings))
+
+
 def _given(
-    session: Session, one: ReadingList, person_id: str, *, blind: bool = False
+    session: Session,
+    one: ReadingList,
+    person_id: str,
+    *,
+    blind: bool = False,
+    among: Collection[str] | None = None,
 ) -> defaultdict[str, set[str]]:
-    """Return which findings of which films a reader has answered in a list."""
+    """Return which findings of which films a reader has answered in a list; ``among``: at least."""
     query: Select[str, str] = select(Verdict.film_id, Verdict.finding)
     query = query.where(Verdict.list_id == one.id, Verdict.person_id == person_id)
     if blind:
         query = query.where(Verdict.blind)
+    if among is not None and len(among) <= AT_ONCE:
+        query = query.where(Verdict.film_id.in_(among))
     given: defaultdict[str, set[str]] = defaultdict(set)
     for film_id, finding in session.execute(query):
         given[film_id].add(finding)

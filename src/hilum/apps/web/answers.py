@@ -317,7 +317,21 @@ class StudiesAnswer(Said):
     counts: Counts
 
 
-class RoundAnswer(Said):
+class Around(Said):
+    """Where a film stands among those that are read through, and what stands beside it."""
+
+    film_id: Film | None = Field(description="null where none was opened yet")
+    place: int | None = Field(
+        examples=[23], description="of that film, from 1; null if it is not among them"
+    )
+    total: int = Field(examples=[60])
+    judged: int = Field(examples=[22], description="those that this person is done with")
+    before: Film | None
+    after: Film | None = Field(description="null at the end")
+    unjudged: Film | None = Field(description="the first one that this person is not done with")
+
+
+class RoundAnswer(Around):
     """Which films a person reads through, and where that person is.
 
     Films that came after ``began_at`` are of the next round; those of which this person has given
@@ -326,15 +340,6 @@ class RoundAnswer(Said):
 
     query: StudyFilter
     began_at: At
-    film_id: Film | None = Field(description="the film that was opened last")
-    place: int | None = Field(
-        examples=[23], description="of that film, from 1; null if the filter leaves it out"
-    )
-    total: int = Field(examples=[60])
-    judged: int = Field(examples=[22], description="those of which this person gave a verdict")
-    before: Film | None
-    after: Film | None = Field(description="null at the end")
-    unjudged: Film | None = Field(description="the first one without a verdict of this person")
 
 
 class MarkAnswer(Said):
@@ -505,6 +510,14 @@ class ListAnswer(ListItem):
 
     order: list[ListedAnswer]
     readers: list[ReaderProgress] = Field(description="for administrators; else empty")
+
+
+class ListedPlace(Around):
+    """Where a film stands in the order that who asks reads a list in."""
+
+    list_id: ListId
+    name: str = Field(examples=["Residents, spring"])
+    open: bool = Field(examples=[True], description="it takes verdicts")
 
 
 class ReaderFigures(Said):

@@ -88,8 +88,10 @@ def hides(session: Session, visitor: Visitor) -> bool:
     """Say whether some answers are kept from this person, so that no list may tell of any."""
     if visitor.blind:
         return True
-    hidden = lists.hidden_of(lists.asked_of(session, visitor.person_id))
-    return bool(_unseen(session, visitor, sorted(hidden)))
+    seen = select(Seen.film_id).where(Seen.person_id == visitor.person_id)
+    kept = Film.id.in_(lists.hidden_for(session, visitor.person_id)), Film.id.not_in(seen)
+    answered = select(Film.id).join(Read, Read.id == Film.reading_id).where(Read.status == "read")
+    return session.scalar(answered.where(*kept).limit(1)) is not None
 
 
 def _given(session: Session, visitor: Visitor, film_ids: set[str]) -> defaultdict[str, set[str]]:

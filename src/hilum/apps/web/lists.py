@@ -30,12 +30,13 @@ from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers import (
     ListAnswer,
     ListedAnswer,
+    ListedPlace,
     ListItem,
     ListsAnswer,
     ReaderProgress,
 )
 from hilum.apps.web.problems import Problem, not_found
-from hilum.apps.web.schemas import API, MOST_LISTED, AnyId, ChangedList, NewList
+from hilum.apps.web.schemas import API, MOST_LISTED, AnyId, ChangedList, FilmId, NewList
 from hilum.apps.web.service import Served, Service
 from hilum.apps.web.studies import asked_by
 
@@ -87,6 +88,26 @@ def reading_list(list_id: AnyId, visitor: _Reader, service: Served) -> ListAnswe
     """Give the films in one's own order, which stays the same, and where one is."""
     with service.store.read() as session:
         return _show(session, find_list(session, list_id, visitor), visitor)
+
+
+@router.get("/lists/{list_id}/films/{film_id}", summary="Where a film stands in a reading list")
+def listed_film(list_id: AnyId, film_id: FilmId, visitor: _Reader, service: Served) -> ListedPlace:
+    """Give place and neighbors of a film in one's own order, and how many one is done with."""
+    with service.store.read() as session:
+        one = find_list(session, list_id, visitor)
+        found = lists.around(session, one, visitor.person_id, film_id)
+        return ListedPlace(
+            film_id=film_id,
+            place=found.place,
+            total=found.total,
+            judged=found.done,
+            before=found.before,
+            after=found.after,
+            unjudged=found.undone,
+            list_id=one.id,
+            name=one.name,
+            open=lists.is_open(one),
+        )
 
 
 @router.patch("/lists/{list_id}", summary="Change a reading list")
