@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from sqlalchemy import select
 
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.tables import Film
@@ -104,6 +105,28 @@ def test_a_verdict_that_was_given_blind_is_the_truth_of_a_calibration(station, m
     with station.service.store.read() as session:
         (row,) = films_with_verdicts(session)
     assert row["truth"] == {FINDING: 1}
+
+
+def test_films_that_one_still_reads_in_a_list_are_in_no_calibration_of_ones_own(
+    station, admin, candidate
+):
+    """Its figures would tell what others say of them, also where one's own verdicts are given."""
+    people = {each["name"]: each["user_id"] for each in admin.get(f"{API}/users").json()["items"]}
+    with station.service.store.read() as session:
+        films = [each.id for each in session.scalars(select(Film).order_by(Film.created_ms))]
+    body = {"name": "spring", "film_ids": films[:1], "findings": [FINDING], "blind": False}
+    body |= {"readers": [people["administrator-1"]]}
+    made = admin.post(f"{API}/lists", json=body).json()["list_id"]
+    told = admin.get(f"{API}/calibration").json()["available"]
+    for source in ("reference", "verdicts"):
+        counted = told[source][FINDING]
+        assert (counted["positives"], counted["negatives"]) == (5, 4), source
+    asked = {"site": "St. Anna", "source": "verdicts"}
+    fitted = admin.post(f"{API}/calibration/preview", json=asked).json()
+    assert (fitted["adaptation"]["films"], fitted["adaptation"]["not_read"]) == (9, 0)
+    admin.patch(f"{API}/lists/{made}", json={"closed": True})
+    told = admin.get(f"{API}/calibration").json()["available"]
+    assert told["verdicts"][FINDING]["negatives"] == 5
 
 
 def looking(root, film):

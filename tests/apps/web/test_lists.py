@@ -527,3 +527,30 @@ def test_what_others_said_beside_the_list_is_not_heard_in_it(station, make_list,
     assert boris.get(f"{API}/films/{films[0]}/verdicts").json()["items"] == []
     assert {row["reader"] for row in _rows(boris, "export")} == {""}
     assert len(anna.get(f"{API}/films/{films[0]}/verdicts").json()["items"]) == 1
+
+
+def test_a_study_of_an_open_list_counts_ones_own_verdicts_alone(station, make_list, films, people):
+    """How many others have judged it is told when the list ends; other studies count everybody."""
+    made = make_list(blind=True, film_ids=films[:2])
+    (anna, boris), admin = (each[1] for each in people.values()), station.client("administrator")
+    for film_id in films[:3]:
+        _give(boris, film_id, blind=film_id in films[:2])
+    admin.post(f"{API}/films/{films[0]}/reports", json={"impression": "none"})
+    _give(anna, films[1], list_id=made["list_id"], blind=True)
+    _give(anna, films[1], list_id=made["list_id"])
+
+    def counted(client):
+        items = client.get(f"{API}/studies").json()["items"]
+        found = {each["film_id"]: each for each in items}
+        keys = ("verdicts", "reviewed", "reports")
+        told = [tuple(found[film][key] for key in keys) for film in films[:3]]
+        for film, (verdicts, reviewed, reports) in zip(films, told, strict=False):
+            study = client.get(f"{API}/studies/{found[film]['study_id']}").json()
+            assert (study["reviewed"], len(study["reports"])) == (reviewed, reports)
+            assert len(study["verdicts"]) == verdicts or client is not anna
+        return told
+
+    assert counted(anna) == [(0, False, 0), (2, True, 0), (1, True, 0)]
+    assert counted(admin) == [(1, True, 1), (3, True, 0), (1, True, 0)]
+    admin.patch(f"{API}/lists/{made['list_id']}", json={"closed": True})
+    assert counted(anna) == counted(admin)

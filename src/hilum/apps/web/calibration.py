@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import events
+from hilum.apps.store import events, lists
 from hilum.apps.store.people import Role
 from hilum.apps.store.reviewed import films_with_truth, films_with_verdicts
 from hilum.apps.store.tables import Film, Read, Setting, new_id
@@ -57,7 +57,7 @@ def calibration(visitor: _Administrator, service: Served) -> CalibrationAnswer:
     setting = _setting(service, base)
     with service.store.read() as session:
         sources: tuple[Source, ...] = ("reference", "verdicts")
-        available = {source: _available(session, service, source) for source in sources}
+        available = {each: _available(session, service, each, visitor) for each in sources}
     return CalibrationAnswer(
         active=_show(service, active, active.root),
         previous=_previous(setting),
@@ -76,7 +76,7 @@ def preview(
 
     base = service.bundles.open_base()
     with service.store.read() as session:
-        rows, left_out = _rows(session, base, body.source)
+        rows, left_out = _rows(session, base, body.source, visitor)
     if not rows:
         raise Problem(
             422,
@@ -199,12 +199,21 @@ def _offered(service: Service, base: Bundle) -> list[CandidateAnswer]:
     return offered
 
 
-def _rows(session: Session, base: Bundle, source: Source) -> tuple[list[dict[str, Any]], int]:
-    """Return predictions of reviewed films by this network, and how many had none."""
+def _rows(
+    session: Session, base: Bundle, source: Source, visitor: Visitor
+) -> tuple[list[dict[str, Any]], int]:
+    """Return predictions of reviewed films by this network, and how many had none.
+
+    Films that the visitor still reads in an open list are none of them: what is made of them, and
+    how many there are, would tell what others say of them.
+    """
+    own = set(session.scalars(lists.listed_for(session, visitor.person_id)))
     films = films_with_truth(session) if source == "reference" else films_with_verdicts(session)
     mine = of_this_network(session, base)
     rows, left_out = [], 0
     for row in films:
+        if row["film_id"] in own:
+            continue
         film = session.get_one(Film, row["film_id"])
         read = session.get(Read, film.reading_id) if film.reading_id else None
         if read is None or read.checksum not in mine or read.forced:
@@ -265,11 +274,13 @@ def _leak_check(base: Bundle, copied: Mapping[str, bool | None], *, allow: bool)
     )
 
 
-def _available(session: Session, service: Service, source: Source) -> dict[Label, Available]:
+def _available(
+    session: Session, service: Service, source: Source, visitor: Visitor
+) -> dict[Label, Available]:
     """Count the patients of each class that a calibration could use."""
     from hilum.judge.site import LEAST_PATIENTS
 
-    rows, _ = _rows(session, service.bundles.open_base(), source)
+    rows, _ = _rows(session, service.bundles.open_base(), source, visitor)
     counts = {}
     for output in service.bundles.open().manifest.labels:
         groups: dict[int, set[str]] = {0: set(), 1: set()}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Query, Request
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hilum.apps.store import deletion, lists
@@ -235,12 +237,19 @@ def show_studies(
     """Return studies as the API says them; what a blind reader should not know is left out."""
     ids = [each.film_id for each in studies if each.film_id]
     films = _films_of(session, [each.id for each in studies if each.films > 1])
-    hidden = blind.sight_of(session, visitor, [*ids, *films]).owed
+    sight = blind.sight_of(session, visitor, [*ids, *films])
+    hidden = sight.owed
     quiet = {films[each].study_id for each in hidden.keys() & films.keys()}
     those = Film.study_id.in_([each.id for each in studies])
     untold = blind.unnamed_to(session, visitor).with_only_columns(Film.study_id).where(those)
     unnamed = set(session.scalars(untold))
     names = names_of(service, session, visitor, [each.id for each in studies])
+    untold_films = sight.asked.keys() | hidden.keys()
+    whose = {each.film_id: each.id for each in studies} | {
+        film_id: each.study_id for film_id, each in films.items()
+    }
+    alone = {whose[each] for each in untold_films}
+    own = {kind: _own(session, kind, visitor, alone) for kind in (Verdict, Report)}
     shown = []
     for study in studies:
         pending = study.film_id in hidden
@@ -248,8 +257,24 @@ def show_studies(
         # the film that is shown else is the most suspicious one of the study
         first = next((each for each in films.values() if each.study_id == study.id), None)
         item = _show(study, kept, pending, first if kept else None, names.get(study.id, Named()))
-        shown.append(item.model_copy(update={"name": None}) if study.id in unnamed else item)
+        changes: dict[str, object] = {"name": None} if study.id in unnamed else {}
+        if study.id in alone:  # how many others have judged it is not told either
+            verdicts = own[Verdict][study.id]
+            changes |= {"verdicts": verdicts, "reviewed": verdicts > 0}
+            changes["reports"] = own[Report][study.id]
+        shown.append(item.model_copy(update=changes))
     return shown
+
+
+def _own(
+    session: Session, kind: type[Verdict | Report], visitor: Visitor, study_ids: Collection[str]
+) -> Counter[str]:
+    """Count of studies what this person said of them."""
+    if not study_ids:
+        return Counter()
+    query = select(Film.study_id, func.count()).join(kind, kind.film_id == Film.id)
+    query = query.where(Film.study_id.in_(study_ids), kind.person_id == visitor.person_id)
+    return Counter({row[0]: row[1] for row in session.execute(query.group_by(Film.study_id))})
 
 
 def _films_of(session: Session, study_ids: list[str]) -> dict[str, Film]:
