@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import zlib
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from hilum.apps.cli.main import run
-from hilum.apps.store import deletion, outbox
+from hilum.apps.store import deletion, outbox, trash
 from hilum.apps.store.people import Role, add_person, add_token
+from hilum.apps.store.store import open_store
 from hilum.apps.store.tables import (
     Bygone,
     Desk,
@@ -299,6 +301,33 @@ def test_what_was_deleted_is_put_back_whole(station, make_film):
     assert admin.get(f"{API}/lists/{made[1]}").json()["films"] == 2
     assert [a for a, _ in _actions(station)][-1] == "restored"
     assert station.service.log.verify().ok
+
+
+def test_what_was_deleted_before_an_upgrade_is_put_back_after_it(
+    store_url, make_station, make_film
+):
+    """The store is taken back to the tables of then, and opened by this Hilum."""
+    station = make_station(url=store_url)
+    _worked_on(station, make_film, (1,), PATIENT)
+    before, (study_id,) = _rows(station), _ids(station, PATIENT)
+    station.client("administrator").delete(f"{API}/studies/{study_id}")
+    with station.service.store.write() as session:
+        head = session.scalar(text("SELECT version_num FROM alembic_version"))
+        assert session.get_one(Trashed, study_id).revision == head
+        kept = json.loads(zlib.decompress(session.get_one(Trashed, study_id).rows))
+        for row in kept["verdicts"]:
+            assert row.pop("text") == ""  # as if that column had come since
+            row["gone"] = 1
+        packed = zlib.compress(json.dumps(kept).encode())
+        session.execute(update(Trashed).values(rows=packed))
+        session.execute(text("ALTER TABLE trash DROP COLUMN revision"))
+        session.execute(text("UPDATE alembic_version SET version_num = '0014'"))
+    store = open_store(store_url)
+    with store.read() as session:
+        assert session.get_one(Trashed, study_id).revision == "0014"
+    assert trash.restore(store, station.service.log, study_id, "anna") is True
+    store.close()
+    assert _rows(station) == before
 
 
 def test_the_trash_is_emptied_after_its_days_and_at_once_where_a_patient_is_erased(

@@ -584,7 +584,7 @@ class Trashed(Table):
         uid, patient_id, study_date, created_ms: of the study.
         counts: how many films, verdicts and reports it had.
         person: who deleted it, at ``at_ms``; ``reason`` why, or "".
-        rows: every row, table by table, as compressed JSON.
+        rows: every row, table by table, as compressed JSON, as the tables were at ``revision``.
     """
 
     __tablename__ = "trash"
@@ -598,6 +598,7 @@ class Trashed(Table):
     person: Mapped[str] = mapped_column(String(64))
     reason: Mapped[str] = mapped_column(String(200), default="")
     rows: Mapped[bytes] = mapped_column(LargeBinary)
+    revision: Mapped[str] = mapped_column(String(16), server_default="0014")
     at_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms, index=True)
 
 

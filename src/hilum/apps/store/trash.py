@@ -2,6 +2,10 @@
 
 A study in the trash is in no other table, so that nothing that lists, searches, counts, exports or
 sends films has to know of the trash. Its files stay where they are.
+
+An upgrade leaves the packed rows as they are. Put back, a column that came since gets its default,
+and one that went is left out. A migration that changes what a column holds has to be told here, for
+rows whose ``revision`` is older.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import zlib
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Column, ForeignKey, LargeBinary, Select, delete, insert, or_, select
+from sqlalchemy import Column, ForeignKey, LargeBinary, Select, delete, insert, or_, select, text
 from sqlalchemy import Table as Rows
 from sqlalchemy.orm import Session
 
@@ -51,6 +55,7 @@ def put(session: Session, study_id: str, who: str, reason: str, files: Collectio
             person=who,
             reason=reason,
             rows=packed,
+            revision=session.scalar(text("SELECT version_num FROM alembic_version")),
         )
     )
     session.flush()
