@@ -7,7 +7,7 @@ import pytest
 
 from hilum.bundle.facts import Facts, audit_line, honest_line
 from hilum.bundle.folder import DEFAULT_BUNDLE
-from hilum.core.details import Affected, Details, Similar
+from hilum.core.details import Affected, Details, Severity, Similar
 from hilum.core.reading import Answer, Finding, Reading, answer_in
 from hilum.core.refusal import Reason, Refusal
 from hilum.core.words import words
@@ -232,6 +232,28 @@ def test_a_lung_that_was_not_found_is_not_called_clear():
     told = said_of(_opaque(left="0 6 9"))
     assert told.opaque == "Opaque: right lung not found, left lung 5 %"
     assert [each.name for each in told.regions] == ["right lung", "left lung"]
+
+
+@pytest.mark.parametrize(
+    ("language", "unknown"),
+    [
+        ("en", "Severity (research scores): unknown, because one lung was not found."),
+        ("ru", "Тяжесть (исследовательские шкалы): неизвестна, так как одно лёгкое не найдено."),
+    ],
+)
+def test_a_severity_of_both_lungs_is_not_dictated_of_one(language, unknown):
+    def said(**shares):
+        reading = _opaque(**shares)
+        score = Severity(scale="brixia", value=3.4, low=1, high=6, maximum=18, coverage=0.9)
+        details = reading.details.model_copy(update={"severity": (score,)})
+        return dictated(reading.model_copy(update={"details": details}), language)[0]
+
+    both = said(right="0 6 9", left="0 6 9")
+    assert unknown not in both
+    assert any("Brixia" in line for line in both)
+    one = said(right="0 6 9")
+    assert unknown in one
+    assert not any("Brixia" in line for line in one)
 
 
 def _measured(whole, **sides):

@@ -389,7 +389,9 @@ def _opacities(details: Details, text: dict[str, str]) -> list[str]:
         )
         for each in details.severity
     ]
-    if scores:
+    if scores and not all(side in lungs for side in Side):
+        said.append(text["dictated.severity.unknown"])
+    elif scores:
         said.append(text["dictated.severity"].format(scores="; ".join(scores)))
     return said
 

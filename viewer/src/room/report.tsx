@@ -72,13 +72,18 @@ export function ReportPanel(props: {
   };
   const save = async (sign: boolean) => {
     if (!text) return;
+    const taken = unsaved.get(filmId);
     setBusy(true);
     try {
       const report = await api.saveReport(filmId, { ...text, sign });
-      unsaved.delete(filmId);
+      const isBehind = unsaved.get(filmId) !== taken; // typed while it was being saved: not in this version
+      if (!isBehind) {
+        unsaved.delete(filmId);
+        unkept.delete(`report ${filmId}`);
+      }
       raise(report.version);
-      unkept.delete(`report ${filmId}`);
       say("good", t(sign ? "report.signed" : "report.saved", { version: report.version }));
+      if (isBehind) say("bad", t("report.typed-since"));
       versions.reload();
       saved();
     } catch (error) {

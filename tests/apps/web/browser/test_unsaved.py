@@ -188,6 +188,42 @@ def test_a_report_that_was_typed_and_not_saved_asks(stand_in: str, page: Any) ->
     assert asked == ["beforeunload"]
 
 
+@pytest.mark.parametrize("button", ["Save as a draft", "Sign"])
+def test_what_is_typed_while_a_report_is_saved_is_not_taken_for_saved(
+    stand_in: str, page: Any, button: str
+) -> None:
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    page.get_by_role("tab", name="Report").click()
+    impression = page.get_by_role("textbox", name="Impression")
+    impression.fill("Seen.")
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        if route.request.method == "POST":
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/reports", hold)
+    with page.expect_request(lambda sent: sent.method == "POST" and sent.url.endswith("/reports")):
+        page.get_by_role("button", name=button, exact=True).click()
+    impression.fill("Seen. And more.")
+    held[0].continue_()
+    page.get_by_text("is not in this version").wait_for()
+    film = page.url.split("/film/")[1].split("?")[0]
+    reports = f"{stand_in}/api/v1/films/{film}/reports"
+    assert page.request.get(reports).json()["items"][0]["impression"] == "Seen."
+    assert impression.input_value() == "Seen. And more."
+    page.unroute("**/reports")
+    page.get_by_role("button", name="Save as a draft", exact=True).click()
+    page.get_by_text("Draft saved as version 2.").wait_for()
+    assert page.request.get(reports).json()["items"][0]["impression"] == "Seen. And more."
+    page.reload()
+    assert asked == []
+
+
 def test_keys_in_one_breath_are_all_taken(stand_in: str, page: Any) -> None:
     """Choices and Enter, pressed before the page is drawn with the first of them."""
     open_film(page, stand_in, "frontal-opacities")
