@@ -19,6 +19,8 @@ def main(scores: str, cases: str, out: str) -> int:
     """Run the audit, then print its verdicts from the file that it wrote."""
     command = [sys.executable, "-m", "hilum", "audit", cases, "--scores", scores, "-o", out]
     done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+    if done.returncode not in (0, 10):  # it has said why
+        return done.returncode
     audit = json.loads((Path(out) / "audit.json").read_text(encoding="utf-8"))
     for test in audit["tests"]:
         print(f"{test['verdict']:<14} {test['name']}")
@@ -26,4 +28,6 @@ def main(scores: str, cases: str, out: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:4]))
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))

@@ -66,4 +66,6 @@ def main(table: str, label: str, datalist: str, back: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit(__doc__)
     main(*sys.argv[1:5])

@@ -37,6 +37,8 @@ def read_folder(folder: Path) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     table = read_folder(Path(sys.argv[1]))
     table.to_csv(sys.argv[2], index=False)
     print(table.groupby(["status", "label"], dropna=False).size().to_string())

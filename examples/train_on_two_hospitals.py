@@ -57,4 +57,6 @@ def main(cases: str, out: str, label: str = "covid-19") -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     main(sys.argv[1], sys.argv[2])

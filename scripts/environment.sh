@@ -1,12 +1,12 @@
 # Sourced by the other scripts: make_environment FOLDER EXTRAS installs hilum there, as locked.
-# It does nothing when that was done before and neither pyproject.toml nor constraints.txt changed.
+# It does nothing when that was done before and neither pyproject.toml, constraints.txt nor the version changed.
 
 make_environment() {
     local folder=$1 extras=$2 python stamp
     python=$(find_python)
     stamp="$extras $("$python" -c 'import hashlib, sys
 print(hashlib.sha256(b"".join(open(f, "rb").read() for f in sys.argv[1:])).hexdigest())' \
-        pyproject.toml constraints.txt)"
+        pyproject.toml constraints.txt src/hilum/__init__.py)"
     if [ -f "$folder/hilum-stamp" ] && [ "$(cat "$folder/hilum-stamp")" = "$stamp" ]; then
         return
     fi

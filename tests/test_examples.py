@@ -41,6 +41,15 @@ def _scores(random, films):
     return truth, score
 
 
+@pytest.mark.parametrize("script", ["audit_a_vendor", "read_a_folder", "trust_any_scores"])
+def test_a_script_without_its_files_says_how_it_is_called(script):
+    command = [sys.executable, str(EXAMPLES / f"{script}.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"\npython examples/{script}.py " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_folder_becomes_a_table(tmp_path):
     film = next(sample.path for sample in read_samples() if sample.file == "frontal.png")
     (tmp_path / "films").mkdir()
