@@ -85,7 +85,9 @@ def test_dicom_whose_preamble_is_a_tiff_is_dicom():
 
 
 def test_pydicom_is_imported_only_for_dicom():
-    code = "import sys, hilum.image.open; print({'pydicom', 'imagecodecs'} & set(sys.modules))"
+    code = (
+        "import sys, hilum.image.open; print({'pydicom', 'imagecodecs', 'PIL'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

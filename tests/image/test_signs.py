@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from hilum.core.radiograph import Radiograph
 from hilum.image.lungs import Lungs
-from hilum.image.signs import EXPOSURE, FIELD, LAYOUT, PICTURE, SIGNS, signs
+from hilum.image.signs import EXPOSURE, FIELD, LAYOUT, PICTURE, SIGNS, _median, signs
 
 SIDE = 112
 
@@ -73,6 +73,18 @@ def test_a_thin_gutter_between_pictures_is_empty_and_a_black_margin_is_not_a_gut
     assert found["gutter_rows"] == 0
     assert found["empty_top"] == pytest.approx(14 / SIDE)
     assert found["empty_bottom"] == found["empty_left"] == found["empty_right"] == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    values=hnp.arrays(
+        np.float32,
+        hnp.array_shapes(min_dims=1, max_dims=2, min_side=1, max_side=40),
+        elements=st.floats(0, 1, width=32),
+    )
+)
+def test_the_median_is_numpys_to_the_bit(values):
+    assert np.array_equal(_median(values), np.median(values, axis=-1))
 
 
 def test_a_step_from_one_picture_to_the_next_is_a_seam():

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import hilum.image.open
+import hilum.image.raster  # noqa: F401 - so that all is there when the first film comes
 from hilum.core.errors import UnreadableImageError
 from hilum.image.decoders import LENGTH, REPORT, SMALLER, Task, TaskResult
 from hilum.image.limits import one_line

@@ -32,6 +32,9 @@ from hilum.core.machine import cores
 if TYPE_CHECKING:
     from io import FileIO
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 R = TypeVar("R")
 
 SECONDS, SECONDS_PER_MB = 20.0, 0.5
@@ -135,7 +138,7 @@ class _Worker:
         message = _read(self._answers, sizes[0])
         if self._shared is not None:
             self._shared.seek(0)
-        buffers = [_read(self._shared or self._answers, size) for size in sizes[1:]]
+        buffers = [_pixels(self._shared or self._answers, size) for size in sizes[1:]]
         if self._shared is not None and sum(sizes) > KEPT_BYTES:
             self._shared.truncate(0)
         return pickle.loads(message, buffers=buffers)  # noqa: S301 - of our own child
@@ -143,13 +146,25 @@ class _Worker:
 
 def _read(file: FileIO, size: int) -> bytearray:
     data = bytearray(size)
-    view = memoryview(data)
+    _fill(memoryview(data), file)
+    return data
+
+
+def _pixels(file: FileIO, size: int) -> NDArray[np.uint8]:
+    """Read into an array, which is not cleared before, and whose memory comes in large pages."""
+    import numpy as np
+
+    data = np.empty(size, np.uint8)
+    _fill(memoryview(data), file)
+    return data
+
+
+def _fill(view: memoryview, file: FileIO) -> None:
     while view:
         count = file.readinto(view)
         if not count:
             raise EOFError
         view = view[count:]
-    return data
 
 
 def _shared_memory() -> FileIO | None:

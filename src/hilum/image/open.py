@@ -16,7 +16,6 @@ from hilum.core.errors import UnreadableImageError, UnsupportedImageError
 from hilum.core.radiograph import Metadata, Radiograph
 from hilum.image import decoders
 from hilum.image.limits import most_bytes
-from hilum.image.raster import check_raster, open_raster
 from hilum.image.sniff import SNIFFED_BYTES, FileKind, describe, encryption, sniff
 
 R = TypeVar("R")
@@ -80,6 +79,8 @@ def open_bytes(
         from hilum.image.dicom import open_dicom  # pydicom takes 0.2 s to import
 
         return open_dicom(data, name, max_megapixels, turned=turned)
+    from hilum.image.raster import open_raster  # and Pillow's formats: the decoder's alone to know
+
     return open_raster(data, kind, name, max_megapixels)
 
 
@@ -103,6 +104,8 @@ def _read_header(data: bytes, name: str, max_megapixels: float) -> tuple[str, Me
         from hilum.image.dicom import read_dicom_header
 
         return read_dicom_header(data, name, max_megapixels)
+    from hilum.image.raster import check_raster
+
     check_raster(data, kind, name, max_megapixels)
     return kind.value, Metadata()
 

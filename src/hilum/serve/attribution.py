@@ -34,7 +34,7 @@ def in_lung_share(
         return None
     scale = min(_SIDE / max(shape), 1.0)
     small = max(round(shape[0] * scale), 1), max(round(shape[1] * scale), 1)
-    positive = np.maximum(np.nan_to_num(preprocess.to_film(evidence, small, lungs)), 0)
+    positive = np.fmax(preprocess.to_film(evidence, small, lungs), 0)  # NaN where it did not look
     total = float(positive.sum())
     if total <= 0:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from hilum.bundle.gate import Gate
 from hilum.bundle.onepass import SeenLungs, Segmenter
 from hilum.core.details import Details
 from hilum.core.errors import ImageError, RejectedImageError
-from hilum.core.radiograph import Radiograph
+from hilum.core.radiograph import Metadata, Radiograph
 from hilum.core.reading import AppearanceFinding, Finding, Reading, Status
 from hilum.core.refusal import Refusal
 from hilum.image.lungs import Lungs
@@ -27,6 +27,7 @@ from hilum.serve.gate import admit
 if TYPE_CHECKING:
     from hilum.image.opacities import Opacities
 
+_KNOWN = tuple(field.name for field in fields(Metadata))
 _REGIONS = {
     "lung-field": "cut to the box around the lungs",
     "lungs-only": "black outside the lungs, cut to the box around them",
@@ -187,7 +188,9 @@ def _without(path: str | Path, message: str) -> str:
 
 def _described(film: OpenedFilm, radiograph: Radiograph, preprocess: Preprocess) -> OpenedFilm:
     height, width = radiograph.shape
-    known = {key: value for key, value in asdict(radiograph.metadata).items() if value is not None}
+    known = {
+        name: value for name in _KNOWN if (value := getattr(radiograph.metadata, name)) is not None
+    }
     facts = {"format": radiograph.format, "width": width, "height": height, "bits": radiograph.bits}
     steps = [f"{step.name}: {step.detail}" for step in radiograph.history]
     return replace(

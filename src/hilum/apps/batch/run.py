@@ -159,6 +159,7 @@ class OnRay:
         ):  # a cluster of our own, which nobody watches, on a machine that may be slow
             os.environ.setdefault("RAY_enable_metrics_collection", "0")
             os.environ.setdefault("RAY_agent_register_timeout_ms", "200000")
+            os.environ.setdefault("RAY_worker_register_timeout_seconds", "600")
         import logging
 
         import ray
