@@ -66,8 +66,13 @@ def main() -> None:
     films.add_argument("--worker-kills", type=int, default=2)
     films.add_argument("--nodes", type=int, default=0, help="of a Ray cluster of one core each")
     films.add_argument("--node-kills", type=int, default=0, help="another takes its place")
+    films.add_argument("--kills-within", type=int, help="so many films; default: all")
     films.add_argument("--nice", type=int, default=0, help="of what reads on the nodes")
-    films.add_argument("--keep", type=Path, help="work in this folder, and go on with it")
+    films.add_argument(
+        "--keep",
+        type=Path,
+        help="work in this folder, and go on with it: after SIGTERM, which ends a run early, too",
+    )
     kinds = parts.add_parser("kinds")
     kinds.add_argument("--films", type=int, default=300, help="beside 16 of a first run")
     kinds.add_argument("--repeats", type=int, default=3)
@@ -103,7 +108,7 @@ def main() -> None:
         "bill": price,
         "simulate": simulate,
     }[options.part](options)
-    if options.csv:
+    if options.csv and rows:
         with options.csv.open("w", newline="", encoding="utf-8") as file:
             table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
             table.writeheader()
@@ -144,18 +149,31 @@ def read_films(options: argparse.Namespace) -> Table:
         finally:
             if cluster:
                 cluster.shutdown()
-        summary = _check(root / "out", names)
+        whole = not told.pop("told to end", 0)
+        rows, told = _with_earlier(root / "course.json", rows, told)
+        summary = _check(root / "out", names, options.shard_films, whole=whole)
     rest = f"{told['lost']} times a shard was begun again, {told['given-up']} given up"
     killed = ", ".join(f"{what} {count} times" for what, count in told.items() if "killed" in what)
     print(f"\n{options.films} addresses; {killed}; {rest}; {summary}")
+    print(f"load of the last 15 minutes {os.getloadavg()[2]:.1f}")
     _beside_simulation(options, course)
     return rows
+
+
+def _with_earlier(kept: Path, rows: Table, told: Counter[str]) -> tuple[Table, Counter[str]]:
+    """Put what came before a run was told to end before what came since."""
+    if kept.exists():
+        earlier = json.loads(kept.read_text())
+        rows, told = earlier["rows"] + rows, told + Counter(earlier["told"])
+    kept.write_text(json.dumps({"rows": rows, "told": told}))
+    return rows, told
 
 
 def _cluster(options: argparse.Namespace) -> Any:
     """Return a Ray cluster of nodes on this machine, each of one core."""
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_metrics_collection": "0"}
     os.environ |= {"RAY_agent_register_timeout_ms": "200000", "OMP_NUM_THREADS": "1"}
+    os.environ |= {"RAY_worker_register_timeout_seconds": "600"}  # else begun again each minute
     os.environ |= {"RAY_worker_niceness": str(options.nice)}  # Ray's own default is 15
     from ray._private import services
     from ray.cluster_utils import Cluster
@@ -193,13 +211,14 @@ def _watch(
 
     Returns:
         A row a window, events by kind, and when what happened: seconds, kind, films read by then.
+        They end early where this process is told to.
     """
     rows: Table = []
     told: Counter[str] = Counter()
     victims = ["driver"] * options.driver_kills + ["worker"] * options.worker_kills
     victims[1:1] = ["node"] * options.node_kills  # between the drivers
     ends = {
-        round((each + 1) * options.films / (len(victims) + 1)): what
+        round((each + 1) * (options.kills_within or options.films) / (len(victims) + 1)): what
         for each, what in enumerate(victims)
     }
     course: Course = []
@@ -209,9 +228,15 @@ def _watch(
     log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - for as long as this process
     quiet = os.environ | {"PYTHONWARNINGS": "ignore"}  # of semaphores that the killed leave
     most = dict.fromkeys(("driver", "worker", "decoder"), 0.0)
+
+    def end(*_: Any) -> None:
+        told["told to end"] = 1
+        driver.kill()
+
     while True:
         with subprocess.Popen(command, stdout=-1, stderr=log, text=True, env=quiet) as driver:
             assert driver.stdout is not None
+            signal.signal(signal.SIGTERM, end)
             for line in driver.stdout:
                 event = json.loads(line)
                 told[event["event"]] += 1
@@ -252,7 +277,7 @@ def _watch(
                         course.append((monotonic() - start, "node back", films))
         if not cluster:  # its daemons are children of this process, too
             _reap()
-        if driver.returncode in (0, 3):
+        if driver.returncode in (0, 3) or told["told to end"]:
             return rows, told, course
         if driver.returncode != -signal.SIGKILL:
             log.seek(0)
@@ -272,7 +297,7 @@ def _beside_simulation(options: argparse.Namespace, course: Course) -> None:
     for at, what, films in course:
         shards = shards + 1 if what == "shard" else 0
         if shards == 4:
-            since = at, films
+            since = last = at, films
         elif shards > 4 and since is not None:
             last = at, films
         elif not shards and since is not None:
@@ -280,11 +305,13 @@ def _beside_simulation(options: argparse.Namespace, course: Course) -> None:
             since = None
     if since is not None:
         pace.append((last[1] - since[1], last[0] - since[0]))
+    if not any(seconds for _, seconds in pace):
+        return  # too few shards to say
     films_a_second = sum(films for films, _ in pace) / sum(seconds for _, seconds in pace)
     shard_s = workers * options.shard_films / films_a_second
     away = [at for at, what, _ in course if what in ("node", "node back")]
     assumed = {name: value for name, (value, _) in SIMULATED.items()} | {
-        "films": options.films,
+        "films": course[-1][2],
         "shard_films": options.shard_films,
         "cpu_ms": 1000 * workers / films_a_second,
         "start_s": max(next(at for at, what, _ in course if what == "shard") - shard_s, 0),
@@ -302,7 +329,7 @@ def _beside_simulation(options: argparse.Namespace, course: Course) -> None:
     for first, (name, seconds) in enumerate(
         (("measured", course[-1][0]), ("simulated", told["seconds"]))
     ):
-        row = {"": name, "s": round(seconds), "films a second": round(options.films / seconds, 2)}
+        row = {"": name, "s": round(seconds), "films a second": round(course[-1][2] / seconds, 2)}
         _show(row, first=not first)
     print(f"\nsimulated: {told['again']} shards begun again")
 
@@ -374,13 +401,19 @@ def _reap() -> None:
             return
 
 
-def _check(out: Path, names: list[str]) -> str:
-    """Return what the rows are; end with an error unless every address has one, in its order."""
+def _check(out: Path, names: list[str], each: int, *, whole: bool) -> str:
+    """Return what the rows are; end with an error unless every address has one, in its order.
+
+    Of a run that was told to end, every address of the shards of ``each`` that have a file.
+    """
     import pyarrow.parquet as pq
 
     found: list[str] = []
     statuses: Counter[str] = Counter()
-    files = sorted((out / "readings").glob("*"))
+    files = sorted((out / "readings").glob("shard-???????.parquet"))
+    if not whole:
+        numbers = [int(file.stem.removeprefix("shard-")) for file in files]
+        names = [name for at in numbers for name in names[at * each : (at + 1) * each]]
     for file in files:
         table = pq.ParquetFile(file).read(columns=["address", "status"]).to_pydict()
         found += table["address"]
@@ -422,6 +455,7 @@ def made_films(folder: Path, kind: str, count: int = 24) -> list[Path]:
         dataset.Rows = dataset.Columns = side
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset.PhotometricInterpretation = "MONOCHROME2"
+        dataset.PresentationLUTShape = "IDENTITY"
         dataset.PixelData = (film * 16).astype("<u2").tobytes()
         dataset.WindowCenter, dataset.WindowWidth = 2048, 4096
         dataset.save_as(made[-1])

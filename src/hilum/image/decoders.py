@@ -155,7 +155,7 @@ def _pixels(file: FileIO, size: int) -> NDArray[np.uint8]:
     import numpy as np
 
     data = np.empty(size, np.uint8)
-    _fill(memoryview(data), file)
+    _fill(data.data, file)
     return data
 
 
