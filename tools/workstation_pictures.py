@@ -19,7 +19,8 @@ from typing import Any
 SIZES = ("1366x768", "3840x2160", "820x1180", "360x640")
 SEEN = {
     "worklist": "", "lists": "lists", "agreement": "agreement", "monitoring": "monitoring",
-    "calibration": "calibration", "users": "users", "log": "log", "nowhere": "nowhere",
+    "calibration": "calibration", "users": "users", "log": "log", "trash": "trash",
+    "nowhere": "nowhere",
 }  # fmt: skip
 ROOM = ("film", "refused", "verdicts", "report", "facts", "beside", "help", "reader-study")
 PAGES = (*SEEN, "list", *ROOM, "sign-in", "empty")

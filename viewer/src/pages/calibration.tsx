@@ -104,7 +104,7 @@ function Available({ of, reload }: { of: CalibrationAnswer; reload: () => void }
   return (
     <section class="card">
       <h2>{t("calibration.available")}</h2>
-      <table>
+      <table class="cards">
         <thead>
           <tr>
             <th scope="col">{t("worklist.finding")}</th>
@@ -118,10 +118,10 @@ function Available({ of, reload }: { of: CalibrationAnswer; reload: () => void }
           {Object.entries(of.available[source] ?? {}).map(([label, { positives, negatives, needed }]) => (
             <tr key={label}>
               <th scope="row">{labelName(label)}</th>
-              <td class="num">{positives}</td>
-              <td class="num">{negatives}</td>
-              <td class="num">{needed}</td>
-              <td>{t(Math.min(positives, negatives) >= needed ? "yes" : "no")}</td>
+              <td class="num" data-name={t("calibration.positives")}>{positives}</td>
+              <td class="num" data-name={t("calibration.negatives")}>{negatives}</td>
+              <td class="num" data-name={t("calibration.needed")}>{needed}</td>
+              <td data-name={t("calibration.enough")}>{t(Math.min(positives, negatives) >= needed ? "yes" : "no")}</td>
             </tr>
           ))}
         </tbody>
@@ -180,7 +180,7 @@ function Proposed(props: { candidate: CandidateAnswer; active: boolean; apply: (
 function Measures({ of }: { of: LabelAdaptation }) {
   const names = [...new Set([...Object.keys(of.before), ...Object.keys(of.after)])];
   return (
-    <table class="measures">
+    <table class="measures cards">
       <caption>
         {labelName(of.label)}: {t("calibration.n", { positives: of.positives, negatives: of.negatives })}
       </caption>
@@ -196,10 +196,10 @@ function Measures({ of }: { of: LabelAdaptation }) {
         {names.map((name) => (
           <tr key={name}>
             <th scope="row">{knows("measure", name) ? named("measure", name) : name.replaceAll("_", " ")}</th>
-            <td>
+            <td data-name={`■ ${t("calibration.was")}`}>
               <Interval of={of.before[name]} />
             </td>
-            <td>
+            <td data-name={`● ${t("calibration.would")}`}>
               <Interval of={of.after[name]} />
             </td>
             <td>

@@ -26,7 +26,7 @@ function AllLists() {
         <p class="nothing">{t("lists.none")}</p>
       ) : (
         <section class="card">
-          <table>
+          <table class="cards">
             <thead>
               <tr>
                 <th scope="col">{t("lists.name")}</th>
@@ -58,11 +58,11 @@ function Row({ list }: { list: ListItem }) {
         <br />
         <small class="soft">{list.findings.map(labelName).join(", ")}</small>
       </th>
-      <td>
+      <td data-name={t("lists.done")}>
         {list.reads ? t("lists.of", { done: list.done, films: list.films }) : t("lists.films", { films: list.films })}
         {list.seen > 0 && <small class="soft"> {t("lists.seen", { seen: list.seen })}</small>}
       </td>
-      <td>{list.deadline ? date(list.deadline) : "–"}</td>
+      <td data-name={t("lists.deadline")}>{list.deadline ? date(list.deadline) : "–"}</td>
       <td class="actions">
         {list.reads && list.open && list.place < list.films && (
           <button class="primary" onClick={() => void read(list.list_id)}>
@@ -225,7 +225,7 @@ function OneList({ id }: { id: string }) {
       </p>
       <section class="card" tabIndex={0} aria-label={t("lists.progress")}>
         <h2>{t("lists.progress")}</h2>
-        <table>
+        <table class="cards">
           <thead>
             <tr>
               <th scope="col">{t("lists.reader")}</th>
@@ -238,12 +238,12 @@ function OneList({ id }: { id: string }) {
             {list.readers.map((reader) => (
               <tr key={reader.user_id}>
                 <th scope="row">{reader.name}</th>
-                <td>
+                <td data-name={t("lists.done")}>
                   <meter min={0} max={Math.max(reader.films, 1)} value={reader.done} aria-label={reader.name} />{" "}
                   {t("lists.of", { done: reader.done, films: reader.films })}
                 </td>
-                <td>{reader.seen}</td>
-                <td class="nowrap">{date(reader.last_at)}</td>
+                <td data-name={t("lists.seen.column")}>{reader.seen}</td>
+                <td class="nowrap" data-name={t("lists.last")}>{date(reader.last_at)}</td>
               </tr>
             ))}
           </tbody>

@@ -64,7 +64,7 @@ export function LogPage() {
 function Lines({ lines }: { lines: readonly LogLine[] }) {
   return (
     <div class="table-box" tabIndex={0} role="region" aria-label={t("nav.log")}>
-      <table class="log">
+      <table class="log cards">
         <thead>
           <tr>
             <th scope="col" class="num">#</th>
@@ -80,16 +80,16 @@ function Lines({ lines }: { lines: readonly LogLine[] }) {
         <tbody>
           {lines.map((line) => (
             <tr key={line.seq}>
-              <td class="num">{line.seq}</td>
-              <td class="nowrap">{date(line.at)}</td>
-              <td>{line.who}</td>
-              <td>{line.action}</td>
-              <td>{line.film_id ? <a href={`#/film/${line.film_id}`}>{line.film_id.slice(0, 8)}</a> : "–"}</td>
-              <td>{line.bundle ? <code title={line.bundle}>{line.bundle.slice(0, 12)}</code> : "–"}</td>
-              <td>
+              <td class="num" data-name="#">{line.seq}</td>
+              <td class="nowrap" data-name={t("log.at")}>{date(line.at)}</td>
+              <td data-name={t("log.who")}>{line.who}</td>
+              <td data-name={t("log.action")}>{line.action}</td>
+              <td data-name={t("column.film")}>{line.film_id ? <a href={`#/film/${line.film_id}`}>{line.film_id.slice(0, 8)}</a> : "–"}</td>
+              <td data-name={t("model")}>{line.bundle ? <code title={line.bundle}>{line.bundle.slice(0, 12)}</code> : "–"}</td>
+              <td data-name={t("log.data")}>
                 <code>{short(line.data)}</code>
               </td>
-              <td>
+              <td data-name={t("log.hash")}>
                 <code title={line.hash}>{line.hash.slice(0, 12)}</code>
               </td>
             </tr>

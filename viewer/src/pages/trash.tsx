@@ -26,7 +26,7 @@ export function TrashPage() {
         <p class="soft">{t("trash.empty")}</p>
       ) : (
         <div class="table-box" tabIndex={0} role="region" aria-label={t("trash")}>
-          <table>
+          <table class="cards">
             <thead>
               <tr>
                 <th scope="col">{t("column.patient")}</th>
@@ -43,15 +43,15 @@ export function TrashPage() {
               {found.value.map((item) => (
                 <tr key={item.study_id}>
                   <th scope="row">{item.patient_id ?? "–"}</th>
-                  <td>{item.study_date ?? "–"}</td>
-                  <td class="num">{number(item.films, 0)}</td>
-                  <td class="num">{number(item.verdicts, 0)}</td>
-                  <td class="num">{number(item.reports, 0)}</td>
-                  <td>
+                  <td data-name={t("column.study")}>{item.study_date ?? "–"}</td>
+                  <td class="num" data-name={t("deletion.films")}>{number(item.films, 0)}</td>
+                  <td class="num" data-name={t("deletion.verdicts")}>{number(item.verdicts, 0)}</td>
+                  <td class="num" data-name={t("deletion.reports")}>{number(item.reports, 0)}</td>
+                  <td data-name={t("trash.by")}>
                     {item.by}
                     <div class="soft">{[date(item.at), item.reason].filter(Boolean).join(" · ")}</div>
                   </td>
-                  <td class="nowrap">{date(item.until)}</td>
+                  <td class="nowrap" data-name={t("trash.until")}>{date(item.until)}</td>
                   <td>
                     <p class="actions">
                       <button onClick={() => void act(api.restore(item.study_id), "trash.restored")}>

@@ -33,7 +33,7 @@ export function UsersPage() {
     <Page title="nav.users" intro="users.intro">
       <section class="card">
         <h2>{t("users.people")}</h2>
-        <table>
+        <table class="cards">
           <thead>
             <tr>
               <th scope="col">{t("login.name")}</th>
@@ -46,7 +46,7 @@ export function UsersPage() {
             {users.value.map((user) => (
               <tr key={user.user_id}>
                 <th scope="row">{user.name}</th>
-                <td>
+                <td data-name={t("users.role")}>
                   <Choice<Role>
                     hideLabel
                     label={`${t("users.role")}: ${user.name}`}
@@ -55,7 +55,7 @@ export function UsersPage() {
                     change={(role) => void run(() => api.changeUser(user.user_id, { role }), t("users.changed"))}
                   />
                 </td>
-                <td>{t(user.disabled ? "users.disabled" : "users.enabled")}</td>
+                <td data-name={t("users.state")}>{t(user.disabled ? "users.disabled" : "users.enabled")}</td>
                 <td class="actions">
                   <UserButtons user={user} run={run} made={setMade} />
                 </td>

@@ -11,7 +11,7 @@ from .conftest import FRAMES, ROOT, open_film
 expect = pytest.importorskip("playwright.sync_api").expect
 
 AXE = ROOT / "viewer" / "node_modules" / "axe-core" / "axe.min.js"
-PAGES = ("", "lists", "agreement", "monitoring", "calibration", "users", "log", "nowhere")
+PAGES = ("", "lists", "agreement", "monitoring", "calibration", "users", "log", "trash", "nowhere")
 FILMS = ("frontal-opacities", "lateral", "damaged", "waiting", "uncalibrated")
 SIZES = ((360, 640), (820, 1180), (1024, 700), (1366, 768), (3840, 2160))
 CUT = """() => {
@@ -22,6 +22,9 @@ CUT = """() => {
     .filter((each) => each.scrollWidth > each.clientWidth + 1)
     .filter((each) => getComputedStyle(each).overflowX === "hidden")
     .map(said);
+  const beyond = [...document.querySelectorAll(".cards tbody :is(th, td), .cards tbody td > *")]
+    .filter((each) => innerWidth <= 600 && each.getBoundingClientRect().right > innerWidth)
+    .map((each) => `beyond the edge: ${said(each)}`);
   const page = document.documentElement;
   const wide = page.scrollWidth > innerWidth ? ["the page scrolls sideways"] : [];
   const bar = [".bar > *", ".bar nav > *", ".bar-end > *"].map((which) =>
@@ -29,7 +32,7 @@ CUT = """() => {
   const over = bar.some((row) =>
     row.some((one, place) => place && one.left < row[place - 1].right - 1
       && one.top < row[place - 1].bottom - 1));
-  return [...cut, ...wide, ...(over ? ["the bar overlaps"] : [])];
+  return [...cut, ...beyond, ...wide, ...(over ? ["the bar overlaps"] : [])];
 }"""
 
 
