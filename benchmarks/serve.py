@@ -181,6 +181,7 @@ def session(folder, options):
         client.put("/round", json={"status": ["read"], "reviewed": False}).raise_for_status()
         said = {"finding": "covid-19", "verdict": "absent", "list_id": listed, "blind": True}
         steps = {
+            "the whole list": lambda film: client.get(f"/lists/{listed}"),
             "its place in the list": lambda film: client.get(f"/lists/{listed}/films/{film}"),
             "its place in the round": lambda film: client.put(
                 "/round/place", json={"film_id": film}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Query, Request
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hilum.apps.store import deletion, lists
@@ -272,9 +272,10 @@ def _own(
     """Count of studies what this person said of them."""
     if not study_ids:
         return Counter()
-    query = select(Film.study_id, func.count()).join(kind, kind.film_id == Film.id)
-    query = query.where(Film.study_id.in_(study_ids), kind.person_id == visitor.person_id)
-    return Counter({row[0]: row[1] for row in session.execute(query.group_by(Film.study_id))})
+    # by film: SQLite would look through everything that this person has ever said
+    query = select(Film.study_id, kind.person_id).join(kind, kind.film_id == Film.id)
+    found = session.execute(query.where(Film.study_id.in_(study_ids)))
+    return Counter(row[0] for row in found if row[1] == visitor.person_id)
 
 
 def _films_of(session: Session, study_ids: list[str]) -> dict[str, Film]:
