@@ -30,7 +30,7 @@ def plot() -> Figure:
         films[change.title] = change.change(film, places, random)
     inputs = np.stack([reader.preprocess(each) for each in films.values()])
     scores = 1 / (1 + np.exp(-reader.run(inputs)[0][:, reader.labels.index("lung-opacity")]))
-    figure = Figure(figsize=(9, 2.6), layout="constrained")
+    figure = Figure(figsize=(9, 2.4), layout="constrained")
     cells = figure.subplots(1, len(films))
     for axes, (title, each), score in zip(cells, films.items(), scores, strict=True):
         axes.imshow(each.pixels, cmap="gray", vmin=0, vmax=1)

@@ -29,7 +29,7 @@ def plot() -> Figure:
         "lateral": lateral,
     }
     reader = hilum.load_bundle()
-    figure = Figure(figsize=(8, 2.8), layout="constrained")
+    figure = Figure(figsize=(8, 3.1), layout="constrained")
     with tempfile.TemporaryDirectory() as folder:
         for axes, (state, pixels) in zip(figure.subplots(1, 4), states.items(), strict=True):
             path = Path(folder) / "film.png"
