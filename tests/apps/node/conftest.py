@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -251,6 +253,21 @@ def box(tmp_path, make_dicom):
     made = Outbox(tmp_path / "data", make_dicom)
     yield made
     made.store.close()
+
+
+@contextlib.contextmanager
+def stand_in(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve on loopback what a handler answers; yields the address, without a path."""
+
+    class Quiet(handler):
+        def log_message(self, *_):
+            pass
+
+    serving = ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+    threading.Thread(target=serving.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{serving.server_port}"
+    serving.shutdown()
+    serving.server_close()
 
 
 LIMIT_S = 300

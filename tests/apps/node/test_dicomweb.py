@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,7 +22,7 @@ from hilum.apps.store.outbox import Object
 from hilum.core.errors import ConfigError
 from hilum.serve.samples import ROOT
 
-from .conftest import SC, SR
+from .conftest import SC, SR, stand_in
 
 UIDS = ("1.2.3.1.0", "1.2.3.1.1")
 
@@ -70,15 +69,8 @@ def server(answer=None, found=True, deleted=200):
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_):
-            pass
-
-    serving = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=serving.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{serving.server_port}/dicom-web", got
-    serving.shutdown()
-    serving.server_close()
+    with stand_in(Handler) as base:
+        yield f"{base}/dicom-web", got
 
 
 def test_what_lies_in_the_outbox_is_what_is_sent(box):

@@ -10,9 +10,8 @@ import os
 import shutil
 import subprocess
 import tarfile
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import cv2
@@ -25,7 +24,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from hilum.apps.cli.main import run
 from hilum.serve.samples import ROOT
 
-from .conftest import wait_for
+from .conftest import stand_in, wait_for
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.slow
@@ -97,14 +96,8 @@ def served(pages, orthanc):
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_):
-            pass
-
-    serving = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=serving.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{serving.server_port}", given
-    serving.shutdown()
-    serving.server_close()
+    with stand_in(Handler) as base:
+        yield base, given
 
 
 def test_ohif_shows_outlines_segments_the_picture_and_the_report(ohif, make_orthanc, tmp_path):
@@ -142,6 +135,10 @@ def test_ohif_shows_outlines_segments_the_picture_and_the_report(ohif, make_orth
             picture = pictures / f"ohif-{kind}.png"
             grey, colored = WANTED[kind]
             wait_for(lambda: _is_shown(page, picture, grey, colored))  # noqa: B023
+            if kind in ("sr", "seg"):  # whether to measure on, and to load it
+                with suppress(playwright.TimeoutError):
+                    page.get_by_role("button", name="No", exact=True).click(timeout=60_000)
+            page.get_by_text("Loading...").wait_for(state="hidden")
             page.wait_for_timeout(2000)
             page.screenshot(path=str(picture))
             shown[kind] = _seen(picture)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import signal
 import subprocess
@@ -168,15 +169,21 @@ def _of_page(name):
     return re.search(r"```\w+\n(.*?)```", text, re.DOTALL)[1]
 
 
-def test_the_how_to_of_orthanc_sends_each_film_once(tmp_path, make_orthanc):
+@pytest.mark.parametrize("rule", ["lua", "python"])
+def test_the_how_to_of_orthanc_sends_each_film_once(tmp_path, make_orthanc, rule):
     """Its own files, with other ports; and a picture that says that it is a film."""
     port, data = free_port(), tmp_path / "data"
     data.mkdir()
     orthanc = make_orthanc(port)
     written = json.loads(_of_page("orthanc"))
-    lua = tmp_path / written["LuaScripts"][0]
-    lua.write_text(_of_page("lua"))
-    orthanc.configure(LuaScripts=[str(lua)], StableAge=1, OverwriteInstances=False)
+    settings = {"LuaScripts": [str(tmp_path / written["LuaScripts"][0])]}
+    if rule == "python":
+        settings = json.loads(_of_page("plugin"))
+        if not Path(settings["Plugins"][0]).exists() and not os.environ.get("CI"):
+            pytest.skip("not installed (apt-get install orthanc-python)")
+        settings["PythonScript"] = str(tmp_path / settings["PythonScript"])
+    (tmp_path / f"hilum.{'py' if rule == 'python' else rule}").write_text(_of_page(rule))
+    orthanc.configure(**settings, StableAge=1, OverwriteInstances=False)
     toml = _of_page("hilum").replace("11112", str(port)).replace("4242", str(orthanc.dicom))
     more = '\n[node.objects]\nsc_modality = "source"\n'
     (data / "hilum.toml").write_text(toml.replace("[node]", "[node]\nreserve_gb = 0.0") + more)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from contextlib import contextmanager
 from datetime import date, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
 from types import SimpleNamespace
 from urllib.parse import parse_qsl, urlsplit
@@ -27,7 +26,7 @@ from hilum.apps.store.tables import Film, Line, Received, Setting
 from hilum.core.errors import ConfigError, StoreBusyError
 from hilum.serve.samples import ROOT
 
-from .conftest import wait_for
+from .conftest import stand_in, wait_for
 
 TODAY = f"{date.today():%Y%m%d}"
 
@@ -101,14 +100,8 @@ def server(rows, give):
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_):
-            pass
-
-    serving = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=serving.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{serving.server_port}/web", asked
-    serving.shutdown()
-    serving.server_close()
+    with stand_in(Handler) as base:
+        yield f"{base}/web", asked
 
 
 def _row(*uids):

@@ -13,14 +13,32 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForProcessing,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+)
 
 from hilum.image.open import open_radiograph
 from hilum.serve.dicom import objects_of
 from hilum.serve.reader import load_bundle
 from hilum.serve.samples import ROOT
 
-CASES = ("demo", "cr", "mirrored", "left", "upside-down", "oblong", "window", "names")
+CASES = (
+    "demo",
+    "cr",
+    "mirrored",
+    "left",
+    "upside-down",
+    "oblong",
+    "window",
+    "names",
+    "inverted",
+    "table",
+    "coded",
+    "bare",
+)
 
 
 @dataclass
@@ -70,7 +88,69 @@ def _films() -> dict[str, Dataset]:
         "oblong": _plain(pixels[::2], ImagerPixelSpacing=[0.4, 0.2]),
         "window": _plain(pixels / 2, WindowCenter=1024, WindowWidth=1500, RescaleSlope="1"),
         "names": _plain(pixels, SpecificCharacterSet=["", "ISO 2022 IR 87"], PatientName=kanji),
+        "inverted": _inverted(pixels),
+        "table": _table(pixels),
+        "coded": _coded(pixels),
+        "bare": _bare(pixels),
     }
+
+
+def _inverted(pixels: np.ndarray) -> Dataset:
+    """An 8-bit CR film of MONOCHROME1, whose spacing was calibrated in the patient."""
+    film = _plain(pixels, PresentationIntentType=None, PresentationLUTShape=None)
+    film.SOPClassUID = film.file_meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
+    film.Modality, film.PhotometricInterpretation = "CR", "MONOCHROME1"
+    film.BitsAllocated = film.BitsStored = 8
+    film.HighBit, film.WindowCenter, film.WindowWidth = 7, 128, 256
+    film.PixelData = np.rint(255 * (1 - pixels)).astype(np.uint8).tobytes()
+    film.PixelSpacing, film.PixelSpacingCalibrationType = [0.3, 0.3], "GEOMETRY"
+    film.PixelSpacingCalibrationDescription = "by the distance of the source"
+    return film
+
+
+def _table(pixels: np.ndarray) -> Dataset:
+    """A film of 16 signed bits with a VOI LUT, "for processing", of a magnified patient."""
+    film = _plain(pixels, WindowCenter=None, WindowWidth=None)
+    film.SOPClassUID = film.file_meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForProcessing
+    film.PresentationIntentType = "FOR PROCESSING"
+    film.BitsStored, film.HighBit, film.PixelRepresentation = 16, 15, 1
+    film.PixelData = np.rint(65535 * pixels - 32768).astype("<i2").tobytes()
+    film.RescaleIntercept, film.EstimatedRadiographicMagnificationFactor = "32768", "1.25"
+    table = Dataset()
+    table.LUTDescriptor = [0, 0, 16]  # 65,536 entries
+    table.LUTExplanation = "NORMAL"
+    table.LUTData = np.arange(65536).astype("<u2").tobytes()
+    film.VOILUTSequence = [table]
+    return film
+
+
+def _coded(pixels: np.ndarray) -> Dataset:
+    """JPEG 2000 of what was lossy before, ordered in Cyrillic, of a patient with other numbers."""
+    film = _plain(pixels, SpecificCharacterSet="ISO_IR 144", PatientName="Иванова^Анна^Петровна")
+    film.PatientBirthDate, film.PatientAge = "19610412", "064Y"
+    film.AccessionNumber, film.ReferringPhysicianName = "A-77", "Сидоров^Пётр"
+    film.StudyDescription, film.InstitutionName = "Рентгенография", "Больница № 1"
+    film.LossyImageCompression, film.LossyImageCompressionRatio = "01", 9.5
+    film.LossyImageCompressionMethod = "ISO_10918_1"
+    other, order, code = Dataset(), Dataset(), Dataset()
+    other.PatientID, other.TypeOfPatientID = "OLD-3", "TEXT"
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "P1", "99WARD", "Грудь"
+    order.RequestedProcedureID, order.RequestedProcedureDescription = "R-5", "Грудь, стоя"
+    order.RequestedProcedureCodeSequence = [code]
+    film.OtherPatientIDsSequence, film.RequestAttributesSequence = [other], [order]
+    film.compress(JPEG2000Lossless)
+    return film
+
+
+def _bare(pixels: np.ndarray) -> Dataset:
+    """A film that says whose it is, and nothing else beyond what its pixels need."""
+    film = _plain(pixels)
+    uids = {"SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"}
+    kept = {"Modality", "PatientName", "PatientID", "StudyID", "StudyDate", "StudyTime"} | uids
+    for element in list(film):
+        if element.tag.group != 0x0028 and element.keyword not in kept | {"PixelData"}:
+            del film[element.tag]
+    return film
 
 
 @pytest.fixture(scope="session")

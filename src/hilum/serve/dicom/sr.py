@@ -33,6 +33,7 @@ from hilum.serve.dicom.common import (
     uid,
 )
 from hilum.serve.dicom.source import Points, Source
+from hilum.serve.dicom.spread import spread
 from hilum.serve.said import said_of
 
 MOST_POINTS = 400
@@ -56,11 +57,12 @@ def make_sr(subject: ObjectContent, others: Sequence[Dataset] = ()) -> Dataset:
         subject: the reading and its film.
         others: objects of the same reading that it lists as evidence beside the film (its SEG).
     """
-    film = evidence(subject.source)
+    film, groups = evidence(subject.source), list(_groups(subject))
+    spread(groups, subject.source.shape)
     report = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=observer(subject)),
         procedure_reported=_procedures(subject.source),
-        imaging_measurements=list(_groups(subject)),
+        imaging_measurements=groups,
         title=coded(codes.REPORT),
         language_of_content_item_and_descendants=sr.LanguageOfContentItemAndDescendants(
             CodedConcept("en", "RFC5646", "English")
