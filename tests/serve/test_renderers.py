@@ -7,9 +7,13 @@ from io import BytesIO
 
 import pytest
 
+from hilum.apps.cli.explain import print_maps
 from hilum.apps.cli.table import ReadingTable
 from hilum.apps.web.draft import draft
+from hilum.core.rounded import fixed
+from hilum.core.words import words
 from hilum.serve.dicom.make import objects_of
+from hilum.serve.explain import METHODS, explain_film, said_of_map
 from hilum.serve.pdf import PdfPage, PdfReport
 from hilum.serve.reader import load_bundle
 from hilum.serve.report import HtmlReport
@@ -125,6 +129,24 @@ def test_the_draft_of_a_report_is_dictated_with_the_same_numbers(examined):
                     assert lines[each.label] in written.impression
             if one.reading.status == "refused":
                 assert not written.impression
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_a_map_says_the_same_in_the_table_and_under_the_picture(examined, capsys, language):
+    reader, _ = examined
+    (one,) = reader.examine([ROOT / "frontal.png"], keep=True)
+    read = said_of(one.reading, language).findings[0]
+    for method in METHODS:
+        report = explain_film(reader, one, method, 0)
+        said = said_of_map(report, language)
+        print_maps([report], 1, 0)
+        told = (said.score, said.inside, said.peak, said.time)
+        assert not _missing(capsys.readouterr().out, [method, report.label, *told])
+        assert not _missing(said.line, [said.score, said.inside, said.time])
+        assert fixed(one.reading.findings[0].score, 2) == said.score
+        if method == "evidence":  # the map that a reading measures
+            assert said.inside == read.inside
+        assert f"{report.label} · {method}: {words(language)[f'map.{method}']}" == said.title
 
 
 def test_the_dicom_objects(examined):

@@ -21,6 +21,7 @@ from hilum.core.files import atomic_path
 from hilum.core.radiograph import Pixels
 from hilum.core.reading import RESEARCH_USE, Status
 from hilum.core.rounded import fixed, percent
+from hilum.core.words import Language, words
 from hilum.image.lungs import Lungs
 from hilum.image.preprocess import Preprocess
 from hilum.image.write import write_png
@@ -131,8 +132,8 @@ def explain_film(
         return report
     on_film = preprocess.to_film(heat, film.shape, lungs)
     picture = folder / f"{name}.{report.label}.{method}.png"
-    lines = sentences_of(report, known.title)
-    limit = limit_of(heat)
+    said, limit = said_of_map(report), limit_of(heat)
+    lines = [said.title, said.line]
     write_png(picture, draw_map(film.pixels, on_film, lungs, limit, known.unit, lines, report.peak))
     written = {"picture": str(picture)}
     if values:
@@ -179,22 +180,41 @@ def numbers_of(
     }
 
 
-def sentences_of(report: MapReport, title: str) -> list[str]:
-    """Return the lines under a picture."""
-    what = f"{report.label} · {report.method}: {title}"
-    if report.score is None or report.logit is None or report.elapsed_ms is None:
-        return [what]
-    sign = "+" if report.logit >= 0 else ""
-    parts = [f"score {fixed(report.score, 2)} (logit {sign}{fixed(report.logit, 2)})"]
-    if report.in_lung_share is not None:
-        parts.append(f"{percent(report.in_lung_share)}% of what speaks for it inside the lungs")
-    if report.peak is not None:
-        parts.append(f"peak at x {report.peak[0]:.0f}, y {report.peak[1]:.0f} px (ring)")
-    slow = report.elapsed_ms >= 1000
-    parts.append(f"{report.elapsed_ms / 1000:.1f} s" if slow else f"{report.elapsed_ms:.0f} ms")
-    if report.forced:
-        parts.append("REFUSED by the gate, explained on demand")
-    return [what, " · ".join(parts)]
+class MapSaid(NamedTuple):
+    """What is said of a map: in the table a column each, in ``line`` all of it, under the picture.
+
+    Attributes:
+        title: label, method, and what the map shows.
+        score, inside, peak, time: rounded; "-" where there is none.
+    """
+
+    title: str
+    score: str
+    inside: str
+    peak: str
+    time: str
+    line: str
+
+
+def said_of_map(report: MapReport, language: Language = "en") -> MapSaid:
+    """Put a map of a film that was read into words."""
+    text, took, share = words(language), report.elapsed_ms or 0.0, report.in_lung_share
+    title = f"{report.label} · {report.method}: {text[f'map.{report.method}']}"
+    if report.score is None or report.logit is None:
+        return MapSaid(title, "-", "-", "-", "-", "")
+    score, sign = fixed(report.score, 2), "+" if report.logit >= 0 else ""
+    inside = "-" if share is None else f"{percent(share)} %"
+    x, y = (fixed(each, 0) for each in report.peak) if report.peak else ("-", "-")
+    time = f"{fixed(took, 0)} ms" if took < 1000 else f"{fixed(took / 1000, 1)} s"
+    parts = [
+        text["map.score"].format(score=score, logit=f"{sign}{fixed(report.logit, 2)}"),
+        text["map.inside"].format(share=inside) if share is not None else "",
+        text["map.peak"].format(x=x, y=y) if report.peak else "",
+        time,
+        text["map.forced"] if report.forced else "",
+    ]
+    peak = f"{x}, {y}" if report.peak else "-"
+    return MapSaid(title, score, inside, peak, time, " · ".join(filter(None, parts)))
 
 
 Map = NDArray[np.float32]
@@ -204,17 +224,15 @@ _AT_A_TIME = 16
 
 
 class MapMethod(NamedTuple):
-    """One way to say which part of a film an answer rests on.
+    """One way to say which part of a film an answer rests on; ``map.NAME`` of the words says it.
 
     Attributes:
-        title: what the map shows, in words.
         unit: of its numbers; those below zero speak against the label.
         make: from (network, film float32 (C, S, S), place of the label among the logits, what a
             black pixel is after standardisation) to a map, float32 (h, w), or None for a network
             that lacks the evidence which the method needs.
     """
 
-    title: str
     unit: str
     make: Callable[[Run, Films, int, float], Map | None]
 
@@ -270,12 +288,9 @@ def _move(film: Films, down: float, across: float, black: float) -> Films:
 
 
 METHODS: dict[str, MapMethod] = {
-    "evidence": MapMethod("the network's own evidence, exact", "logits", _evidence),
-    "evidence-shifted": MapMethod(
-        "evidence of the film moved by parts of a cell, moved back", "logits", shifted_evidence
-    ),
+    "evidence": MapMethod("logits", _evidence),
+    "evidence-shifted": MapMethod("logits", shifted_evidence),
     "occlusion": MapMethod(
-        "logit lost when a patch is covered",
         "logits lost",
         lambda run, film, place, black: occlude(run, film, place, black, Occlusion()),
     ),

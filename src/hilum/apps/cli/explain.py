@@ -102,7 +102,7 @@ def explain(
         else:
             kept.append(report)
     if not as_json:
-        _print(kept, len(films), len(not_explained))
+        print_maps(kept, len(films), len(not_explained))
     if not_explained:
         raise typer.Exit(EXIT_SOME_NOT_READ)
 
@@ -129,12 +129,15 @@ def _reports(
             yield explain_film(reader, one, method, place, folder=out, name=name, values=values)
 
 
-def _print(reports: list[MapReport], films: int, not_explained: int) -> None:
+def print_maps(reports: list[MapReport], films: int, not_explained: int) -> None:
+    """Print one row a map, the reasons of films without one, and how many there were."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from hilum.core.reading import RESEARCH_USE
+    from hilum.core.words import words
+    from hilum.serve.explain import said_of_map
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("film", overflow="fold")
@@ -146,16 +149,10 @@ def _print(reports: list[MapReport], films: int, not_explained: int) -> None:
             reasons[report.path] = f"{report.path}: {report.status}: {report.reason}"
             continue
         name, shown = ("" if report.path == shown else Path(report.path).name), report.path
-        share, peak = report.in_lung_share, report.peak
-        table.add_row(
-            escape(name),
-            report.method,
-            report.label,
-            f"{report.score:.2f}{' (forced)' if report.forced else ''}",
-            "-" if share is None else f"{share:.0%}",
-            "-" if peak is None else f"{peak[0]:.0f}, {peak[1]:.0f}",
-            f"{report.elapsed_ms or 0:.0f} ms",
-        )
+        said = said_of_map(report)
+        score = f"{said.score} ({words()['status.forced']})" if report.forced else said.score
+        cells = (score, said.inside, said.peak, said.time)
+        table.add_row(escape(name), report.method, report.label, *cells)
     console = Console(highlight=False)
     if len(reasons) < films:
         console.print(table)
