@@ -13,6 +13,7 @@ OUT=src/hilum/apps/web/static
 
 digest() { # of everything that the build reads, in one order everywhere
     (cd viewer && find index.html package-lock.json package.json public src tsconfig.json vite.config.ts \
+        ../src/hilum/core/text \
         -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1)
 }
 

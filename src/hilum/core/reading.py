@@ -15,7 +15,7 @@ from hilum.core.words import words
 
 READING_SCHEMA_VERSION = "1.4"
 
-RESEARCH_USE = "Research use only; not a medical device."
+RESEARCH_USE = words()["notice"]
 """Shown wherever a reading is shown."""
 
 

@@ -38,7 +38,12 @@ class Reason(StrEnum):
     @property
     def hint(self) -> str:
         """What to do about it."""
-        return words()[f"refusal-hint.{self}"]
+        hint, look = words()[f"refusal-hint.{self}"], words()["hint.look"]
+        if self in (Reason.BLANK, Reason.BADLY_EXPOSED):
+            return f"{hint}; {look}"
+        if self in (Reason.NOT_A_CHEST_FILM, Reason.UNLIKE_TRAINING):
+            return f"{look}; {hint}"
+        return hint
 
 
 class Refusal(BaseModel):

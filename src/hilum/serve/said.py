@@ -196,7 +196,7 @@ def said_of(reading: Reading, language: Language = "en") -> Wording:
     looks = reading.appearance
     regions = _regions(details.by_lung, text)
     return Wording(
-        status=text[f"status.{'forced' if reading.forced else reading.status}"],
+        status=text[f"outcome.{'forced' if reading.forced else reading.status}"],
         why=text["why.forced" if reading.forced else "why"] if reason else "",
         code=f"[{refusal.code}] " if refusal else "",
         reason=reason,

@@ -1,12 +1,15 @@
 /** Words: one catalogue a language, the same keys in each; numbers and dates of that language. */
 import { signal } from "@preact/signals";
+import saidEn from "../../../src/hilum/core/text/en.json";
+import saidRu from "../../../src/hilum/core/text/ru.json";
 import en from "../text/en.json";
 import ru from "../text/ru.json";
 
-export type Key = keyof typeof en;
+export type Key = keyof typeof en | keyof typeof saidEn;
 export type Language = "en" | "ru";
 
-const CATALOGUES: Record<Language, Record<string, string>> = { en, ru };
+/** What a reading says is written once, for every report and for these pages; beside it the pages' own words. */
+const CATALOGUES: Record<Language, Record<string, string>> = { en: { ...saidEn, ...en }, ru: { ...saidRu, ...ru } };
 const STORED = "hilum-language";
 
 export const LANGUAGES: readonly [Language, string][] = [
@@ -49,7 +52,7 @@ export function named(group: string, name: string): string {
 }
 
 /** True where the catalogue knows a name that the server gave. */
-export const knows = (group: string, name: string): boolean => `${group}.${name}` in en;
+export const knows = (group: string, name: string): boolean => `${group}.${name}` in CATALOGUES.en;
 
 const ROUNDING = { roundingMode: "halfEven", signDisplay: "negative" } as const;
 type Known = number | null | undefined;

@@ -1,6 +1,6 @@
 /** What numbers of a reading say, in a few words. */
 import { t, type Key } from "./i18n";
-import type { Answer, Finding } from "./types";
+import type { Answer, Appearance, AppearanceFinding, Finding } from "./types";
 
 const EVEN = [0.33, 0.66] as const;
 /** The scale of the IPCC (Mastrandrea et al., 2010, table 1), as the server's own reports use it. */
@@ -24,7 +24,25 @@ export function likelihood(finding: Pick<Finding, "probability" | "prevalence">)
 /** The headline of a finding, in words. */
 export function headline(answer: Answer, label: string): string {
   if (answer === "present") return label;
-  return answer === "absent" ? t("answer.not", { label }) : t("answer.cannot-say");
+  return answer === "absent" ? t("set.absent", { label }) : t("answer.cannot-say");
+}
+
+/** Words that stand by themselves: a capital and a full stop. */
+export const sentence = (words: string): string =>
+  `${words.charAt(0).toUpperCase()}${words.slice(1)}${words.endsWith(".") ? "" : "."}`;
+
+export const LOOKS: readonly Appearance[] = ["typical", "indeterminate", "atypical", "negative"];
+
+/** What a film looks like, as `appearance_words` of hilum/core/reading.py says it; a test compares them. */
+export function appearance({ chances, prediction_set: kept }: AppearanceFinding): string {
+  const likeliest = LOOKS.reduce((one, other) => ((chances[other] ?? 0) > (chances[one] ?? 0) ? other : one));
+  if (kept === null) return t("appearance.unfitted", { words: t(`appearance.${likeliest}`) });
+  if (kept.length === 1) return t(`appearance.${kept[0] ?? likeliest}`);
+  if (kept.length === 0 || kept.length === LOOKS.length) return t(kept.length ? "appearance.any" : "appearance.none");
+  const seen = kept.filter((each) => each !== "negative").map((each) => t(`appearance-short.${each}`));
+  const last = seen.pop() ?? "";
+  const words = seen.length ? [seen.join(", "), last].join(t("appearance.or")) : last;
+  return t("appearance.several", { words }) + (kept.includes("negative") ? t("appearance.or-clear") : "");
 }
 
 /** How an answer is colored: for, against, or neither. */

@@ -76,7 +76,7 @@ function Kinds() {
             <rect width="30" height="14" rx="3" fill={COLORS[kind]} fill-opacity="0.3" />
             <line x1="1" x2="29" y1="7" y2="7" stroke={COLORS[kind]} stroke-width="3" stroke-dasharray={DASHES[kind].join()} />
           </svg>{" "}
-          {t(`opacity.${kind}`)}
+          {t(`dictated.kind.${kind}`)}
         </li>
       ))}
     </ul>

@@ -8,8 +8,8 @@ import type { ComponentChildren } from "preact";
 import { figures, hundredfold, knows, named, number, percent, t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { may, me } from "../core/store";
-import type { Appearance, AppearanceFinding, Finding, LabelAnswer, Reading, ReadingAnswer } from "../core/types";
-import { differ, headline, likelihood, tone } from "../core/words";
+import type { AppearanceFinding, Finding, LabelAnswer, Reading, ReadingAnswer } from "../core/types";
+import { LOOKS, appearance, differ, headline, likelihood, sentence, tone } from "../core/words";
 import { Choice, Field, Interval, labelName, Loading } from "../parts/ui";
 import { Alikes } from "./strips";
 import { Where } from "./where";
@@ -163,7 +163,7 @@ function Said({ finding, known }: { finding: Finding; known: LabelAnswer | undef
         <p class="big">{percent(finding.probability)}</p>
       </div>
       <Scale finding={finding} />
-      {differ(finding) && <p>{t("answer.differ")}</p>}
+      {differ(finding) && <p>{sentence(t("doubt.differ"))}</p>}
       <p class="conformal soft">
         {finding.coverage !== null && finding.prediction_set !== null
           ? t(`conformal.${finding.prediction_set}`, { share: percent(1 - finding.coverage), label })
@@ -217,32 +217,17 @@ function Said({ finding, known }: { finding: Finding; known: LabelAnswer | undef
   );
 }
 
-const LOOKS: readonly Appearance[] = ["typical", "indeterminate", "atypical", "negative"];
-
 /** What the film looks like: the set in words, the four chances, and that it is not the infection. */
 function Looks({ said }: { said: AppearanceFinding }) {
   const { chances, prediction_set: kept, coverage } = said;
-  const likeliest = LOOKS.reduce((one, other) => ((chances[other] ?? 0) > (chances[one] ?? 0) ? other : one));
-  const shown = kept ?? [likeliest];
-  const whole = shown.length === LOOKS.length;
-  const title = shown.length === 0
-    ? t("appearance.none")
-    : whole
-      ? t("appearance.any")
-      : shown.map((each) => t(`appearance.${each}`)).join(t("appearance.or"));
-  const share = coverage === null ? "" : percent(1 - coverage);
+  const some = kept !== null && kept.length > 0 && kept.length < LOOKS.length;
   return (
     <section class="looks" aria-label={t("appearance")}>
       <h3>{t("appearance")}</h3>
       <p>
-        <b>{title}</b>
+        <b>{sentence(appearance(said))}</b>
       </p>
-      {kept === null && <p>{t("appearance.unfitted")}</p>}
-      {!whole && shown.length > 1 && <p class="soft">{t("appearance.cannot-say", { share })}</p>}
-      {kept?.length === 1 && <p class="soft">{t("appearance.others", { share })}</p>}
-      {shown
-        .filter((each) => shown.length === 1 || each === "negative")
-        .map((each) => <p key={each}>{t(`appearance-meaning.${each}`)}</p>)}
+      {some && coverage !== null && <p class="soft">{t("appearance.others", { share: percent(1 - coverage) })}</p>}
       <dl class="chances">
         {LOOKS.map((each) => (
           <div key={each}>

@@ -85,7 +85,7 @@ export function Alikes({ similar, pictures }: { similar: readonly Similar[]; pic
 /** A film of the training collections: its facts, and its picture where the site has the collection. */
 function Alike({ similar, picture }: { similar: Similar; picture: string | null }) {
   const known = Object.entries(similar.labels).map(([label, value]) =>
-    value ? labelName(label) : t("answer.not", { label: labelName(label) }),
+    value ? labelName(label) : t("similar.not", { label: labelName(label) }),
   );
   return (
     <li class="alike" title={similar.case_id}>

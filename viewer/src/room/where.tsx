@@ -19,7 +19,7 @@ export function Where({ reading }: { reading: Reading }) {
             <span class="soft">
               {Object.entries(both.kinds)
                 .filter(([, share]) => share > 0)
-                .map(([kind, share]) => ` · ${named("opacity", kind)} ${part(share)}`)}
+                .map(([kind, share]) => ` · ${named("dictated.kind", kind)} ${part(share)}`)}
             </span>
           </p>
           {only && <p class="warn-line">{t(`affected.missing.${only === "right" ? "left" : "right"}`)}</p>}
@@ -87,7 +87,7 @@ function SeverityLine({ severity }: { severity: Severity }) {
   return (
     <div class="severity">
       <span>
-        {named("severity", severity.scale)} <b>{number(value, 1)}</b>{" "}
+        {named("scale", severity.scale)} <b>{number(value, 1)}</b>{" "}
         <span class="soft">
           [{number(low, 1)}; {number(high, 1)}] {t("severity.of", { maximum: number(maximum, 0) })}
         </span>
@@ -130,7 +130,7 @@ export function Change({ earlier, later }: { earlier: Side; later: Side }) {
   }
   for (const score of now.details?.severity ?? []) {
     const before = then.details?.severity.find(({ scale }) => scale === score.scale);
-    if (before) rows.push({ name: named("severity", score.scale), then: before.value, now: score.value, share: false });
+    if (before) rows.push({ name: named("scale", score.scale), then: before.value, now: score.value, share: false });
   }
   return (
     <section class="change" aria-label={t("change")}>
@@ -202,5 +202,5 @@ function inWords(moves: Moves): string[] {
       return [t(`change.${kind}`, { points: number(Math.abs(points(both.then, both.now)), 0) })];
   }
   return lungs.map(({ side, move, kind }) =>
-    t(`change.lung.${kind}`, { lung: t(`change.${side}`), then: part(move.then), now: part(move.now) }));
+    t(`change.lung.${kind}`, { lung: t(`dictated.lung.${side}`), then: part(move.then), now: part(move.now) }));
 }

@@ -150,7 +150,7 @@ def print_maps(reports: list[MapReport], films: int, not_explained: int) -> None
             continue
         name, shown = ("" if report.path == shown else Path(report.path).name), report.path
         said = said_of_map(report)
-        score = f"{said.score} ({words()['status.forced']})" if report.forced else said.score
+        score = f"{said.score} ({words()['outcome.forced']})" if report.forced else said.score
         cells = (score, said.inside, said.peak, said.time)
         table.add_row(escape(name), report.method, report.label, *cells)
     console = Console(highlight=False)

@@ -32,10 +32,10 @@ def draft(
     technique = text["dictated.technique" if view else "dictated.technique.unknown"]
     told = [compared(then, reading, date, language) for date, then in earlier]
     return ReportDraft(
-        title=text["report.title"],
+        title=text["sheet.title"],
         indication="",
         technique=technique.format(view=view),
-        comparison="\n".join(told) or text["report.none"],
+        comparison="\n".join(told) or text["sheet.none"],
         findings="\n".join(found),
         impression="\n".join(impression),
         language=language,

@@ -205,7 +205,7 @@ def _sheet(request: Request, service: Served, report_id: str, visitor: Visitor, 
     moment = f"{datetime.fromtimestamp(report.at_ms / 1000, zone):%Y-%m-%d %H:%M %Z}"
     holes = {"by": author, "at": moment, "version": report.version}
     by = text["report.by"].format(**holes)
-    signed = text[f"report.{state}"].format(**holes, before=report.body.get("replaces"))
+    signed = text[f"sheet.{state}"].format(**holes, before=report.body.get("replaces"))
     bundle = text["report.unread"]
     if model is not None:
         bundle = text["report.model"].format(bundle=model.identity)

@@ -96,7 +96,7 @@ class Sheet:
 
     def _draw(self, pen: Pen) -> None:
         text, width = words(self.language), _WIDTH - 2 * _MARGIN
-        top = pen.notice(_MARGIN, 26.0, width, text["report.notice"])
+        top = pen.notice(_MARGIN, 26.0, width, text["notice"])
         top = pen.lines(_MARGIN, top + 6, width, self.body["title"], 15, most=2, bold=True)
         top = pen.lines(_MARGIN, top, width, self.patient, 9, most=2, color=SOFT) + 6
         top = self._pictures(pen, top, width)
@@ -105,7 +105,7 @@ class Sheet:
         pen.lines(_MARGIN, foot + 14, 190, self.signed, 8.5, most=3, bold=True)
         end = pen.lines(_MARGIN + 200, foot + 14, width - 200, self.by, 7.5, most=2, color=SOFT)
         pen.lines(_MARGIN + 200, end, width - 200, self.model, 7.5, most=2, color=SOFT)
-        pen.notice(_MARGIN, _HEIGHT - _MARGIN - 20, width, text["report.notice"])
+        pen.notice(_MARGIN, _HEIGHT - _MARGIN - 20, width, text["notice"])
 
     def _pictures(self, pen: Pen, top: float, width: float) -> float:
         if not self.pictures:

@@ -361,7 +361,7 @@ def test_everything_is_said_in_russian(stand_in: str, page: Any) -> None:
     page.goto(f"{stand_in}/?cpu")
     page.get_by_label("Language").select_option("ru")
     page.get_by_role("link", name="Список").wait_for()
-    assert "не медицинское изделие" in page.locator("footer").inner_text()
+    assert "не является медицинским изделием" in page.locator("footer").inner_text()
     expect(page.locator("html")).to_have_attribute("lang", "ru")
 
 
