@@ -17,6 +17,12 @@ from hilum.core.textfile import read_text
 M = TypeVar("M", bound=BaseModel)
 
 
+class Written(BaseModel):
+    """Base of what a run found, as it lies in JSON: frozen, no unknown keys, NaN is null there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
 class Config(BaseModel):
     """Base of every settings object: frozen, no unknown keys, defaults validated."""
 

@@ -15,11 +15,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from hilum import __version__
 from hilum.core.case import SIDES, patient_of
-from hilum.core.config import Config, did_you_mean
+from hilum.core.config import Config, Written, did_you_mean
 from hilum.core.csvtable import numbers_in, read_table
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.files import write_text
@@ -265,7 +265,7 @@ def _fill(counts: NDArray[np.float64], shares: tuple[float, ...], seed: int) -> 
     return chosen
 
 
-class SplitRecord(BaseModel):
+class SplitRecord(Written):
     """How a split was made, and what came of it.
 
     Attributes:
@@ -276,8 +276,6 @@ class SplitRecord(BaseModel):
         counts: one row for each side, cohort and label value ("1", "0", "unknown"), with
             ``films`` and ``groups``. Side "" holds films that are on no side.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     hilum_version: str = __version__
     spec: SplitSpec

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from hilum.core.config import Config, validated
+from hilum.core.config import Config, Written, validated
 from hilum.core.errors import CohortError
 from hilum.core.estimate import Estimate
 from hilum.core.files import write_text
@@ -33,11 +33,7 @@ class EvaluationSettings(Config):
     nuisance: bool = True
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
-
-
-class Threshold(_Part):
+class Threshold(Written):
     """The operating point in use: a film is called when score >= ``threshold``.
 
     Attributes:
@@ -53,7 +49,7 @@ class Threshold(_Part):
     specificity: Estimate | None = None
 
 
-class ClassRow(_Part):
+class ClassRow(Written):
     """One class in the table of precision, recall and F1; ``support`` counts its films."""
 
     name: str
@@ -63,7 +59,7 @@ class ClassRow(_Part):
     support: int
 
 
-class CallCounts(_Part):
+class CallCounts(Written):
     """Films at the operating point."""
 
     true_positive: int
@@ -72,7 +68,7 @@ class CallCounts(_Part):
     true_negative: int
 
 
-class Stratum(_Part):
+class Stratum(Written):
     """The metrics of some of the films: ``column`` equals ``value``."""
 
     column: str
@@ -84,14 +80,14 @@ class Stratum(_Part):
     metrics: dict[str, Estimate]
 
 
-class Bin(_Part):
+class Bin(Written):
     """Films of nearly the same probability: ``stated`` is its mean, ``observed`` what was seen."""
 
     stated: float
     observed: Estimate
 
 
-class Reliability(_Part):
+class Reliability(Written):
     """What was stated against what was seen, on some of the films.
 
     Attributes:
@@ -113,7 +109,7 @@ class Reliability(_Part):
     bins: tuple[Bin, ...]
 
 
-class SetCounts(_Part):
+class SetCounts(Written):
     """What the conformal sets came to, on some of the films.
 
     Attributes:
@@ -130,7 +126,7 @@ class SetCounts(_Part):
     none: Estimate
 
 
-class BaselineRow(_Part):
+class BaselineRow(Written):
     """Model and nuisance baseline on the same films.
 
     Attributes:
@@ -147,7 +143,7 @@ class BaselineRow(_Part):
     difference: Estimate
 
 
-class Failure(_Part):
+class Failure(Written):
     """A film that was read wrongly: its id and numbers, never its picture."""
 
     case_id: str
@@ -156,7 +152,7 @@ class Failure(_Part):
     score: float
 
 
-class LabelEvaluation(_Part):
+class LabelEvaluation(Written):
     """Everything of one label.
 
     Attributes:
@@ -193,7 +189,7 @@ class LabelEvaluation(_Part):
     failures: tuple[Failure, ...] = ()
 
 
-class AppearanceClass(_Part):
+class AppearanceClass(Written):
     """The films of one appearance.
 
     Attributes:
@@ -212,7 +208,7 @@ class AppearanceClass(_Part):
     likeliest: dict[Appearance, int]
 
 
-class AppearanceEvaluation(_Part):
+class AppearanceEvaluation(Written):
     """What was said of the appearance of films, against what radiologists said.
 
     Attributes:
@@ -232,7 +228,7 @@ class AppearanceEvaluation(_Part):
     set_sizes: tuple[int, ...]
 
 
-class FlowStep(_Part):
+class FlowStep(Written):
     """One step of the cohort flow: what remains, and what left and why."""
 
     step: str
@@ -241,7 +237,7 @@ class FlowStep(_Part):
     detail: str = ""
 
 
-class NotRead(_Part):
+class NotRead(Written):
     """A film without a reading: counted, never scored; ``code`` of a refusal, else ""."""
 
     case_id: str
@@ -251,7 +247,7 @@ class NotRead(_Part):
     cohort: str = ""
 
 
-class SeenFilms(_Part):
+class SeenFilms(Written):
     """Films that the bundle knew before it was judged on them; each counts once.
 
     Attributes:
@@ -275,7 +271,7 @@ class SeenFilms(_Part):
     said: str
 
 
-class About(_Part):
+class About(Written):
     """What was evaluated, and how to do it again."""
 
     title: str = "Predictions"
@@ -287,10 +283,10 @@ class About(_Part):
     split: str = ""
     command: str = ""
     created: str = ""
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
 
 
-class Evaluation(_Part):
+class Evaluation(Written):
     """What a reader scored on a set of films.
 
     Attributes:
@@ -314,7 +310,7 @@ class Evaluation(_Part):
     not_known: tuple[str, ...]
     seen: SeenFilms | None = None
     appearance: AppearanceEvaluation | None = None
-    drawn: dict[str, Estimate] = {}
+    drawn: dict[str, Estimate] = Field(default_factory=dict)
     notice: str = RESEARCH_USE
 
     def __getitem__(self, label: str) -> LabelEvaluation:

@@ -13,9 +13,9 @@ from typing import Any, Literal, NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from hilum.core.config import Config
+from hilum.core.config import Config, Written
 from hilum.core.errors import BundleError
 from hilum.core.files import atomic_path
 from hilum.core.radiograph import Pixels
@@ -34,7 +34,7 @@ _SIDE = 512
 """Long side, in pixels, of the film on which the peak is looked for."""
 
 
-class MapReport(BaseModel):
+class MapReport(Written):
     """One map of one film, in numbers.
 
     Attributes:
@@ -53,8 +53,6 @@ class MapReport(BaseModel):
         bundle: identity of the bundle.
         notice: the research-use notice.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
     schema_version: str = "1"
     path: str

@@ -8,8 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
+from hilum.core.config import Written
 from hilum.core.estimate import Estimate
 from hilum.core.files import write_text
 from hilum.core.reading import RESEARCH_USE
@@ -42,11 +41,7 @@ class Overall(StrEnum):
     INCOMPLETE = "incomplete"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
-
-
-class AuditCheck(_Part):
+class AuditCheck(Written):
     """One measured value against its limit.
 
     Attributes:
@@ -70,7 +65,7 @@ class AuditCheck(_Part):
         return self.measured.low <= self.limit <= self.measured.high
 
 
-class AuditRow(_Part):
+class AuditRow(Written):
     """One line of a test's table; ``beyond`` marks a value beyond the limit for sure."""
 
     name: str
@@ -78,7 +73,7 @@ class AuditRow(_Part):
     beyond: bool = False
 
 
-class AuditOutcome(_Part):
+class AuditOutcome(Written):
     """What one test found.
 
     Attributes:
@@ -104,7 +99,7 @@ class AuditOutcome(_Part):
         return next(iter([*by_verdict[0], *by_verdict[1]]), None)
 
 
-class Audit(_Part):
+class Audit(Written):
     """An audit of one label of one model.
 
     Attributes:

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
+from hilum.core.config import Written
 from hilum.core.errors import ConfigError, HilumError
 from hilum.core.estimate import Estimate
 from hilum.core.reading import RESEARCH_USE
@@ -46,7 +46,7 @@ RUNS, FILMS = "runs", "films"
 Tell = Callable[[str], None]
 
 
-class Comparison(BaseModel):
+class Comparison(Written):
     """What a grid showed.
 
     Attributes:
@@ -56,8 +56,6 @@ class Comparison(BaseModel):
         failed: runs that ended in an error, with its words.
         notes: how to read the table.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
     rows: tuple[Row, ...]
     gaps: tuple[Gap, ...]

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
+from hilum.core.config import Written
 from hilum.core.estimate import Estimate
 from hilum.judge.bootstrap import Support, bootstrap_all, why_undefined
 from hilum.judge.metrics import Floats, auroc, confusion, sensitivity, specificity
@@ -18,7 +18,7 @@ EVERYTHING = "all left out"
 _NOT_COMPARED = "not compared"
 
 
-class Row(BaseModel):
+class Row(Written):
     """One variant, one label, one set of films.
 
     Attributes:
@@ -35,8 +35,6 @@ class Row(BaseModel):
         val_auroc: on val, films of sources that training saw.
         runs, epochs, seconds: trained, kept (mean), spent in all.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
     variant: str
     left_out: str
@@ -56,7 +54,7 @@ class Row(BaseModel):
     seconds: float
 
 
-class Gap(BaseModel):
+class Gap(Written):
     """How much cross-validation over all films flatters a variant.
 
     Attributes:
@@ -64,8 +62,6 @@ class Gap(BaseModel):
             left out.
         gap: the first less the second, over the same resamples of patients.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
     variant: str
     label: str

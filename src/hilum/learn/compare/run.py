@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from hilum.core import csvtable
+from hilum.core.config import Written
 from hilum.core.errors import ConfigError
 from hilum.core.estimate import Estimate
 from hilum.core.files import atomic_path, write_text
@@ -68,11 +68,7 @@ class Run:
         return (self.folder / PREDICTIONS).is_file()
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
-
-
-class RunLabel(_Part):
+class RunLabel(Written):
     """One label of a run: its operating point, and its AUROC on val and on what was left out."""
 
     operating_point: OperatingPoint
@@ -80,7 +76,7 @@ class RunLabel(_Part):
     left_out_auroc: Estimate
 
 
-class RunMetrics(_Part):
+class RunMetrics(Written):
     """metrics.json of a run.
 
     Attributes:

@@ -20,9 +20,9 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from hilum.core.config import Config
+from hilum.core.config import Config, Written
 from hilum.core.files import write_text
 from hilum.core.page import render
 from hilum.core.reading import RESEARCH_USE
@@ -103,10 +103,8 @@ class AbdelhadyOptions(Config):
         )
 
 
-class Example(BaseModel):
+class Example(Written):
     """One test film with what the network says of it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     case_id: str
     truth: bool
@@ -114,7 +112,7 @@ class Example(BaseModel):
     picture: str
 
 
-class AbdelhadyResult(BaseModel):
+class AbdelhadyResult(Written):
     """Everything that the page shows.
 
     Attributes:
@@ -122,8 +120,6 @@ class AbdelhadyResult(BaseModel):
         patients_on_both_sides: test films of the paper's way whose patient is in training too.
         training_time_s: wall time of the epochs of the paper's way, in seconds.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
     paper: str = NAME
     options: AbdelhadyOptions

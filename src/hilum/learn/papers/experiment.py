@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from torch import nn
 from tqdm import tqdm
 
 from hilum import __version__
+from hilum.core.config import Written
 from hilum.core.files import atomic_path, write_text
 from hilum.learn.papers.films import PaperFilms
 from hilum.learn.papers.training import Epoch, Training, new_network, score, train
@@ -41,7 +42,7 @@ class Experiment:
     keep: bool = False
 
 
-class Outcome(BaseModel):
+class Outcome(Written):
     """What an experiment found, as it lies in ``experiments/NAME.json``.
 
     Attributes:
@@ -50,8 +51,6 @@ class Outcome(BaseModel):
         case_ids, truth, scores: of the test films, in one order; scores in [0, 1].
         seconds, cpu_seconds: of the training.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     fingerprint: str

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
-from hilum.core.config import Config
+from hilum.core.config import Config, Written
 from hilum.core.estimate import Estimate
 from hilum.judge.bootstrap import Support, bootstrap_all
 from hilum.judge.metrics import Floats
@@ -24,7 +23,7 @@ THRESHOLD = 0.5
 FOLDS = 1000
 
 
-class HeadRow(BaseModel):
+class HeadRow(Written):
     """One line of the table that a page begins with.
 
     Attributes:
@@ -32,8 +31,6 @@ class HeadRow(BaseModel):
         detail: one sentence on how it came about.
         patients: people behind the test films; 0 where the paper does not say.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     what: str
     detail: str

@@ -19,9 +19,9 @@ from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from hilum.core.config import Config
+from hilum.core.config import Config, Written
 from hilum.core.estimate import Estimate
 from hilum.core.files import write_text
 from hilum.core.labels import View
@@ -117,14 +117,12 @@ VARIANTS = (
 """The first is the paper's; each other one changes one thing."""
 
 
-class VariantRow(BaseModel):
+class VariantRow(Written):
     """A variant on the paper's kind of test, and on all films of patients it has not seen.
 
     ``wider_test_pa`` is the part of the wider test that was taken standing (PA), where the view
     cannot give the class away.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     variant: TrainedVariant
     paper_test: HeadRow
@@ -135,13 +133,11 @@ class VariantRow(BaseModel):
     cpu_seconds: float
 
 
-class ChannelTiming(BaseModel):
+class ChannelTiming(Written):
     """Seconds for an epoch with 1 and with 3 channels: the fastest of turns taken in alternation.
 
     The fastest, because whatever else the machine does can only slow an epoch down.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     one_s: float
     three_s: float
@@ -153,7 +149,7 @@ class ChannelTiming(BaseModel):
         return self.one_s / self.three_s
 
 
-class UsatovKosikResult(BaseModel):
+class UsatovKosikResult(Written):
     """Everything that the page shows.
 
     Attributes:
@@ -163,8 +159,6 @@ class UsatovKosikResult(BaseModel):
         patients_on_both_sides: test films, drawn by film, whose patient is in training too.
         map_case_id, map_score: the true positive of the maps; "" where there is none.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
     paper: str = NAME
     options: UsatovKosikOptions
