@@ -27,12 +27,12 @@ from hilum.apps.node import status
 from hilum.apps.node.sender import PeerSender
 from hilum.apps.node.settings import Node as Settings
 from hilum.apps.node.settings import Peer
-from hilum.apps.store import outbox
+from hilum.apps.store import wanted
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import open_log
-from hilum.apps.store.outbox import Making, Object
 from hilum.apps.store.store import open_store, sqlite_url
 from hilum.apps.store.tables import Delivery, Film, Made, Model, Read, Result, Study
+from hilum.apps.store.wanted import Making, Object
 from hilum.apps.web.orders import Orders
 
 SC = "1.2.840.10008.5.1.4.1.1.7"
@@ -222,7 +222,7 @@ class Outbox:
                 Object(kind, klass, uid, f"{uid}.9", f"1.2.{number}", kept.sha256, kept.size)
             )
         making = Making(reading, film, "", {}, "c" * 64, 0, ("pacs",), 1)
-        outbox.put(self.store, self.log, making, objects, ("pacs",))
+        wanted.put(self.store, self.log, making, objects, ("pacs",))
 
     def sender(self, port=0, **peer):
         values = {"name": "pacs", "ae_title": "ARCHIVE"}

@@ -17,8 +17,8 @@ from pydicom import dcmread
 from hilum.apps.cli.main import run
 from hilum.apps.node import status
 from hilum.apps.node.settings import Node
-from hilum.apps.store import outbox
-from hilum.apps.store.outbox import Object
+from hilum.apps.store import takeback, wanted
+from hilum.apps.store.wanted import Object
 from hilum.core.errors import ConfigError
 from hilum.serve.samples import ROOT
 
@@ -182,14 +182,14 @@ def test_what_is_taken_back_is_deleted_where_a_peer_does_that(box, answered, sta
         assert sender.step()
         assert got.deleted == []
         _take_back(box)
-        for _ in range(outbox.MAX_ATTEMPTS + 1):
+        for _ in range(wanted.MAX_ATTEMPTS + 1):
             sender.step()
         assert box.waited == []  # nothing else waits for what is not deleted
         box.add(2, kinds=("sr",))
         box.sender(dicomweb=url, delete=True).step()
     assert box.states[-1] == "sent"
     places = [f"/dicom-web/studies/1.2.1/series/{uid}.9/instances/{uid}" for uid in UIDS]
-    times = 1 if states == "deleted" else outbox.MAX_ATTEMPTS
+    times = 1 if states == "deleted" else wanted.MAX_ATTEMPTS
     if answered == 503:  # it is tried again for as long as that lasts, but later: here by a restart
         assert got.deleted == places[:1] * 2
     else:
@@ -202,9 +202,9 @@ def test_what_is_taken_back_is_deleted_where_a_peer_does_that(box, answered, sta
 def _take_back(box):
     """Let a person take back what was sent, and the note be made of it."""
     with box.store.write() as session:
-        outbox.retract(session, box.log, "anna", ["film1"], reason="quality")
-    making = outbox.claim_making(box.store)
-    (rejected,) = outbox.to_reject(box.store, making)
+        takeback.retract(session, box.log, "anna", ["film1"], reason="quality")
+    making = wanted.claim_making(box.store)
+    (rejected,) = wanted.to_reject(box.store, making)
     path = box.data / "note.dcm"
     dataset = dcmread(box.folder.result(box.checksums[0]))
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3.1.2"
@@ -212,7 +212,7 @@ def _take_back(box):
     with path.open("rb") as stream:
         kept = box.folder.keep(stream, result=True)
     note = Object("ko", SC, "1.2.3.1.2", "1.2.3.1.2.9", "1.2.1", kept.sha256, kept.size)
-    outbox.put(box.store, box.log, making, [], (), {}, [(note, rejected)])
+    wanted.put(box.store, box.log, making, [], (), {}, [(note, rejected)])
     return note
 
 

@@ -10,7 +10,7 @@ from pydicom import dcmread
 from hilum.apps.node.making import Maker
 from hilum.apps.node.settings import Node
 from hilum.apps.node.status import summary
-from hilum.apps.store import outbox
+from hilum.apps.store import outbox, wanted
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import open_log
 from hilum.apps.store.store import open_store, sqlite_url
@@ -41,7 +41,7 @@ class Desk:
             read = Read(id="r", film_id="f", checksum="c", status="read", reading=reading)
             session.add_all((read, Received(film_id="f", peer="ct", address="127.0.0.1")))
             session.flush()
-            outbox.want(session, read)
+            wanted.want(session, read)
 
     def make(self, making, film, kinds):
         """Make plain objects."""
@@ -145,7 +145,7 @@ def test_a_film_that_fitted_no_route_is_made_when_it_comes_by_one_that_fits(desk
         with desk.store.write() as session:
             session.add(Received(film_id="f", peer="ward", address="127.0.0.1", duplicate=True))
             session.flush()
-            outbox.want_once(session, "f")
+            wanted.want_once(session, "f")
         maker.step()
     assert desk.asked == [("r", "f", ("sc", "sr"))]
     assert {each.peer for each in desk.all(Delivery)} == {"pacs"}
@@ -205,8 +205,8 @@ def test_which_kind_a_film_cannot_have_stands_in_the_log(desk):
 
 
 def test_what_ends_its_maker_three_times_is_given_up(desk):
-    for _ in range(outbox.MAX_ATTEMPTS):
-        assert outbox.claim_making(desk.store) is not None  # and the worker was killed
+    for _ in range(wanted.MAX_ATTEMPTS):
+        assert wanted.claim_making(desk.store) is not None  # and the worker was killed
     assert desk.maker(_route()).step()
     (made,) = desk.all(Made)
     assert made.state == "failed"

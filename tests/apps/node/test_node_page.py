@@ -10,7 +10,7 @@ from typing import get_args
 from hilum.apps.cli import node as verbs
 from hilum.apps.node import taking
 from hilum.apps.node.settings import INITIAL, Node, Objects, Peer, Route, Tls
-from hilum.apps.store import outbox
+from hilum.apps.store import wanted
 from hilum.apps.web.answers import AlarmAnswer
 from hilum.core import errors
 
@@ -46,7 +46,7 @@ def test_defaults_are_those_of_the_code():
 
 def test_exactly_the_states_are_named():
     rows = PAGE.partition("| a delivery is |")[2].partition("| what happens |")[0]
-    assert tuple(re.findall(r"^\| `(\w+)` \|", rows, re.MULTILINE)) == outbox.STATES
+    assert tuple(re.findall(r"^\| `(\w+)` \|", rows, re.MULTILINE)) == wanted.STATES
 
 
 def test_exactly_the_alarms_are_named():

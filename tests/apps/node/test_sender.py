@@ -20,8 +20,7 @@ from sqlalchemy import select, update
 from hilum.apps.cli.main import run
 from hilum.apps.node import sender
 from hilum.apps.node.status import RECEIVER, summary
-from hilum.apps.store import outbox
-from hilum.apps.store.outbox import Object
+from hilum.apps.store import outbox, wanted
 from hilum.apps.store.tables import (
     Delivery,
     Made,
@@ -30,6 +29,7 @@ from hilum.apps.store.tables import (
     Study,
     now_ms,
 )
+from hilum.apps.store.wanted import Object
 from hilum.apps.web.orders import Orders
 from hilum.core.errors import StoreBusyError
 
@@ -247,7 +247,7 @@ def test_an_object_that_cannot_be_encoded_keeps_no_other_waiting_and_dies(box, m
         while one.step():
             pass
     assert box.states == ["dead", "sent", "sent", "sent"]
-    assert box.rows[0].attempts == outbox.MAX_ATTEMPTS
+    assert box.rows[0].attempts == wanted.MAX_ATTEMPTS
     assert "unexpected: AttributeError" in box.rows[0].error
 
 
@@ -300,13 +300,13 @@ def test_a_result_whose_file_is_gone_is_made_again_and_keeps_no_other_waiting(
         assert box.states == ["waiting", "sent"]
         assert "missing or damaged" in box.rows[0].error
         assert box.folder.result(first.sha256).exists() is False
-        making = outbox.claim_making(box.store)
+        making = wanted.claim_making(box.store)
         assert making.reading_id == "reading1"
         assert one.step()  # not made yet: waited for, and not counted
         assert box.rows[0].attempts == 1
         box.folder.keep(io.BytesIO(whole), result=True)
         kept = Object(**{name: getattr(first, name) for name in Object.__slots__})
-        outbox.put(box.store, box.log, making, [kept], ("pacs",))
+        wanted.put(box.store, box.log, making, [kept], ("pacs",))
         assert one.step()
         assert box.states == ["sent", "sent"]
     assert len(got) == 2

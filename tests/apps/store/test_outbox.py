@@ -12,9 +12,8 @@ from functools import partial
 import pytest
 from sqlalchemy import update
 
-from hilum.apps.store import deletion, outbox, queue
+from hilum.apps.store import deletion, outbox, queue, resultfiles, takeback, wanted
 from hilum.apps.store.intake import Arrival, Sender, accept
-from hilum.apps.store.outbox import Object
 from hilum.apps.store.people import Role, add_person
 from hilum.apps.store.tables import (
     Delivery,
@@ -29,6 +28,7 @@ from hilum.apps.store.tables import (
     Verdict,
     now_ms,
 )
+from hilum.apps.store.wanted import Object
 from hilum.core.radiograph import Metadata
 from hilum.core.reading import Status
 from hilum.serve.dicom import KINDS, NOTE
@@ -49,9 +49,9 @@ def _object(place, number, kind):
 
 
 def _put(place, number, kinds=("sr", "seg"), to=("pacs",)):
-    making = outbox.claim_making(place.store)
+    making = wanted.claim_making(place.store)
     objects = [_object(place, number, kind) for kind in kinds]
-    outbox.put(place.store, place.log, making, objects, to)
+    wanted.put(place.store, place.log, making, objects, to)
     return objects
 
 
@@ -69,12 +69,12 @@ def test_results_are_to_be_made_of_films_that_were_read_and_came_by_the_network(
     _arrive(place, 3)
     place.read_all(status=Status.REFUSED)
     (made,) = place.all(Made)
-    making = outbox.claim_making(place.store)
+    making = wanted.claim_making(place.store)
     assert (making.reading_id, making.sources, making.attempts) == (made.reading_id, ("pacs",), 1)
     assert making.reading["findings"][0]["label"] == "covid-19"
-    assert outbox.claim_making(place.store).attempts == 2  # what ended its maker is begun again
-    outbox.fail(place.store, place.log, making, "why")
-    assert outbox.claim_making(place.store) is None
+    assert wanted.claim_making(place.store).attempts == 2  # what ended its maker is begun again
+    wanted.fail(place.store, place.log, making, "why")
+    assert wanted.claim_making(place.store) is None
     assert place.all(Made)[0].error == "why"
 
 
@@ -82,10 +82,10 @@ def test_what_ended_its_maker_lets_the_others_go_first(place):
     _arrive(place, 1)
     _arrive(place, 2)
     place.read_all()
-    first, second = outbox.claim_making(place.store), outbox.claim_making(place.store)
+    first, second = wanted.claim_making(place.store), wanted.claim_making(place.store)
     assert (first.attempts, second.attempts) == (1, 1)
     assert first.reading_id != second.reading_id
-    assert outbox.claim_making(place.store).reading_id == first.reading_id
+    assert wanted.claim_making(place.store).reading_id == first.reading_id
 
 
 def test_a_film_that_was_sent_by_hand_before_gets_its_results(place):
@@ -103,7 +103,7 @@ def test_without_routes_nothing_is_kept_to_be_made_one_day(place):
     _arrive(place, 1)
     place.read_all(results=False)
     assert place.all(Made) == []
-    assert outbox.claim_making(place.store) is None
+    assert wanted.claim_making(place.store) is None
 
 
 def test_one_study_at_a_time_in_the_order_of_sending(place):
@@ -134,14 +134,14 @@ def test_what_is_urgent_is_read_made_and_sent_first(place):
     queue.release(place.store, "w1")
     place.read_all()
     with place.store.read() as session:
-        assert outbox.to_make(session) == (3, 1)
+        assert wanted.to_make(session) == (3, 1)
     orders = []
     for number in (3, 1, 2):
-        making = outbox.claim_making(place.store)
+        making = wanted.claim_making(place.store)
         orders.append(making.film_id)
         urgent = number == 2
         objects = [_object(place, number, "sr")]
-        outbox.put(place.store, place.log, making, objects, ("pacs",), urgent=urgent)
+        wanted.put(place.store, place.log, making, objects, ("pacs",), urgent=urgent)
     assert orders == [ids[3], ids[1], ids[2]]
     sent = [outbox.claim(place.store, "pacs", 10)[0].object.study_uid for _ in range(3)]
     assert sent == ["1.2.2", "1.2.3", "1.2.1"]
@@ -200,7 +200,7 @@ def test_the_same_results_made_again_are_delivered_once(place):
         session.query(Made).one().state = "to-make"
     assert _put(place, 1) == objects
     assert len(place.all(Result)) == len(place.all(Delivery)) == 2
-    making = outbox.claim_making(place.store)
+    making = wanted.claim_making(place.store)
     assert making is None
 
 
@@ -212,9 +212,9 @@ def test_another_bundle_supersedes(place):
     claimed = queue.claim(place.store, "w")
     answer = replace(place.answer(probability=0.9), checksum="d" * 64)
     assert queue.finish(place.store, place.log, claimed, "w", answer)
-    making = outbox.claim_making(place.store)
+    making = wanted.claim_making(place.store)
     new = _object(place, 7, "sr")
-    outbox.put(place.store, place.log, making, [new], ("pacs",))
+    wanted.put(place.store, place.log, making, [new], ("pacs",))
     states = {each.sop_uid: each.superseded for each in place.all(Result)}
     assert states == {each.sop_uid: True for each in old} | {new.sop_uid: False}
 
@@ -241,7 +241,7 @@ def test_what_a_kill_left_of_results_is_swept(place):
     left = [place.folder.keep(io.BytesIO(b"%d" % each), result=True).sha256 for each in range(2)]
     for each in (known.sha256, left[0]):
         os.utime(place.folder.result(each), (0, 0))
-    outbox.sweep(place.store, place.folder)
+    resultfiles.sweep(place.store, place.folder)
     assert place.folder.result(known.sha256).exists()
     assert not place.folder.result(left[0]).exists()
     assert place.folder.result(left[1]).exists()  # it is being made: its row comes yet
@@ -251,8 +251,8 @@ def test_results_are_forgotten_when_all_their_deliveries_are_closed(place):
     objects = _ready(place, 1, 2, kinds=("sr",))
     (parcel,) = outbox.claim(place.store, "pacs", 1)
     outbox.close(place.store, parcel, state="dead")
-    assert outbox.retain(place.store, place.folder, place.log, 1) == 0
-    assert outbox.retain(place.store, place.folder, place.log, -1) == 1
+    assert resultfiles.retain(place.store, place.folder, place.log, 1) == 0
+    assert resultfiles.retain(place.store, place.folder, place.log, -1) == 1
     (line,) = [each for each in place.all(Line) if each.action == "results-forgotten"]
     said = json.loads(line.data)
     assert (said["count"], said["unsent"]) == (1, 1)
@@ -267,11 +267,11 @@ def test_results_that_were_forgotten_are_made_again_when_the_film_is_read_again(
     outbox.close(place.store, parcel, state="sent", status=0)
     queue.ask_again(place.store, place.log, film, "anna", force=False)
     place.read_all()
-    assert outbox.claim_making(place.store) is None  # they are there
-    assert outbox.retain(place.store, place.folder, place.log, -1) == 1
+    assert wanted.claim_making(place.store) is None  # they are there
+    assert resultfiles.retain(place.store, place.folder, place.log, -1) == 1
     queue.ask_again(place.store, place.log, film, "anna", force=False)
     place.read_all()
-    assert outbox.claim_making(place.store).film_id == film
+    assert wanted.claim_making(place.store).film_id == film
 
 
 def _reads_again(place, checksum, status=Status.READ):
@@ -292,12 +292,12 @@ def _retract(place, reason="quality", peer=None, by_verdict=False):
     films = [each.id for each in place.all(Film)]
     how = {"reason": reason, "peer": peer, "by_verdict": by_verdict}
     with place.store.write() as session:
-        return outbox.retract(session, place.log, "anna", films, **how)
+        return takeback.retract(session, place.log, "anna", films, **how)
 
 
 def _restore(place):
     with place.store.write() as session:
-        return outbox.restore(session, place.log, "anna", place.all(Film)[0].id)
+        return takeback.restore(session, place.log, "anna", place.all(Film)[0].id)
 
 
 def _note(place, number):
@@ -306,10 +306,10 @@ def _note(place, number):
 
 def _reject(place):
     """Make the notes that are due, as the worker does; return what each names, and who gets it."""
-    making = outbox.claim_making(place.store)
-    due = outbox.to_reject(place.store, making)
+    making = wanted.claim_making(place.store)
+    due = wanted.to_reject(place.store, making)
     notes = [(_note(place, at), each) for at, each in enumerate(due)]
-    outbox.put(place.store, place.log, making, [], (), notes=notes)
+    wanted.put(place.store, place.log, making, [], (), notes=notes)
     return [({sent.sop_uid for sent in each.sent}, each.peers) for each in due]
 
 
@@ -326,13 +326,13 @@ def test_what_another_reading_replaces_is_named_and_no_more_sent(place):
     _reads_again(place, "d" * 64)
     outbox.close(place.store, first, state="waiting", next_ms=0)  # it failed meanwhile
     assert _states(place) == ["dropped", "dropped"]
-    making = outbox.claim_making(place.store)
+    making = wanted.claim_making(place.store)
     assert (making.former.kind, making.former.sop_uid) == ("sr", old["sr"].sop_uid)
-    assert outbox.claim_making(place.store).former == making.former  # whatever came meanwhile
-    outbox.put(place.store, place.log, making, [_object(place, 2, "sr")], ("pacs",))
+    assert wanted.claim_making(place.store).former == making.former  # whatever came meanwhile
+    wanted.put(place.store, place.log, making, [_object(place, 2, "sr")], ("pacs",))
     _send_all(place)
     _reads_again(place, "c" * 64)  # the first bundle is in force again: its results are made anew
-    making = outbox.claim_making(place.store)
+    making = wanted.claim_making(place.store)
     assert making.checksum == "c" * 64
     assert making.former.sop_uid == _object(place, 2, "sr").sop_uid
     assert all(each.superseded for each in place.all(Result))
@@ -346,28 +346,28 @@ def test_a_rejection_note_names_to_each_peer_what_it_has_and_goes_first(place):
     outbox.close(place.store, parcel, state="sent", status=0)  # the other one is on its way
     outbox.release(place.store, "third")
     _reads_again(place, "d" * 64)
-    making = outbox.claim_making(place.store)
-    due = outbox.to_reject(place.store, making)
+    making = wanted.claim_making(place.store)
+    due = wanted.to_reject(place.store, making)
     uids = {each.sop_uid for each in old}
     assert [({s.sop_uid for s in each.sent}, each.peers) for each in due] == [
         (uids, ("pacs", "second")),
         ({parcel.object.sop_uid}, ("third",)),
     ]
     notes = [(_note(place, number), each) for number, each in enumerate(due)]
-    outbox.put(place.store, place.log, making, [_object(place, 2, "seg")], ("pacs",), {}, notes)
+    wanted.put(place.store, place.log, making, [_object(place, 2, "seg")], ("pacs",), {}, notes)
     assert _states(place)[:2] == ["retracted", "retracted"]
     assert _states(place, "third")[:2] == ["dropped", "retracted"]
     assert [each.object.kind for each in outbox.claim(place.store, "pacs", 10)] == [NOTE, "seg"]
-    assert outbox.to_reject(place.store, making) == []  # once
+    assert wanted.to_reject(place.store, making) == []  # once
 
 
 def test_a_film_that_is_refused_now_takes_its_results_back(place):
     _ready(place, 1)
     _send_all(place)
     _reads_again(place, "d" * 64, status=Status.REFUSED)
-    making = outbox.claim_making(place.store)
+    making = wanted.claim_making(place.store)
     assert making.reading["status"] == "refused"
-    assert len(outbox.to_reject(place.store, making)[0].sent) == 2
+    assert len(wanted.to_reject(place.store, making)[0].sent) == 2
     _arrive(place, 2)
     place.read_all(status=Status.REFUSED)
     assert len(place.all(Made)) == 2  # of a film that was never read nothing is to be made
@@ -385,18 +385,18 @@ def test_what_a_person_takes_back(place):
     (line,) = [each for each in place.all(Line) if each.action == "results-retracted"]
     assert (line.who, json.loads(line.data)["reason"]) == ("anna", "quality")
     _arrive(place, 1)
-    assert outbox.claim_making(place.store) is None  # it stays taken back
+    assert wanted.claim_making(place.store) is None  # it stays taken back
     assert outbox.resend(place.store, place.log, "anna", since_ms=0, peer="away") == 0
     film = place.all(Film)[0].id
     assert outbox.resend(place.store, place.log, "anna", film_id=film) == 1
-    assert outbox.claim_making(place.store).former.kind == "sr"  # so that the UIDs are others
+    assert wanted.claim_making(place.store).former.kind == "sr"  # so that the UIDs are others
 
 
 def test_what_is_not_made_yet_is_not_made_once_it_is_taken_back(place):
     _arrive(place, 1)
     place.read_all()
     assert _retract(place) == 1
-    assert outbox.claim_making(place.store) is None
+    assert wanted.claim_making(place.store) is None
     assert _retract(place, peer="pacs") == 0
 
 
@@ -407,14 +407,14 @@ def test_of_a_film_of_the_wrong_patient_nothing_is_sent_any_more(place, reason, 
     _retract(place, reason)
     _reject(place)
     _reads_again(place, "d" * 64)
-    assert (outbox.claim_making(place.store) is not None) == again
+    assert (wanted.claim_making(place.store) is not None) == again
 
 
 def test_what_was_sent_can_be_taken_back_when_its_files_are_gone(place):
     old = _ready(place, 1)
     _send_all(place)
-    assert outbox.retain(place.store, place.folder, place.log, -1) == 2
-    assert outbox.retain(place.store, place.folder, place.log, -1) == 0
+    assert resultfiles.retain(place.store, place.folder, place.log, -1) == 2
+    assert resultfiles.retain(place.store, place.folder, place.log, -1) == 0
     assert not place.folder.result(old[0].sha256).exists()
     assert _retract(place) == 1
     assert _reject(place) == [({each.sop_uid for each in old}, ("pacs",))]
@@ -440,7 +440,7 @@ def test_what_a_person_takes_back_after_a_verdict_no_undo_sends(place, noted):
     ]
     assert reasons == ["quality", "wrong-patient"]
     _reads_again(place, "d" * 64)
-    assert outbox.claim_making(place.store) is None, "whatever reads it, nothing is sent"
+    assert wanted.claim_making(place.store) is None, "whatever reads it, nothing is sent"
 
 
 def test_what_was_on_its_way_and_failed_is_not_sent_after_it_was_taken_back(place):
@@ -461,7 +461,7 @@ def test_a_note_that_is_made_late_leaves_a_newer_reading_what_is_its_own(place, 
     old = {each.sop_uid for each in _ready(place, 1)}
     _send_all(place)
     _retract(place, reason, peer=whom)
-    outbox.fail(place.store, place.log, outbox.claim_making(place.store), "no space")
+    wanted.fail(place.store, place.log, wanted.claim_making(place.store), "no space")
     _reads_again(place, "d" * 64)
     new = {each.sop_uid for each in _put(place, 2, kinds=("sr", "seg"))}
     sent, _ = outbox.claim(place.store, "pacs", 10)
@@ -587,7 +587,7 @@ def test_copies_stay_until_their_results_are_where_they_belong(place, state, ask
 def test_copies_stay_whose_results_could_not_be_made(place):
     _arrive(place, 1)
     place.read_all()
-    outbox.fail(place.store, place.log, outbox.claim_making(place.store), "no memory")
+    wanted.fail(place.store, place.log, wanted.claim_making(place.store), "no memory")
     time.sleep(0.01)
     keep = (place.store, place.folder, place.log, 1e-9)
     assert deletion.retain(*keep, deletion.Chosen(copies=True)) == 0

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from hilum.apps.store import outbox, queue
+from hilum.apps.store import outbox, queue, wanted
 from hilum.apps.store.people import Role, add_person, add_token
 from hilum.apps.store.tables import Received
 from hilum.apps.web.app import create_app
@@ -80,13 +80,13 @@ class Workstation:
         with store.write() as session:
             session.add(Received(film_id=film_id, peer="ct", address="127.0.0.1"))
             session.flush()
-            outbox.want_once(session, film_id)
-        making = outbox.claim_making(store)
+            wanted.want_once(session, film_id)
+        making = wanted.claim_making(store)
         objects = [
-            outbox.Object(kind, "1.2", f"1.2.{film_id}.{kind}", "1.2", "1.2", kind * 32, 1)
+            wanted.Object(kind, "1.2", f"1.2.{film_id}.{kind}", "1.2", "1.2", kind * 32, 1)
             for kind in ("sc", "sr")
         ]
-        outbox.put(store, self.service.log, making, objects, peers)
+        wanted.put(store, self.service.log, making, objects, peers)
         for parcel in outbox.claim(store, peers[0], 10):
             outbox.close(store, parcel, state="sent", status=0)
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from hilum.apps.cli.main import run
-from hilum.apps.store import deletion, outbox, trash
+from hilum.apps.store import deletion, outbox, resultfiles, trash
 from hilum.apps.store.people import Role, add_person, add_token
 from hilum.apps.store.store import open_store
 from hilum.apps.store.tables import (
@@ -280,7 +280,7 @@ def test_what_was_deleted_is_put_back_whole(station, make_film):
     whole = {"study_id": study_id, "patient_id": PATIENT, "films": 1, "verdicts": 1, "reports": 1}
     assert told == whole
     assert (kept["by"], kept["until"] > kept["at"]) == ("administrator-1", True)
-    outbox.sweep(station.service.store, station.service.folder)
+    resultfiles.sweep(station.service.store, station.service.folder)
     assert deletion.finish(station.service.store, station.service.folder) == 0
     for expected in (204, 404):
         answer = admin.post(f"{API}/trash/{study_id}/restore")

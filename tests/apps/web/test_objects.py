@@ -11,7 +11,7 @@ from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 from pydicom import Dataset, dcmread
 from sqlalchemy import update
 
-from hilum.apps.store import outbox
+from hilum.apps.store import wanted
 from hilum.apps.store.tables import Delivery, Received
 from hilum.apps.web.settings import Settings
 from hilum.serve.dicom import KINDS
@@ -76,8 +76,8 @@ def test_the_archive_gets_the_objects_that_the_page_gives(make_station, zone):
     with station.service.store.write() as session:
         session.add(Received(film_id=film_id, peer="pacs", address="127.0.0.1"))
         session.flush()
-        outbox.want_once(session, film_id)
-    making = outbox.claim_making(station.service.store)
+        wanted.want_once(session, film_id)
+    making = wanted.claim_making(station.service.store)
     path = station.service.folder.path(making.sha256)
     made = list(station.worker._make(making, path, ("sr", "sc")))
     assert [kind for kind, *_ in made] == ["sc", "sr"]
@@ -140,7 +140,7 @@ def test_a_reviewer_takes_back_what_an_archive_has(station):
     answer = reviewer.post(retract, json={"reason": "wrong-patient"}).json()
     assert answer["taking_back"]
     assert [each["taken_back"] for each in answer["items"]] == [2, 0, 2]
-    making = outbox.claim_making(station.service.store)
+    making = wanted.claim_making(station.service.store)
     assert making.reject == ("wrong-patient", None)
     log = station.client("administrator").get(f"{API}/log").json()["items"]
     (line,) = (each for each in log if each["action"] == "results-retracted")

@@ -10,7 +10,7 @@ from sklearn.metrics import cohen_kappa_score
 from sqlalchemy import select
 
 from hilum.apps.node.settings import Node, Objects
-from hilum.apps.store import outbox
+from hilum.apps.store import outbox, wanted
 from hilum.apps.store.tables import Delivery, Film, Made, Person, Result
 from hilum.apps.web.agreement import measure
 from hilum.apps.web.settings import Settings
@@ -287,10 +287,10 @@ def test_undo_withdraws_the_rejection_that_the_verdict_had_made(
     first = mine.post(undo, json={"verdict_ids": ids[:1]}).json()
     assert first["rejection"] is None, "another reader still contradicts"
     if noted != "not made":
-        making = outbox.claim_making(store)
-        (rejected,) = outbox.to_reject(store, making)
-        note = outbox.Object("ko", "1.2", "1.2.3", "1.2", "1.2", "k" * 64, 1)
-        outbox.put(store, log, making, [], [], notes=[(note, rejected)])
+        making = wanted.claim_making(store)
+        (rejected,) = wanted.to_reject(store, making)
+        note = wanted.Object("ko", "1.2", "1.2.3", "1.2", "1.2", "k" * 64, 1)
+        wanted.put(store, log, making, [], [], notes=[(note, rejected)])
         assert set(states().values()) == {"waiting", "retracted"}
     if noted == "sent":
         (parcel,) = outbox.claim(store, "pacs", 10)
@@ -304,7 +304,7 @@ def test_undo_withdraws_the_rejection_that_the_verdict_had_made(
         assert (last["rejection"], states()) == ("sent", after)
         return
     assert (last["rejection"], states()) == ("withdrawn", before)
-    assert outbox.claim_making(store) is None
+    assert wanted.claim_making(store) is None
     assert log.verify().ok
     _verdict(mine, film_id, against)  # once more: the note is made anew
     assert set(states().values()) == {"sent", "retracted"}

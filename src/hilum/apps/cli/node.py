@@ -195,12 +195,12 @@ def list_(
     Example:
       hilum node list --state dead
     """
-    from hilum.apps.store import outbox
+    from hilum.apps.store import outbox, wanted
     from hilum.core.config import did_you_mean
     from hilum.core.errors import ConfigError
 
-    if state is not None and state not in outbox.STATES:
-        raise ConfigError(f"there is no state '{state}'", hint=did_you_mean(state, outbox.STATES))
+    if state is not None and state not in wanted.STATES:
+        raise ConfigError(f"there is no state '{state}'", hint=did_you_mean(state, wanted.STATES))
     with _opened(home, store) as (opened, _), opened.read() as session:
         rows = outbox.listed(session, state=state, peer=peer, study=study, most=limit)
     if as_json:
@@ -324,7 +324,7 @@ def retract(
     Example:
       hilum node retract --study 1.2.3 --reason wrong-patient
     """
-    from hilum.apps.store import outbox
+    from hilum.apps.store import outbox, takeback
     from hilum.core.config import did_you_mean
     from hilum.core.errors import ConfigError
     from hilum.serve.dicom.codes import REJECTED
@@ -336,7 +336,7 @@ def retract(
         raise ConfigError("what is to be taken back?", hint="--film or --study")
     with _opened(home, store) as (opened, log), opened.write() as session:
         films = list(session.scalars(outbox.films_of(film, study)))
-        count = outbox.retract(session, log, "command line", films, reason=reason, peer=peer)
+        count = takeback.retract(session, log, "command line", films, reason=reason, peer=peer)
     _changed(count, "films whose results are taken back", as_json=as_json)
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hilum.apps.node.settings import Node, Route
-from hilum.apps.store import outbox
+from hilum.apps.store import wanted
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import Log
-from hilum.apps.store.outbox import Making, Object
 from hilum.apps.store.store import Store
+from hilum.apps.store.wanted import Making, Object
 from hilum.core.errors import HilumError, StoreError
 from hilum.core.reading import Status
 from hilum.serve.dicom import KINDS, NOTE, Sent
@@ -49,7 +49,7 @@ class Maker:
     def presses(self) -> bool:
         """Say whether so many readings wait, or urgent ones, that they come before any film."""
         with self._store.read() as session:
-            count, urgent = outbox.to_make(session)
+            count, urgent = wanted.to_make(session)
         return count >= _MANY or urgent > 0
 
     def step(self) -> bool:
@@ -58,7 +58,7 @@ class Maker:
         Raises:
             StoreError: they cannot be kept now; the next step tries the same reading again.
         """
-        making = self._held = self._held or outbox.claim_making(self._store)
+        making = self._held = self._held or wanted.claim_making(self._store)
         if making is None:
             return False
         self._finish(making)
@@ -66,8 +66,8 @@ class Maker:
         return True
 
     def _finish(self, making: Making) -> None:
-        if making.attempts > outbox.MAX_ATTEMPTS:
-            outbox.fail(
+        if making.attempts > wanted.MAX_ATTEMPTS:
+            wanted.fail(
                 self._store, self._log, making, "making its results ended the worker each time"
             )
             return
@@ -90,14 +90,14 @@ class Maker:
         except StoreError:
             raise
         except HilumError as error:
-            outbox.fail(self._store, self._log, making, error.message.removeprefix(f"{path}: "))
+            wanted.fail(self._store, self._log, making, error.message.removeprefix(f"{path}: "))
             return
         except Exception as error:
             _LOG.error("results could not be made: %s", type(error).__name__)
-            outbox.fail(self._store, self._log, making, f"unexpected: {type(error).__name__}")
+            wanted.fail(self._store, self._log, making, f"unexpected: {type(error).__name__}")
             return
         urgent = route is not None and route.urgent
-        outbox.put(
+        wanted.put(
             self._store, self._log, making, objects, tuple(only), left_out, notes, only, urgent
         )
 
@@ -106,10 +106,10 @@ class Maker:
         names = route.to if route is not None else ()
         return {name: self._node.kinds(route, self._node.peer(name)) for name in names if route}
 
-    def _to_reject(self, making: Making) -> list[outbox.Rejected]:
+    def _to_reject(self, making: Making) -> list[wanted.Rejected]:
         if making.reject is None and self._node.objects.supersede == "keep":
             return []
-        return outbox.to_reject(self._store, making)
+        return wanted.to_reject(self._store, making)
 
     def _route(self, making: Making) -> Route | None:
         reading = making.reading

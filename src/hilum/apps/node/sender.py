@@ -29,11 +29,12 @@ from pynetdicom.events import Event
 from hilum.apps.node import dicomweb, dimse, status
 from hilum.apps.node.settings import Node, Peer
 from hilum.apps.node.watching import put
-from hilum.apps.store import outbox
+from hilum.apps.store import outbox, takeback
 from hilum.apps.store.folder import FilmFolder
-from hilum.apps.store.outbox import MAX_ATTEMPTS, Parcel
+from hilum.apps.store.outbox import Parcel
 from hilum.apps.store.store import Store, open_store
 from hilum.apps.store.tables import Setting, now_ms
+from hilum.apps.store.wanted import MAX_ATTEMPTS
 from hilum.apps.web.orders import Orders, until_closed
 from hilum.apps.web.settings import load_settings
 from hilum.core.errors import ConfigError, HilumError, PeerError, StoreError
@@ -177,19 +178,19 @@ class PeerSender:
         """Let a peer delete what was taken back; where that fails, nothing else waits for it."""
         for each in self._withdrawn():
             try:
-                outbox.withdrew(self._store, each.id, web.delete(*each.place))
+                takeback.withdrew(self._store, each.id, web.delete(*each.place))
                 self._undeleted = 0
             except PeerError as error:
-                outbox.withdrew(self._store, each.id, error.message, answered=False)
+                takeback.withdrew(self._store, each.id, error.message, answered=False)
                 self._undeleted += 1
                 self._delete_ms = now_ms() + round(1000 * delay(self._undeleted))
                 return
 
-    def _withdrawn(self) -> list[outbox.Withdrawn]:
+    def _withdrawn(self) -> list[takeback.Withdrawn]:
         if now_ms() < self._delete_ms:
             return []
         with self._store.read() as session:
-            return outbox.withdrawn(session, self._peer.name, self._peer.max_objects)
+            return takeback.withdrawn(session, self._peer.name, self._peer.max_objects)
 
     def _unconfirmed(self) -> list[outbox.Unconfirmed]:
         with self._store.read() as session:

@@ -15,7 +15,7 @@ from sqlalchemy import Select, false, or_, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import events, lists, outbox, trash
+from hilum.apps.store import events, lists, outbox, resultfiles, trash
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store, parts
@@ -189,7 +189,7 @@ def delete(
         if chosen.patient_id is not None:
             lists.bequeath(session, [*films, *trash.lay_out(session, _trashed(chosen))])
             session.execute(sql_delete(Study).where(Study.id.in_(_trashed(chosen))))
-        results = outbox.checksums(session, films)
+        results = resultfiles.checksums(session, films)
         if restorable and chosen.patient_id is None:
             checksums, results = _trash(session, log, ids, who, why), []
         else:
@@ -213,7 +213,7 @@ def delete(
                     session.delete(each)
     for part in parts(checksums):
         remove(store, folder, part)
-    outbox.remove(store, folder, results)
+    resultfiles.remove(store, folder, results)
     if going.studies + going.trashed:
         store.forget()
     return going
@@ -241,7 +241,7 @@ def empty(store: Store, folder: FilmFolder, log: Log, which: Select[str], who: s
         files = trash.forget(session, log, which, who, why="trash")
     for part in parts(files):
         remove(store, folder, part)
-    outbox.remove(store, folder, files)
+    resultfiles.remove(store, folder, files)
     store.forget()
     return count
 
@@ -288,7 +288,7 @@ def _trash(session: Session, log: Log, ids: list[str], who: str, why: dict[str, 
     for study_id in ids:
         films = session.execute(_films_of([study_id])).all()
         files = [each.sha256 for each in films]
-        files += outbox.checksums(session, [each.id for each in films])
+        files += resultfiles.checksums(session, [each.id for each in films])
         trash.put(session, study_id, who, why.get("reason", ""), files)
     _go(session, log, ids, who, "trashed", why)
     return []

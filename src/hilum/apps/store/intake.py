@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import deletion, events, outbox, queue, trash
+from hilum.apps.store import deletion, events, queue, trash, wanted
 from hilum.apps.store.folder import FilmFolder, Kept
 from hilum.apps.store.log import Log
 from hilum.apps.store.resent import Resent, compare
@@ -104,7 +104,7 @@ def accept(store: Store, folder: FilmFolder, log: Log, arrival: Arrival, who: st
             if sender.results:
                 session.flush()
                 # it came by hand before
-                outbox.want_once(session, accepted.film_id, refusals=sender.refusals)
+                wanted.want_once(session, accepted.film_id, refusals=sender.refusals)
     if before is None:
         return accepted
     if accepted.replaced:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import events, outbox
+from hilum.apps.store import events, wanted
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store
 from hilum.apps.store.tables import (
@@ -148,11 +148,11 @@ def finish(store: Store, log: Log, claimed: Claim, worker: str, answer: WorkerAn
         if found is None or again:
             found = _write(session, found, film, job, answer)
             if answer.results:
-                outbox.want(session, found, refusals=answer.refusals)
+                wanted.want(session, found, refusals=answer.refusals)
         film.status, film.reading_id, film.read_ms = found.status, found.id, found.created_ms
         if answer.results:
             # its results may have been deleted since
-            outbox.want_once(session, film.id, refusals=answer.refusals)
+            wanted.want_once(session, film.id, refusals=answer.refusals)
         _show(session, film)
         events.tell(session, found.status, film.id, film.study_id, status=found.status)
         log.add(

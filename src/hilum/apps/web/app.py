@@ -19,7 +19,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from hilum.apps.store import deletion, events, outbox, trash
+from hilum.apps.store import deletion, events, resultfiles, trash
 from hilum.apps.web import (
     agreement,
     analysis,
@@ -207,8 +207,8 @@ def _retain(service: Service) -> bool:
     past = trash.old(keep.trash_days)
     deletion.empty(service.store, service.folder, service.log, past, "hilum")
     if (node := service.settings.node) is not None:
-        outbox.retain(service.store, service.folder, service.log, node.keep_results_days)
-        outbox.sweep(service.store, service.folder)
+        resultfiles.retain(service.store, service.folder, service.log, node.keep_results_days)
+        resultfiles.sweep(service.store, service.folder)
     # without a node nothing is sent any more, and what waits would be kept for good
     kept = [(keep.days, deletion.Chosen(settled=node is not None))]
     if node is not None:

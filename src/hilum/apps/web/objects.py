@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import outbox
+from hilum.apps.store import outbox, takeback
 from hilum.apps.store.marks import marks_of, measure
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Made, iso
@@ -132,7 +132,7 @@ def retract(film_id: FilmId, body: TakeBack, visitor: _Reviewer, service: Served
     found = find(service, film_id, visitor)
     with service.store.write() as session:
         name, log = visitor.name, service.log
-        if not outbox.retract(session, log, name, [found.film.id], reason=body.reason):
+        if not takeback.retract(session, log, name, [found.film.id], reason=body.reason):
             raise Problem(409, "conflict", "no archive was sent results of this film")
         return _sent(session, found.film.id)
 

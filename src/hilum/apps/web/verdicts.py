@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import events, lists, outbox
+from hilum.apps.store import events, lists, takeback
 from hilum.apps.store.lists import CALLS
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import (
@@ -139,7 +139,7 @@ def undo(
         rejection = None
         took_back = any(_contradicts(session, each) for each in mine if each.list_id is None)
         if took_back and not any(_contradicts(session, each) for each in session.scalars(others)):
-            rejection = outbox.restore(session, service.log, visitor.name, film_id)
+            rejection = takeback.restore(session, service.log, visitor.name, film_id)
         if hidden or blind.is_pending(session, visitor, film):
             rejection = None  # that there was one tells the machine's answer
         words: dict[bool | None, Any] = {None: None, True: "withdrawn", False: "sent"}
@@ -186,7 +186,7 @@ def _give(
         node = service.settings.node
         rejects = node is not None and node.objects.contradicted == "reject"
         if rejects and any(_contradicts(session, each) for each in kept if each.list_id is None):
-            outbox.retract(
+            takeback.retract(
                 session, service.log, visitor.name, [film_id], reason="quality", by_verdict=True
             )
         return [show_verdict(session, each) for each in kept]

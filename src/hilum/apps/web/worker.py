@@ -25,9 +25,9 @@ from hilum.apps.node.making import Maker
 from hilum.apps.store import queue
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import open_log
-from hilum.apps.store.outbox import Making
 from hilum.apps.store.store import Store, open_store
 from hilum.apps.store.tables import Setting, now_ms
+from hilum.apps.store.wanted import Making
 from hilum.apps.web.bundles import Bundles, Choice
 from hilum.apps.web.evidence import corrections, pack
 from hilum.apps.web.orders import Orders, until_closed
