@@ -37,6 +37,7 @@ class Config(BaseModel):
     @classmethod
     def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         kind = cls.model_fields[str(info.field_name)].annotation
+        # Python counts True as 1, so pydantic would take "epochs = true" for one epoch.
         if isinstance(value, bool) and bool not in (kind, *getattr(kind, "__args__", ())):
             raise ValueError(f"no {str(value).lower()} here")
         return value

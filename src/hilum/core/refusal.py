@@ -39,6 +39,7 @@ class Reason(StrEnum):
     def hint(self) -> str:
         """What to do about it."""
         hint, look = words()[f"refusal-hint.{self}"], words()["hint.look"]
+        # What to look at comes after what may be wrong, and before what to do.
         if self in (Reason.BLANK, Reason.BADLY_EXPOSED):
             return f"{hint}; {look}"
         if self in (Reason.NOT_A_CHEST_FILM, Reason.UNLIKE_TRAINING):

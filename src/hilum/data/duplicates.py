@@ -83,6 +83,8 @@ def link_groups(cases: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     """
     check_pairs(cases, pairs)
     case_ids = cases["case_id"].astype(str)
+    # A group is named after its people, not after the group that the table named before:
+    # so linking again, or in parts, gives the same names.
     own = owner_of(cases.drop(columns="group", errors="ignore"))
     roots: dict[str, str] = {}
     for one, other in zip(case_ids, owner_of(cases), strict=True):

@@ -225,6 +225,7 @@ class _Pool:
     def do(self, task: Task) -> TaskResult:
         """Do a task; once more in a new process if one that did others before failed on it."""
         with self._slots:
+            # What failed may be the fault of a film before it in the same process.
             answer, again = self._attempt(task)
             return self._attempt(task)[0] if again else answer
 

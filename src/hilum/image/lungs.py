@@ -146,6 +146,7 @@ def split_sides(lungs: Lungs) -> dict[Side, Mask]:
     sides = {each: np.zeros((size, size), bool) for each in Side}
     if len(lungs.parts) == 1:
         top, left, bottom, right = lungs.box()
+        # Both conditions: a single lung on a film that was stretched is wide, too.
         if right - left > _BOTH * (bottom - top) and _has_waist(lungs.regions[0]):
             on_left = np.arange(size) < round((left + right) / 2 * size)
             return {

@@ -78,6 +78,8 @@ def bootstrap_all(
         support: for each name, what it rests on.
     """
     whole = statistics(np.ones((1, np.asarray(groups).size)))
+    # Weights, not rows: a patient drawn twice counts twice, and every metric is
+    # computed for a whole batch of resamples at once.
     parts = [statistics(weights) for weights in resample(groups, folds=folds, seed=seed)]
     return {
         name: estimate_of(

@@ -96,6 +96,7 @@ def fit_conformal(
     if sources is not None:
         known = present | absent
         weights[known] = alike(present[known], np.asarray(sources).astype(str)[known])
+    # Fewer films than this and the set would hold both answers whatever the score is.
     if min(spared(_effective(weights[part]), coverage) for part in (present, absent)) < 1:
         return None
     return Conformal(
@@ -118,6 +119,7 @@ def _strangest_kept(
         weights: (n,); alike, the film is of that very rank.
         coverage: nominal.
     """
+    # A sum of weights that are alike must reach a whole rank, hence 1e-6 against rounding.
     order, films = np.argsort(scores), _effective(weights)
     reached = np.cumsum(weights[order]) * (films / weights.sum())
     return float(scores[order][int(np.searchsorted(reached, spared(films, coverage) - 1e-6))])

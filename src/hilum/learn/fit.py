@@ -114,6 +114,7 @@ def fit(
         films = open_them(recipe, learned, out / "films", progress=progress)
     films.refused.to_csv(out / REFUSED, index=False)
     check_classes(films.cases, recipe)
+    # Views of one memory-mapped file: members of an ensemble open no film again.
     train, val = (films.take((films.cases["split"] == s).to_numpy()) for s in ("train", "val"))
     with _considerate():
         results = [
@@ -215,6 +216,7 @@ def _fit(
     network = _network(recipe)
     kind = DenseLearner if recipe.network.name in DENSE else Learner
     learner = kind(network, recipe, len(loader), train.cases)
+    # A run that is whole is only packed again: its numbers must not move by a resume.
     if not _finished(out, best, curves, settings.epochs):
         for name in (METRICS, GIVEN):
             (out / name).unlink(missing_ok=True)

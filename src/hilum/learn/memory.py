@@ -21,6 +21,7 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):
         return False
+    # No trim, a large pad, and no mapping of large pieces: freed memory stays in the heap.
     done = (mallopt(_TRIM_THRESHOLD, 2**31 - 1), mallopt(_TOP_PAD, 2**26), mallopt(_MMAP_MAX, 0))
     return all(code == 1 for code in done)
 

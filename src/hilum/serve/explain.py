@@ -262,6 +262,7 @@ def shifted_evidence(
         return None
     rows, columns = evidence.shape[-2:]
     # cell i of a film moved by d sees what lies at its center minus d in the film
+    # Centered on the film as it is: an even number of shifts never repeats it exactly.
     fractions = 0.5 - (np.arange(shifts) + 0.5) / shifts
     moves = [(down, across) for down in fractions for across in fractions]
     side = film.shape[-1]

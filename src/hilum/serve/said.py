@@ -221,6 +221,7 @@ def _finding(finding: Finding, text: dict[str, str]) -> FindingSaid:
     answers = text[f"set.{kept}"].format(label=finding.label) if kept else "-"
     if finding.in_lung_share is not None:
         inside = f"{percent(finding.in_lung_share)} %"
+    # By the probability itself, not as it is rounded: 0.986 is very likely, though 99 % is shown.
     likely = next(words for below, words in _LIKELIHOOD if finding.probability < below)
     state = "" if fitted else ".uncalibrated"
     said = FindingSaid(

@@ -85,6 +85,7 @@ def claim(store: Store, worker: str) -> Claim | None:
         lost = and_(Job.state == "claimed", Job.lease_ms < now)
         query = select(Job).where(or_(Job.state == "queued", lost))
         query = query.order_by(Job.urgent.desc(), Job.attempts, Job.id).limit(1)
+        # On PostgreSQL two workers never wait for one row; SQLite writes one at a time anyway.
         job = session.scalars(query.with_for_update(skip_locked=True)).first()
         if job is None:
             return None

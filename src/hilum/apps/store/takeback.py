@@ -40,6 +40,7 @@ def retract(
     for film_id in film_ids:
         made = next(iter(mades(session, film_id)), None)
         said = (made.reject if made is not None else None) or {}
+        # A person who takes back after a verdict makes it lasting: an undo restores nothing.
         lasts = not by_verdict and "was" in said
         whom, why = peer, reason
         if lasts and peer is not None:  # the verdict took it back from all, and so it stays
@@ -83,6 +84,7 @@ def restore(session: Session, log: Log, who: str, film_id: str) -> bool | None:
     if made is None or was is None:
         return None
     query = select(Result, Delivery).join(Delivery, Delivery.result_id == Result.id)
+    # Once a note may have left, the archive cannot be told to forget it: nothing is restored.
     query = query.where(Result.film_id == film_id, Result.kind == NOTE)
     notes = list(session.execute(query.where(Delivery.created_ms >= made.at_ms)))
     mine = [session.get(Delivery, int(number)) for number in was["deliveries"]]

@@ -86,6 +86,7 @@ def want(session: Session, read: Read, *, refusals: bool = False) -> None:
     came = select(Received.id).where(Received.film_id == film_id).limit(1)
     if read.status == Status.ERROR or session.scalars(came).first() is None:
         return
+    # What was taken back for good stays so, whatever reads the film later.
     if any(_is_for_good(each) for each in mades(session, film_id)):
         return
     older = results_of(film_id).with_only_columns(Result.id)
@@ -98,6 +99,7 @@ def want(session: Session, read: Read, *, refusals: bool = False) -> None:
     made = _ordered(session, read)
     former = results_of(film_id).join(Delivery, Delivery.result_id == Result.id)
     former = former.where(or_(Delivery.state.in_(THERE), Delivery.sent_ms.is_not(None)))
+    # The new SR names its predecessor; where none was sent, whatever the peer has.
     best = former.order_by((Result.kind == "sr").desc(), Result.id.desc()).limit(1)
     if (sent := session.scalars(best).first()) is not None:
         made.former = list(sent_of(sent))

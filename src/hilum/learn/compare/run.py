@@ -118,6 +118,7 @@ def perform(run: Run, *, device: str = "auto", progress: bool = False) -> RunMet
     metrics = _metrics(run, cases, result, predictions)
     write_text(run.folder / METRICS, metrics.model_dump_json(indent=2) + "\n")
     write_table(predictions, run.folder / PREDICTIONS)
+    # A comparison has many runs: their predictions are kept, not their weights.
     (run.folder / CHECKPOINT).unlink(missing_ok=True)
     return metrics
 

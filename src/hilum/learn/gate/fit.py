@@ -221,6 +221,7 @@ def _refuse(views: Views, place: int, measured: Measured, chosen: Chosen, fit: G
     )
     own = chosen & (classes(measured) == views.folds.kinds[place])
     hardest = float(np.quantile(views.folds.log_odds[own, place], _HARDEST)) if own.any() else 0.0
+    # No room between good films and this kind: the limit stays where good films end.
     if hardest <= worst:
         return Limit(value=_up(worst), chosen=words)
     return Limit(

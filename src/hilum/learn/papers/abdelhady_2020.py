@@ -207,6 +207,7 @@ class _Plan:
         """Draw film by film: half of the test films normal, and half of all as far as they go."""
         test_normal = self.options.test_films // 2
         test_covid = self.options.test_films - test_normal
+        # Test films are drawn first, so that a small collection shortens training, not the test.
         train_normal = min(self.options.train_films // 2, len(normal) - test_normal)
         test = draw(covid, normal, (test_covid, test_normal), random)
         train = draw(

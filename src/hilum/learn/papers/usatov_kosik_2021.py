@@ -233,6 +233,7 @@ class _Plan:
         third = options.train_films // 3
         self.train = draw(true, false, (options.train_films - third, third), random)
         self.wider = self._unseen()
+        # Places may stand twice; they are cut apart again by position, never by film.
         tested = np.concatenate([self.test, self.wider])
         self.experiments = [
             Experiment(
