@@ -333,7 +333,7 @@ class Orthanc:
             return None
 
     def file(self, place):
-        return httpx.get(f"http://127.0.0.1:{self.http}/instances/{place}/file").content
+        return httpx.get(f"http://127.0.0.1:{self.http}/instances/{place}/file", timeout=30).content
 
     def instances(self):
         """SOP Instance UID -> (id, SOP class) of all that it has."""
