@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -22,6 +23,7 @@ from pydicom.dataset import Dataset
 
 from hilum.bundle.folder import Bundle
 from hilum.core.errors import ConfigError, HilumError, UnsupportedImageError
+from hilum.core.labels import Label
 from hilum.core.reading import Reading
 from hilum.image.open import open_radiograph
 from hilum.serve.dicom import (
@@ -231,13 +233,18 @@ def test_every_group_has_a_region_on_the_film(cases):
     for case in cases.values():
         sr, film = case.made["sr"], dcmread(case.path, stop_before_pixels=True)
         assert len(_groups(sr)) >= 4
-        for group in _groups(sr):
+        begun = Counter()
+        for name, group in _tracked(sr).items():
             assert group.ContentTemplateSequence[0].TemplateIdentifier == "1410"
             polygon = _polygon(group)
             assert (polygon[0] == polygon[-1]).all()
-            assert 3 < len(polygon) <= 401
+            assert 3 < len(polygon) <= 400
             assert (polygon >= 0).all()
             assert (polygon <= [film.Columns, film.Rows]).all()
+            if name in {*Label, "appearance", "severity"}:
+                begun[len(polygon)] += 1
+        assert set(begun) <= {5, 6}
+        assert begun[6]  # of one rectangle, they begin where their numbers can be told apart
 
 
 def test_without_a_calibration_there_is_no_probability(cases):

@@ -68,7 +68,7 @@ def test_numbers_of_one_place_are_written_apart_and_on_the_film():
     groups += [_group([[200, 300], [500, 300], [500, 700], [200, 700]], "score of the box")]
     before = [_text(each) for each in groups]
     assert sum(_overlap(*pair) for pair in combinations(before, 2)) >= 6
-    spread(groups, SHAPE)
+    spread(groups, SHAPE, FILM)
     after = [_text(each) for each in groups]
     assert not any(_overlap(*pair) for pair in combinations(after, 2))
     assert all(right <= SHAPE[1] and bottom <= SHAPE[0] for _, _, right, bottom in after)
@@ -79,20 +79,31 @@ def test_numbers_of_one_place_are_written_apart_and_on_the_film():
 )
 def test_a_region_stays_what_it_was(points):
     groups = [_group(points, "a number") for _ in range(3)]
-    spread(groups, SHAPE)
+    spread(groups, SHAPE, FILM)
     begun = {tuple(_points(each)[:2].ravel()) for each in groups}
     assert len(begun) == 3
     for group in groups:
         found = _points(group)
         assert (found[0] == found[-1]).all()
-        assert len(found) <= len(points) + 2
+        assert len(found) <= len(points) + (2 if points is FILM else 1)
         assert {tuple(each) for each in found} >= {tuple(map(float, each)) for each in points}
         one, other = _mask(found), _mask(np.array(points))
         assert 2 * (one & other).sum() / (one.sum() + other.sum()) > 0.999
 
 
+def test_only_the_rectangle_of_the_whole_film_gets_a_fifth_point():
+    """OHIF takes five points, four corners and the first again, for a rectangle."""
+    tall = [[100, 20], [400, 20], [400, 580], [100, 580]]
+    wide = [[60, 600], [900, 600], [900, 990], [60, 990]]
+    groups = [_group(each, "score of the box") for each in 3 * [tall, wide]]
+    whole = [_group(FILM, "probability") for _ in range(9)]
+    spread([*groups, *whole], SHAPE, FILM)
+    assert {len(_points(each)) for each in groups} == {5}
+    assert max(len(_points(each)) for each in whole) == 6
+
+
 def test_what_is_no_polygon_is_left_as_it_was_drawn():
     line, point = [[10, 20], [300, 400]], [[50, 60]]
     groups = [_group(line, "length", closed=False), _group(point, "place", closed=False)]
-    spread(groups, SHAPE)
+    spread(groups, SHAPE, FILM)
     assert [_points(each).tolist() for each in groups] == [line, point]

@@ -3,7 +3,8 @@
 OHIF 3.12 writes the numbers of a region beside its first two points: to the right of both, below
 the middle between them. Regions of one place would be written over each other. A closed polygon is
 the same region wherever it begins and whichever way it runs, so that each begins where most room is
-left. A box begins at one of its corners, because OHIF takes five points for a rectangle.
+left. It begins at one of its points, because OHIF takes five of them for a rectangle; only the
+rectangle of the whole film, which is one of many, may begin anywhere on its sides.
 """
 
 from __future__ import annotations
@@ -11,23 +12,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydicom.dataset import Dataset
 
 _LINE, _LETTER, _AWAY = 0.0225, 0.0095, 0.03
 """Height of a line, width of a letter, and how far the text stands to the right and below, as
 shares of the film's height on a screen."""
 _MOST_LINES, _ROUNDS = 5, 3
-_LONG = 0.5
-"""Share of the film's height: on a side of such a length a region may begin between corners."""
 _BETWEEN = np.arange(32) / 32
+"""Where on a side, as shares of it, the rectangle of the whole film may begin."""
 _Floats = NDArray[np.float64]
 
 
-def spread(groups: Iterable[Sequence[Dataset]], shape: tuple[int, int]) -> None:
+def spread(groups: Iterable[Sequence[Dataset]], shape: tuple[int, int], whole: ArrayLike) -> None:
     """Begin the regions of groups anew on a film of ``shape`` as stored.
 
     Small ones choose first, and again when all have chosen.
+
+    Args:
+        groups: of a report.
+        shape: (height, width) of the film.
+        whole: the corners of what groups without an outline have as their region, (4, 2).
     """
     regions = []
     for group in groups:
@@ -38,34 +43,44 @@ def spread(groups: Iterable[Sequence[Dataset]], shape: tuple[int, int]) -> None:
     regions.sort(key=lambda each: each[0])
     texts: dict[int, _Floats] = {}
     for number, (_, rows, region, points) in _ROUNDS * [*enumerate(regions)]:
-        size, begun = _size(rows, shape[0]), points
+        size, begun, corners = _size(rows, shape[0]), points, points[:-1]
         if len(points) > 3 and (points[0] == points[-1]).all():
             others = [text for other, text in texts.items() if other != number]
-            begun = _begun(points[:-1], size, others, shape)
+            places = _BETWEEN if np.array_equal(corners, whole) else _BETWEEN[:1]
+            begun = _begun(corners, places, size, others, shape)
             region.GraphicData = begun.ravel().tolist()
-        texts[number] = _written(begun[:1], begun[:2][-1:], size, shape[0])[0]
+        first = begun[:1]
+        second = begun[1:2] if len(begun) > 1 else first
+        texts[number] = _written(first, second, size, shape[0])[0]
 
 
 def _begun(
-    corners: _Floats, size: tuple[float, float], taken: Sequence[_Floats], shape: tuple[int, int]
+    corners: _Floats,
+    places: _Floats,
+    size: tuple[float, float],
+    taken: Sequence[_Floats],
+    shape: tuple[int, int],
 ) -> _Floats:
-    """Return a polygon, closed, from where its text covers least of the others."""
+    """Return a polygon, closed, from where its text covers least of the others.
+
+    It begins at one of ``places`` of a side, 0 being the corner, and runs either way.
+    """
     ways = np.stack([corners, corners[::-1]])
-    seconds = np.roll(ways, -1, axis=1)
-    long = np.linalg.norm(seconds - ways, axis=2) >= _LONG * shape[0]
-    places = np.argwhere(long | (_BETWEEN == 0)[:, None, None])
-    share, way, place = places.T
-    second = seconds[way, place]
-    first = ways[way, place]
-    first = first + _BETWEEN[share, None] * (second - first)
-    written = _written(first, second, size, shape[0])
+    sides = np.roll(ways, -1, axis=1) - ways
+    starts = ways + places[:, None, None, None] * sides
+    seconds = np.broadcast_to(ways + sides, starts.shape)
+    written = _written(starts.reshape(-1, 2), seconds.reshape(-1, 2), size, shape[0])
     lost = _area(written) - _area(np.clip(written, 0, [shape[1], shape[0]] * 2))
     for other in taken:
         least, most = np.maximum(written, other), np.minimum(written, other)
         lost += _area(np.hstack([least[:, :2], most[:, 2:]]))
     best = np.lexsort((-written[:, 1], lost))[0]
-    rest = np.roll(ways[way[best]], -place[best] - 1, axis=0)
-    return np.vstack([first[best], rest, first[best:][: bool(share[best])]])
+    place, way, side = np.unravel_index(best, starts.shape[:3])
+    start = starts[place, way, side]
+    to_its_corner = np.roll(ways[way], -side - 1, axis=0)
+    if places[place] == 0:
+        return np.vstack([start, to_its_corner])
+    return np.vstack([start, to_its_corner, start])
 
 
 def _written(first: _Floats, second: _Floats, size: tuple[float, float], height: int) -> _Floats:

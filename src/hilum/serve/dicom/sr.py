@@ -58,7 +58,7 @@ def make_sr(subject: ObjectContent, others: Sequence[Dataset] = ()) -> Dataset:
         others: objects of the same reading that it lists as evidence beside the film (its SEG).
     """
     film, groups = evidence(subject.source), list(_groups(subject))
-    spread(groups, subject.source.shape)
+    spread(groups, subject.source.shape, subject.seen)
     report = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=observer(subject)),
         procedure_reported=_procedures(subject.source),
