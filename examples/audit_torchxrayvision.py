@@ -81,6 +81,8 @@ def audited(predict: Predict, cases: str, label: str, out: str) -> int:
 
 def main(cases: str, label: str, out: str) -> int:
     """Audit the network on the films of a table."""
+    if label not in THEIRS:
+        raise SystemExit(f"{label}: this network is asked for one of {', '.join(THEIRS)}")
     return audited(predictor(load(), label), cases, label, out)
 
 

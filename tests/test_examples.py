@@ -19,6 +19,8 @@ from hilum.data.table import read_cases
 from hilum.serve.samples import read_samples
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+CALLED = sorted(path.stem for path in EXAMPLES.glob("*.py") if not path.stem.startswith("plot_"))
+"""The scripts that take files; the others are drawings of the gallery."""
 
 
 def _run(name, *arguments, codes=(0,)):
@@ -28,8 +30,8 @@ def _run(name, *arguments, codes=(0,)):
     return done.stdout
 
 
-def _example(name):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+def _loaded(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -41,12 +43,12 @@ def _scores(random, films):
     return truth, score
 
 
-@pytest.mark.parametrize("script", ["audit_a_vendor", "read_a_folder", "trust_any_scores"])
+@pytest.mark.parametrize("script", CALLED)
 def test_a_script_without_its_files_says_how_it_is_called(script):
     command = [sys.executable, str(EXAMPLES / f"{script}.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert f"\npython examples/{script}.py " in done.stderr
+    assert f"python examples/{script}.py " in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -104,7 +106,7 @@ def test_a_vendor_is_audited_by_its_scores(tmp_path):
 
 def test_a_network_that_is_no_bundle_is_shown_changed_films(tmp_path, capsys):
     """The example's own audit, of another model: the grey of one place."""
-    example = _example("audit_torchxrayvision")
+    example = _loaded(EXAMPLES / "audit_torchxrayvision.py")
     _cases(tmp_path / "films", 24)
     shown = []
 
@@ -135,10 +137,19 @@ def test_without_torchxrayvision_it_says_what_to_install(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_a_label_that_torchxrayvision_does_not_know_is_refused_before_its_weights_are_fetched(
+    monkeypatch,
+):
+    example = _loaded(EXAMPLES / "audit_torchxrayvision.py")
+    monkeypatch.setattr(example, "load", lambda: pytest.fail("fetched"))
+    with pytest.raises(SystemExit, match="pneumonia, lung-opacity, consolidation, effusion"):
+        example.main("cases.csv", "covid-19", "out")
+
+
 def test_a_network_of_torchxrayvision_answers_films(tmp_path, capsys):
     """With weights of chance: its own are fetched, and tests have no network."""
     torchxrayvision = pytest.importorskip("torchxrayvision")
-    example = _example("audit_torchxrayvision")
+    example = _loaded(EXAMPLES / "audit_torchxrayvision.py")
     cases = _cases(tmp_path / "films", 24).rename(columns={"covid-19": "pneumonia"})
     cases.to_csv(tmp_path / "cases.csv", index=False)
     network = torchxrayvision.models.DenseNet(num_classes=18).eval()
@@ -176,12 +187,7 @@ def test_the_notebook_runs_and_is_kept_without_outputs(tmp_path):
 
 @pytest.fixture(scope="module")
 def gallery():
-    spec = importlib.util.spec_from_file_location(
-        "gallery", EXAMPLES.parent / "tools" / "gallery.py"
-    )
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    return tool
+    return _loaded(EXAMPLES.parent / "tools" / "gallery.py")
 
 
 def test_the_page_of_the_gallery_is_that_of_its_scripts(gallery):

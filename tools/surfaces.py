@@ -36,6 +36,8 @@ FREE = "may be left out"
 SAID = ("title", "description", "examples", "example", "default")
 """Of a schema: words, which may change."""
 
+sys.path.insert(0, str(ROOT / "tools"))
+
 
 def surfaces() -> dict[str, Any]:
     """Return every surface as it is now, by the name of its file."""
@@ -53,7 +55,6 @@ def surfaces() -> dict[str, Any]:
 
 def command_line() -> dict[str, Any]:
     """Return each verb: the places of its arguments, its options and the words that they take."""
-    sys.path.insert(0, str(ROOT / "tools"))
     from command_line_page import choices, leaves, whole
 
     def takes(option: Any) -> Any:
@@ -89,7 +90,6 @@ def tables() -> dict[str, Any]:
 
 def errors() -> dict[str, Any]:
     """Return the exit codes, and the numbers that each error has in the three worlds."""
-    sys.path.insert(0, str(ROOT / "tools"))
     from reference import kinds
 
     return {
@@ -107,7 +107,6 @@ def errors() -> dict[str, Any]:
 
 def api() -> dict[str, Any]:
     """Return the calls with their parameters, and the types of bodies and answers."""
-    sys.path.insert(0, str(ROOT / "tools"))
     from api_document import document
 
     found = document()
