@@ -124,9 +124,8 @@ def measured():
     triples = []
     for path in sorted((DOCS / "results").glob("*.csv")):
         with path.open(encoding="utf-8") as file:
-            for row in csv.reader(file):
-                numbers = [float(each) for each in re.findall(r"-?\d+(?:\.\d+)?", ",".join(row))]
-                triples += zip(numbers, numbers[1:], numbers[2:], strict=False)
+            for row in csv.DictReader(file):
+                triples += _estimates(row)
     bundle = ROOT / "src" / "hilum" / "serve" / "default"
     records = [
         bundle / f"{name}.json" for name in ("audit", "bundle", "evaluation", "out-of-source")
@@ -137,6 +136,17 @@ def measured():
             object_hook=lambda each: triples.append(_estimate(each)) or each,
         )
     return np.array([each for each in triples if each[1] <= each[0] <= each[2]])
+
+
+def _estimates(row):
+    """Of a table's row: every x beside x_low and x_high, and what stands before low and high."""
+    names = list(row)
+    for at, low in enumerate(names):
+        if low == "low" or low.endswith("_low"):
+            value = low.removesuffix("_low") if low != "low" else names[at - 1]
+            found = [row[name] for name in (value, low, low.removesuffix("low") + "high")]
+            if all(found):
+                yield [float(each) for each in found]
 
 
 def _estimate(found):
