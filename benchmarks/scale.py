@@ -150,7 +150,7 @@ def read_films(options: argparse.Namespace) -> Table:
             if cluster:
                 cluster.shutdown()
         whole = not told.pop("told to end", 0)
-        rows, told = _with_earlier(root / "course.json", rows, told)
+        rows, told = _with_earlier(root / "course.json", rows, told, whole=whole)
         summary = _check(root / "out", names, options.shard_films, whole=whole)
     rest = f"{told['lost']} times a shard was begun again, {told['given-up']} given up"
     killed = ", ".join(f"{what} {count} times" for what, count in told.items() if "killed" in what)
@@ -160,12 +160,14 @@ def read_films(options: argparse.Namespace) -> Table:
     return rows
 
 
-def _with_earlier(kept: Path, rows: Table, told: Counter[str]) -> tuple[Table, Counter[str]]:
+def _with_earlier(
+    kept: Path, rows: Table, told: Counter[str], *, whole: bool
+) -> tuple[Table, Counter[str]]:
     """Put what came before a run was told to end before what came since."""
-    if kept.exists():
-        earlier = json.loads(kept.read_text())
+    earlier = json.loads(kept.read_text()) if kept.exists() else {"whole": True}
+    if not earlier.get("whole"):
         rows, told = earlier["rows"] + rows, told + Counter(earlier["told"])
-    kept.write_text(json.dumps({"rows": rows, "told": told}))
+    kept.write_text(json.dumps({"rows": rows, "told": told, "whole": whole}))
     return rows, told
 
 
@@ -411,6 +413,9 @@ def _check(out: Path, names: list[str], each: int, *, whole: bool) -> str:
     found: list[str] = []
     statuses: Counter[str] = Counter()
     files = sorted((out / "readings").glob("shard-???????.parquet"))
+    others = sorted({each.name for each in (out / "readings").iterdir()} - {f.name for f in files})
+    if whole and others:  # one that was told to end may leave what the next clears away
+        raise SystemExit(f"WRONG: beside the shards there are {', '.join(others)}")
     if not whole:
         numbers = [int(file.stem.removeprefix("shard-")) for file in files]
         names = [name for at in numbers for name in names[at * each : (at + 1) * each]]
