@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
+from fastapi import Request
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from hilum.apps.store import queue
+from hilum.apps.store import events, queue
 from hilum.apps.store.lists import order_of
 from hilum.apps.store.people import Role, add_person, add_token
 from hilum.apps.store.tables import Film, Person, ReadingList, Study
+from hilum.apps.web import stream
+from hilum.apps.web.access import identify
 
 API = "/api/v1"
 FINDING = "covid-19"
@@ -542,6 +549,13 @@ def test_a_study_of_an_open_list_counts_ones_own_verdicts_alone(station, make_li
     def counted(client):
         items = client.get(f"{API}/studies").json()["items"]
         found = {each["film_id"]: each for each in items}
+        for reviewed in (True, False):  # the filter goes by what is said of each, and so its total
+            body = {"reviewed": reviewed}
+            let = client.get(f"{API}/studies", params=body).json()
+            those = {each["film_id"] for each in items if each["reviewed"] is reviewed}
+            assert {each["film_id"] for each in let["items"]} == those
+            assert let["total"] == sum(let["counts"].values()) == len(those)
+            assert client.put(f"{API}/round", json=body).json()["total"] == len(those)
         keys = ("verdicts", "reviewed", "reports")
         told = [tuple(found[film][key] for key in keys) for film in films[:3]]
         for film, (verdicts, reviewed, reports) in zip(films, told, strict=False):
@@ -554,3 +568,44 @@ def test_a_study_of_an_open_list_counts_ones_own_verdicts_alone(station, make_li
     assert counted(admin) == [(1, True, 1), (3, True, 0), (1, True, 0)]
     admin.patch(f"{API}/lists/{made['list_id']}", json={"closed": True})
     assert counted(anna) == counted(admin)
+
+
+def test_the_stream_tells_who_reads_a_list_of_ones_own_verdicts_and_reports_alone(
+    station, make_list, films, people
+):
+    """Of other studies, and after the list's end, it tells of everybody's, and never by whom."""
+    made = make_list(blind=True, film_ids=films[:1])
+    anna, boris = (each[1] for each in people.values())
+    last = events.newest(station.service.store)
+    _give(boris, films[0], list_id=made["list_id"], blind=True)
+    _give(boris, films[0])
+    boris.post(f"{API}/films/{films[0]}/reports", json={"impression": "none"})
+    _give(boris, films[1])
+    _give(anna, films[0], list_id=made["list_id"], blind=True)
+    anna.post(f"{API}/films/{films[0]}/reports", json={"impression": "none"})
+    end = events.newest(station.service.store)
+    ids = {anna.get(f"{API}/films/{each}").json()["study_id"]: each for each in films}
+
+    async def heard(client):
+        asked = Request({"type": "http", "headers": [(
+            b"authorization", client.headers["authorization"].encode()
+        )]})  # fmt: skip
+        found = []
+        who = partial(identify, asked, station.service, uses=False)
+        async for each in stream._after(station.service, last, who):
+            found.append((each["event"], json.loads(each["data"])))
+            if int(each["id"]) == end:
+                break
+        assert all(data.keys() <= {"film_id", "study_id", "at"} for _, data in found)
+        return [(kind, ids[data["study_id"]]) for kind, data in found]
+
+    def told(client):
+        with ThreadPoolExecutor(1) as pool:  # Playwright keeps a loop running in this thread
+            return pool.submit(lambda: asyncio.run(heard(client))).result()
+
+    listed = [("verdict", films[0]), ("verdict", films[0]), ("report", films[0])]
+    both = [("verdict", films[1]), ("verdict", films[0]), ("report", films[0])]
+    assert told(anna) == both
+    assert told(station.client("administrator")) == listed + both
+    station.client("administrator").patch(f"{API}/lists/{made['list_id']}", json={"closed": True})
+    assert told(anna) == listed + both

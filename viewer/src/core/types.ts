@@ -1021,7 +1021,7 @@ export interface components {
             refusal: string | null;
             /** @description the largest probability */
             priority: number | null;
-            /** @description it has a verdict */
+            /** @description it has a verdict; one's own alone while one reads the study in an open list, or blind and unseen */
             reviewed: boolean;
             blind_pending: boolean;
             films: components["schemas"]["FilmAnswer"][];
@@ -1064,11 +1064,13 @@ export interface components {
             refusal: string | null;
             /** @description the largest probability */
             priority: number | null;
-            /** @description it has a verdict */
+            /** @description it has a verdict; one's own alone while one reads the study in an open list, or blind and unseen */
             reviewed: boolean;
             blind_pending: boolean;
             films: number;
+            /** @description how many were given; one's own alone while one reads the study in an open list, or blind and unseen */
             verdicts: number;
+            /** @description how many were written; one's own alone while one reads the study in an open list, or blind and unseen */
             reports: number;
         };
         StudyQuery: {

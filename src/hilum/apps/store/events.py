@@ -10,6 +10,8 @@ from hilum.apps.store.tables import Event, iso, now_ms
 
 KEPT = 20_000
 """Events after which the oldest are forgotten."""
+BY = "by"
+"""Key of who caused an event; nobody is told it."""
 
 
 def tell(
@@ -19,7 +21,10 @@ def tell(
     study_id: str | None = None,
     **more: str,
 ) -> None:
-    """Add an event to a transaction; ``more`` must not name a patient or a finding."""
+    """Add an event to a transaction; ``more`` must not name a patient or a finding.
+
+    A verdict and a report say by whom, under ``BY``.
+    """
     at_ms = now_ms()
     ids = {"film_id": film_id, "study_id": study_id}
     known = {key: value for key, value in ids.items() if value is not None}

@@ -27,14 +27,16 @@ class Asked:
     Attributes:
         statuses: any of ``STATUSES``; none for all.
         text: part of a patient id or a file name, or a study's id.
-        unnamed: films by whose name a search must not find their study.
+        unnamed: films by whose name a search must not find their study, which counts as reviewed
+            by the reader's own verdicts alone; None where there are none.
         label: a finding that is present.
         refusal: a code of ``hilum.core.refusal.Reason``.
         reviewed: True with a verdict, False without.
         from_ms, to_ms: time of arrival, the end excluded.
         by_priority: else newest first.
-        reader, began_ms: of a person who reads these films through since then: what that person
-            has given a verdict of meanwhile still counts as not reviewed.
+        reader: who asks.
+        began_ms: since when that person reads these films through: what that person has given a
+            verdict of meanwhile still counts as not reviewed.
     """
 
     statuses: tuple[str, ...] = ()
@@ -49,7 +51,7 @@ class Asked:
     limit: int = 50
     cursor: str | None = None
     reader: str | None = None
-    began_ms: int = 0
+    began_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,16 +175,18 @@ def _judged_by(reader: str | None, since_ms: int = 0) -> Select[str]:
 
 def _filters(asked: Asked) -> list[ColumnElement[bool]]:
     filters: list[ColumnElement[bool]] = []
+    untold: ColumnElement[bool] | None = None
+    if asked.unnamed is not None:
+        untold = asked.unnamed.where(Film.study_id == Study.id).correlate(Study).exists()
     if text := asked.text.strip():
         part = (
             "%" + text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         )
         found: ColumnElement[bool] = Study.search.like(part, escape="\\")
-        if asked.unnamed is not None:
+        if untold is not None:
             # the id as the search has it: SQLite's own lower() knows no letters beyond ASCII
             end = func.length(func.coalesce(Study.patient_id, ""))
             of_patient = func.substr(Study.search, 1, end).like(part, escape="\\")
-            untold = asked.unnamed.where(Film.study_id == Study.id).correlate(Study).exists()
             found = and_(found, or_(of_patient, ~untold))
         named: list[ColumnElement[bool]] = [found]
         if len(text) == ID_LENGTH:
@@ -193,11 +197,14 @@ def _filters(asked: Asked) -> list[ColumnElement[bool]]:
     if asked.refusal:
         filters.append(Study.refusal == asked.refusal)
     if asked.reviewed is not None:
-        without = Study.verdicts == 0
-        if asked.reader is not None:
+        judged, without = Study.verdicts > 0, Study.verdicts == 0
+        if untold is not None:  # that others have judged it is not told either
+            mine = Study.id.in_(_judged_by(asked.reader))
+            judged, without = judged & (~untold | mine), without | (untold & ~mine)
+        if asked.began_ms is not None:
             without |= Study.id.in_(_judged_by(asked.reader, asked.began_ms))
-        filters.append(Study.verdicts > 0 if asked.reviewed else without)
-    if asked.reader is not None:
+        filters.append(judged if asked.reviewed else without)
+    if asked.began_ms is not None:
         filters.append(Study.created_ms <= asked.began_ms)
     if asked.from_ms is not None:
         filters.append(Study.created_ms >= asked.from_ms)

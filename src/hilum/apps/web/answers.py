@@ -35,6 +35,7 @@ StoredReading = Annotated[dict[str, Any], WithJsonSchema({"$ref": "#/components/
 """A reading is given as it was stored, in the form of its ``schema_version``."""
 Probability = Annotated[float, Field(examples=[0.71])]
 _UNNAMED = "null while it would tell who reads blind, or in an open reading list, what is asked"
+_ALONE = "one's own alone while one reads the study in an open list, or blind and unseen"
 
 
 class Said(BaseModel):
@@ -284,7 +285,7 @@ class _StudyFacts(Said):
     findings: list[ShortFinding]
     refusal: str | None = Field(examples=[None], description="code of the reason")
     priority: Probability | None = Field(description="the largest probability")
-    reviewed: bool = Field(description="it has a verdict")
+    reviewed: bool = Field(description=f"it has a verdict; {_ALONE}")
     blind_pending: bool = Field(examples=[False])
 
 
@@ -292,8 +293,8 @@ class StudyItem(_StudyFacts):
     """A row of the worklist."""
 
     films: int
-    verdicts: int
-    reports: int
+    verdicts: int = Field(description=f"how many were given; {_ALONE}")
+    reports: int = Field(description=f"how many were written; {_ALONE}")
 
 
 class Counts(Said):

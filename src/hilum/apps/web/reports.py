@@ -118,7 +118,7 @@ def write_report(
         session.add(report)
         session.flush()
         session.get_one(Study, film.study_id).reports += 1
-        events.tell(session, "report", film_id, film.study_id)
+        events.tell(session, "report", film_id, film.study_id, by=visitor.person_id)
         service.log.add(
             session,
             visitor.name,

@@ -100,16 +100,18 @@ def asked_by(
 ) -> Asked:
     """Return what a filter of the worklist asks for; ``hidden``: not sorted by an answer."""
     zone = zone_of(query.zone, service.settings.zone)
+    untold = visitor.blind or lists.open_of(session, visitor.person_id)
     return Asked(
         statuses=tuple(dict.fromkeys(query.status)),
         text=query.q or "",
-        unnamed=blind.unnamed_to(session, visitor),
+        unnamed=blind.unnamed_to(session, visitor) if untold else None,
         label=query.label,
         refusal=query.refusal,
         reviewed=query.reviewed,
         from_ms=day_ms(query.from_, zone),
         to_ms=day_ms(query.to, zone, days=1),
         by_priority=query.sort == "priority" and not hidden,
+        reader=visitor.person_id,
     )
 
 
@@ -151,9 +153,7 @@ def _show_round(visitor: Visitor, service: Service) -> RoundAnswer:
         if hidden := blind.hides(session, visitor):  # whoever chose it did not read blind yet
             query = query.model_copy(update={"label": None})
         asked = replace(
-            asked_by(query, service, session, visitor, hidden=hidden),
-            reader=visitor.person_id,
-            began_ms=kept.began_ms,
+            asked_by(query, service, session, visitor, hidden=hidden), began_ms=kept.began_ms
         )
         film = session.get(Film, kept.film_id) if kept.film_id else None
         found = beside(session, asked, session.get(Study, film.study_id) if film else None)
@@ -244,12 +244,7 @@ def show_studies(
     untold = blind.unnamed_to(session, visitor).with_only_columns(Film.study_id).where(those)
     unnamed = set(session.scalars(untold))
     names = names_of(service, session, visitor, [each.id for each in studies])
-    untold_films = sight.asked.keys() | hidden.keys()
-    whose = {each.film_id: each.id for each in studies} | {
-        film_id: each.study_id for film_id, each in films.items()
-    }
-    alone = {whose[each] for each in untold_films}
-    own = {kind: _own(session, kind, visitor, alone) for kind in (Verdict, Report)}
+    own = {kind: _own(session, kind, visitor, unnamed) for kind in (Verdict, Report)}
     shown = []
     for study in studies:
         pending = study.film_id in hidden
@@ -257,12 +252,11 @@ def show_studies(
         # the film that is shown else is the most suspicious one of the study
         first = next((each for each in films.values() if each.study_id == study.id), None)
         item = _show(study, kept, pending, first if kept else None, names.get(study.id, Named()))
-        changes: dict[str, object] = {"name": None} if study.id in unnamed else {}
-        if study.id in alone:  # how many others have judged it is not told either
-            verdicts = own[Verdict][study.id]
-            changes |= {"verdicts": verdicts, "reviewed": verdicts > 0}
-            changes["reports"] = own[Report][study.id]
-        shown.append(item.model_copy(update=changes))
+        if study.id in unnamed:  # how many others have judged it is not told either
+            verdicts, reports = (own[kind][study.id] for kind in (Verdict, Report))
+            told = {"verdicts": verdicts, "reviewed": verdicts > 0, "reports": reports}
+            item = item.model_copy(update={"name": None, **told})
+        shown.append(item)
     return shown
 
 

@@ -133,7 +133,9 @@ def undo(
             )
         session.get_one(Study, film.study_id).verdicts -= len(mine)
         hidden = any(each.blind for each in mine)
-        events.tell(session, "verdict", None if hidden else film_id, film.study_id)
+        events.tell(
+            session, "verdict", None if hidden else film_id, film.study_id, by=visitor.person_id
+        )
         session.flush()
         others = select(Verdict).where(Verdict.film_id == film_id, Verdict.list_id.is_(None))
         rejection = None
@@ -174,7 +176,9 @@ def _give(
         session.get_one(Study, film.study_id).verdicts += len(kept)
         # a page that is still saving blind verdicts of other findings must not look at the answer
         hidden = any(each.blind for each in kept)
-        events.tell(session, "verdict", None if hidden else film_id, film.study_id)
+        events.tell(
+            session, "verdict", None if hidden else film_id, film.study_id, by=visitor.person_id
+        )
         for each in kept:
             service.log.add(
                 session,
