@@ -67,6 +67,7 @@ class Sheet:
             {"address": data_uri(each.jpeg, "image/jpeg"), "caption": each.caption}
             for each in self.pictures
         ]
+        text = words(self.language)
         return render(
             TEMPLATE,
             body=self.body,
@@ -75,7 +76,7 @@ class Sheet:
             by=self.by,
             model=self.model,
             parts=PARTS,
-            words={part: words(self.language)[f"report.{part}"] for part in (*PARTS, "notice")},
+            words={part: text[f"report.{part}"] for part in PARTS} | {"notice": text["notice"]},
             pictures=pictures,
         )
 
