@@ -117,15 +117,26 @@ def test_films_that_one_still_reads_in_a_list_are_in_no_calibration_of_ones_own(
     body = {"name": "spring", "film_ids": films[:1], "findings": [FINDING], "blind": False}
     body |= {"readers": [people["administrator-1"]]}
     made = admin.post(f"{API}/lists", json=body).json()["list_id"]
-    told = admin.get(f"{API}/calibration").json()["available"]
+    answer = admin.get(f"{API}/calibration").json()
+    assert answer["lists_left_out"]
+    told = answer["available"]
     for source in ("reference", "verdicts"):
         counted = told[source][FINDING]
         assert (counted["positives"], counted["negatives"]) == (5, 4), source
     asked = {"site": "St. Anna", "source": "verdicts"}
     fitted = admin.post(f"{API}/calibration/preview", json=asked).json()
     assert (fitted["adaptation"]["films"], fitted["adaptation"]["not_read"]) == (9, 0)
-    admin.patch(f"{API}/lists/{made}", json={"closed": True})
-    told = admin.get(f"{API}/calibration").json()["available"]
+    rest = admin.post(f"{API}/lists", json=body | {"name": "rest", "film_ids": films}).json()[
+        "list_id"
+    ]
+    none = admin.post(f"{API}/calibration/preview", json=asked)
+    assert (none.status_code, none.json()["code"]) == (422, "invalid")
+    assert "of your open reading lists are left out" in none.json()["hint"]
+    for each in (made, rest):
+        admin.patch(f"{API}/lists/{each}", json={"closed": True})
+    answer = admin.get(f"{API}/calibration").json()
+    assert not answer["lists_left_out"]
+    told = answer["available"]
     assert told["verdicts"][FINDING]["negatives"] == 5
 
 

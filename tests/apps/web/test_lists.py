@@ -14,7 +14,7 @@ from fastapi import Request
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from hilum.apps.store import events, queue
+from hilum.apps.store import events, lists, queue
 from hilum.apps.store.lists import order_of
 from hilum.apps.store.people import Role, add_person, add_token
 from hilum.apps.store.tables import Film, Person, ReadingList, Study
@@ -609,3 +609,43 @@ def test_the_stream_tells_who_reads_a_list_of_ones_own_verdicts_and_reports_alon
     assert told(station.client("administrator")) == listed + both
     station.client("administrator").patch(f"{API}/lists/{made['list_id']}", json={"closed": True})
     assert told(anna) == listed + both
+
+
+def test_both_ways_to_ask_what_a_list_keeps_say_the_same(station, make_list, films, people):
+    """``hidden_of`` counts in Python, ``hidden_for`` in SQL: of lists of each kind, partly done."""
+    person_id, anna = people["anna"]
+    asked = [FINDING, "pneumonia"]
+    kinds = {"ended": {}, "open": {"blind": False}, "shown": {}, "late": {"reveal": False}}
+    made = {
+        name: make_list(name=name, film_ids=films[at:], findings=asked, **({"blind": True} | kind))[
+            "list_id"
+        ]
+        for at, (name, kind) in enumerate(kinds.items())
+    }
+    end = lambda name: station.client("administrator").patch(  # noqa: E731
+        f"{API}/lists/{made[name]}", json={"closed": True}
+    )
+    end("ended")
+
+    def kept():
+        with station.service.store.read() as session:
+            found = set(lists.hidden_of(lists.asked_of(session, person_id)))
+            assert set(session.scalars(lists.hidden_for(session, person_id))) == found
+        return found
+
+    def give(name, film_id, finding):
+        _give(anna, film_id, list_id=made[name], finding=finding, blind=True)
+
+    assert kept() == set(films[2:])
+    give("shown", films[2], asked[0])
+    assert kept() == set(films[2:])
+    give("shown", films[2], asked[1])
+    assert kept() == set(films[3:])
+    for name in ("shown", "late"):
+        for finding in asked:
+            give(name, films[3], finding)
+    assert kept() == set(films[3:])
+    end("late")
+    assert kept() == set(films[4:])
+    end("shown")
+    assert kept() == set()

@@ -178,6 +178,8 @@ export interface components {
                     [key: string]: components["schemas"]["Available"];
                 };
             };
+            /** @description films of one's own open reading lists are left out */
+            lists_left_out: boolean;
         };
         /** @enum {string} */
         Call: "present" | "absent" | "unsure";

@@ -126,6 +126,7 @@ function Available({ of, reload }: { of: CalibrationAnswer; reload: () => void }
           ))}
         </tbody>
       </table>
+      {of.lists_left_out && <p>{t("calibration.lists-left-out")}</p>}
       <form class="filters" onSubmit={(event) => void preview(event)}>
         <Field label={t("calibration.site")}>
           <input required value={site} onInput={(event) => setSite(event.currentTarget.value)} />

@@ -690,6 +690,9 @@ class CalibrationAnswer(Said):
     previous: Previous | None = Field(description="null where there is nothing to undo")
     candidates: list[CandidateAnswer]
     available: dict[Source, dict[Label, Available]] = Field(description="counts of patients")
+    lists_left_out: bool = Field(
+        examples=[False], description="films of one's own open reading lists are left out"
+    )
 
 
 class Latency(Said):

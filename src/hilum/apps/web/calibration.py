@@ -58,11 +58,13 @@ def calibration(visitor: _Administrator, service: Served) -> CalibrationAnswer:
     with service.store.read() as session:
         sources: tuple[Source, ...] = ("reference", "verdicts")
         available = {each: _available(session, service, each, visitor) for each in sources}
+        listed = bool(lists.open_of(session, visitor.person_id))
     return CalibrationAnswer(
         active=_show(service, active, active.root),
         previous=_previous(setting),
         candidates=_offered(service, base),
         available=available,
+        lists_left_out=listed,
     )
 
 
@@ -77,12 +79,16 @@ def preview(
     base = service.bundles.open_base()
     with service.store.read() as session:
         rows, left_out = _rows(session, base, body.source, visitor)
+        listed = bool(lists.open_of(session, visitor.person_id))
     if not rows:
         raise Problem(
             422,
             "invalid",
             "no film of this site was read by this bundle and has a known truth",
-            hint="enter reference standards, or give verdicts",
+            hint="films of your open reading lists are left out until these end; of others "
+            "enter reference standards, or give verdicts"
+            if listed
+            else "enter reference standards, or give verdicts",
         )
     if not _ONE_AT_A_TIME.acquire(blocking=False):
         raise Problem(409, "conflict", "a calibration is being fitted", hint="wait for it")
