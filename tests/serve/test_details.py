@@ -95,6 +95,18 @@ def test_severity_has_every_scale_and_its_interval(details):
         assert each.notice == "research score"
 
 
+@pytest.mark.parametrize("side", [Side.RIGHT, Side.LEFT])
+def test_a_film_of_one_lung_has_no_severity_of_both(reader, tmp_path, side):
+    film = cv2.imread(str(FILM), cv2.IMREAD_GRAYSCALE)
+    half = slice(0, film.shape[1] // 2) if side is Side.LEFT else slice(film.shape[1] // 2, None)
+    film[:, half] = int(film.mean())
+    cv2.imwrite(str(tmp_path / "half.png"), film)
+    details = reader.read(tmp_path / "half.png", details=True).details
+    assert [each.side for each in details.lungs] == [side]
+    assert details.affected
+    assert details.severity == ()
+
+
 def test_similar_films_come_nearest_first(reader, details):
     distances = [each.distance for each in details.similar]
     assert len(distances) == 5

@@ -170,6 +170,14 @@ def test_a_refusal_is_told_in_the_language_of_the_report():
     assert (told.findings, told.opaque, told.overlay) == ((), "", [])
 
 
+def test_what_to_look_at_before_a_film_is_given_up_is_said_in_both_languages():
+    for reason in Reason:
+        refusal = Refusal(code=reason, measured="", hint=reason.hint)
+        reading = _reading(status="refused", reason="so", hint=reason.hint, refusal=refusal)
+        english, russian = (said_of(reading, each).hint for each in ("en", "ru"))
+        assert ("'hilum show'" in english) is ("'hilum show'" in russian), reason
+
+
 @pytest.mark.parametrize("language", ["en", "ru"])
 def test_a_reading_at_a_glance_says_what_the_headline_says(language):
     """The one line is the answer with its likelihood, or that there is none and why."""
@@ -221,6 +229,7 @@ def test_a_lung_that_was_not_found_is_not_called_clear():
     assert clear[:-1] == [
         "Right lung: no definite opacity.",
         "Left lung: not found on this film, so not assessed.",
+        "Severity (research scores): unknown, because one lung was not found.",
     ]
     found = dictated(_opaque(left="0 6 9"), "ru")[0]
     assert found[0] == "Правое лёгкое на снимке не найдено, поэтому не оценивалось."

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from hilum.core.rounded import figures
-from hilum.core.words import words
+from hilum.core.words import Language, words
 
 
 class Reason(StrEnum):
@@ -38,7 +38,11 @@ class Reason(StrEnum):
     @property
     def hint(self) -> str:
         """What to do about it."""
-        hint, look = words()[f"refusal-hint.{self}"], words()["hint.look"]
+        return self.hint_in("en")
+
+    def hint_in(self, language: Language) -> str:
+        """Say what to do about it."""
+        hint, look = words(language)[f"refusal-hint.{self}"], words(language)["hint.look"]
         # What to look at comes after what may be wrong, and before what to do.
         if self in (Reason.BLANK, Reason.BADLY_EXPOSED):
             return f"{hint}; {look}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hilum.bundle.folder import Bundle
 from hilum.bundle.parts import open_parts
-from hilum.core.details import Details, Severity, Similar
+from hilum.core.details import Details, Severity, Side, Similar
 from hilum.core.radiograph import Radiograph
 from hilum.image.boxes import BoxSettings, opacity_boxes
 from hilum.image.lungs import Lungs, affected
@@ -74,7 +74,9 @@ class Detailer:
         return self._parts.opacities.segment(radiograph, lungs)
 
     def _severity(self, film: OpenedFilm, answer: NetworkAnswer) -> tuple[Severity, ...]:
-        if self._parts.severity is None:
+        """Return the scores, which are of both lungs; none where one of them was not found."""
+        lungs = film.details.lungs if film.details else ()
+        if self._parts.severity is None or (film.lungs is not None and len(lungs) < len(Side)):
             return ()
         said = classifier_features(answer.embedding, answer.logits)
         return self._parts.severity.estimate({**said, **film.features})

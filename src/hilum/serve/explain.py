@@ -21,7 +21,6 @@ from hilum.core.files import atomic_path
 from hilum.core.radiograph import Pixels
 from hilum.core.reading import RESEARCH_USE, Status
 from hilum.core.rounded import fixed, percent
-from hilum.core.words import Language, words
 from hilum.image.lungs import Lungs
 from hilum.image.preprocess import Preprocess
 from hilum.image.write import write_png
@@ -194,10 +193,10 @@ class MapSaid(NamedTuple):
     line: str
 
 
-def said_of_map(report: MapReport, language: Language = "en") -> MapSaid:
+def said_of_map(report: MapReport) -> MapSaid:
     """Put a map of a film that was read into words."""
-    text, took, share = words(language), report.elapsed_ms or 0.0, report.in_lung_share
-    title = f"{report.label} · {report.method}: {text[f'map.{report.method}']}"
+    took, share = report.elapsed_ms or 0.0, report.in_lung_share
+    title = f"{report.label} · {report.method}: {METHODS[report.method].shows}"
     if report.score is None or report.logit is None:
         return MapSaid(title, "-", "-", "-", "-", "")
     score, sign = fixed(report.score, 2), "+" if report.logit >= 0 else ""
@@ -205,11 +204,11 @@ def said_of_map(report: MapReport, language: Language = "en") -> MapSaid:
     x, y = (fixed(each, 0) for each in report.peak) if report.peak else ("-", "-")
     time = f"{fixed(took, 0)} ms" if took < 1000 else f"{fixed(took / 1000, 1)} s"
     parts = [
-        text["map.score"].format(score=score, logit=f"{sign}{fixed(report.logit, 2)}"),
-        text["map.inside"].format(share=inside) if share is not None else "",
-        text["map.peak"].format(x=x, y=y) if report.peak else "",
+        f"score {score} (logit {sign}{fixed(report.logit, 2)})",
+        f"{inside} of what speaks for it inside the lungs" if share is not None else "",
+        f"peak at x {x}, y {y} px (ring)" if report.peak else "",
         time,
-        text["map.forced"] if report.forced else "",
+        "REFUSED by the gate, explained on demand" if report.forced else "",
     ]
     peak = f"{x}, {y}" if report.peak else "-"
     return MapSaid(title, score, inside, peak, time, " · ".join(filter(None, parts)))
@@ -222,15 +221,17 @@ _AT_A_TIME = 16
 
 
 class MapMethod(NamedTuple):
-    """One way to say which part of a film an answer rests on; ``map.NAME`` of the words says it.
+    """One way to say which part of a film an answer rests on.
 
     Attributes:
+        shows: what its map shows, in words.
         unit: of its numbers; those below zero speak against the label.
         make: from (network, film float32 (C, S, S), place of the label among the logits, what a
             black pixel is after standardisation) to a map, float32 (h, w), or None for a network
             that lacks the evidence which the method needs.
     """
 
+    shows: str
     unit: str
     make: Callable[[Run, Films, int, float], Map | None]
 
@@ -287,9 +288,12 @@ def _move(film: Films, down: float, across: float, black: float) -> Films:
 
 
 METHODS: dict[str, MapMethod] = {
-    "evidence": MapMethod("logits", _evidence),
-    "evidence-shifted": MapMethod("logits", shifted_evidence),
+    "evidence": MapMethod("the network's own evidence, exact", "logits", _evidence),
+    "evidence-shifted": MapMethod(
+        "evidence of the film moved by parts of a cell, moved back", "logits", shifted_evidence
+    ),
     "occlusion": MapMethod(
+        "logit lost when a patch is covered",
         "logits lost",
         lambda run, film, place, black: occlude(run, film, place, black, Occlusion()),
     ),

@@ -192,7 +192,7 @@ def said_of(reading: Reading, language: Language = "en") -> Wording:
     refusal = reading.refusal
     reason, hint = reading.reason or "", reading.hint or ""
     if refusal and language != "en":  # what was measured is known in English only
-        reason, hint = text[f"refusal.{refusal.code}"], text[f"refusal-hint.{refusal.code}"]
+        reason, hint = text[f"refusal.{refusal.code}"], refusal.code.hint_in(language)
     looks = reading.appearance
     regions = _regions(details.by_lung, text)
     return Wording(
@@ -390,7 +390,7 @@ def _opacities(details: Details, text: dict[str, str]) -> list[str]:
         )
         for each in details.severity
     ]
-    if scores and not all(side in lungs for side in Side):
+    if None not in lungs:
         said.append(text["dictated.severity.unknown"])
     elif scores:
         said.append(text["dictated.severity"].format(scores="; ".join(scores)))
