@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hilum.serve.evaluate import evaluate
     from hilum.serve.reader import load_bundle
 
-__version__ = "0.3.0"
+__version__ = "1.0.0"
 
 keep_silent()
 
