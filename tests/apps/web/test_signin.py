@@ -7,8 +7,7 @@ import pytest
 
 from hilum.apps.store import people, tables
 from hilum.apps.store.people import Role, add_person
-from hilum.apps.web import stream
-from hilum.apps.web.access import role_of
+from hilum.apps.web.access import identify, role_of
 from hilum.apps.web.app import routes
 from hilum.apps.web.guard import HEADERS
 from hilum.apps.web.settings import Limits, Session, Settings
@@ -162,9 +161,9 @@ def test_an_open_page_that_only_listens_is_not_used(anna, monkeypatch):
     request = SimpleNamespace(headers={}, cookies=dict(client.cookies))
     for minutes in (20, 29):
         _later(monkeypatch, minutes)
-        assert stream._may_listen(request, anna.service)
+        assert identify(request, anna.service, uses=False)
     _later(monkeypatch, 31)
-    assert not stream._may_listen(request, anna.service)
+    assert not identify(request, anna.service, uses=False)
     (route,) = [each for each in routes(anna.app) if each.path == f"{API}/events"]
     assert role_of(route) is Role.READER
 
