@@ -468,6 +468,19 @@ def test_a_ray_cluster_is_joined_only_when_it_is_named(job, monkeypatch):
     assert asked == ["local", "ours:6379"]
 
 
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_a_ray_cluster_of_our_own_that_does_not_start_is_said(job, monkeypatch):
+    ray = pytest.importorskip("ray")
+
+    def init(**_):
+        raise Exception("The current node timed out during startup.")  # as Ray does
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(ConfigError, match="timed out during startup") as caught:
+        runs.OnRay(job, None, None)
+    assert "less to do" in caught.value.hint
+
+
 def test_lists_name_films_relative_to_themselves(films, tmp_path):
     expected = [str(films / "a.png"), "s3://bucket/b.png"]
     named = pd.DataFrame({"case_id": ["1", "2"], "path": ["a.png", expected[1]]})

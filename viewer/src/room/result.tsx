@@ -95,7 +95,7 @@ function Headline(props: { tone: string; title: string; children: ComponentChild
   );
 }
 
-/** The reason as a few words, then what was measured against its limit. */
+/** The reason as a few words. */
 function why(reading: Reading): string {
   const { refusal } = reading;
   if (!refusal) return told(reading.reason ?? "");
@@ -112,23 +112,24 @@ function NotRead({ reading, again }: { reading: Reading; again: (force: boolean)
     <Headline tone="refused" title={t(status === "refused" ? "reading.refused" : "reading.error")}>
       <p class="why">{why(reading)}</p>
       {refusal && (
-        <dl class="measured">
-          <div>
+        <details>
+          <summary>{t("refusal.what")}</summary>
+          <dl class="facts">
             <dt>{t("refusal.measured")}</dt>
             <dd>
               {told(refusal.measured)}
               {refusal.value !== null && <b>{` ${figures(refusal.value)}`}</b>}
             </dd>
-          </div>
-          {refusal.limit !== null && (
-            <div>
-              <dt>{t("refusal.limit")}</dt>
-              <dd>
-                <b>{figures(refusal.limit)}</b>
-              </dd>
-            </div>
-          )}
-        </dl>
+            {refusal.limit !== null && (
+              <>
+                <dt>{t("refusal.limit")}</dt>
+                <dd>
+                  <b>{figures(refusal.limit)}</b>
+                </dd>
+              </>
+            )}
+          </dl>
+        </details>
       )}
       {hint && <p>{t("hint", { hint })}</p>}
       <p class="soft">{t("reading.no-probability")}</p>

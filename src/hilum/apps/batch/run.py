@@ -171,10 +171,13 @@ class OnRay:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-        except (ConnectionError, ValueError, RuntimeError) as error:  # or of another version
+        except Exception as error:  # what does not start in time raises no class of its own
             raise ConfigError(
                 f"--address {address or 'local'}: no Ray cluster: {error}",
-                hint="start one: ray start --head",
+                hint="start one (ray start --head)"
+                if address
+                else "try again when the machine has less to do, or start a cluster "
+                "(ray start --head) and name it: --address auto",
             ) from None
         self._workers = workers
         self._resources: Callable[[], dict[str, float]] = ray.cluster_resources

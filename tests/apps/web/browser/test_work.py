@@ -161,7 +161,17 @@ def test_an_unread_film_has_a_reason_and_no_probability(
     assert "Not analyzed" in said
     assert words in said
     assert "%" not in said
+    assert "log-odds" not in said
     assert look(page).max() > 100  # the film itself is there
+
+
+def test_what_a_refused_film_measured_is_told_who_asks(stand_in: str, page: Any) -> None:
+    open_film(page, stand_in, "lateral", search="?cpu")
+    expect(page.locator(".result .facts")).to_be_hidden()
+    page.get_by_text("What was measured").click()
+    expect(page.locator(".result .facts")).to_have_text(
+        "Measuredlog-odds of a lateral film 4.31Limit1.2"
+    )
 
 
 def test_verdict_by_keyboard_with_a_mark(stand_in: str, page: Any) -> None:
