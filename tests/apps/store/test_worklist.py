@@ -79,18 +79,18 @@ def test_neighbors_are_those_of_the_pages(place, by_priority):
             asked = Asked(text=text, by_priority=by_priority, reader="anna", began_ms=began)
             rows = [each.id for each in page(session, asked).items]
             start = beside(session, asked, None)
-            assert (start.number, start.total, start.judged) == (None, len(rows), 0)
+            assert (start.place, start.total, start.judged) == (None, len(rows), 0)
             assert (start.after and start.after.id) == (rows[0] if rows else None)
             for i, study_id in enumerate(rows):
                 found = beside(session, asked, session.get(Study, study_id))
-                assert (found.number, found.total) == (i + 1, len(rows))
+                assert (found.place, found.total) == (i + 1, len(rows))
                 assert (found.before and found.before.id) == (rows[i - 1] if i else None)
                 after = rows[i + 1] if i + 1 < len(rows) else None
                 assert (found.after and found.after.id) == after
         (even,) = page(session, Asked(text="even", limit=1)).items
         odd = Asked(text="odd", by_priority=by_priority, reader="anna", began_ms=began)
         outside = beside(session, odd, even)
-        assert (outside.number, outside.total) == (None, 6)
+        assert (outside.place, outside.total) == (None, 6)
         assert outside.before or outside.after
 
 
@@ -109,7 +109,7 @@ def test_what_is_judged_in_a_round_stays_in_it_and_what_comes_later_does_not(pla
     asked = Asked(reviewed=False, reader=anna, began_ms=began)
     with place.store.read() as session:
         found = beside(session, asked, session.get(Study, new))
-    assert (found.number, found.total, found.judged) == (1, 1, 1)
+    assert (found.place, found.total, found.judged) == (1, 1, 1)
     assert (found.before, found.after, found.unjudged) == (None, None, None)
 
 

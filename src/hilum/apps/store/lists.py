@@ -32,6 +32,7 @@ from hilum.apps.store.tables import (
     new_id,
     now_ms,
 )
+from hilum.apps.store.worklist import Around
 from hilum.core.reading import answer_in
 
 _BEQUEATHED = (
@@ -60,24 +61,6 @@ class Progress:
         """Where the first film stands that is not done; behind the last one if all are."""
         places = (place for place, each in enumerate(self.order) if each not in self.done)
         return next(places, len(self.order))
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceAmong:
-    """Where a film stands in the order of a reader, and what stands beside it.
-
-    Attributes:
-        place: from 1; None for a film that is not in the list.
-        total: films of the list; ``done`` those of which every finding was answered in it.
-        before, after: the next ones of either side; ``undone`` the first that is not done.
-    """
-
-    place: int | None
-    total: int
-    done: int
-    before: str | None
-    after: str | None
-    undone: str | None
 
 
 def is_open(one: ReadingList) -> bool:
@@ -127,20 +110,20 @@ def order_of(one: ReadingList, films: list[str], person_id: str) -> list[str]:
     return sorted(films, key=lambda film_id: hashlib.sha256((told + film_id).encode()).digest())
 
 
-def around(session: Session, one: ReadingList, person_id: str, film_id: str) -> PlaceAmong:
+def around(session: Session, one: ReadingList, person_id: str, film_id: str) -> Around[str]:
     """Say where a film stands; as they are listed for who does not read the list."""
     order = films_of(session, one.id)
     if session.get(ListReader, (one.id, person_id)) is not None:
         order = order_of(one, order, person_id)
     done = set(session.scalars(_done(one, person_id)))
     at = order.index(film_id) if film_id in order else None
-    return PlaceAmong(
+    return Around(
         place=None if at is None else at + 1,
         total=len(order),
-        done=len(done),
+        judged=len(done),
         before=order[at - 1] if at else None,
         after=order[at + 1] if at is not None and at + 1 < len(order) else None,
-        undone=next((each for each in order if each not in done), None),
+        unjudged=next((each for each in order if each not in done), None),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -17,6 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from hilum.apps.store.tables import ID_LENGTH, Film, Study, Verdict
 from hilum.core.errors import ConfigError
 
+T = TypeVar("T")
 STATUSES = ("queued", "reading", "read", "refused", "error")
 
 
@@ -65,21 +66,21 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """Where a study stands among those of a filter, and what stands beside it.
+class Around(Generic[T]):
+    """Where a study, or a film of a list, stands among others, and what stands beside it.
 
     Attributes:
-        number: from 1; None if the filter does not let it through.
-        total: studies of the filter; ``judged`` those of which the reader has given a verdict.
+        place: from 1; None for what is not among them.
+        total: how many they are; ``judged`` those that the reader is done with.
         before, after: the next ones of either side; ``unjudged`` the first one not judged yet.
     """
 
-    number: int | None
+    place: int | None
     total: int
     judged: int
-    before: Study | None
-    after: Study | None
-    unjudged: Study | None
+    before: T | None
+    after: T | None
+    unjudged: T | None
 
 
 def page(session: Session, asked: Asked) -> Page:
@@ -106,7 +107,7 @@ def page(session: Session, asked: Asked) -> Page:
     return Page(items, sum(counts[status] for status in chosen), more, counts)
 
 
-def beside(session: Session, asked: Asked, here: Study | None) -> Beside:
+def beside(session: Session, asked: Asked, here: Study | None) -> Around[Study]:
     """Return the place of a study, whether the filter lets it through or not.
 
     Args:
@@ -124,7 +125,7 @@ def beside(session: Session, asked: Asked, here: Study | None) -> Beside:
     unjudged = session.scalar(first.where(~mine).order_by(*down).limit(1))
     if here is None:
         total, judged = list(session.execute(select(*counts).where(*filters)).one())
-        return Beside(
+        return Around(
             None, total, judged, None, session.scalar(first.order_by(*down).limit(1)), unjudged
         )
     at: list[float | str] = [getattr(here, column.key) for column in order]
@@ -132,8 +133,8 @@ def beside(session: Session, asked: Asked, here: Study | None) -> Beside:
     counts += [func.count(case((ahead, 1))), func.count(case((Study.id == here.id, 1)))]
     total, judged, earlier, found = list(session.execute(select(*counts).where(*filters)).one())
     up = [column.asc() for column in order]
-    return Beside(
-        number=earlier + 1 if found else None,
+    return Around(
+        place=earlier + 1 if found else None,
         total=total,
         judged=judged,
         before=session.scalar(first.where(ahead).order_by(*up).limit(1)),

@@ -166,7 +166,7 @@ def _show_round(visitor: Visitor, service: Service) -> RoundAnswer:
         query=query,
         began_at=iso(kept.began_ms),
         film_id=film.id if film else None,
-        place=found.number,
+        place=found.place,
         total=found.total,
         judged=found.judged,
         before=before,
