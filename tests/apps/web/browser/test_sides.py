@@ -42,9 +42,10 @@ def test_what_is_assumed_stands_in_parentheses_and_in_words(stand_in: str, page:
     page.keyboard.press("x")
     expect(page.locator(".edge.left")).to_have_text("(L)")
     page.get_by_label("Language").select_option("ru")
-    expect(page.locator(".where")).to_contain_text("Правая и левая стороны приняты как обычно")
+    assumed = "Правая и левая стороны приняты как обычно"
+    expect(page.locator(".where")).to_contain_text(assumed)
     page.get_by_role("tab", name="Снимок").click()
-    expect(page.locator(".facts-panel")).to_contain_text("Правая и левая стороны приняты как обычно")
+    expect(page.locator(".facts-panel")).to_contain_text(assumed)
     open_film(page, stand_in, "lateral", search="?cpu")  # refused: nothing is taken for granted
     expect(page.locator(".edge")).to_have_count(0)
 
