@@ -17,9 +17,27 @@ function strictStyles(): Plugin {
   };
 }
 
+/**
+ * cornerstone's renderer on the processor reads a whole white canvas back for each film that it
+ * opens; where the browser keeps canvases with its software for a graphics card that takes longer
+ * than all the rest. The same white is made at once.
+ */
+function whiteAtOnce(): Plugin {
+  const before = "canvasContext.getImageData(0, 0, image.width, image.height);";
+  return {
+    name: "white-at-once",
+    transform(code, id) {
+      if (!id.endsWith("rendering/initializeRenderCanvas.js")) return null;
+      if (!code.includes(before)) throw new Error(`${id}: cornerstone changed; look at whiteAtOnce`);
+      return code.replace(before, "canvasContext.createImageData(image.width, image.height);\n"
+        + "    renderCanvasData.data.fill(255);");
+    },
+  };
+}
+
 export default defineConfig({
   base: "./",
-  plugins: [strictStyles()],
+  plugins: [strictStyles(), whiteAtOnce()],
   // XML meshes drag in node's own libraries, which a browser has not
   resolve: { alias: { xmlbuilder2: fileURLToPath(new URL("./src/absent.ts", import.meta.url)) } },
   worker: { format: "es" },
