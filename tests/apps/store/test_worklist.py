@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from hilum.apps.store.export import columns_of
 from hilum.apps.store.people import Role, add_person
@@ -111,6 +113,97 @@ def test_what_is_judged_in_a_round_stays_in_it_and_what_comes_later_does_not(pla
         found = beside(session, asked, session.get(Study, new))
     assert (found.place, found.total, found.judged) == (1, 1, 1)
     assert (found.before, found.after, found.unjudged) == (None, None, None)
+
+
+def _lets_through(asked, study, untold, mine):
+    """What the filter says of a study, written out; ``mine``: when the reader judged which."""
+    told, text = study.id not in untold, asked.text.lower()
+    searched = [study.patient_id or "", study.name if told else ""]
+    reviewed = study.verdicts > 0 if told else study.id in mine
+    again = asked.began_ms is not None and mine.get(study.id, 0) >= asked.began_ms
+    return (
+        (not asked.statuses or study.status in asked.statuses)
+        and (not text or text == study.id or any(text in each.lower() for each in searched))
+        and (asked.label is None or asked.label in study.labels.split(","))
+        and (asked.refusal is None or study.refusal == asked.refusal)
+        and (asked.reviewed is not True or reviewed)
+        and (asked.reviewed is not False or not reviewed or again)
+        and (asked.began_ms is None or study.created_ms <= asked.began_ms)
+        and (asked.from_ms is None or study.created_ms >= asked.from_ms)
+        and (asked.to_ms is None or study.created_ms < asked.to_ms)
+    )
+
+
+@pytest.fixture
+def mixed(place):
+    """16 studies of each status, of three patients, judged by one or another person, or nobody."""
+    before = 1_000_000
+    for i in range(16):
+        place.add(bytes([i]), patient_id=f"P{i % 3}", study_uid=f"1.{i}")
+    place.read_all()
+    place.add(b"queued", patient_id="P1")
+    with place.store.write() as session:
+        anna, bert = (add_person(session, each, Role.REVIEWER).id for each in ("anna", "bert"))
+        studies = list(session.scalars(select(Study).order_by(Study.created_ms, Study.id)))
+        for i, study in enumerate(studies):
+            study.created_ms = before + i // 2 * 10  # two at once
+            study.priority = i % 4 / 4
+            study.name = f"COVID-{i}.png" if i % 2 else f"p1-{i}.png"
+            study.search = f"{study.patient_id}\n{study.name}".lower()
+            study.labels = ",covid-19," if i % 5 < 2 else ""
+            if i % 7 == 3:
+                study.status, study.refusal = "refused", "not-a-radiograph"
+            if i % 4 == 1:
+                _judge(session, study.id, bert, at_ms=before + 1)
+            if i % 3 == 1:
+                _judge(session, study.id, anna, at_ms=before + (100 if i % 2 else 5))
+    listed = [each.id for i, each in enumerate(studies) if i % 5 in (1, 4)]
+    return Asked(reader=anna, began_ms=before + 70), listed
+
+
+@pytest.mark.parametrize("by_priority", [False, True])
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_place_is_that_of_a_count_written_out(place, mixed, by_priority, listed):
+    """Of every study, whether the filter lets it through or not, by every filter."""
+    asked, studies = mixed
+    asked = replace(asked, by_priority=by_priority)
+    untold = set(studies) if listed else set()
+    if listed:
+        asked = replace(asked, unnamed=select(Film.study_id).where(Film.study_id.in_(studies)))
+    filters = [
+        {}, {"began_ms": None}, {"statuses": ("read",)}, {"statuses": ("refused", "queued")},
+        {"text": "p1"}, {"text": "covid-1"}, {"text": studies[0]}, {"label": "covid-19"},
+        {"refusal": "not-a-radiograph"}, {"reviewed": True}, {"reviewed": False},
+        {"reviewed": False, "began_ms": None}, {"reviewed": True, "began_ms": None},
+        {"reviewed": False, "statuses": ("read",), "text": "p1", "label": "covid-19"},
+        {"reviewed": True, "text": "covid"}, {"from_ms": 1_000_020, "to_ms": 1_000_060},
+        {"reviewed": False, "from_ms": 1_000_010}, {"text": "nobody"},
+    ]  # fmt: skip
+    sizes = set()
+    with place.store.read() as session:
+        query = select(Film.study_id, Verdict.at_ms).join(Verdict, Verdict.film_id == Film.id)
+        mine = dict(session.execute(query.where(Verdict.person_id == asked.reader)).all())
+        key = lambda s: (s.priority if by_priority else 0, s.created_ms, s.id)  # noqa: E731
+        every = sorted(session.scalars(select(Study)), key=key, reverse=True)
+        for kind in filters:
+            chosen = replace(asked, **kind)
+            those = [each for each in every if _lets_through(chosen, each, untold, mine)]
+            left = next((each for each in those if each.id not in mine), None)
+            judged = sum(each.id in mine for each in those)
+            sizes.add((len(those), judged))
+            start = beside(session, chosen, None)
+            assert (start.total, start.judged, start.unjudged) == (len(those), judged, left)
+            assert (start.place, start.after) == (None, those[0] if those else None)
+            for here in every[::3]:
+                ahead = [each for each in those if key(each) > key(here)]
+                behind = [each for each in those if key(each) < key(here)]
+                found = beside(session, chosen, here)
+                assert found.place == (len(ahead) + 1 if here in those else None), kind
+                assert (found.total, found.judged) == (len(those), judged), kind
+                assert found.before == (ahead[-1] if ahead else None), kind
+                assert found.after == (behind[0] if behind else None), kind
+                assert found.unjudged == left, kind
+    assert len(sizes) > 8
 
 
 def test_the_first_study_is_one_row(place):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hilum.apps.store.tables import Line, Verdict
+from hilum.apps.store.tables import Film, Line, Study, Verdict
 
 API = "/api/v1"
 
@@ -57,6 +57,26 @@ def test_a_filter_of_answers_is_none_for_who_reads_blind(station, films):
     client.put(f"{API}/me/blind", json={"on": True})
     assert client.get(f"{API}/round").json()["total"] == 5
     assert client.put(f"{API}/round", json={"label": "mass"}).status_code == 409
+
+
+def test_who_reads_blind_comes_to_the_oldest_film_of_a_study(station, films):
+    """Else to the one that shows most: that it is opened first tells a blind reader which it is."""
+    newest, older, *_ = films
+    with station.service.store.write() as session:
+        moved = session.get_one(Film, newest)
+        left, study = moved.study_id, session.get_one(Film, older).study_id
+        moved.study_id = study
+        session.flush()
+        session.delete(session.get_one(Study, left))
+        here = session.get_one(Study, study)
+        here.films, here.film_id = 2, newest
+    client = station.client("reviewer")
+    assert client.put(f"{API}/round", json={}).json()["after"] == newest
+    client.put(f"{API}/me/blind", json={"on": True})
+    begun = client.get(f"{API}/round").json()
+    assert (begun["after"], begun["unjudged"], begun["total"]) == (older, older, 4)
+    then = client.put(f"{API}/round/place", json={"film_id": older}).json()
+    assert (then["before"], then["place"], then["after"]) == (None, 1, films[2])
 
 
 def test_a_round_that_may_name_an_erased_patient_goes_with_it(station, films):

@@ -128,9 +128,10 @@ class Film(Table):
     """One file; ``sha256`` of its content is its name in the folder of films."""
 
     __tablename__ = "films"
+    __table_args__ = (Index("ix_films_study", "study_id", "status", "id"),)
 
     id: Mapped[str] = mapped_column(_Id, primary_key=True, default=new_id)
-    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), index=True)
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"))
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
     instance_uid: Mapped[str | None] = mapped_column(String(128), unique=True)
     name: Mapped[str] = mapped_column(String(255))
@@ -386,11 +387,12 @@ class Verdict(Table):
     """
 
     __tablename__ = "verdicts"
+    __table_args__ = (Index("ix_verdicts_person", "person_id", "film_id", "at_ms"),)
 
     id: Mapped[str] = mapped_column(_Id, primary_key=True, default=new_id)
     film_id: Mapped[str] = mapped_column(ForeignKey("films.id", ondelete="CASCADE"), index=True)
     reading_id: Mapped[str | None] = mapped_column(_Id)
-    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), index=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"))
     finding: Mapped[str] = mapped_column(String(32))
     verdict: Mapped[str] = mapped_column(String(16))
     call: Mapped[int | None] = mapped_column(Integer)

@@ -28,7 +28,7 @@ class Asked:
     Attributes:
         statuses: any of ``STATUSES``; none for all.
         text: part of a patient id or a file name, or a study's id.
-        unnamed: films by whose name a search must not find their study, which counts as reviewed
+        unnamed: studies that a search must not find by a film's name, and that count as reviewed
             by the reader's own verdicts alone; None where there are none.
         label: a finding that is present.
         refusal: a code of ``hilum.core.refusal.Reason``.
@@ -115,30 +115,30 @@ def beside(session: Session, asked: Asked, here: Study | None) -> Around[Study]:
         asked: the filter with its reader; its page and cursor count for nothing.
         here: the study; None for the place before the first one.
     """
-    filters, order = _filters(asked), _order(asked)
-    if asked.statuses:
-        filters.append(Study.status.in_(asked.statuses))
+    every, near, order = _chosen(asked), _chosen(asked, near=True), _order(asked)
     mine = Study.id.in_(_judged_by(asked.reader))
-    down = [column.desc() for column in order]
-    counts = [func.count(), func.count(case((mine, 1)))]
-    first = select(Study).where(*filters)
-    unjudged = session.scalar(first.where(~mine).order_by(*down).limit(1))
+    down, up = [column.desc() for column in order], [column.asc() for column in order]
+    first = select(Study).where(*near).limit(1)
+    own = _chosen(asked, near=True, own=True)
+    judged = session.scalar(select(func.count()).select_from(Study).where(*own, mine)) or 0
+    unjudged = session.scalar(first.where(~mine).order_by(*down))
     if here is None:
-        total, judged = list(session.execute(select(*counts).where(*filters)).one())
-        return Around(
-            None, total, judged, None, session.scalar(first.order_by(*down).limit(1)), unjudged
-        )
+        total = session.scalar(select(func.count()).select_from(Study).where(*every)) or 0
+        return Around(None, total, judged, None, session.scalar(first.order_by(*down)), unjudged)
     at: list[float | str] = [getattr(here, column.key) for column in order]
     ahead = _beyond(order, at, back=True)
-    counts += [func.count(case((ahead, 1))), func.count(case((Study.id == here.id, 1)))]
-    total, judged, earlier, found = list(session.execute(select(*counts).where(*filters)).one())
-    up = [column.asc() for column in order]
+    counts = (
+        func.count(),
+        func.count(case((ahead, 1))),
+        func.count(case((Study.id == here.id, 1))),
+    )
+    total, earlier, found = session.execute(select(*counts).where(*every)).one()
     return Around(
         place=earlier + 1 if found else None,
         total=total,
         judged=judged,
-        before=session.scalar(first.where(ahead).order_by(*up).limit(1)),
-        after=session.scalar(first.where(_beyond(order, at)).order_by(*down).limit(1)),
+        before=session.scalar(first.where(ahead).order_by(*up)),
+        after=session.scalar(first.where(_beyond(order, at)).order_by(*down)),
         unjudged=unjudged,
     )
 
@@ -154,10 +154,7 @@ def prior(session: Session, study: Study, limit: int = 50) -> list[Study]:
 
 def film_ids(session: Session, asked: Asked, most: int | None = None) -> list[str]:
     """Return films of the studies that a filter lets through, oldest first, at most ``most``."""
-    filters = _filters(asked)
-    if asked.statuses:
-        filters.append(Study.status.in_(asked.statuses))
-    query = select(Film.id).join(Study, Study.id == Film.study_id).where(*filters)
+    query = select(Film.id).join(Study, Study.id == Film.study_id).where(*_chosen(asked))
     query = query.order_by(Study.created_ms, Study.id, Film.created_ms, Film.id)
     return list(session.scalars(query.limit(most)))
 
@@ -174,11 +171,25 @@ def _judged_by(reader: str | None, since_ms: int = 0) -> Select[str]:
     return query.where(Verdict.person_id == reader, Verdict.at_ms >= since_ms)
 
 
-def _filters(asked: Asked) -> list[ColumnElement[bool]]:
+def _chosen(asked: Asked, *, near: bool = False, own: bool = False) -> list[ColumnElement[bool]]:
+    """Return all filters, that of status among them; the rest as ``_filters`` has it."""
+    filters = _filters(asked, near=near, own=own)
+    return [Study.status.in_(asked.statuses), *filters] if asked.statuses else filters
+
+
+def _filters(asked: Asked, *, near: bool = False, own: bool = False) -> list[ColumnElement[bool]]:
+    """Return the filters but that of status.
+
+    Args:
+        asked: what a page should hold.
+        near: few studies are looked at, so that what is not told is asked of each; else it is
+            looked up once for all of them.
+        own: the reader has judged all that are looked at: of these, that they are is told.
+    """
     filters: list[ColumnElement[bool]] = []
     untold: ColumnElement[bool] | None = None
     if asked.unnamed is not None:
-        untold = asked.unnamed.where(Film.study_id == Study.id).correlate(Study).exists()
+        untold = _is_among(asked.unnamed, near=near)
     if text := asked.text.strip():
         part = (
             "%" + text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
@@ -197,21 +208,29 @@ def _filters(asked: Asked) -> list[ColumnElement[bool]]:
         filters.append(Study.labels.like(f"%,{asked.label},%"))
     if asked.refusal:
         filters.append(Study.refusal == asked.refusal)
-    if asked.reviewed is not None:
-        judged, without = Study.verdicts > 0, Study.verdicts == 0
-        if untold is not None:  # that others have judged it is not told either
-            mine = Study.id.in_(_judged_by(asked.reader))
-            judged, without = judged & (~untold | mine), without | (untold & ~mine)
-        if asked.began_ms is not None:
-            without |= Study.id.in_(_judged_by(asked.reader, asked.began_ms))
-        filters.append(judged if asked.reviewed else without)
     if asked.began_ms is not None:
         filters.append(Study.created_ms <= asked.began_ms)
     if asked.from_ms is not None:
         filters.append(Study.created_ms >= asked.from_ms)
     if asked.to_ms is not None:
         filters.append(Study.created_ms < asked.to_ms)
+    if asked.reviewed is not None:
+        judged, without = Study.verdicts > 0, Study.verdicts == 0
+        if asked.began_ms is not None:
+            without |= Study.id.in_(_judged_by(asked.reader, asked.began_ms))
+        if asked.unnamed is not None and not own:  # that others have judged it is not told either
+            others = asked.unnamed.where(Film.study_id.not_in(_judged_by(asked.reader)))
+            hushed = _is_among(others, near=near)
+            judged, without = judged & ~hushed, without | hushed
+        filters.append(judged if asked.reviewed else without)
     return filters
+
+
+def _is_among(study_ids: Select[str], *, near: bool) -> ColumnElement[bool]:
+    """Return the condition for studies that a query for ``Film.study_id`` finds."""
+    if near:
+        return study_ids.where(Film.study_id == Study.id).correlate(Study).exists()
+    return Study.id.in_(study_ids)
 
 
 def _beyond(

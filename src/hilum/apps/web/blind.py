@@ -65,18 +65,28 @@ def sight_of(session: Session, visitor: Visitor, film_ids: Collection[str]) -> S
 
 
 def unnamed_to(session: Session, visitor: Visitor) -> Select[str]:
-    """Return the query for films whose name is not told: COVID-12.png would be the answer.
-
-    Those of a study of which a film stands in an open list, or, for who reads blind, of which the
-    answer to one was not shown yet. One that was refused hides none: its name tells which file to
-    send anew.
-    """
+    """Return the query for films whose name is not told: those of ``unnamed_studies``."""
     one = aliased(Film)
-    kept: ColumnElement[bool] = one.id.in_(lists.listed_for(session, visitor.person_id))
+    kept = one.study_id == Film.study_id, _unnames(one, session, visitor)
+    return select(Film.id).where(exists().where(*kept))
+
+
+def unnamed_studies(session: Session, visitor: Visitor) -> Select[str]:
+    """Return the query for studies of whose films no name is told: COVID-12.png would tell.
+
+    Those of which a film stands in an open list, or, for who reads blind, of which the answer to
+    one was not shown yet. One that was refused hides none: its name tells which file to send anew.
+    """
+    return select(Film.study_id).where(_unnames(Film, session, visitor))
+
+
+def _unnames(film: type[Film], session: Session, visitor: Visitor) -> ColumnElement[bool]:
+    """Return the condition for films that keep the names of their study."""
+    kept: ColumnElement[bool] = film.id.in_(lists.listed_for(session, visitor.person_id))
     if visitor.blind:
         seen = select(Seen.film_id).where(Seen.person_id == visitor.person_id)
-        kept |= one.id.not_in(seen) & one.status.not_in(("refused", "error"))
-    return select(Film.id).where(exists().where(one.study_id == Film.study_id, kept))
+        kept |= film.id.not_in(seen) & film.status.not_in(("refused", "error"))
+    return kept
 
 
 def is_pending(session: Session, visitor: Visitor, film: Film) -> bool:

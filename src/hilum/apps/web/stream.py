@@ -101,6 +101,6 @@ def _untold(service: Service, found: list[Event], who: Callable[[], Visitor | No
     others = [each for each in telling if each.data.get(events.BY) != visitor.person_id]
     ids = {each.data["study_id"] for each in others}
     with service.store.read() as session:
-        query = blind.unnamed_to(session, visitor).with_only_columns(Film.study_id)
+        query = blind.unnamed_studies(session, visitor)
         kept = set(session.scalars(query.where(Film.study_id.in_(ids))))
     return {each.id for each in others if each.data["study_id"] in kept}

@@ -78,8 +78,7 @@ def _hides(session: Session, query: StudyFilter, visitor: Visitor) -> bool:
     Raises:
         Problem: the filter itself would.
     """
-    telling = query.label is not None or query.sort == "priority"
-    hidden = telling and blind.hides(session, visitor)
+    hidden = _tells(query) and blind.hides(session, visitor)
     if hidden and query.label is not None:
         raise Problem(
             409,
@@ -88,6 +87,10 @@ def _hides(session: Session, query: StudyFilter, visitor: Visitor) -> bool:
             hint="finish your blind reading, or leave the filter out",
         )
     return hidden
+
+
+def _tells(query: StudyFilter) -> bool:
+    return query.label is not None or query.sort == "priority"
 
 
 def asked_by(
@@ -104,7 +107,7 @@ def asked_by(
     return Asked(
         statuses=tuple(dict.fromkeys(query.status)),
         text=query.q or "",
-        unnamed=blind.unnamed_to(session, visitor) if untold else None,
+        unnamed=blind.unnamed_studies(session, visitor) if untold else None,
         label=query.label,
         refusal=query.refusal,
         reviewed=query.reviewed,
@@ -150,7 +153,8 @@ def _show_round(visitor: Visitor, service: Service) -> RoundAnswer:
     with service.store.read() as session:
         kept = session.get(Round, visitor.person_id) or Round(query={}, began_ms=now_ms())
         query = StudyFilter.model_validate(kept.query)
-        if hidden := blind.hides(session, visitor):  # whoever chose it did not read blind yet
+        # whoever chose it did not read blind yet
+        if hidden := _tells(query) and blind.hides(session, visitor):
             query = query.model_copy(update={"label": None})
         asked = replace(
             asked_by(query, service, session, visitor, hidden=hidden), began_ms=kept.began_ms
@@ -158,9 +162,11 @@ def _show_round(visitor: Visitor, service: Service) -> RoundAnswer:
         film = session.get(Film, kept.film_id) if kept.film_id else None
         found = beside(session, asked, session.get(Study, film.study_id) if film else None)
         around = [found.before, found.after, found.unjudged]
-        shown = show_studies(service, session, [each for each in around if each], visitor)
-        first = {each.study_id: each.film_id for each in shown}
-        before, after, unjudged = (first[each.id] if each else None for each in around)
+        several = [each for each in around if each and each.films > 1]
+        first = _kept_of(session, several, visitor)[2] if several else {}
+        opened = {each.id: each.film_id for each in around if each}
+        opened |= {study_id: each.id for study_id, each in first.items()}
+        before, after, unjudged = (opened[each.id] if each else None for each in around)
 
     return RoundAnswer(
         query=query,
@@ -235,29 +241,37 @@ def show_studies(
     service: Service, session: Session, studies: list[Study], visitor: Visitor
 ) -> list[StudyItem]:
     """Return studies as the API says them; what a blind reader should not know is left out."""
-    ids = [each.film_id for each in studies if each.film_id]
-    films = _films_of(session, [each.id for each in studies if each.films > 1])
-    sight = blind.sight_of(session, visitor, [*ids, *films])
-    hidden = sight.owed
-    quiet = {films[each].study_id for each in hidden.keys() & films.keys()}
+    owed, kept, first = _kept_of(session, studies, visitor)
     those = Film.study_id.in_([each.id for each in studies])
-    untold = blind.unnamed_to(session, visitor).with_only_columns(Film.study_id).where(those)
-    unnamed = set(session.scalars(untold))
+    unnamed = set(session.scalars(blind.unnamed_studies(session, visitor).where(those)))
     names = names_of(service, session, visitor, [each.id for each in studies])
     own = {kind: _own(session, kind, visitor, unnamed) for kind in (Verdict, Report)}
     shown = []
     for study in studies:
-        pending = study.film_id in hidden
-        kept = visitor.blind or pending or study.id in quiet
-        # the film that is shown else is the most suspicious one of the study
-        first = next((each for each in films.values() if each.study_id == study.id), None)
-        item = _show(study, kept, pending, first if kept else None, names.get(study.id, Named()))
+        shut, pending = study.id in kept, study.film_id in owed
+        item = _show(study, shut, pending, first.get(study.id), names.get(study.id, Named()))
         if study.id in unnamed:  # how many others have judged it is not told either
             verdicts, reports = (own[kind][study.id] for kind in (Verdict, Report))
             told = {"verdicts": verdicts, "reviewed": verdicts > 0, "reports": reports}
             item = item.model_copy(update={"name": None, **told})
         shown.append(item)
     return shown
+
+
+def _kept_of(
+    session: Session, studies: list[Study], visitor: Visitor
+) -> tuple[Collection[str], set[str], dict[str, Film]]:
+    """Return films whose answer is owed, studies of which none is told, and the film to open these.
+
+    The one that is opened else is the most suspicious one of several.
+    """
+    films = _films_of(session, [each.id for each in studies if each.films > 1])
+    ids = [each.film_id for each in studies if each.film_id]
+    owed = blind.sight_of(session, visitor, [*ids, *films]).owed
+    kept = {each.id for each in studies if visitor.blind or each.film_id in owed}
+    kept |= {films[each].study_id for each in owed if each in films}
+    oldest = {each.study_id: each for each in reversed(films.values()) if each.study_id in kept}
+    return owed, kept, oldest
 
 
 def _own(
