@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -18,7 +19,7 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from pynetdicom import AE, _config
 from pynetdicom.dsutils import encode
-from pynetdicom.presentation import build_context
+from pynetdicom.presentation import PresentationContext, build_context
 
 from hilum.apps.node import status
 from hilum.apps.node.conformance import markdown, statement
@@ -162,6 +163,23 @@ def test_who_cannot_be_looked_at_is_not_let_in(inside, monkeypatch):
     receiver._admit(event)
     event.assoc.acse.send_reject.assert_called_once_with(*TRANSIENT)
     assert not receiver._open
+
+
+def test_an_association_copies_nothing_of_what_the_node_takes(inside, monkeypatch):
+    receiver, _ = inside
+    copied = Mock(side_effect=AssertionError("a context was copied"))
+    monkeypatch.setattr(PresentationContext, "__deepcopy__", copied, raising=False)
+    serving = threading.Thread(target=receiver._server.serve_forever)
+    serving.start()
+    try:
+        port = str(receiver._server.server_address[1])
+        command = ["echoscu", "-aet", "ARCHIVE", "-aec", "HILUM", "127.0.0.1", port]
+        echo = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    finally:
+        receiver._server.shutdown()
+        serving.join()
+    assert echo.returncode == 0, echo.stderr
+    copied.assert_not_called()
 
 
 def test_below_the_reserve_nobody_may_begin(make_node, make_dicom):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import queue
 import shutil
 import sys
 import tempfile
@@ -64,6 +65,12 @@ PERMANENT, TRANSIENT = (0x01, 0x01, 0x03), (0x02, 0x03, 0x02)
 _MOST_PDU_BYTES = 4 * PDU_BYTES
 """A longer one is not waited for: its length alone could ask for 4 GB of memory."""
 _TICK_S = 1.0
+_LOOK_S, _MESSAGE_S = 0.005, 0.02
+"""How often an open association looks at its socket, and at what ended it. Each is two threads,
+and at the thousand times a second of pynetdicom twenty that do nothing take most of a core."""
+_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 26)}
+"""The decoders here read only headers, of file after file: the memory of one is kept for the next,
+because the system takes longer to give it than they to read a file of 8 MB (GNU C library)."""
 _PATIENCE_S = 6.0
 _COMMENT = 64
 _LOG = logging.getLogger("hilum.receiver")
@@ -186,7 +193,7 @@ class Receiver:
                 self._ae,
                 (host, port),
                 self._node.ae_title,
-                self._ae.supported_contexts,
+                [],  # contexts, which each association would copy: see _Handler
                 tls,
                 handlers,
                 _Handler,
@@ -355,14 +362,29 @@ class _Server(ThreadedAssociationServer):
 
 
 class _Handler(RequestHandler):
-    """Makes an association whose socket reads fast, and nothing endless."""
+    """Makes an association that begins at once, reads fast, waits idly, and nothing endless."""
 
     def _create_association(self) -> Any:
         association: Any = super()._create_association()
+        # nobody changes them; a copy of all takes longer than a film
+        association.acceptor.supported_contexts = self.ae.supported_contexts
+        association.dimse.get_msg = partial(_message, association.dimse)
+        association.dul._run_loop_delay = _LOOK_S
         wire = association.dul.socket
         wire.socket.settimeout(self.ae.network_timeout)  # else it waits for ever in mid-object
         wire.recv = partial(_receive, wire)
         return association
+
+
+def _message(dimse: Any, block: bool = False) -> tuple[Any, Any]:
+    """Return the next message, as soon as there is one; nothing where none comes for a moment."""
+    try:
+        found: tuple[Any, Any] = dimse.msg_queue.get(
+            timeout=dimse.dimse_timeout if block else _MESSAGE_S
+        )
+    except queue.Empty:
+        return None, None
+    return found
 
 
 def _receive(wire: Any, size: int) -> bytearray:
@@ -377,7 +399,8 @@ def _receive(wire: Any, size: int) -> bytearray:
             break
         got += count
     view.release()
-    return data[:got]
+    del data[got:]
+    return data
 
 
 def _comment(error: HilumError) -> str:
@@ -393,6 +416,7 @@ def _comment(error: HilumError) -> str:
 def main() -> None:
     """Take orders from standard input and listen."""
     os.umask(0o077)
+    os.environ |= _MEMORY
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     orders = Orders.of(sys.stdin.buffer.readline())
     stop = threading.Event()
