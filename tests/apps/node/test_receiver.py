@@ -295,6 +295,18 @@ def test_a_store_that_does_not_answer_is_no_success(make_node, make_dicom):
     assert len(node.all(Film)) == 1
 
 
+def test_who_waited_long_for_an_answer_is_not_taken_for_idle(make_node, make_dicom):
+    node = make_node("association_idle_s = 6")
+    paths = [make_dicom(1), make_dicom(2)]
+    with ThreadPoolExecutor(1) as pool:
+        with node.store.write():
+            sending = pool.submit(_send, node, *paths)
+            _wait_for(lambda: any((node.data / "films").rglob("?" * 64)))
+            time.sleep(7)
+        assert _statuses(sending.result()) == [0, 0]
+    assert len(node.all(Film)) == 2
+
+
 def test_twenty_senders_at_once(make_node, make_dicom, tmp_path):
     node = make_node()
     folders = []

@@ -67,7 +67,7 @@ _MOST_PDU_BYTES = 4 * PDU_BYTES
 _TICK_S = 1.0
 _LOOK_S, _MESSAGE_S = 0.005, 0.02
 """How often an open association looks at its socket, and at what ended it. Each is two threads,
-and at the thousand times a second of pynetdicom twenty that do nothing take most of a core."""
+and at the thousand times a second of pynetdicom twenty that do nothing take half a core."""
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 26)}
 """The decoders here read only headers, of file after file: the memory of one is kept for the next,
 because the system takes longer to give it than they to read a file of 8 MB (GNU C library)."""
@@ -271,6 +271,7 @@ class Receiver:
             code, outcome = PROCESSING_FAILURE, "unexpected"
             _LOG.error("an object of %s: %s", sender.peer, type(error).__name__)
         self._tally(sender.peer, outcome)
+        event.assoc.dul._idle_timer.restart()  # till now it was the sender that waited
         answer = Dataset()
         answer.Status = code
         if comment:
