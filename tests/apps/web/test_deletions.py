@@ -321,6 +321,12 @@ def test_what_was_deleted_before_an_upgrade_is_put_back_after_it(
         packed = zlib.compress(json.dumps(kept).encode())
         session.execute(update(Trashed).values(rows=packed))
         session.execute(text("ALTER TABLE trash DROP COLUMN revision"))
+        for now, then, column in (
+            ("ix_films_study", "ix_films_study_id ON films", "study_id"),
+            ("ix_verdicts_person", "ix_verdicts_person_id ON verdicts", "person_id"),
+        ):
+            session.execute(text(f"DROP INDEX {now}"))
+            session.execute(text(f"CREATE INDEX {then} ({column})"))
         session.execute(text("UPDATE alembic_version SET version_num = '0014'"))
     store = open_store(store_url)
     with store.read() as session:

@@ -54,6 +54,7 @@ ARGS = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-gpu-sandbox",
+    "--disable-gpu-compositing",
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
 ]
