@@ -32,7 +32,7 @@ from hilum.apps.store.tables import (
     new_id,
     now_ms,
 )
-from hilum.apps.store.worklist import Around
+from hilum.apps.store.worklist import Standing
 from hilum.core.reading import answer_in
 
 _BEQUEATHED = (
@@ -110,14 +110,14 @@ def order_of(one: ReadingList, films: list[str], person_id: str) -> list[str]:
     return sorted(films, key=lambda film_id: hashlib.sha256((told + film_id).encode()).digest())
 
 
-def around(session: Session, one: ReadingList, person_id: str, film_id: str) -> Around[str]:
+def around(session: Session, one: ReadingList, person_id: str, film_id: str) -> Standing[str]:
     """Say where a film stands; as they are listed for who does not read the list."""
     order = films_of(session, one.id)
     if session.get(ListReader, (one.id, person_id)) is not None:
         order = order_of(one, order, person_id)
     done = set(session.scalars(_done(one, person_id)))
     at = order.index(film_id) if film_id in order else None
-    return Around(
+    return Standing(
         place=None if at is None else at + 1,
         total=len(order),
         judged=len(done),

@@ -66,7 +66,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Around(Generic[T]):
+class Standing(Generic[T]):
     """Where a study, or a film of a list, stands among others, and what stands beside it.
 
     Attributes:
@@ -107,7 +107,7 @@ def page(session: Session, asked: Asked) -> Page:
     return Page(items, sum(counts[status] for status in chosen), more, counts)
 
 
-def beside(session: Session, asked: Asked, here: Study | None) -> Around[Study]:
+def beside(session: Session, asked: Asked, here: Study | None) -> Standing[Study]:
     """Return the place of a study, whether the filter lets it through or not.
 
     Args:
@@ -124,7 +124,7 @@ def beside(session: Session, asked: Asked, here: Study | None) -> Around[Study]:
     unjudged = session.scalar(first.where(~mine).order_by(*down))
     if here is None:
         total = session.scalar(select(func.count()).select_from(Study).where(*every)) or 0
-        return Around(None, total, judged, None, session.scalar(first.order_by(*down)), unjudged)
+        return Standing(None, total, judged, None, session.scalar(first.order_by(*down)), unjudged)
     at: list[float | str] = [getattr(here, column.key) for column in order]
     ahead = _beyond(order, at, back=True)
     counts = (
@@ -133,7 +133,7 @@ def beside(session: Session, asked: Asked, here: Study | None) -> Around[Study]:
         func.count(case((Study.id == here.id, 1))),
     )
     total, earlier, found = session.execute(select(*counts).where(*every)).one()
-    return Around(
+    return Standing(
         place=earlier + 1 if found else None,
         total=total,
         judged=judged,
