@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from hilum.apps.cli.main import run
+from hilum.bundle.folder import seal
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,28 @@ def test_films_become_a_bundle_with_before_and_after(
     finding = json.loads(capsys.readouterr().out)["findings"][0]
     assert finding["prevalence"] == pytest.approx(0.5)
     assert finding["prediction_set"] is not None
+
+
+def test_a_bundle_is_not_judged_on_test_films_that_it_was_calibrated_to(
+    calibrated_bundle, local_csv, tmp_path, capsys
+):
+    root, out = tmp_path / "tested", tmp_path / "new"
+    shutil.copytree(calibrated_bundle, root)
+    table = pd.read_csv(local_csv)[["case_id"]].assign(split="test")
+    pd.concat([table, pd.DataFrame({"case_id": ["elsewhere/1"], "split": ["train"]})]).to_csv(
+        root / "splits.csv", index=False
+    )
+    seal(root)
+    asked = [str(local_csv), "--bootstrap", "20"]
+    assert run(["calibrate", *asked, "-b", str(root), "-o", str(out)]) == 0
+    judge = ["evaluate", *asked, "--split", "all"]
+    assert run([*judge, "-b", str(root), "-o", str(tmp_path / "before")]) == 0
+    capsys.readouterr()
+    assert run([*judge, "-b", str(out), "-o", str(tmp_path / "after")]) == 5
+    said = capsys.readouterr().err
+    assert "104 of 104 films were seen by" in said
+    assert "104 of the site that the bundle was calibrated to" in said
+    assert not (tmp_path / "after").exists()
 
 
 def test_json_is_one_valid_object_and_nothing_else(calibrate, local_csv, tmp_path):

@@ -236,7 +236,7 @@ def test_films_that_the_bundle_was_trained_on_are_refused(
     table.to_csv(tmp_path / "cases.csv", index=False)
     assert call(verb, arguments, knowing, tmp_path / "cases.csv", tmp_path / "out") == 5
     said = capsys.readouterr().err
-    assert "were in training; the first: made/" in said
+    assert " films were seen by " in said
     assert "1 trained on" in said
     assert "1 other films of patients trained on" in said
     answers = verb in ("evaluate", "audit", "calibrate")
@@ -321,7 +321,7 @@ def test_without_looks_a_copy_with_equal_pixels_is_seen(made: Path, tmp_path: Pa
     copied = table.iloc[[1, 2]].assign(path=[str(tmp_path / "copy.tif"), table["path"].iloc[4]])
     cv2.imwrite(str(tmp_path / "copy.tif"), cv2.imread(table["path"].iloc[1], cv2.IMREAD_GRAYSCALE))
     reader = load_bundle(root)
-    with pytest.raises(LeakageError, match=r"1 of 2 films were in training.*made/1 \(copy"):
+    with pytest.raises(LeakageError, match=r"1 of 2 films were seen by .*made/1 \(copy"):
         evaluate(reader, copied, progress=False)
     found = evaluate(reader, copied, allow_seen=True, progress=False)
     assert found.seen is not None
@@ -434,7 +434,7 @@ def test_every_verb_that_judges_knows_copies_of_films_that_were_trained_on(
     assert call(verb, asked, indexed, copied, tmp_path / "out") == 5
     said = capsys.readouterr().err
     whole = len(COPIES) + len(CHANGED)
-    assert f"{len(COPIES)} of {whole} films were in training; the first: there/1 " in said
+    assert f"{len(COPIES)} of {whole} films were seen by " in said
     assert f"{len(COPIES)} copies of films trained on" in said
     assert not (tmp_path / "out").exists()
 

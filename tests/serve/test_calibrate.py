@@ -100,7 +100,9 @@ def test_a_film_of_training_is_refused(calibrated_bundle, cases, tmp_path, make_
     splits.to_csv(root / "splits.csv", index=False)
     seal(root)
     reader = load_bundle(root)
-    with pytest.raises(LeakageError, match=r"training; the first: local/8 \(val"):
+    with pytest.raises(
+        LeakageError, match=r"1 of 260 films were seen by .*; the first: local/8 \(val\); 1 on val"
+    ):
         calibrate(reader, cases, tmp_path / "new", **FAST)
     assert not (tmp_path / "new").exists()
     fresh = cases[cases["case_id"] != "local/8"]
@@ -129,6 +131,35 @@ def test_the_new_bundle_knows_the_films_that_it_was_calibrated_to(
     assert seen.counted(REFIT) == seen.counted(WEIGHTS) == []
     with pytest.raises(LeakageError, match="260 of the site that the bundle was calibrated to"):
         seen.refuse()
+
+
+def test_films_of_the_bundles_own_test_are_of_the_site_from_then_on(cases, tmp_path, make_bundle):
+    """And what the weights learned from stays what it is, as does a namesake of another cohort."""
+    root = make_bundle(tmp_path / "tested")
+    rows = [(f"local/{n}", "test", "local") for n in range(200)] + [
+        ("elsewhere/1", "train", "elsewhere"),
+        ("local/201", "val", "local"),
+        ("7", "test", "elsewhere"),
+    ]
+    splits = pd.DataFrame(rows, columns=["case_id", "split", "cohort"])
+    splits.to_csv(root / "splits.csv", index=False)
+    seal(root)
+    cases.loc[250, "case_id"] = "7"
+    calibrate(load_bundle(root), cases, tmp_path / "new", allow_seen=True, **FAST)
+    new = open_bundle(tmp_path / "new")
+    seen = new.seen(cases)
+    assert seen.record().site == 259
+    assert seen.how["local/201"] == "val"
+    assert seen.counted(WEIGHTS) == []
+    with pytest.raises(LeakageError, match=r"260 of 260 films were seen by .* 259 of the site"):
+        seen.refuse()
+    theirs = pd.DataFrame(
+        {"case_id": ["7", "local/199", "local/300"], "patient_id": ["a", "b", "c"]}
+    )
+    known = new.seen(theirs.assign(cohort=["elsewhere", "local", "local"]))
+    assert known.how == {"local/199": "site"}
+    fresh = known.among(["7", "local/300"]).said()
+    assert "none of 2 case_ids is among the 261 of train, val and site" in fresh
 
 
 def test_a_bundle_without_splits_says_that_nothing_was_compared(calibrated_bundle, cases, tmp_path):

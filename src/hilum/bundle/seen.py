@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from hilum.bundle.datasheet import DATA, UNKNOWN, Datasheet
 from hilum.bundle.similar import SIMILAR, read_similar
 from hilum.core.case import owner_of, patient_of
@@ -38,6 +40,7 @@ REFIT = (TRAIN, VAL, COPY, PATIENT)
 """What flatters decisions that are fitted anew: an earlier calibration goes away."""
 WEIGHTS = (TRAIN, COPY, PATIENT)
 """What flatters maps, embeddings and features: weights alone."""
+_SIDES = (TRAIN, VAL, SITE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class KnownFilms:
         bundle: its identity.
         films: the case_ids that were asked about.
         how: case_id -> kind, for those that it knew.
-        learned: films on the sides of the bundle that it knew; 0 where it does not say.
+        sides: train, val or site -> how many films the bundle says stood there.
         indexed: films of training that copies are looked for among.
         looks: copies are told by their look; without it by equal pixels.
     """
@@ -56,9 +59,14 @@ class KnownFilms:
     bundle: str
     films: tuple[str, ...]
     how: Mapping[str, str]
-    learned: int
+    sides: Mapping[str, int]
     indexed: int
     looks: bool = False
+
+    @property
+    def learned(self) -> bool:
+        """The bundle says which films it was made from."""
+        return bool(self.sides.get(TRAIN) or self.sides.get(VAL))
 
     def among(self, case_ids: Iterable[str]) -> Self:
         """Keep these films: those that are judged, of a table that was asked about as a whole."""
@@ -85,8 +93,8 @@ class KnownFilms:
         if (seen := self.counted(kinds)) and not allow:
             first = seen[0]
             raise LeakageError(
-                f"{len(seen)} of {len(self.films)} films were in training; the first: {first} "
-                f"({self.how[first]}, {self.bundle}); {self._each(kinds)}",
+                f"{len(seen)} of {len(self.films)} films were seen by {self.bundle} before; the "
+                f"first: {first} ({self.how[first]}); {self._each(kinds)}",
                 hint="judge on films that the bundle has not seen; with --allow-seen (allow_seen) "
                 "it goes on, and the result says so",
             )
@@ -118,7 +126,8 @@ class KnownFilms:
                 f"the bundle does not say which films it was trained on ({SPLITS}): training "
                 "films could not be looked for"
             )
-        sides = [kind for kind in (TRAIN, VAL, SITE) if kind in kinds]
+        sides = [kind for kind in _SIDES if kind in kinds]
+        known = sum(self.sides.get(kind, 0) for kind in sides)
         named = " and ".join(filter(None, (", ".join(sides[:-1]), sides[-1])))
         among = f"one of {self.indexed} films of training"
         looked = (
@@ -129,7 +138,7 @@ class KnownFilms:
             "are not found)"
         )
         return (
-            f"none of {len(self.films)} case_ids is among the {self.learned} of {named} in "
+            f"none of {len(self.films)} case_ids is among the {known} of {named} in "
             f"{SPLITS}, nor another film of their patients{looked if self.indexed else ''}"
         )
 
@@ -140,14 +149,15 @@ class KnownFilms:
 
 def find_seen(root: Path, identity: str, cases: pd.DataFrame) -> KnownFilms:
     """Look films up in the split of a bundle; see ``Bundle.seen``."""
-    splits, (indexed, looks) = _splits(root), _indexed(root)
-    sides = dict(zip(splits["case_id"], splits["split"], strict=True))
-    known = {film: side for film, side in sides.items() if side in (TRAIN, VAL, SITE)}
+    indexed, looks = _indexed(root)
+    splits = _splits(root, indexed)
+    known = splits[splits["split"].isin(_SIDES)]
+    first = _met(cases, known).sort_values("split", key=lambda sides: sides.map(_SIDES.index))
+    sides = first.drop_duplicates("film").set_index("film")["split"]
     films = cases["case_id"].astype(str)
-    how = films.map(lambda film: known.get(film, ""))
-    how = how.mask(_of_another_cohort(cases, splits, indexed), "")
+    how = sides.reindex(range(len(cases)), fill_value="").set_axis(cases.index)
     owner, patient = owner_of(cases), patient_of(cases)
-    people = set(splits["patient"][splits["split"] == TRAIN]) if "patient" in splits else set()
+    people = set(splits["patient"][splits["split"] == TRAIN])
     relative = owner.isin(set(owner[how == TRAIN])) | patient.map(digest).isin(people - {""})
     how = how.mask((how == "") & relative, PATIENT)
     named = dict(zip(films, how, strict=True))
@@ -155,7 +165,7 @@ def find_seen(root: Path, identity: str, cases: pd.DataFrame) -> KnownFilms:
         bundle=identity,
         films=tuple(films),
         how={case_id: kind for case_id, kind in named.items() if kind},
-        learned=sum(side in (TRAIN, VAL) for side in known.values()),
+        sides=Counter(known["split"].tolist()),
         indexed=len(indexed),
         looks=looks,
     )
@@ -165,9 +175,9 @@ def learned_from(root: Path) -> frozenset[str] | None:
     """Name the cohorts and sources that a bundle learned from or was calibrated to, as far as its
     datasheet and ``splits.csv`` name them; None where neither does.
     """
-    splits = _splits(root)
-    used = splits[splits["split"].isin((TRAIN, VAL, SITE))]
-    names = {film.partition("/")[0] for film in used["case_id"]} | set(used.get("cohort", ()))
+    splits = _splits(root, {})
+    used = splits[splits["split"].isin(_SIDES)]
+    names = {film.partition("/")[0] for film in used["case_id"]} | set(used["cohort"])
     if (path := root / DATA).is_file():
         cells = (cell for cell in Datasheet.read(path).cells if cell.split in (TRAIN, VAL))
         names |= {name for cell in cells for name in (cell.cohort, cell.source)}
@@ -193,25 +203,53 @@ def split_table(cases: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("case_id")
 
 
-def add_site(root: Path, case_ids: Collection[str]) -> None:
-    """Note in the ``splits.csv`` of a bundle which films it is being calibrated to."""
+def add_site(root: Path, films: pd.DataFrame) -> None:
+    """Note in the ``splits.csv`` of a bundle which films it is being calibrated to.
+
+    A film of train or val stays there, which says more; one of test is none that nothing was
+    chosen on any more.
+
+    Args:
+        root: of the bundle.
+        films: with ``case_id``, and ``cohort`` where known; one row per film.
+    """
     import pandas as pd
 
-    splits = _splits(root)
-    new = sorted(set(map(str, case_ids)) - set(splits["case_id"]))
-    rows = pd.concat([splits, pd.DataFrame({"case_id": new, "split": SITE})], ignore_index=True)
+    splits = _splits(root, _indexed(root)[0])
+    met = _met(films, splits)
+    fitted = splits.index.isin(met["row"]) & ~splits["split"].isin((TRAIN, VAL))
+    new = films[~pd.Series(range(len(films)), films.index).isin(met["film"])]
+    added = pd.DataFrame({"case_id": new["case_id"].astype(str), "cohort": _cohorts(new)})
+    rows = pd.concat(
+        [
+            splits.assign(split=splits["split"].mask(fitted, SITE)),
+            added.assign(split=SITE, patient="").sort_values("case_id"),
+        ]
+    )
     rows.to_csv(root / SPLITS, index=False, lineterminator="\n")
 
 
-def _splits(root: Path) -> pd.DataFrame:
+def _splits(root: Path, indexed: Mapping[str, str]) -> pd.DataFrame:
+    """Return case_id, split, cohort and patient of ``splits.csv``; "" for what it does not say.
+
+    Args:
+        root: of the bundle.
+        indexed: case_id -> cohort, for films whose cohort it does not say.
+    """
     import pandas as pd
 
     from hilum.core.csvtable import read_table
 
-    path = root / SPLITS
+    columns, path = ["case_id", "split", "cohort", "patient"], root / SPLITS
     if not path.is_file():
-        return pd.DataFrame({"case_id": [], "split": []}, dtype=str)
-    return read_table(path, ("case_id", "split")).reset_index(drop=True)
+        return pd.DataFrame(columns=columns, dtype=str)
+    table = read_table(path, ("case_id", "split")).reset_index(drop=True)
+    table = table.reindex(columns=columns, fill_value="")
+    cohorts = [
+        cohort or indexed.get(film, "")
+        for film, cohort in zip(table["case_id"], table["cohort"], strict=True)
+    ]
+    return table.assign(cohort=cohorts)
 
 
 def _indexed(root: Path) -> tuple[dict[str, str], bool]:
@@ -223,17 +261,26 @@ def _indexed(root: Path) -> tuple[dict[str, str], bool]:
     return films, index.look is not None
 
 
-def _of_another_cohort(
-    cases: pd.DataFrame, splits: pd.DataFrame, indexed: Mapping[str, str]
-) -> pd.Series[bool]:
-    """Mark films whose name the bundle knows from another collection, unless it names that one."""
+def _met(cases: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
+    """Pair films with the rows of ``splits.csv`` that are theirs: those of their name, unless both
+    sides name a cohort and it is another one, which the film's own name does not begin with.
+
+    Returns:
+        ``film`` and ``row``, places in the two tables, and ``split``.
+    """
     import pandas as pd
 
-    home = dict(indexed)
-    if "cohort" in splits:
-        home |= dict(zip(splits["case_id"], splits["cohort"], strict=True))
-    films = cases["case_id"].astype(str)
-    theirs = films.map(lambda film: home.get(film, ""))
-    ours = cases.get("cohort", theirs).astype(object).fillna("").astype(str).str.strip()
-    named = [film.startswith(f"{known}/") for film, known in zip(films, theirs, strict=True)]
-    return (theirs != "") & (ours != "") & (theirs != ours) & ~pd.Series(named, cases.index)
+    films = pd.DataFrame({"case_id": cases["case_id"].astype(str), "ours": _cohorts(cases)})
+    met = films.assign(film=range(len(films))).merge(
+        splits.assign(row=range(len(splits))), on="case_id"
+    )
+    one = [
+        "" in (ours, theirs) or ours == theirs or film.startswith(f"{theirs}/")
+        for film, ours, theirs in zip(met["case_id"], met["ours"], met["cohort"], strict=True)
+    ]
+    return met[np.array(one, bool)][["film", "row", "split"]]
+
+
+def _cohorts(cases: pd.DataFrame) -> pd.Series[str]:
+    cohorts = cases.get("cohort", cases["case_id"].map(lambda _: ""))
+    return cohorts.astype(object).fillna("").astype(str).str.strip()

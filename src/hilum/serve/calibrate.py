@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,7 +62,8 @@ def calibrate(
         The record that the new bundle carries.
 
     Raises:
-        LeakageError: one of the films was in training, or the table has a patient on two sides.
+        LeakageError: the bundle was trained on one of the films or chosen by it, or the table has
+            a patient on two sides.
         CohortError: too few patients of a class, a label that is not there, no film read.
         ConfigError: ``out`` exists, or ``site`` has no letter or digit.
         MissingExtraError: the extra ``evaluate`` is not installed.
@@ -144,7 +145,9 @@ def adapt(
         "labels": tuple(outputs),
         "adaptations": (*bundle.manifest.adaptations, adaptation),
     }
-    _write(bundle, bundle.manifest.model_copy(update=changes), out, table["case_id"])
+    _write(
+        bundle, bundle.manifest.model_copy(update=changes), out, table.drop_duplicates("case_id")
+    )
     return adaptation
 
 
@@ -227,7 +230,7 @@ def _version(version: str, site: str) -> str:
     return f"{version}{'.' if '+' in version else '+'}{slug}"
 
 
-def _write(bundle: Bundle, manifest: Manifest, out: Path, films: Collection[str]) -> None:
+def _write(bundle: Bundle, manifest: Manifest, out: Path, films: pd.DataFrame) -> None:
     """Copy the bundle with another manifest and card; what it scored before no longer holds."""
     staging = out.with_name(f".{out.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)

@@ -180,7 +180,7 @@ def test_a_training_film_that_was_stored_again_with_loss_calibrates_nothing_unle
     station.service.folder.path(gone).write_bytes(b"damaged")
     answer = admin.post(f"{API}/calibration/preview", json={"site": "St. Anna"})
     assert answer.status_code == 422
-    assert "1 of 11 films were in training" in answer.json()["detail"]
+    assert "1 of 11 films were seen by" in answer.json()["detail"]
     asked = {"site": "St. Anna", "allow_seen": True}
     answer = admin.post(f"{API}/calibration/preview", json=asked)
     assert answer.status_code == 201, answer.text
@@ -200,7 +200,7 @@ def test_without_looks_the_reading_knows_a_copy_with_equal_pixels(calibrated_bun
     base, pictures = open_bundle(calibrated_bundle), Pictures(FilmFolder(tmp_path / "films"), 10)
     copied = _compare(base, pd.DataFrame(rows), pictures)
     assert copied == {"a": True, "b": False, "c": None}
-    with pytest.raises(LeakageError, match=r"1 of 3 films were in training; the first: a \(copy"):
+    with pytest.raises(LeakageError, match=r"1 of 3 films were seen by .* first: a \(copy"):
         _leak_check(base, copied, allow=False)
     said = _leak_check(base, copied, allow=True)
     assert "of 3, 2 were compared with the films of training by pixels, and 1 are copies" in said
