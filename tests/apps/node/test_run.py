@@ -77,6 +77,7 @@ def test_a_film_that_came_is_read_and_a_killed_receiver_comes_back(node_run, mak
     store.close()
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0
+    assert not (data / "store.db-wal").exists()  # all of it is in the store
 
 
 def test_check_says_of_each_peer_whether_it_answers(make_node, tmp_path, capsys):

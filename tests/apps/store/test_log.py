@@ -48,6 +48,18 @@ def test_lines_cut_off_the_end_stay_found_when_the_log_has_grown_again(store, tm
     assert "line 5" in found.problem
 
 
+def test_an_empty_store_beside_a_note_of_lines_is_refused(store, tmp_path):
+    """Else whoever opens the place where a store was lost begins a new one and is its master."""
+    log = open_log(store, tmp_path)
+    _add(store, log, 5)
+    log.note_head()
+    assert open_log(store, tmp_path).verify().ok
+    _tamper(store, "DELETE FROM log", "DELETE FROM settings")
+    with pytest.raises(StoreError, match="is empty, but its log had 5 lines") as caught:
+        open_log(store, tmp_path)
+    assert "backup" in caught.value.hint
+
+
 def test_a_line_before_the_first_is_found(store, tmp_path):
     log = open_log(store, tmp_path)
     _add(store, log, 2)

@@ -78,11 +78,11 @@ class Served:
         if (pid := self.worker) is not None:
             os.kill(pid, signal.SIGKILL)
 
-    def stop(self):
-        """Ctrl-C; return the exit code."""
+    def stop(self, told=signal.SIGINT):
+        """Ctrl-C, or another signal; return the exit code."""
         if self.process is None or self.process.poll() is not None:
             return None
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(told)
         try:
             return self.process.wait(60)
         finally:

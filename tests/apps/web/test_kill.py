@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 import cv2
 import httpx
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
+from hilum.apps.cli.main import run
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import open_store
 from hilum.apps.store.tables import Film, Job, Line, Read, Study
@@ -105,7 +108,8 @@ def test_every_accepted_film_is_read_exactly_once(
     store.close()
 
 
-def test_a_server_starts_serves_the_demo_and_ends(tmp_path, serving, capfd):
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_starts_serves_the_demo_and_ends(tmp_path, serving, capfd, told):
     served = serving.Served(tmp_path / "data", None, None, "--demo")
     served.start()
     try:
@@ -115,14 +119,30 @@ def test_a_server_starts_serves_the_demo_and_ends(tmp_path, serving, capfd):
             assert browser.get(f"{served.base}/").status_code == 200
             with browser.stream("GET", f"{served.base}/api/v1/events") as events:
                 assert events.headers["content-type"].startswith("text/event-stream")
-                assert served.stop() == 0  # an open stream does not hold it up
+                assert served.stop(told) == 0  # an open stream does not hold it up
     finally:
         served.stop()
     assert "ERROR" not in capfd.readouterr().err
+    assert not (tmp_path / "data" / "store.db-wal").exists()  # all of it is in the store
     store = open_store(f"sqlite:///{tmp_path / 'data' / 'store.db'}")
     with store.read() as session:
         assert session.scalar(select(func.count()).select_from(Film)) == 5
     store.close()
+
+
+def test_a_store_that_was_lost_is_not_begun_anew(tmp_path, small_bundle, serving, capfd):
+    served = serving.Served(tmp_path / "data", small_bundle)
+    token = serving.make_token(served.data)
+    served.start()
+    with served.client(token) as client:
+        assert client.post("/films", files={"files": ("1.png", _film(1))}).status_code == 201
+    served.stop()
+    for lose in (Path.unlink, lambda path: path.write_bytes(b"")):
+        lose(served.data / "store.db")
+        with pytest.raises(RuntimeError, match="ended with 11"):
+            served.start()
+        assert "the store is empty, but its log had " in capfd.readouterr().err
+    assert run(["store", "verify", "--home", str(served.data)]) == 11
 
 
 def test_a_second_server_on_the_same_folder_is_refused(tmp_path, small_bundle, serving):

@@ -27,12 +27,12 @@ def run(place: Place, *, bundle: Path | None = None, say: Callable[[str], None])
     """
     with alone(place.data):
         service = make_service(place, bundle=bundle)
-        if service.settings.node is None:
-            raise ConfigError(f"{place.data}: hilum.toml has no [node]", hint="hilum node init")
-        service.bundles.open()
-        queue.release_all(service.store)
-        asyncio.run(_until_told(service, say))
-        service.store.close()
+        with contextlib.closing(service.store):
+            if service.settings.node is None:
+                raise ConfigError(f"{place.data}: hilum.toml has no [node]", hint="hilum node init")
+            service.bundles.open()
+            queue.release_all(service.store)
+            asyncio.run(_until_told(service, say))
 
 
 async def _until_told(service: Service, say: Callable[[str], None]) -> None:

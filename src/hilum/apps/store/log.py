@@ -61,12 +61,19 @@ def open_log(store: Store, data: Path) -> Log:
 
     Raises:
         ConfigError: another folder of data belongs to this store.
-        StoreError: the key is damaged.
+        StoreError: the key is damaged, or the store is empty though lines of its log were noted.
     """
     with store.read() as session:
         known, first = session.get(Setting, SEALED_BY), session.get(Line, 1)
     if (known is not None or first is not None) and not (data / KEY).exists():
         raise _elsewhere(data)
+    if first is None and (noted := _noted(data / HEAD)):
+        raise StoreError(
+            f"{data}: the store is empty, but its log had {noted['seq']} lines: it was lost, or is "
+            "another one",
+            hint="restore the database from a backup; to begin anew, name an empty folder by "
+            "--home",
+        )
     log = Log(store, data)
     if known is None and (first is None or log.sealed_first(first)):
         with store.write() as session:
@@ -137,7 +144,7 @@ class Log:
 
     def verify(self) -> Verified:
         """Compute every hash again; find the first line that was changed, removed or inserted."""
-        noted = self._noted()
+        noted = _noted(self._head)
         with self._store.read() as session:
             before, count = _START, 0
             first = session.scalar(select(func.min(Line.seq)))
@@ -162,7 +169,7 @@ class Log:
 
         A note that no longer fits stays: it is what tells that lines are missing.
         """
-        noted = self._noted()
+        noted = _noted(self._head)
         with self._store.read() as session:
             last = session.scalars(select(Line).order_by(Line.seq.desc()).limit(1)).first()
             then = session.get(Line, noted["seq"]) if noted else None
@@ -211,16 +218,18 @@ class Log:
         text = json.dumps([before, *fields, line.bundle, line.data], ensure_ascii=True)
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
 
-    def _noted(self) -> dict[str, Any] | None:
-        try:
-            noted: dict[str, Any] = json.loads(self._head.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except ValueError:
-            raise _damaged(self._head) from None
-        if not isinstance(noted, dict) or set(noted) != {"seq", "hash"}:
-            raise _damaged(self._head)
-        return noted
+
+def _noted(head: Path) -> dict[str, Any] | None:
+    """Read which line was noted as the last one; None where none was."""
+    try:
+        noted: dict[str, Any] = json.loads(head.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise _damaged(head) from None
+    if not isinstance(noted, dict) or set(noted) != {"seq", "hash"}:
+        raise _damaged(head)
+    return noted
 
 
 def _key(path: Path) -> bytes:

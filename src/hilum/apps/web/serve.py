@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -175,27 +176,40 @@ def serve(
         local = is_loopback(host)
         base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         service = make_service(place, bundle=bundle, port=port)
-        service.link = local and not service.settings.for_others
-        note_address(service.store, base if service.link else None)
-        opened = service.bundles.open()
-        if service.bundles.left_alone():
-            say(f"calibration to this site: fitted to another bundle, not to {opened.identity}")
-            say("it is not used; fit a new one, or name its bundle by --bundle")
-        if collection is not None:
-            service.collection, about = open_collection(collection, opened)
-            say(about)
-        if not service.link:
-            _check_people(service)
-            if not local and not service.settings.https:
-                say("passwords travel readable: use a proxy with https, and set https = true")
-        queue.release_all(service.store)
-        if demo:
-            add_samples(service)
-        hosts = (*LOOPBACK, host) if local else (host, *(service.settings.hosts or ("*",)))
-        app = create_app(service, hosts=hosts)
-        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how one ends it
+        with contextlib.closing(service.store), _until_told():
+            service.link = local and not service.settings.for_others
+            note_address(service.store, base if service.link else None)
+            opened = service.bundles.open()
+            if service.bundles.left_alone():
+                say(f"calibration to this site: fitted to another bundle, not to {opened.identity}")
+                say("it is not used; fit a new one, or name its bundle by --bundle")
+            if collection is not None:
+                service.collection, about = open_collection(collection, opened)
+                say(about)
+            if not service.link:
+                _check_people(service)
+                if not local and not service.settings.https:
+                    say("passwords travel readable: use a proxy with https, and set https = true")
+            queue.release_all(service.store)
+            if demo:
+                add_samples(service)
+            hosts = (*LOOPBACK, host) if local else (host, *(service.settings.hosts or ("*",)))
+            app = create_app(service, hosts=hosts)
             _Server(app, service, lambda: _announce(say, base, service)).run(sockets=[listener])
-        service.store.close()
+
+
+@contextlib.contextmanager
+def _until_told() -> Iterator[None]:
+    """End by SIGTERM (kill, systemd, docker stop) as by Ctrl-C: all that is open is closed.
+
+    uvicorn raises the signal that ended it again, once it has put this handler back.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def add_samples(service: Service) -> None:
