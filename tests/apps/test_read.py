@@ -174,8 +174,27 @@ def test_a_calibrated_bundle_shows_probability_prevalence_and_set(calibrated_bun
     assert run([*arguments, "--prevalence", "0.05"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "set at 90 %: " in said
-    assert "Probability: by platt on val of a test, for a prevalence of 5.0%." in said
+    assert "on val of a test, moved from a prevalence of 40.0% to 5.0%." in said
     assert "Sets hold the truth in 90% of films like those" in said
+    assert run(arguments) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Probability: by platt on val of a test, for a prevalence of 40.0%." in said
+
+
+def test_the_table_has_what_is_said_of_a_label_beside_it(calibrated_bundle, films, capsys):
+    """Also where it is folded, as it is by default."""
+    reader = load_bundle(calibrated_bundle)
+    (one,) = reader.examine([films / "a.png"])
+    table.ReadingTable(reader.bundle).add(one)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(one.reading.findings) > 1
+    for finding, said in zip(one.reading.findings, said_of(one.reading).findings, strict=True):
+        at = next(place for place, line in enumerate(lines) if f" {finding.label} " in line)
+        words = f"{said.answered}; {said.grounds}"
+        assert f" {said.probability} " in lines[at]
+        assert words[:20] in lines[at]
+        assert words not in lines[at]  # it is folded
+    assert sum("a.png" in line for line in lines) == sum(" read " in line for line in lines) == 1
 
 
 def test_json_has_the_restated_probability_and_the_page_says_so(

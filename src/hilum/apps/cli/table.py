@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -12,6 +13,7 @@ from rich.text import Text
 from hilum.bundle.folder import Bundle
 from hilum.core.reading import RESEARCH_USE, Answer, AppearanceFinding, Finding, Reading
 from hilum.core.rounded import fixed, percent
+from hilum.judge.calibration import Calibration
 from hilum.serve.reader import Examined
 from hilum.serve.said import Wording, said_of
 
@@ -34,13 +36,14 @@ class ReadingTable:
         self._looks: AppearanceFinding | None = None
 
     def add(self, examined: Examined) -> None:
-        """Print one film: a line for each label, or the reason why it was not read."""
+        """Print one film: a row for each label, or the reason why it was not read."""
         reading = examined.reading
         table = self._empty(header=not self._counts)
         self._counts["forced" if reading.forced else reading.status.value] += 1
         if reading.refusal is not None:
             self._refused[reading.refusal.code] += 1
-        table.add_row(*_cells(reading, self._free // 2))
+        for row in _rows(reading, self._free // 2):
+            table.add_row(*row)
         self._points |= {finding.label: finding for finding in reading.findings}
         self._looks = reading.appearance or self._looks
         self._console.print(table)
@@ -83,16 +86,19 @@ class ReadingTable:
             f"sensitivity {point.sensitivity}, specificity {point.specificity}, "
             f"on {point.chosen_on})."
         )
-        return words + _of_probability(finding, output.calibration.fitted_on) + _of_sets(finding)
+        return words + _of_probability(finding, output.calibration) + _of_sets(finding)
 
 
-def _of_probability(finding: Finding, fitted_on: str) -> str:
-    if finding.prevalence is None:
+def _of_probability(finding: Finding, fit: Calibration) -> str:
+    if finding.prevalence is None or fit.prevalence is None:
         return " Not calibrated: probability = score; it ranks films, it is no frequency."
     same = finding.calibration == "identity"
     how = "the score, which no method bettered" if same else f"by {finding.calibration}"
-    prevalence = percent(finding.prevalence, 1)
-    return f" Probability: {how} on {fitted_on}, for a prevalence of {prevalence}%."
+    held, asked = percent(fit.prevalence, 1), percent(finding.prevalence, 1)
+    where = f"for a prevalence of {asked}%"
+    if asked != held:
+        where = f"moved from a prevalence of {held}% to {asked}%"
+    return f" Probability: {how} on {fit.fitted_on}, {where}."
 
 
 def _of_looks(said: AppearanceFinding, bundle: Bundle) -> str:
@@ -113,24 +119,30 @@ def _of_sets(finding: Finding) -> str:
     )
 
 
-def _cells(reading: Reading, width: int) -> tuple[Text, ...]:
-    """Return one row; a cell has a line for each label, and the path its last characters."""
+def _rows(reading: Reading, width: int) -> Iterator[tuple[Text, ...]]:
+    """Yield a row for each label, and for each line that is of the whole film.
+
+    The film and its status stand in the first; of the path, its last characters.
+    """
     told, named = said_of(reading), "forced" if reading.forced else reading.status.value
     color = {"read": "", "refused": "yellow", "forced": "yellow", "error": "red"}[named]
-    path, status = Text(_ending(reading.path, width)), Text(told.status, style=color)
+    rows: list[tuple[str, str, Text]] = []
     if not told.findings:
-        return path, status, Text("-"), Text("-"), Text(told.code + told.reason, style=color)
-    said = [
-        Text(f"{each.answered}; {each.grounds}", "bold" * (finding.answer is Answer.PRESENT))
-        for each, finding in zip(told.findings, reading.findings, strict=True)
-    ]
-    said += [Text(line) for line in lines_of(told)]
-    said += [Text(step, style="yellow") for step in told.corrections]
-    if reading.forced:
-        said.append(Text(f"{told.why} {told.code}{told.reason}", style=color))
-    chances = [f"{each.probability} {_bar(float(each.probability))}" for each in told.findings]
-    labels = [each.label for each in told.findings]
-    return path, status, Text("\n".join(labels)), Text("\n".join(chances)), Text("\n").join(said)
+        rows.append(("-", "-", Text(told.code + told.reason, style=color)))
+    else:
+        for each, finding in zip(told.findings, reading.findings, strict=True):
+            chance = f"{each.probability} {_bar(float(each.probability))}"
+            bold = "bold" * (finding.answer is Answer.PRESENT)
+            rows.append((each.label, chance, Text(f"{each.answered}; {each.grounds}", bold)))
+        said = [Text(line) for line in lines_of(told)]
+        said += [Text(step, style="yellow") for step in told.corrections]
+        if reading.forced:
+            said.append(Text(f"{told.why} {told.code}{told.reason}", style=color))
+        rows += [("", "", line) for line in said]
+    film = (Text(_ending(reading.path, width)), Text(told.status, style=color))
+    for label, chance, words in rows:
+        yield *film, Text(label), Text(chance), words
+        film = (Text(), Text())
 
 
 def lines_of(told: Wording) -> list[str]:
