@@ -7,12 +7,15 @@ import hashlib
 import os
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from hilum.core.errors import ConfigError
+
+WRITER = "Hilum"
+"""Stands in every file that is made of one film, so that it can be told from somebody else's."""
 
 _LONGEST_NAME = 255
 _LONG_SUFFIX = 16
@@ -72,9 +75,30 @@ class Stems:
         tails: what follows the name in its files: ".pdf", ".covid-19.png".
     """
 
-    def __init__(self, folder: Path, tails: Iterable[str]) -> None:
+    def __init__(self, folder: Path, tails: Sequence[str]) -> None:
+        self._folder = folder
+        self._tails = tails
         self._room = _longest_name(folder) - max(len(os.fsencode(tail)) for tail in tails)
         self._taken: set[str] = set()
+
+    def check(self, films: Iterable[Path]) -> None:
+        """Make sure that the files of these films replace only what Hilum wrote before.
+
+        What Hilum writes of a film names Hilum in plain bytes, whatever its format.
+
+        Raises:
+            ConfigError: a file of such a name is there, and somebody else's.
+        """
+        if not self._folder.is_dir():
+            return
+        names = Stems(self._folder, self._tails)
+        for stem in map(names.of, films):
+            for place in (self._folder / f"{stem}{tail}" for tail in self._tails):
+                if place.is_file() and WRITER.encode() not in place.read_bytes():
+                    raise ConfigError(
+                        f"{place}: is there, was not written by Hilum, and would be replaced",
+                        hint="name another folder, or move the file away",
+                    )
 
     def of(self, path: str | Path) -> str:
         """Return the name for the next film."""
@@ -117,6 +141,32 @@ def check_writable(path: Path, *, file: bool = True, folder: bool = True) -> Non
         raise ConfigError(
             f"{path}: cannot be written: {reason}", hint="check the path, space and rights"
         ) from None
+
+
+def check_spared(output: Path, inputs: Iterable[Path], option: str = "the output") -> None:
+    """Make sure that writing a file replaces nothing that is read.
+
+    Args:
+        output: it need not exist.
+        inputs: files, and folders of which everything is read.
+        option: that names the output, for the error.
+
+    Raises:
+        ConfigError: it is one of the files, or lies in one of the folders.
+    """
+    if not output.is_file():
+        return
+    for each in inputs:
+        if os.path.isdir(each):  # noqa: PTH112 (Path.is_dir may raise)
+            read = output.resolve().is_relative_to(each.resolve())
+        else:
+            read = os.path.exists(each) and output.samefile(each)  # noqa: PTH110
+        if read:
+            within = "" if output == each else f" (by {each})"
+            raise ConfigError(
+                f"{output}: is read{within}, and {option} would replace it",
+                hint=f"name a file for {option} that is not read",
+            )
 
 
 def _refuse_other_kinds(path: Path) -> None:

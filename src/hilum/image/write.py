@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.core.errors import UnsupportedImageError
-from hilum.core.files import atomic_path
+from hilum.core.files import WRITER, atomic_path
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _UP, _GREY, _RGB = 2, 0, 2
@@ -72,6 +72,7 @@ def _png(samples: NDArray[np.integer[Any]]) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     chunks = (
         (b"IHDR", header),
+        (b"tEXt", b"Software\0" + WRITER.encode()),
         (b"IDAT", deflate_encode(filtered.tobytes(), level=1)),
         (b"IEND", b""),
     )

@@ -37,7 +37,13 @@ if TYPE_CHECKING:
 def audit(
     cases: CasesTable,
     bundle: Bundle = None,
-    out: Annotated[Path | None, out_folder("Folder for audit.html, JSON and CSVs.")] = None,
+    out: Annotated[
+        Path | None,
+        out_folder(
+            "Folder for audit.html, JSON and CSVs.",
+            files=("audit.html", "audit.json", "tests.csv", "parts.csv", "scores.csv"),
+        ),
+    ] = None,
     predict: Annotated[
         str | None,
         typer.Option(metavar="MODULE:FUNCTION", help="Audit a function: films -> scores."),

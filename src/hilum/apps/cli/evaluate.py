@@ -35,7 +35,11 @@ def evaluate(
     ] = None,
     bundle: Bundle = None,
     out: Annotated[
-        Path | None, out_folder("Write evaluation.json, pictures and report.html here.")
+        Path | None,
+        out_folder(
+            "Write evaluation.json, pictures and report.html here.",
+            files=("evaluation.json", "predictions.csv", "report.html", "drawn.csv", "drawn.png"),
+        ),
     ] = None,
     predictions: Annotated[
         Path | None,

@@ -86,7 +86,10 @@ def explain(
             f"label '{label}': not in {reader.bundle.identity}", hint=did_you_mean(label, labels)
         )
     place = 0 if label is None else labels.index(label)
-    reports = _reports(reader, films, methods, place, out, force=force, values=values)
+    stems = Stems(out or Path(), [f".{labels[place]}.{each}.png" for each in methods])
+    if out is not None:
+        stems.check(films)
+    reports = _reports(reader, films, methods, place, out, stems, force=force, values=values)
     total = len(films) * len(methods)
     if total >= _FEW and sys.stderr.isatty():
         from tqdm import tqdm
@@ -113,6 +116,7 @@ def _reports(
     methods: list[str],
     place: int,
     out: Path | None,
+    stems: Stems,
     *,
     force: bool,
     values: bool,
@@ -121,8 +125,6 @@ def _reports(
     from hilum.serve.explain import explain_film
 
     examined = reader.examine(films, keep=True, force=force, batch_size=1)
-    label = reader.labels[place]
-    stems = Stems(out or Path(), [f".{label}.{method}.png" for method in methods])
     for one, film in zip(examined, films, strict=True):
         name = stems.of(film)
         for method in methods:

@@ -38,7 +38,12 @@ if TYPE_CHECKING:
 
 def fit_severity(
     cases: CasesTable,
-    out: Annotated[Path, out_folder("Folder for what is made.")],
+    out: Annotated[
+        Path,
+        out_folder(
+            "Folder for what is made.", files=("severity.json", "severity.csv", "estimates.csv")
+        ),
+    ],
     bundle: Bundle = None,
     opacities: Annotated[
         Path | None,

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from hilum.apps.cli import streams
+from hilum.apps.cli.options import Verb
 from hilum.core import errors
 from hilum.core.extras import lacking
 from hilum.core.reading import RESEARCH_USE
@@ -191,9 +192,11 @@ def command_line(arguments: list[str]) -> typer.Typer:
         module, _, name = place.partition(".")
         found = getattr(import_module(f"hilum.apps.cli.{module}"), name)
         if isinstance(found, typer.Typer):
+            for each in found.registered_commands:
+                each.cls = Verb
             app.add_typer(found, name=verb, rich_help_panel=panel)
         else:
-            app.command(verb, rich_help_panel=panel)(found)
+            app.command(verb, cls=Verb, rich_help_panel=panel)(found)
     return app
 
 

@@ -1,18 +1,21 @@
 """Options that several verbs have: each name means one thing, and is said in one place.
 
 A place that a verb writes to is looked at before it works for hours, not after: what cannot be
-written, or is of another kind, is a ``ConfigError`` before the verb begins.
+written, is of another kind, or is read by the same verb, is a ``ConfigError`` before it begins.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from hilum.core.files import check_writable
+from hilum.core.errors import ConfigError
+from hilum.core.files import check_spared, check_writable
 
 
 class Device(StrEnum):
@@ -129,9 +132,15 @@ def out_file(text: str, *names: str) -> Any:
     return _option(text, names, folder=False)
 
 
-def out_folder(text: str, *names: str, show_default: bool = True) -> Any:
-    """Return the option of a folder to write into, which need not exist; see ``out_file``."""
-    return _option(text, names, file=False, show_default=show_default)
+def out_folder(text: str, *names: str, files: Sequence[str] = (), show_default: bool = True) -> Any:
+    """Return the option of a folder to write into, which need not exist.
+
+    Args:
+        text, names: see ``out_file``.
+        files: names that the verb always gives; none of them may be one that it reads.
+        show_default: in --help.
+    """
+    return _option(text, names, file=False, files=files, show_default=show_default)
 
 
 def out_path(text: str, *names: str) -> Any:
@@ -156,12 +165,46 @@ def _option(
     *,
     file: bool = True,
     folder: bool = True,
+    files: Sequence[str] = (),
     show_default: bool = True,
 ) -> Any:
-    def look(path: Path | None) -> Path | None:
+    def look(ctx: typer.Context, param: typer.CallbackParam, path: Path | None) -> Path | None:
         if path is not None:
             check_writable(path, file=file, folder=folder)
+            written = [path] if file else [path / name for name in files]
+            ctx.meta.setdefault(_WRITTEN, {})[param.name] = (param.opts[0], written)
         return path
 
     named = names or ("--out", "-o")
     return typer.Option(*named, callback=look, help=text, show_default=show_default)
+
+
+_WRITTEN = "hilum.written"
+_HOLD_MORE = ("data", "home")
+"""Options of folders that hold more than what the verb reads."""
+
+
+class Verb(TyperCommand):
+    """A verb that begins only where nothing that it writes replaces what it reads."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Look at the places to write beside those to read; then do the work."""
+        outputs: dict[str, tuple[str, list[Path]]] = ctx.meta.get(_WRITTEN, {})
+        read = [
+            Path(each)
+            for name, value in ctx.params.items()
+            if name not in outputs and name not in _HOLD_MORE
+            for each in (value if isinstance(value, list) else [value])
+            if isinstance(each, Path) or (name == "paths" and each)
+        ]
+        taken: dict[Path, str] = {}
+        for option, written in outputs.values():
+            for path in written:
+                check_spared(path, read, option)
+                first = taken.setdefault(path.resolve(), option)
+                if first != option and not path.is_dir():
+                    raise ConfigError(
+                        f"{path}: {first} and {option} name the same file",
+                        hint="name a file for each",
+                    )
+        return super().invoke(ctx)

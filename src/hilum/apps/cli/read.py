@@ -26,6 +26,7 @@ from hilum.apps.cli.options import (
     out_path,
 )
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
+from hilum.core.files import check_spared
 from hilum.core.machine import ENGINE
 from hilum.core.prefetch import watched
 
@@ -144,6 +145,9 @@ def read(
 
     kinds = _kinds(dicom, objects)
     films = find_films(paths)
+    for option, place in {"--csv": csv, "--html": html, "--pdf": pdf}.items():
+        if place is not None:
+            check_spared(place, films, option)
     reader = load_bundle(bundle, max_megapixels=max_megapixels)
     keep = any(each is not None for each in (html, pdf, heatmap, masks))
     examined = reader.examine(
@@ -167,14 +171,14 @@ def read(
     if html is not None:
         sinks.append(to.HtmlPage(reader, html))
     if pdf is not None:
-        sinks.append(to.Sheets(reader, pdf, paper))
+        sinks.append(to.Sheets(reader, pdf, paper, films))
     if heatmap is not None:
-        sinks.append(to.Overlays(reader, heatmap, heatmap_side))
+        sinks.append(to.Overlays(reader, heatmap, films, heatmap_side))
     if masks is not None:
-        sinks.append(to.Masks(masks))
+        sinks.append(to.Masks(masks, films))
     if fhir is not None:
-        sinks.append(to.FhirFolder(fhir))
-    archive = [] if dicom is None else [to.DicomFolder(reader, dicom, kinds)]
+        sinks.append(to.FhirFolder(fhir, films))
+    archive = [] if dicom is None else [to.DicomFolder(reader, dicom, films, kinds)]
     counts = _pour(examined, len(films), [*sinks, *archive])
     if counts["read"] < len(films) or any(each.lacking for each in archive):
         raise typer.Exit(EXIT_SOME_NOT_READ)

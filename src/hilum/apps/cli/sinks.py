@@ -103,7 +103,7 @@ class HtmlPage:
 class Sheets:
     """The PDF report: one file with a page a film, or a folder with a file a film."""
 
-    def __init__(self, reader: Reader, path: Path, page: Paper) -> None:
+    def __init__(self, reader: Reader, path: Path, page: Paper, films: list[Path]) -> None:
         self._reader = reader
         self._path = path
         self._page = page
@@ -114,6 +114,8 @@ class Sheets:
             from hilum.serve.pdf import PdfReport
 
             self._one = PdfReport(reader.bundle, page=page)
+        else:
+            self._names.check(films)
 
     def add(self, examined: Examined) -> None:
         """Add the page of one film, read or not."""
@@ -138,10 +140,11 @@ class Sheets:
 class _Folder:
     """A folder of files that are named like the films they are of; made if need be."""
 
-    def __init__(self, folder: Path, endings: list[str], what: str) -> None:
+    def __init__(self, folder: Path, films: list[Path], endings: list[str], what: str) -> None:
         self._folder = folder
         self._what = what
         self._names = Stems(folder, endings)
+        self._names.check(films)
         self._written = 0
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -156,14 +159,17 @@ class DicomFolder(_Folder):
     Args:
         reader: that made the readings.
         folder: where NAME.KIND.dcm go; made if need be.
+        films: that are read.
         kinds: of ``hilum.serve.dicom.KINDS``.
 
     Attributes:
         lacking: films that were read and have no object, because they belong to no study.
     """
 
-    def __init__(self, reader: Reader, folder: Path, kinds: tuple[str, ...]) -> None:
-        super().__init__(folder, [f".{kind}.dcm" for kind in kinds], "DICOM objects")
+    def __init__(
+        self, reader: Reader, folder: Path, films: list[Path], kinds: tuple[str, ...]
+    ) -> None:
+        super().__init__(folder, films, [f".{kind}.dcm" for kind in kinds], "DICOM objects")
         self._reader = reader
         self._kinds = kinds
         self.lacking = 0
@@ -200,10 +206,11 @@ class FhirFolder(_Folder):
 
     Args:
         folder: where NAME.fhir.json go; made if need be.
+        films: that are read.
     """
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, [".fhir.json"], "FHIR bundles")
+    def __init__(self, folder: Path, films: list[Path]) -> None:
+        super().__init__(folder, films, [".fhir.json"], "FHIR bundles")
 
     def add(self, examined: Examined) -> None:
         """Write the bundle of one film."""
@@ -224,11 +231,12 @@ class Overlays(_Folder):
     Args:
         reader: that made the readings.
         folder: where the pictures go; made if need be.
+        films: that are read.
         side: longest side of a film in its picture, in pixels; 0 for its own.
     """
 
-    def __init__(self, reader: Reader, folder: Path, side: int) -> None:
-        super().__init__(folder, [f".{label}.png" for label in reader.labels], "overlays")
+    def __init__(self, reader: Reader, folder: Path, films: list[Path], side: int) -> None:
+        super().__init__(folder, films, [f".{label}.png" for label in reader.labels], "overlays")
         self._reader = reader
         self._side = side
         self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="hilum-overlay")
@@ -282,10 +290,11 @@ class Masks(_Folder):
 
     Args:
         folder: where NAME.mask.png go; made if need be.
+        films: that are read.
     """
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, [".mask.png"], "masks")
+    def __init__(self, folder: Path, films: list[Path]) -> None:
+        super().__init__(folder, films, [".mask.png"], "masks")
 
     def add(self, examined: Examined) -> None:
         """Write the mask of one film, read or refused, if it has lungs."""

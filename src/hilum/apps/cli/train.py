@@ -36,7 +36,8 @@ def train(
     cases: Cases = None,
     bundle: Bundle = None,
     out: Annotated[
-        Path | None, out_folder("Run folder; else runs/ and the name of the recipe.")
+        Path | None,
+        out_folder("Run folder; else runs/ and the name of the recipe.", files=("cases.csv",)),
     ] = None,
     out_of_source: Annotated[
         Path | None,
