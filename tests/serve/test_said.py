@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from itertools import chain
 from string import Formatter
 
 import pytest
@@ -11,7 +13,7 @@ from hilum.core.details import Affected, Details, Severity, Similar
 from hilum.core.reading import Answer, Finding, Reading, answer_in
 from hilum.core.refusal import Reason, Refusal
 from hilum.core.words import words
-from hilum.serve.said import compared, dictated, said_of
+from hilum.serve.said import compared, dictated, lines_of, said_of
 
 
 def _finding(probability, prevalence=0.4):
@@ -222,6 +224,41 @@ def test_opacities_are_dictated_by_side_and_zone():
     everywhere = dictated(_opaque(right="10 6 30", left="9 0 9"), "ru")[0]
     assert everywhere[0].startswith("Правое лёгкое: затемнение по типу матового стекла во всех")
     assert "в верхнем и нижнем отделах, 6 % площади" in everywhere[1]
+
+
+@pytest.mark.parametrize(
+    ("zones", "where"),
+    [
+        ("1 62 27", "in the middle and lower zones"),
+        ("7 83 99", "in the middle and lower zones"),
+        ("62 3 5", "in the upper zone"),
+        ("2 2 2", "in all zones"),
+        ("32 86 67", "in all zones"),
+    ],
+)
+def test_a_zone_that_holds_next_to_nothing_of_the_opacity_is_not_named(zones, where):
+    assert f"ground-glass opacity {where}, " in dictated(_opaque(right=zones))[0][0]
+
+
+def test_numbers_of_the_russian_words_have_one_decimal_sign():
+    """A number with a point, as the English words have it, stands with a comma there."""
+    severity = Severity(scale="brixia", value=3.4, low=1.25, high=6.6, maximum=18.5, coverage=0.9)
+    similar = Similar(case_id="a", cohort="b", distance=0.123, labels={"covid-19": True})
+    lungs = _opaque(right="0 6 30", left="9 0 9").details
+    details = lungs.model_copy(update={"severity": (severity,), "similar": (similar,)})
+    for probability, prevalence in ((0.994, 0.055), (0.004, 0.4), (0.7, 0.123), (0.7, None)):
+        finding = _said(None, True, probability, prevalence)
+        reading = _reading(finding, details=details)
+        said = {}
+        for language in ("en", "ru"):
+            wording = said_of(reading, language)
+            told = [*wording.findings[0], *lines_of(reading, language).values()]
+            told += [*wording.severity[0][:4], wording.similar[0].words, wording.opaque]
+            told += chain.from_iterable(dictated(reading, language))
+            text = " ".join(map(str, told))
+            said[language] = Counter(re.findall(r"\d+[.,]\d+", text))
+        assert said["en"]
+        assert said["ru"] == Counter({n.replace(".", ","): k for n, k in said["en"].items()})
 
 
 def test_a_lung_that_was_not_found_is_not_called_clear():

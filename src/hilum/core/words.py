@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -19,3 +20,12 @@ def words(language: Language = "en") -> dict[str, str]:
     """
     path = Path(__file__).parent / "text" / f"{language}.json"
     return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def local(number: str, text: Mapping[str, str]) -> str:
+    """Write a rounded number with the decimal sign of the language of these words.
+
+    >>> local("0.6", words("en")), local("0.6", words("ru"))
+    ('0.6', '0,6')
+    """
+    return number.replace(".", text["decimal"])

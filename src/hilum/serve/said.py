@@ -24,7 +24,7 @@ from hilum.core.reading import (
     appearance_words,
 )
 from hilum.core.rounded import figures, fixed, percent
-from hilum.core.words import Language, words
+from hilum.core.words import Language, local, words
 from hilum.serve.marks import share
 
 _LIKELIHOOD = (
@@ -41,6 +41,9 @@ SAME_FILM = 0.01
 training films that show different patients are nearer than 0.027."""
 LEAST = 0.01
 """Share of a lung, or of a zone, from which on its opacity is dictated."""
+REAL = 0.1
+"""Part of what the three zones of a lung add up to from which on a zone is named: what spills over
+the border of a zone puts no opacity there. Of equal zones it is a tenth of the lung's opacity."""
 MARGIN = 0.05
 """Shares of both lungs of two films that differ by less say no change: 92 of 100 films that were
 turned, shifted, enlarged or lightened a little and read again moved less
@@ -216,8 +219,8 @@ def said_of(reading: Reading, language: Language = "en") -> Wording:
 
 def _finding(finding: Finding, text: dict[str, str]) -> FindingSaid:
     fitted, kept, inside = finding.prevalence is not None, finding.prediction_set, ""
-    among = percent(finding.prevalence or 0.0, 1)
-    score, covered = fixed(finding.score, 3), percent(finding.coverage or 0.0)
+    among = local(percent(finding.prevalence or 0.0, 1), text)
+    score, covered = local(fixed(finding.score, 3), text), percent(finding.coverage or 0.0)
     answers = text[f"set.{kept}"].format(label=finding.label) if kept else "-"
     if finding.in_lung_share is not None:
         inside = f"{percent(finding.in_lung_share)} %"
@@ -229,7 +232,7 @@ def _finding(finding: Finding, text: dict[str, str]) -> FindingSaid:
         code=f"SNOMED CT {finding.code}" if finding.code else "",
         answer=text[f"answer.{finding.answer}"],
         why=text[f"doubt.{_doubt(finding)}"] if finding.answer is Answer.CANNOT_SAY else "",
-        probability=fixed(finding.probability, 3),
+        probability=local(fixed(finding.probability, 3), text),
         chance=text[f"chance{state}"].format(chance=percent(finding.probability), score=score),
         likelihood=text[f"likelihood.{likely if fitted else 'uncalibrated'}"],
         holds_for=text[f"holds-for{state}"].format(
@@ -238,7 +241,7 @@ def _finding(finding: Finding, text: dict[str, str]) -> FindingSaid:
         against=text["against"].format(
             score=score,
             sign=">=" if finding.present else "<",
-            threshold=fixed(finding.threshold, 3),
+            threshold=local(fixed(finding.threshold, 3), text),
             point=finding.operating_point,
         ),
         answers=answers,
@@ -257,10 +260,12 @@ def _line(finding: Finding, likely: str, text: dict[str, str]) -> str:
         return text["line.cannot-say"].format(why=text[f"doubt.{_doubt(finding)}"])
     if finding.prevalence is None:
         return text["line.uncalibrated"].format(answer=text[f"answer.{finding.answer}"])
+    chance = percent(finding.probability, 0 if 0.01 <= finding.probability < 0.99 else 1)
+    prevalence = percent(finding.prevalence, 0 if finding.prevalence >= 0.1 else 1)
     return text["line"].format(
         likely=text[f"likelihood.{likely}"],
-        chance=percent(finding.probability, 0 if 0.01 <= finding.probability < 0.99 else 1),
-        prevalence=percent(finding.prevalence, 0 if finding.prevalence >= 0.1 else 1),
+        chance=local(chance, text),
+        prevalence=local(prevalence, text),
     )
 
 
@@ -372,7 +377,9 @@ def _opacities(details: Details, text: dict[str, str]) -> list[str]:
         kinds = [f"dictated.kind.{kind}" for kind in Opacity if lung.kinds.get(kind, 0) >= LEAST]
         of = text["dictated.and"].join(text[each] for each in kinds or ["dictated.kind.any"])
         parts = {each.zone: each.share for each in details.affected if each.side == side}
-        zones = [str(zone) for zone in Zone if parts.get(zone, 0) >= LEAST]
+        shares = {zone: parts.get(zone, 0.0) for zone in Zone}
+        real = max(LEAST, REAL * sum(shares.values()))
+        zones = [str(zone) for zone in Zone if shares[zone] >= real]
         where = ".everywhere" if len(zones) == len(Zone) else "" if zones else ".faint"
         at = text[f"dictated.zone.{'+'.join(zones)}"] if where == "" else ""
         holes = {"lung": name, "kinds": of, "zones": at, "share": share(lung.share)}
@@ -382,9 +389,9 @@ def _opacities(details: Details, text: dict[str, str]) -> list[str]:
     scores = [
         text["dictated.score"].format(
             scale=text[f"scale.{each.scale}"],
-            maximum=figures(each.maximum),
+            maximum=local(figures(each.maximum), text),
             **{
-                name: fixed(value, 1).replace(".", text["decimal"])
+                name: local(fixed(value, 1), text)
                 for name, value in (("value", each.value), ("low", each.low), ("high", each.high))
             },
         )
@@ -458,11 +465,11 @@ def _severity(score: Severity, text: dict[str, str]) -> SeveritySaid:
     places = [min(max((each - score.minimum) / span, 0.0), 1.0) for each in (low, high, value)]
     holes = {
         "scale": text[f"scale.{score.scale}"],
-        "value": fixed(value, 1),
-        "low": fixed(low, 1),
-        "high": fixed(high, 1),
-        "minimum": figures(score.minimum),
-        "maximum": figures(score.maximum),
+        "value": local(fixed(value, 1), text),
+        "low": local(fixed(low, 1), text),
+        "high": local(fixed(high, 1), text),
+        "minimum": local(figures(score.minimum), text),
+        "maximum": local(figures(score.maximum), text),
         "coverage": percent(score.coverage),
     }
     return SeveritySaid(
@@ -481,7 +488,7 @@ def _similar(film: Similar, text: dict[str, str]) -> SimilarSaid:
     ]
     labels = ", ".join(known) or text["similar.unknown"]
     name = film.case_id if film.cohort in film.case_id else f"{film.cohort}: {film.case_id}"
-    line = text["similar"].format(distance=figures(film.distance), labels=labels)
+    line = text["similar"].format(distance=local(figures(film.distance), text), labels=labels)
     return SimilarSaid(name, line)
 
 

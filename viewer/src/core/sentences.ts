@@ -10,6 +10,9 @@ import { language } from "./i18n";
 
 type Pattern = readonly [RegExp, names: readonly string[], russian: string];
 
+/** A measured value alone, with its sign of percent: "3.4%", "< 0.5". */
+const MEASURED = /^[<>]?\s?-?\d+\.\d+\s?%?$/;
+
 let patterns: readonly Pattern[] | null = null;
 
 function compiled([english, russian]: [string, string]): Pattern {
@@ -29,5 +32,5 @@ export function told(sentence: string): string {
     const values = new Map(names.map((name, place) => [name, told(found[place + 1] ?? "")]));
     return russian.replace(/\{(\w+)\}/g, (all, name: string) => values.get(name) ?? all);
   }
-  return sentence;
+  return MEASURED.test(sentence) ? sentence.replace(".", ",") : sentence;
 }

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from hilum.apps.store.queue import is_old
 from hilum.apps.store.tables import Desk, Film, Read, Verdict
 from hilum.core.rounded import fixed
+from hilum.core.words import local, words
 from hilum.serve.gate import CORRECTIONS
 
 STAY = ("line", "ellipse")
@@ -133,9 +134,10 @@ def in_words(
     if found is None:
         return None
     value, power = found
+    number = local(fixed(value, 2 - power), words(language))
     unit = _UNITS[language][spacing is None] + ("²" if power == 2 else "")
     unit += _AT_DETECTOR[language] if spacing is not None and spacing.at_detector else ""
-    return f"{_WORDS[language][mark['kind']]} {fixed(value, 2 - power)} {unit}"
+    return f"{_WORDS[language][mark['kind']]} {number} {unit}"
 
 
 def lines(
@@ -150,6 +152,6 @@ def lines(
     """
     said = []
     for number, mark in enumerate(marks, 1):
-        words = in_words(mark, spacing, language) or _WORDS[language][mark["kind"]]
-        said.append(f"{number}. {words}" + (f": {mark['text']}" if mark.get("text") else ""))
+        told = in_words(mark, spacing, language) or _WORDS[language][mark["kind"]]
+        said.append(f"{number}. {told}" + (f": {mark['text']}" if mark.get("text") else ""))
     return said + ([_TURNED[language].format(count=turned)] if turned else [])
