@@ -773,9 +773,21 @@ def test_a_bucket_is_read_into_a_bucket(bucket, batch, films, reader, tmp_path):
     assert summary["this_run"]["films"] == 0
 
 
+@pytest.mark.parametrize("name", ["wrad", "ward/film.png", "films.txt", "films.csv", "ward.zip"])
+def test_a_source_that_is_not_there_begins_no_run(name, tmp_path, small_bundle, capsys):
+    """A share that is not mounted: the run would hold one film that never was."""
+    out, source = tmp_path / "out", tmp_path / name
+    assert run(["batch", str(source), "-o", str(out), "-b", str(small_bundle)]) == 6
+    said = capsys.readouterr().err
+    assert f"{source}: no such folder or file" in said
+    assert "hint: " in said
+    assert not out.exists()
+
+
 def test_what_is_asked_wrongly(batch, films, tmp_path, monkeypatch, capsys):
     batch(films, "-o", tmp_path / "o", "--address", "auto", code=6)
     batch(tmp_path, "-o", tmp_path / "o", code=6)
+    assert "hilum read" not in capsys.readouterr().err
     batch(films, "-o", films / "a.png", code=6)
     batch(films, "-o", tmp_path / "o", "--operating-point", "none", code=6)
     batch("nothing://ward", "-o", tmp_path / "o", code=6)

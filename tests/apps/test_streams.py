@@ -103,3 +103,39 @@ def test_no_file_takes_the_place_of_a_closed_stream(tmp_path):
         text=True,
     )
     assert (done.returncode, done.stdout) == (0, "anna  reviewer\n")
+
+
+def _unheard(*arguments):
+    """Run a verb whose reader is gone before the first answer."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes) as gone:
+        command = [sys.executable, "-m", "hilum", *map(str, arguments)]
+        done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, text=True)
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+    return done.returncode
+
+
+def test_a_verb_that_works_for_more_than_stdout_goes_on(small_bundle, ward, tmp_path):
+    out, demo, maps = (tmp_path / name for name in ("out", "demo", "maps"))
+    batch = ["batch", ward, "-o", out, "--shard-films", 1, "--workers", 1, "--json"]
+    assert _unheard(*batch, "-b", small_bundle) == 3  # one film is broken
+    assert json.loads((out / "summary.json").read_text())["films"] == 3
+    assert len(list((out / "readings").iterdir())) == 3
+    for more in ([], ["--json"]):
+        assert _unheard("demo", "-o", demo, "-b", small_bundle, *more) == 0
+        (demo / "report.html").unlink()
+    assert _unheard("explain", ward, "-o", maps, "-b", small_bundle, "--json") == 3
+    assert len(list(maps.iterdir())) == 2
+
+
+def test_a_verdict_is_given_by_the_exit_code_although_nobody_reads_the_rest(tmp_path):
+    rows = "".join(f"{n},c,s,p,{n}.png,{side}\n" for n, side in ((1, "train"), (2, "test")))
+    (tmp_path / "cases.csv").write_text(f"case_id,cohort,source,patient_id,path,split\n{rows}")
+    assert _unheard("cohort", "check", tmp_path / "cases.csv") == 5
+
+
+def test_a_verb_that_works_for_stdout_alone_ends(small_bundle, ward):
+    """The broken film is the second: it is not come to, else the exit code were 3."""
+    assert _unheard("explain", ward, "-b", small_bundle, "--json") == 0

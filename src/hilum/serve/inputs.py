@@ -32,7 +32,7 @@ def find_films(named: Iterable[str | Path]) -> list[Path]:
     if not films:
         raise ConfigError(
             f"{', '.join(words) or 'no path'}: no files found",
-            hint="name films, folders or patterns: hilum read FILM.dcm FOLDER 'FOLDER/**/*.png'",
+            hint="name films, folders that hold some, or patterns such as 'FOLDER/**/*.png'",
         )
     return films
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Container, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, suppress
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
@@ -234,18 +234,20 @@ def plan_run(wanted: RunPlan, dest: str) -> RunPlan:
         return plan
     if fnmatch.filter(place.sizes("readings"), _SHARDS):
         raise ConfigError(f"{dest}: holds readings and no {PLAN}", hint=_OTHER)
+    found = shards(addresses(wanted.source), wanted.shard_films)
+    first = next(found, None)  # before anything is written
+    if first is None:
+        raise ConfigError(f"{wanted.source}: no films", hint="name a folder or a list of films")
     films = count = 0
 
     def write(path: Path) -> None:
         nonlocal films, count
         schema = pa.schema({"address": pa.binary()})  # a file's name need not be text
         with pq.ParquetWriter(path, schema, compression="zstd") as file:
-            for shard in shards(addresses(wanted.source), wanted.shard_films):
+            for shard in chain([first], found):
                 names = [os.fsencode(address) for address in shard]
                 file.write_table(pa.table({"address": names}, schema), len(names))
                 films, count = films + len(shard), count + 1
-        if not films:
-            raise ConfigError(f"{wanted.source}: no films", hint="name a folder or a list of films")
 
     place.put(FILMS, write)
     plan = wanted.model_copy(update={"films": films, "shards": count})

@@ -6,6 +6,7 @@ An address is a path or what fsspec opens: ``s3://``, ``https://``, ``gs://``, `
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -73,9 +74,14 @@ def addresses(source: str) -> Iterator[str]:
             to its folder; an archive; a film; a pattern.
 
     Raises:
-        ConfigError: it names nothing, or its table has no such column.
+        ConfigError: it is not there, names nothing, or its table has no such column.
         CohortError: the table cannot be read.
     """
+    if not (is_remote(source) or glob.has_magic(source) or os.path.lexists(source)):
+        raise ConfigError(
+            f"{source}: no such folder or file",
+            hint="look at the name, and whether the share is mounted",
+        )
     if named(source).endswith((".txt", *TABLES)):
         return _listed(source)
     if is_remote(source):

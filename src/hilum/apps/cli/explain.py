@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hilum.apps.cli.options import Bundle, Films, Force, Json, OneLabel, out_folder
-from hilum.apps.cli.streams import print_json
+from hilum.apps.cli.streams import print_json, stop_unheard
 from hilum.core.config import did_you_mean
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
 from hilum.core.files import Stems
@@ -87,7 +87,9 @@ def explain(
         )
     place = 0 if label is None else labels.index(label)
     stems = Stems(out or Path(), [f".{labels[place]}.{each}.png" for each in methods])
-    if out is not None:
+    if out is None:
+        stop_unheard()
+    else:
         stems.check(films)
     reports = _reports(reader, films, methods, place, out, stems, force=force, values=values)
     total = len(films) * len(methods)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hilum.apps.cli import streams
 from hilum.apps.cli.options import (
     Bundle,
     Details,
@@ -139,6 +140,7 @@ def read(
         )
     decoders.start()  # while the networks are loaded
 
+    streams.stop_unheard()  # _pour says when
     from hilum.apps.cli import sinks as to
     from hilum.serve.inputs import find_films
     from hilum.serve.reader import BATCH, load_bundle

@@ -4,8 +4,8 @@
   ``PYTHONIOENCODING``) is written as a look-alike if it is an ornament, else as ``\\u0428``.
 - JSON is written in ASCII there, so that nothing of it is lost, and in UTF-8 elsewhere.
 - A stream that is closed takes nothing, and no file is given its number.
-- Who reads stderr may go away: what is said there is dropped. Who reads stdout may, too: that ends
-  the command, unless it writes other things as well.
+- Who reads stderr or stdout may go away: what is said there is dropped, and the command goes on to
+  its end and its exit code. Only one that works for stdout alone (``stop_unheard``) ends then.
 """
 
 from __future__ import annotations
@@ -82,7 +82,41 @@ def _settled(stream: Any, number: int) -> Any:
     if number == 2 and not stream.isatty():
         buffer = io.BufferedWriter(_Unheard())
         return io.TextIOWrapper(buffer, stream.encoding, _RULE, line_buffering=True)
+    if number == 1 and not stream.isatty():
+        return io.TextIOWrapper(io.BufferedWriter(_Answers()), stream.encoding, _RULE)
     return stream
+
+
+def stop_unheard() -> None:
+    """End the command when nobody reads stdout any more: it works for that alone."""
+    _Answers.stops = True
+
+
+class _Answers(io.RawIOBase):
+    """Standard output; what nobody takes any more is dropped, or ends the command.
+
+    A fault is raised once: what is left in buffers is dropped after it.
+    """
+
+    stops = False
+    _lost = False
+
+    def write(self, data: Any) -> int:
+        if self._lost:
+            return len(data)
+        try:
+            return os.write(1, data)
+        except OSError as error:
+            self._lost = True
+            if isinstance(error, BrokenPipeError) and not self.stops:
+                return len(data)
+            raise
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 1
 
 
 class _Unheard(io.RawIOBase):
