@@ -11,7 +11,7 @@ from hilum.apps.cli import node as verbs
 from hilum.apps.node import taking
 from hilum.apps.node.settings import INITIAL, Node, Objects, Peer, Route, Tls
 from hilum.apps.store import wanted
-from hilum.apps.web.answers import AlarmAnswer
+from hilum.apps.web.answers.watch import AlarmAnswer
 from hilum.core import errors
 
 DOCS = Path(__file__).parents[3] / "docs"

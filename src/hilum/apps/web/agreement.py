@@ -16,7 +16,7 @@ from hilum.apps.store.reviewed import Reviewed, reviewed
 from hilum.apps.store.tables import iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.answers import Against, Agreement, AgreementAnswer, AgreementCounts
+from hilum.apps.web.answers.watch import Against, Agreement, AgreementAnswer, AgreementCounts
 from hilum.apps.web.days import day_ms, zone_of
 from hilum.apps.web.schemas import API, Day, Zone, gives
 from hilum.apps.web.service import Served

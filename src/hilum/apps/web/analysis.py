@@ -33,7 +33,7 @@ from hilum.apps.store.tables import (
 )
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.answers import (
+from hilum.apps.web.answers.lists import (
     AnalysisAnswer,
     ArmFigures,
     PooledFigures,

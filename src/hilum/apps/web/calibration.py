@@ -22,7 +22,7 @@ from hilum.apps.store.reviewed import films_with_truth, films_with_verdicts
 from hilum.apps.store.tables import Film, Read, Setting, new_id
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.answers import Available, CalibrationAnswer, CandidateAnswer, Previous
+from hilum.apps.web.answers.watch import Available, CalibrationAnswer, CandidateAnswer, Previous
 from hilum.apps.web.bundles import KEY, of_this_network
 from hilum.apps.web.evidence import kinds_of
 from hilum.apps.web.films import pictures_of

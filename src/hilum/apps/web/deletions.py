@@ -17,7 +17,7 @@ from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Trashed, iso
 from hilum.apps.web import named
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.answers import DeletionAnswer, TrashAnswer, TrashedStudy
+from hilum.apps.web.answers.operation import DeletionAnswer, TrashAnswer, TrashedStudy
 from hilum.apps.web.films import pictures_of
 from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.schemas import API, AskDeletion, Deletion, StudyId

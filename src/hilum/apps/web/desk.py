@@ -14,7 +14,7 @@ from hilum.apps.store.marks import Spacing, in_words
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Desk, now_ms
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.answers import DeskAnswer
+from hilum.apps.web.answers.verdicts import DeskAnswer
 from hilum.apps.web.films import find_film, pictures_of, spacing_of
 from hilum.apps.web.schemas import API, FilmId, OnDesk
 from hilum.apps.web.service import Served

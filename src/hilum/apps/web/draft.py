@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hilum.apps.web.answers import ReportDraft
+from hilum.apps.web.answers.verdicts import ReportDraft
 from hilum.core.reading import Reading
 from hilum.core.words import Language, words
 from hilum.serve.said import compared, dictated

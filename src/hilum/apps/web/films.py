@@ -19,7 +19,7 @@ from hilum.apps.store.store import Store
 from hilum.apps.store.tables import Film, Read, iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.answers import AskingList, FilmAnswer, ImageAnswer, Queued, Uploaded
+from hilum.apps.web.answers.films import AskingList, FilmAnswer, ImageAnswer, Queued, Uploaded
 from hilum.apps.web.blind import Sight, sight_of
 from hilum.apps.web.evidence import kinds_of
 from hilum.apps.web.pace import taking

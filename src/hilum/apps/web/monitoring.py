@@ -21,7 +21,7 @@ from hilum.apps.store.tables import Read, now_ms
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.agreement import measure
-from hilum.apps.web.answers import (
+from hilum.apps.web.answers.watch import (
     DayAnswer,
     Latency,
     MonitoringAnswer,

@@ -13,7 +13,7 @@ from hilum.apps.store.marks import marks_of, measure
 from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Made, iso
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.answers import SentAnswer, SentTo
+from hilum.apps.web.answers.films import SentAnswer, SentTo
 from hilum.apps.web.films import pictures_of, spacing_of
 from hilum.apps.web.named import withheld
 from hilum.apps.web.problems import Problem

@@ -18,8 +18,7 @@ from hilum.apps.store.tables import Film, Job, Line, Setting, now_ms
 from hilum.apps.store.worklist import STATUSES
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs, public
-from hilum.apps.web.answers import (
-    AlarmAnswer,
+from hilum.apps.web.answers.operation import (
     Health,
     LogAnswer,
     LogLine,
@@ -29,6 +28,7 @@ from hilum.apps.web.answers import (
     PeerAnswer,
     Ready,
 )
+from hilum.apps.web.answers.watch import AlarmAnswer
 from hilum.apps.web.schemas import API, gives
 from hilum.apps.web.service import Served, Service
 from hilum.apps.web.supervisor import RECEIVER, SENDER

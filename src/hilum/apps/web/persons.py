@@ -18,7 +18,7 @@ from hilum.apps.store.people import (
 )
 from hilum.apps.store.tables import Person, Token, iso
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.answers import (
+from hilum.apps.web.answers.account import (
     NewTokenAnswer,
     PeopleAnswer,
     PersonAnswer,

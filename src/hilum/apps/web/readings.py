@@ -15,7 +15,7 @@ from hilum.apps.store.people import Role
 from hilum.apps.store.tables import Film, Model, Read, iso
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.answers import (
+from hilum.apps.web.answers.films import (
     HeatmapFacts,
     LungOutline,
     OverlaysAnswer,

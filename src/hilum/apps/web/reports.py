@@ -17,7 +17,7 @@ from hilum.apps.store.tables import Film, Line, Model, Person, Read, Report, Stu
 from hilum.apps.store.worklist import prior
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.answers import ReportAnswer, ReportDraft, ReportsAnswer
+from hilum.apps.web.answers.verdicts import ReportAnswer, ReportDraft, ReportsAnswer
 from hilum.apps.web.draft import draft
 from hilum.apps.web.evidence import kinds_of
 from hilum.apps.web.films import find_open, pictures_of, spacing_of

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from hilum.apps.store.people import Role
 from hilum.apps.store.rulers import ruler_of, set_ruler
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.answers import RulerAnswer
+from hilum.apps.web.answers.films import RulerAnswer
 from hilum.apps.web.films import find_film
 from hilum.apps.web.problems import Problem
 from hilum.apps.web.schemas import API, FilmId, NewRuler

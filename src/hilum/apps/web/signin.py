@@ -34,7 +34,13 @@ from hilum.apps.web.access import (
     public,
     visitor_of,
 )
-from hilum.apps.web.answers import BundleAnswer, LabelAnswer, LimitsAnswer, MeAnswer, PointAnswer
+from hilum.apps.web.answers.account import (
+    BundleAnswer,
+    LabelAnswer,
+    LimitsAnswer,
+    MeAnswer,
+    PointAnswer,
+)
 from hilum.apps.web.link import may_open, use_link
 from hilum.apps.web.pace import AtMost
 from hilum.apps.web.problems import Problem

@@ -17,7 +17,7 @@ from hilum.apps.store.tables import Film, Report, Round, Study, Verdict, iso, no
 from hilum.apps.store.worklist import Asked, beside, page, prior
 from hilum.apps.web import blind, named
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.answers import (
+from hilum.apps.web.answers.worklist import (
     Counts,
     Patient,
     RoundAnswer,

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from hilum.apps.store.intake import Accepted, Arrival, shortened, take
 from hilum.apps.store.resent import Resent
 from hilum.apps.store.store import is_full
-from hilum.apps.web.answers import AcceptedFilm, RejectedFilm, Uploaded
+from hilum.apps.web.answers.films import AcceptedFilm, RejectedFilm, Uploaded
 from hilum.apps.web.problems import Problem, problem_of, too_large
 from hilum.apps.web.service import Service
 from hilum.apps.web.unzip import is_zip, members, read_most

@@ -26,13 +26,8 @@ from hilum.apps.store.tables import (
 )
 from hilum.apps.web import blind
 from hilum.apps.web.access import Visitor, needs
-from hilum.apps.web.answers import (
-    ReferenceAnswer,
-    ReferencesAnswer,
-    UndoneAnswer,
-    VerdictAnswer,
-    VerdictsAnswer,
-)
+from hilum.apps.web.answers.lists import ReferenceAnswer, ReferencesAnswer
+from hilum.apps.web.answers.verdicts import UndoneAnswer, VerdictAnswer, VerdictsAnswer
 from hilum.apps.web.films import find_film
 from hilum.apps.web.problems import Problem, not_found
 from hilum.apps.web.schemas import (
