@@ -19,7 +19,7 @@ import { Stage } from "../room/stage";
 import { isEarlier, Strips } from "../room/strips";
 import { act, Toolbar, type ActionName } from "../room/toolbar";
 import type { ToolName } from "../room/tools";
-import { useBeside, useFilm, useHeat } from "../room/usefilm";
+import { askAhead, useBeside, useFilm, useHeat } from "../room/usefilm";
 import { chooseByKey, isBegun, Question, saveByKey, shownAfter, undo, Verdicts } from "../room/verdict";
 import { Change } from "../room/where";
 
@@ -61,7 +61,10 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
   const labels = useMemo(() => askedOf(data, lists, listId), [data.answer, data.film, data.blind, lists, listId]);
   useEffect(() => {
     // once this film is drawn, and not before
-    if (view && round?.after) void import("../room/filmview").then(({ FilmView: View }) => View.fetchAhead(round.after ?? ""));
+    const after = view && round?.after;
+    if (!after) return;
+    void askAhead(after);
+    void import("../room/filmview").then(({ FilmView: View }) => View.fetchAhead(after));
   }, [view, round?.after]);
   useLinked(view, second, linked && beside !== null);
   useImageOfReading(filmId, data.film ? (data.film.reading_id ?? "") : null);

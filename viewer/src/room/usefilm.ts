@@ -35,10 +35,35 @@ async function unlessPending<T>(asked: Promise<T>): Promise<T | null> {
   }
 }
 
+/** The film that is probably opened next, as the server told of it while the one before was seen. */
+let next: { film: FilmAnswer; study: StudyAnswer } | null = null;
+listen((event) => {
+  if (event.name === "open" || event.film_id === next?.film.film_id) next = null;
+});
+
+/** Ask for a film before it is opened: it is drawn at once, with whose it is, while all the rest is asked for. */
+export async function askAhead(filmId: string): Promise<void> {
+  try {
+    const film = await api.film(filmId);
+    next = { film, study: await api.study(film.study_id) };
+  } catch {
+    // whoever opens it is told why it cannot be had
+  }
+}
+
+/** What was told ahead of a film; once, for what was said before is old from then on. */
+function toldAhead(filmId: string): typeof next {
+  const told = next?.film.film_id === filmId ? next : null;
+  next = null;
+  return told;
+}
+
 export function useFilm(filmId: string): FilmData {
+  const [told] = useState(() => toldAhead(filmId));
   const film = useLoad(() => api.film(filmId), [filmId, me.value?.blind]);
   const here = film.value?.film_id === filmId ? film.value : null;
-  const blind = here?.blind_pending ?? false;
+  const known = here ?? told?.film ?? null;
+  const blind = known?.blind_pending ?? false;
   const on = [filmId, here?.status, here?.reading_id, blind];
   const studyId = here?.study_id ?? "";
   const study = useLoad(() => (studyId ? api.study(studyId) : Promise.resolve(null)), [studyId, ...on]);
@@ -80,8 +105,8 @@ export function useFilm(filmId: string): FilmData {
     }
   }, [answer.error]);
   return {
-    film: here,
-    study: study.value,
+    film: known,
+    study: study.value ?? told?.study ?? null,
     answer: answer.value?.film_id === filmId ? answer.value : null,
     overlays: blind ? null : overlays.value,
     verdicts: verdicts.value ?? [],
