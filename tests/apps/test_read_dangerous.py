@@ -65,7 +65,10 @@ def test_an_interruption_ends_decoders_too(dangerous, films, small_bundle, tmp_p
         hanging = tmp_path / "planted" / "hanging"
         _wait(lambda: hanging.exists() and hanging.read_text())
         (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        try:
+            _, err = process.communicate(timeout=30)
+        finally:
+            process.kill()  # else a run that is not interrupted is waited for
     assert process.returncode == 130
     assert err == "error: interrupted\n  hint: what was finished is kept\n"
     _wait(lambda: _gone(int(hanging.read_text())))
