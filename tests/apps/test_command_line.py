@@ -179,6 +179,25 @@ def test_an_old_spelling_is_answered_with_the_new_one(arguments, said, capsys):
     assert said in " ".join(re.sub("[│╭╮╰╯─]", " ", captured.err).split())
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "explain film.dcm --label covid-19 --label lung-opacity",
+        "map cases.csv -o map.html --label covid-19 --label=lung-opacity",
+        "bundle index cases.csv -o x.npz --label covid-19 --label lung-opacity",
+        "audit cases.csv --label covid-19 --label lung-opacity",
+        "cohort audit cases.csv --label covid-19 --label lung-opacity",
+        "read film.dcm --bundle one -b two",
+        "read film.dcm --csv one.csv --csv two.csv",
+    ],
+)
+def test_an_option_of_one_value_is_not_replaced_by_its_second(arguments, capsys):
+    assert run(arguments.split()) == 2
+    assert "takes one value, and is given 2 times." in " ".join(
+        re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().err).split()
+    )
+
+
 def test_no_verb_has_an_option_by_an_old_name_of_its_own():
     for old, new in RENAMED.items():
         assert new

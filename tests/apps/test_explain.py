@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,3 +107,15 @@ def test_usage(
 ) -> None:
     assert run(["explain", "-b", str(small_bundle), str(FRONTAL), "--force", *more]) == 6
     assert message in capsys.readouterr().err
+
+
+def test_films_of_one_name_are_told_apart(
+    films: Path, small_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        shutil.copyfile(films / "a.png", tmp_path / folder / "a.png")
+    assert run(["explain", str(tmp_path), "-b", str(small_bundle)]) == 0
+    said = "".join(capsys.readouterr().out.split())
+    assert "x/a.png" in said
+    assert "y/a.png" in said

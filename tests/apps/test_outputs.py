@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 
 import pytest
 import typer
@@ -146,3 +147,33 @@ def test_films_of_one_name_are_looked_at_by_their_numbers(there, capsys):
     shutil.copyfile("t/b.png", "u/b-2.mask.png")
     assert run(["read", "t/b.png", "u/b.png", "--masks", "u"]) == 6
     assert "u/b-2.mask.png: is there" in capsys.readouterr().err
+
+
+@pytest.fixture
+def full(tmp_path):
+    """A file system of 300 kB."""
+    place = tmp_path / "full"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(place)]
+    if subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("mounting a file system needs root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_is_named_and_holds_no_half_of_a_film(full, small_bundle, capsys):
+    assert run(["demo", "-o", str(full), "-b", str(small_bundle)]) == 1
+    said = capsys.readouterr().err
+    assert f"error: {full / 'films'}/" in said
+    assert ": No space left on device" in said
+    for path in (full / "films").iterdir():
+        assert path.read_bytes() == (SAMPLES / path.name).read_bytes()
+
+
+def test_objects_on_a_full_disk_name_what_could_not_be_written(full, capsys):
+    (full / "ballast").write_bytes(bytes(250_000))
+    made = ["--dicom", str(full), "--objects", "sc"]
+    assert run(["read", str(SAMPLES / "frontal.dcm"), *made]) == 1
+    said = capsys.readouterr().err
+    assert f"error: {full / 'frontal.sc.dcm'}: No space left on device" in said
+    assert [path.name for path in full.iterdir()] == ["ballast"]

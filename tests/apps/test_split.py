@@ -123,3 +123,18 @@ def test_what_cannot_be_done_is_one_line(
     assert run(["cohort", "split", str(cases), "-o", str(out), *duplicates, *options]) == code
     assert message in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_no_film_is_opened_for_a_split_that_cannot_be_made(
+    cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: object, **__: object) -> None:
+        pytest.fail("a film was opened")
+
+    monkeypatch.setattr("hilum.data.duplicates.find_duplicates", opened)
+    command = ["cohort", "split", str(cases), "-o", str(tmp_path / "s.csv")]
+    assert run([*command, "--leave-one-out", "cohort", "--held-out", "sauth"]) == 6
+    assert "no cohort 'sauth'" in capsys.readouterr().err
+    assert run([*command, "--stratify", "pneumonia"]) == 4
+    assert "no column pneumonia" in capsys.readouterr().err
+    assert not (tmp_path / "s.pairs.csv").exists()

@@ -23,11 +23,11 @@ def test_what_may_be_left_out_is_filled():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"truth": [2, 0]}, "truth 2"),
-        ({"score": [1.5, 0.1]}, "score 1.5"),
-        ({"score": [np.nan, 0.1]}, "score nan"),
-        ({"score": ["high", 0.1]}, "score 'high'"),
-        ({"probability": [-0.1, 0.1]}, "probability -0.1"),
+        ({"truth": [2, 0]}, "column truth: 2"),
+        ({"score": [1.5, 0.1]}, "column score: 1.5"),
+        ({"score": [np.nan, 0.1]}, "column score: nan"),
+        ({"score": ["high", 0.1]}, "column score: 'high'"),
+        ({"probability": [-0.1, 0.1]}, "column probability: -0.1"),
         ({"case_id": ["a", "a"]}, "a stands twice"),
         ({"label": "COVID 19"}, "label 'COVID 19' is not known"),
         ({"label": ["covid-19", "Covid-19"]}, "label 'Covid-19' is not known"),
@@ -43,7 +43,7 @@ def test_faults_are_refused_with_the_film(change, message):
 def test_a_side_in_capitals_is_refused_and_not_passed_over(tmp_path):
     path = tmp_path / "p.csv"
     path.write_text("case_id,label,truth,score,split\na,x,1,0.9,test\nb,x,0,0.1,TEST\n")
-    with pytest.raises(CohortError, match="b: split TEST; expected train, val, test in small"):
+    with pytest.raises(CohortError, match=r"row 3 \(b\), column split: TEST; expected train"):
         read_predictions(path, split="test")
 
 

@@ -105,7 +105,7 @@ def test_a_set_that_is_none_of_the_four_is_refused(predictions):
     from hilum.core.errors import CohortError
 
     predictions["prediction_set"] = "maybe"
-    with pytest.raises(CohortError, match="prediction_set maybe; expected present, absent"):
+    with pytest.raises(CohortError, match="column prediction_set: maybe; expected present, absent"):
         evaluate_predictions(predictions, settings=FAST)
 
 

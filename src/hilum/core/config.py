@@ -148,7 +148,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1)
-    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
+    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names) or 'none'}"
 
 
 def _endless(value: Any, key: str) -> Iterator[str]:

@@ -44,6 +44,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
+        first = error.__context__
+        if error.errno is None and isinstance(first, OSError):  # pydicom puts another in its place
+            error.errno, error.strerror = first.errno, first.strerror
         error.filename = error.filename or str(path)  # a full disk does not say whose
         raise
     finally:

@@ -85,6 +85,8 @@ def _undecodable(
 ) -> HilumError:
     if error.encoding != "utf-8":
         return kind(f"{where}: begins like UTF-16, but is none", hint="save it as UTF-8")
+    if b"\0" in data:
+        return kind(f"{where}: no text, but other bytes; expected text", hint="look at the name")
     line = data.count(b"\n", 0, error.start) + 1
     return kind(
         f"{where} line {line}: byte 0x{data[error.start]:02x} is no UTF-8; "

@@ -58,8 +58,10 @@ def to_coco(
         for box in (box for box in _boxes(boxes) if box["label"] in labels):
             annotations.append(_annotation(len(annotations) + 1, number, box, labels))
     if not annotations:
+        known = _known(cases)
         raise CohortError(
-            f"no film has a box '{', '.join(labels)}'", hint=f"there are: {_known(cases)}"
+            f"no film has a box '{', '.join(labels)}'",
+            hint=f"boxes there are: {known}" if known else "no film of the table has any box",
         )
     categories = [{"id": place, "name": name} for place, name in enumerate(labels, start=1)]
     return {"images": images, "categories": categories, "annotations": annotations}

@@ -98,7 +98,7 @@ def make_split(cases: pd.DataFrame, spec: SplitSpec) -> pd.DataFrame:
     Warns:
         UserWarning: how many films have no patient, each of which is a group of its own.
     """
-    _check(cases, spec)
+    check_spec(cases, spec)
     unknown = int((patient_of(cases) == "").sum())
     if unknown:
         warnings.warn(
@@ -181,7 +181,12 @@ def _leave_one_out(cases: pd.DataFrame, spec: SplitSpec) -> pd.DataFrame:
     return cases.assign(split=split.mask(test, "test"))
 
 
-def _check(cases: pd.DataFrame, spec: SplitSpec) -> None:
+def check_spec(cases: pd.DataFrame, spec: SplitSpec) -> None:
+    """Refuse what cannot be divided as ``spec`` says, before a film is opened.
+
+    Raises:
+        CohortError, ConfigError: as ``make_split``.
+    """
     require_columns(cases, "cases")
     if not len(cases):
         raise CohortError("cases: no rows; expected films to divide")

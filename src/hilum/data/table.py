@@ -111,7 +111,7 @@ def merge_cases(tables: Sequence[pd.DataFrame], names: Sequence[str] = ()) -> pd
         for row, case_id in enumerate(table["case_id"], start=_FIRST_ROW):
             place = f"{name} row {row}"
             if case_id in seen:
-                raise _duplicate(case_id, seen[case_id], place)
+                raise _duplicate(case_id, seen[case_id], place, _OF_COHORTS)
             seen[case_id] = place
     return arrange(pd.concat([arrange(table) for table in tables], ignore_index=True))
 
@@ -192,14 +192,19 @@ def _check_unique(cases: pd.DataFrame, where: str) -> None:
         case_id = str(cases["case_id"].iloc[second])
         first = int((cases["case_id"] == case_id).to_numpy().argmax())
         rows = cases.index
-        raise _duplicate(case_id, f"{where} row {rows[first]}", f"row {rows[second]}")
+        raise _duplicate(
+            case_id,
+            f"{where} row {rows[first]}",
+            f"row {rows[second]}",
+            "every film needs a case_id of its own, and one row",
+        )
 
 
-def _duplicate(case_id: str, first: str, second: str) -> CohortError:
-    return CohortError(
-        f"case_id '{case_id}' stands twice: {first} and {second}",
-        hint="every film needs its own case_id; give each cohort its own name (--name)",
-    )
+_OF_COHORTS = "every film needs a case_id of its own; give each cohort its own name (--name)"
+
+
+def _duplicate(case_id: str, first: str, second: str, hint: str) -> CohortError:
+    return CohortError(f"case_id '{case_id}' stands twice: {first} and {second}", hint=hint)
 
 
 def _is_label(value: float) -> bool:

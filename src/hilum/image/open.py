@@ -69,12 +69,7 @@ def open_bytes(
 
     See ``open_radiograph``.
     """
-    if not data:
-        raise UnreadableImageError(f"{name}: zero bytes", hint="copy or export the file again")
-    head = data[:SNIFFED_BYTES]
-    kind = sniff(head)
-    if kind is None:
-        raise _not_a_film(head, name)
+    kind = _kind(data, name)
     if kind is FileKind.DICOM:
         from hilum.image.dicom import open_dicom  # pydicom takes 0.2 s to import
 
@@ -96,10 +91,18 @@ def read_header(data: bytes, name: str, *, max_megapixels: float) -> tuple[str, 
     return decoders.run(_read_header, name, len(data), max_megapixels, data, name, max_megapixels)
 
 
-def _read_header(data: bytes, name: str, max_megapixels: float) -> tuple[str, Metadata]:
-    kind = sniff(data[:SNIFFED_BYTES])
+def _kind(data: bytes, name: str) -> FileKind:
+    if not data:
+        raise UnreadableImageError(f"{name}: zero bytes", hint="copy or export the file again")
+    head = data[:SNIFFED_BYTES]
+    kind = sniff(head)
     if kind is None:
-        raise _not_a_film(data[:SNIFFED_BYTES], name)
+        raise _not_a_film(head, name)
+    return kind
+
+
+def _read_header(data: bytes, name: str, max_megapixels: float) -> tuple[str, Metadata]:
+    kind = _kind(data, name)
     if kind is FileKind.DICOM:
         from hilum.image.dicom import read_dicom_header
 
@@ -170,6 +173,22 @@ def read_file(path: str, name: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise _out_of_reach(name, error) from None
+
+
+def read_dicom(path: str, name: str) -> bytes:
+    """Read a file whole that is DICOM by its content.
+
+    Raises:
+        UnreadableImageError: it is missing, out of reach, or empty.
+        UnsupportedImageError: no film, or a film that is no DICOM.
+    """
+    data = read_file(path, name)
+    if (kind := _kind(data, name)) is not FileKind.DICOM:
+        raise UnsupportedImageError(
+            f"{name}: a film as {kind.value}; expected DICOM",
+            hint="name its DICOM file",
+        )
+    return data
 
 
 def _out_of_reach(name: str, error: OSError | ValueError) -> UnreadableImageError:

@@ -41,9 +41,8 @@ def read_predictions(path: Path, *, split: str | None = None) -> pd.DataFrame:
     """
     table = read_scores(path)
     if "split" in table:
-        _refuse(
-            table, ~table["split"].map(is_side), "split", f"{', '.join(SIDES)} in small letters"
-        )
+        sides = f"{', '.join(SIDES)} in small letters"
+        _refuse(table, ~table["split"].map(is_side), str(path), "split", sides)
     if split is not None and "split" in table:
         table = table[table["split"] == split]
     return check_predictions(table, where=str(path))
@@ -94,6 +93,7 @@ def check_predictions(predictions: pd.DataFrame, *, where: str = "predictions") 
     _refuse(
         table,
         ~table["prediction_set"].isin(["", *PredictionSet]),
+        where,
         "prediction_set",
         ", ".join(PredictionSet),
     )
@@ -139,14 +139,18 @@ def _numbers(
     wrong = numbers.isna() & table[column].notna() & (table[column].astype(str).str.strip() != "")
     if wrong.any():
         row = table[wrong].iloc[0]
-        raise CohortError(f"{where}: {row['case_id']}: {column} {row[column]!r}; expected a number")
+        raise CohortError(
+            f"{where} row {row.name} ({row['case_id']}), column {column}: {row[column]!r}; "
+            "expected a number"
+        )
     return numbers.astype(np.float64)
 
 
 def _check_values(table: pd.DataFrame, where: str) -> None:
-    _refuse(table, ~(table["truth"].isin([0, 1]) | table["truth"].isna()), "truth", "1, 0 or blank")
+    truths = table["truth"].isin([0, 1]) | table["truth"].isna()
+    _refuse(table, ~truths, where, "truth", "1, 0 or blank")
     for column in ("score", "probability"):
-        _refuse(table, ~table[column].between(0, 1), column, f"a number in [0, 1] ({where})")
+        _refuse(table, ~table[column].between(0, 1), where, column, "a number in [0, 1]")
     twice = table[table.duplicated(["case_id", "label"])]
     if len(twice):
         row = twice.iloc[0]
@@ -164,7 +168,10 @@ def _check_values(table: pd.DataFrame, where: str) -> None:
         )
 
 
-def _refuse(table: pd.DataFrame, wrong: pd.Series, column: str, expected: str) -> None:
+def _refuse(table: pd.DataFrame, wrong: pd.Series, where: str, column: str, expected: str) -> None:
     if wrong.any():
         row = table[wrong].iloc[0]
-        raise CohortError(f"{row['case_id']}: {column} {row[column]}; expected {expected}")
+        raise CohortError(
+            f"{where} row {row.name} ({row['case_id']}), column {column}: {row[column]}; "
+            f"expected {expected}"
+        )

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,7 +123,7 @@ def test_no_value_of_the_original_is_left_in_any_byte(tmp_path):
     comment = MARK.encode() + b"!"
     frame = frame[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + frame[2:]
     dataset.PixelData = encapsulate([frame])
-    made = deidentify(save(dataset, tmp_path / f"{MARK}.dcm"), KEY)
+    made = deidentify(save(dataset, tmp_path / f"{MARK}.dcm"), key=KEY)
     for found in (MARK, MARK.upper(), "987654321", "19870605", "070839", "071Y", "98765.4321"):
         assert found.encode() not in made.file, found
     before, after = dcmread(ROOT / "frontal.dcm"), load(made)
@@ -138,11 +140,11 @@ def test_no_value_of_the_original_is_left_in_any_byte(tmp_path):
 
 
 def test_films_of_a_patient_stay_together_and_are_the_same_whenever_they_are_made(film):
-    one = load(first := deidentify(film(PatientID="A", SOPInstanceUID="1.2.1"), KEY))
-    two = load(deidentify(film(PatientID="A", SOPInstanceUID="1.2.2"), KEY))
-    other = load(deidentify(film(PatientID="B", SOPInstanceUID="1.2.3"), KEY))
-    elsewhere = load(deidentify(film(PatientID="A", SOPInstanceUID="1.2.1"), KEY + b"!"))
-    assert deidentify(film(PatientID="A", SOPInstanceUID="1.2.1"), KEY) == first
+    one = load(first := deidentify(film(PatientID="A", SOPInstanceUID="1.2.1"), key=KEY))
+    two = load(deidentify(film(PatientID="A", SOPInstanceUID="1.2.2"), key=KEY))
+    other = load(deidentify(film(PatientID="B", SOPInstanceUID="1.2.3"), key=KEY))
+    elsewhere = load(deidentify(film(PatientID="A", SOPInstanceUID="1.2.1"), key=KEY + b"!"))
+    assert deidentify(film(PatientID="A", SOPInstanceUID="1.2.1"), key=KEY) == first
     assert one.PatientID == two.PatientID == first.patient == str(one.PatientName)
     assert one.StudyInstanceUID == two.StudyInstanceUID
     assert one.SOPInstanceUID != two.SOPInstanceUID
@@ -176,7 +178,7 @@ def test_what_stays_has_a_value_that_it_may_have(tmp_path):
     own = Dataset()
     own.CodeValue, own.CodingSchemeDesignator, own.CodeMeaning = MARK, "99OWN", MARK
     dataset.ViewCodeSequence.append(own)
-    made = deidentify(save(dataset, tmp_path / "film.dcm"), KEY)
+    made = deidentify(save(dataset, tmp_path / "film.dcm"), key=KEY)
     assert MARK.encode() not in made.file
     assert MARK.upper().encode() not in made.file
     assert b"19500101" not in made.file
@@ -194,14 +196,14 @@ def test_an_age_or_a_sex_that_cannot_be_is_left_out(film, age):
     dataset = dcmread(path)
     dataset.add_new(tag_for_keyword("PatientAge"), "LO", age)
     dataset["PatientSex"] = DataElement(tag_for_keyword("PatientSex"), "LO", "F DOE")
-    made = load(deidentify(save(dataset, path), KEY, keep_person=True))
+    made = load(deidentify(save(dataset, path), key=KEY, keep_person=True))
     assert "PatientAge" not in made
     assert made.PatientSex == ""
 
 
 def test_age_and_sex_stay_where_they_are_asked_for(film):
     for age, kept in (("045Y", "045Y"), ("089Y", "089Y"), ("099Y", "090Y"), ("003M", "003M")):
-        made = load(deidentify(film(PatientAge=age, PatientSex="F"), KEY, keep_person=True))
+        made = load(deidentify(film(PatientAge=age, PatientSex="F"), key=KEY, keep_person=True))
         assert (made.PatientAge, made.PatientSex) == (kept, "F")
     codes = [each.CodeValue for each in made.DeidentificationMethodCodeSequence]
     assert codes == ["113100", "113108"]
@@ -209,10 +211,10 @@ def test_age_and_sex_stay_where_they_are_asked_for(film):
 
 def test_a_film_that_may_name_its_patient_in_its_picture_is_refused(film):
     with pytest.raises(RejectedImageError, match="is YES"):
-        deidentify(film(BurnedInAnnotation="YES"), KEY, accept_pixels=True)
+        deidentify(film(BurnedInAnnotation="YES"), key=KEY, accept_pixels=True)
     with pytest.raises(RejectedImageError, match="not stated"):
-        deidentify(film(BurnedInAnnotation=None), KEY)
-    made = load(deidentify(film(BurnedInAnnotation=None), KEY, accept_pixels=True))
+        deidentify(film(BurnedInAnnotation=None), key=KEY)
+    made = load(deidentify(film(BurnedInAnnotation=None), key=KEY, accept_pixels=True))
     assert made.BurnedInAnnotation == "NO"
 
 
@@ -228,7 +230,7 @@ def test_a_film_that_may_name_its_patient_in_its_picture_is_refused(film):
 )
 def test_what_is_no_film_is_refused(film, attributes, said):
     with pytest.raises(ImageError, match=said):
-        deidentify(film(**attributes), KEY)
+        deidentify(film(**attributes), key=KEY)
 
 
 def test_a_colour_picture_is_refused(film, tmp_path):
@@ -239,7 +241,7 @@ def test_a_colour_picture_is_refused(film, tmp_path):
     dataset.HighBit = 7
     dataset.PixelData = bytes(dataset.Rows * dataset.Columns * 3)
     with pytest.raises(UnsupportedImageError, match="grey"):
-        deidentify(save(dataset, tmp_path / "rgb.dcm"), KEY)
+        deidentify(save(dataset, tmp_path / "rgb.dcm"), key=KEY)
 
 
 @pytest.mark.parametrize(("signed", "high"), [(0, 11), (0, 13), (1, 11)])
@@ -256,7 +258,7 @@ def test_what_lies_in_unused_bits_is_gone_and_the_values_are_the_same(tmp_path, 
     dataset.PixelRepresentation, dataset.BurnedInAnnotation = signed, "NO"
     dataset.PixelData = codes.tobytes()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made = load(deidentify(save(dataset, tmp_path / "film.dcm"), KEY))
+    made = load(deidentify(save(dataset, tmp_path / "film.dcm"), key=KEY))
     assert np.array_equal(made.pixel_array, values)
     assert (made.BitsStored, made.HighBit) == (12, 11)
     stored = np.frombuffer(made.PixelData, "<i2" if signed else "<u2")
@@ -266,7 +268,7 @@ def test_what_lies_in_unused_bits_is_gone_and_the_values_are_the_same(tmp_path, 
 def test_hilum_sees_the_same_film(film, tmp_path):
     path = film()
     written = tmp_path / "out.dcm"
-    written.write_bytes(deidentify(path, KEY).file)
+    written.write_bytes(deidentify(path, key=KEY).file)
     before, after = open_radiograph(path), open_radiograph(written)
     assert np.array_equal(before.pixels, after.pixels)
     assert after.metadata.patient_id != before.metadata.patient_id
@@ -277,7 +279,7 @@ def test_hilum_sees_the_same_film(film, tmp_path):
 def test_dciodvfy_finds_no_error(film, tmp_path):
     path = tmp_path / "out.dcm"
     for number, keep in enumerate((False, True)):
-        made = deidentify(film(), KEY, keep_person=keep)
+        made = deidentify(film(), key=KEY, keep_person=keep)
         path = tmp_path / f"out{number}.dcm"
         path.write_bytes(made.file)
         said = subprocess.run([DCIODVFY, str(path)], capture_output=True, text=True, check=False)
@@ -344,3 +346,27 @@ def test_films_that_are_written_into_their_own_folder_are_not_taken_again(film, 
     # elsewhere it is refused: its patient would get a second name
     assert run(["deidentify", str(written), "-o", str(tmp_path / "other")]) == 3
     assert "was de-identified by Hilum" in capsys.readouterr().err
+
+
+def test_what_is_no_dicom_is_told_as_hilum_read_tells_it(film, films, tmp_path, capsys):
+    """Also at once: nothing is waited for at the end of a pipe."""
+    ward = tmp_path / "ward"
+    ward.mkdir()
+    for name in ("notes.txt", "broken.jpg"):
+        shutil.copyfile(films / name, ward / name)
+    (ward / "empty.dcm").write_bytes(b"")
+    (ward / "cut.dcm").write_bytes(Path(film()).read_bytes()[:3000])
+    os.mkfifo(ward / "pipe.dcm")
+    (ward / "link.dcm").symlink_to("nothing")
+    assert run(["read", str(ward), "--json"]) == 3
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    read = {Path(row["path"]).name: row["reason"] for row in rows}
+    assert run(["deidentify", str(ward), "-o", str(tmp_path / "out"), "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    here = {Path(each["path"]).name: each["reason"] for each in told["left_out"]}
+    assert here.keys() == read.keys()
+    for name in ("notes.txt", "empty.dcm", "pipe.dcm", "link.dcm"):
+        reason = here[name].partition(": ")[2]
+        assert reason
+        assert reason in read[name], (here[name], read[name])
+    assert here["broken.jpg"].endswith(": a film as JPEG; expected DICOM")

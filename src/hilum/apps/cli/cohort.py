@@ -236,11 +236,12 @@ def split(
     """
     from hilum.data.duplicates import link_groups
     from hilum.data.leaks import check_leaks, raise_on_leak
-    from hilum.data.split import make_split, record_split, write_split
+    from hilum.data.split import check_spec, make_split, record_split, write_split
     from hilum.data.table import read_cases
 
     spec = _spec(fractions, folds, leave_one_out, held_out, stratify, seed)
     table = read_cases(cases)
+    check_spec(table, spec)
     with _notes():
         found = _shared_patients(table, pairs, duplicates, out)
         linked = table if found is None else link_groups(table, found)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from platformdirs import user_data_path
 
-from hilum.apps.cli.options import Films, Json, MaxMegapixels, out_folder
+from hilum.apps.cli.options import Json, MaxMegapixels, out_folder
 from hilum.apps.cli.streams import print_json
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError, ImageError, RejectedImageError
 
@@ -21,7 +21,10 @@ _SHORTEST = 16
 
 
 def deidentify(
-    paths: Films,
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="DICOM films, folders or 'patterns/**/*.dcm'."),
+    ],
     out: Annotated[Path, out_folder("Folder for the films: PATIENT/UID.dcm.", "--out", "-o")],
     key: Annotated[
         Path | None,
@@ -62,22 +65,21 @@ def deidentify(
       hilum deidentify ward/ -o shared --accept-pixels
     """
     from hilum.core.files import atomic_path
-    from hilum.image import decoders
+    from hilum.image.open import in_decoder
     from hilum.serve.dicom.deidentify import deidentify as without_patient
     from hilum.serve.inputs import find_films
 
     films = [each for each in find_films(paths) if not _is_written(each, out)]
     call = partial(
         without_patient, key=_secret(key, make=make_key), accept_pixels=accept_pixels,
-        keep_person=keep_age_and_sex, max_megapixels=max_megapixels,
+        keep_person=keep_age_and_sex,
     )  # fmt: skip
     written: dict[Path, str] = {}
     targets: dict[Path, tuple[Path, str]] = {}
     left_out: list[dict[str, str]] = []
     for path in films:
         try:
-            size = path.stat().st_size if path.exists() else 0
-            made = decoders.run(call, str(path), size, max_megapixels, str(path))
+            made = in_decoder(call, path, max_megapixels)
             target = out / made.patient / f"{made.sop_uid}.dcm"
             digest = sha256(made.file).hexdigest()
             first, same = targets.setdefault(target, (path, digest))

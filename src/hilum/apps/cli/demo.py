@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hilum.apps.cli.options import Bundle, Json, out_folder
+from hilum.core.files import atomic_path
 
 if TYPE_CHECKING:
     from hilum.apps.cli.sinks import Sink
@@ -60,7 +60,8 @@ def _copy(sample: Sample, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name in (sample.file, sample.lung_mask, sample.lesion_mask):
         if name is not None:
-            shutil.copyfile(sample.path.with_name(name), folder / name)
+            with atomic_path(folder / name) as temporary:
+                temporary.write_bytes(sample.path.with_name(name).read_bytes())
     return folder / sample.file
 
 

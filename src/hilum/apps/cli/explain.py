@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hilum.serve.reader import Reader
 
 _FEW = 4
+_WIDTH_OF_PIPE = 140
 
 
 def explain(
@@ -152,12 +153,12 @@ def print_maps(reports: list[MapReport], films: int, not_explained: int) -> None
         if report.score is None:
             reasons[report.path] = f"{report.path}: {report.status}: {report.reason}"
             continue
-        name, shown = ("" if report.path == shown else Path(report.path).name), report.path
+        name, shown = ("" if report.path == shown else report.path), report.path
         said = said_of_map(report)
         score = f"{said.score} ({words()['outcome.forced']})" if report.forced else said.score
         cells = (score, said.inside, said.peak, said.time)
         table.add_row(escape(name), report.method, report.label, *cells)
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_PIPE)
     if len(reasons) < films:
         console.print(table)
     for reason in reasons.values():

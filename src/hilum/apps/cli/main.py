@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
 from importlib import import_module
 from itertools import pairwise, takewhile
 from typing import Annotated, Any
@@ -144,6 +145,16 @@ def _look_at_options(context: Any, command: Any, arguments: list[str]) -> None:
     for option in (argument.partition("=")[0] for argument in before_files):
         if option in RENAMED and option not in names:
             context.fail(f"No option '{option}' here: it is {RENAMED[option]}.")
+    single = {
+        name: each.opts[0]
+        for each in options
+        if not (each.is_flag or each.count or each.multiple)
+        for name in each.opts
+    }
+    given = (single.get(argument.partition("=")[0]) for argument in before_files)
+    for name, times in Counter(given).items():
+        if name is not None and times > 1:
+            context.fail(f"Option '{name}' takes one value, and is given {times} times.")
     for option, value in pairwise(before_files):
         if option in hungry and value in names:
             context.fail(f"Option '{option}' needs a value, not the option '{value}'.")

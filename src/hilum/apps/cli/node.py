@@ -168,6 +168,8 @@ def check(
             typer.echo(line)
     if as_json:
         print_json(rows)
+    elif not rows:
+        typer.echo(_NO_PEERS)
     if failed := sum(not row["ok"] for row in rows):
         raise PeerError(
             f"{failed} of the peers did not answer as they must", hint="see above of each"
@@ -403,6 +405,9 @@ def conformance(
 node_app.command("module")(module)
 
 
+_NO_PEERS = "hilum.toml names no peer: [[node.peers]] adds one"
+
+
 def _place(home: Path | None, store: str | None) -> Place:
     from hilum.core.extras import require
 
@@ -429,7 +434,8 @@ def _peer(node: Node, name: str) -> Known:
 
     if (found := node.peer(name)) is None:
         names = [each.name for each in node.peers]
-        raise ConfigError(f"there is no peer '{name}'", hint=did_you_mean(name, names))
+        hint = did_you_mean(name, names) if names else _NO_PEERS
+        raise ConfigError(f"there is no peer '{name}'", hint=hint)
     return found
 
 

@@ -73,10 +73,17 @@ def read_csv_cohort(
     if "patient_id" not in named:
         folder.notes.append("no patient_id: each film counts as a person of its own")
     records: list[Record] = []
+    places: dict[str, str] = {}
     unread: dict[str, list[str]] = {}
     for where, row, image in folder.rows(rows, table, lambda row, _: row[named["path"]]):
         ours = {column: row[theirs] for column, theirs in named.items()}
         records.append(_csv_record(ours, image, folder.root, name, where))
+        case_id = str(records[-1]["case_id"])
+        if (first := places.setdefault(case_id, where)) != where:
+            raise CohortError(
+                f"{where}: '{case_id}' stands in {first}, too",
+                hint="one row a film, with a case_id of its own: take one of the two out",
+            )
         for column in _unread(ours, records[-1]):
             unread.setdefault(column, []).append(f"{where}: {ours[column]!r}")
     folder.notes += [

@@ -15,7 +15,6 @@ import re
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +28,6 @@ from pydicom.valuerep import format_number_as_ds
 from hilum.core.errors import (
     ImageError,
     RejectedImageError,
-    UnreadableImageError,
     UnsupportedImageError,
 )
 from hilum.core.labels import Code
@@ -37,7 +35,7 @@ from hilum.image.dicom_codec import decode_codes
 from hilum.image.dicom_header import broken, parse
 from hilum.image.dicom_values import StatedValue, code_of, given, items_of, text_of
 from hilum.image.limits import gathered_warnings, one_line
-from hilum.image.open import MAX_MEGAPIXELS
+from hilum.image.open import MAX_MEGAPIXELS, read_dicom
 from hilum.serve.dicom.common import item, uid, uid_of
 from hilum.serve.dicom.source import may_be
 
@@ -131,11 +129,12 @@ class Deidentified(NamedTuple):
 
 def deidentify(
     path: str,
-    key: bytes,
+    name: str = "",
+    max_megapixels: float = MAX_MEGAPIXELS,
     *,
+    key: bytes,
     accept_pixels: bool = False,
     keep_person: bool = False,
-    max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Deidentified:
     """Make a film that names nobody.
 
@@ -145,12 +144,13 @@ def deidentify(
 
     Args:
         path: of a DICOM file.
+        name: stands for it in messages; "": the path.
+        max_megapixels: of the film.
         key: secret of the site, at least 16 bytes.
         accept_pixels: somebody has looked at the film, and nothing in the picture names the
             patient; else a film that does not say so itself is refused.
         keep_person: keep sex and age (Retain Patient Characteristics Option); from 90 years on the
             age is 90.
-        max_megapixels: of the film.
 
     Raises:
         RejectedImageError: the picture names the patient, or may do so; or it was done already.
@@ -158,17 +158,16 @@ def deidentify(
     """
     if len(key) < _PSEUDONYM:
         raise ValueError(f"a key of {len(key)} bytes; expected at least {_PSEUDONYM}")
+    name = name or path
     with gathered_warnings():
         try:
-            source, _ = parse(Path(path).read_bytes(), path, max_megapixels)
-            _check(source, path, accept_pixels=accept_pixels)
-            return _made(source, path, key, keep_person=keep_person)
+            source, _ = parse(read_dicom(path, name), name, max_megapixels)
+            _check(source, name, accept_pixels=accept_pixels)
+            return _made(source, name, key, keep_person=keep_person)
         except ImageError:
             raise
-        except OSError as error:
-            raise UnreadableImageError(f"{path}: {error.strerror or error}") from None
         except Exception as error:  # pydicom raises anything at a broken header
-            raise broken(path, one_line(error)) from None
+            raise broken(name, one_line(error)) from None
 
 
 def _made(source: Dataset, name: str, key: bytes, *, keep_person: bool) -> Deidentified:
