@@ -259,7 +259,6 @@ def test_json_parses(small_bundle, tmp_path, monkeypatch, capsys):
         "node status": ["--home", home],
         "node check": ["--home", home],
         "node retry": ["--all-dead", "--home", home],
-        "node drop": ["1", "--reason", "none", "--home", home],
         "node resend": ["--since", "2026-01-01", "--home", home],
         "node conformance": ["--home", home],
         "bundle verify": ["-b", bundle],
@@ -276,5 +275,5 @@ def test_json_parses(small_bundle, tmp_path, monkeypatch, capsys):
     assert found["user list"] == [{"name": "anna", "role": "reviewer", "disabled": False}]
     assert found["store log"]["action"]
     assert found["store delete"]["deleted"] is False
-    assert found["node retry"] == found["node drop"] == found["node resend"] == {"changed": 0}
+    assert found["node retry"] == found["node resend"] == {"changed": 0}
     assert found["bundle verify"]["folder"] == bundle

@@ -573,7 +573,8 @@ def test_verbs(box, capsys, tmp_path):
     rows = json.loads(capsys.readouterr().out)
     assert [row["state"] for row in rows] == ["waiting"] * 4
     assert rows[0]["kind"] == "sr"
-    assert run(["node", "drop", "1", "2", "--reason", "of no use", *data]) == 0
+    assert run(["node", "drop", "1", "2", "--reason", "of no use", "--json", *data]) == 0
+    assert json.loads(capsys.readouterr().out) == {"changed": 2}
     assert run(["node", "list", "--state", "dropped", *data]) == 0
     assert capsys.readouterr().out.count("of no use") == 2
     with box.store.write() as session:
@@ -582,8 +583,12 @@ def test_verbs(box, capsys, tmp_path):
         capsys.readouterr()
         assert run(["node", "list", "--study", study, *data]) == 0
         assert capsys.readouterr().out.count("film film1") == 2
-    assert run(["node", "resend", "--study", "study9", *data]) == 0
-    assert "hilum node list" in capsys.readouterr().out
+    assert run(["node", "resend", "--study", "study9", *data]) == 6
+    assert "hilum node list" in capsys.readouterr().err
+    for verb in (["drop", "17", "--reason", "x"], ["retry", "17"], ["retry", "1", "17"]):
+        assert run(["node", *verb, *data]) == 6
+        assert "hilum node list" in capsys.readouterr().err
+    assert run(["node", "retract", "--film", "film9", "--reason", "quality", *data]) == 6
     assert run(["node", "resend", "--study", "1.2.1", *data]) == 0
     assert "hilum node list" not in capsys.readouterr().out
     assert run(["node", "retry", "--all-dead", *data]) == 0

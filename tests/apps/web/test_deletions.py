@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zlib
 from datetime import datetime, timedelta
@@ -480,6 +481,9 @@ def test_the_command_shows_asks_and_deletes(station, make_film, capsys, monkeypa
     _worked_on(station, make_film, (1, 2), PATIENT)
     _worked_on(station, make_film, (3,), OTHER)
     command = ["store", "delete", "--home", str(station.service.data)]
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody is there to answer
+    assert run([*command, "--patient", PATIENT]) == 6
+    assert "add --yes" in capsys.readouterr().err
     monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
     assert run([*command, "--patient", PATIENT]) == 0
     assert "2 studies" in capsys.readouterr().out
@@ -487,6 +491,11 @@ def test_the_command_shows_asks_and_deletes(station, make_film, capsys, monkeypa
     monkeypatch.setattr("typer.confirm", lambda *_, **__: True)
     assert run([*command, "--patient", PATIENT]) == 0
     assert "deleted" in capsys.readouterr().out
+    assert set(_counts(station).values()) == {1}
+    there = _ids(station, OTHER)[0]
+    for named in (["--patient", PATIENT], ["--study", "zz"], ["--study", there, "--study", "zz"]):
+        assert run([*command, *named, "--yes"]) == 6
+        assert "there is no" in capsys.readouterr().err
     assert set(_counts(station).values()) == {1}
     assert run([*command, "--older-than", "1", "--yes"]) == 0
     assert capsys.readouterr().out.startswith("0 studies")

@@ -240,7 +240,7 @@ def retry(
         raise ConfigError("what is to be sent?", hint="ids, --peer or --all-dead")
     with _opened(home, store) as (opened, log):
         count = outbox.retry(opened, log, "command line", ids=ids or (), peer=peer)
-    _changed(count, "wait to be sent at once", as_json=as_json)
+    _changed(count, "wait to be sent at once", as_json=as_json, named=len(set(ids or ())))
 
 
 @node_app.command("drop")
@@ -261,7 +261,7 @@ def drop(
 
     with _opened(home, store) as (opened, log):
         count = outbox.drop(opened, log, "command line", ids, reason)
-    _changed(count, "given up", as_json=as_json)
+    _changed(count, "given up", as_json=as_json, named=len(set(ids)))
 
 
 @node_app.command("resend")
@@ -302,7 +302,7 @@ def resend(
             since_ms=since_ms,
             peer=peer,
         )
-    _changed(count, "wait to be sent again", as_json=as_json)
+    _changed(count, "wait to be sent again", as_json=as_json, named=int(since is None))
 
 
 @node_app.command("retract")
@@ -339,7 +339,8 @@ def retract(
     with _opened(home, store) as (opened, log), opened.write() as session:
         films = list(session.scalars(outbox.films_of(film, study)))
         count = takeback.retract(session, log, "command line", films, reason=reason, peer=peer)
-    _changed(count, "films whose results are taken back", as_json=as_json)
+    what = "films whose results are taken back"
+    _changed(count, what, as_json=as_json, named=1)
 
 
 @node_app.command("send")
@@ -452,7 +453,12 @@ def _opened(home: Path | None, store: str | None) -> Iterator[tuple[Opened, Log]
         opened.close()
 
 
-def _changed(count: int, what: str, *, as_json: bool) -> None:
+def _changed(count: int, what: str, *, as_json: bool, named: int = 0) -> None:
+    """Say how many were changed; fewer than were named is an error, after what could be done."""
+    from hilum.core.errors import ConfigError
+
+    if count < named:
+        raise ConfigError(f"only {count} {what}: no more fits", hint="see 'hilum node list'")
     if as_json:
         print_json({"changed": count})
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -126,9 +127,10 @@ def delete(
 ) -> None:
     """Delete from a workstation: films, readings, verdicts, marks and reports.
 
-    Shows what would go and asks. It goes for good, unless studies are put into
-    the trash. The log keeps that it happened, without the patient's id. Backups,
-    and copies in browsers, are not reached. The server need not be stopped.
+    Shows what would go and asks; a patient or a study that is not there is an
+    error (exit code 6). It goes for good, unless studies are put into the trash.
+    The log keeps that it happened, without the patient's id. Backups, and copies
+    in browsers, are not reached. The server need not be stopped.
 
     \b
     Example:
@@ -147,10 +149,11 @@ def delete(
     try:
         with opened.read() as session:
             shown = deletion.preview(session, chosen)
+            _refuse_unknown(chosen, shown, deletion.unknown(session, chosen.study_ids))
         typer.echo(_words(shown), err=as_json)
         asked = "into the trash?" if trash else "delete for good?"
         there = shown.studies + shown.trashed > 0
-        sure = there and (yes or typer.confirm(asked, err=as_json))
+        sure = there and (yes or _confirmed(asked, err=as_json))
         if sure:
             folder = FilmFolder(place.data)
             agreed = _agreed_to(shown)
@@ -178,6 +181,30 @@ def _chosen(
         raise ConfigError("only studies go into the trash", hint="leave --trash out, or --study ID")
     before_ms = None if older_than is None else now_ms() - round(older_than * 86_400_000)
     return Chosen(tuple(study), patient, before_ms)
+
+
+def _refuse_unknown(chosen: Chosen, shown: Going, studies: list[str]) -> None:
+    """Raise where who or what was named is not there: a slip of the pen must not look erased."""
+    from hilum.core.errors import ConfigError
+
+    if studies:
+        raise ConfigError(f"there is no study '{studies[0]}'", hint="nothing was deleted")
+    if chosen.patient_id is not None and not shown.studies + shown.trashed:
+        raise ConfigError(
+            f"there is nothing of a patient '{chosen.patient_id}'",
+            hint="give the whole id, as the films have it",
+        )
+
+
+def _confirmed(asked: str, *, err: bool) -> bool:
+    from hilum.core.errors import ConfigError
+
+    try:
+        return typer.confirm(asked, err=err)
+    except typer.Abort:
+        if sys.stdin is not None and sys.stdin.isatty():  # Ctrl-C
+            raise
+        raise ConfigError("nobody is there to answer", hint="add --yes") from None
 
 
 def _words(going: Going) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -121,6 +121,14 @@ class Going:
     first_ms: int | None
     last_ms: int | None
     mark: str
+
+
+def unknown(session: Session, study_ids: Collection[str]) -> list[str]:
+    """Return those of these ids and UIDs that no study has."""
+    query = select(Study.id, Study.uid)
+    query = query.where(Study.id.in_(study_ids) | Study.uid.in_(study_ids))
+    known = {name for row in session.execute(query) for name in row}
+    return [each for each in study_ids if each not in known]
 
 
 def preview(session: Session, chosen: Chosen) -> Going:
