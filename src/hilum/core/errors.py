@@ -25,6 +25,7 @@ PS3.7 annex C), so that every way into Hilum refuses alike.
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 EXIT_OK = 0
@@ -34,6 +35,10 @@ EXIT_SOME_NOT_READ = 3
 EXIT_AUDIT_FAILED = 10
 """The audit ran to its end, and the model or the lists failed it."""
 EXIT_INTERRUPTED = 130
+
+
+_FOLDERS = re.compile(r"(?<![\w:/\\.<])(?:[A-Za-z]:)?[/\\][^:;,'\"\n]*[/\\]")
+"""From the root of a disk to the last separator of a path."""
 
 
 class HilumError(Exception):
@@ -52,6 +57,15 @@ class HilumError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    @property
+    def public(self) -> str:
+        """The message without the folders of this machine: what others in the network are told.
+
+        >>> HilumError("/srv/films of us/7b/film.png: broken or truncated PNG").public
+        'film.png: broken or truncated PNG'
+        """
+        return _FOLDERS.sub("", self.message)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Keep the hint when an error crosses from one process to another."""

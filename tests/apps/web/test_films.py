@@ -246,8 +246,12 @@ def test_a_torn_film_is_accepted_and_says_why_it_was_not_read(station, make_film
     assert reading["status"] == "error"
     assert "truncated" in reading["reason"]
     assert reading["findings"] == []
-    shown = client.get(f"{API}/films/{film_id}/pixels")
-    assert (shown.status_code, shown.json()["code"]) == (422, "unreadable")
+    for picture in ("pixels", "image", "thumbnail.jpg"):
+        shown = client.get(f"{API}/films/{film_id}/{picture}")
+        assert (shown.status_code, shown.json()["code"]) == (422, "unreadable")
+        assert shown.json()["detail"].startswith("broken or truncated PNG")
+    for name in station.service.folder.root.rglob("*"):
+        assert name.name not in shown.text
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,9 @@ def test_a_damaged_bundle_is_said_and_films_wait(make_station, make_bundle, make
     assert station.send(make_film(1)).status_code == 201
     me = station.client("reader").get(f"{API}/me").json()
     assert me["bundle"] is None
-    assert "model.onnx" in me["bundle_error"]
+    assert me["bundle_error"].startswith("model.onnx: sha256 ")
+    told = station.client("administrator").get(f"{API}/calibration").json()
+    assert (told["code"], told["detail"]) == ("bundle", me["bundle_error"])
     ready = station.client().get(f"{API}/ready")
     assert ready.status_code == 503
     assert ready.json()["bundle"] != "ok"

@@ -1,11 +1,10 @@
 /** The table of the worklist: one row a study. */
-import { api } from "../core/api";
 import { date, named, percent, t } from "../core/i18n";
 import { go, may, me } from "../core/store";
 import type { StudyItem } from "../core/types";
 import { headline, tone } from "../core/words";
 import { selected } from "../core/worklist";
-import { labelName, StatusTag } from "../parts/ui";
+import { labelName, StatusTag, Thumbnail } from "../parts/ui";
 
 export function StudyTable(props: {
   items: readonly StudyItem[];
@@ -78,7 +77,7 @@ function Row(props: {
         </td>
       )}
       <td class="thumb">
-        <img src={api.thumbnail(item.film_id)} alt="" width="44" height="44" loading="lazy" />
+        <Thumbnail film={item.film_id} size={44} />
       </td>
       <td class="study">
         <a href={`#/film/${item.film_id}`} aria-current={chosen ? "true" : undefined} onClick={props.open}>

@@ -1,7 +1,7 @@
 /** Small pieces that every page is made of. */
 import type { ComponentChildren } from "preact";
-import { useLayoutEffect, useRef } from "preact/hooks";
-import type { ApiError } from "../core/api";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { api, type ApiError } from "../core/api";
 import { hundredfold, number, percent, t, named, knows, type Key } from "../core/i18n";
 import { told } from "../core/sentences";
 import type { Estimate, FilmStatus } from "../core/types";
@@ -11,6 +11,22 @@ export function Loading() {
     <p class="loading" role="status">
       <span class="spinner" aria-hidden="true" /> {t("loading")}
     </p>
+  );
+}
+
+/** A small picture of a film; an empty place where the film cannot be shown. */
+export function Thumbnail({ film, size }: { film: string; size: number }) {
+  const [broken, setBroken] = useState("");
+  return (
+    <img
+      src={api.thumbnail(film)}
+      alt=""
+      width={size}
+      height={size}
+      loading="lazy"
+      style={{ visibility: broken === film ? "hidden" : "visible" }}
+      onError={() => setBroken(film)}
+    />
   );
 }
 

@@ -1,8 +1,8 @@
 /** Other films of the patient: of the same study, earlier and later ones apart. */
-import { api, located } from "../core/api";
+import { located } from "../core/api";
 import { figures, t } from "../core/i18n";
 import type { FilmAnswer, Similar, StudyAnswer, StudyItem } from "../core/types";
-import { labelName } from "../parts/ui";
+import { labelName, Thumbnail } from "../parts/ui";
 
 /** True for a study before this one: by the dates of both, else by when they came. */
 export function isEarlier(other: StudyItem, study: StudyAnswer): boolean {
@@ -57,7 +57,7 @@ function Other(props: {
         title={[t("strip.beside"), film.name].filter(Boolean).join(": ")}
         onClick={() => props.compare(open ? null : film.film_id)}
       >
-        <img src={api.thumbnail(film.film_id)} alt="" width="40" height="40" loading="lazy" />
+        <Thumbnail film={film.film_id} size={40} />
         <span>
           {[when, film.view].filter(Boolean).join(" · ") || film.name}
           <small>{t(`status.${film.status}`)}</small>

@@ -90,7 +90,7 @@ class Maker:
         except StoreError:
             raise
         except HilumError as error:
-            wanted.fail(self._store, self._log, making, error.message.removeprefix(f"{path}: "))
+            wanted.fail(self._store, self._log, making, error.public.removeprefix(f"{path.name}: "))
             return
         except Exception as error:
             _LOG.error("results could not be made: %s", type(error).__name__)

@@ -409,7 +409,7 @@ def _comment(error: HilumError) -> str:
     if isinstance(error, RejectedImageError):
         return "known as a film of another patient"
     if isinstance(error, ImageError):
-        text = error.message.removeprefix("the object: ").encode("ascii", "replace").decode()
+        text = error.public.removeprefix("the object: ").encode("ascii", "replace").decode()
         return text.replace("\\", "/")[:_COMMENT]
     return "cannot be kept now; send it again"
 

@@ -16,7 +16,7 @@ from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers.films import SentAnswer, SentTo
 from hilum.apps.web.films import pictures_of, spacing_of
 from hilum.apps.web.named import withheld
-from hilum.apps.web.problems import Problem
+from hilum.apps.web.problems import Problem, without_name
 from hilum.apps.web.readings import Shown, find, with_answers
 from hilum.apps.web.schemas import API, FilmId, TakeBack, gives
 from hilum.apps.web.service import Served, Service
@@ -70,7 +70,7 @@ def object_dcm(
             blank=withheld(service, visitor),
         )
     except ImageError as error:  # without the place on this machine
-        raise type(error)(error.message.removeprefix(f"{path}: "), hint=error.hint) from None
+        raise without_name(error, path) from None
     if dataset is None:
         raise Problem(404, "not-found", f"there is no {kind} of this film: {why}")
     file = DicomBytesIO()

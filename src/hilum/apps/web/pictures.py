@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.web.evidence import AS_FILED, put_right
+from hilum.apps.web.problems import without_name
+from hilum.core.errors import ImageError
 from hilum.core.radiograph import Radiograph
 from hilum.image.stored import Stored, Window, open_stored, shown, was_turned, windows_of
 from hilum.image.write import jpeg
@@ -88,9 +90,12 @@ class Pictures:
     def _open(self, sha256: str, kinds: Kinds) -> tuple[Stored, NDArray[np.uint16]]:
         with self._decoding:
             path, most = self._folder.path(sha256), self._megapixels
-            stored = open_stored(path, max_megapixels=most)
-            if AS_FILED in kinds and was_turned(stored.radiograph):
-                stored = _as_filed(open_stored(path, max_megapixels=most, turned=False))
+            try:
+                stored = open_stored(path, max_megapixels=most)
+                if AS_FILED in kinds and was_turned(stored.radiograph):
+                    stored = _as_filed(open_stored(path, max_megapixels=most, turned=False))
+            except ImageError as error:
+                raise without_name(error, path) from None
             return stored, put_right(stored.values, stored.top, _corrections(kinds))
 
     def _described(self, key: tuple[str, str, Kinds]) -> tuple[dict[str, Any], int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
@@ -144,7 +145,17 @@ def problem_of(error: HilumError | Problem) -> dict[str, Any]:
     """Return what an error is to the API."""
     if isinstance(error, Problem):
         return describe(error.status, error.code, error.detail, error.hint, **error.more)
-    return describe(error.http_status, _code(error), error.message, error.hint)
+    return describe(error.http_status, _code(error), error.public, error.hint)
+
+
+def without_name(error: ImageError, path: Path) -> ImageError:
+    """Return what is wrong with a film of the folder, without the checksum that it is called there.
+
+    Args:
+        error: of a film that was opened.
+        path: where it lies.
+    """
+    return type(error)(error.public.removeprefix(f"{path.name}: "), hint=error.hint)
 
 
 def not_found(what: str) -> Problem:

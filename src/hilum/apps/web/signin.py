@@ -201,7 +201,7 @@ def describe(visitor: Visitor, service: Service) -> MeAnswer:
     try:
         bundle, error = describe_bundle(service.bundles.open()), None
     except BundleError as damaged:
-        bundle, error = None, damaged.message
+        bundle, error = None, damaged.public
     return MeAnswer(
         name=visitor.name,
         role=visitor.role,

@@ -139,7 +139,7 @@ class Worker:
                 queue.know_model(self._store, bundle.checksum, bundle.identity, manifest)
                 self._reader, self._choice = reader, choice  # now that the store knows it
         except BundleError as error:
-            self._say(None, error.message)
+            self._say(None, error.public)
             return None
         self._say(self._reader.bundle.identity, None)
         return self._reader
