@@ -79,6 +79,24 @@ def test_a_function_is_named_by_its_module(audit, split_csv, tmp_path, monkeypat
     assert (code, "mymodel:guess" in said) == (6, True)
 
 
+def test_a_function_that_fails_is_named_with_the_film(audit, split_csv, tmp_path, monkeypatch):
+    (tmp_path / "failing.py").write_text(
+        "def predict(films):\n    return [1 / (film.path[-5] != '1') for film in films]\n"
+        "def words(films):\n    return ['high' for film in films]\n"
+    )
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    monkeypatch.chdir(tmp_path)
+    code, _, said, _ = audit("--predict", "failing:predict", split_csv, *FEW, "--only", "resize")
+    assert code == 6
+    assert "failing:predict failed on " in said
+    assert "1.png: ZeroDivisionError: division by zero (failing.py, line 2)" in said
+    assert "Traceback" not in said
+    code, _, said, _ = audit("--predict", "failing:words", split_csv, *FEW, "--only", "resize")
+    assert (code, "expected one number for each film" in said) == (6, True)
+    code, _, said, _ = audit("--predict", "broken:predict", split_csv, *FEW)
+    assert (code, "ZeroDivisionError: division by zero" in said) == (6, True)
+
+
 def test_an_onnx_file_comes_with_its_preprocessing(audit, small_bundle, split_csv, tmp_path):
     spec = tmp_path / "spec.toml"
     spec.write_text("size = 64\nchannels = 1\n")
@@ -88,6 +106,13 @@ def test_an_onnx_file_comes_with_its_preprocessing(audit, small_bundle, split_cs
     assert "model.onnx" in said
     code, _, said, _ = audit(*options, split_csv)
     assert (code, "--preprocess" in said) == (2, True)
+    wrong = tmp_path / "wrong.onnx"
+    wrong.write_text("no graph")
+    channels = tmp_path / "channels.toml"
+    channels.write_text("size = 64\nchannels = 3\n")
+    for onnx, how in ((wrong, spec), (small_bundle / "model.onnx", channels)):
+        code, _, said, _ = audit("--onnx", onnx, "--preprocess", how, split_csv, *FEW)
+        assert (code, "by --preprocess" in said, "hilum train" in said) == (7, True, False)
     spec.write_text("sise = 64\n")
     code, _, said, _ = audit(*options, "--preprocess", spec, split_csv)
     assert (code, "did you mean 'size'" in said) == (6, True)

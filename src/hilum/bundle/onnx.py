@@ -43,6 +43,7 @@ class Graph:
         path: the file.
         threads: CPU threads of one inference; None for every core.
         on: a key of ``ENGINES``; None for that of ``HILUM_ENGINE``.
+        hint: what to do where it cannot be loaded or run.
 
     Attributes:
         inputs, outputs: name -> shape, the batch first.
@@ -52,9 +53,11 @@ class Graph:
         ConfigError: that engine is not there.
     """
 
-    def __init__(self, path: Path, threads: int | None = None, *, on: str | None = None) -> None:
-        self._where = str(path)
-        self._session = _load(self._where, threads or cores(), on or engine())
+    def __init__(
+        self, path: Path, threads: int | None = None, *, on: str | None = None, hint: str = AGAIN
+    ) -> None:
+        self._where, self._hint = str(path), hint
+        self._session = _load(self._where, threads or cores(), on or engine(), hint)
         self.inputs = {node.name: list(node.shape) for node in self._session.get_inputs()}
         self.outputs = {node.name: list(node.shape) for node in self._session.get_outputs()}
 
@@ -67,7 +70,7 @@ class Graph:
         try:
             return list(self._session.run(list(outputs), {next(iter(self.inputs)): inputs}))
         except _FAILURES as error:
-            raise BundleError(f"{self._where}: {_first_line(error)}", hint=AGAIN) from None
+            raise BundleError(f"{self._where}: {_first_line(error)}", hint=self._hint) from None
 
 
 def absent(name: str) -> list[str]:
@@ -76,7 +79,7 @@ def absent(name: str) -> list[str]:
     return [provider for provider in ENGINES[name] if provider not in there]
 
 
-def _load(path: str, threads: int, name: str) -> onnxruntime.InferenceSession:
+def _load(path: str, threads: int, name: str, hint: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
@@ -88,7 +91,7 @@ def _load(path: str, threads: int, name: str) -> onnxruntime.InferenceSession:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=[*wanted, _CPU])
     except (*_FAILURES, raised.NoSuchFile) as error:
-        raise BundleError(f"{path}: {_first_line(error)}", hint=AGAIN) from None
+        raise BundleError(f"{path}: {_first_line(error)}", hint=hint) from None
     lost = [each for each in ENGINES[name][:1] if each not in session.get_providers()]
     if lost:  # else the processor would do the work and nobody would know
         raise _not_there(name, f"{lost[0]} did not start: a driver or a library of it is missing")

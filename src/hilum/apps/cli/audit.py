@@ -187,9 +187,10 @@ def _function(named: str) -> Any:
     sys.path.insert(0, str(Path.cwd()))
     try:
         found = getattr(import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever the module does when it is imported
         raise ConfigError(
-            f"--predict {named}: {error}", hint="expected MODULE:FUNCTION, e.g. mymodel:predict"
+            f"--predict {named}: {type(error).__name__}: {error}",
+            hint="expected MODULE:FUNCTION, e.g. mymodel:predict",
         ) from None
     finally:
         sys.path.pop(0)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from traceback import extract_tb
 from typing import Literal, Protocol
 
 import numpy as np
@@ -15,10 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from hilum.bundle.manifest import LabelOutput
 from hilum.bundle.onnx import Graph
 from hilum.core.config import did_you_mean
-from hilum.core.errors import BundleError, CohortError, ConfigError
+from hilum.core.errors import BundleError, CohortError, ConfigError, HilumError
 from hilum.core.labels import Label
 from hilum.core.radiograph import Radiograph
 from hilum.core.reading import Status
+from hilum.image.limits import one_line
 from hilum.image.lungs import Lungs
 from hilum.image.open import open_radiograph
 from hilum.image.perturb import Mask
@@ -34,6 +36,7 @@ FindLungs = Callable[[Radiograph], Lungs]
 FindOpacities = Callable[[Radiograph, Lungs], Mask | None]
 """From a film and its lungs to what is opaque, bool (H, W); None where that cannot be said."""
 Activation = Literal["sigmoid", "softmax", "none"]
+_FOREIGN = "name an ONNX file, and by --preprocess the size and the channels of its input"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,8 @@ class PredictSubject:
     """Any function from films to scores.
 
     Args:
-        predict: see ``Predict``; NaN for a film that it refuses.
+        predict: see ``Predict``; NaN for a film that it refuses. What it raises is a ConfigError
+            that names the film.
         name: what to call it.
     """
 
@@ -95,11 +99,33 @@ class PredictSubject:
         self, films: Sequence[Radiograph], lungs: Sequence[Lungs | None], *, detail: bool = False
     ) -> Look:
         """Score films; see ``AuditSubject``."""
-        return Look(checked(self._predict(films), len(films), self.name))
+        try:
+            scores = self._predict(films)
+        except HilumError:
+            raise
+        except Exception as error:
+            raise self._failed(films, error) from error
+        return Look(checked(scores, len(films), self.name))
 
     def guarded(self, films: Sequence[Radiograph]) -> Floats:
         """Score films: such a model guards itself."""
         return self.look(films, [None] * len(films)).score
+
+    def _failed(self, films: Sequence[Radiograph], error: Exception) -> ConfigError:
+        """Say which film the function failed on, and where in it; several are tried one by one."""
+        on = f"{films[0].path} to {films[-1].path}"
+        for film in films:
+            try:
+                self._predict([film])
+            except Exception as alone:
+                on, error = film.path, alone
+                break
+        at = extract_tb(error.__traceback__)[-1]
+        return ConfigError(
+            f"{self.name} failed on {on}: {type(error).__name__}: {one_line(error)} "
+            f"({Path(at.filename).name}, line {at.lineno})",
+            hint="mend your function; for a film that it refuses it returns NaN",
+        )
 
 
 class OnnxSubject:
@@ -130,7 +156,7 @@ class OnnxSubject:
         threads: int | None = None,
     ) -> None:
         self.name = path.name
-        self._graph = Graph(path, threads)
+        self._graph = Graph(path, threads, hint=_FOREIGN)
         self._preprocess, self._index, self._activation = preprocess, index, activation
         self._find = find_lungs
         shape = next(iter(self._graph.inputs.values()))
@@ -262,9 +288,12 @@ def checked(scores: ArrayLike, films: int, name: str) -> Floats:
     """Return scores (N,) as float64.
 
     Raises:
-        ConfigError: another number of scores than films, or a score outside [0, 1].
+        ConfigError: no numbers, another number of scores than films, or a score outside [0, 1].
     """
-    found = np.asarray(scores, np.float64).reshape(-1)
+    try:
+        found = np.asarray(scores, np.float64).reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name}: {error}; expected one number for each film") from None
     if found.size != films:
         raise ConfigError(f"{name}: {found.size} scores for {films} films; expected one each")
     outside = np.isfinite(found) & ((found < -1e-6) | (found > 1 + 1e-6)) | np.isinf(found)
