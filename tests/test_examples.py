@@ -161,6 +161,7 @@ def test_a_network_of_torchxrayvision_answers_films(tmp_path, capsys):
     assert "audit.html" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_each_of_two_hospitals_is_left_out_once(tmp_path):
     _cases(tmp_path / "films", 80)
     _run("train_on_two_hospitals", tmp_path / "cases.csv", tmp_path / "out")

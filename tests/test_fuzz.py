@@ -31,7 +31,7 @@ def fuzz(*options: str, into: Path) -> None:
 
 
 def test_films_of_a_fixed_seed(tmp_path):
-    fuzz("--seed", "20261128", "-n", "1500", into=tmp_path / "findings")
+    fuzz("--seed", "20261128", "-n", "600", into=tmp_path / "findings")
 
 
 def test_films_of_the_seed_of_the_day(tmp_path):

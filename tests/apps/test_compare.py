@@ -64,6 +64,7 @@ def grid(tmp_path: Path) -> Path:
     return tmp_path / "grid.toml"
 
 
+@pytest.mark.slow
 def test_a_comparison_that_was_killed_goes_on(
     grid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -660,6 +660,7 @@ def test_a_packed_bundle_says_the_appearance_and_is_judged_by_it(
     assert evaluate(silent, table, split="test", settings=quick, progress=False).appearance is None
 
 
+@pytest.mark.slow
 def test_a_run_that_is_trained_is_packed_again_without_its_films_of_train(
     make_cases, tiny_recipe, tmp_path
 ) -> None:

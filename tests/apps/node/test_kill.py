@@ -19,8 +19,8 @@ LIMIT_S = 900
 @pytest.mark.parametrize(
     ("kind", "films", "kills"),
     [
-        ("sqlite", 60, 3),
-        ("postgresql", 30, 2),
+        ("sqlite", 30, 2),
+        ("postgresql", 15, 1),
         pytest.param("sqlite", 1000, 20, marks=pytest.mark.slow),
         pytest.param("postgresql", 400, 8, marks=pytest.mark.slow),
     ],

@@ -19,7 +19,7 @@ _spec.loader.exec_module(long)
 @pytest.mark.parametrize(
     ("part", "films", "more"),
     [
-        ("kill", 6, {"kills": 6}),
+        pytest.param("kill", 6, {"kills": 6}, marks=pytest.mark.slow),
         ("soak", 2, {"minutes": 0}),
         pytest.param("kill", 60, {"kills": 20}, marks=pytest.mark.slow),
         pytest.param("away", 6, {"away": 20}, marks=pytest.mark.slow),

@@ -541,7 +541,7 @@ _KEYWORDS = (
 
 @pytest.mark.filterwarnings("ignore")
 @given(st.dictionaries(st.sampled_from(_KEYWORDS), st.none() | _TEXT, min_size=1, max_size=6))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_whatever_the_header_says_there_are_objects_or_a_reason(cases, tmp_path_factory, damage):
     film = dcmread(cases["window"].path)
     film.SpecificCharacterSet = "ISO_IR 100"

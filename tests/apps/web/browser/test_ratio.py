@@ -20,7 +20,7 @@ from .conftest import FRAMES, SCREEN, decoded, eventually, new_page, open_film, 
 from .test_overlay import extent, read_back, squares
 from .test_work import magnifies
 
-RATIOS = (1, 1.25, 1.5, 2)
+RATIOS = (1, 1.25, 2)
 SCREENS = ((1366, 768, 1.5), (1366, 768, 2), (1100, 700, 2), (1366, 768, 1.25), (1366, 768, 1))
 """Width and height in CSS pixels, and the ratio: one after the other."""
 SESSIONS: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
