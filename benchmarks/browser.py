@@ -167,8 +167,6 @@ def demo(folder):
         "--demo",
         "--home",
         str(folder),
-        "--port",
-        "0",
     ]
     with log.open("wb") as out:
         server = subprocess.Popen(

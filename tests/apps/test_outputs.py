@@ -107,13 +107,18 @@ def test_every_verb_that_writes_is_looked_at():
 
 
 def test_what_is_beside_what_is_read_is_written(there, capsys):
-    """Also a second time, where it does not lie in the folder that is read."""
+    """Also a second time, and where it lies in the folder that is read."""
     for _ in range(2):
         assert run(["read", "t/b.png", "--csv", "t/rows.csv", "--html", "t/page.html"]) == 0
         assert run(["show", "t/b.png", "-o", "t/shown.png"]) == 0
     capsys.readouterr()
-    assert run(["read", "t", "--html", "t/page.html"]) == 6
-    assert "t/page.html: is read (by t), and --html would replace it" in capsys.readouterr().err
+    page = (there / "t" / "page.html").read_bytes()
+    for written in (["--html", "t/page.html"], ["--csv", "t/rows.csv"]):
+        assert run(["read", "t", *written]) == 3  # page and table are no films
+    assert (there / "t" / "page.html").read_bytes() != page
+    capsys.readouterr()
+    assert run(["read", "t", "--html", "t/b.png"]) == 6
+    assert "t/b.png: is read, and --html would replace it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ class Verb(TyperCommand):
             for name, value in ctx.params.items()
             if name not in outputs and name not in _HOLD_MORE
             for each in (value if isinstance(value, list) else [value])
-            if isinstance(each, Path) or (name == "paths" and each)
+            if isinstance(each, Path) or (name == "paths" and each and not Path(each).is_dir())
         ]
         taken: dict[Path, str] = {}
         for option, written in outputs.values():

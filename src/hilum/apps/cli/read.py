@@ -147,8 +147,13 @@ def read(
 
     kinds = _kinds(dicom, objects)
     films = find_films(paths)
+    folders = [path for path in map(Path, paths) if path.is_dir()]
     for option, place in {"--csv": csv, "--html": html, "--pdf": pdf}.items():
-        if place is not None:
+        if place is None:
+            continue
+        # the page or table of the run before, in a folder that is read, is no film
+        own = place.suffix == f".{option[2:]}"
+        if not (own and any(place.resolve().is_relative_to(each.resolve()) for each in folders)):
             check_spared(place, films, option)
     reader = load_bundle(bundle, max_megapixels=max_megapixels)
     keep = any(each is not None for each in (html, pdf, heatmap, masks))
