@@ -36,7 +36,7 @@ from hilum.apps.batch import shard as shards
 from hilum.apps.batch.shard import Destination, Shard, ShardJob, read_shard
 from hilum.apps.batch.source import addresses
 from hilum.apps.cli.main import run
-from hilum.core.errors import BundleError, CohortError, ConfigError, HilumError
+from hilum.core.errors import BundleError, ConfigError, HilumError
 from hilum.core.extras import EXTRAS
 from hilum.core.reading import Reading
 from hilum.core.row import BATCH, columns
@@ -496,7 +496,7 @@ def test_lists_name_films_relative_to_themselves(films, tmp_path):
         pq.write_table(pa.table({"address": [1]}), films / "t.parquet")
         with pytest.raises(ConfigError, match="1; expected an address"):
             list(addresses(str(films / "t.parquet")))
-        with pytest.raises(CohortError, match="No such file"):
+        with pytest.raises(ConfigError, match="no such folder or file"):
             list(addresses(str(tmp_path / "none.csv")))
         named.rename(columns={"path": "file"}).to_csv(films / "t.csv", index=False)
         with pytest.raises(ConfigError, match="no column address or path; found case_id, file"):
