@@ -110,9 +110,9 @@ def test_the_network_is_loaded_once_and_again_when_it_is_asked_alone(
     loaded: list[int] = []
     load = onnx._load
 
-    def count(path: str, threads: int, on: str) -> onnxruntime.InferenceSession:
+    def count(path: str, threads: int, on: str, hint: str) -> onnxruntime.InferenceSession:
         loaded.append(threads)
-        return load(path, threads, on)
+        return load(path, threads, on, hint)
 
     monkeypatch.setattr(onnx, "_load", count)
     reader = load_bundle(bundle, threads=2)

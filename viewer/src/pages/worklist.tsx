@@ -206,22 +206,30 @@ function useReloads(reload: () => void) {
   }, [reload]);
 }
 
-/** A search that waits until typing pauses. */
+/** A search that waits until typing pauses; what is typed stays, whatever is drawn anew meanwhile. */
 function Search(props: {
   input: { current: HTMLInputElement | null };
   value: string;
   change: (value: string) => void;
 }) {
+  const [typed, setTyped] = useState(props.value);
+  const asked = useRef(props.value);
   const timer = useRef(0);
+  useLayoutEffect(() => {
+    if (props.value === asked.current) return;
+    clearTimeout(timer.current); // another has cleared it
+    setTyped((asked.current = props.value));
+  }, [props.value]);
   const changed = (value: string) => {
+    setTyped(value);
     clearTimeout(timer.current);
-    timer.current = window.setTimeout(() => props.change(value.trim()), 250);
+    timer.current = window.setTimeout(() => props.change((asked.current = value.trim())), 250);
   };
   return (
     <input
       ref={props.input}
       type="search"
-      value={props.value}
+      value={typed}
       placeholder={t("worklist.search.what")}
       onInput={(event) => changed(event.currentTarget.value)}
     />

@@ -5,7 +5,7 @@ import { listen } from "../core/events";
 import { language } from "../core/i18n";
 import { asApiError, complain, me } from "../core/store";
 import type { ApiError } from "../core/api";
-import type { FilmAnswer, OverlaysAnswer, ReadingAnswer, StudyAnswer, VerdictAnswer } from "../core/types";
+import type { FilmAnswer, MeAnswer, OverlaysAnswer, ReadingAnswer, StudyAnswer, VerdictAnswer } from "../core/types";
 import { paintHeat, shown, type Heat } from "./layers";
 import { operatingPoint, prevalence } from "./result";
 import { useLoad } from "../parts/use";
@@ -35,25 +35,30 @@ async function unlessPending<T>(asked: Promise<T>): Promise<T | null> {
   }
 }
 
-/** The film that is probably opened next, as the server told of it while the one before was seen. */
-let next: { film: FilmAnswer; study: StudyAnswer } | null = null;
+/** The film that is probably opened next, and what the server told this person of it meanwhile. */
+let next: { filmId: string; who: MeAnswer | null; told: Told | null } | null = null;
+interface Told {
+  film: FilmAnswer;
+  study: StudyAnswer;
+}
 listen((event) => {
-  if (event.name === "open" || event.film_id === next?.film.film_id) next = null;
+  if (event.name === "open" || event.film_id === next?.filmId) next = null;
 });
 
 /** Ask for a film before it is opened: it is drawn at once, with whose it is, while all the rest is asked for. */
 export async function askAhead(filmId: string): Promise<void> {
+  const asked = (next = { filmId, who: me.value, told: null as Told | null });
   try {
     const film = await api.film(filmId);
-    next = { film, study: await api.study(film.study_id) };
+    asked.told = { film, study: await api.study(film.study_id) };
   } catch {
     // whoever opens it is told why it cannot be had
   }
 }
 
-/** What was told ahead of a film; once, for what was said before is old from then on. */
-function toldAhead(filmId: string): typeof next {
-  const told = next?.film.film_id === filmId ? next : null;
+/** What was told ahead of a film; once, for it is old from then on, and to nobody else. */
+function toldAhead(filmId: string): Told | null {
+  const told = next?.filmId === filmId && next.who === me.value ? next.told : null;
   next = null;
   return told;
 }

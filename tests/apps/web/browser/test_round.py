@@ -13,9 +13,35 @@ from .conftest import eventually, new_page, open_film, settled, takes_keys
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
+FILM, STUDY = (re.compile(rf"/api/v1/{each}/(\w+)$") for each in ("films", "studies"))
+
 
 def _place(page: Any) -> str:
     return str(page.locator(".round strong").inner_text())
+
+
+def test_what_is_searched_stays_as_it_is_typed(stand_in: str, page: Any) -> None:
+    """Neither a list that comes meanwhile nor a pause after a word takes a letter back."""
+    held: list[Any] = []
+    studies = "**/api/v1/studies/search"
+    page.route(studies, lambda route: held.append(route))
+    page.goto(f"{stand_in}/?cpu")
+    search = page.get_by_role("searchbox")
+    search.focus()
+    eventually(lambda: page.evaluate("1") and len(held), bool)
+    page.keyboard.type("frontal")
+    held.pop(0).continue_()  # the list of before
+    page.unroute(studies)
+    rows = page.locator(".studies tbody tr")
+    expect(rows).to_have_count(2)
+    expect(search).to_have_value("frontal")
+    with page.expect_response(studies):
+        page.keyboard.type("-op ")
+    expect(rows).to_have_count(1)
+    page.keyboard.type("x")
+    expect(search).to_have_value("frontal-op x")
+    page.get_by_role("button", name="Clear").click()
+    expect(search).to_have_value("")
 
 
 def test_a_round_goes_on_after_a_reload_and_asks_before_work_is_left(
@@ -47,6 +73,25 @@ def test_a_round_goes_on_after_a_reload_and_asks_before_work_is_left(
     page.get_by_text("You were at film 2 of 2; judged by you: 1.").wait_for()
     page.get_by_role("link", name="Go on").click()
     expect(page.locator(".round strong")).to_have_text("2 of 2")
+
+
+def test_the_next_film_is_told_ahead(stand_in: str, page: Any) -> None:
+    """It is there with whose it is before the server has said anything more of it."""
+    told: set[str] = set()
+    page.on("requestfinished", lambda asked: told.update(STUDY.findall(asked.url)))
+    open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    takes_keys(page)
+    eventually(lambda: page.evaluate("1") and told, lambda ids: len(ids) == 2)  # its own, the next
+    held: list[Any] = []
+    page.route(FILM, lambda route: held.append(route))
+    page.keyboard.press("j")
+    expect(page.locator(".identity")).to_contain_text("phantom.dcm")
+    eventually(lambda: page.evaluate("1") and len(held), bool)
+    assert page.locator(".glance").count() == 0
+    page.route(FILM, lambda route: route.continue_())
+    for route in held:
+        route.continue_()
+    page.locator(".glance").wait_for()
 
 
 def test_a_verdict_is_one_press_on_a_film_that_is_seen(stand_in: str, page: Any) -> None:

@@ -73,7 +73,7 @@ def test_what_was_begun_is_there_again(stand_in: str, page: Any, way: str, rende
         page.keyboard.press("g")
         page.locator(".studies").wait_for()
         page.go_back()
-    eventually(lambda: page.url, lambda url: bool(url == here))
+    page.wait_for_url(here)  # of itself the address is not looked at again
     page.locator(".identity", has_text="frontal-opacities").wait_for()
     eventually(lambda: _desk(page, stand_in), _is_whole)
     page.locator(".corners").first.wait_for(state="attached")
