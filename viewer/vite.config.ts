@@ -1,14 +1,14 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
 
-/** A line of cornerstone's, replaced; the build ends where cornerstone has changed it. */
-function mended(file: string, before: string, after: string): Plugin {
+/** Lines of cornerstone's, replaced; the build ends where cornerstone has changed them. */
+function mended(file: string, before: string, after: string, first = ""): Plugin {
   return {
     name: `mended ${file}`,
     transform(code, id) {
       if (!id.endsWith(file)) return null;
       if (!code.includes(before)) throw new Error(`${id}: cornerstone changed; look at vite.config.ts`);
-      return code.replace(before, after);
+      return first + code.replace(before, after);
     },
   };
 }
@@ -24,14 +24,16 @@ const strictStyles = mended(
 );
 
 /**
- * cornerstone's renderer on the processor reads a whole white canvas back for each film that it
- * opens; where the browser keeps canvases with its software for a graphics card that takes longer
- * than all the rest. The same white is made at once.
+ * cornerstone's renderer on the processor paints a canvas white for each film that it opens, and reads
+ * it back, which takes longer than all the rest; the same white is kept instead.
  */
 const whiteAtOnce = mended(
   "rendering/initializeRenderCanvas.js",
-  "canvasContext.getImageData(0, 0, image.width, image.height);",
-  "canvasContext.createImageData(image.width, image.height);\n    renderCanvasData.data.fill(255);",
+  `canvasContext.fillStyle = 'white';
+    canvasContext.fillRect(0, 0, renderCanvas.width, renderCanvas.height);
+    const renderCanvasData = canvasContext.getImageData(0, 0, image.width, image.height);`,
+  "const renderCanvasData = white(image.width, image.height);",
+  `import { white } from ${JSON.stringify(fileURLToPath(new URL("./src/room/white.ts", import.meta.url)))};\n`,
 );
 
 export default defineConfig({

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from .conftest import eventually, new_page, open_film, settled, takes_keys
+from .conftest import eventually, look, new_page, open_film, settled, takes_keys
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -346,6 +346,29 @@ def test_earlier_films_have_their_reading_and_the_difference(stand_in: str, page
         page.locator(".strip-film", has_text="Refused")
     ).first.click()
     page.get_by_text("One of the two films was not analyzed").wait_for()
+
+
+@pytest.mark.parametrize("renderer", ["?webgl", "?cpu"], ids=["webgl", "processor"])
+def test_two_films_side_by_side_are_drawn_each_for_itself(
+    stand_in: str, page: Any, renderer: str
+) -> None:
+    open_film(page, stand_in, "frontal-opacities", search=renderer)
+    page.locator(".strip-film", has_text="2025-03-02").click()
+    films = page.locator(".film")
+    expect(films).to_have_count(2)
+    expect(page.locator(".corners")).to_have_count(2)
+
+    def middles() -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
+        found = [look(page, f".film >> nth={each}") for each in range(2)]
+        return [each[200:400, 100:300, 0] for each in found]
+
+    settled(page)
+    before = middles()
+    assert np.abs(before[0].astype(int) - before[1]).mean() > 5
+    page.keyboard.press("i")  # of both
+    settled(page)
+    for was, now in zip(before, middles(), strict=True):
+        assert np.median(np.abs(was.astype(int) + now - 255)) < 2  # but for what lies on them
 
 
 def test_two_fingers_zoom_and_move_the_film(stand_in: str, chromium: Any) -> None:
