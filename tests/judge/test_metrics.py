@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
@@ -215,3 +215,63 @@ def test_a_resample_of_one_class_alone_is_undefined(stated):
     found = calibration_slope(truth, chance, weights)
     assert np.isfinite(found[0])
     assert np.isnan(found[1])
+
+
+@pytest.mark.parametrize("edge", [0.4, 0.1, 0.01, 0.0])
+def test_separated_scores_have_no_slope_however_far_apart(edge):
+    """Newton stalls at some number; the slope of most likelihood is infinite."""
+    truth = np.r_[np.zeros(72), np.ones(77)]
+    chance = np.where(truth == 1, 1 - edge, edge)
+    drawn = np.concatenate(list(resample(np.arange(149), folds=20, seed=0)))
+    for stated in (chance, 1 - chance):
+        assert np.isnan(calibration_slope(truth, stated))
+        assert np.isnan(calibration_slope(truth, stated, drawn)).all()
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.sampled_from([0.2, 0.3, 0.5, 0.6, 0.9])), max_size=9),
+    st.integers(0, 9),
+)
+def test_a_slope_is_given_just_where_no_cut_divides_the_classes(cases, seed):
+    """A maximum exists unless a cut leaves each class on a side of its own, edges shared or not
+    (Albert and Anderson, Biometrika 1984); the edges are tried one by one."""
+    truth = np.array([present for present, _ in cases], bool)
+    chance = np.array([stated for _, stated in cases], float)
+    weights = np.random.default_rng(seed).integers(0, 3, (4, truth.size)).astype(float)
+    for row, slope in zip(weights, calibration_slope(truth, chance, weights), strict=True):
+        ones, zeros = chance[truth & (row > 0)], chance[~truth & (row > 0)]
+        divided = any(
+            ((low <= cut).all() and (high >= cut).all())
+            for cut in (0.0, *chance)
+            for low, high in ((zeros, ones), (ones, zeros))
+        )
+        assert np.isnan(slope) == (divided or not ones.size or not zeros.size)
+
+
+def test_a_steep_slope_of_classes_that_overlap_is_given():
+    """Timid to within a thousandth: the slope is past 100, and finite."""
+    rng = np.random.default_rng(0)
+    chance = 1 / (1 + np.exp(-rng.normal(0, 0.01, 4000)))
+    truth = rng.random(4000) < 1 / (1 + np.exp(-120 * _logit(chance)))
+    drawn = np.concatenate(list(resample(np.arange(4000), folds=3, seed=0)))
+    for row, slope in zip(drawn, calibration_slope(truth, chance, drawn), strict=True):
+        fitted = LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000)
+        fitted.fit(100 * _logit(chance)[:, None], truth, sample_weight=row)
+        assert slope == pytest.approx(100 * fitted.coef_[0, 0], rel=1e-4)
+        assert slope > 100
+
+
+def test_classes_that_hardly_overlap_have_the_slope_of_most_likelihood():
+    """One pair out of order by a hair: full Newton steps circle the maximum here for good."""
+    truth = np.arange(136) % 2
+    logit = np.random.default_rng(5179).normal(3 * truth, 0.5)
+
+    def loss(numbers):
+        stated = numbers[0] + numbers[1] * (logit - logit.mean())
+        return np.sum(np.logaddexp(0, stated) - truth * stated)
+
+    expected = minimize(loss, [0, 1], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9})
+    assert expected.success
+    assert calibration_slope(truth, 1 / (1 + np.exp(-logit))) == pytest.approx(
+        expected.x[1], rel=1e-4
+    )

@@ -270,10 +270,11 @@ def _ratio(above: Floats, below: Floats) -> Floats:
     return np.asarray(np.divide(above, below, out=undefined, where=below > 0))
 
 
-_STEPS = 60
+_STEPS = 400
+_FREE = 60  # steps; then each may go less far, so that none circles the maximum for good
 _SETTLED = 1e-9
+_ALIKE = 1e-9  # logits closer than this are one
 _FARTHEST = 2.0  # of one Newton step, in standard deviations of the logit
-_SEPARATED = 50.0  # a slope beyond this runs to infinity: the classes do not overlap
 
 
 def calibration_slope(
@@ -282,7 +283,8 @@ def calibration_slope(
     """Slope of the truth on the logit of the probability; 1 is perfect.
 
     Below 1 the probabilities are too extreme (overconfident), above 1 too timid. NaN where one
-    class has no weight, where every probability is the same, or where the classes do not overlap.
+    class has no weight, where every probability is the same, or where the classes do not overlap:
+    the slope of most likelihood is then infinite (Albert and Anderson, Biometrika 1984).
 
     Args:
         truth: (N,) 1 or 0, or bool.
@@ -293,14 +295,14 @@ def calibration_slope(
         float64 () or (B,).
     """
     present, logit, weights, batched = _prepared(truth, probability, weights)
-    spread = float(logit.std())
-    if spread < 1e-9 or present.all() or not present.any():
-        return _undefined(weights, batched)
-    design = np.stack([np.ones(logit.size), (logit - logit.mean()) / spread])
-    start = _newton(design, 0.0, present, np.ones((1, logit.size)), np.zeros((1, 2)))
-    found = _newton(design, 0.0, present, weights, np.repeat(start, len(weights), axis=0))
-    slope = found[:, 1] / spread
-    slope[_one_class(present, weights) | ~(np.abs(slope) < _SEPARATED)] = np.nan
+    slope = np.full(len(weights), np.nan)
+    overlap = _overlap(present == 1, logit, weights)
+    if overlap.any():
+        weights, spread = weights[overlap], float(logit.std())
+        design = np.stack([np.ones(logit.size), (logit - logit.mean()) / spread])
+        start = _newton(design, 0.0, present, np.ones((1, logit.size)), np.zeros((1, 2)))
+        found = _newton(design, 0.0, present, weights, np.repeat(start, len(weights), axis=0))
+        slope[overlap] = found[:, 1] / spread
     return slope if batched else slope[0]
 
 
@@ -314,13 +316,14 @@ def calibration_intercept(
     weight. Arguments and shapes as in ``calibration_slope``.
     """
     present, logit, weights, batched = _prepared(truth, probability, weights)
-    if present.all() or not present.any():
-        return _undefined(weights, batched)
-    ones = np.ones((1, logit.size))
-    start = _newton(ones, logit, present, ones, np.zeros((1, 1)))
-    found = _newton(ones, logit, present, weights, np.repeat(start, len(weights), axis=0))[:, 0]
-    found[_one_class(present, weights)] = np.nan
-    return found if batched else found[0]
+    shift = np.full(len(weights), np.nan)
+    both = (weights @ present > 0) & (weights @ (1 - present) > 0)
+    if both.any():
+        weights, ones = weights[both], np.ones((1, logit.size))
+        start = _newton(ones, logit, present, ones, np.zeros((1, 1)))
+        found = _newton(ones, logit, present, weights, np.repeat(start, len(weights), axis=0))
+        shift[both] = found[:, 0]
+    return shift if batched else shift[0]
 
 
 def _newton(
@@ -335,14 +338,15 @@ def _newton(
         weights: (B, N).
         numbers: (B, K) to start from.
     """
-    for _ in range(_STEPS):
+    for done in range(_STEPS):
+        farthest = _FARTHEST * 0.97 ** max(0, done - _FREE)
         chance = 0.5 * (1 + np.tanh(0.5 * (numbers @ design + offset)))
         gradient = (weights * (present - chance)) @ design.T
         spread = weights * (chance * (1 - chance))
         curvature = np.einsum("bn,in,jn->bij", spread, design, design, optimize=True)
         curvature += 1e-12 * np.eye(len(design))
         step = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]
-        numbers = numbers + np.clip(step, -_FARTHEST, _FARTHEST)
+        numbers = numbers + np.clip(step, -farthest, farthest)
         if np.abs(step).max() < _SETTLED:
             break
     return numbers
@@ -357,9 +361,13 @@ def _prepared(
     return present, np.log(chance) - np.log1p(-chance), np.atleast_2d(given), given.ndim == 2
 
 
-def _one_class(present: Floats, weights: Weights) -> NDArray[np.bool_]:
-    return ((weights @ present) <= 0) | ((weights @ (1 - present)) <= 0)
+def _overlap(present: NDArray[np.bool_], logit: Floats, weights: Weights) -> NDArray[np.bool_]:
+    """Whether, row by row, the logits of the two classes overlap in more than one value."""
 
+    def ends(chosen: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        counted, values = weights[:, chosen] > 0, logit[chosen]
+        low = np.where(counted, values, np.inf).min(axis=-1, initial=np.inf)
+        return low, np.where(counted, values, -np.inf).max(axis=-1, initial=-np.inf)
 
-def _undefined(weights: Weights, batched: bool) -> Floats:
-    return np.full(len(weights), np.nan) if batched else np.asarray(np.nan)
+    (low, high), (low_absent, high_absent) = ends(present), ends(~present)
+    return (low < high_absent - _ALIKE) & (low_absent < high - _ALIKE)
