@@ -76,6 +76,19 @@ def test_a_source_with_few_of_a_class_has_no_slope_and_a_cohort_of_one_source_is
     assert np.isfinite(rows["within cohort alpha"].slope.value)
 
 
+def test_a_slope_that_is_not_there_has_its_own_reason(predictions):
+    """The calls do differ: what is undefined is said of the probabilities."""
+    for score, note in (
+        (np.where(predictions["truth"] == 1, 0.9, 0.1), "the classes do not overlap"),
+        (np.full(len(predictions), 0.3), "every probability is the same"),
+    ):
+        found = evaluate_predictions(predictions.assign(score=score), settings=FAST)["covid-19"]
+        assert found.metrics["calibration_slope"].note == note
+        assert found.reliability[0].slope.note == note
+        assert np.isfinite(found.metrics["calibration_intercept"].value)
+    assert found.metrics["mcc"].note == "every call is the same"
+
+
 def test_small_parts_are_left_out(predictions):
     settings = FAST.model_copy(update={"min_per_class": 150})
     found = evaluate_predictions(predictions, settings=settings)["covid-19"]

@@ -127,15 +127,16 @@ def measure(
     found = bootstrap_all(
         lambda weights: _compute(cases, weights, prevalence, names),
         cases.groups,
-        {name: support_of(cases, METRICS[name]) for name in names},
+        {name: support_of(cases, name) for name in names},
         folds=folds if len(cases) else 0,
         seed=seed,
     )
     return {name: found[name] for name in names}
 
 
-def support_of(cases: ScoredCases, definition: Definition) -> Support:
+def support_of(cases: ScoredCases, name: str) -> Support:
     """Count the cases and patients that a metric rests on, and say what may be missing."""
+    definition = METRICS[name]
     chosen = {
         "positive": cases.truth,
         "negative": ~cases.truth,
@@ -143,10 +144,21 @@ def support_of(cases: ScoredCases, definition: Definition) -> Support:
         "cleared": ~cases.called,
     }.get(definition.over, np.ones(len(cases), bool))
     missing = why_undefined(cases.truth)
-    if missing == "undefined":
+    if name == "calibration_slope":
+        missing = why_no_slope(cases)
+    elif missing == "undefined":
         missing = "every call is the same"
     groups = np.unique(cases.groups[chosen]).size
     return Support(int(chosen.sum()), groups, missing, definition.proportion)
+
+
+def why_no_slope(cases: ScoredCases) -> str:
+    """Say why these cases have no calibration slope, should they have none."""
+    missing = why_undefined(cases.truth)
+    if missing != "undefined":
+        return missing
+    alike = np.ptp(cases.probability) < 1e-9
+    return "every probability is the same" if alike else "the classes do not overlap"
 
 
 def _compute(

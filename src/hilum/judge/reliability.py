@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hilum.core.estimate import Estimate
 from hilum.core.reading import PredictionSet
-from hilum.judge.bootstrap import Support, bootstrap_all, why_undefined
+from hilum.judge.bootstrap import Support, bootstrap_all
 from hilum.judge.metrics import (
     Floats,
     Weights,
@@ -22,7 +22,7 @@ from hilum.judge.metrics import (
     calibration_slope,
     ece,
 )
-from hilum.judge.panel import ScoredCases
+from hilum.judge.panel import ScoredCases, why_no_slope
 from hilum.judge.schema import Bin, EvaluationSettings, Reliability, SetCounts
 from hilum.judge.strata import divide
 
@@ -93,7 +93,7 @@ def _reliability(where: str, cases: ScoredCases, settings: EvaluationSettings) -
     patients = np.unique(cases.groups).size
     positives = int(cases.truth.sum())
     few = 0 < min(positives, len(cases) - positives) < settings.min_per_class
-    line = Support(len(cases), patients, _why_no_line(cases))
+    line = Support(len(cases), patients, why_no_slope(cases))
     support = {"ece": Support(len(cases), patients), "slope": line, "intercept": line}
     for place, b in enumerate(used):
         support[str(b)] = _share_of(cases.groups[inside[:, place]])
@@ -165,8 +165,3 @@ def share(
 
 def _share_of(owners: NDArray[np.str_]) -> Support:
     return Support(owners.size, np.unique(owners).size, proportion=True)
-
-
-def _why_no_line(cases: ScoredCases) -> str:
-    missing = why_undefined(cases.truth)
-    return "the classes do not overlap" if missing == "undefined" else missing

@@ -119,6 +119,6 @@ def _metrics(
     )
     note = f"fewer than {least} films of a class"
     return {
-        name: found.get(name, Estimate.undefined(support_of(cases, METRICS[name]).n, note))
+        name: found.get(name, Estimate.undefined(support_of(cases, name).n, note))
         for name in STRATUM_METRICS
     }
