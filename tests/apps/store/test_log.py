@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import re
+import shutil
+import sqlite3
 import stat
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from hilum.apps.cli.main import run
 from hilum.apps.store.log import HEAD, KEY, Log, open_log
 from hilum.apps.store.store import open_store
 from hilum.core.errors import ConfigError, StoreError
@@ -148,3 +155,83 @@ def test_a_line_put_in_with_another_key_is_found(place, tmp_path):
     with place.store.write() as session:
         Log(place.store, tmp_path / "elsewhere").add(session, "eve", "accepted")
     assert "line 2 is not" in place.log.verify().problem
+
+
+def _backup(home, to, steps, meanwhile):
+    """Copy the parts of a folder in an order, while others write; the rest of it last."""
+    to.mkdir()
+    for name in steps:
+        if name == "store.db":
+            with (
+                contextlib.closing(sqlite3.connect(home / name)) as here,
+                contextlib.closing(sqlite3.connect(to / name)) as there,
+            ):
+                here.backup(there)
+        else:
+            shutil.copy(home / name, to / name)
+        meanwhile()
+    for path in home.iterdir():
+        if not path.name.startswith("store.db") and not (to / path.name).exists():
+            shutil.copy(path, to / path.name)
+
+
+def _home(folder):
+    store = open_store(f"sqlite:///{folder / 'store.db'}")
+    return store, open_log(store, folder)
+
+
+def test_a_backup_in_the_documented_order_is_whole_though_lines_are_written_meanwhile(tmp_path):
+    """The head first: an older one fits a database that has more lines."""
+    home, to = tmp_path / "home", tmp_path / "backup"
+    home.mkdir()
+    store, log = _home(home)
+
+    def meanwhile():
+        _add(store, log, 3)
+        log.note_head()
+
+    meanwhile()
+    _backup(home, to, (HEAD, "store.db"), meanwhile)
+    store.close()
+    restored, log = _home(to)
+    assert (log.verify().ok, log.count()) == (True, 6)
+    _add(restored, log, 5)
+    log.note_head()
+    assert log.verify().ok
+    assert json.loads((to / HEAD).read_text())["seq"] == 11
+    _tamper(restored, "DELETE FROM log WHERE seq >= 9")
+    assert not log.verify().ok
+    restored.close()
+    steps = re.findall(r"log\.head|store\.db", _documented_backup())
+    assert steps[:2] == [HEAD, "store.db"]
+
+
+def test_a_head_newer_than_the_restored_database_says_what_to_do(tmp_path, capsys):
+    home, to = tmp_path / "home", tmp_path / "backup"
+    home.mkdir()
+    store, log = _home(home)
+
+    def meanwhile():
+        _add(store, log, 3)
+        log.note_head()
+
+    meanwhile()
+    _backup(home, to, ("store.db",), meanwhile)
+    store.close()
+    assert run(["store", "verify", "--home", str(to)]) == 11
+    assert "missing at the end" in (said := capsys.readouterr().err)
+    assert "restored" in said
+    assert f"remove {HEAD}" in said
+    restored, log = _home(to)
+    _add(restored, log, 9)  # the server was started all the same
+    log.note_head()
+    restored.close()
+    assert run(["store", "verify", "--home", str(to)]) == 11
+    assert f"remove {HEAD}" in capsys.readouterr().err
+    (to / HEAD).unlink()
+    assert run(["store", "verify", "--home", str(to)]) == 0
+
+
+def _documented_backup():
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "run-the-workstation.md"
+    return page.read_text(encoding="utf-8").split("\n## Backup\n")[1].split("\n## ")[0]

@@ -46,7 +46,13 @@ def verify(store: Store = None, home: Home = None, as_json: Json = False) -> Non
     if not found.ok:
         raise StoreError(
             f"the log is broken: {found.problem}",
-            hint=f"{found.lines} lines before it are whole; compare with a backup",
+            hint=f"{found.lines} lines before it are whole; "
+            + (
+                "if a backup was restored, its log.head is newer than its database: put back the "
+                "log.head that was copied before it, or remove log.head; else compare with a backup"
+                if found.unfit
+                else "compare with a backup"
+            ),
         )
     if as_json:
         print_json({"ok": True, "lines": found.lines})

@@ -41,10 +41,18 @@ _PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What ``Log.verify`` found: ``problem`` names the first line that is wrong, or None."""
+    """What ``Log.verify`` found.
+
+    Attributes:
+        lines: how many are whole.
+        problem: names the first line that is wrong, or None.
+        unfit: the lines themselves are sealed rightly so far, but not those that the note beside
+            the key is of: lines were removed at the end, or an older database was restored.
+    """
 
     lines: int
     problem: str | None = None
+    unfit: bool = False
 
     @property
     def ok(self) -> bool:
@@ -158,10 +166,12 @@ class Log:
                     if not hmac.compare_digest(self._hash(before, line), line.hash):
                         return Verified(count - 1, f"line {count} is not what was written")
                     if noted and noted["seq"] == count and noted["hash"] != line.hash:
-                        return Verified(count - 1, f"line {count} differs from the note beside it")
+                        problem = f"line {count} differs from the note beside it"
+                        return Verified(count - 1, problem, unfit=True)
                     before = line.hash
         if noted and noted["seq"] > count:
-            return Verified(count, f"lines {count + 1} to {noted['seq']} are missing at the end")
+            problem = f"lines {count + 1} to {noted['seq']} are missing at the end"
+            return Verified(count, problem, unfit=True)
         return Verified(count)
 
     def note_head(self) -> None:
