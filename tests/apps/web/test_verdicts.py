@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from hilum.apps.node.settings import Node, Objects
 from hilum.apps.store import outbox, wanted
+from hilum.apps.store.people import Role, add_person, add_token
 from hilum.apps.store.tables import Delivery, Film, Made, Person, Result
 from hilum.apps.web.agreement import measure
 from hilum.apps.web.settings import Settings
@@ -348,3 +349,42 @@ def test_undo_does_not_tell_a_blind_reader_that_the_verdict_contradicted_the_mod
     assert undone(early) is None, "given before the film was blind"
     blind = _verdict(client, film_id, against, blind=True).json()
     assert undone(blind["verdict_id"]) is None
+
+
+def _blind_list(station, film_ids, names=("anna",), **more):
+    """A blind list of films, and a client of each of its readers."""
+    clients = []
+    with station.service.store.write() as session:
+        people = [add_person(session, name, Role.REVIEWER) for name in names]
+        tokens = [add_token(session, each, "tests")[1] for each in people]
+        readers = [each.id for each in people]
+    for token in tokens:
+        clients.append(station.client())
+        clients[-1].headers["Authorization"] = f"Bearer {token}"
+    body = {"name": "spring", "film_ids": film_ids, "readers": readers, "findings": [FINDING]}
+    admin = station.client("administrator")
+    made = admin.post(f"{API}/lists", json=body | {"blind": True} | more)
+    return made.json()["list_id"], clients
+
+
+def test_of_several_blind_verdicts_the_last_counts_everywhere(station, make_film):
+    """Who changes a mind before the answer is shown is still blind."""
+    film_id = station.film(make_film(1), patient_id="P1")
+    admin = station.client("administrator")
+    admin.put(f"{API}/films/{film_id}/reference", json={"finding": FINDING, "value": 1})
+    list_id, (anna,) = _blind_list(station, [film_id], confidence=True)
+    for verdict, confidence in (("present", 90), ("absent", 20)):
+        more = {"blind": True, "list_id": list_id, "confidence": confidence}
+        assert _verdict(anna, film_id, verdict, **more).status_code == 201
+    assert anna.get(f"{API}/films/{film_id}/reading").status_code == 200
+    more = {"blind": True, "list_id": list_id, "confidence": 95}
+    assert _verdict(anna, film_id, "present", **more).json()["code"] == "already-seen"
+    (row,) = csv.DictReader(io.StringIO(admin.get(f"{API}/agreement.csv").text))
+    (exported,) = csv.DictReader(io.StringIO(admin.post(f"{API}/export", json={}).text))
+    table = admin.get(f"{API}/lists/{list_id}/mrmc.csv").text
+    rated = {each["modality"]: each for each in csv.DictReader(io.StringIO(table))}
+    assert row["blind_verdict"] == exported[f"{FINDING}_blind_verdict"] == "absent"
+    assert row["blind_call"] == rated["unaided"]["call"] == rated["aided"]["call"] == "0"
+    assert rated["unaided"]["rating"] == "20"
+    found = admin.get(f"{API}/agreement").json()
+    assert found["blind_human"]["sensitivity"]["value"] == 0

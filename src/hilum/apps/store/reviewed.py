@@ -24,7 +24,8 @@ class Reviewed:
 
     Attributes:
         patient: the patient's id, or the study's where there is none; for grouping only.
-        call, blind_call: of the person, 1 or 0; None if unsure or not given.
+        call, blind_call: of the person, 1 or 0; None if unsure or not given. Of several verdicts of
+            a kind the last counts: who changes a mind before the answer is shown is still blind.
         machine: 1 or 0, at the operating point of the reading.
         answer: 1 or 0, what the model answers all in all; None where it cannot say.
         reference: 1 or 0; None if unknown.
@@ -74,17 +75,17 @@ def reviewed(
         query = query.where(lists.visible(Verdict, session, person_id))
         known = known.where(lists.visible(Reference, session, person_id))
     last: dict[tuple[str, str, str], Verdict] = {}
-    first_blind: dict[tuple[str, str, str], Verdict] = {}
+    last_blind: dict[tuple[str, str, str], Verdict] = {}
     for verdict in session.scalars(query):
         key = verdict.film_id, verdict.finding, verdict.person_id
         if verdict.blind:
-            first_blind.setdefault(key, verdict)
+            last_blind[key] = verdict
         else:
             last[key] = verdict
     names = {row[0]: row[1] for row in session.execute(select(Person.id, Person.name))}
     truths = {(each.film_id, each.finding): each for each in session.scalars(known)}
-    films = films_with_reading(session, {key[0] for key in (*last, *first_blind)})
-    for key in sorted({*last, *first_blind}, key=lambda k: _when(last.get(k), first_blind.get(k))):
+    films = films_with_reading(session, {key[0] for key in (*last, *last_blind)})
+    for key in sorted({*last, *last_blind}, key=lambda k: _when(last.get(k), last_blind.get(k))):
         film_id, label, person_id = key
         if film_id not in films:
             continue
@@ -92,7 +93,7 @@ def reviewed(
         answers = {each["label"]: each for each in read.reading["findings"]}
         if (answer := answers.get(label)) is None:
             continue
-        final, unseen, truth = last.get(key), first_blind.get(key), truths.get((film_id, label))
+        final, unseen, truth = last.get(key), last_blind.get(key), truths.get((film_id, label))
         yield Reviewed(
             film_id=film_id,
             study_id=study.id,
