@@ -178,7 +178,7 @@ def test_the_machine_is_measured_once_a_film_however_many_people_looked():
     rows = [
         SimpleNamespace(
             film_id=f"f{i}", patient=f"p{i}", person=person, machine=said, answer=said, reference=1,
-            call=1, blind_call=None, verdict=None,
+            told=True, call=1, blind_call=None, verdict=None,
         )
         for i, said in enumerate(machine)
         for person in (("anna", "bert") if said else ("anna",))
@@ -388,3 +388,24 @@ def test_of_several_blind_verdicts_the_last_counts_everywhere(station, make_film
     assert rated["unaided"]["rating"] == "20"
     found = admin.get(f"{API}/agreement").json()
     assert found["blind_human"]["sensitivity"]["value"] == 0
+
+
+def test_who_never_saw_the_answer_says_nothing_after_it(station, make_film):
+    """Anna looks at the answer and holds to her verdict; Boris never does."""
+    film_id = station.film(make_film(1), patient_id="P1")
+    admin = station.client("administrator")
+    admin.put(f"{API}/films/{film_id}/reference", json={"finding": FINDING, "value": 1})
+    list_id, clients = _blind_list(station, [film_id], ("anna", "boris"))
+    for client, verdict in zip(clients, ("present", "absent"), strict=True):
+        _verdict(client, film_id, verdict, blind=True, list_id=list_id)
+    assert clients[0].get(f"{API}/films/{film_id}/reading").status_code == 200
+    found = admin.get(f"{API}/agreement").json()
+    assert (found["reviewers"], found["blind_human"]["sensitivity"]["n"]) == (2, 2)
+    assert found["human"]["sensitivity"]["n"] == 1
+    assert found["human"]["sensitivity"]["value"] == 1
+    assert found["counts"]["unsure"] == 0
+    rows = csv.DictReader(io.StringIO(admin.get(f"{API}/agreement.csv").text))
+    assert {row["reviewer"]: (row["blind_call"], row["call"]) for row in rows} == {
+        "anna": ("1", "1"),
+        "boris": ("0", ""),
+    }

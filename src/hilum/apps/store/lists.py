@@ -72,11 +72,24 @@ def seen_in(session: Session, one: ReadingList, person_id: str) -> dict[str, int
     """Return films whose answer a person was shown before a list ended: film_id -> at_ms."""
     listed = select(ListedFilm.film_id).where(ListedFilm.list_id == one.id)
     query = select(Seen.film_id, Seen.at_ms).where(Seen.person_id == person_id)
-    query = query.where(Seen.film_id.in_(listed))
-    for end in (one.deadline_ms, one.closed_ms):
-        if end is not None:
-            query = query.where(Seen.at_ms < end)
+    query = query.where(Seen.film_id.in_(listed), Seen.at_ms < _end_ms(one))
     return {row[0]: row[1] for row in session.execute(query)}
+
+
+def holds(verdict: Verdict, seen_ms: int, one: ReadingList | None) -> bool:
+    """Say whether a blind verdict is held to: its person was shown the answer (0: never) after it.
+
+    Of a verdict in a list: that shows the answer, and before it ended.
+    """
+    if one is not None and (not one.reveal or seen_ms >= _end_ms(one)):
+        return False
+    return verdict.blind and seen_ms >= verdict.at_ms
+
+
+def _end_ms(one: ReadingList) -> int:
+    """Return when a list ended, or ends; one without an end never does."""
+    ends = (one.deadline_ms, one.closed_ms)
+    return min((each for each in ends if each is not None), default=2**63 - 1)
 
 
 def open_of(session: Session, person_id: str) -> list[ReadingList]:
@@ -237,9 +250,9 @@ def bequeath(session: Session, film_ids: Collection[str]) -> int:
             if one is None:
                 continue
             key = one.id, verdict.person_id
-            if one.reveal and key not in saw:
+            if key not in saw:
                 saw[key] = seen_in(session, one, verdict.person_id)
-            held = saw.get(key, {}).get(film_id, 0) >= verdict.at_ms
+            held = holds(verdict, saw.get(key, {}).get(film_id, 0), one)
             session.add(
                 Bygone(
                     film=name,

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session, defer
 
 from hilum.apps.store import lists
 from hilum.apps.store.lists import CALLS
-from hilum.apps.store.tables import Film, Person, Read, Reference, Study, Verdict
+from hilum.apps.store.store import parts
+from hilum.apps.store.tables import Film, Person, Read, ReadingList, Reference, Seen, Study, Verdict
 from hilum.core.reading import answer_in
 
 
@@ -24,8 +25,11 @@ class Reviewed:
 
     Attributes:
         patient: the patient's id, or the study's where there is none; for grouping only.
-        call, blind_call: of the person, 1 or 0; None if unsure or not given. Of several verdicts of
-            a kind the last counts: who changes a mind before the answer is shown is still blind.
+        call, blind_call: of the person, after the answer and before it, 1 or 0; None if unsure or
+            not given; who was shown the answer and said no more holds to the blind verdict. Of
+            several verdicts of a kind the last counts: who changes a mind before the answer is
+            shown is still blind.
+        told: it is known what the person says after the answer.
         machine: 1 or 0, at the operating point of the reading.
         answer: 1 or 0, what the model answers all in all; None where it cannot say.
         reference: 1 or 0; None if unknown.
@@ -36,6 +40,7 @@ class Reviewed:
     patient: str
     finding: str
     person: str
+    told: bool
     call: int | None
     blind_call: int | None
     verdict: Verdict | None
@@ -85,6 +90,8 @@ def reviewed(
     names = {row[0]: row[1] for row in session.execute(select(Person.id, Person.name))}
     truths = {(each.film_id, each.finding): each for each in session.scalars(known)}
     films = films_with_reading(session, {key[0] for key in (*last, *last_blind)})
+    seen = _seen(session, {key[0] for key in last_blind})
+    listed = {each.id: each for each in session.scalars(select(ReadingList))}
     for key in sorted({*last, *last_blind}, key=lambda k: _when(last.get(k), last_blind.get(k))):
         film_id, label, person_id = key
         if film_id not in films:
@@ -94,13 +101,18 @@ def reviewed(
         if (answer := answers.get(label)) is None:
             continue
         final, unseen, truth = last.get(key), last_blind.get(key), truths.get((film_id, label))
+        told = final
+        if final is None and unseen is not None:
+            seen_ms, one = seen.get((film_id, person_id), 0), listed.get(unseen.list_id or "")
+            told = unseen if lists.holds(unseen, seen_ms, one) else None
         yield Reviewed(
             film_id=film_id,
             study_id=study.id,
             patient=study.patient_id or study.id,
             finding=label,
             person=names[person_id],
-            call=final.call if final else unseen.call if unseen else None,
+            told=told is not None,
+            call=told.call if told else None,
             blind_call=unseen.call if unseen else None,
             verdict=final,
             blind_verdict=unseen,
@@ -167,6 +179,15 @@ def films_with_reading(session: Session, ids: set[str]) -> dict[str, tuple[Film,
         )
         found |= {row[0].id: (row[0], row[1], row[2]) for row in session.execute(query)}
     return found
+
+
+def _seen(session: Session, ids: set[str]) -> dict[tuple[str, str], int]:
+    """Return when the answer to some films was shown to whom: (film, person) -> at_ms."""
+    return {
+        (each.film_id, each.person_id): each.at_ms
+        for part in parts(sorted(ids))
+        for each in session.scalars(select(Seen).where(Seen.film_id.in_(part)))
+    }
 
 
 def _when(verdict: Verdict | None, unseen: Verdict | None) -> int:

@@ -98,8 +98,8 @@ def measure(found: Sequence[Reviewed], folds: int = FOLDS) -> Agreement:
     """Measure agreement over rows of ``reviewed``; without folds there are no intervals.
 
     People and model agree on what both answer: who is unsure, and a model that cannot say, leave
-    the film out and are counted. Against the reference standard the model counts at its operating
-    point, as in its evaluation.
+    the film out and are counted. Who never saw the answer has said nothing after it. Against the
+    reference standard the model counts at its operating point, as in its evaluation.
     """
     groups = np.array([each.patient for each in found], dtype=str)
     human = _floats([each.call for each in found])
@@ -128,7 +128,7 @@ def measure(found: Sequence[Reviewed], folds: int = FOLDS) -> Agreement:
             only_machine=int(((human == 0) & (answers == 1)).sum()),
             only_human=int(((human == 1) & (answers == 0)).sum()),
             both_absent=int(((human == 0) & (answers == 0)).sum()),
-            unsure=int(np.isnan(human).sum()),
+            unsure=sum(each.told and each.call is None for each in found),
             cannot_say=int((np.isnan(answers) & ~np.isnan(human)).sum()),
         ),
     )

@@ -217,15 +217,14 @@ def gather(session: Session, one: ReadingList, finding: str) -> ReaderStudy:
                 scores[places[film_id]] = each["score"]
                 answer[places[film_id]] = np.nan if call is None else call
     arms = {name: Arm.empty(len(readers), len(films)) for name in ARMS}
-    saw = {each: lists.seen_in(session, one, each) for each in readers if one.reveal}
+    saw = {each: lists.seen_in(session, one, each) for each in readers}
     for verdict in given:
         if verdict.film_id not in places:
             continue
         place = rows[verdict.person_id], places[verdict.film_id]
         arms["unaided" if verdict.blind else "aided"].put(*place, verdict)
         # who was then shown the answer in the list, and changed nothing, holds to the verdict
-        seen_ms = saw.get(verdict.person_id, {}).get(verdict.film_id, 0)
-        if verdict.blind and seen_ms >= verdict.at_ms:
+        if lists.holds(verdict, saw[verdict.person_id].get(verdict.film_id, 0), one):
             arms["aided"].put(*place, verdict)
             arms["aided"].seconds[place] = np.nan
     for left in sorted(bygone, key=lambda each: not each.blind):
