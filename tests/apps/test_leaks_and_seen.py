@@ -272,6 +272,34 @@ def test_with_allow_seen_they_are_counted_in_what_is_said(
         assert "were seen by the bundle before" in path.read_text(encoding="utf-8"), path.name
 
 
+@pytest.mark.parametrize("verb", SHORT)
+def test_without_an_index_it_is_said_that_nobody_looked_for_copies(
+    verb: str,
+    knowing: Path,
+    made: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """made/0 under another name is among them, and only its look could tell."""
+    renamed = {f"made/{n}": f"there/{n}" for n in range(16)}
+    table = read_cases(made).replace({"case_id": renamed}).assign(cohort="there")
+    table["patient_id"] = table["case_id"]
+    table.to_csv(tmp_path / "cases.csv", index=False)
+    out = tmp_path / "out"
+    asked = [each for each in [*JUDGES[verb], *SHORT[verb]] if each != "--json"]
+    more = [] if verb == "map" else ["-o", str(out)]
+    assert call(verb, [*asked, *more], knowing, tmp_path / "cases.csv", out) in (0, 10)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "none of 16 case_ids is among the " in said
+    assert "copies under other names were not looked for" in said
+    assert "'hilum bundle index' makes" in said
+    assert "'hilum bundle add' puts it in" in said
+    written = [path for path in out.rglob("*") if path.suffix in (".html", ".json")]
+    assert written
+    for path in written:
+        assert "were not looked for" in path.read_text(encoding="utf-8"), path.name
+
+
 def seen_of(knowing: Path, table: pd.DataFrame, **columns: object) -> dict[str, str]:
     return dict(open_bundle(knowing).seen(table.assign(**columns)).how)
 

@@ -130,16 +130,24 @@ class KnownFilms:
         known = sum(self.sides.get(kind, 0) for kind in sides)
         named = " and ".join(filter(None, (", ".join(sides[:-1]), sides[-1])))
         among = f"one of {self.indexed} films of training"
-        looked = (
-            f"; none is a copy of {among}, be it with loss, in another size or window, or mirrored "
-            "(cropped and turned copies are not found)"
-            if self.looks
-            else f"; none has the pixels of {among} (copies that were resized or stored with loss "
-            "are not found)"
-        )
+        if not self.indexed:
+            looked = (
+                "copies under other names were not looked for, since the bundle carries no index "
+                "of similar films ('hilum bundle index' makes it, 'hilum bundle add' puts it in)"
+            )
+        elif self.looks:
+            looked = (
+                f"none is a copy of {among}, be it with loss, in another size or window, or "
+                "mirrored (cropped and turned copies are not found)"
+            )
+        else:
+            looked = (
+                f"none has the pixels of {among} (copies that were resized or stored with loss "
+                "are not found)"
+            )
         return (
             f"none of {len(self.films)} case_ids is among the {known} of {named} in "
-            f"{SPLITS}, nor another film of their patients{looked if self.indexed else ''}"
+            f"{SPLITS}, nor another film of their patients; {looked}"
         )
 
     def _each(self, kinds: Collection[str]) -> str:
