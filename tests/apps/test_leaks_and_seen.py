@@ -422,10 +422,11 @@ def indexed(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Path:
     shutil.copytree(DEFAULT_BUNDLE, root)
     learned = read_cases(made).iloc[:2].assign(split="train")
     learned.to_csv(root.with_name("split.csv"), index=False)
-    fit = [str(root.with_name("split.csv")), "-o", str(root / "similar.npz")]
-    assert run(["bundle", "index", *fit]) == 0
     split_table(learned).to_csv(root / "splits.csv", index=False)
     seal(root)
+    made_of, index = str(root.with_name("split.csv")), str(root.with_name("similar.npz"))
+    assert run(["bundle", "index", made_of, "-b", str(root), "-o", index]) == 0
+    assert run(["bundle", "add", index, "-b", str(root)]) == 0
     return root
 
 

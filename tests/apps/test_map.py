@@ -10,7 +10,10 @@ import pytest
 
 import hilum
 from hilum.apps.cli.main import run
-from hilum.bundle.folder import DEFAULT_BUNDLE
+from hilum.bundle.folder import DEFAULT_BUNDLE, seal
+from hilum.bundle.seen import split_table
+from hilum.bundle.similar import read_similar
+from hilum.data.table import read_cases
 from hilum.image.write import write_png
 from hilum.serve.samples import ROOT
 
@@ -42,11 +45,20 @@ def virtual(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def index(virtual, tmp_path_factory):
+def learned(virtual, tmp_path_factory) -> Path:
+    """The built-in bundle as if it had been trained on the train films."""
+    root = shutil.copytree(DEFAULT_BUNDLE, tmp_path_factory.mktemp("learned") / "bundle")
+    split_table(read_cases(virtual)).to_csv(root / "splits.csv", index=False)
+    seal(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def index(virtual, learned, tmp_path_factory):
     """An index of the train films, and the table of what was measured."""
     out = tmp_path_factory.mktemp("index")
     code = run(
-        ["bundle", "index", str(virtual), "-o", str(out / "similar.npz"),
+        ["bundle", "index", str(virtual), "-b", str(learned), "-o", str(out / "similar.npz"),
          "--numbers", str(out / "similar.csv"), "--bootstrap", "20"]
     )  # fmt: skip
     assert code == 0
@@ -122,8 +134,6 @@ def test_a_bundle_with_the_index_names_its_own_films(index, virtual, tmp_path, c
 
 
 def test_an_index_holds_train_films_only_and_its_measurements_say_for_whom(index):
-    from hilum.bundle.similar import read_similar
-
     found = read_similar(index)
     assert found.case_id.tolist() == [f"virtual/{i}" for i in range(8)]
     table = pd.read_csv(index.with_name("similar.csv"))
@@ -131,11 +141,36 @@ def test_an_index_holds_train_films_only_and_its_measurements_say_for_whom(index
     assert len(set(table.loc[table["chosen"] == "yes", "distance"])) == 1
 
 
+def test_films_that_the_bundle_was_not_trained_on_stay_out_of_its_index(
+    virtual, learned, tmp_path, capsys
+):
+    cases = read_cases(virtual)
+    late = cases["case_id"].isin(["virtual/12", "virtual/13"])
+    cases.assign(split=cases["split"].mask(late, "train")).to_csv(tmp_path / "split.csv")
+    out = tmp_path / "similar.npz"
+    fit = ["bundle", "index", str(tmp_path / "split.csv"), "-b", str(learned), "-o", str(out)]
+    assert run([*fit, "--bootstrap", "20"]) == 0
+    said = capsys.readouterr().out
+    assert "left out: 2 films that the bundle was not trained on (splits.csv)" in said
+    assert read_similar(out).case_id.tolist() == [f"virtual/{i}" for i in range(8)]
+    # without a split every film is one of train, to the table
+    cases.drop(columns="split").to_csv(tmp_path / "split.csv")
+    assert run([*fit, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["films"], printed["left_out"]) == (8, 6)
+    # of none of these films does the built-in bundle know
+    assert run([each for each in fit if each not in ("-b", str(learned))]) == 4
+    assert "the table has 0 films that " in capsys.readouterr().err
+
+
 def test_one_film_is_no_index(virtual, tmp_path, capsys):
     cases = pd.read_csv(virtual)
     cases["path"] = [str(virtual.parent / name) for name in cases["path"]]
     cases["split"] = ["train", *["test"] * (len(cases) - 1)]
     cases.iloc[[0, 2, 3]].to_csv(tmp_path / "cases.csv", index=False)
-    fit = [str(tmp_path / "cases.csv"), "-o", str(tmp_path / "similar.npz")]
+    root = shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle")
+    (root / "splits.csv").unlink()
+    seal(root)
+    fit = [str(tmp_path / "cases.csv"), "-b", str(root), "-o", str(tmp_path / "similar.npz")]
     assert run(["bundle", "index", *fit]) == 4
     assert "1 films of split 'train' were read; an index needs" in capsys.readouterr().err

@@ -172,6 +172,9 @@ def index(
 ) -> None:
     """Make the index of similar films: where a bundle's training films lie in feature space.
 
+    Of CASES.csv the films of split "train" go in; where the bundle says which
+    films it was trained on (splits.csv), those go in and no others.
+
     It holds where they lie, what is known of them and a look of 24 x 24
     numbers that tells copies, not their pictures. 'hilum bundle add' puts it
     into the bundle, and readings with details then name the nearest. How often
@@ -189,7 +192,7 @@ def index(
     from hilum.serve.featuremap.index import fit_similar
     from hilum.serve.reader import load_bundle
 
-    made, measured = fit_similar(
+    made, measured, left_out = fit_similar(
         load_bundle(bundle),
         read_cases(cases),
         out,
@@ -201,9 +204,19 @@ def index(
     )
     films, axes, size = len(made.case_id), len(made.axes), out.stat().st_size
     if as_json:
-        print_json({"films": films, "axes": axes, "bytes": size, "measured": measured})
+        print_json(
+            {
+                "films": films,
+                "left_out": left_out,
+                "axes": axes,
+                "bytes": size,
+                "measured": measured,
+            }
+        )
         return
     typer.echo(f"{out}: {films} films, {axes} axes, {size / 1000:.0f} kB, no pictures")
+    if left_out:
+        typer.echo(f"  left out: {left_out} films that the bundle was not trained on (splits.csv)")
     for one in measured:
         typer.echo(f"  {one.distance}, {one.where}: neighbors share their label {one.label}")
 

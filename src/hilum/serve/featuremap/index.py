@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hilum.bundle.seen import SPLITS
 from hilum.bundle.similar import UNKNOWN, Index, write_similar
 from hilum.core.case import owner_of
 from hilum.core.errors import CohortError
@@ -41,13 +42,14 @@ def fit_similar(
     folds: int = 1000,
     seed: int = 0,
     progress: bool = True,
-) -> tuple[Index, tuple[LabelAgreement, ...]]:
+) -> tuple[Index, tuple[LabelAgreement, ...], int]:
     """Make ``similar.npz`` of the films that a bundle was trained on.
 
     The films of split "train" go into it; the number of axes, and whether each is divided by its
     spread, is chosen by how often the neighbors of "val" films share their label, and measured on
-    "test". A table without a split goes in whole, as it is, and nothing is chosen. The look of each
-    film goes in too, so that its copies are known again.
+    "test". A table without a split goes in whole, as it is, and nothing is chosen. Where the bundle
+    says which films it was trained on (``splits.csv``), those are what "train" means, whatever
+    the table calls them. The look of each film goes in too, so that its copies are known again.
 
     Args:
         reader: of the bundle.
@@ -59,6 +61,10 @@ def fit_similar(
         folds, seed: of the bootstrap and of the choice of films.
         progress: show a bar on stderr.
 
+    Returns:
+        (index, what was measured, films of split "train" that were left out, since the bundle was
+        not trained on them).
+
     Raises:
         CohortError: fewer than two films of split "train" could be read.
         LeakageError: the table has a patient on two sides of its split.
@@ -66,15 +72,13 @@ def fit_similar(
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
     require("evaluate")
-    found = gather(reader, refuse_leaks(cases), progress=progress)
+    cases, left_out = _trained_on(reader, refuse_leaks(cases))
+    found = gather(reader, cases, progress=progress)
     rows = found.cases
-    split = rows["split"].to_numpy(dtype=str) if "split" in rows else np.full(len(rows), TRAIN)
+    split = rows["split"].to_numpy(dtype=str)
     kept = choose_films(rows[split == TRAIN], max_films, seed)
     if len(kept) < 2:
-        raise CohortError(
-            f"{len(kept)} films of split '{TRAIN}' were read; an index needs at least 2",
-            hint="'hilum cohort split' makes that column; a table without it goes in whole",
-        )
+        raise _too_few(len(kept))
     known = np.asarray(rows.index.isin(kept.index))
     spaces = fit_spaces(found.embedding[known])
     measured = _measured(spaces, found.embedding, rows, split, known, reader, label, folds, seed)
@@ -84,7 +88,32 @@ def fit_similar(
     write_similar(out, index)
     if table is not None:
         _write_table(measured, chosen, table)
-    return index, tuple(one for _, one in measured)
+    return index, tuple(one for _, one in measured), left_out
+
+
+def _trained_on(reader: Reader, cases: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return the films with the split that the bundle knows, without those of "train" that it was
+    not trained on, and how many these were.
+    """
+    split = cases["split"].astype(str) if "split" in cases else pd.Series(TRAIN, cases.index)
+    known = reader.bundle.seen(cases)
+    if not known.learned:
+        return cases.assign(split=split), 0
+    trained = cases["case_id"].astype(str).map(known.how) == TRAIN
+    others = (split == TRAIN) & ~trained
+    if trained.sum() < 2:
+        raise _too_few(int(trained.sum()), f" that {known.bundle} was trained on ({SPLITS})")
+    return cases.assign(split=split.mask(trained, TRAIN))[~others], int(others.sum())
+
+
+def _too_few(films: int, of: str = "") -> CohortError:
+    hint = "'hilum cohort split' makes that column; a table without it goes in whole"
+    if of:
+        hint = "name the cases.csv that 'hilum train' wrote beside this bundle"
+        return CohortError(f"the table has {films} films{of}; an index needs at least 2", hint=hint)
+    return CohortError(
+        f"{films} films of split '{TRAIN}' were read; an index needs at least 2", hint=hint
+    )
 
 
 def fit_spaces(embedding: NDArray[np.float32]) -> dict[str, Space]:
