@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hilum.apps.cli.main import run
 from hilum.bundle.attach import attach_results
 from hilum.bundle.folder import open_bundle
 from hilum.core.errors import BundleError, BundleIntegrityError, CohortError
@@ -36,6 +37,28 @@ def test_results_come_in_and_nothing_that_reads_changes(
     card = (full_bundle / "MODEL_CARD.md").read_text()
     assert card.index("**covid-19: fail.**") < card.index("**pneumonia: fail.**")
     assert sorted(path.name for path in full_bundle.parent.iterdir()) == ["full"]
+
+
+def test_what_is_there_already_leaves_the_bundle_as_it_is(
+    full_bundle: Path,
+    write_audit: WriteAudit,
+    comparison: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    audit = write_audit(open_bundle(full_bundle).checksum)
+    add = ["bundle", "card", "-b", str(full_bundle), "--audit", str(audit)]
+    assert run(add) == 0
+    assert "nothing is new" not in capsys.readouterr().out
+    first, before = open_bundle(full_bundle), _bytes(full_bundle)
+    assert run(add) == 0
+    assert "nothing is new" in capsys.readouterr().out
+    assert _bytes(full_bundle) == before
+    assert sorted(path.name for path in full_bundle.parent.iterdir()) == ["full"]
+    second = attach_results(full_bundle, out_of_source=comparison, variant="lungs")
+    earlier = json.loads((full_bundle / "environment.json").read_text())["earlier_checksums"]
+    assert second.checksum != first.checksum
+    assert earlier[-1] == first.checksum
+    assert len(earlier) == len(set(earlier)) == 2
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ A gate changes which films get findings.
 
 from __future__ import annotations
 
+import filecmp
 import json
 import shutil
 from collections.abc import Sequence, Set
@@ -45,6 +46,9 @@ def attach_results(
         parts: files of ``hilum.bundle.parts.FILES``, or folders that hold some; they replace those
             in the bundle.
 
+    Returns:
+        The bundle as it is now; with the checksum that it had, if nothing of it was new.
+
     Raises:
         BundleError: no bundle, a byte of it changed, an audit of something else, or a part that
             does not load or belongs to other networks.
@@ -67,13 +71,23 @@ def attach_results(
         for file in files:
             shutil.copyfile(file, staging / file.name)
         _check_parts(staging, root, {file.name for file in files})
-        _remember(staging / ENVIRONMENT, bundle.checksum)
         write_card(staging)
+        if _same(root, staging):
+            return bundle
+        remember(staging, bundle.checksum)
         seal(staging)
         _exchange(root, staging)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return open_bundle(root)
+
+
+def _same(root: Path, staging: Path) -> bool:
+    """Whether a copy without its seal has the files of the bundle, byte for byte."""
+    names = {path.name for path in root.iterdir()} - {CHECKSUMS}
+    if names != {path.name for path in staging.iterdir()}:
+        return False
+    return all(filecmp.cmp(root / name, staging / name, shallow=False) for name in names)
 
 
 def _check_parts(staging: Path, root: Path, new: Set[str]) -> None:
@@ -122,7 +136,9 @@ def earlier_checksums(root: Path) -> tuple[str, ...]:
     return tuple(json.loads(path.read_text(encoding="utf-8")).get(EARLIER, ()))
 
 
-def _remember(path: Path, checksum: str) -> None:
+def remember(root: Path, checksum: str) -> None:
+    """Keep a checksum that a bundle had, if it says how it was made; it is to be sealed anew."""
+    path = root / ENVIRONMENT
     if path.is_file():
         facts = json.loads(path.read_text(encoding="utf-8"))
         facts[EARLIER] = [*facts.get(EARLIER, ()), checksum]

@@ -118,12 +118,15 @@ def card(
       hilum bundle card -b runs/default/bundle --audit out/audit.json
     """
     from hilum.bundle.attach import attach_results
+    from hilum.bundle.folder import open_bundle
     from hilum.bundle.manifest import MODEL_CARD
 
-    opened = attach_results(
-        _own(bundle), audits=audit or (), out_of_source=comparison, variant=variant
-    )
-    _said(opened, f"its card is {opened.root / MODEL_CARD}", as_json=as_json)
+    root = _own(bundle)
+    before = open_bundle(root).checksum
+    opened = attach_results(root, audits=audit or (), out_of_source=comparison, variant=variant)
+    said = f"its card is {opened.root / MODEL_CARD}"
+    new = opened.checksum != before
+    _said(opened, said if new else f"nothing is new; {said}", as_json=as_json)
 
 
 @bundle_app.command("add")
@@ -152,8 +155,13 @@ def add(
       hilum bundle add out/severity similar.npz -b runs/default/bundle
     """
     from hilum.bundle.attach import attach_results
+    from hilum.bundle.folder import open_bundle
 
-    _said(attach_results(_own(bundle), parts=parts), "the parts are in", as_json=as_json)
+    root = _own(bundle)
+    before = open_bundle(root).checksum
+    opened = attach_results(root, parts=parts)
+    new = opened.checksum != before
+    _said(opened, "the parts are in" if new else "nothing is new", as_json=as_json)
 
 
 @bundle_app.command("index")
