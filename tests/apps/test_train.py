@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from hilum.apps.cli.main import run
+from hilum.bundle.attach import earlier_checksums
 from hilum.bundle.datasheet import Datasheet
 from hilum.bundle.folder import open_bundle
 from hilum.core.case import COLUMNS
@@ -82,6 +83,7 @@ def test_train_ends_in_an_evaluated_bundle_that_reads(
     assert printed["epochs"] == 8
     evaluation = Evaluation.load(out / "bundle" / "evaluation.json")
     assert evaluation["covid-19"].films == 12
+    assert earlier_checksums(bundle.root) == (evaluation.about.checksum,)
     assert printed["test"]["covid-19"]["auroc"]["value"] == pytest.approx(
         evaluation["covid-19"].metrics["auroc"].value
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hilum.bundle.attach import remember
 from hilum.bundle.card import write_card
 from hilum.bundle.datasheet import DATA, describe_data
 from hilum.bundle.folder import Bundle, open_bundle, seal
@@ -165,6 +166,7 @@ def _evaluate(
         load_bundle(folder), cases, split="test", out=report, name=CASES, command=command
     )
     evaluation.write(folder / EVALUATION)
+    remember(folder, evaluation.about.checksum)
     write_card(folder)
     seal(folder)
     return evaluation
