@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from hilum.apps.cli import table
 from hilum.apps.cli.main import run
+from hilum.bundle.folder import seal
 from hilum.core.details import Affected, Details, Scale, Severity, Side, Similar, Zone
 from hilum.core.labels import Label
 from hilum.core.reading import NOT_THE_INFECTION, Reading
@@ -213,6 +215,30 @@ def test_json_has_the_restated_probability_and_the_page_says_so(
     text = page.read_text()
     assert "where 5.0 % have it (platt)" in text
     assert "class-conditional conformal prediction" in text
+
+
+def test_a_prevalence_leaves_a_label_without_calibration_as_it_is_and_says_so_once(
+    calibrated_bundle, films, tmp_path, capsys
+):
+    root = shutil.copytree(calibrated_bundle, tmp_path / "mixed")
+    values = json.loads((root / "bundle.json").read_text())
+    values["labels"][1]["calibration"] = {}
+    (root / "bundle.json").write_text(json.dumps(values))
+    seal(root)
+    arguments = ["read", str(films / "a.png"), str(films / "a.png"), "-b", str(root), "--json"]
+    assert run(arguments) == 0
+    (covid, pneumonia), _ = (
+        json.loads(line)["findings"] for line in capsys.readouterr().out.splitlines()
+    )
+    assert run([*arguments, "--prevalence", "0.05"]) == 0
+    printed = capsys.readouterr()
+    said = " ".join(printed.err.split())
+    assert said.count("--prevalence leaves pneumonia as it is: no calibration was fitted") == 1
+    for line in printed.out.splitlines():
+        restated, left = json.loads(line)["findings"]
+        assert restated["prevalence"] == 0.05
+        assert restated["probability"] < covid["probability"]
+        assert left == pneumonia
 
 
 def test_a_prevalence_is_refused_where_nothing_was_calibrated(small_bundle, films, capsys):

@@ -102,3 +102,19 @@ def test_a_prevalence_needs_a_calibration_and_a_share(manifest, calibrated):
     with pytest.raises(ConfigError, match="prevalence 5"):
         check_prevalence(calibrated, 5)
     check_prevalence(manifest, None)
+
+
+def test_a_label_without_calibration_stays_as_it_is_beside_one_that_is_restated(
+    manifest, calibrated
+):
+    labels = (calibrated.labels[0], manifest.labels[1])
+    mixed = calibrated.model_copy(update={"labels": labels})
+    assert check_prevalence(mixed, 0.05) == ("pneumonia",)
+    assert check_prevalence(calibrated, 0.05) == ()
+    with pytest.raises(ConfigError, match="'covid-19': prevalence 5"):
+        check_prevalence(mixed, 5)
+    logits = np.array([0.0, 1.0], np.float32)
+    covid, pneumonia = findings_of(mixed, logits, None, 0.05)
+    assert covid == findings_of(calibrated, logits, None, 0.05)[0]
+    assert pneumonia == findings_of(manifest, logits, None)[1]
+    assert pneumonia.prevalence is None

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from hilum.bundle.manifest import LabelOutput, Manifest
 from hilum.core.config import did_you_mean
 from hilum.core.errors import ConfigError
+from hilum.core.labels import Label
 from hilum.core.reading import Finding
 from hilum.judge.calibration import OperatingPoint
 
@@ -30,15 +31,22 @@ def choose_points(manifest: Manifest, name: str | None) -> tuple[OperatingPoint,
     return tuple(_choose(output, name) for output in manifest.labels)
 
 
-def check_prevalence(manifest: Manifest, prevalence: float | None) -> None:
-    """Raise ``ConfigError`` unless the probability of every label can be restated for it."""
+def check_prevalence(manifest: Manifest, prevalence: float | None) -> tuple[Label, ...]:
+    """Return the labels whose probability cannot be restated for a prevalence, since no
+    calibration was fitted: ``findings_of`` leaves them as they are.
+
+    Raises:
+        ConfigError: no label's probability can be restated, or ``prevalence`` is not in (0, 1).
+    """
     if prevalence is None:
-        return
-    for output in manifest.labels:
+        return ()
+    fitted = [output for output in manifest.labels if output.calibration.fitted]
+    for output in fitted or manifest.labels:
         try:
             output.calibration.at(prevalence, 0.5)
         except ConfigError as error:
             raise ConfigError(f"'{output.label}': {error.message}", hint=error.hint) from None
+    return tuple(output.label for output in manifest.labels if not output.calibration.fitted)
 
 
 def findings_of(
@@ -53,11 +61,12 @@ def findings_of(
         manifest: of the bundle.
         logits: float32 (L,).
         operating_point: name, or None for the first.
-        prevalence: restates the probability, in (0, 1); None takes that of the bundle, see
-            ``LabelOutput``. Neither the decision nor the prediction set depends on it.
+        prevalence: restates the probability, in (0, 1), of the labels with a calibration; None
+            takes that of the bundle, see ``LabelOutput``. Neither the decision nor the prediction
+            set depends on it.
 
     Raises:
-        ConfigError: no such operating point, or the calibration cannot be restated.
+        ConfigError: no such operating point, or no share of positives.
     """
     points = choose_points(manifest, operating_point)
     scores = sigmoid(logits)
@@ -83,7 +92,8 @@ def _finding(
     output: LabelOutput, logit: float, score: float, point: OperatingPoint, prevalence: float | None
 ) -> Finding:
     calibration, sets = output.calibration, output.conformal
-    asked = output.stated if prevalence is None else prevalence
+    restated = prevalence is not None and calibration.fitted
+    asked = prevalence if restated else output.stated
     probability = calibration(score) if asked is None else calibration.at(asked, score)
     return Finding(
         label=output.label,

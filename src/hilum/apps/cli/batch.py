@@ -20,7 +20,7 @@ from hilum.apps.cli.options import (
     Prevalence,
     out_place,
 )
-from hilum.apps.cli.streams import print_json
+from hilum.apps.cli.streams import print_json, tell_not_restated
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError, HilumError
 
 
@@ -98,7 +98,7 @@ def batch(
         dest = str(Path(dest).absolute())
     opened = open_bundle(bundle)
     choose_points(opened.manifest, operating_point)
-    check_prevalence(opened.manifest, prevalence)
+    tell_not_restated(check_prevalence(opened.manifest, prevalence))
     on = engine()
     wanted = RunPlan(
         source=source,

@@ -102,8 +102,9 @@ def read(
 
     The probability holds for your --prevalence, the share of films that are
     positive where yours come from; without it, for the share that the bundle
-    states, which the table names. Where the bundle has no calibration it
-    equals the score: it ranks films, and is no frequency. A film may be
+    states, which the table names. Where a label has no calibration it
+    equals the score, whatever the prevalence: it ranks films, and is no
+    frequency. A film may be
     "indeterminate": neither answer can be ruled out. --operating-point is the
     threshold that says "present"; 'hilum bundle show' lists them.
 
@@ -142,6 +143,7 @@ def read(
 
     streams.stop_unheard()  # _pour says when
     from hilum.apps.cli import sinks as to
+    from hilum.serve.findings import check_prevalence
     from hilum.serve.inputs import find_films
     from hilum.serve.reader import BATCH, load_bundle
 
@@ -156,6 +158,7 @@ def read(
         if not (own and any(place.resolve().is_relative_to(each.resolve()) for each in folders)):
             check_spared(place, films, option)
     reader = load_bundle(bundle, max_megapixels=max_megapixels)
+    streams.tell_not_restated(check_prevalence(reader.bundle.manifest, prevalence))
     keep = any(each is not None for each in (html, pdf, heatmap, masks))
     examined = reader.examine(
         films,

@@ -16,6 +16,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 import typer
@@ -46,6 +47,15 @@ def print_json(value: Any, *, indent: int | None = None, to: TextIO | None = Non
 def tell(line: str) -> None:
     """Say on stderr what is being done."""
     typer.secho(line, fg="bright_black", err=True)
+
+
+def tell_not_restated(labels: Sequence[str]) -> None:
+    """Say which labels --prevalence leaves as they are; see ``check_prevalence``."""
+    if labels:
+        tell(
+            f"--prevalence leaves {', '.join(labels)} as it is: no calibration was fitted, so the "
+            "probability holds for no known prevalence ('hilum calibrate' fits one)"
+        )
 
 
 def say(line: str) -> None:
