@@ -80,7 +80,22 @@ def test_a_model_that_does_no_better_is_told_so(predictions):
     noise = np.random.default_rng(0).normal(0, 0.1, len(predictions))
     shortcut = predictions.assign(score=np.clip(predictions["nuisance_mean"] + noise, 0, 1))
     said = " ".join(headline(evaluate_predictions(shortcut, settings=SETTINGS)["covid-19"]))
-    assert "not shown to do better" in said
+    assert "not shown to do better: its AUROC may come from the sources of the films alone" in said
+
+
+@pytest.mark.parametrize(
+    ("cohort", "source", "known"),
+    [("here", "here", True), ("", "here", True), ("here", "", False), ("", "", False)],
+)
+def test_films_of_one_source_do_not_owe_it_to_their_sources(predictions, cohort, source, known):
+    from hilum.judge.evaluation import evaluate_predictions
+
+    noise = np.random.default_rng(0).normal(0, 0.1, len(predictions))
+    shortcut = predictions.assign(score=np.clip(predictions["nuisance_mean"] + noise, 0, 1))
+    alike = shortcut.assign(cohort=cohort, source=source)
+    said = " ".join(headline(evaluate_predictions(alike, settings=SETTINGS)["covid-19"]))
+    assert ("may come from size, brightness and borders alone" in said) is known
+    assert ("may come from the sources" in said) is not known
 
 
 @pytest.mark.real_data

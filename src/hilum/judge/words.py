@@ -57,10 +57,19 @@ def _at_threshold(label: LabelEvaluation) -> str:
 def _against_baseline(label: LabelEvaluation) -> list[str]:
     if not label.baseline:
         return [f"The nuisance baseline was not fitted: {label.baseline_note}."]
-    return [_verdict(row) for row in label.baseline[:1]] + _within(label.baseline[1:])
+    one_source = _of_one_source(label)
+    verdicts = [_verdict(row, one_source) for row in label.baseline[:1]]
+    return verdicts + _within(label.baseline[1:])
 
 
-def _verdict(row: BaselineRow) -> str:
+def _of_one_source(label: LabelEvaluation) -> bool:
+    """Whether all films are known to be of one source; one named as its cohort has no stratum."""
+    sources = [each for each in label.strata if each.column == "source"]
+    whole = sources or [each for each in label.strata if each.column == "cohort"]
+    return [each.films for each in whole] == [label.films] and whole[0].value != "unknown"
+
+
+def _verdict(row: BaselineRow, one_source: bool) -> str:
     if math.isnan(row.baseline.value):
         return f"The nuisance baseline could not be fitted: {row.baseline.note}."
     said = (
@@ -68,10 +77,12 @@ def _verdict(row: BaselineRow) -> str:
         f"no lung, reaches AUROC {in_words(row.baseline)}"
     )
     if not row.difference.low > 0:
-        return (
-            f"{said}. The model is not shown to do better: its AUROC may come from the sources "
-            "of the films alone."
+        alone = (
+            "size, brightness and borders alone (all films are of one source)"
+            if one_source
+            else "the sources of the films alone"
         )
+        return f"{said}. The model is not shown to do better: its AUROC may come from {alone}."
     return f"{said}; the model exceeds it by {in_words(row.difference)}."
 
 
