@@ -18,6 +18,7 @@ import torch
 from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle
 from hilum.bundle.gate import GATE
 from hilum.bundle.lungs import LungSegmenter
+from hilum.bundle.manifest import MODEL
 from hilum.bundle.onnx import Graph
 from hilum.bundle.opacities import OPACITIES_SPEC, OpacitySegmenter, read_spec
 from hilum.core.errors import ConfigError
@@ -624,7 +625,8 @@ def test_a_packed_bundle_says_the_appearance_and_is_judged_by_it(
     opaque = np.resize(np.repeat(["typical", "indeterminate", "atypical", ""], 2), len(table))
     table["appearance"] = np.where(table["covid-19"] == 1, opaque, "negative")
     result = fit(recipe, table, tmp_path / "run", progress=False)
-    pack_bundle(result, recipe, table, tmp_path / "bundle", command="hilum train dense.toml")
+    command = "hilum train dense.toml"
+    parity = pack_bundle(result, recipe, table, tmp_path / "bundle", command=command)
     reader = load_bundle(tmp_path / "bundle")
     output = reader.bundle.manifest.appearance
     told = result.val.cases[result.val.cases["appearance"] != ""]
@@ -653,7 +655,11 @@ def test_a_packed_bundle_says_the_appearance_and_is_judged_by_it(
     atypical = table["appearance"] == "atypical"  # where the network saw none, it says nothing
     none = pd.Series(np.where(atypical, "", table["appearance"]), table.index)
     less = replace(result, train=replace(result.train, cases=table.assign(appearance=none)))
-    pack_bundle(less, recipe, table, tmp_path / "less", command="hilum train dense.toml")
+    model = tmp_path / "bundle" / MODEL  # the same network, whose export takes the longest
+    monkeypatch.setattr(
+        "hilum.learn.pack._export", lambda _, __, path: shutil.copyfile(model, path) and parity
+    )
+    pack_bundle(less, recipe, table, tmp_path / "less", command=command)
     silent = load_bundle(tmp_path / "less")
     assert silent.bundle.manifest.appearance is None
     assert silent.read(path).appearance is None

@@ -20,11 +20,22 @@ from .conftest import FRAMES, SCREEN, decoded, eventually, new_page, open_film, 
 from .test_overlay import extent, read_back, squares
 from .test_work import magnifies
 
-RATIOS = (1, 1.25, 2)
 SCREENS = ((1366, 768, 1.5), (1366, 768, 2), (1100, 700, 2), (1366, 768, 1.25), (1366, 768, 1))
 """Width and height in CSS pixels, and the ratio: one after the other."""
 SESSIONS: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
-RENDERERS = ("cpu", "webgl")
+RENDERERS = ["cpu", pytest.param("webgl", marks=pytest.mark.slow)]
+EVERY = [
+    pytest.param(ratio, renderer, marks=() if tried else pytest.mark.slow)
+    for ratio, renderer, tried in [
+        (1, "cpu", True),
+        (1, "webgl", False),
+        (1.25, "cpu", False),
+        (1.25, "webgl", True),
+        (2, "cpu", True),
+        (2, "webgl", False),
+    ]
+]
+"""Pixels of the screen to one of the page, what draws: each is tried, each pair among the slow."""
 UPRIGHT = ((1, 0), (0, 1))
 POSES: dict[str, tuple[list[str], tuple[tuple[int, int], tuple[int, int]]]] = {
     "as opened": ([], UPRIGHT),
@@ -51,13 +62,13 @@ class Seen(NamedTuple):
         return float(x), float(y)
 
 
-@pytest.fixture(params=RATIOS, ids=[f"ratio-{each}" for each in RATIOS])
+@pytest.fixture
 def screen(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     with new_page(chromium, viewport=SCREEN, device_scale_factor=request.param) as opened:
         yield opened
 
 
-@pytest.mark.parametrize("renderer", RENDERERS)
+@pytest.mark.parametrize(("screen", "renderer"), EVERY, indirect=["screen"])
 def test_all_is_measured_where_it_is_seen(stand_in: str, screen: Any, renderer: str) -> None:
     open_phantom(screen, stand_in, renderer)
     for keys, pose in POSES.values():
@@ -102,7 +113,7 @@ def ask(page: Any, method: str, **params: Any) -> Any:
     return SESSIONS[page].send(method, params)
 
 
-@pytest.mark.parametrize("renderer", RENDERERS)
+@pytest.mark.parametrize(("screen", "renderer"), EVERY, indirect=["screen"])
 def test_what_is_under_the_pointer_stays_there(stand_in: str, screen: Any, renderer: str) -> None:
     """The wheel zooms around the pointer and by as much on every screen; a drag moves with it."""
     open_phantom(screen, stand_in, renderer)

@@ -348,7 +348,9 @@ def test_earlier_films_have_their_reading_and_the_difference(stand_in: str, page
     page.get_by_text("One of the two films was not analyzed").wait_for()
 
 
-@pytest.mark.parametrize("renderer", ["?webgl", "?cpu"], ids=["webgl", "processor"])
+@pytest.mark.parametrize(
+    "renderer", ["?cpu", pytest.param("?webgl", marks=pytest.mark.slow)], ids=["processor", "webgl"]
+)
 def test_two_films_side_by_side_are_drawn_each_for_itself(
     stand_in: str, page: Any, renderer: str
 ) -> None:

@@ -54,7 +54,12 @@ def _is_whole(desk: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize(
     ("way", "renderer"),
-    [("next", "?cpu"), ("next", "?webgl"), ("reload", "?cpu"), ("worklist", "?cpu")],
+    [
+        ("next", "?cpu"),
+        pytest.param("next", "?webgl", marks=pytest.mark.slow),
+        ("reload", "?cpu"),
+        ("worklist", "?cpu"),
+    ],
 )
 def test_what_was_begun_is_there_again(stand_in: str, page: Any, way: str, renderer: str) -> None:
     open_film(page, stand_in, "frontal-opacities", search=renderer)
