@@ -113,7 +113,7 @@ export function useDesk(filmId: string, view: FilmView | null, blind: boolean | 
   useEffect(() => {
     if (!view || !open) return;
     shown.current = view;
-    view.draw(latest.current.marks);
+    if (!same(view.drawn(), latest.current.marks)) view.draw(latest.current.marks);
     const stop = view.onChange(() => {
       const marks: Mark[] = view.drawn();
       if (!same(marks, latest.current.marks)) change({ marks });

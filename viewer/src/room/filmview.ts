@@ -82,6 +82,7 @@ export class FilmView {
     this.resizer = new ResizeObserver(() => this.resize());
     this.resizer.observe(element);
     this.watchScreen();
+    if (element.clientWidth) this.settle(); // it was fitted when it was enabled
   }
 
   /** Show a film in an element; rejects if it cannot be fetched. */
@@ -352,14 +353,19 @@ export class FilmView {
   }
 
   private resize(): void {
-    if (this.closed || !engine || this.element.clientWidth === 0) return;
+    if (this.closed || !engine || this.element.clientWidth === 0 || this.room === this.place()) return;
     const { aim } = this;
     engine.resize(true, true);
     // what was in the middle stays there, as large beside its fit as it was, in either renderer
     if (aim) this.follow(aim);
+    this.settle();
+    this.paint();
+  }
+
+  /** The film is fitted into the room that there is. */
+  private settle(): void {
     sizeLens(this.id, this.element.clientHeight);
     this.room = this.place();
-    this.paint();
   }
 
   private readonly paint = (): void => {
