@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
+from hilum.apps.store.tables import Film, Read
 from hilum.apps.web.collection import open_collection
 from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle
 from hilum.bundle.similar import open_similar
@@ -72,6 +75,18 @@ def test_the_reading_says_for_which_similar_films_there_is_a_picture(station, re
         file = cv2.imread(str(films[case]), cv2.IMREAD_GRAYSCALE)
         assert shown.shape == file.shape
         assert abs(float(shown.mean()) - float(file.mean())) < 2
+
+
+@pytest.mark.parametrize(("distance", "warned"), [(0.0, True), (0.02, False)])
+def test_a_film_of_the_training_is_named_as_one(station, distance, warned):
+    film_id = station.film(FILM)
+    with station.service.store.write() as session:
+        film = session.get_one(Film, film_id)
+        read = session.get_one(Read, film.reading_id)
+        changed = copy.deepcopy(read.reading)
+        changed["details"]["similar"][0]["distance"] = distance
+        read.reading = changed
+    assert ("was trained on this film" in _reading(station, film_id)["trained"]) is warned
 
 
 def test_the_address_carries_nothing_of_the_film(station, read):

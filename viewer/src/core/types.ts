@@ -806,6 +806,8 @@ export interface components {
             reading: components["schemas"]["Reading"] | null;
             /** @description the reading in a line for each finding */
             lines: components["schemas"]["ReadingLine"][];
+            /** @description a warning where the film, or a copy of it, was in the training; else empty */
+            trained: string;
             /** @description a picture of each of details.similar, null where there is none */
             similar_pictures: (string | null)[];
         };

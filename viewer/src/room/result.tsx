@@ -275,6 +275,7 @@ function Doubts({ reading, given }: { reading: Reading; given: ReadingAnswer }) 
         <li class={site ? "good" : "warn"}>
           {site ? t("site.calibrated", { site }) : t("site.not-calibrated")}
         </li>
+        {given.trained && <li class="warn">{given.trained}</li>}
         {low.map(({ label, in_lung_share: share }) => (
           <li key={label} class="warn">
             {t("in-lung.low", { label: labelName(label), share: percent(share) })}

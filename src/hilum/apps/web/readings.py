@@ -35,7 +35,7 @@ from hilum.core.reading import Reading, answer_in
 from hilum.core.words import Language
 from hilum.serve.findings import check_prevalence, findings_of
 from hilum.serve.heatmap import limit_of
-from hilum.serve.said import lines_of
+from hilum.serve.said import lines_of, said_of
 
 router = APIRouter(prefix=API, tags=["readings"])
 SIDE = 512
@@ -89,6 +89,7 @@ def reading(
     said = with_answers(read.reading)
     if prevalence is not None or operating_point is not None:
         said = restate(said, model.manifest, operating_point, prevalence)
+    told = Reading.model_validate(said)
     return ReadingAnswer(
         film_id=film_id,
         status=film.status,
@@ -100,9 +101,9 @@ def reading(
         site=model.site,
         reading=said,
         lines=[
-            ReadingLine(label=label, line=line)
-            for label, line in lines_of(Reading.model_validate(said), language).items()
+            ReadingLine(label=label, line=line) for label, line in lines_of(told, language).items()
         ],
+        trained=said_of(told, language).trained,
         similar_pictures=[
             each and service.settings.prefix + each
             for each in picture_addresses(service.collection, read.id, said)

@@ -193,6 +193,11 @@ class ReadingAnswer(Said):
     lines: list[ReadingLine] = Field(
         default_factory=list, description="the reading in a line for each finding"
     )
+    trained: str = Field(
+        default="",
+        examples=[""],
+        description="a warning where the film, or a copy of it, was in the training; else empty",
+    )
     similar_pictures: list[str | None] = Field(
         default_factory=list,
         examples=[[f"{API}/readings/5566778899aabbcc/similar/0.jpg"]],
