@@ -55,6 +55,17 @@ def test_a_probability_in_words(probability, expected):
     assert _told(_finding(probability)).likelihood == expected
 
 
+@pytest.mark.parametrize(
+    ("probability", "expected"), [(0.9955, "99.6"), (0.0042, "0.4"), (0.5042, "50"), (0.01, "1")]
+)
+def test_a_probability_close_to_none_or_all_has_one_digit_more(probability, expected):
+    shown = _finding(probability)
+    told = _told(shown)
+    assert told.chance == f"probability {expected} %"
+    if shown.answer is not Answer.CANNOT_SAY:
+        assert f"{expected} in 100" in told.line
+
+
 def test_what_is_not_calibrated_is_not_put_into_words():
     told = _told(_finding(0.99, None))
     assert told.likelihood == "not calibrated: a rank, no frequency"

@@ -233,7 +233,7 @@ def _finding(finding: Finding, text: dict[str, str]) -> FindingSaid:
         answer=text[f"answer.{finding.answer}"],
         why=text[f"doubt.{_doubt(finding)}"] if finding.answer is Answer.CANNOT_SAY else "",
         probability=local(fixed(finding.probability, 3), text),
-        chance=text[f"chance{state}"].format(chance=percent(finding.probability), score=score),
+        chance=text[f"chance{state}"].format(chance=local(_chance(finding), text), score=score),
         likelihood=text[f"likelihood.{likely if fitted else 'uncalibrated'}"],
         holds_for=text[f"holds-for{state}"].format(
             prevalence=among, calibration=finding.calibration
@@ -255,12 +255,17 @@ def _finding(finding: Finding, text: dict[str, str]) -> FindingSaid:
     return said._replace(sentence=f"{said.label}: {said.answered}; {chance}; {said.grounds}")
 
 
+def _chance(finding: Finding) -> str:
+    """Write the probability in percent; close to none and to all with one digit more."""
+    return percent(finding.probability, 0 if 0.01 <= finding.probability < 0.99 else 1)
+
+
 def _line(finding: Finding, likely: str, text: dict[str, str]) -> str:
     if finding.answer is Answer.CANNOT_SAY:
         return text["line.cannot-say"].format(why=text[f"doubt.{_doubt(finding)}"])
     if finding.prevalence is None:
         return text["line.uncalibrated"].format(answer=text[f"answer.{finding.answer}"])
-    chance = percent(finding.probability, 0 if 0.01 <= finding.probability < 0.99 else 1)
+    chance = _chance(finding)
     prevalence = percent(finding.prevalence, 0 if finding.prevalence >= 0.1 else 1)
     return text["line"].format(
         likely=text[f"likelihood.{likely}"],

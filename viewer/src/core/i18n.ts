@@ -90,6 +90,9 @@ export function percent(share: Known, digits = 0): string {
   return text === "–" ? text : `${text}\u00a0%`;
 }
 
+/** Digits of a probability's percentage: close to none and to all, one after the point. */
+export const near = (probability: number): number => (0.01 <= probability && probability < 0.99 ? 0 : 1);
+
 /** A share of the lungs; what is not zero is never written as zero. */
 export function part(share: Known): string {
   if (share && share > 0 && share < 0.01) return "<\u00a01\u00a0%";

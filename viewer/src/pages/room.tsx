@@ -135,6 +135,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
   const prior = study?.prior.find((item) => item.film_id === beside);
   const here = { answer: data.answer, when: study?.study_date ?? t("change.this") };
   const there = { answer: other.answer, when: prior?.study_date ?? t("change.other") };
+  const waits = !data.overlays && (!data.answer || data.answer.reading?.status === "read");
   return (
     <main class="room" id="main" tabIndex={-1}>
       <h1 class="unseen">{t("room.title", { name: identity.join(", ") })}</h1>
@@ -142,7 +143,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
         <Toolbar view={view} tool={tool} choose={setTool} act={each} />
         {!data.blind && (
           <OverlayPanel
-            offered={offered(data.overlays, marks)}
+            offered={waits ? null : offered(data.overlays, marks)}
             heat={heat}
             labels={data.overlays?.heatmaps.map((one) => one.label) ?? []}
             label={label || (data.overlays?.heatmaps[0]?.label ?? "")}

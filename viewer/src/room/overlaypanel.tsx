@@ -4,18 +4,19 @@ import { Choice, labelName, Switch } from "../parts/ui";
 import { COLORS, DASHES, hidden, OVERLAYS, show, shown, type Heat, type OverlayName } from "./layers";
 
 export function OverlayPanel(props: {
-  offered: Record<OverlayName, boolean>;
+  /** Null while it is not known yet. */
+  offered: Record<OverlayName, boolean> | null;
   heat: Heat | null;
   labels: readonly string[];
   label: string;
   choose: (label: string) => void;
 }) {
-  const some = OVERLAYS.some((name) => props.offered[name]);
+  const names = OVERLAYS.filter((name) => props.offered?.[name]);
   return (
     <section class="overlay-panel" aria-label={t("overlays")}>
       <h2>{t("overlays")}</h2>
-      {!some && <p class="soft">{t("overlays.none")}</p>}
-      {OVERLAYS.filter((name) => props.offered[name]).map((name) => (
+      {props.offered && names.length === 0 && <p class="soft">{t("overlays.none")}</p>}
+      {names.map((name) => (
         <div key={name} class="overlay-line">
           <Switch
             label={t(`overlay.${name}`)}
@@ -33,7 +34,7 @@ export function OverlayPanel(props: {
           />
         </div>
       ))}
-      {props.offered.heatmap && props.labels.length > 1 && (
+      {props.offered?.heatmap && props.labels.length > 1 && (
         <Choice
           label={t("overlay.heatmap.of")}
           value={props.label}
@@ -42,7 +43,7 @@ export function OverlayPanel(props: {
         />
       )}
       {props.heat && shown.value.heatmap.on && <Legend heat={props.heat} />}
-      {props.offered.lesions && shown.value.lesions.on && <Kinds />}
+      {props.offered?.lesions && shown.value.lesions.on && <Kinds />}
     </section>
   );
 }

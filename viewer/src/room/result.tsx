@@ -5,7 +5,7 @@
  */
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { figures, hundredfold, knows, named, number, percent, t } from "../core/i18n";
+import { figures, hundredfold, knows, named, near, number, percent, t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { may, me } from "../core/store";
 import type { AppearanceFinding, Finding, LabelAnswer, Reading, ReadingAnswer } from "../core/types";
@@ -161,7 +161,7 @@ function Said({ finding, known }: { finding: Finding; known: LabelAnswer | undef
           </p>
           <p class="likely">{likelihood(finding)}</p>
         </div>
-        <p class="big">{percent(finding.probability)}</p>
+        <p class="big">{percent(finding.probability, near(finding.probability))}</p>
       </div>
       <Scale finding={finding} />
       {differ(finding) && <p>{sentence(t("doubt.differ"))}</p>}
@@ -175,7 +175,7 @@ function Said({ finding, known }: { finding: Finding; known: LabelAnswer | undef
           ? t("meaning.uncalibrated")
           : t("meaning", {
               prevalence: percent(finding.prevalence, finding.prevalence < 0.1 ? 1 : 0),
-              count: hundredfold(finding.probability),
+              count: hundredfold(finding.probability, near(finding.probability)),
               label,
             })}
       </p>

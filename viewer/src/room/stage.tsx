@@ -3,11 +3,12 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { number, t } from "../core/i18n";
 import { asApiError } from "../core/store";
 import type { ApiError } from "../core/api";
+import type { ImageAnswer } from "../core/types";
 import { Loading, Trouble } from "../parts/ui";
 import { edgesOf, type Edge } from "./edges";
 import type { FilmView, ViewState } from "./filmview";
 import { heatAt, type Heat } from "./layers";
-import type { Layer } from "./overlay";
+import type { Affine, Layer } from "./overlay";
 import type { ToolName } from "./tools";
 import { lengthUnit } from "./units";
 
@@ -145,7 +146,7 @@ function Corners(props: CornersProps) {
       </div>
       <span class="top right">{turned.join(" ")}</span>
       <span class="bottom left">{under}</span>
-      <Scale view={view} />
+      <Scale film={view.film} map={view.map()} />
       <span class="bottom right" data-window={`${state.center} ${state.width}`}>
         {t("film.window", { center: number(state.center, 0), width: number(state.width, 0) })} ·{" "}
         {number(100 * state.scale, 0)} %
@@ -159,14 +160,13 @@ const LENGTHS = [1000, 500, 200, 100, 50, 20, 10, 5, 2, 1];
 const LONGEST = 160;
 
 /** A bar of a round length, and of what millimeters: of the patient or of the detector. */
-function Scale({ view }: { view: FilmView }) {
-  const { a, b } = view.map();
-  const each = Math.hypot(a, b) / (view.film.spacing_mm?.[1] ?? 1); // CSS pixels of a millimeter
+function Scale({ film, map }: { film: ImageAnswer; map: Affine }) {
+  const each = Math.hypot(map.a, map.b) / (film.spacing_mm?.[1] ?? 1); // CSS pixels of a millimeter
   const length = LENGTHS.find((one) => one * each <= LONGEST);
-  if (!length || !view.film.spacing_mm) return null;
+  if (!length || !film.spacing_mm) return null;
   return (
     <div class="scale-bar" style={{ width: `${length * each}px` }}>
-      {number(length, 0)} {lengthUnit(view.film)}
+      {number(length, 0)} {lengthUnit(film)}
     </div>
   );
 }

@@ -77,9 +77,11 @@ def test_every_renderer_has_the_same_last_digit(
     written = draft(reading, "en").findings
     assert re.findall(r"Brixia ([\d.]+) of 18", written) == scores
     percents = [percent(each) for each in SHARES]
-    assert [each.replace("\u00a0", " ") for each in chances] == [f"{each} %" for each in percents]
-    assert [each.replace("\u00a0", " ") for each in inside] == [f"{each} %" for each in percents]
     told = said_of(reading)
+    assert [f"probability {each}".replace("\u00a0", " ") for each in chances] == [
+        each.chance for each in told.findings
+    ]
+    assert [each.replace("\u00a0", " ") for each in inside] == [f"{each} %" for each in percents]
     for each in SHARES:
         opaque = reading.model_copy(update={"details": Details(affected=_lungs(each))})
         assert {region.share for region in said_of(opaque).regions} == {share(each)}

@@ -246,9 +246,12 @@ def test_a_reading_list_asks_by_its_own_rules(stand_in: str, page: Any) -> None:
     sure = page.locator(".sure")
     page.keyboard.press("ArrowRight")
     expect(sure.locator("output")).to_have_text("55")
+    expect(sure).to_contain_text("50 … 100")
     page.keyboard.press("2")
     expect(sure.locator("output")).to_have_text("\u2013")
-    page.keyboard.press("ArrowRight")
+    expect(sure).to_contain_text("0 … 50")
+    page.keyboard.press("ArrowRight")  # at its end already: what is shown is meant
+    expect(sure.locator("output")).to_have_text("50")
     page.keyboard.press("ArrowLeft")
     expect(sure.locator("output")).to_have_text("45")
     # what the list does not ask is no verdict of the list

@@ -50,6 +50,20 @@ def test_what_is_assumed_stands_in_parentheses_and_in_words(stand_in: str, page:
     expect(page.locator(".edge")).to_have_count(0)
 
 
+@pytest.mark.parametrize("keys", ["", "+", "---"])
+def test_the_scale_bar_is_as_long_as_it_says(stand_in: str, page: Any, keys: str) -> None:
+    open_film(page, stand_in, "phantom", search="?cpu")
+    for key in keys:
+        page.keyboard.press(key)
+    settled(page)
+    seen = where(page)  # a pixel of the phantom is 0.25 mm wide
+    bar = page.locator(".scale-bar")
+    length = float(bar.inner_text().split()[0])
+    assert bar.bounding_box()["width"] == pytest.approx(
+        length / 0.25 * seen.matrix[0, 0], rel=0.03, abs=2
+    )
+
+
 @pytest.mark.parametrize(
     ("film", "unit"), [("phantom", "mm"), ("frontal.dcm", "mm at the detector"), ("cropped", "px")]
 )
