@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from hilum.core.estimate import Estimate
 from hilum.judge.bootstrap import Support, bootstrap, bootstrap_all, resample
-from hilum.judge.metrics import accuracy, auroc, brier, confusion
+from hilum.judge.metrics import accuracy, auroc, bin_of, brier, confusion, ece
 
 
 @given(
@@ -78,6 +78,37 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
         found = bootstrap(auroc, truth, rng.normal(truth, 1), folds=200, seed=trial)
         covered += found.low <= 0.7602 <= found.high
     assert 0.88 <= covered / 150 <= 0.99
+
+
+def test_the_interval_of_ece_holds_its_value_and_what_it_estimates():
+    """Logits stated 1.3 times too large. The true ECE is that of every chance there is."""
+    chances = np.linspace(0.0005, 0.9995, 100_000)
+
+    def stated(chance):
+        return 1 / (1 + ((1 - chance) / chance) ** 1.3)
+
+    gap = stated(chances) - chances
+    true = np.abs(np.bincount(bin_of(stated(chances), 10), weights=gap)).sum() / chances.size
+    rng = np.random.default_rng(8)
+    covered = 0
+    for trial in range(60):
+        chance = rng.random(200)
+        truth = rng.random(200) < chance
+        found = bootstrap(ece, truth, stated(chance), folds=200, seed=trial)
+        assert 0 <= found.low <= found.value <= found.high
+        covered += found.low <= true <= found.high
+    assert covered / 60 >= 0.85
+
+
+def test_the_interval_of_ece_holds_a_distance_that_chance_has_hidden():
+    """Always 0.5, where 0.56 are positive: one bin, whose distance is often seen too small."""
+    rng = np.random.default_rng(9)
+    covered = 0
+    for trial in range(60):
+        truth = rng.random(100) < 0.56
+        found = bootstrap(ece, truth, np.full(100, 0.5), folds=200, seed=trial)
+        covered += found.low <= 0.06 <= found.high
+    assert covered / 60 >= 0.85
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,14 @@ Films of one patient are alike, so a resample draws whole groups (patients, with
 duplicate film: ``hilum.core.case.owner_of``). The interval is the percentile interval: the 2.5th
 and 97.5th percentile of the metric over the resamples (Efron and Tibshirani, An Introduction to
 the Bootstrap, 1993, ch. 13).
+
+Of ECE alone the low end is another one. It sums distances, which chance makes larger, never
+smaller: a resample adds its own chance to that of the films, and the percentiles may all lie above
+the value. Its low end is that of the basic interval, which takes as much off the value as the
+resamples put on it (Davison and Hinkley, Bootstrap Methods and their Application, 1997, ch. 5.2),
+at least 0. Its high end stays: that of the basic interval is too near where little is measured,
+since a small distance may be a large one that chance has hidden.
+
 A resample is never copied out: it is a row of weights, how often each case was drawn.
 """
 
@@ -16,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hilum.core.estimate import Estimate
-from hilum.judge.metrics import Floats, Weights
+from hilum.judge.metrics import Floats, Weights, ece
 
 LEVEL = 0.95
 _CELLS = 2**20  # weights held at once: 8 MB, about a cache; results do not depend on it
@@ -34,12 +42,14 @@ class Support:
         groups: patients among them.
         missing: why it is undefined, should it be: "one class only".
         proportion: it is a share of ``n`` cases, so that 0 and 1 have an exact interval.
+        inflated: chance makes it larger, never smaller, and 0 is its least: see above.
     """
 
     n: int
     groups: int
     missing: str = "undefined"
     proportion: bool = False
+    inflated: bool = False
 
 
 def resample(groups: ArrayLike, *, folds: int, seed: int, cells: int = _CELLS) -> Iterator[Weights]:
@@ -116,7 +126,8 @@ def bootstrap(
     owners = np.arange(truths.size) if groups is None else np.asarray(groups)
     known = ~np.isnan(truths)
     truths, scores, owners = truths[known], scores[known], owners[known]
-    support = Support(truths.size, np.unique(owners).size, why_undefined(truths == 1))
+    missing = why_undefined(truths == 1)
+    support = Support(truths.size, np.unique(owners).size, missing, inflated=metric is ece)
     return bootstrap_all(
         lambda weights: {"value": metric(truths, scores, weights)},
         owners,
@@ -168,6 +179,8 @@ def _interval(
         return np.nan, np.nan, "no interval: every fold gives the same value"
     tail = 50 * (1 - LEVEL)
     low, high = np.percentile(defined, [tail, 100 - tail])
+    if support.inflated:
+        low, high = max(0.0, 2 * value - high), max(value, high)
     dropped = folds - defined.size
     return float(low), float(high), f"undefined in {dropped} of {folds} folds" if dropped else ""
 

@@ -94,7 +94,11 @@ def _reliability(where: str, cases: ScoredCases, settings: EvaluationSettings) -
     positives = int(cases.truth.sum())
     few = 0 < min(positives, len(cases) - positives) < settings.min_per_class
     line = Support(len(cases), patients, why_no_slope(cases))
-    support = {"ece": Support(len(cases), patients), "slope": line, "intercept": line}
+    support = {
+        "ece": Support(len(cases), patients, inflated=True),
+        "slope": line,
+        "intercept": line,
+    }
     for place, b in enumerate(used):
         support[str(b)] = _share_of(cases.groups[inside[:, place]])
     found = bootstrap_all(

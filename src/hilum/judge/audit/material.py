@@ -86,6 +86,7 @@ class Material:
         *,
         missing: str = "undefined",
         proportion: bool = False,
+        inflated: bool = False,
     ) -> Estimate:
         """Estimate a statistic of weights (B, n) over ``chosen`` films, with its interval.
 
@@ -95,7 +96,7 @@ class Material:
         groups = self.table["group"].to_numpy(dtype=str)[chosen]
         if not groups.size:
             return Estimate.undefined(0, "no films")
-        support = Support(groups.size, np.unique(groups).size, missing, proportion)
+        support = Support(groups.size, np.unique(groups).size, missing, proportion, inflated)
         return bootstrap_all(
             lambda weights: {"value": statistic(weights)},
             groups,

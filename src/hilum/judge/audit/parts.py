@@ -93,7 +93,7 @@ def calibration(material: Material) -> AuditAnswer:
     truth = material.truth.astype(np.float64)
     chance = material.table["probability"].to_numpy(np.float64)
     weight = material.table["weight"].to_numpy(np.float64) if "weight" in material.table else 1.0
-    error = material.estimate(lambda w: ece(truth, chance, np.asarray(w * weight)))
+    error = material.estimate(lambda w: ece(truth, chance, np.asarray(w * weight)), inflated=True)
     gaps: dict[str, Estimate] = {}
     for name in np.unique(material.source):
         here = material.source == name
