@@ -96,7 +96,20 @@ def test_one_class_says_how_often_it_calls_and_nothing_more(predictions):
     assert label.metrics["sensitivity"].n == len(only)
     assert math.isnan(label.metrics["specificity"].value)
     assert label.baseline == ()
-    assert "no AUROC can be given" in headline(label)[0]
+    assert "no AUROC can be given" in headline(label, ())[0]
+
+
+def test_films_are_not_called_patients_where_nobody_gave_them(predictions):
+    """Also where a chosen label has as many films as patients that were given."""
+    given = evaluate_predictions(predictions.drop_duplicates("group"), settings=FAST)
+    label = given["covid-19"]
+    assert label.films == label.patients
+    said = headline(label, given.not_known)[0]
+    assert f"{label.films} films of {label.patients} patients (" in said
+    bare = evaluate_predictions(predictions.drop(columns="group"), settings=FAST)
+    said = headline(bare["covid-19"], bare.not_known)[0]
+    assert "on 380 films (patients are not given; " in said
+    assert "380 patients" not in said
 
 
 def test_a_label_without_any_truth_is_named_and_left_out(predictions):

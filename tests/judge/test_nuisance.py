@@ -79,7 +79,7 @@ def test_a_model_that_does_no_better_is_told_so(predictions):
 
     noise = np.random.default_rng(0).normal(0, 0.1, len(predictions))
     shortcut = predictions.assign(score=np.clip(predictions["nuisance_mean"] + noise, 0, 1))
-    said = " ".join(headline(evaluate_predictions(shortcut, settings=SETTINGS)["covid-19"]))
+    said = " ".join(headline(evaluate_predictions(shortcut, settings=SETTINGS)["covid-19"], ()))
     assert "not shown to do better: its AUROC may come from the sources of the films alone" in said
 
 
@@ -93,7 +93,7 @@ def test_films_of_one_source_do_not_owe_it_to_their_sources(predictions, cohort,
     noise = np.random.default_rng(0).normal(0, 0.1, len(predictions))
     shortcut = predictions.assign(score=np.clip(predictions["nuisance_mean"] + noise, 0, 1))
     alike = shortcut.assign(cohort=cohort, source=source)
-    said = " ".join(headline(evaluate_predictions(alike, settings=SETTINGS)["covid-19"]))
+    said = " ".join(headline(evaluate_predictions(alike, settings=SETTINGS)["covid-19"], ()))
     assert ("may come from size, brightness and borders alone" in said) is known
     assert ("may come from the sources" in said) is not known
 

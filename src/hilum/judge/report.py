@@ -89,7 +89,9 @@ def page_of(evaluation: Evaluation, pictures: dict[str, list[ReportPicture]]) ->
     return render(
         TEMPLATE,
         evaluation=evaluation,
-        headlines={label.label: headline(label) for label in evaluation.labels},
+        headlines={
+            label.label: headline(label, evaluation.not_known) for label in evaluation.labels
+        },
         pictures=pictures,
         metrics={name: metric for name, metric in METRICS.items() if metric.shown},
         stratum_metrics={name: METRICS[name].title for name in STRATUM_METRICS},

@@ -26,15 +26,23 @@ def in_words(estimate: Estimate, digits: int = 2) -> str:
     return f"{value} (95 % interval {ends}, n = {estimate.n})"
 
 
-def headline(label: LabelEvaluation) -> list[str]:
-    """Say the main result, what it costs at the operating point, and how far to trust it."""
-    return [_discrimination(label), _at_threshold(label), *_against_baseline(label)]
+def headline(label: LabelEvaluation, unknown: Sequence[str]) -> list[str]:
+    """Say the main result, what it costs at the operating point, and how far to trust it.
+
+    Args:
+        label: of the evaluation.
+        unknown: its ``not_known``.
+    """
+    given = NO_PATIENTS not in unknown
+    return [_discrimination(label, given), _at_threshold(label), *_against_baseline(label)]
 
 
-def _discrimination(label: LabelEvaluation) -> str:
+def _discrimination(label: LabelEvaluation, patients_given: bool) -> str:
+    mix = f"{label.positives} positive, {label.negatives} negative"
     films = (
-        f"{label.films} films of {label.patients} patients "
-        f"({label.positives} positive, {label.negatives} negative)"
+        f"{label.films} films of {label.patients} patients ({mix})"
+        if patients_given
+        else f"{label.films} films (patients are not given; {mix})"
     )
     auroc = label.metrics["auroc"]
     if math.isnan(auroc.value):
@@ -110,10 +118,7 @@ def not_known(
     for label in labels:
         said += _of_label(label, settings)
     if (films["group"] == films["case_id"]).all():
-        said.append(
-            "Patients are not given: each film counts as a patient of its own, so the intervals "
-            "are too narrow if a patient has several."
-        )
+        said.append(NO_PATIENTS)
     if "training" not in films:
         said.append("Which of these sources the model was trained on is not recorded here.")
     elif not (films["training"] == "no").any():
@@ -124,6 +129,10 @@ def not_known(
     return (*said, *_blanks(films), _PREVALENCE.format(settings.prevalence))
 
 
+NO_PATIENTS = (
+    "Patients are not given: each film counts as a patient of its own, so the intervals are too "
+    "narrow if a patient has several."
+)
 _PREVALENCE = (
     "PPV and NPV rest on a prevalence of {:.1%} that was stated, not measured, and take "
     "sensitivity and specificity to hold for the patients meant."

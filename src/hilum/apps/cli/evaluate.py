@@ -256,7 +256,7 @@ def _say(evaluation: Evaluation, as_json: bool, out: Path | None) -> None:
 
     console = Console()
     for label in evaluation.labels:
-        for sentence in headline(label):
+        for sentence in headline(label, evaluation.not_known):
             console.print(sentence, highlight=False, markup=False)
         console.print(_metrics(label, evaluation.settings.prevalence))
         if label.baseline:
