@@ -60,6 +60,25 @@ def test_films_become_a_bundle_with_before_and_after(
     assert finding["prediction_set"] is not None
 
 
+def test_a_score_that_does_not_rank_is_said_on_the_terminal_and_in_the_card(
+    calibrate, local_csv, tmp_path
+):
+    said = "the score does not rank these films; the probability is the same for all"
+    code, straight, _ = calibrate(local_csv, "-o", tmp_path / "new", "--bootstrap", 20)
+    assert code == 0
+    assert said not in " ".join(straight.split())
+    assert said not in (tmp_path / "new" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    table, turned = pd.read_csv(local_csv), local_csv.with_name("turned.csv")
+    table.assign(**{"covid-19": 1 - table["covid-19"]}).to_csv(turned, index=False)
+    code, shown, _ = calibrate(turned, "-o", tmp_path / "flat", "--bootstrap", 20)
+    shown = " ".join(shown.split())
+    assert code == 0
+    assert f"covid-19: {said}." in shown
+    assert "AUROC; higher is better" in shown
+    card = (tmp_path / "flat" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f"covid-19: {said}." in card
+
+
 def test_a_bundle_is_not_judged_on_test_films_that_it_was_calibrated_to(
     calibrated_bundle, local_csv, tmp_path, capsys
 ):

@@ -82,6 +82,13 @@ def test_a_score_that_runs_backward_is_flattened_never_turned_around():
     found = fit_calibration(1 - truth, score, groups, fitted_on="here", method="platt")
     assert found.a == 0
     assert found(0.1) == found(0.9) == pytest.approx(np.mean(1 - truth), abs=0.01)
+    said = "the score does not rank these films; the probability is the same for all"
+    assert found.note == said
+    steps = fit_calibration(
+        np.sort(truth)[::-1], np.sort(score), groups, fitted_on="here", method="isotonic"
+    )
+    assert (len(set(steps([0.0, 0.5, 1.0]))), steps.note) == (1, said)
+    assert fit_calibration(truth, score, groups, fitted_on="here", method="platt").note == ""
 
 
 def test_the_choice_is_cross_validated_by_patient_with_proper_scores():

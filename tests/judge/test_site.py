@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import brier_score_loss, log_loss
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from hilum.core.errors import CohortError
 from hilum.core.labels import Label
@@ -32,6 +32,8 @@ def test_a_shifted_site_gets_its_probabilities_and_points_back(home):
     assert list(before) == list(after) == list(MEASURES)
     assert before["log_loss"].value == pytest.approx(log_loss(truth, home.calibration(score)))
     assert before["brier"].value == pytest.approx(brier_score_loss(truth, home.calibration(score)))
+    ranked = roc_auc_score(truth, score)
+    assert before["auroc"].value == after["auroc"].value == pytest.approx(ranked)
     called = score >= home.operating_points[0].threshold
     assert before["specificity"].value == pytest.approx((~called)[truth == 0].mean())
     assert after["log_loss"].high < before["log_loss"].low

@@ -64,7 +64,7 @@ class Calibration(Config):
             a lower probability.
         knots: of "isotonic": (score, probability), both rising.
         choice: the methods that were compared, from the simplest; empty if one was asked for.
-        note: why no calibration was fitted, or "".
+        note: why no calibration was fitted, or that it gives every score one probability; or "".
     """
 
     method: Method = "identity"
@@ -90,6 +90,13 @@ class Calibration(Config):
     def fitted(self) -> bool:
         """Whether the probability was held against cases, so that it holds for their prevalence."""
         return self.prevalence is not None
+
+    @property
+    def flat(self) -> bool:
+        """Whether every score gets the same probability."""
+        if self.knots:
+            return self.knots[0][1] == self.knots[-1][1]
+        return self.a == self.b == 0
 
     def __call__(self, score: ArrayLike) -> NDArray[np.float64]:
         """Map scores in [0, 1], any shape, to probabilities in [0, 1] at ``prevalence``."""

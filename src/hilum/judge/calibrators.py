@@ -35,6 +35,8 @@ from chance, and each fold of the comparison would hold fewer than four."""
 
 FOLDS = 5
 
+NO_RANK = "the score does not rank these films; the probability is the same for all"
+
 
 def fit_calibration(
     truth: ArrayLike,
@@ -65,7 +67,7 @@ def fit_calibration(
 
     Returns:
         The calibration; the identity, with a note, where a class has fewer than
-        ``LEAST_PER_CLASS`` patients.
+        ``LEAST_PER_CLASS`` patients. A score that runs backward is flattened, with a note.
 
     Raises:
         ConfigError: an unknown method.
@@ -89,7 +91,8 @@ def fit_calibration(
     weights = _weights(present, places)
     fitted = FITTERS[chosen](present, scores, weights)
     prevalence = float(weights[present].sum() / weights.sum())
-    facts = {"fitted_on": fitted_on, "prevalence": prevalence, "choice": choice}
+    note = NO_RANK if fitted.flat else ""
+    facts = {"fitted_on": fitted_on, "prevalence": prevalence, "choice": choice, "note": note}
     return fitted.model_copy(update=facts | {"sources_alike": places is not None})
 
 

@@ -34,6 +34,7 @@ of 20 draws (it is distributed as Beta(46, 5): Vovk, ACML 2012); with fewer, wha
 cannot be told from chance."""
 
 MEASURES: dict[str, str] = {
+    "auroc": "AUROC; higher is better",
     "log_loss": "log loss; lower is better",
     "brier": "Brier score; lower is better",
     "ece": "ECE; lower is better",
@@ -48,6 +49,7 @@ MEASURES: dict[str, str] = {
 """Name -> in words, in the order of a table."""
 
 _PANEL = (
+    "auroc",
     "brier",
     "ece",
     "calibration_slope",

@@ -95,9 +95,13 @@ def _say(record: Adaptation, out: Path) -> None:
     )
     for label in record.labels:
         console.print(_table(label))
+    new = open_bundle(out)
+    for output in new.manifest.labels:
+        if output.label not in record.kept and output.calibration.note:
+            console.print(f"{output.label}: {output.calibration.note}.", markup=False)
     for name, reason in record.kept.items():
         console.print(f"{name} keeps what it had: {reason}.", markup=False)
-    console.print(f"Written: {out} ({open_bundle(out).identity})", markup=False, soft_wrap=True)
+    console.print(f"Written: {out} ({new.identity})", markup=False, soft_wrap=True)
     console.print(RESEARCH_USE, style="dim")
 
 
