@@ -6,6 +6,7 @@ import pytest
 
 from hilum.core.errors import CohortError
 from hilum.data.table import arrange
+from hilum.serve.audit.run import audit
 from hilum.serve.audit.sample import allot, sample
 
 
@@ -59,3 +60,20 @@ def test_allot_never_gives_more_than_there_is():
     sizes = np.array([5, 0, 7])
     assert allot(sizes, 100).tolist() == [5, 0, 7]
     assert allot(sizes, 3).sum() == 3
+
+
+def test_the_flow_of_an_audit_counts_the_table_then_the_split(cases):
+    """As that of an evaluation does."""
+    cases["split"] = np.where(cases["cohort"] == "large", "train", "test")
+    rng = np.random.default_rng(0)
+    scores = cases[["case_id"]].assign(score=rng.random(len(cases)))
+    asked = {"scores": scores, "only": ["calibration"], "max_films": 0, "folds": 20}
+    for split, chosen, known in (("test", 92, 92), (None, 592, 591)):
+        found = audit(cases=cases, split=split, threshold=0.5, progress=False, **asked)
+        assert [(step.step, step.films) for step in found.flow] == [
+            ("Films in the table", 592),
+            (f"In split '{split}'" if split else "Chosen: all", chosen),
+            ("Known for covid-19", known),
+            ("All taken", known),
+            ("Scored", known),
+        ]

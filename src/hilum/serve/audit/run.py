@@ -111,8 +111,8 @@ def audit(
         raise ConfigError("an audit needs a cases table", hint="cases=read_cases('cases.csv')")
     limits = limits or AuditLimits()
     whole = refuse_leaks(arrange(cases))
-    cases = whole[choose_cases(whole, split)]
-    chosen = sample(cases, label, max_films, seed)
+    asked = whole[choose_cases(whole, split)]
+    chosen = sample(asked, label, max_films, seed)
     seen = _seen(model, whole, chosen)
     seen = seen and seen.refuse(allow=allow_seen)
     threshold, point = _given_point(model, threshold, operating_point)
@@ -156,7 +156,7 @@ def audit(
         changed=tuple(key for key, value in AuditLimits() if value != getattr(limits, key)),
         seed=seed,
         folds=folds,
-        flow=_flow(cases, chosen, table, label),
+        flow=_flow(whole, asked, chosen, table, label, split),
         not_read=tuple(measured.not_read),
         verdict=verdict,
         said=said,
@@ -323,12 +323,18 @@ def _about(model: AuditSubject | GivenScores, cases: str, command: str) -> About
 
 
 def _flow(
-    cases: pd.DataFrame, chosen: pd.DataFrame, table: pd.DataFrame, label: str
+    whole: pd.DataFrame,
+    asked: pd.DataFrame,
+    chosen: pd.DataFrame,
+    table: pd.DataFrame,
+    label: str,
+    split: str | None,
 ) -> tuple[FlowStep, ...]:
-    known = int(pd.to_numeric(cases[label], errors="coerce").notna().sum())
+    known = int(pd.to_numeric(asked[label], errors="coerce").notna().sum())
     positives = int(table["truth"].sum())
     return (
-        FlowStep(step="Films in the table", films=len(cases)),
+        FlowStep(step="Films in the table", films=len(whole)),
+        FlowStep(step=f"In split '{split}'" if split else "Chosen: all", films=len(asked)),
         FlowStep(step=f"Known for {label}", films=known),
         FlowStep(
             step="Sampled, spread over cohort and class" if len(chosen) < known else "All taken",
