@@ -181,7 +181,14 @@ def test_only_earlier_films_that_were_looked_at_are_compared(station):
     later = station.film(_dated(ROOT / "frontal.dcm", "20990101"))
     client = station.client("reviewer")
     ask = f"{API}/films/{now}/reports/draft"
-    assert client.get(ask).json()["comparison"] == "None available."
+    assert client.get(ask).json()["comparison"].splitlines() == [
+        "Earlier film of 2020-02-02: not compared.",
+        "Earlier film of 2020-01-01: not compared.",
+    ]
+    russian = client.get(ask + "?language=ru").json()["comparison"]
+    assert "Более ранний снимок от 2020-02-02: сравнение не проводилось." in russian
+    alone = f"{API}/films/{seen}/reports/draft"
+    assert client.get(alone).json()["comparison"] == "None available."
     for film_id in (seen, later):
         client.post(f"{API}/films/{film_id}/opened")
     told = client.get(ask).json()["comparison"]

@@ -15,6 +15,7 @@ def draft(
     language: Language,
     view: str | None = None,
     earlier: Sequence[tuple[str, Reading | None]] = (),
+    unopened: Sequence[str] = (),
 ) -> ReportDraft:
     """Write the text of a new report.
 
@@ -24,6 +25,7 @@ def draft(
         view: of the film; None where it is not stated.
         earlier: films that were looked at beside it: the date of each, and its reading where the
             same model has read both.
+        unopened: dates of earlier films, where none was looked at.
     """
     text = words(language)
     found, impression = [text["report.unread"]], list[str]()
@@ -31,6 +33,7 @@ def draft(
         found, impression = dictated(reading, language)
     technique = text["dictated.technique" if view else "dictated.technique.unknown"]
     told = [compared(then, reading, date, language) for date, then in earlier]
+    told += [text["dictated.earlier.unopened"].format(date=date) for date in unopened]
     return ReportDraft(
         title=text["sheet.title"],
         indication="",

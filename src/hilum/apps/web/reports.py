@@ -51,7 +51,7 @@ def report_draft(
     with service.store.read() as session:
         film = find_open(session, film_id, visitor)
         read = session.get(Read, film.reading_id) if film.reading_id else None
-        earlier = _looked_at(session, film, read, visitor)
+        earlier, unopened = _looked_at(session, film, read, visitor)
     told = [then for _, then in earlier if then is not None]
     blind.show(service, visitor, [film_id, *(then.film_id for then in told)])
     reading = None if read is None else Reading.model_validate(read.reading)
@@ -59,7 +59,7 @@ def report_draft(
         (day, None if then is None else Reading.model_validate(then.reading))
         for day, then in earlier
     ]
-    return draft(reading, language, film.view, dated)
+    return draft(reading, language, film.view, dated, unopened)
 
 
 @router.get("/films/{film_id}/reports", summary="Reports of a film")
@@ -226,14 +226,15 @@ def _sheet(request: Request, service: Served, report_id: str, visitor: Visitor, 
 
 def _looked_at(
     session: Session, film: Film, read: Read | None, visitor: Visitor
-) -> list[tuple[str, Read | None]]:
+) -> tuple[list[tuple[str, Read | None]], list[str]]:
     """Return the dates of earlier films of the patient that this visitor opened, newest first.
 
-    With their readings where the same model has read both, and they may be seen.
+    With their readings where the same model has read both, and they may be seen. Then the dates of
+    earlier films where none was opened.
     """
     study = session.get_one(Study, film.study_id)
     if not study.study_date:
-        return []
+        return [], []
     dates = {
         each.id: each.study_date
         for each in prior(session, study)
@@ -244,6 +245,7 @@ def _looked_at(
     ).all()
     mine = Line.film_id.in_([each.id for each in films]), Line.who == visitor.name
     opened = set(session.scalars(select(Line.film_id).where(*mine, Line.action == "viewed")))
+    days = sorted({dates[each.study_id] for each in films}, reverse=True)
     films = [each for each in films if each.id in opened]
     owed = blind.sight_of(session, visitor, [each.id for each in films]).owed
     told: dict[str, Read | None] = dict.fromkeys(dates[each.study_id] for each in films)
@@ -251,7 +253,7 @@ def _looked_at(
         then = session.get(Read, each.reading_id) if each.reading_id else None
         if read and then and then.checksum == read.checksum and each.id not in owed:
             told[dates[each.study_id]] = then
-    return sorted(told.items(), reverse=True)[:3]
+    return sorted(told.items(), reverse=True)[:3], [] if told else days[:3]
 
 
 def _patient(study: Study, named: Named) -> str:
