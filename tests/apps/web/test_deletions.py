@@ -486,7 +486,9 @@ def test_the_command_shows_asks_and_deletes(station, make_film, capsys, monkeypa
     assert "add --yes" in capsys.readouterr().err
     monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
     assert run([*command, "--patient", PATIENT]) == 0
-    assert "2 studies" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "2 studies" in shown
+    assert "2 films with unfinished work, 2 known lengths" in shown
     assert _counts(station)["Study"] == 3
     monkeypatch.setattr("typer.confirm", lambda *_, **__: True)
     assert run([*command, "--patient", PATIENT]) == 0

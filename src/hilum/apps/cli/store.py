@@ -220,7 +220,8 @@ def _words(going: Going) -> str:
     return (
         f"{going.studies} studies{came}: {going.films} films, {going.readings} readings, "
         f"{going.verdicts} verdicts with {going.marks} marks, "
-        f"{going.references} reference standards, {going.reports} reports"
+        f"{going.references} reference standards, {going.reports} reports, "
+        f"{going.desks} films with unfinished work, {going.rulers} known lengths"
         + (f"; figures of {going.kept} verdicts stay in reading lists" if going.kept else "")
         + (f"; {going.trashed} more studies in the trash" if going.trashed else "")
     )
