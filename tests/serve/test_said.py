@@ -80,6 +80,9 @@ def test_a_film_of_the_training_is_named_as_one(distance, warned):
     similar = Similar(case_id="a", cohort="b", distance=distance, labels={})
     told = said_of(_reading(details=Details(similar=(similar,))))
     assert ("trained on this film" in told.trained) is warned
+    reading = _reading(_finding(0.7), details=Details(similar=(similar,)))
+    assert ("trained on this film" in " ".join(dictated(reading)[1])) is warned
+    assert ("обучена на этом снимке" in " ".join(dictated(reading, "ru")[1])) is warned
     assert told.similar[0].name == "b: a"
     assert told.similar[0].words.endswith("; no label known")
 

@@ -321,6 +321,8 @@ def dictated(reading: Reading, language: Language = "en") -> tuple[list[str], li
         impression.append(_sentence(f"{text['appearance']}: {seen}"))
     if impression:
         impression.append(text["dictated.test"])
+    if trained := _trained(details.similar, text):
+        impression.append(trained)
     return found, impression
 
 

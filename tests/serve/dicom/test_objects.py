@@ -694,6 +694,23 @@ def _errors(dataset, tool, tmp_path):
     return [line for line in said if not any(each in line for each in DCIODVFY)]
 
 
+@pytest.mark.parametrize(("distance", "warned"), [(0.0, True), (0.5, False)])
+def test_a_film_of_the_training_is_named_as_one(cases, reader, monkeypatch, distance, warned):
+    """By the report's comments and on the strip under the picture, as by the page."""
+    case, drawn = cases["demo"], []
+    strip = documents._strip
+    monkeypatch.setattr(
+        documents, "_strip", lambda said, *rest: drawn.extend(said) or strip(said, *rest)
+    )
+    like = {"case_id": "a/1", "cohort": "a", "distance": distance, "labels": {}}
+    told = case.reading | {"details": case.reading["details"] | {"similar": [like]}}
+    made = {k: d for k, d, _ in objects_of(told, case.path, ["sr", "sc"], bundle=reader.bundle)}
+    comments = [each.TextValue for each in _walk(made["sr"]) if _name(each) == "121106"]
+    assert any("trained on this film" in each for each in comments) is warned
+    lines = ["".join(text for text, _ in line) for line in drawn]
+    assert any("trained on this film" in each for each in lines) is warned
+
+
 def test_a_site_has_its_own_uids_numbers_and_sizes(cases, tool, tmp_path):
     case, root = cases["names"], "1.2.826.0.1.3680043.10.1234"
     form = Form.parse(

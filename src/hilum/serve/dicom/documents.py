@@ -132,6 +132,7 @@ def _picture(subject: ObjectContent) -> NDArray[np.uint8]:
     above = _strip([[(BANNER, _WARN)]], width, least)
     told = said_of(subject.reading)
     said = [[(each, _WHITE)] for each in told.overlay]
+    said.append([(told.trained, _WARN)])
     said.append([(f"{STYLES[each].words}   ", STYLES[each].color) for each in layers_of(marks)])
     said.append([(f"read by {subject.reading.bundle}", _DIM)])
     said.append([(told.sides, _DIM)])

@@ -462,7 +462,7 @@ def _library(source: Source) -> ContainerContentItem:
 def _comments(subject: ObjectContent) -> ContainerContentItem:
     """Return row 12 of the template: what a reader must know."""
     told = said_of(subject.reading)
-    said = [RESEARCH_USE, told.sides]
+    said = [RESEARCH_USE, told.trained, told.sides]
     if looks := told.appearance:
         said.append(f"{looks.line}. {looks.notice}")
     said += [printable(note, _LONGEST_TEXT) for note in (told.refusal, *told.notes)]
