@@ -7,6 +7,10 @@ import json
 import re
 from collections.abc import Iterator
 
+import numpy as np
+
+from hilum.judge.bootstrap import why_undefined
+
 from .conftest import ROOT
 
 SENTENCES = json.loads(
@@ -36,6 +40,59 @@ def test_every_note_and_every_measure_is_translated() -> None:
     asked = {text for text in noted() if text != "{}"}
     assert len(asked) > 12
     assert asked <= known, asked - known
+
+
+def test_every_problem_of_the_api_is_said_in_russian() -> None:
+    """By the sentence itself: no wider pattern before it takes it."""
+    patterns = {english: HOLE.sub("{}", english) for english in SENTENCES}
+    told = set(problems())
+    assert len(told) > 80
+    assert told <= set(patterns.values()), sorted(told - set(patterns.values()))
+    matched = {english: _matching(HOLE.sub("7", english)) for english in SENTENCES}
+    wrong = [each for each, text in patterns.items() if text in told and matched[each] != text]
+    assert wrong == []
+
+
+def test_why_a_figure_has_no_value_is_said_in_russian() -> None:
+    for why in ("no positives", "no negatives", "no cases", why_undefined(np.array([True]))):
+        assert _matching(why) == why
+
+
+def _matching(sentence: str) -> str | None:
+    """Return the first pattern that takes a sentence, as the page looks for it."""
+    for english in SENTENCES:
+        if re.fullmatch("(.+?)".join(map(re.escape, HOLE.split(english))), sentence):
+            return HOLE.sub("{}", english)
+    return None
+
+
+def problems() -> Iterator[str]:
+    """What is given to ``Problem`` as detail or hint and to ``not_found``, each hole as {}."""
+    for path in (SOURCE / "apps" / "web").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            given = []
+            if ast.unparse(node.func) == "Problem":
+                given = node.args[2:3] + [k.value for k in node.keywords if k.arg == "hint"]
+            elif ast.unparse(node.func) == "not_found":
+                given = node.args
+            yield from (text for each in given for text in ways(each) if text not in ("", "{}"))
+
+
+def ways(node: ast.expr) -> Iterator[str]:
+    """Yield each text that an expression may give; ``"some " * bool(x)`` is there, or is not."""
+    if isinstance(node, ast.IfExp):
+        yield from (*ways(node.body), *ways(node.orelse))
+    elif isinstance(node, ast.JoinedStr):
+        first = node.values[0]
+        if isinstance(first, ast.FormattedValue) and isinstance(first.value, ast.BinOp):
+            rest = "".join(template(part) for part in node.values[1:])
+            yield from (rest, str(ast.literal_eval(first.value.left)) + rest)
+        else:
+            yield template(node)
+    else:
+        yield template(node)
 
 
 def strings() -> Iterator[str]:
