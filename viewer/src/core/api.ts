@@ -244,8 +244,8 @@ export const api = {
   },
 
   calibration: () => get<CalibrationAnswer>("calibration"),
-  previewCalibration: (site: string, source: Source) =>
-    change<CandidateAnswer>("POST", "calibration/preview", { site, source }),
+  previewCalibration: (site: string, source: Source, allow_seen: boolean) =>
+    change<CandidateAnswer>("POST", "calibration/preview", { site, source, allow_seen }),
   applyCalibration: (candidate_id: string) =>
     change<CalibrationAnswer>("POST", "calibration/apply", { candidate_id }),
   undoCalibration: () => change<CalibrationAnswer>("POST", "calibration/undo"),

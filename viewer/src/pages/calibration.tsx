@@ -6,7 +6,7 @@ import { told } from "../core/sentences";
 import { complain, say, whoAmI } from "../core/store";
 import type { CalibrationAnswer, CandidateAnswer, LabelAdaptation, Source } from "../core/types";
 import { BeforeAfter } from "../parts/charts";
-import { Choice, Dialog, Field, Interval, labelName, Loading, Page, Trouble } from "../parts/ui";
+import { Choice, Dialog, Field, Interval, labelName, Loading, Page, Switch, Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
 
 export function CalibrationPage() {
@@ -88,12 +88,13 @@ function before(previous: CalibrationAnswer["previous"], candidates: readonly Ca
 function Available({ of, reload }: { of: CalibrationAnswer; reload: () => void }) {
   const [site, setSite] = useState("");
   const [source, setSource] = useState<Source>("reference");
+  const [allowed, allow] = useState(false);
   const [busy, setBusy] = useState(false);
   const preview = async (event: Event) => {
     event.preventDefault();
     setBusy(true);
     try {
-      await api.previewCalibration(site, source);
+      await api.previewCalibration(site, source, allowed);
       reload();
     } catch (error) {
       complain(error);
@@ -140,6 +141,7 @@ function Available({ of, reload }: { of: CalibrationAnswer; reload: () => void }
           ]}
           change={setSource}
         />
+        <Switch label={t("calibration.allow-seen")} on={allowed} change={allow} />
         <button class="primary" disabled={busy}>
           {t(busy ? "calibration.working" : "calibration.preview")}
         </button>

@@ -396,7 +396,12 @@ def test_a_calibration_is_shown_used_and_undone(
 def _calibrate(page: Any, address: str) -> None:
     page.get_by_text("Not calibrated to this site").wait_for()
     page.get_by_label("Name of the site").fill("St. Anna")
-    page.get_by_role("button", name="Show before and after").click()
+    seen = page.get_by_role("switch", name="Count films that the model has seen, too")
+    assert not seen.is_checked()
+    seen.check()
+    with page.expect_request("**/calibration/preview") as asked:
+        page.get_by_role("button", name="Show before and after").click()
+    assert asked.value.post_data_json["allow_seen"] is True
     brier = page.locator(".measures tr", has_text="Brier")
     brier.wait_for()
     (candidate,) = page.request.get(f"{address}/api/v1/calibration").json()["candidates"]
