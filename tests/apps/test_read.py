@@ -6,10 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from pydantic import BaseModel, field_serializer
 
 from hilum.apps.cli import table
 from hilum.apps.cli.main import run
@@ -158,6 +160,20 @@ def test_an_interruption_leaves_finished_rows(small_bundle, many):
     assert {row["status"] for row in rows} == {"read"}
     assert "interrupted" in err
     assert "Traceback" not in err
+
+
+def test_an_interruption_while_json_is_written_is_one(monkeypatch, small_bundle, films, capsys):
+    def interrupted(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    class Interrupted(BaseModel):
+        value: int = 0
+        _serialize = field_serializer("value")(interrupted)
+
+    dump = lambda self: Interrupted().model_dump_json()  # noqa: E731
+    monkeypatch.setattr("hilum.core.reading.Reading.model_dump_json", dump)
+    assert run(["read", str(films / "a.png"), "--json", "-b", str(small_bundle)]) == 130
+    assert "interrupted" in capsys.readouterr().err
 
 
 def test_a_reader_that_goes_away_is_no_error(small_bundle, many):

@@ -255,6 +255,10 @@ def run(arguments: list[str] | None = None) -> int:
         return errors.EXIT_USAGE
     except (KeyboardInterrupt, typer.Abort):
         result = errors.EXIT_INTERRUPTED
+    except ValueError as error:
+        if "KeyboardInterrupt" not in str(error):  # pydantic's, of a Ctrl-C while it wrote JSON
+            raise
+        result = errors.EXIT_INTERRUPTED
     except (BrokenPipeError, SystemExit) as stop:  # typer and rich turn the first into the second
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, BrokenPipeError):
             raise
