@@ -255,10 +255,6 @@ def run(arguments: list[str] | None = None) -> int:
         return errors.EXIT_USAGE
     except (KeyboardInterrupt, typer.Abort):
         result = errors.EXIT_INTERRUPTED
-    except ValueError as error:
-        if "KeyboardInterrupt" not in str(error):  # pydantic's, of a Ctrl-C while it wrote JSON
-            raise
-        result = errors.EXIT_INTERRUPTED
     except (BrokenPipeError, SystemExit) as stop:  # typer and rich turn the first into the second
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, BrokenPipeError):
             raise
@@ -270,6 +266,10 @@ def run(arguments: list[str] | None = None) -> int:
             "check the path, space and rights",
         )
         return errors.EXIT_UNEXPECTED
+    except ValueError as error:
+        if "KeyboardInterrupt" not in str(error):  # pydantic's, of a Ctrl-C while it wrote JSON
+            raise
+        result = errors.EXIT_INTERRUPTED
     if result == errors.EXIT_INTERRUPTED:
         complain("interrupted", "what was finished is kept")
     return result if isinstance(result, int) else errors.EXIT_OK
