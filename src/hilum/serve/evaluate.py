@@ -21,6 +21,7 @@ from hilum.core.extras import require
 from hilum.core.labels import Appearance, View
 from hilum.core.prefetch import watched
 from hilum.core.reading import Reading, Status
+from hilum.core.refusal import Refusal
 from hilum.data.fingerprint import look
 from hilum.data.leaks import sides
 from hilum.image.nuisance import nuisance_features
@@ -203,17 +204,7 @@ def predict(
                 found = reader.details.opacities(one.radiograph, one.lungs) if looked else None
                 drawn.add(case, case["owner"], one.radiograph, one.lungs, found)
         else:
-            reason = reading.reason or "no reason given"
-            cohort = case.get("cohort")
-            not_read.append(
-                NotRead(
-                    case_id=case["case_id"],
-                    status=reading.status,
-                    reason=reason,
-                    code=reading.refusal.code if reading.refusal else "",
-                    cohort=cohort if isinstance(cohort, str) else "",
-                )
-            )
+            not_read.append(without_reading(case, reading.status, reading.reason, reading.refusal))
     if not rows:
         raise CohortError(
             f"none of {len(records)} films could be read; the first: "
@@ -221,6 +212,28 @@ def predict(
             hint="check that the paths of the table still hold",
         )
     return Predictions(pd.DataFrame(rows), tuple(not_read), tuple(copies), pd.DataFrame(looks))
+
+
+def without_reading(
+    case: Mapping[Any, Any], status: Status, reason: str | None, refusal: Refusal | None = None
+) -> NotRead:
+    """Return what is told of a film, a row of the cases table, that was refused or in error."""
+    cohort = case.get("cohort")
+    return NotRead(
+        case_id=case["case_id"],
+        status=status,
+        reason=reason or "no reason given",
+        code=refusal.code if refusal else "",
+        cohort=cohort if isinstance(cohort, str) else "",
+    )
+
+
+def counted(not_read: Sequence[NotRead]) -> str:
+    """Say how many films were refused and how many in error."""
+    if not not_read:
+        return "none refused, none in error"
+    refused = sum(film.status == Status.REFUSED for film in not_read)
+    return f"{refused} refused, {len(not_read) - refused} in error; the reasons are below"
 
 
 def choose_cases(cases: pd.DataFrame, split: str | None) -> pd.Series:
@@ -359,8 +372,6 @@ def _flow(
 ) -> list[FlowStep]:
     owner = owner_of(cases)
     read = chosen[chosen["case_id"].isin(set(found.table["case_id"]))]
-    refused = sum(film.status == Status.REFUSED for film in found.not_read)
-    failed = len(found.not_read) - refused
     return [
         FlowStep(step="Films in the table", films=len(cases), patients=owner.nunique()),
         FlowStep(
@@ -373,9 +384,7 @@ def _flow(
             step="Read",
             films=len(read),
             patients=owner[read.index].nunique(),
-            detail=f"{refused} refused, {failed} in error; the reasons are below"
-            if found.not_read
-            else "none refused, none in error",
+            detail=counted(found.not_read),
         ),
     ]
 

@@ -109,7 +109,7 @@ class OpenedFilm:
 
 def open_film(
     path: str | Path,
-    preprocess: Preprocess,
+    preprocess: Preprocess | None = None,
     segmenter: Segmenter | None = None,
     gate: Gate | None = None,
     *,
@@ -121,7 +121,7 @@ def open_film(
 
     Args:
         path: the file.
-        preprocess: of the bundle.
+        preprocess: of the bundle; None leaves the film without ``inputs``.
         segmenter: finds the lungs, once a film; None leaves them unknown.
         gate: of the bundle; None leaves the rules that need no network.
         keep: keep the ``Radiograph`` with its full pixels.
@@ -160,7 +160,7 @@ def _open(path: str | Path, max_megapixels: float) -> OpenedFilm:
 def _admitted(
     film: OpenedFilm,
     radiograph: Radiograph,
-    preprocess: Preprocess,
+    preprocess: Preprocess | None,
     segmenter: Segmenter | None,
     gate: Gate | None,
     force: bool,
@@ -175,6 +175,8 @@ def _admitted(
         film = replace(refused, status=Status.READ, forced=True)
     if isinstance(film.lungs, SeenLungs):
         return replace(film, inputs=film.lungs.inputs)
+    if preprocess is None:
+        return film
     return replace(film, inputs=preprocess(admission.radiograph, film.lungs))
 
 
@@ -186,7 +188,9 @@ def _without(path: str | Path, message: str) -> str:
     return printable(message.removeprefix(f"{path}: "))
 
 
-def _described(film: OpenedFilm, radiograph: Radiograph, preprocess: Preprocess) -> OpenedFilm:
+def _described(
+    film: OpenedFilm, radiograph: Radiograph, preprocess: Preprocess | None
+) -> OpenedFilm:
     height, width = radiograph.shape
     known = {
         name: value for name in _KNOWN if (value := getattr(radiograph.metadata, name)) is not None
@@ -197,7 +201,7 @@ def _described(film: OpenedFilm, radiograph: Radiograph, preprocess: Preprocess)
         film,
         radiograph=radiograph,
         facts=facts | known,
-        history=(*steps, *_steps_of(preprocess)),
+        history=(*steps, *(_steps_of(preprocess) if preprocess else ())),
         notes=radiograph.notes,
     )
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from hilum.bundle.gate import Broken, Gate
 from hilum.bundle.onepass import Segmenter
-from hilum.core.errors import RejectedImageError
 from hilum.core.labels import View
 from hilum.core.radiograph import Metadata, Pixels, Radiograph, Sides
 from hilum.core.refusal import Reason, Refusal
@@ -123,12 +122,6 @@ def admit(
 def refuse(radiograph: Radiograph) -> Refusal | None:
     """Return why a film must not be read, by what needs no network; None if it may be."""
     return _by_metadata(radiograph) or _by_pixels(radiograph)
-
-
-def check(radiograph: Radiograph) -> None:
-    """Raise ``RejectedImageError`` where ``refuse`` gives a reason."""
-    if refusal := refuse(radiograph):
-        raise RejectedImageError(f"{radiograph.path}: {refusal.sentence}", hint=refusal.hint)
 
 
 def _by_metadata(radiograph: Radiograph) -> Refusal | None:

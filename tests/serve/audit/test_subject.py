@@ -12,9 +12,11 @@ from hilum.core.radiograph import Radiograph
 from hilum.image.lungs import Lungs
 from hilum.image.open import open_radiograph
 from hilum.image.preprocess import Preprocess
+from hilum.judge.schema import EvaluationSettings
 from hilum.serve.audit import BundleSubject, OnnxSubject, PredictSubject, audit
 from hilum.serve.audit.scores import GivenScores
 from hilum.serve.audit.subject import lungs_of_table
+from hilum.serve.evaluate import evaluate
 from hilum.serve.reader import load_bundle
 from hilum.serve.samples import ROOT
 
@@ -135,6 +137,57 @@ def test_a_bundle_is_shown_films_without_what_its_own_map_marks(tmp_path):
     assert "has no portable" in found["ward"].said
     scores = pd.read_csv(tmp_path / "scores.csv", index_col="case_id")
     assert scores.loc[names[0], "score_opacity-hidden"] != scores.loc[names[0], "score"]
+
+
+def test_a_bundle_is_audited_on_the_films_that_it_reads_and_as_it_reads_them(tmp_path):
+    """The lateral film is refused, the negative put right, one file broken: as by evaluate."""
+    names = ("clear", "opaque", "negative", "lateral", "broken", "small")
+    paths = {name: str(tmp_path / f"{name}.png") for name in names}
+    clear, opaque, lateral = (
+        cv2.imread(str(ROOT / f"{name}.png"), cv2.IMREAD_GRAYSCALE)
+        for name in ("frontal", "frontal-opacities", "lateral")
+    )
+    pictures = (clear, opaque, 255 - opaque, lateral, None, clear[:40, :40])
+    for name, picture in zip(names, pictures, strict=True):
+        if picture is not None:
+            cv2.imwrite(paths[name], picture)
+    (tmp_path / "broken.png").write_bytes(b"no film")
+    cases = pd.DataFrame(
+        {
+            "case_id": names,
+            "path": list(paths.values()),
+            "cohort": "virtual",
+            "source": "virtual",
+            "patient_id": names,
+            "covid-19": [0.0, 1.0, 1.0, 0.0, 0.0, 1.0],
+        }
+    )
+    reader = load_bundle()
+    judged = evaluate(
+        reader, cases, labels=["covid-19"], settings=EvaluationSettings(folds=0, nuisance=False),
+        out=tmp_path / "evaluated", progress=False,
+    )  # fmt: skip
+    found = audit(
+        subject=BundleSubject(reader, "covid-19"), cases=cases, only=["informative"], folds=20,
+        out=tmp_path / "audited", progress=False,
+    )  # fmt: skip
+    scores, expected = (
+        pd.read_csv(tmp_path / folder / file, index_col="case_id")["score"].sort_index()
+        for folder, file in (("audited", "scores.csv"), ("evaluated", "predictions.csv"))
+    )
+    assert set(expected.index) == {"clear", "opaque", "negative"}
+    pd.testing.assert_series_equal(scores, expected, atol=1e-5)
+    by_name = sorted(judged.not_read, key=lambda film: film.case_id)
+    assert sorted(found.not_read, key=lambda film: film.case_id) == by_name
+    assert {film.case_id: film.code for film in by_name} == {
+        "broken": "",
+        "lateral": "lateral",
+        "small": "too-small",
+    }
+    assert found.flow[-1].detail == (
+        "2 positive, 1 negative; 2 refused, 1 in error; the reasons are below"
+    )
+    assert found.flow[-1].films == judged.flow[2].films == 3
 
 
 def test_lungs_that_are_needed_are_found(radiographs, tmp_path):

@@ -92,10 +92,11 @@ def audit(
     """Audit a model: a verdict for each test, with its value, interval and limit.
 
     The model may be a bundle, a Python function (films -> scores), an ONNX
-    file with its preprocessing, or a table of scores made elsewhere. --only
-    names tests, --set changes a limit. Exit code 10 if a test failed or the
-    model is uninformative, 0 otherwise; a test that could not be run is never
-    counted as passed.
+    file with its preprocessing, or a table of scores made elsewhere. Films that
+    the gate of a bundle refuses are counted, never scored. --only names tests,
+    --set changes a limit. Exit code 10 if a test failed or the model is
+    uninformative, 0 otherwise; a test that could not be run is never counted as
+    passed.
 
     \b
     Example:

@@ -24,7 +24,7 @@ from hilum.judge.audit.schema import Audit
 from hilum.judge.audit.suite import NEEDS, TESTS, choose_tests, judge, overall, variants_of
 from hilum.judge.operating import choose_threshold
 from hilum.judge.predictions import check_predictions
-from hilum.judge.schema import About, Evaluation, FlowStep
+from hilum.judge.schema import About, Evaluation, FlowStep, NotRead
 from hilum.serve.audit.sample import sample
 from hilum.serve.audit.scores import GivenScores, MeasuredFilms, measure, measure_given
 from hilum.serve.audit.subject import (
@@ -35,7 +35,7 @@ from hilum.serve.audit.subject import (
     Predict,
     PredictSubject,
 )
-from hilum.serve.evaluate import choose_cases, versions
+from hilum.serve.evaluate import choose_cases, counted, versions
 
 MAX_FILMS = 300
 """About two minutes on two cores with every test."""
@@ -156,7 +156,7 @@ def audit(
         changed=tuple(key for key, value in AuditLimits() if value != getattr(limits, key)),
         seed=seed,
         folds=folds,
-        flow=_flow(whole, asked, chosen, table, label, split),
+        flow=_flow(whole, asked, chosen, table, measured.not_read, label, split),
         not_read=tuple(measured.not_read),
         verdict=verdict,
         said=said,
@@ -327,6 +327,7 @@ def _flow(
     asked: pd.DataFrame,
     chosen: pd.DataFrame,
     table: pd.DataFrame,
+    not_read: Sequence[NotRead],
     label: str,
     split: str | None,
 ) -> tuple[FlowStep, ...]:
@@ -344,7 +345,7 @@ def _flow(
             step="Scored",
             films=len(table),
             patients=table["group"].nunique(),
-            detail=f"{positives} positive, {len(table) - positives} negative",
+            detail=f"{positives} positive, {len(table) - positives} negative; {counted(not_read)}",
         ),
     )
 

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hilum.core.config import did_you_mean
-from hilum.core.errors import CohortError, ImageError, RejectedImageError
+from hilum.core.errors import CohortError, ImageError
 from hilum.core.machine import cores
 from hilum.core.prefetch import batches, prefetch, watched
 from hilum.core.radiograph import Radiograph
@@ -31,8 +31,16 @@ from hilum.image.write import jpeg
 from hilum.judge.audit.report import AuditExample, ShownFilm
 from hilum.judge.predictions import NUISANCE_PREFIX
 from hilum.judge.schema import NotRead
-from hilum.serve import gate
-from hilum.serve.audit.subject import AuditSubject, FindLungs, FindOpacities, Look, checked
+from hilum.serve.audit.subject import (
+    AuditSubject,
+    BundleSubject,
+    FindLungs,
+    FindOpacities,
+    Look,
+    checked,
+)
+from hilum.serve.evaluate import without_reading
+from hilum.serve.film import open_film
 from hilum.serve.heatmap import limit_of, overlay, thumbnail
 
 T = TypeVar("T")
@@ -104,7 +112,7 @@ def measure(
     found = MeasuredFilms(variants={name: [] for name in variants})
     records: list[dict[Any, Any]] = cases.to_dict("records")
     opened = prefetch(
-        lambda case: _open(case, find_lungs, find_opacities),
+        lambda case: _open(case, subject, find_lungs, find_opacities),
         records,
         workers=cores(),
         ahead=2 * BATCH,
@@ -126,17 +134,22 @@ def measure(
 
 
 def _open(
-    case: dict[str, Any], find_lungs: FindLungs | None, find_opacities: FindOpacities | None
+    case: dict[str, Any],
+    subject: AuditSubject,
+    find_lungs: FindLungs | None,
+    find_opacities: FindOpacities | None,
 ) -> _Film | NotRead:
+    """Open a film as whoever reads it: a bundle with its gate, others by what the file says."""
+    path = case["path"]
+    opened = (
+        subject.open(path) if isinstance(subject, BundleSubject) else open_film(path, keep=True)
+    )
+    if (radiograph := opened.radiograph) is None or opened.status is not Status.READ:
+        return without_reading(case, opened.status, opened.reason, opened.refusal)
     try:
-        radiograph = open_radiograph(case["path"])
-        gate.check(radiograph)
         lungs = None if find_lungs is None else find_lungs(radiograph)
-    except ImageError as error:
-        refused = isinstance(error, RejectedImageError)
-        status = Status.REFUSED if refused else Status.ERROR
-        reason = error.message.removeprefix(f"{case['path']}: ")
-        return NotRead(case_id=case["case_id"], status=status, reason=reason)
+    except ImageError as error:  # a mask of the table
+        return without_reading(case, Status.ERROR, error.message)
     measured = {f"{NUISANCE_PREFIX}{k}": v for k, v in nuisance_features(radiograph).items()}
     seen = look(radiograph.pixels)
     if lungs is None or lungs.area < MIN_LUNGS:
@@ -160,11 +173,7 @@ def _score(
     read = np.isfinite(plain.score)
     for film, sound in zip(films, read, strict=True):
         if not sound:
-            reason = "the model gave no score"
-            status = Status.REFUSED
-            found.not_read.append(
-                NotRead(case_id=film.case["case_id"], status=status, reason=reason)
-            )
+            found.not_read.append(_unscored(film.case))
     changed = {name: _changed(subject, films, name, seed) for name in found.variants}
     for i in np.flatnonzero(read):
         film = films[i]
@@ -361,11 +370,8 @@ def measure_given(
             f"'{next(iter(given.scores.index), '')}' against '{cases['case_id'].iloc[0]}'",
             hint="both must name films by the same case_id",
         )
-    without = cases[~cases["case_id"].isin(scored["case_id"])]["case_id"]
-    found.not_read += [
-        NotRead(case_id=each, status=Status.REFUSED, reason="the model gave no score")
-        for each in without
-    ]
+    without = cases[~cases["case_id"].isin(scored["case_id"])]
+    found.not_read += [_unscored(case) for case in without.to_dict("records")]
     records: list[dict[Any, Any]] = scored.to_dict("records")
     measured = prefetch(_nuisance, records, workers=cores(), ahead=2 * BATCH)
     rows = zip(records, watched(measured, len(records), "auditing", shown=progress), strict=True)
@@ -375,6 +381,10 @@ def measure_given(
             {**case, "label": label, "truth": float(case[label]), **line.to_dict(), **nuisance}
         )
     return found
+
+
+def _unscored(case: dict[Any, Any]) -> NotRead:
+    return without_reading(case, Status.REFUSED, "the model gave no score")
 
 
 def _nuisance(case: dict[str, Any]) -> dict[str, float]:
