@@ -56,14 +56,20 @@ def test_a_probability_in_words(probability, expected):
 
 
 @pytest.mark.parametrize(
-    ("probability", "expected"), [(0.9955, "99.6"), (0.0042, "0.4"), (0.5042, "50"), (0.01, "1")]
-)
+    ("probability", "expected"),
+    [
+        (0.9955, "99.6"), (0.0042, "0.4"), (0.5042, "50"), (0.01, "1"), (0.0005, "< 0.1"),
+        (0.0006, "0.1"), (0.0, "< 0.1"), (0.9994, "99.9"), (0.9996, "> 99.9"), (1.0, "> 99.9"),
+    ],
+)  # fmt: skip
 def test_a_probability_close_to_none_or_all_has_one_digit_more(probability, expected):
     shown = _finding(probability)
     told = _told(shown)
     assert told.chance == f"probability {expected} %"
     if shown.answer is not Answer.CANNOT_SAY:
         assert f"{expected} in 100" in told.line
+    russian = said_of(_reading(shown), "ru").findings[0]
+    assert russian.chance == f"вероятность {expected.replace('.', ',')} %"
 
 
 def test_what_is_not_calibrated_is_not_put_into_words():

@@ -256,8 +256,12 @@ def _finding(finding: Finding, text: dict[str, str]) -> FindingSaid:
 
 
 def _chance(finding: Finding) -> str:
-    """Write the probability in percent; close to none and to all with one digit more."""
-    return percent(finding.probability, 0 if 0.01 <= finding.probability < 0.99 else 1)
+    """Write the probability in percent; close to none and to all with one digit more.
+
+    It is never written as none or all.
+    """
+    shown = percent(finding.probability, 0 if 0.01 <= finding.probability < 0.99 else 1)
+    return {"0.0": "< 0.1", "100.0": "> 99.9"}.get(shown, shown)
 
 
 def _line(finding: Finding, likely: str, text: dict[str, str]) -> str:

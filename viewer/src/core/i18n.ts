@@ -90,8 +90,13 @@ export function percent(share: Known, digits = 0): string {
   return text === "–" ? text : `${text}\u00a0%`;
 }
 
-/** Digits of a probability's percentage: close to none and to all, one after the point. */
-export const near = (probability: number): number => (0.01 <= probability && probability < 0.99 ? 0 : 1);
+/** A probability in percent, without a sign: one digit more close to none and to all, and never none or all. */
+export function near(probability: number): string {
+  const digits = 0.01 <= probability && probability < 0.99 ? 0 : 1;
+  const shown = asShown(probability, digits, 2);
+  if (shown === 0) return `<\u00a0${number(0.1, 1)}`;
+  return shown === 100 ? `>\u00a0${number(99.9, 1)}` : hundredfold(probability, digits);
+}
 
 /** A share of the lungs; what is not zero is never written as zero. */
 export function part(share: Known): string {

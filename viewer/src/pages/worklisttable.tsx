@@ -1,5 +1,5 @@
 /** The table of the worklist: one row a study. */
-import { date, named, near, percent, t } from "../core/i18n";
+import { date, named, near, t } from "../core/i18n";
 import { go, may, me } from "../core/store";
 import type { StudyItem } from "../core/types";
 import { headline, tone } from "../core/words";
@@ -134,7 +134,7 @@ function Result({ item }: { item: StudyItem }) {
         <li key={label}>
           <span class="bar-label">{labelName(label)}</span>
           <meter min={0} max={1} value={probability} aria-label={labelName(label)} />
-          <b>{percent(probability, near(probability))}</b>
+          <b>{near(probability)}{"\u00a0%"}</b>
           <span class={`tag answer-${tone(answer)}`}>{headline(answer, labelName(label))}</span>
         </li>
       ))}

@@ -5,7 +5,7 @@
  */
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { figures, hundredfold, knows, named, near, number, percent, t } from "../core/i18n";
+import { figures, knows, named, near, number, percent, t } from "../core/i18n";
 import { told } from "../core/sentences";
 import { may, me } from "../core/store";
 import type { AppearanceFinding, Finding, LabelAnswer, Reading, ReadingAnswer } from "../core/types";
@@ -151,6 +151,7 @@ function Said({ finding, known }: { finding: Finding; known: LabelAnswer | undef
   const label = labelName(finding.label);
   const kind = tone(finding.answer);
   const point = known?.operating_points.find((each) => each.name === finding.operating_point);
+  const chance = near(finding.probability);
   return (
     <section class={`headline ${kind}`} aria-label={label}>
       <div class="said">
@@ -161,7 +162,7 @@ function Said({ finding, known }: { finding: Finding; known: LabelAnswer | undef
           </p>
           <p class="likely">{likelihood(finding)}</p>
         </div>
-        <p class="big">{percent(finding.probability, near(finding.probability))}</p>
+        <p class="big">{chance}{"\u00a0%"}</p>
       </div>
       <Scale finding={finding} />
       {differ(finding) && <p>{sentence(t("doubt.differ"))}</p>}
@@ -173,9 +174,9 @@ function Said({ finding, known }: { finding: Finding; known: LabelAnswer | undef
       <p class="meaning">
         {finding.prevalence === null
           ? t("meaning.uncalibrated")
-          : t("meaning", {
+          : t(chance.startsWith("<") ? "meaning.few" : chance.startsWith(">") ? "meaning.most" : "meaning", {
               prevalence: percent(finding.prevalence, finding.prevalence < 0.1 ? 1 : 0),
-              count: hundredfold(finding.probability, near(finding.probability)),
+              count: chance,
               label,
             })}
       </p>

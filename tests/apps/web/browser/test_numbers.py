@@ -81,6 +81,10 @@ def test_every_renderer_has_the_same_last_digit(
     assert [f"probability {each}".replace("\u00a0", " ") for each in chances] == [
         each.chance for each in told.findings
     ]
+    assert (chances[0], chances[-1]) == ("<\u00a00.1\u00a0%", ">\u00a099.9\u00a0%")
+    meant = page.locator(".headline .meaning").all_inner_texts()
+    assert "of 1000 such films, fewer than one shows" in meant[0]
+    assert "of 1000 such films, more than 999 show" in meant[-1]
     assert [each.replace("\u00a0", " ") for each in inside] == [f"{each} %" for each in percents]
     for each in SHARES:
         opaque = reading.model_copy(update={"details": Details(affected=_lungs(each))})
