@@ -23,7 +23,9 @@ def test_results_come_in_and_nothing_that_reads_changes(
 ) -> None:
     before = _bytes(full_bundle)
     first = open_bundle(full_bundle)
-    opened = attach_results(full_bundle, audits=[write_audit(first.checksum)])
+    done = attach_results(full_bundle, audits=[write_audit(first.checksum)])
+    opened = done.bundle
+    assert (done.new, done.note) == (True, "")
     after = _bytes(full_bundle)
     assert opened.checksum != first.checksum
     changed = {"MODEL_CARD.md", "environment.json", "checksums.json"}
@@ -31,7 +33,9 @@ def test_results_come_in_and_nothing_that_reads_changes(
     assert after.keys() - before.keys() == {"audit.json"}
     # an audit of the bundle as it was before the first came in is still one of it
     other = write_audit(first.checksum, label="pneumonia")
-    attach_results(full_bundle, audits=[other], out_of_source=comparison, variant="lungs")
+    done = attach_results(full_bundle, audits=[other], out_of_source=comparison, variant="lungs")
+    assert "'lungs'" in done.note
+    assert "does not say its recipe" in done.note
     names = {path.name for path in full_bundle.iterdir()}
     assert {"audit.json", "audit-pneumonia.json", "out-of-source.json"} <= names
     card = (full_bundle / "MODEL_CARD.md").read_text()
@@ -54,7 +58,7 @@ def test_what_is_there_already_leaves_the_bundle_as_it_is(
     assert "nothing is new" in capsys.readouterr().out
     assert _bytes(full_bundle) == before
     assert sorted(path.name for path in full_bundle.parent.iterdir()) == ["full"]
-    second = attach_results(full_bundle, out_of_source=comparison, variant="lungs")
+    second = attach_results(full_bundle, out_of_source=comparison, variant="lungs").bundle
     earlier = json.loads((full_bundle / "environment.json").read_text())["earlier_checksums"]
     assert second.checksum != first.checksum
     assert earlier[-1] == first.checksum
@@ -76,6 +80,32 @@ def test_a_wrong_variant_leaves_the_bundle_as_it_was(
     with pytest.raises(error, match=words):
         attach_results(full_bundle, out_of_source=comparison, variant=variant)
     assert _bytes(full_bundle) == before
+
+
+def _of_recipe(comparison: Path, folder: Path, **fit: object) -> Path:
+    """The comparison, whose variant "lungs" has these settings, and others that may differ."""
+    values = json.loads(comparison.read_text())
+    settings = {"epochs": 7, "learning_rate": 0.013, "seed": 5, "patience": None} | fit
+    values["recipes"] = {"lungs": {"fit": settings, "split": {"kind": "leave-one-out"}}}
+    path = folder / "table.json"
+    path.write_text(json.dumps(values))
+    return path
+
+
+def test_a_comparison_of_another_recipe_is_refused(
+    full_bundle: Path, comparison: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = _bytes(full_bundle)
+    other = _of_recipe(comparison, tmp_path, epochs=9)
+    with pytest.raises(BundleError, match=r"another recipe .*: fit\.epochs 9, in the bundle 7"):
+        attach_results(full_bundle, out_of_source=other, variant="lungs")
+    assert _bytes(full_bundle) == before
+    add = ["bundle", "card", "-b", str(full_bundle), "--variant", "lungs", "--comparison"]
+    assert run([*add, str(_of_recipe(comparison, tmp_path))]) == 0
+    assert capsys.readouterr().err == ""
+    assert (full_bundle / "out-of-source.json").is_file()
+    assert run([*add, str(comparison)]) == 0
+    assert "does not say its recipe" in capsys.readouterr().err
 
 
 def test_an_audit_of_something_else_is_refused(full_bundle: Path, write_audit: WriteAudit) -> None:

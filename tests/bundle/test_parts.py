@@ -43,7 +43,8 @@ def test_a_bundle_without_parts_has_none(small_bundle):
 def test_a_part_comes_in_and_the_card_says_so(full_bundle, tmp_path):
     before = open_bundle(full_bundle)
     model = sha256_of(full_bundle / "model.onnx")
-    opened = attach_results(full_bundle, parts=[_severity(tmp_path / "s", **{"model.onnx": model})])
+    part = _severity(tmp_path / "s", **{"model.onnx": model})
+    opened = attach_results(full_bundle, parts=[part]).bundle
     assert opened.checksum != before.checksum
     assert open_parts(full_bundle).severity is not None
     card = (full_bundle / "MODEL_CARD.md").read_text()
@@ -98,4 +99,4 @@ def test_a_gate_of_another_network_is_refused_and_its_own_comes_in(one_pass_bund
     assert open_bundle(one_pass_bundle).checksum == before
     spec["lungs"] = sha256_of(one_pass_bundle / "model.onnx")
     (tmp_path / GATE).write_text(json.dumps(spec))
-    assert attach_results(one_pass_bundle, parts=[tmp_path / GATE]).checksum != before
+    assert attach_results(one_pass_bundle, parts=[tmp_path / GATE]).bundle.checksum != before

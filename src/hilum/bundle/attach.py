@@ -12,9 +12,10 @@ import json
 import shutil
 from collections.abc import Sequence, Set
 from pathlib import Path
+from typing import NamedTuple
 
 from hilum.bundle.card import write_card
-from hilum.bundle.facts import AUDIT, load_audit
+from hilum.bundle.facts import AUDIT, load_audit, recipe_of
 from hilum.bundle.folder import Bundle, open_bundle, seal
 from hilum.bundle.gate import GATE, open_gate
 from hilum.bundle.manifest import CHECKSUMS, ENVIRONMENT
@@ -28,6 +29,20 @@ from hilum.judge.audit.schema import Audit
 EARLIER = "earlier_checksums"
 
 
+class Attached(NamedTuple):
+    """What ``attach_results`` did.
+
+    Attributes:
+        bundle: as it is now.
+        new: something of it was; otherwise the bundle is as it was, with its checksum.
+        note: of what could not be checked; "" where all was.
+    """
+
+    bundle: Bundle
+    new: bool
+    note: str = ""
+
+
 def attach_results(
     root: Path,
     *,
@@ -35,30 +50,30 @@ def attach_results(
     out_of_source: Path | None = None,
     variant: str | None = None,
     parts: Sequence[Path] = (),
-) -> Bundle:
+) -> Attached:
     """Copy results and parts into a bundle, write its card and seal it; all of it, or nothing.
 
     Args:
         root: of the bundle, verified first.
         audits: ``audit.json`` of audits of this bundle, one a label.
-        out_of_source: ``table.json`` of a comparison that holds the recipe of this bundle.
+        out_of_source: ``table.json`` of a comparison that holds the recipe of this bundle. One
+            that does not say its recipes is taken, with a note.
         variant: of that comparison, where it has several.
         parts: files of ``hilum.bundle.parts.FILES``, or folders that hold some; they replace those
             in the bundle.
 
-    Returns:
-        The bundle as it is now; with the checksum that it had, if nothing of it was new.
-
     Raises:
-        BundleError: no bundle, a byte of it changed, an audit of something else, or a part that
-            does not load or belongs to other networks.
+        BundleError: no bundle, a byte of it changed, an audit of something else, a comparison of
+            another recipe, or a part that does not load or belongs to other networks.
         CohortError: not the table of a comparison, or no such variant.
     """
     bundle = open_bundle(root)
     found = [(load_audit(path), path) for path in audits]
     for audit, path in found:
         _check(audit, path, bundle)
-    table = from_comparison(out_of_source, variant) if out_of_source else None
+    table, note = None, ""
+    if out_of_source:
+        table, note = from_comparison(out_of_source, variant, recipe_of(root))
     files = [file for path in parts for file in _part_files(path)]
     staging = root.with_name(f".{root.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)
@@ -73,13 +88,13 @@ def attach_results(
         _check_parts(staging, root, {file.name for file in files})
         write_card(staging)
         if _same(root, staging):
-            return bundle
+            return Attached(bundle, False, note)
         remember(staging, bundle.checksum)
         seal(staging)
         _exchange(root, staging)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return open_bundle(root)
+    return Attached(open_bundle(root), True, note)
 
 
 def _same(root: Path, staging: Path) -> bool:

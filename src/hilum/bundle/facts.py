@@ -74,12 +74,11 @@ class Facts:
         Raises:
             BundleError: a file is there and cannot be read.
         """
-        recipe = root / RECIPE
         similar = read_similar(there) if (there := root / SIMILAR).is_file() else None
         return cls(
             manifest=Manifest.model_validate_json((root / MANIFEST).read_text(encoding="utf-8")),
             environment=_json(root / ENVIRONMENT),
-            recipe=tomllib.loads(recipe.read_text(encoding="utf-8")) if recipe.is_file() else {},
+            recipe=recipe_of(root),
             evaluation=Evaluation.load(there) if (there := root / EVALUATION).is_file() else None,
             audits=tuple(load_audit(path) for path in audit_files(root)),
             out_of_source=OutOfSource.load(t) if (t := root / OUT_OF_SOURCE).is_file() else None,
@@ -91,6 +90,12 @@ class Facts:
             similar=0 if similar is None else len(similar.case_id),
             looks=similar is not None and similar.look is not None,
         )
+
+
+def recipe_of(root: Path) -> dict[str, Any]:
+    """Return ``recipe.toml``, or {}."""
+    path = root / RECIPE
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def audit_files(root: Path) -> list[Path]:

@@ -6,13 +6,14 @@ NAME/out-of-source.json   one variant of the table of ``hilum compare``, with th
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from hilum.core.config import validated
-from hilum.core.errors import CohortError
+from hilum.core.errors import BundleError, CohortError
 from hilum.core.estimate import Estimate
 from hilum.core.files import write_text
 
@@ -21,6 +22,12 @@ NUISANCE = "nuisance numbers"
 """How ``hilum compare`` names the variant that sees twelve numbers and no lung."""
 TOGETHER = "all left out"
 """How it names the films of all left-out sources together."""
+_MAY_DIFFER = (
+    "split.", "bundle.", "data.cases", "data.cohorts", "dense.teacher",
+    "fit.seed", "fit.members", "fit.loggers", "fit.precision", "fit.channels_last",
+    "fit.deterministic",
+)  # fmt: skip
+"""Settings of one recipe, by how they begin: which films, where they lie, seeds, the machine."""
 
 
 class _Part(BaseModel):
@@ -88,15 +95,22 @@ class OutOfSource(_Part):
         return validated(cls, path.read_bytes(), CohortError, where=where)
 
 
-def from_comparison(path: Path, variant: str | None = None) -> OutOfSource:
+def from_comparison(
+    path: Path, variant: str | None = None, recipe: Mapping[str, Any] | None = None
+) -> tuple[OutOfSource, str]:
     """Take one variant from the ``table.json`` of ``hilum compare``.
 
     Args:
         path: of the table.
         variant: its name; None where only one was trained.
+        recipe: ``recipe.toml`` of the bundle; empty where it has none.
+
+    Returns:
+        The table, and why it cannot be told whether the variant is of that recipe; "" if it is.
 
     Raises:
         CohortError: not such a table, several variants, or none of that name.
+        BundleError: the variant is of another recipe.
     """
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -119,7 +133,35 @@ def from_comparison(path: Path, variant: str | None = None) -> OutOfSource:
         "notes": values.get("notes", ()),
     }
     where = f"{path}: not the table of a comparison"
-    return validated(OutOfSource, taken, CohortError, where=where)
+    found = validated(OutOfSource, taken, CohortError, where=where)
+    theirs = (values.get("recipes") or {}).get(chosen)
+    if not recipe or not theirs:
+        who = f"the variant '{chosen}' of {path}" if recipe else "the bundle"
+        return found, f"{who} does not say its recipe: nothing checks that it is the same"
+    if different := list(_different(theirs, recipe)):
+        more = f" and {len(different) - 3} more" if len(different) > 3 else ""
+        raise BundleError(
+            f"{path}: the variant '{chosen}' is of another recipe than the bundle: "
+            f"{'; '.join(different[:3])}{more}",
+            hint="name the variant that the bundle is by --variant, or compare its recipe.toml",
+        )
+    return found, ""
+
+
+def _different(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the settings that differ; one that only a newer version knows is none of them."""
+    there, here = dict(_flat(theirs)), dict(_flat(ours))
+    for key in there:
+        if key in here and there[key] != here[key] and not key.startswith(_MAY_DIFFER):
+            yield f"{key} {there[key]}, in the bundle {here[key]}"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", "none" if value is None else value  # as TOML writes it
 
 
 def _choose(names: list[str], variant: str | None, path: Path) -> str:

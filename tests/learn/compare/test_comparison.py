@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from hilum.core.errors import ConfigError, TrainingError
+from hilum.bundle.outofsource import from_comparison
+from hilum.core.errors import BundleError, ConfigError, TrainingError
 from hilum.judge.predictions import read_predictions
 from hilum.learn.compare import comparison as module
 from hilum.learn.compare.comparison import Plan, plan, summarize, train
 from hilum.learn.compare.run import PREDICTIONS, read_table
 from hilum.learn.compare.write import write_comparison, write_out_of_source
+from hilum.learn.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("known_copies")
 
@@ -60,6 +63,14 @@ def test_a_grid_from_films_to_the_table(write_grid: Callable[..., Path], tmp_pat
     assert "## covid-19" in (out / "table.md").read_text()
     stored = json.loads((out / "table.json").read_text(), parse_constant=pytest.fail)
     assert stored["rows"][0]["difference"]["value"] is None
+    assert set(stored["recipes"]) == {"plain", "As it is"}  # an ensemble has none of its own
+    recipe = made.all_runs[0].recipe
+    assert Recipe.model_validate(stored["recipes"]["plain"]) == recipe
+    ours = tomllib.loads(recipe.to_toml())
+    assert from_comparison(out / "table.json", "plain", ours)[1] == ""
+    ours["fit"]["batch_size"] += 1
+    with pytest.raises(BundleError, match=r"of another recipe .* fit\.batch_size"):
+        from_comparison(out / "table.json", "plain", ours)
     assert not list(out.glob("runs/*/*/*/last.ckpt"))
 
 

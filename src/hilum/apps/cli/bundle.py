@@ -18,7 +18,7 @@ from hilum.apps.cli.options import (
     Seed,
     out_file,
 )
-from hilum.apps.cli.streams import print_json
+from hilum.apps.cli.streams import print_json, tell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -111,22 +111,22 @@ def card(
     """Write the model card anew from the bundle's files, with results that came later.
 
     The results are copied into the bundle, which gets a new checksum; weights and
-    thresholds stay. It is done whole or not at all.
+    thresholds stay. It is done whole or not at all. An audit of something else,
+    and a comparison of another recipe, are refused.
 
     \b
     Example:
       hilum bundle card -b runs/default/bundle --audit out/audit.json
     """
     from hilum.bundle.attach import attach_results
-    from hilum.bundle.folder import open_bundle
     from hilum.bundle.manifest import MODEL_CARD
 
     root = _own(bundle)
-    before = open_bundle(root).checksum
-    opened = attach_results(root, audits=audit or (), out_of_source=comparison, variant=variant)
-    said = f"its card is {opened.root / MODEL_CARD}"
-    new = opened.checksum != before
-    _said(opened, said if new else f"nothing is new; {said}", as_json=as_json)
+    done = attach_results(root, audits=audit or (), out_of_source=comparison, variant=variant)
+    if done.note:
+        tell(done.note)
+    said = f"its card is {done.bundle.root / MODEL_CARD}"
+    _said(done.bundle, said if done.new else f"nothing is new; {said}", as_json=as_json)
 
 
 @bundle_app.command("add")
@@ -155,13 +155,10 @@ def add(
       hilum bundle add out/severity similar.npz -b runs/default/bundle
     """
     from hilum.bundle.attach import attach_results
-    from hilum.bundle.folder import open_bundle
 
-    root = _own(bundle)
-    before = open_bundle(root).checksum
-    opened = attach_results(root, parts=parts)
-    new = opened.checksum != before
-    _said(opened, "the parts are in" if new else "nothing is new", as_json=as_json)
+    done = attach_results(_own(bundle), parts=parts)
+    said = "the parts are in" if done.new else "nothing is new"
+    _said(done.bundle, said, as_json=as_json)
 
 
 @bundle_app.command("index")

@@ -52,6 +52,7 @@ class Comparison(Written):
     Attributes:
         rows: of the table; the nuisance numbers first.
         gaps: cross-validation less leaving sources out; () without ``pooled_folds``.
+        recipes: variant that trains -> its settings.
         unfinished: runs that have no predictions yet.
         failed: runs that ended in an error, with its words.
         notes: how to read the table.
@@ -59,6 +60,7 @@ class Comparison(Written):
 
     rows: tuple[Row, ...]
     gaps: tuple[Gap, ...]
+    recipes: dict[str, Recipe]
     unfinished: tuple[str, ...]
     failed: dict[str, str]
     notes: tuple[str, ...]
@@ -233,6 +235,11 @@ def summarize(
     comparison = Comparison(
         rows=tuple(rows),
         gaps=tuple(gaps),
+        recipes={
+            variant.name: made.runs[variant.name, made.grid.entries[0]][0].recipe
+            for variant in made.variants
+            if not variant.ensemble
+        },
         unfinished=tuple(run.title for run in made.all_runs if not run.finished),
         failed=failed or {},
         notes=_notes(made),
