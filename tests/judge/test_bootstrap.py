@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from hilum.core.estimate import Estimate
 from hilum.judge.bootstrap import Support, bootstrap, bootstrap_all, resample
 from hilum.judge.metrics import accuracy, auroc, bin_of, brier, confusion, ece
+from hilum.judge.panel import ScoredCases, measure
 
 
 @given(
@@ -109,6 +110,23 @@ def test_the_interval_of_ece_holds_a_distance_that_chance_has_hidden():
         found = bootstrap(ece, truth, np.full(100, 0.5), folds=200, seed=trial)
         covered += found.low <= 0.06 <= found.high
     assert covered / 60 >= 0.85
+
+
+def test_ece_has_the_same_interval_in_the_panel_and_alone():
+    """The low end takes off what the resamples put on, up to 0; the high end is not below that."""
+    rng = np.random.default_rng(10)
+    truth, chance = rng.random(80) < 0.4, rng.random(80)
+    groups = np.repeat(np.arange(40), 2).astype(str)
+    cases = ScoredCases(truth, chance, chance, chance >= 0.5, groups)
+    panel = measure(cases, prevalence=0.1, names=("ece", "brier"), folds=200, seed=3)
+    alone = bootstrap(ece, truth, chance, groups, folds=200, seed=3)
+    assert panel["ece"] == alone
+    seen = [ece(truth, chance, w)[0] for w in resample(groups, folds=200, seed=3, cells=1)]
+    low, high = np.percentile(seen, [2.5, 97.5])
+    assert alone.low == pytest.approx(max(0, 2 * alone.value - high))
+    assert alone.high == pytest.approx(high)
+    assert alone.low != pytest.approx(low)
+    assert panel["brier"] == bootstrap(brier, truth, chance, groups, folds=200, seed=3)
 
 
 @pytest.mark.parametrize(

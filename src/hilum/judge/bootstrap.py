@@ -5,12 +5,13 @@ duplicate film: ``hilum.core.case.owner_of``). The interval is the percentile in
 and 97.5th percentile of the metric over the resamples (Efron and Tibshirani, An Introduction to
 the Bootstrap, 1993, ch. 13).
 
-Of ECE alone the low end is another one. It sums distances, which chance makes larger, never
-smaller: a resample adds its own chance to that of the films, and the percentiles may all lie above
-the value. Its low end is that of the basic interval, which takes as much off the value as the
-resamples put on it (Davison and Hinkley, Bootstrap Methods and their Application, 1997, ch. 5.2),
-at least 0. Its high end stays: that of the basic interval is too near where little is measured,
-since a small distance may be a large one that chance has hidden.
+Of ECE alone (``metrics.INFLATED``) the low end is another one. It sums distances, which chance
+makes larger, never smaller: a resample adds its own chance to that of the films, and the
+percentiles may all lie above the value. Its low end is that of the basic interval, which takes as
+much off the value as the resamples put on it (Davison and Hinkley, Bootstrap Methods and their
+Application, 1997, ch. 5.2), at least 0. Its high end stays: that of the basic
+interval is too near where little is measured, since a small distance may be a large one that chance
+has hidden.
 
 A resample is never copied out: it is a row of weights, how often each case was drawn.
 """
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hilum.core.estimate import Estimate
-from hilum.judge.metrics import Floats, Weights, ece
+from hilum.judge.metrics import INFLATED, Floats, Weights
 
 LEVEL = 0.95
 _CELLS = 2**20  # weights held at once: 8 MB, about a cache; results do not depend on it
@@ -127,7 +128,7 @@ def bootstrap(
     known = ~np.isnan(truths)
     truths, scores, owners = truths[known], scores[known], owners[known]
     missing = why_undefined(truths == 1)
-    support = Support(truths.size, np.unique(owners).size, missing, inflated=metric is ece)
+    support = Support(truths.size, np.unique(owners).size, missing, inflated=metric in INFLATED)
     return bootstrap_all(
         lambda weights: {"value": metric(truths, scores, weights)},
         owners,

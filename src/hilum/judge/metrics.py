@@ -222,6 +222,10 @@ def ece(
     return _ratio(np.abs(gap).sum(-1), weights.sum(-1))
 
 
+INFLATED: frozenset[object] = frozenset({ece})
+"""Metrics that chance makes larger, never smaller; their intervals are of another kind."""
+
+
 def bin_of(probability: Floats, bins: int) -> NDArray[np.intp]:
     """Return which of ``bins`` equal bins of [0, 1], closed on the right, holds each value."""
     edges = np.linspace(0, 1, bins + 1)

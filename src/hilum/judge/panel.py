@@ -23,7 +23,6 @@ class Definition:
         meaning: one clause, for a reader who does not know it.
         over: the cases that it rests on.
         proportion: it is a plain share of those cases.
-        inflated: chance makes it larger, never smaller.
         shown: it has a row in the table of metrics.
     """
 
@@ -31,7 +30,6 @@ class Definition:
     meaning: str
     over: str = "both"
     proportion: bool = False
-    inflated: bool = False
     shown: bool = True
 
 
@@ -58,7 +56,6 @@ METRICS: dict[str, Definition] = {
         "ECE",
         "distance of stated and observed frequency, 10 bins; lower is better",
         "all",
-        inflated=True,
     ),
     "calibration_slope": Definition(
         "Calibration slope", "1 is right; below 1 the probabilities are too extreme"
@@ -154,8 +151,8 @@ def support_of(cases: ScoredCases, name: str) -> Support:
     elif missing == "undefined":
         missing = "every call is the same"
     groups = np.unique(cases.groups[chosen]).size
-    proportion, inflated = definition.proportion, definition.inflated
-    return Support(int(chosen.sum()), groups, missing, proportion, inflated)
+    inflated = _PROBABILITY.get(name) in m.INFLATED
+    return Support(int(chosen.sum()), groups, missing, definition.proportion, inflated)
 
 
 def why_no_slope(cases: ScoredCases) -> str:
