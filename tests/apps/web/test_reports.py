@@ -198,6 +198,20 @@ def test_only_earlier_films_that_were_looked_at_are_compared(station):
     assert "Рентгенограмма от 2020-01-01" in client.get(ask + "?language=ru").json()["comparison"]
 
 
+def test_a_film_without_a_date_is_not_called_the_only_one(station):
+    now = station.film(ROOT / "frontal.dcm")
+    client, undated = station.client("reviewer"), station.film(_dated(ROOT / "frontal.dcm", ""))
+    told = "Other films of this patient: not compared, since a date is missing."
+    for film_id in (now, undated):
+        ask = f"{API}/films/{film_id}/reports/draft"
+        assert client.get(ask).json()["comparison"] == told
+        russian = client.get(ask + "?language=ru").json()["comparison"]
+        assert russian == "Другие снимки этого пациента: сравнение не проводилось, нет даты."
+    station.film(_dated(ROOT / "frontal.dcm", "20200101"))
+    comparison = client.get(f"{API}/films/{now}/reports/draft").json()["comparison"].splitlines()
+    assert comparison == ["Earlier film of 2020-01-01: not compared.", told]
+
+
 def test_an_earlier_film_is_compared_by_the_same_model_and_where_it_may_be_seen(station):
     """And whose figures were told was seen: not read blind any more."""
     now = station.film(ROOT / "frontal.dcm")

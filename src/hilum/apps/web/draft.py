@@ -16,6 +16,7 @@ def draft(
     view: str | None = None,
     earlier: Sequence[tuple[str, Reading | None]] = (),
     unopened: Sequence[str] = (),
+    undated: bool = False,
 ) -> ReportDraft:
     """Write the text of a new report.
 
@@ -26,6 +27,7 @@ def draft(
         earlier: films that were looked at beside it: the date of each, and its reading where the
             same model has read both.
         unopened: dates of earlier films, where none was looked at.
+        undated: the patient has other films, of which a missing date hides which are earlier.
     """
     text = words(language)
     found, impression = [text["report.unread"]], list[str]()
@@ -34,6 +36,7 @@ def draft(
     technique = text["dictated.technique" if view else "dictated.technique.unknown"]
     told = [compared(then, reading, date, language) for date, then in earlier]
     told += [text["dictated.earlier.unopened"].format(date=date) for date in unopened]
+    told += [text["dictated.earlier.undated"]] if undated else []
     return ReportDraft(
         title=text["sheet.title"],
         indication="",

@@ -51,7 +51,7 @@ def report_draft(
     with service.store.read() as session:
         film = find_open(session, film_id, visitor)
         read = session.get(Read, film.reading_id) if film.reading_id else None
-        earlier, unopened = _looked_at(session, film, read, visitor)
+        earlier, unopened, undated = _looked_at(session, film, read, visitor)
     told = [then for _, then in earlier if then is not None]
     blind.show(service, visitor, [film_id, *(then.film_id for then in told)])
     reading = None if read is None else Reading.model_validate(read.reading)
@@ -59,7 +59,7 @@ def report_draft(
         (day, None if then is None else Reading.model_validate(then.reading))
         for day, then in earlier
     ]
-    return draft(reading, language, film.view, dated, unopened)
+    return draft(reading, language, film.view, dated, unopened, undated)
 
 
 @router.get("/films/{film_id}/reports", summary="Reports of a film")
@@ -226,19 +226,20 @@ def _sheet(request: Request, service: Served, report_id: str, visitor: Visitor, 
 
 def _looked_at(
     session: Session, film: Film, read: Read | None, visitor: Visitor
-) -> tuple[list[tuple[str, Read | None]], list[str]]:
+) -> tuple[list[tuple[str, Read | None]], list[str], bool]:
     """Return the dates of earlier films of the patient that this visitor opened, newest first.
 
     With their readings where the same model has read both, and they may be seen. Then the dates of
-    earlier films where none was opened.
+    earlier films where none was opened; and whether there are films that may be earlier, but of
+    which, or of this film, the date is not known.
     """
     study = session.get_one(Study, film.study_id)
-    if not study.study_date:
-        return [], []
+    others = prior(session, study)
+    undated = any(not (study.study_date and each.study_date) for each in others)
     dates = {
         each.id: each.study_date
-        for each in prior(session, study)
-        if each.study_date and each.study_date < study.study_date
+        for each in others
+        if study.study_date and each.study_date and each.study_date < study.study_date
     }
     films = session.scalars(
         select(Film).where(Film.study_id.in_(dates)).order_by(Film.created_ms)
@@ -253,7 +254,7 @@ def _looked_at(
         then = session.get(Read, each.reading_id) if each.reading_id else None
         if read and then and then.checksum == read.checksum and each.id not in owed:
             told[dates[each.study_id]] = then
-    return sorted(told.items(), reverse=True)[:3], [] if told else days[:3]
+    return sorted(told.items(), reverse=True)[:3], [] if told else days[:3], undated
 
 
 def _patient(study: Study, named: Named) -> str:
