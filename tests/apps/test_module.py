@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from pydicom import dcmread
 
 from hilum.apps.cli.main import run
+from hilum.bundle.folder import seal
 from hilum.serve.samples import ROOT
 
 
@@ -22,11 +24,11 @@ def task(tmp_path, calibrated_bundle, monkeypatch):
     monkeypatch.setenv("MERCURE_IN_DIR", str(into))
     monkeypatch.setenv("MERCURE_OUT_DIR", str(out))
 
-    def call(settings=None, steps=None):
+    def call(settings=None, steps=None, bundle=calibrated_bundle):
         if settings is not None or steps is not None:
             process = steps or {"module_name": "hilum", "settings": settings}
             (into / "task.json").write_text(json.dumps({"id": "x", "process": process}))
-        code = run(["node", "module", "--bundle", str(calibrated_bundle)])
+        code = run(["node", "module", "--bundle", str(bundle)])
         written = out / "result.json"
         result = json.loads(written.read_text()) if written.exists() else None
         return code, result, [dcmread(path) for path in sorted(out.glob("*.dcm"))]
@@ -51,6 +53,21 @@ def test_a_task_gives_objects_and_a_result(task, capsys):
     assert "__mercure_notification" not in result
     for hidden in ("Secretive", "SECRET", objects[0].StudyInstanceUID):
         assert hidden not in said.out + said.err
+
+
+def test_a_label_that_a_prevalence_leaves_as_it_is_is_named(
+    task, calibrated_bundle, tmp_path, capsys
+):
+    root = shutil.copytree(calibrated_bundle, tmp_path / "mixed")
+    values = json.loads((root / "bundle.json").read_text())
+    values["labels"][1]["calibration"] = {}
+    (root / "bundle.json").write_text(json.dumps(values))
+    seal(root)
+    assert task({"prevalence": 0.05}, bundle=root)[0] == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("task.json leaves pneumonia as it is: no calibration was fitted") == 1
+    assert task({}, bundle=root)[0] == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_mercure_is_told_of_findings_and_of_nobody(task):

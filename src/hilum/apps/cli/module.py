@@ -11,7 +11,7 @@ import typer
 from pydantic import Field, field_validator
 
 from hilum.apps.cli.options import Bundle, Json
-from hilum.apps.cli.streams import print_json
+from hilum.apps.cli.streams import print_json, tell_not_restated
 from hilum.core.config import Config
 from hilum.core.errors import ConfigError, ImageError
 from hilum.core.labels import Label
@@ -76,12 +76,15 @@ def module(
     """
     from hilum.core.files import write_text
     from hilum.image import decoders
+    from hilum.serve.findings import check_prevalence
     from hilum.serve.reader import load_bundle
 
     settings = _settings(folder_in / _TASK)
     decoders.start()
     films = [path for path in sorted(folder_in.glob("*.dcm")) if not _is_own(path)]
     reader = load_bundle(bundle)
+    kept = check_prevalence(reader.bundle.manifest, settings.prevalence)
+    tell_not_restated(kept, f"prevalence of {folder_in / _TASK}")
     readings, written = [], 0
     folder_out.mkdir(parents=True, exist_ok=True)
     for examined in reader.examine(

@@ -49,11 +49,11 @@ def tell(line: str) -> None:
     typer.secho(line, fg="bright_black", err=True)
 
 
-def tell_not_restated(labels: Sequence[str]) -> None:
-    """Say which labels --prevalence leaves as they are; see ``check_prevalence``."""
+def tell_not_restated(labels: Sequence[str], by: str = "--prevalence") -> None:
+    """Say which labels a stated prevalence leaves as they are; see ``check_prevalence``."""
     if labels:
         tell(
-            f"--prevalence leaves {', '.join(labels)} as it is: no calibration was fitted, so the "
+            f"{by} leaves {', '.join(labels)} as it is: no calibration was fitted, so the "
             "probability holds for no known prevalence ('hilum calibrate' fits one)"
         )
 
