@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 
 from hilum.bundle.attach import attach_results
-from hilum.bundle.card import card_page, model_card, write_card
+from hilum.bundle.card import card_page, model_card, write_adapted_card, write_card
 from hilum.bundle.datasheet import Datasheet
 from hilum.bundle.facts import Facts, load_audit
 from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle, seal
 from hilum.judge.schema import Evaluation
+from hilum.judge.words import NO_PATIENTS
 
 TEMPLATES = Path(write_card.__code__.co_filename).parent / "templates"
 CHECKLISTS = Path(__file__).parents[2] / "docs" / "reference" / "checklists.md"
@@ -176,6 +177,44 @@ def test_the_built_in_card_is_what_its_files_say_and_short_enough_to_be_read() -
     for label in Evaluation.load(DEFAULT_BUNDLE / "evaluation.json").labels:
         assert str(label.metrics["auroc"]) in card
         assert f"{label.films} films of {label.patients} patients" in card
+
+
+def test_films_are_not_called_patients_where_nobody_gave_them(full_bundle: Path) -> None:
+    path = full_bundle / "evaluation.json"
+    told = Evaluation.load(path)
+    assert "80 films of 80 patients, 40 with" in model_card(Facts.read(full_bundle))
+    told.model_copy(update={"not_known": (*told.not_known, NO_PATIENTS)}).write(path)
+    card = model_card(Facts.read(full_bundle))
+    assert "80 films, patients not given, 40 with" in card
+    assert "80 patients" not in card
+
+
+def test_a_note_of_a_calibration_stands_once_in_an_adapted_card(full_bundle: Path) -> None:
+    """In the results; a card that was made elsewhere has none, so that there it stands below."""
+    note = "the scores are hardly higher where the finding is"
+    path = full_bundle / "bundle.json"
+    values = json.loads(path.read_text())
+    output = values["labels"][0]
+    output["calibration"] |= {"note": note}
+    record = {
+        "site": "north", "created": "2026-11-30", "bundle": "blocks 0.0.1", "films": 90,
+        "patients": 90, "not_read": 0, "leak_check": "none", "kept": {},
+        "labels": [
+            {"label": output["label"], "films": 90, "positives": 40, "negatives": 50,
+             "before": {}, "after": {}}
+        ],
+    }  # fmt: skip
+    path.write_text(json.dumps(values | {"adaptations": [record]}))
+    write_adapted_card(full_bundle)
+    card = (full_bundle / "MODEL_CARD.md").read_text()
+    assert card.count(note) == 1
+    assert "fitted to 90 films of\nthis site" in card
+    (full_bundle / "environment.json").unlink()
+    (full_bundle / "MODEL_CARD.md").write_text("# Made elsewhere\n")
+    write_adapted_card(full_bundle)
+    card = (full_bundle / "MODEL_CARD.md").read_text()
+    assert card.startswith("# Made elsewhere")
+    assert card.count(note) == 1
 
 
 def test_an_audit_from_before_the_latest_tests_opens(

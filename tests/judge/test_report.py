@@ -56,6 +56,19 @@ def test_the_page_is_whole_and_needs_no_other_file(folder):
     _Balanced().feed(page)
 
 
+def test_the_page_counts_no_patients_where_nobody_gave_them(made_predictions, tmp_path):
+    """380 films of 190 patients; without them each film is one of its own."""
+    bare = made_predictions.drop(columns=["group", "patient_id"], errors="ignore")
+    evaluation = evaluate_predictions(bare, settings=FAST)
+    assert [step.patients for step in evaluation.flow] == [None] * len(evaluation.flow)
+    write_report(evaluation, bare, tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    known = [part.patients for part in evaluation["covid-19"].strata if part.column == "source"]
+    assert known
+    for patients in known:
+        assert page.count(f'<td class="num">{patients}</td>') == 1  # the films alone
+
+
 def test_predictions_written_are_predictions_that_can_be_judged_again(folder):
     out, evaluation = folder
     again = evaluate_predictions(read_predictions(out / "predictions.csv"), settings=FAST)

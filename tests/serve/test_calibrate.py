@@ -85,6 +85,16 @@ def test_the_card_has_before_and_after(calibrated_bundle, cases, tmp_path):
     assert "pneumonia was not adapted: 2 positive" in card
 
 
+def test_films_are_not_called_patients_where_nobody_gave_them(calibrated_bundle, cases, tmp_path):
+    cases = cases.assign(patient_id="")
+    calibrate(load_bundle(calibrated_bundle), cases, tmp_path / "new", **FAST)
+    fitted_on = open_bundle(tmp_path / "new").manifest.labels[0].calibration.fitted_on
+    assert fitted_on == "site 'St. Anna': 260 films, patients not given"
+    card = (tmp_path / "new" / "MODEL_CARD.md").read_text()
+    assert "260 films of\nthis site" in card
+    assert "260 patients" not in card
+
+
 def test_a_site_can_be_adapted_again(calibrated_bundle, cases, tmp_path):
     calibrate(load_bundle(calibrated_bundle), cases, tmp_path / "one", **FAST)
     again = FAST | {"site": "two"}

@@ -21,6 +21,7 @@ from hilum.bundle.datasheet import NO_SIDE, Datasheet, LabelCounts
 from hilum.bundle.facts import Facts, honest_numbers
 from hilum.bundle.folder import Bundle
 from hilum.bundle.manifest import ENVIRONMENT, MANIFEST, MODEL_CARD, Manifest
+from hilum.core.case import films_of
 from hilum.core.estimate import Estimate
 from hilum.core.files import write_text
 from hilum.core.labels import Appearance
@@ -29,6 +30,7 @@ from hilum.core.reading import RESEARCH_USE
 from hilum.judge.audit.schema import Audit, limit, remark
 from hilum.judge.panel import METRICS
 from hilum.judge.schema import Evaluation, LabelEvaluation
+from hilum.judge.words import NO_PATIENTS
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -57,6 +59,9 @@ def model_card(facts: Facts) -> str:
         manifest=facts.manifest,
         environment=facts.environment,
         evaluation=evaluation,
+        given=evaluation is None or NO_PATIENTS not in evaluation.not_known,
+        films_of=films_of,
+        alone=False,
         tested=tested,
         data=data,
         honest=honest_numbers(facts),
@@ -92,7 +97,7 @@ def write_adapted_card(root: Path) -> None:
     path = root / MODEL_CARD
     manifest = Manifest.model_validate_json((root / MANIFEST).read_text(encoding="utf-8"))
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
-    write_text(path, f"{before}\n{_template('ADAPTED.md').render(manifest=manifest)}")
+    write_text(path, f"{before}\n{_template('ADAPTED.md').render(manifest=manifest, alone=True)}")
 
 
 def card_text(bundle: Bundle) -> str:

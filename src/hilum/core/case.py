@@ -104,6 +104,22 @@ def patient_of(cases: pd.DataFrame) -> pd.Series[str]:
     return patient.mask(bare, cohort + "/" + patient)
 
 
+def patients_in(cases: pd.DataFrame) -> int | None:
+    """Count the patients of films; None where none is given: each film is then one of its own."""
+    owners = owner_of(cases)
+    return None if (owners == cases["case_id"]).all() else int(owners.nunique())
+
+
+def films_of(films: int, patients: int | None) -> str:
+    """Say how many films of how many patients, as ``patients_in`` counts them.
+
+    >>> films_of(3, 2), films_of(3, None)
+    ('3 films of 2 patients', '3 films, patients not given')
+    """
+    whose = ", patients not given" if patients is None else f" of {patients} patients"
+    return f"{films} films{whose}"
+
+
 def _known(cases: pd.DataFrame, column: str) -> pd.Series[str]:
     """Return a column as text without white space around it; "" where it is unknown."""
     values = cases.get(column, cases["case_id"].map(lambda _: ""))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from hilum.core.case import patients_in
 from hilum.core.errors import CohortError
 from hilum.judge.metrics import confusion
 from hilum.judge.nuisance import nuisance_baseline
@@ -79,10 +80,11 @@ def evaluate_predictions(
             continue
         point = points.get(name, HALF)
         labels.append(_label(name, rows, point, name in fitted, nominal.get(name), settings))
+    given = patients_in(table) is not None
     return Evaluation(
         about=about or About(),
         settings=settings,
-        flow=(*(flow or _flow(table)), *(_labelled(label) for label in labels)),
+        flow=(*(flow or _flow(table)), *(_labelled(label, given=given) for label in labels)),
         not_read=tuple(not_read),
         labels=tuple(labels),
         not_known=not_known(table, labels, empty, settings),
@@ -189,17 +191,17 @@ def _flow(table: pd.DataFrame) -> tuple[FlowStep]:
         FlowStep(
             step="Films with predictions",
             films=table["case_id"].nunique(),
-            patients=table["group"].nunique(),
+            patients=patients_in(table),
         ),
     )
 
 
-def _labelled(label: LabelEvaluation) -> FlowStep:
+def _labelled(label: LabelEvaluation, *, given: bool) -> FlowStep:
     unknown = f"; {label.unlabelled} more of unknown truth, in no metric"
     return FlowStep(
         step=f"Labelled for {label.label}",
         films=label.films,
-        patients=label.patients,
+        patients=label.patients if given else None,
         detail=f"{label.positives} positive, {label.negatives} negative"
         + (unknown if label.unlabelled else ""),
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from hilum.core.case import films_of
 from hilum.core.estimate import Estimate
 from hilum.core.extras import require
 from hilum.core.files import atomic_path, write_text
@@ -24,7 +25,7 @@ from hilum.judge.panel import METRICS, STRATUM_METRICS
 from hilum.judge.predictions import check_predictions, scored
 from hilum.judge.schema import BaselineRow, Evaluation, LabelEvaluation, Stratum
 from hilum.judge.strata import COLUMNS
-from hilum.judge.words import headline
+from hilum.judge.words import NO_PATIENTS, headline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,6 +98,8 @@ def page_of(evaluation: Evaluation, pictures: dict[str, list[ReportPicture]]) ->
         stratum_metrics={name: METRICS[name].title for name in STRATUM_METRICS},
         strata={label.label: _shown(label) for label in evaluation.labels},
         columns=COLUMNS,
+        given=NO_PATIENTS not in evaluation.not_known,
+        films_of=films_of,
         listed=evaluation.not_read[:_LISTED],
         number=number,
         interval=interval,

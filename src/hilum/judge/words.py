@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from hilum.core.case import patients_in
 from hilum.core.estimate import Estimate
 from hilum.judge.schema import BaselineRow, EvaluationSettings, LabelEvaluation
 
@@ -117,7 +118,7 @@ def not_known(
     said = [f"{name}: no film has a known truth; not evaluated." for name in empty]
     for label in labels:
         said += _of_label(label, settings)
-    if (films["group"] == films["case_id"]).all():
+    if patients_in(films) is None:
         said.append(NO_PATIENTS)
     if "training" not in films:
         said.append("Which of these sources the model was trained on is not recorded here.")

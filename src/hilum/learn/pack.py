@@ -21,7 +21,7 @@ from hilum.bundle.lungs import copy_lungs
 from hilum.bundle.manifest import ENVIRONMENT, MANIFEST, MODEL, LabelOutput, Manifest
 from hilum.bundle.opacities import OPACITIES_SPEC
 from hilum.bundle.seen import SPLITS, split_table
-from hilum.core.case import owner_of
+from hilum.core.case import films_of, owner_of, patients_in
 from hilum.core.files import sha256_of, write_text
 from hilum.core.labels import CODES, Appearance, Label
 from hilum.judge.appearance import AppearanceOutput, fit_appearance
@@ -286,7 +286,7 @@ def describe_films(cases: pd.DataFrame) -> str:
     """
     counts = cases["cohort"].value_counts().sort_index()
     cohorts = ", ".join(f"{name} {count}" for name, count in counts.items())
-    return f"{len(cases)} films of {owner_of(cases).nunique()} patients ({cohorts})"
+    return f"{films_of(len(cases), patients_in(cases))} ({cohorts})"
 
 
 def _facts(

@@ -14,6 +14,7 @@ from hilum.bundle.card import write_adapted_card
 from hilum.bundle.folder import Bundle, open_bundle, seal
 from hilum.bundle.manifest import CHECKSUMS, EVALUATION, MANIFEST, LabelOutput, Manifest
 from hilum.bundle.seen import REFIT, add_site
+from hilum.core.case import films_of, patients_in
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.extras import require
 from hilum.core.files import write_text
@@ -203,7 +204,7 @@ def _adapt(
         rows["group"],
         label=Label(output.label),
         before=Decisions(output.calibration, output.operating_points, output.conformal),
-        fitted_on=f"site '{site}': {len(rows)} films of {rows['group'].nunique()} patients",
+        fitted_on=f"site '{site}': {films_of(len(rows), patients_in(rows))}",
         method=method,
         coverage=coverage,
         folds=folds,

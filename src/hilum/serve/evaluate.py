@@ -14,7 +14,7 @@ import pandas as pd
 
 from hilum.bundle.folder import Bundle
 from hilum.bundle.manifest import LabelOutput
-from hilum.core.case import owner_of
+from hilum.core.case import owner_of, patients_in
 from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError
 from hilum.core.extras import require
@@ -370,20 +370,19 @@ def _settings(settings: EvaluationSettings | None, prevalence: float | None) -> 
 def _flow(
     cases: pd.DataFrame, chosen: pd.DataFrame, split: str | None, found: Predictions
 ) -> list[FlowStep]:
-    owner = owner_of(cases)
     read = chosen[chosen["case_id"].isin(set(found.table["case_id"]))]
     return [
-        FlowStep(step="Films in the table", films=len(cases), patients=owner.nunique()),
+        FlowStep(step="Films in the table", films=len(cases), patients=patients_in(cases)),
         FlowStep(
             step=f"In split '{split}'" if split else "Chosen: all",
             films=len(chosen),
-            patients=owner[chosen.index].nunique(),
+            patients=patients_in(chosen),
             detail=_unusual(chosen),
         ),
         FlowStep(
             step="Read",
             films=len(read),
-            patients=owner[read.index].nunique(),
+            patients=patients_in(read),
             detail=counted(found.not_read),
         ),
     ]

@@ -88,9 +88,10 @@ def _say(record: Adaptation, out: Path) -> None:
     from hilum.core.reading import RESEARCH_USE
 
     console = Console(highlight=False)
+    people = f" of {record.patients} patients" if record.patients < record.films else ""
     console.print(
-        f"{record.bundle} on site '{record.site}': {record.films} films of {record.patients} "
-        f"patients, {record.not_read} not read. Training films: {record.leak_check}.",
+        f"{record.bundle} on site '{record.site}': {record.films} films{people}, "
+        f"{record.not_read} not read. Training films: {record.leak_check}.",
         markup=False,
     )
     for label in record.labels:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from hilum.bundle.manifest import EVALUATION
 from hilum.bundle.seen import KnownFilms, learned_from
+from hilum.core.case import patients_in
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.estimate import Estimate
 from hilum.core.extras import require
@@ -344,7 +345,7 @@ def _flow(
         FlowStep(
             step="Scored",
             films=len(table),
-            patients=table["group"].nunique(),
+            patients=patients_in(table),
             detail=f"{positives} positive, {len(table) - positives} negative; {counted(not_read)}",
         ),
     )
