@@ -18,6 +18,7 @@ from hilum.image.lungs import Lungs
 from hilum.image.opacities import Opacities
 from hilum.serve.drawn import ANY, Drawn
 from hilum.serve.evaluate import predict
+from hilum.serve.gate import CORRECTIONS
 from hilum.serve.reader import load_bundle
 
 SIDE = 64
@@ -53,6 +54,18 @@ def outlined(folder: Path, name: str, masks: np.ndarray) -> dict[str, Any]:
 def dice(one: np.ndarray, other: np.ndarray) -> float:
     pair = (torch.from_numpy(each).float()[None, None] for each in (one, other))
     return float(compute_dice(*pair))
+
+
+def test_masks_of_a_film_that_the_gate_turned_are_not_compared(tmp_path: Path) -> None:
+    told, (drawn, found) = Drawn(), blocks(1)
+    turned = film().stepped(film().pixels, "corrected", f"{CORRECTIONS['upside-down'].done} (why)")
+    told.add(outlined(tmp_path, "made-1", drawn), "p1", turned, WHOLE, opacities(found))
+    assert told.rows == []
+    (said,) = told.not_known
+    assert "1 masks cannot be compared" in said
+    assert "made-1: its film was turned before it was read" in said
+    told.add({"case_id": "made-2", "no-finding": 1.0}, "p2", turned, WHOLE, opacities(found))
+    assert len(told.rows) == 1  # a film without a finding has no mask to turn
 
 
 def test_dice_is_that_of_monai_film_by_film_and_pooled(tmp_path: Path) -> None:
@@ -120,7 +133,7 @@ def test_masks_of_a_network_are_left_out_and_unreadable_ones_are_told(tmp_path: 
     )
     told.add({"case_id": "gone", "lung_mask": str(tmp_path / "gone.png")}, "g", film(), WHOLE, None)
     assert len(told.rows) == 1
-    said = f"1 masks cannot be read; the first: {tmp_path}/gone.png: not a picture."
+    said = f"1 masks cannot be compared; the first: {tmp_path}/gone.png: not a picture."
     assert told.not_known == (said,)
 
 

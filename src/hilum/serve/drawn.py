@@ -28,6 +28,7 @@ from hilum.image.lungs import Lungs
 from hilum.image.opacities import KINDS, Opacities
 from hilum.image.write import write_png
 from hilum.judge.bootstrap import Support, bootstrap_all
+from hilum.serve.gate import lies_otherwise
 
 COLUMNS = ("lung_mask", "lesion_masks", Label.NO_FINDING.value, Label.LUNG_OPACITY.value)
 """Of a cases table: what says that a film can be compared, and with what."""
@@ -52,7 +53,7 @@ class Drawn:
         rows: one a film: case_id, group; for each of ``PARTS`` that can be compared "common PART",
             "found PART" and "drawn PART", as shares of the film; on films without a finding
             "clear": the share of the lungs that is called opaque.
-        unread: of masks that cannot be read, why.
+        unread: of masks that cannot be compared, why.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -78,6 +79,9 @@ class Drawn:
         outlined = (case.get("lesion_masks") or "") if opacities else ""
         clear = opacities is not None and not outlined and is_clear(case)
         row: dict[str, Any] = {"case_id": case["case_id"], "group": owner}
+        if lies_otherwise(film) and (outlined or drawn_by_hand(case)):
+            self.unread.append(f"{case['case_id']}: its film was turned before it was read")
+            return
         try:
             if drawn_by_hand(case):
                 truth = Lungs.drawn(read_mask(case["lung_mask"], film.shape), len(lungs.mask)).mask
@@ -111,10 +115,10 @@ class Drawn:
 
     @property
     def not_known(self) -> tuple[str, ...]:
-        """Say how many masks cannot be read, as a sentence; nothing where all can."""
+        """Say how many masks cannot be compared, as a sentence; nothing where all can."""
         if not self.unread:
             return ()
-        return (f"{len(self.unread)} masks cannot be read; the first: {self.unread[0]}.",)
+        return (f"{len(self.unread)} masks cannot be compared; the first: {self.unread[0]}.",)
 
     def summarize(self, *, folds: int = 1000, seed: int = 0) -> dict[str, Estimate]:
         """Return Dice and false opacity with intervals over patients, for what there is.

@@ -198,6 +198,13 @@ def _corrected(
     return None
 
 
+def lies_otherwise(radiograph: Radiograph) -> bool:
+    """Say whether a correction moved the pixels of a film: masks of its file do not fit it."""
+    moves = tuple(each.done for each in CORRECTIONS.values() if each.moves)
+    steps = radiograph.history
+    return any(step.name == "corrected" and step.detail.startswith(moves) for step in steps)
+
+
 def moved(metadata: Metadata, correction: Correction) -> Metadata:
     """Return what is known of a film after a correction: no file said that it lies like this."""
     if not correction.moves:

@@ -17,6 +17,7 @@ from hilum.serve.audit import BundleSubject, OnnxSubject, PredictSubject, audit
 from hilum.serve.audit.scores import GivenScores
 from hilum.serve.audit.subject import lungs_of_table
 from hilum.serve.evaluate import evaluate
+from hilum.serve.gate import CORRECTIONS
 from hilum.serve.reader import load_bundle
 from hilum.serve.samples import ROOT
 
@@ -214,6 +215,23 @@ def test_masks_of_a_table_become_lungs(tmp_path):
     assert find(Radiograph(pixels, "b.png", "PNG", 8)).area == 0
     with pytest.raises(CohortError, match="lung_mask"):
         lungs_of_table(cases.assign(lung_mask=""))
+
+
+def test_a_mask_of_a_film_that_the_gate_turned_is_none_of_the_film_that_is_read(tmp_path):
+    """The mask lies as the file does; a negative that is put right lies as it came."""
+    mask = np.zeros((100, 80), np.uint8)
+    mask[20:80, 10:70] = 255
+    cv2.imwrite(str(tmp_path / "m.png"), mask)
+    cases = pd.DataFrame({"path": ["a.png"], "lung_mask": [str(tmp_path / "m.png")]})
+    film = Radiograph(np.zeros((100, 80), np.float32), "a.png", "PNG", 8)
+    areas = {
+        name: lungs_of_table(cases)(
+            film.stepped(np.asarray(way.put_right(film.pixels)), "corrected", f"{way.done} (why)")
+        ).area
+        for name, way in CORRECTIONS.items()
+    }
+    assert areas.pop("inverted") == pytest.approx(0.45, abs=0.01)
+    assert areas == dict.fromkeys(("rotated-left", "rotated-right", "upside-down"), 0)
 
 
 def test_faults_of_a_table_of_scores_are_named():

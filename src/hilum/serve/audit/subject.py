@@ -28,6 +28,7 @@ from hilum.image.preprocess import Preprocess
 from hilum.image.write import write_png
 from hilum.serve.film import OpenedFilm, open_film
 from hilum.serve.findings import sigmoid
+from hilum.serve.gate import lies_otherwise
 from hilum.serve.reader import Reader
 
 Floats = NDArray[np.float64]
@@ -321,7 +322,8 @@ def checked(scores: ArrayLike, films: int, name: str) -> Floats:
 def lungs_of_table(cases: pd.DataFrame) -> FindLungs:
     """Return a function from a film to the lungs that ``lung_mask`` of its row names.
 
-    A film without a mask has empty lungs; the tests of the lungs skip it.
+    A film without a mask has empty lungs, and so has one that the gate of a bundle turned; the
+    tests of the lungs skip it.
 
     Raises:
         CohortError: no row names a mask.
@@ -335,7 +337,7 @@ def lungs_of_table(cases: pd.DataFrame) -> FindLungs:
 
     def find(film: Radiograph) -> Lungs:
         mask = masks.get(film.path)
-        if mask is None:
+        if mask is None or lies_otherwise(film):
             return Lungs.drawn(np.zeros((8, 8), bool))
         return Lungs.drawn(open_radiograph(mask).pixels > 0.5)
 
