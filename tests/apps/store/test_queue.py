@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 
 import pytest
+from sqlalchemy import text
 
 from hilum.apps.store import queue
+from hilum.apps.store.store import open_store
 from hilum.apps.store.tables import Line, Read, Study
 from hilum.core.reading import Status
 
@@ -109,3 +111,32 @@ def test_the_study_shows_its_most_urgent_film_and_what_waits(place):
     assert study.status == "read"
     assert study.priority == pytest.approx(0.9)
     assert study.findings[0]["present"]
+
+
+def _of_two(place):
+    """A study of a film that was read and one that was refused."""
+    place.add(b"a", study_uid="1", instance_uid="1.1")
+    place.read_all(probability=0.9)
+    place.add(b"b", study_uid="1", instance_uid="1.2")
+    place.read_all(status=Status.REFUSED)
+    place.add(b"c", study_uid="2", instance_uid="2.1")
+    place.read_all(status=Status.REFUSED)
+
+
+def test_a_study_of_which_a_film_was_read_is_shown_as_read(place):
+    _of_two(place)
+    first, second = sorted(place.all(Study), key=lambda each: each.uid)
+    assert (first.status, first.refusal, second.status) == ("read", None, "refused")
+    assert first.findings[0]["present"]
+
+
+def test_a_study_that_an_older_hilum_showed_as_refused_is_shown_as_read(place, store_url):
+    _of_two(place)
+    with place.store.write() as session:
+        session.execute(text("UPDATE studies SET status = 'refused'"))
+        session.execute(text("UPDATE alembic_version SET version_num = '0016'"))
+    later = open_store(store_url)
+    with later.read() as session:
+        found = session.execute(text("SELECT uid, status FROM studies ORDER BY uid")).all()
+    later.close()
+    assert [tuple(each) for each in found] == [("1", "read"), ("2", "refused")]

@@ -125,9 +125,8 @@ function Result({ item }: { item: StudyItem }) {
     return <span class="soft">{t("blind.in-film")}</span>;
   }
   if (item.blind_pending) return <span class="tag blind">{t("blind.first")}</span>;
-  if (item.status === "refused" || item.status === "error") {
-    return <span class="soft">{item.refusal ? named("refusal", item.refusal) : t("reading.not-opened")}</span>;
-  }
+  if (item.status === "error") return <span class="soft">{t("reading.not-opened")}</span>;
+  if (item.status === "refused") return <span class="soft">{item.refusal && named("refusal", item.refusal)}</span>;
   return (
     <ul class="results">
       {item.findings.map(({ label, probability, answer }) => (

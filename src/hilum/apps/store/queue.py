@@ -36,7 +36,7 @@ LEASE_MS = 15_000
 MAX_ATTEMPTS = 3
 """A film that ended its worker that often is given up, and says so."""
 
-_ORDER = {"reading": 0, "queued": 1, "error": 2, "refused": 3, "read": 4}
+_ORDER = {"reading": 0, "queued": 1, "error": 2, "read": 3, "refused": 4}
 """What a study shows of its films: the first of these."""
 
 
@@ -94,7 +94,7 @@ def claim(store: Store, worker: str) -> Claim | None:
         job.attempts += 1
         if film.status != "reading":
             film.status = "reading"
-            _show(session, film)
+            show(session, film.study_id)
             events.tell(session, "reading", film.id, film.study_id, status="reading")
         return Claim(
             job_id=job.id,
@@ -154,7 +154,7 @@ def finish(store: Store, log: Log, claimed: Claim, worker: str, answer: WorkerAn
         if answer.results:
             # its results may have been deleted since
             wanted.want_once(session, film.id, refusals=answer.refusals)
-        _show(session, film)
+        show(session, film.study_id)
         events.tell(session, found.status, film.id, film.study_id, status=found.status)
         log.add(
             session,
@@ -179,7 +179,7 @@ def ask_again(store: Store, log: Log, film_id: str, who: str, *, force: bool) ->
         if session.scalars(open_jobs.limit(1)).first() is None:
             session.add(Job(film_id=film_id, forced=force))
             film.status = "queued"
-            _show(session, film)
+            show(session, film.study_id)
             events.tell(session, "accepted", film_id, film.study_id, status="queued")
             log.add(session, who, "read-again", film_id=film_id, force=force)
 
@@ -190,7 +190,7 @@ def begin_anew(session: Session, film: Film, *, urgent: bool = False) -> None:
         session.execute(delete(table).where(table.film_id == film.id))
     film.status, film.reading_id, film.read_ms = "queued", None, None
     session.add(Job(film_id=film.id, urgent=urgent))
-    _show(session, film)
+    show(session, film.study_id)
 
 
 def is_old(read: Read) -> bool:
@@ -262,10 +262,10 @@ def _write(
     return read
 
 
-def _show(session: Session, film: Film) -> None:
-    """Bring the study's columns of the worklist up to date with its films."""
+def show(session: Session, study_id: str) -> None:
+    """Bring a study's columns of the worklist up to date with its films."""
     session.flush()
-    study = session.get_one(Study, film.study_id)
+    study = session.get_one(Study, study_id)
     of_study = select(Film).where(Film.study_id == study.id).order_by(Film.created_ms, Film.id)
     films = list(session.scalars(of_study))
     study.status = min((each.status for each in films), key=_ORDER.__getitem__)

@@ -4,8 +4,8 @@ A study in the trash is in no other table, so that nothing that lists, searches,
 sends films has to know of the trash. Its files stay where they are.
 
 An upgrade leaves the packed rows as they are. Put back, a column that came since gets its default,
-and one that went is left out. A migration that changes what a column holds has to be told here, for
-rows whose ``revision`` is older.
+and one that went is left out; what the worklist shows is made anew. A migration that changes what
+another column holds has to be told here, for rows whose ``revision`` is older.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sqlalchemy import Column, ForeignKey, LargeBinary, Select, delete, insert, 
 from sqlalchemy import Table as Rows
 from sqlalchemy.orm import Session
 
-from hilum.apps.store import events
+from hilum.apps.store import events, queue
 from hilum.apps.store.log import Log
 from hilum.apps.store.store import Store
 from hilum.apps.store.tables import Film, ReadingList, Study, Table, Trashed, TrashedFile, now_ms
@@ -91,6 +91,7 @@ def restore(store: Store, log: Log, study_id: str, who: str) -> bool | None:
             if row["state"] == "claimed":  # whoever sent it then does so no more
                 row |= {"state": "waiting", "next_ms": now_ms()}
         _put_back(session, rows, [table.name for table in Table.metadata.sorted_tables])
+        queue.show(session, study_id)  # an older Hilum may have shown it otherwise
         session.delete(found)
         events.tell(session, "accepted", None, study_id)
         log.add(session, who, "restored", study_id=study_id)
