@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Any
 
 import pydicom
 import pytest
@@ -256,6 +257,24 @@ def test_a_report_of_any_length_is_one_page(language, length):
     body = draft(None, language).model_dump() | {"findings": "Слово word " * (length // 11)}
     page = Sheet(body, "P1", "Draft, not signed", "by", "model").pdf()
     assert page.count(b"/Type /Page\n") == 1
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_no_line_of_the_foot_lies_under_the_notice(language):
+    """Three lines of signature, and four of who wrote it and what read the film."""
+    pypdf = pytest.importorskip("pypdf")
+    end = 40 + 20  # of the foot, in points from below: there the box of the notice begins
+    long = " ".join(f"word{number}" for number in range(60))
+    page = Sheet(draft(None, language).model_dump(), "P1", long, long, long).pdf()
+    feet: list[float] = []
+
+    def note(said: str, _: Any, at: list[float], *__: Any) -> None:
+        if "word" in said:
+            feet.append(at[5])
+
+    pypdf.PdfReader(BytesIO(page)).pages[0].extract_text(visitor_text=note)
+    assert len(feet) == 3 + 2 + 2
+    assert min(feet) > end + 2  # what hangs below a line
 
 
 @pytest.mark.parametrize(

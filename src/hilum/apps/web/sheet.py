@@ -103,8 +103,8 @@ class Sheet:
         top = self._pictures(pen, top, width)
         foot = _HEIGHT - _MARGIN - 62
         self._text(pen, top, foot - 8, width)
-        pen.lines(_MARGIN, foot + 14, 190, self.signed, 8.5, most=3, bold=True)
-        end = pen.lines(_MARGIN + 200, foot + 14, width - 200, self.by, 7.5, most=2, color=SOFT)
+        pen.lines(_MARGIN, foot + 2, 190, self.signed, 8.5, most=3, bold=True)
+        end = pen.lines(_MARGIN + 200, foot + 2, width - 200, self.by, 7.5, most=2, color=SOFT)
         pen.lines(_MARGIN + 200, end, width - 200, self.model, 7.5, most=2, color=SOFT)
         pen.notice(_MARGIN, _HEIGHT - _MARGIN - 20, width, text["notice"])
 
