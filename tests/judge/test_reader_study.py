@@ -126,3 +126,25 @@ def test_a_difference_is_paired(study):
     assert found["auc"].low > 0
     same = together(calls, ratings, truth, patients, before=before, folds=50)
     assert [each.value for each in same.values()] == [0, 0, 0]
+
+
+def test_n_of_all_readers_is_that_of_each_column(study):
+    """Of sensitivity the positive films that anybody called, of specificity the negative ones."""
+    ratings, calls, truth, patients = study
+    calls = calls.copy()
+    calls[:, 0] = np.nan  # everybody is unsure of it, and rates it all the same
+    found = together(calls, ratings, truth, patients, folds=0)
+    called = ~np.isnan(calls).all(0)
+    assert found["sensitivity"].n == (called & (truth == 1)).sum()
+    assert found["specificity"].n == (called & (truth == 0)).sum()
+    assert found["auc"].n == (~np.isnan(truth)).sum()
+    one, alone = (
+        together(calls[:1], ratings[:1], truth, patients, folds=0),
+        reader_figures(calls[0], ratings[0], truth, patients, folds=0),
+    )
+    for name in ("sensitivity", "specificity"):
+        assert one[name].n == alone[name].n
+    positive = np.ones_like(truth)
+    assert (
+        together(calls, ratings, positive, patients, folds=0)["specificity"].note == "no negatives"
+    )

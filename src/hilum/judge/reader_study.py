@@ -174,7 +174,8 @@ def together(
         folds, seed: of the bootstrap.
 
     Returns:
-        ``STATISTICS``; ``n`` counts the films that anybody judged and whose truth is known.
+        ``STATISTICS``; ``n`` counts the films that anybody called (of ``auc``: rated) and whose
+        truth is known: of sensitivity the positive ones, of specificity the negative ones.
     """
     sides = [(np.asarray(calls, np.float64), np.asarray(ratings, np.float64))]
     if before is not None:
@@ -184,9 +185,13 @@ def together(
         sides = [(_where(pairs[0][0], pairs[0][1]), _where(pairs[1][0], pairs[1][1]))]
         sides += [(_where(pairs[0][1], pairs[0][0]), _where(pairs[1][1], pairs[1][0]))]
     true, owners = np.asarray(truth, np.float64), np.asarray(groups)
-    judged = ~np.isnan(true) & ~np.isnan(sides[0][1]).all(0)
-    missing = why_undefined(true[judged] == 1)
-    support = Support(int(judged.sum()), np.unique(owners[judged]).size, missing)
+    called, rated = (~np.isnan(each).all(0) for each in sides[0])
+    rated &= ~np.isnan(true)
+    among = {
+        "sensitivity": (called & (true == 1), "no positives"),
+        "specificity": (called & (true == 0), "no negatives"),
+        "auc": (rated, why_undefined(true[rated] == 1)),
+    }
 
     def of_readers(weights: Weights, name: str) -> Floats:
         """One statistic of each reader in each resample, (R, B)."""
@@ -198,9 +203,14 @@ def together(
 
     return {
         name: _over_readers(
-            partial(of_readers, name=name), owners, support, len(sides[0][0]), folds, seed
+            partial(of_readers, name=name),
+            owners,
+            Support(int(films.sum()), np.unique(owners[films]).size, missing),
+            len(sides[0][0]),
+            folds,
+            seed,
         )
-        for name in STATISTICS
+        for name, (films, missing) in among.items()
     }
 
 

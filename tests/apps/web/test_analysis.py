@@ -14,9 +14,10 @@ from sklearn.metrics import cohen_kappa_score, recall_score, roc_auc_score
 from sqlalchemy import inspect
 
 from hilum.apps.store.people import Role, add_person, add_token
-from hilum.apps.store.tables import Film, Read, ReadingList
+from hilum.apps.store.tables import Film, Read, ReadingList, Study
 from hilum.apps.web.analysis import MRMC, Arm, ReaderStudy, gather, measure
 from hilum.core.labels import Label
+from hilum.judge.reader_study import fleiss
 
 API = "/api/v1"
 FINDING = "covid-19"
@@ -106,9 +107,9 @@ def test_figures_are_those_of_the_verdicts(station, study):
         assert found[arm]["auc"]["value"] == pytest.approx(np.mean(areas))
     difference = np.mean(mean["aided"]) - np.mean(mean["unaided"])
     assert found["difference"]["auc"]["value"] == pytest.approx(difference)
-    assert len(found["pairs"]) == 3
+    assert [each["arm"] for each in found["pairs"]] == ["unaided"] * 3 + ["aided"] * 3
     for pair in found["pairs"]:
-        one, two = ([said[name, each, "unaided"][1] for each in ids] for name in pair["names"])
+        one, two = ([said[name, each, pair["arm"]][1] for each in ids] for name in pair["names"])
         both = [each for each in zip(one, two, strict=True) if "unsure" not in each]
         expected = cohen_kappa_score(*zip(*both, strict=True))
         assert pair["kappa"]["value"] == pytest.approx(expected)
@@ -299,3 +300,69 @@ def test_without_verdicts_or_truth_there_is_nothing_to_measure(station, make_fil
     assert (found.readers, found.pairs, found.unaided, found.difference) == ([], [], None, None)
     assert found.machine.auc.note
     assert found.fleiss.note == "fewer than two readers"
+
+
+@pytest.fixture
+def mixed():
+    """Two readers without the machine and with it, and one who had seen every answer before."""
+    draw = np.random.default_rng(6)
+    number = 12
+    arms = {name: Arm.empty(3, number) for name in ("unaided", "aided")}
+    for name, rows in (("unaided", [0, 1]), ("aided", [0, 1, 2])):
+        arms[name].calls[rows] = draw.integers(0, 2, (len(rows), number))
+        arms[name].ratings[rows] = 100 * arms[name].calls[rows]
+    arms["unaided"].calls[2, 0], arms["unaided"].ratings[2, 0] = 1, 100  # of a refused film
+    ids = [str(each) for each in range(number)]
+    known = [draw.integers(0, 2, number).astype(float) for _ in range(4)]
+    return ReaderStudy(ids, ids, list(NAMES), *known, arms, rated=True, here=number)
+
+
+def test_readers_are_compared_within_one_arm(mixed):
+    found = measure(mixed, "0" * 16, Label.COVID_19, folds=0)
+    for each in found.pairs:
+        one, two = (mixed.arms[each.arm].calls[NAMES.index(name)] for name in each.names)
+        both = ~(np.isnan(one) | np.isnan(two))
+        assert each.kappa.n == both.sum()
+        if each.kappa.n > 1:
+            assert each.kappa.value == pytest.approx(cohen_kappa_score(one[both], two[both]))
+    anna_and_clara = [each for each in found.pairs if each.names == ("anna", "clara")]
+    assert [(each.arm, each.kappa.n) for each in anna_and_clara] == [("unaided", 1), ("aided", 12)]
+
+
+def test_who_joins_with_the_machine_takes_nothing_from_who_read_without_it(mixed):
+    """And whoever reads the figure is told of how many readers it is, in which arm."""
+    mixed.arms["unaided"].calls[2] = mixed.arms["unaided"].ratings[2] = np.nan
+    found = measure(mixed, "0" * 16, Label.COVID_19, folds=0)
+    assert (found.unaided.readers, found.unaided.fleiss.n) == (2, 12)
+    assert (found.aided.readers, found.aided.fleiss.n) == (3, 12)
+    assert found.unaided.fleiss.value == fleiss(mixed.arms["unaided"].calls[:2], mixed.films).value
+    assert found.aided.fleiss.value == fleiss(mixed.arms["aided"].calls, mixed.films).value
+    assert found.fleiss == found.unaided.fleiss
+    mixed.arms["unaided"].calls[1] = mixed.arms["unaided"].ratings[1] = np.nan
+    later = measure(mixed, "0" * 16, Label.COVID_19, folds=0)
+    assert later.fleiss == later.aided.fleiss
+
+
+@pytest.mark.parametrize("erased", [False, True])
+def test_a_film_without_an_answer_hinders_nobody_from_being_done(station, blind_only, erased):
+    """There is nothing to see of it: what is said of it is said without the machine and with it."""
+    list_id, ids, dora = blind_only(True)
+    admin = station.client("administrator")
+    given = {"finding": FINDING, "verdict": "absent", "list_id": list_id, "blind": True}
+    assert dora.post(f"{API}/films/{ids[2]}/verdicts", json=given).status_code == 201
+    with station.service.store.write() as session:
+        film = session.get_one(Film, ids[2])
+        film.status = session.get_one(Read, film.reading_id).status = "refused"
+        session.get_one(Study, film.study_id).patient_id = "P-refused"
+    for film_id in ids[:2]:
+        assert dora.get(f"{API}/films/{film_id}/reading").status_code == 200
+    if erased:
+        erase = {"patient_id": "P-refused"}
+        shown = admin.post(f"{API}/deletions/preview", json=erase).json()
+        admin.post(f"{API}/deletions", json=erase | {"confirm": shown["confirm"]})
+    found = admin.get(f"{API}/lists/{list_id}/analysis").json()
+    (reader,) = found["readers"]
+    for arm in ("unaided", "aided"):
+        assert (reader[arm]["films"], reader[arm]["asked"]) == (3, 3)
+        assert (found[arm]["readers"], found[arm]["whole"]) == (1, 1)
+    assert (found["difference"]["readers"], found["difference"]["whole"]) == (1, 1)

@@ -77,12 +77,12 @@ export interface components {
             positives: number;
             negatives: number;
             readers: components["schemas"]["StudyReader"][];
-            unaided: components["schemas"]["PooledFigures"] | null;
-            aided: components["schemas"]["PooledFigures"] | null;
+            unaided: components["schemas"]["ArmTogether"] | null;
+            aided: components["schemas"]["ArmTogether"] | null;
             /** @description of readers with both; whole: both of every film not erased */
             difference: components["schemas"]["PooledFigures"] | null;
             pairs: components["schemas"]["ReaderPair"][];
-            /** @description Fleiss' kappa, on films that every reader called */
+            /** @description that of `unaided`; of `aided` where fewer than two readers were unaided */
             fleiss: components["schemas"]["Estimate"];
             /** @description by its operating point and score */
             machine: components["schemas"]["ReaderFigures"];
@@ -115,6 +115,17 @@ export interface components {
             ][];
             /** @description Cohen's kappa with the machine's answer */
             machine_kappa: components["schemas"]["Estimate"];
+        };
+        ArmTogether: {
+            sensitivity: components["schemas"]["Estimate"];
+            specificity: components["schemas"]["Estimate"];
+            /** @description area under the ROC curve by confidence, where the list asks for it */
+            auc: components["schemas"]["Estimate"];
+            readers: number;
+            /** @description readers with a verdict of every film not erased */
+            whole: number;
+            /** @description Fleiss' kappa of these readers, on films that each of them called */
+            fleiss: components["schemas"]["Estimate"];
         };
         AskApply: {
             candidate_id: string;
@@ -780,6 +791,11 @@ export interface components {
                 string,
                 string
             ];
+            /**
+             * @description as the figures of that name
+             * @enum {string}
+             */
+            arm: "unaided" | "aided";
             /** @description Cohen's */
             kappa: components["schemas"]["Estimate"];
             agreement: components["schemas"]["Estimate"];
@@ -1353,6 +1369,7 @@ export type AlarmAnswer = components['schemas']['AlarmAnswer'];
 export type AnalysisAnswer = components['schemas']['AnalysisAnswer'];
 export type Answer = components['schemas']['Answer'];
 export type ArmFigures = components['schemas']['ArmFigures'];
+export type ArmTogether = components['schemas']['ArmTogether'];
 export type AskApply = components['schemas']['AskApply'];
 export type AskDeletion = components['schemas']['AskDeletion'];
 export type AskExport = components['schemas']['AskExport'];

@@ -268,7 +268,7 @@ const ARMS = ["unaided", "aided"] as const;
 
 function Analysis({ list }: { list: ListAnswer }) {
   const [finding, setFinding] = useState<Label>(list.findings[0] ?? "covid-19");
-  const found = useLoad(() => api.analysis(list.list_id, finding), [list.list_id, finding]);
+  const found = useLoad(() => api.analysis(list.list_id, finding), [list.list_id, finding, list.open]);
   const of = found.value;
   return (
     <section>
@@ -337,13 +337,21 @@ function Figures({ of }: { of: AnalysisAnswer }) {
           <h3>{t("analysis.between")}</h3>
           <table>
             <tbody>
-              <tr>
-                <th scope="row">{t("analysis.fleiss")}</th>
-                <td><Interval of={of.fleiss} /></td>
-              </tr>
-              {of.pairs.map(({ names, kappa }) => (
-                <tr key={names.join()}>
-                  <th scope="row">{names.join(" – ")}</th>
+              {ARMS.map((arm) => {
+                const figures = of[arm];
+                return figures && (
+                  <tr key={arm}>
+                    <th scope="row">
+                      {t("analysis.fleiss")}, {t(`analysis.${arm}`)}{" "}
+                      <span class="tag">{t("analysis.called-by", { readers: figures.readers })}</span>
+                    </th>
+                    <td><Interval of={figures.fleiss} /></td>
+                  </tr>
+                );
+              })}
+              {of.pairs.map(({ names, arm, kappa }) => (
+                <tr key={[arm, ...names].join()}>
+                  <th scope="row">{names.join(" – ")}, {t(`analysis.${arm}`)}</th>
                   <td><Interval of={kappa} /></td>
                 </tr>
               ))}

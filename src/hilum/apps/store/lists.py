@@ -76,12 +76,17 @@ def seen_in(session: Session, one: ReadingList, person_id: str) -> dict[str, int
     return {row[0]: row[1] for row in session.execute(query)}
 
 
-def holds(verdict: Verdict, seen_ms: int, one: ReadingList | None) -> bool:
+def holds(verdict: Verdict, seen_ms: int, one: ReadingList | None, status: str = "read") -> bool:
     """Say whether a blind verdict is held to: its person was shown the answer (0: never) after it.
 
-    Of a verdict in a list: that shows the answer, and before it ended.
+    Of a verdict in a list: that shows the answer, and before it ended; or of a film that by its
+    status never had one, with or without which the person says the same.
     """
-    if one is not None and (not one.reveal or seen_ms >= _end_ms(one)):
+    if one is not None and not one.reveal:
+        return False
+    if one is not None and status in ("refused", "error"):
+        return verdict.blind
+    if one is not None and seen_ms >= _end_ms(one):
         return False
     return verdict.blind and seen_ms >= verdict.at_ms
 
@@ -252,7 +257,7 @@ def bequeath(session: Session, film_ids: Collection[str]) -> int:
             key = one.id, verdict.person_id
             if key not in saw:
                 saw[key] = seen_in(session, one, verdict.person_id)
-            held = holds(verdict, saw.get(key, {}).get(film_id, 0), one)
+            held = holds(verdict, saw.get(key, {}).get(film_id, 0), one, film.status)
             session.add(
                 Bygone(
                     film=name,

@@ -36,6 +36,8 @@ from hilum.apps.web.access import Visitor, needs
 from hilum.apps.web.answers.lists import (
     AnalysisAnswer,
     ArmFigures,
+    ArmName,
+    ArmTogether,
     PooledFigures,
     ReaderFigures,
     ReaderPair,
@@ -57,7 +59,7 @@ _Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
 FOLDS = 1000
 MOST_PAIRED = 20
 """Readers above which a pair has no interval: 190 pairs are what a request can wait for."""
-ARMS = ("unaided", "aided")
+ARMS: tuple[ArmName, ...] = ("unaided", "aided")
 MRMC = ("reader", "case", "modality", "rating", "truth", "call", "patient", "seconds")
 _UNRATED = {"present": 100.0, "unsure": 50.0, "absent": 0.0}
 """The rating of a verdict without confidence."""
@@ -124,7 +126,7 @@ class ReaderStudy:
     machine: _Floats
     answer: _Floats
     scores: _Floats
-    arms: dict[str, Arm]
+    arms: dict[ArmName, Arm]
     rated: bool
     here: int
 
@@ -200,11 +202,12 @@ def gather(session: Session, one: ReadingList, finding: str) -> ReaderStudy:
     places = {each: place for place, each in enumerate(films)}
     rows = {each: row for row, each in enumerate(readers)}
     machine, answer, scores, truth = (np.full(len(films), np.nan) for _ in range(4))
-    patients = [""] * len(films)
+    patients, statuses = [""] * len(films), dict[str, str]()
     for part in parts(here):
-        whose = select(Film.id, Study.patient_id, Study.id).join(Study, Study.id == Film.study_id)
-        for film_id, patient, study_id in session.execute(whose.where(Film.id.in_(part))):
-            patients[places[film_id]] = patient or study_id
+        whose = select(Film.id, Film.status, Study.patient_id, Study.id)
+        whose = whose.join(Study, Study.id == Film.study_id).where(Film.id.in_(part))
+        for film_id, status, patient, study_id in session.execute(whose):
+            patients[places[film_id]], statuses[film_id] = patient or study_id, status
         known = select(Reference).where(Reference.film_id.in_(part), Reference.finding == finding)
         for each in session.scalars(known):
             truth[places[each.film_id]] = each.value
@@ -224,7 +227,8 @@ def gather(session: Session, one: ReadingList, finding: str) -> ReaderStudy:
         place = rows[verdict.person_id], places[verdict.film_id]
         arms["unaided" if verdict.blind else "aided"].put(*place, verdict)
         # who was then shown the answer in the list, and changed nothing, holds to the verdict
-        if lists.holds(verdict, saw[verdict.person_id].get(verdict.film_id, 0), one):
+        seen_ms = saw[verdict.person_id].get(verdict.film_id, 0)
+        if lists.holds(verdict, seen_ms, one, statuses[verdict.film_id]):
             arms["aided"].put(*place, verdict)
             arms["aided"].seconds[place] = np.nan
     for left in sorted(bygone, key=lambda each: not each.blind):
@@ -286,16 +290,12 @@ def measure(of: ReaderStudy, list_id: str, finding: Label, folds: int = FOLDS) -
         for row in rows
     ]
     before = (unaided.calls[both], unaided.ratings[both])
-    # what they say each for themselves, as far as they were asked to
-    alone = [unaided if unaided.has(row) else aided for row in rows]
-    calls = np.array([arm.calls[row] for row, arm in enumerate(alone)]).reshape(
-        len(rows), len(of.films)
-    )
-    heard = [row for row in rows if alone[row].has(row)]
-    few = len(heard) <= MOST_PAIRED
     seen = judged.any(0)  # beside the readers, other films would be another test
     alike = of.machine[seen], of.scores[seen], truth[seen]
     machine = reader_figures(*alike, groups[seen], folds=folds)
+    heard = {name: [row for row in rows if arm.has(row)] for name, arm in of.arms.items()}
+    pooled = {name: _pooled(of, arm, heard[name], groups, folds) for name, arm in of.arms.items()}
+    main = pooled[next((each for each in ARMS if len(heard[each]) > 1), "unaided")]
     return AnalysisAnswer(
         list_id=list_id,
         finding=finding,
@@ -304,17 +304,24 @@ def measure(of: ReaderStudy, list_id: str, finding: Label, folds: int = FOLDS) -
         positives=int((truth == 1).sum()),
         negatives=int((truth == 0).sum()),
         readers=readers,
-        unaided=_together(of, unaided, [row for row in rows if unaided.has(row)], groups, folds),
-        aided=_together(of, aided, [row for row in rows if aided.has(row)], groups, folds),
+        unaided=pooled["unaided"],
+        aided=pooled["aided"],
         difference=_together(of, aided, both, groups, folds, before),
         pairs=[
             ReaderPair(
                 names=(of.readers[one], of.readers[two]),
-                **kappa(calls[one], calls[two], groups, folds=folds if few else 0),
+                arm=name,
+                **kappa(
+                    of.arms[name].calls[one],
+                    of.arms[name].calls[two],
+                    groups,
+                    folds=folds if len(heard[name]) <= MOST_PAIRED else 0,
+                ),
             )
-            for one, two in combinations(heard, 2)
+            for name in ARMS
+            for one, two in combinations(heard[name], 2)
         ],
-        fleiss=fleiss(calls[heard], groups, folds=folds),
+        fleiss=Estimate.undefined(0, "fewer than two readers") if main is None else main.fleiss,
         machine=ReaderFigures(**machine),
         machine_roc=_roc(truth[seen], of.scores[seen]),
     )
@@ -334,6 +341,15 @@ def _arm(of: ReaderStudy, arm: Arm, row: int, groups: Any, folds: int) -> ArmFig
         roc=_roc(of.truth, ratings) if of.rated else [],
         machine_kappa=kappa(calls, of.answer, groups, folds=folds)["kappa"],
     )
+
+
+def _pooled(
+    of: ReaderStudy, arm: Arm, rows: Sequence[int], groups: Any, folds: int
+) -> ArmTogether | None:
+    figures = _together(of, arm, rows, groups, folds)
+    if figures is None:
+        return None
+    return ArmTogether(**dict(figures), fleiss=fleiss(arm.calls[list(rows)], groups, folds=folds))
 
 
 def _together(

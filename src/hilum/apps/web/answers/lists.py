@@ -11,6 +11,8 @@ from hilum.apps.web.answers.worklist import Around
 from hilum.core.estimate import Estimate
 from hilum.core.labels import Label, ReferenceStandard
 
+ArmName = Literal["unaided", "aided"]
+
 
 class ListItem(Said):
     """A reading list; ``done``, ``seen`` and ``place`` are those of who asks."""
@@ -110,6 +112,14 @@ class PooledFigures(ReaderFigures):
     whole: int = Field(examples=[2], description="readers with a verdict of every film not erased")
 
 
+class ArmTogether(PooledFigures):
+    """All readers of one arm."""
+
+    fleiss: Estimate = Field(
+        description="Fleiss' kappa of these readers, on films that each of them called"
+    )
+
+
 class StudyReader(Said):
     """One reader of a list, without and with the machine; null where no verdict is."""
 
@@ -124,9 +134,10 @@ class StudyReader(Said):
 
 
 class ReaderPair(Said):
-    """Two readers, unaided where they were, on films that both called."""
+    """Two readers in one arm, on films that both called there; a pair with both arms has two."""
 
     names: tuple[str, str] = Field(examples=[["anna", "boris"]])
+    arm: ArmName = Field(examples=["unaided"], description="as the figures of that name")
     kappa: Estimate = Field(description="Cohen's")
     agreement: Estimate
 
@@ -141,13 +152,15 @@ class AnalysisAnswer(Said):
     positives: int = Field(examples=[25], description="by the reference standard")
     negatives: int = Field(examples=[30])
     readers: list[StudyReader]
-    unaided: PooledFigures | None
-    aided: PooledFigures | None
+    unaided: ArmTogether | None
+    aided: ArmTogether | None
     difference: PooledFigures | None = Field(
         description="of readers with both; whole: both of every film not erased"
     )
     pairs: list[ReaderPair]
-    fleiss: Estimate = Field(description="Fleiss' kappa, on films that every reader called")
+    fleiss: Estimate = Field(
+        description="that of `unaided`; of `aided` where fewer than two readers were unaided"
+    )
     machine: ReaderFigures = Field(description="by its operating point and score")
     machine_roc: list[tuple[float, float]] = Field(examples=[[[0.0, 0.0], [0.2, 0.9], [1.0, 1.0]]])
 
