@@ -215,6 +215,37 @@ def test_the_overall_verdict():
     assert overall(judge(material({"jpeg": CHANCE}), names))[0] is Overall.INCOMPLETE
 
 
+def test_a_source_alone_is_compared_with_no_other():
+    alone = material(source="east", cohort="made")
+    found = judge(alone, ["source"])[0]
+    assert found.verdict is AuditVerdict.NOT_RUN
+    assert found.said.startswith("all films are of one source")
+
+
+@pytest.mark.parametrize("learned", [("north",), None])
+def test_films_of_sources_left_out_are_not_compared_with_themselves(learned):
+    scores = pd.DataFrame({"case_id": [f"c{i}" for i in range(N)], "truth": TRUTH, "score": GOOD})
+    left = check_predictions(scores.assign(label="covid-19"))
+    found = judge(material(loso=left, learned=learned), ["loso"])[0]
+    assert (found.verdict is AuditVerdict.NOT_RUN) == (learned is not None)
+    assert ("no film is of a source that the model learned from" in found.said) == bool(learned)
+
+
+@pytest.mark.parametrize(
+    ("source", "where"),
+    [
+        (np.where(EAST, "east", "west"), "between films of one source"),
+        ([f"s{i}" for i in range(N)], "on these films, pooled"),
+    ],
+)
+def test_uninformative_says_between_which_films(source, where):
+    outcomes = judge(material(source=source, cohort="", score=NOISE), ["informative", "source"])
+    found, said = overall(outcomes)
+    assert found is Overall.UNINFORMATIVE
+    assert outcomes[0].said in " ".join(said)
+    assert where in outcomes[0].said
+
+
 def test_where_no_source_has_both_classes_nothing_is_decided():
     apart = material(source=np.where(TRUTH == 1, "clinic", "screening"))
     for name in ("informative", "source"):

@@ -71,6 +71,12 @@ class Material:
         return sites(self.table, self.limits)
 
     @property
+    def of_learned(self) -> Chosen:
+        """bool (N,): the model is known to have learned from the film's cohort or source."""
+        named = self.table[["cohort", "source"]].isin(self.learned or ())
+        return np.asarray(named.any(axis=1))
+
+    @property
     def mixed(self) -> list[str]:
         """The sources with at least ``min_films`` films of each class."""
         return [

@@ -126,10 +126,7 @@ def _left_out(material: Material, kind: Chosen, what: str) -> AuditAnswer:
         return not_run(f"the table has no {what}")
     if material.learned is None and material.loso is None:
         return not_run("nobody says which sources the model learned from: give --learned or --loso")
-    away = np.zeros(kind.size, bool)
-    if material.learned is not None:
-        named = material.table[["cohort", "source"]].isin(material.learned)
-        away = ~named.any(axis=1).to_numpy()
+    away = np.zeros(kind.size, bool) if material.learned is None else ~material.of_learned
     score = np.where(away, material.score, np.nan)
     if material.loso is not None:
         left = material.loso.set_index("case_id")["score"].reindex(material.table["case_id"])

@@ -222,7 +222,7 @@ def not_run(why: str, rows: Sequence[AuditRow] = (), rows_are: str = "") -> Audi
 VERDICTS: dict[Overall, str] = {
     Overall.PASS: "No test failed: on these films it reads lungs, as far as the tests can see.",
     Overall.FAIL: "It fails: see which tests, and by how much.",
-    Overall.UNINFORMATIVE: "Between films of one source it is not shown to beat a coin.",
+    Overall.UNINFORMATIVE: "It is not shown to beat a coin.",
     Overall.INCOMPLETE: "Nothing failed, but what decides could not be tested.",
 }
 

@@ -71,6 +71,8 @@ def source(material: Material) -> AuditAnswer:
         AuditRow(name="model, pooled", measured=material.pooled()),
         AuditRow(name="source alone (look-up)", measured=look),
     ]
+    if np.unique(material.source).size == 1:
+        return not_run("all films are of one source: no other is there to compare", rows, "AUROC")
     if not material.mixed:
         return not_run(
             "no source has enough films of both classes, so these films cannot tell a reader of "
@@ -167,6 +169,13 @@ def leave_one_source_out(material: Material) -> AuditAnswer:
     rows = [AuditRow(name="pooled", measured=pooled)]
     if material.loso is None and material.external is None:
         return not_run(material.absent.get("loso", "no predictions of models that left each out"))
+    if material.learned is not None and not material.of_learned.any():
+        return not_run(
+            "no film is of a source that the model learned from: its AUROC here is that of sources "
+            "left out",
+            rows,
+            "AUROC",
+        )
     if material.loso is None and material.external is not None:
         left, gap = material.external, difference(pooled, material.external)
         said = "The bundle's own evaluation says how it did on sources it never trained on."

@@ -185,24 +185,23 @@ def judge(material: Material, tests: Sequence[str]) -> tuple[AuditOutcome, ...]:
 
 def overall(outcomes: Sequence[AuditOutcome]) -> tuple[Overall, tuple[str, ...]]:
     """Return the verdict of all tests together, and what it rests on in sentences."""
-    found = {outcome.name: outcome.verdict for outcome in outcomes}
+    informative = next((each for each in outcomes if each.name == "informative"), None)
     failed = [outcome for outcome in outcomes if outcome.verdict is AuditVerdict.FAIL]
     idle = [outcome for outcome in outcomes if outcome.verdict is AuditVerdict.NOT_RUN]
     said = [f"{len(outcomes) - len(failed) - len(idle)} tests passed, {len(failed)} failed, "
             f"{len(idle)} were not run."]  # fmt: skip
     if failed:
         said.append(f"Failed: {', '.join(outcome.title.lower() for outcome in failed)}.")
-    if found.get("informative") is AuditVerdict.FAIL:
+    if informative and informative.verdict is AuditVerdict.FAIL:
         said.append(
-            "It is not shown to tell the classes apart between films of one source; the other "
-            "tests ask how a model knows, and say little of one that knows nothing."
+            f"{informative.said} The other tests ask how a model knows, and say little of one "
+            "that knows nothing."
         )
         return Overall.UNINFORMATIVE, tuple(said)
     if failed:
         return Overall.FAIL, tuple(said)
-    open_ = [
-        TESTS[name].title.lower() for name in DECISIVE if found.get(name) is not AuditVerdict.PASS
-    ]
+    passed = {outcome.name for outcome in outcomes if outcome.verdict is AuditVerdict.PASS}
+    open_ = [TESTS[name].title.lower() for name in DECISIVE if name not in passed]
     if open_:
         said.append(f"Incomplete: not decided were {' and '.join(open_)}.")
         return Overall.INCOMPLETE, tuple(said)
