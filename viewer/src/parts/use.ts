@@ -53,8 +53,10 @@ export function useKeys(keys: Record<string, (event: KeyboardEvent) => void>): v
   useLayoutEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return;
-      const onControl = event.target instanceof Element && event.target.closest("button, a, input");
-      if (onControl && (event.key === "Enter" || event.key === " ")) return;
+      const onControl = event.target instanceof Element ? event.target.closest("button, a, input") : null;
+      // Enter does nothing to one of several choices
+      const isEnter = event.key === "Enter" && !onControl?.matches("[type=radio]");
+      if (onControl && (isEnter || event.key === " ")) return;
       if (onControl instanceof HTMLInputElement && event.key.startsWith("Arrow")) return;
       const letter = event.key.length === 1 ? event.key.toLowerCase() : event.key;
       const name = event.shiftKey && letter !== "?" ? `Shift+${letter}` : letter;

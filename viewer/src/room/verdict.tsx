@@ -7,7 +7,7 @@ import { signal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { date, t } from "../core/i18n";
-import { complain, may, me, say } from "../core/store";
+import { asApiError, complain, may, me, say } from "../core/store";
 import type { AskingList, Call, Label, ReferenceStandard, VerdictAnswer } from "../core/types";
 import { Choice, Field, labelName } from "../parts/ui";
 import { useLoad } from "../parts/use";
@@ -107,11 +107,14 @@ export function Question(props: {
   const shown = shownAfter(lists, labels);
   const isShown = blind && shown === "now";
   const { choices, text, corrected_label: corrected, marks } = desk.work;
-  const isWhole = (made: typeof choices) =>
-    labels.length > 0 && labels.every((label) => made[label] && (!asksSure(label) || sureOf(label, made) !== undefined));
-  // a blind reading is whole, or it is not given: the answers are shown after it
+  const isSaid = (label: Label, made: typeof choices) =>
+    !!made[label] && (!asksSure(label) || sureOf(label, made) !== undefined);
+  const isWhole = (made: typeof choices) => labels.length > 0 && labels.every((label) => isSaid(label, made));
+  // a blind reading is whole, or it is not given: the answers are shown after it; so is what a list with confidence owes
+  const mayWait = (label: Label) => !blind && !(asksSure(label) && listOf(label)?.owed.includes(label));
   const ready = (made: typeof choices) =>
-    blind || labels.some(asksSure) ? isWhole(made) : labels.some((label) => made[label]);
+    labels.some((label) => made[label]) &&
+    labels.every((label) => isSaid(label, made) || (!made[label] && mayWait(label)));
   const [busy, setBusy] = useState(false);
   // once kept, nothing answers until the next film is there, or this one as it is shown by now
   const phase = useRef<"open" | "sent" | "kept">("open");
@@ -143,6 +146,8 @@ export function Question(props: {
       await props.saved(!isShown && !isBegun(filmId, desk.latest()));
     } catch (error) {
       complain(error);
+      // another window, or who ended the list, was faster: the question is another one by now
+      if (asApiError(error).status === 409) await props.saved(false).catch(complain);
     } finally {
       phase.current = "open";
       setBusy(false);

@@ -395,7 +395,10 @@ def _check_blind(session: Session, film: Film, body: NewVerdict, visitor: Visito
         )
     if blind.has_seen(session, visitor, film.id):
         raise Problem(
-            409, "already-seen", "you have seen the machine's answer", hint="leave 'blind' out"
+            409,
+            "already-seen",
+            "you have seen the machine's answer",
+            hint="give your verdict once more, as one after the answer: without 'blind'",
         )
 
 

@@ -310,6 +310,79 @@ def test_a_reading_list_asks_by_its_own_rules(stand_in: str, page: Any) -> None:
     expect(page.locator(".verdict button.primary")).to_have_text("Save and go on")
 
 
+def _listed(page: Any, api: str, **rules: Any) -> tuple[str, str, dict[str, str]]:
+    """Make a list of a film and a finding for who is signed in: list, film, and what may write."""
+    me = page.request.get(f"{api}/me").json()
+    csrf = {"X-CSRF-Token": me["csrf"]}
+    people = page.request.get(f"{api}/users").json()["items"]
+    body = {
+        "name": "spring", "studies": {"q": "frontal-op"}, "findings": ["covid-19"], **rules,
+        "readers": [each["user_id"] for each in people if each["name"] == me["name"]],
+    }  # fmt: skip
+    made = page.request.post(f"{api}/lists", data=body, headers=csrf).json()
+    return made["list_id"], made["order"][0]["film_id"], csrf
+
+
+@pytest.mark.parametrize("how", ["answered", "ended"])
+def test_a_page_that_is_behind_its_reading_list_catches_up(
+    stand_in: str, page: Any, how: str
+) -> None:
+    """The same film was answered in another tab, or the list ended: said once, and one goes on."""
+    api = f"{stand_in}/api/v1"
+    listed, film, csrf = _listed(page, api, blind=True)
+    page.goto(f"{stand_in}/?cpu#/film/{film}?list={listed}")
+    takes_keys(page)
+    expect(page.locator(".headline.blind")).to_have_count(1)
+    if how == "answered":
+        said = {"finding": "covid-19", "verdict": "absent", "blind": True, "list_id": listed}
+        given = page.request.post(f"{api}/films/{film}/verdicts", data=said, headers=csrf)
+        assert given.status == 201, given.text()
+        assert page.request.get(f"{api}/films/{film}/reading").status == 200
+    else:
+        ended = page.request.patch(f"{api}/lists/{listed}", data={"closed": True}, headers=csrf)
+        assert ended.status == 200
+    page.keyboard.press("2")
+    note = "seen the machine's answer" if how == "answered" else "'spring' has ended"
+    expect(page.locator(".note.bad")).to_contain_text(note)
+    expect(page.locator(".headline.blind")).to_have_count(0)
+    takes_keys(page)
+    expect(page.locator(".calls :checked")).to_have_count(0)  # it was one of who had not seen it
+    with page.expect_response(re.compile(f"{film}/verdicts/all$")) as answer:
+        page.keyboard.press("2")
+        page.keyboard.press("Enter")
+    assert answer.value.status == 201
+    assert answer.value.json()["items"][0]["blind"] is False
+    expect(page.locator(".note.bad")).to_have_count(1)
+
+
+def test_what_a_list_asks_is_answered_without_what_it_does_not_ask(
+    stand_in: str, page: Any
+) -> None:
+    """Opened from the worklist a film has other findings, too: each of them may stay open."""
+    api = f"{stand_in}/api/v1"
+    listed, film, _ = _listed(page, api, confidence=True)
+    page.goto(f"{stand_in}/?cpu#/film/{film}")
+    takes_keys(page)
+    expect(page.locator("fieldset.calls")).to_have_count(2)
+    save, calls = page.locator(".verdict button.primary"), page.locator("fieldset.calls")
+    page.keyboard.press("1")
+    expect(save).to_be_disabled()  # how sure one is was asked
+    page.keyboard.press("ArrowRight")
+    expect(save).to_be_enabled()
+    with page.expect_response(re.compile(f"{film}/verdicts/all$")) as answer:
+        page.keyboard.press("Enter")
+    (given,) = answer.value.json()["items"]
+    assert (given["finding"], given["list_id"], given["confidence"]) == ("covid-19", listed, 55)
+    page.goto(f"{stand_in}/?cpu#/film/{film}")
+    page.reload()
+    takes_keys(page)
+    with page.expect_response(re.compile(f"{film}/verdicts/all$")) as answer:
+        calls.nth(1).get_by_role("radio", name="Absent").check()
+        save.click()
+    (given,) = answer.value.json()["items"]
+    assert (given["finding"], given["list_id"]) == ("pneumonia", None)
+
+
 def test_the_verdict_needs_no_scrolling_and_the_film_says_whose_it_is(
     stand_in: str, page: Any
 ) -> None:
