@@ -409,3 +409,43 @@ def test_who_never_saw_the_answer_says_nothing_after_it(station, make_film):
         "anna": ("1", "1"),
         "boris": ("0", ""),
     }
+
+
+def test_the_time_of_a_verdict_that_was_taken_back_counts_in_the_next_one(
+    station, make_film, monkeypatch
+):
+    """Whether the film stays open, or is come back to; and once, however many findings it took."""
+    now = SimpleNamespace(at=0.0)
+    clock = SimpleNamespace(monotonic=lambda: now.at)
+    monkeypatch.setattr("hilum.apps.web.looks.time", clock)
+    film_id, other = (station.film(make_film(number)) for number in (1, 2))
+    client = station.client("reviewer")
+
+    def opened(film, at):
+        now.at = at
+        assert client.post(f"{API}/films/{film}/opened").status_code == 204
+
+    def given(at, *findings):
+        now.at = at
+        said = {"verdicts": [{"finding": each, "verdict": "absent"} for each in findings]}
+        items = client.post(f"{API}/films/{film_id}/verdicts/all", json=said).json()["items"]
+        assert len({each["seconds"] for each in items}) == 1
+        return items[0]["seconds"], [each["verdict_id"] for each in items]
+
+    def taken_back(at, ids):
+        now.at = at
+        answer = client.post(f"{API}/films/{film_id}/verdicts/undo", json={"verdict_ids": ids})
+        assert answer.status_code == 200
+
+    opened(film_id, 0.0)
+    seconds, ids = given(9.0, FINDING)
+    assert seconds == 9.0
+    taken_back(11.0, ids)
+    seconds, ids = given(12.0, FINDING, "mass")
+    assert seconds == 12.0
+    opened(other, 20.0)
+    taken_back(21.0, ids)
+    opened(film_id, 22.0)
+    seconds, ids = given(24.5, FINDING, "mass")
+    assert seconds == 14.5
+    assert given(25.5, FINDING)[0] == 1.0

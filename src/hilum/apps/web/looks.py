@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from hilum.apps.store.log import Log
@@ -34,6 +35,7 @@ class Looks:
         self._lock = threading.Lock()
         self._last: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         self._open: dict[str, tuple[str, float]] = {}
+        self._before: dict[tuple[str, str], float] = {}
 
     def opened(self, visitor: Visitor, film: Film) -> None:
         """Write down that a person opened a film.
@@ -48,13 +50,21 @@ class Looks:
     def seconds(self, visitor: Visitor, film_id: str) -> float | None:
         """Return how long the film was open that a person gives a verdict of; count anew then.
 
-        Since it was opened, or since the verdict before; None where another film is open.
+        Since it was opened, or since the verdict before, with what those took that were taken back;
+        None where another film is open.
         """
         open_id, since = self._open.get(visitor.person_id, ("", 0.0))
         if open_id != film_id:
             return None
-        self._open[visitor.person_id] = film_id, time.monotonic()
-        return time.monotonic() - since
+        now = time.monotonic()
+        self._open[visitor.person_id] = film_id, now
+        return now - since + self._before.pop((visitor.person_id, film_id), 0.0)
+
+    def taken_back(self, visitor: Visitor, film_id: str, seconds: Iterable[float | None]) -> None:
+        """Count what verdicts took that a person takes back with that person's next one."""
+        key = visitor.person_id, film_id
+        took = {each for each in seconds if each is not None}  # the same for those given together
+        self._before[key] = self._before.get(key, 0.0) + sum(took)
 
     def note(self, visitor: Visitor, film: Film, *, ahead: bool = False) -> None:
         """Write down that something of a film is shown, unless it is open with this person.

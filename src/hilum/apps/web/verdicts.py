@@ -89,7 +89,8 @@ def undo(
     A blind verdict stays once the model's answer was shown: the next one would not be blind. So
     does one of a reading list that has ended. A rejection note that the verdict had made goes,
     too, unless an archive was told already. Answers what was taken back; who may not know the
-    model's answer hears nothing of the note.
+    model's answer hears nothing of the note. The time for which the film was looked at counts with
+    the next verdict of it.
     """
     with service.store.write() as session:
         film = find_film(session, film_id)
@@ -139,6 +140,7 @@ def undo(
             rejection = takeback.restore(session, service.log, visitor.name, film_id)
         if hidden or blind.is_pending(session, visitor, film):
             rejection = None  # that there was one tells the machine's answer
+        service.looks.taken_back(visitor, film_id, [each.seconds for each in mine])
         words: dict[bool | None, Any] = {None: None, True: "withdrawn", False: "sent"}
         return UndoneAnswer(items=said, rejection=words[rejection])
 
