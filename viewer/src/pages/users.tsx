@@ -55,7 +55,7 @@ export function UsersPage() {
                     change={(role) => void run(() => api.changeUser(user.user_id, { role }), t("users.changed"))}
                   />
                 </td>
-                <td data-name={t("users.state")}>{t(user.disabled ? "users.disabled" : "users.enabled")}</td>
+                <td data-name={t("users.state")}>{t(stateOf(user))}</td>
                 <td class="actions">
                   <UserButtons user={user} run={run} made={setMade} />
                 </td>
@@ -96,6 +96,10 @@ export function UsersPage() {
     </Page>
   );
 }
+
+/** How somebody comes in; the one without a password whose name nobody can take comes by the printed link. */
+const stateOf = ({ name, password, openid, disabled }: PersonAnswer) =>
+  disabled ? "users.disabled" : password || openid || name === "local" ? "users.enabled" : "users.by-token";
 
 /** True where it succeeded. */
 type Run = (work: () => Promise<unknown>, text: string) => Promise<boolean>;

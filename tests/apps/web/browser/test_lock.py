@@ -91,6 +91,16 @@ def test_who_signs_in_in_another_tab_is_who_every_tab_is_of(locked: str, page: A
     expect(page.locator(".who")).to_have_text("ada")
 
 
+def test_the_cover_does_not_say_that_nobody_was_there(locked: str, page: Any) -> None:
+    """It comes as well over the page of somebody who signs out in another tab, or is blocked."""
+    _signed_in(page, locked, "bo")
+    csrf = {"X-CSRF-Token": page.request.get(f"{locked}/api/v1/me").json()["csrf"]}
+    page.request.post(f"{locked}/api/v1/logout", headers=csrf)
+    page.goto(f"{locked}/#/agreement")
+    dialog = page.get_by_role("dialog", name="Locked")
+    expect(dialog).to_contain_text("The session has ended. What bo had open is beneath")
+
+
 def test_an_address_that_is_none_is_a_page_that_says_so(locked: str, page: Any) -> None:
     _signed_in(page, locked, "bo")
     page.goto(f"{locked}/#/%")

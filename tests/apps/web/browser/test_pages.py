@@ -139,6 +139,19 @@ def judge(page: Any, where: str, sizes: Sizes = SIZES) -> None:
     assert not said, (where, said)
 
 
+def test_who_has_a_token_only_is_not_said_to_sign_in(stand_in: str, page: Any) -> None:
+    api = f"{stand_in}/api/v1"
+    csrf = {"X-CSRF-Token": page.request.get(f"{api}/me").json()["csrf"]}
+    script = {"name": "script", "role": "metrics"}
+    assert page.request.post(f"{api}/users", data=script, headers=csrf).status == 201
+    page.goto(f"{stand_in}/#/users")
+    for name, state in (
+        ("script", "by token only, no password"), ("bo", "may sign in"), ("local", "may sign in"),
+    ):  # fmt: skip
+        row = page.locator("tr", has=page.get_by_role("rowheader", name=name, exact=True))
+        expect(row.locator("td").nth(1)).to_have_text(state)
+
+
 def test_what_a_film_looks_like_is_never_said_to_be_an_infection(stand_in: str, page: Any) -> None:
     open_film(page, stand_in, "frontal-opacities", search="?cpu")
     looks = page.locator(".looks")
