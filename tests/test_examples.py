@@ -43,7 +43,13 @@ def _scores(random, films):
     return truth, score
 
 
-@pytest.mark.parametrize("script", CALLED)
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(each, marks=pytest.mark.slow) if each == "exchange_with_monai" else each
+        for each in CALLED
+    ],
+)
 def test_a_script_without_its_files_says_how_it_is_called(script):
     command = [sys.executable, str(EXAMPLES / f"{script}.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -217,7 +217,7 @@ def test_the_answer_for_people(films, small_bundle, tmp_path, capsys):
 
 def test_killed_and_run_again_it_ends_with_the_same_bytes(films, small_bundle, tmp_path):
     names = tmp_path / "films.txt"
-    names.write_text("".join(f"{film}\n" for film in find_films([films]) * 12))
+    names.write_text("".join(f"{film}\n" for film in find_films([films]) * 8))
     common = ["-b", str(small_bundle), "--json", "--workers", "2", "--shard-films", "6"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     subprocess.run([*HILUM, "batch", names, "-o", whole, *common], stdout=subprocess.DEVNULL)
@@ -232,12 +232,12 @@ def test_killed_and_run_again_it_ends_with_the_same_bytes(films, small_bundle, t
     assert done.returncode == 3
     start, *events = [json.loads(line) for line in done.stdout.splitlines()]
     assert 2 <= start["finished_shards"] <= len(finished) + 2  # orphans may end a shard
-    assert len(events) - 1 == 14 - start["finished_shards"]
+    assert len(events) - 1 == 10 - start["finished_shards"]
     assert (whole / "manifest.json").read_bytes() == (killed / "manifest.json").read_bytes()
     assert (whole / "films.parquet").read_bytes() == (killed / "films.parquet").read_bytes()
-    assert len(_rows(killed)) == 84
+    assert len(_rows(killed)) == 56
     left = {path.name for path in (killed / "readings").iterdir()}
-    assert left == {f"shard-{number:07}.parquet" for number in range(14)}
+    assert left == {f"shard-{number:07}.parquet" for number in range(10)}
 
 
 def test_interrupted_it_leaves_no_process(films, small_bundle, tmp_path):

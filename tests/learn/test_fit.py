@@ -145,6 +145,7 @@ fit(Recipe.load(folder / "r.toml"), read_cases(folder / "cases.csv"), out, resum
 """
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_an_epoch_and_resumed_ends_like_an_unbroken_one(
     make_cases: MakeCases, tiny_recipe: MakeRecipe, tmp_path: Path
 ) -> None:

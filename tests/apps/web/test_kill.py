@@ -21,7 +21,7 @@ from hilum.apps.store.log import Log
 from hilum.apps.store.store import open_store
 from hilum.apps.store.tables import Film, Job, Line, Read, Study
 
-FILMS = int(os.environ.get("HILUM_KILL_FILMS", "40"))
+FILMS = int(os.environ.get("HILUM_KILL_FILMS", "20"))
 LIMIT_S = 900
 
 

@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { api } from "../core/api";
 import { date, t } from "../core/i18n";
+import { told } from "../core/sentences";
 import { complain } from "../core/store";
 import type { LogLine } from "../core/types";
 import { Loading, Page, Trouble } from "../parts/ui";
@@ -82,7 +83,7 @@ function Lines({ lines }: { lines: readonly LogLine[] }) {
             <tr key={line.seq}>
               <td class="num" data-name="#">{line.seq}</td>
               <td class="nowrap" data-name={t("log.at")}>{date(line.at)}</td>
-              <td data-name={t("log.who")}>{line.who}</td>
+              <td data-name={t("log.who")}>{told(line.who)}</td>
               <td data-name={t("log.action")}>{line.action}</td>
               <td data-name={t("column.film")}>{line.film_id ? <a href={`#/film/${line.film_id}`}>{line.film_id.slice(0, 8)}</a> : "–"}</td>
               <td data-name={t("model")}>{line.bundle ? <code title={line.bundle}>{line.bundle.slice(0, 12)}</code> : "–"}</td>

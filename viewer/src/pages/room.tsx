@@ -28,6 +28,7 @@ type Tab = "reading" | "verdicts" | "report" | "facts";
 export function RoomPage() {
   const { path, query } = route.value;
   const filmId = path[1] ?? "";
+  useEffect(() => () => void import("../room/filmview").then(({ FilmView: View }) => View.dropAhead()), []);
   // a new film is a new room: no measurement, verdict or mark of the last one can stay behind
   return <Room key={`${filmId} ${query.get("list") ?? ""}`} filmId={filmId} beside={query.get("with")} ask={query} />;
 }
@@ -64,7 +65,7 @@ function Room({ filmId, beside, ask }: { filmId: string; beside: string | null; 
     const after = view && round?.after;
     if (!after) return;
     void askAhead(after);
-    void import("../room/filmview").then(({ FilmView: View }) => View.fetchAhead(after));
+    if (after !== beside) void import("../room/filmview").then(({ FilmView: View }) => View.ahead(after, view));
   }, [view, round?.after]);
   useLinked(view, second, linked && beside !== null);
   useImageOfReading(filmId, data.film ? (data.film.reading_id ?? "") : null);

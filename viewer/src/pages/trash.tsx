@@ -1,6 +1,7 @@
 /** Trash: what was deleted, until it is put back or goes for good. */
 import { api } from "../core/api";
 import { date, number, t } from "../core/i18n";
+import { told } from "../core/sentences";
 import { complain, say } from "../core/store";
 import { Loading, Page, Trouble } from "../parts/ui";
 import { useLoad } from "../parts/use";
@@ -48,7 +49,7 @@ export function TrashPage() {
                   <td class="num" data-name={t("deletion.verdicts")}>{number(item.verdicts, 0)}</td>
                   <td class="num" data-name={t("deletion.reports")}>{number(item.reports, 0)}</td>
                   <td data-name={t("trash.by")}>
-                    {item.by}
+                    {told(item.by)}
                     <div class="soft">{[date(item.at), item.reason].filter(Boolean).join(" · ")}</div>
                   </td>
                   <td class="nowrap" data-name={t("trash.until")}>{date(item.until)}</td>

@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { api } from "../core/api";
 import { date, t } from "../core/i18n";
+import { told } from "../core/sentences";
 import { complain, say } from "../core/store";
 import type { PersonAnswer, Role, NewTokenAnswer } from "../core/types";
 import { Choice, Dialog, Field, Loading, Page, Trouble } from "../parts/ui";
@@ -71,7 +72,7 @@ export function UsersPage() {
         <ul class="versions">
           {tokens.value?.map((token) => (
             <li key={token.token_id}>
-              <b>{token.name}</b>{" "}
+              <b>{told(token.name)}</b>{" "}
               <span class="soft">
                 {token.user}, {date(token.created_at)}
               </span>

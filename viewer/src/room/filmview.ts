@@ -45,6 +45,20 @@ const TOUCHES = ["touchstart", "touchmove", "touchend", "touchcancel"] as const;
 let engine: RenderingEngine | null = null;
 let count = 0;
 
+/** How long a film is looked at before the next one is drawn: until all that is said of it stands there. */
+const AHEAD_MS = 500;
+
+/** The film that probably comes next: fetched, then drawn where nobody sees it, in a place of the same size. */
+let ahead: { filmId: string; pane: HTMLDivElement | null; view: Promise<FilmView> | null } | null = null;
+
+/** A place for a film that fills its host. */
+function newPane(host: HTMLElement): HTMLDivElement {
+  const pane = document.createElement("div");
+  pane.className = "pane";
+  host.append(pane);
+  return pane;
+}
+
 export class FilmView {
   readonly id: string;
   private readonly canvas: HTMLCanvasElement;
@@ -86,27 +100,62 @@ export class FilmView {
   }
 
   /** Show a film in an element; rejects if it cannot be fetched. */
-  static async open(element: HTMLDivElement, filmId: string): Promise<FilmView> {
-    await startCornerstone();
-    const film = await filmImage(filmId);
-    engine ??= new RenderingEngine("hilum");
-    const id = `film-${++count}`;
-    engine.enableElement({ viewportId: id, type: Enums.ViewportType.STACK, element });
-    const viewport = engine.getViewport(id) as Types.IStackViewport;
-    newToolGroup(id).addViewport(id, engine.id);
-    await viewport.setStack([imageIdOf(filmId)]);
-    const view = new FilmView(element, filmId, film, viewport, id);
-    view.reset();
-    return view;
+  static open(host: HTMLElement, filmId: string): Promise<FilmView> {
+    const drawn = ahead?.filmId === filmId ? ahead : null;
+    if (drawn) ahead = null;
+    if (!drawn?.pane || !drawn.view) return FilmView.drawn(newPane(host), filmId);
+    host.append(drawn.pane);
+    drawn.pane.classList.remove("ahead");
+    return drawn.view;
   }
 
-  /** Fetch the film that comes next. */
-  static fetchAhead(filmId: string): void {
-    void fetchAhead(filmId);
+  /** Draw a film in a place of its own. */
+  private static async drawn(element: HTMLDivElement, filmId: string): Promise<FilmView> {
+    const id = `film-${++count}`;
+    try {
+      await startCornerstone();
+      const film = await filmImage(filmId);
+      engine ??= new RenderingEngine("hilum");
+      engine.enableElement({ viewportId: id, type: Enums.ViewportType.STACK, element });
+      const viewport = engine.getViewport(id) as Types.IStackViewport;
+      newToolGroup(id).addViewport(id, engine.id);
+      await viewport.setStack([imageIdOf(filmId)]);
+      const view = new FilmView(element, filmId, film, viewport, id);
+      view.reset();
+      return view;
+    } catch (error) {
+      if (engine?.getViewport(id)) engine.disableElement(id);
+      element.remove();
+      throw error;
+    }
+  }
+
+  /** Fetch the film that comes next, and draw it; a graphics card draws it soon enough when it comes. */
+  static async ahead(filmId: string, now: FilmView): Promise<void> {
+    if (ahead?.filmId === filmId) return;
+    FilmView.dropAhead();
+    const here: typeof ahead = (ahead = { filmId, pane: null, view: null });
+    await Promise.all([fetchAhead(filmId), new Promise((done) => setTimeout(done, AHEAD_MS))]);
+    const host = now.element.parentElement;
+    if (ahead !== here || now.closed || !host || !getShouldUseCPURendering()) return;
+    here.pane = newPane(host);
+    here.pane.classList.add("ahead");
+    here.view = FilmView.drawn(here.pane, filmId);
+    here.view.catch(() => {
+      if (ahead === here) FilmView.dropAhead(); // whoever opens it is told why it cannot be had
+    });
+  }
+
+  /** Nobody is going to open the film that was drawn ahead. */
+  static dropAhead(): void {
+    ahead?.view?.then((view) => view.close(), () => undefined);
+    ahead?.pane?.remove();
+    ahead = null;
   }
 
   /** Fetch a film anew when it is next opened. */
   static forget(filmId: string): void {
+    if (ahead?.filmId === filmId) FilmView.dropAhead();
     forget(filmId);
   }
 
@@ -124,7 +173,7 @@ export class FilmView {
     this.clearAnnotations();
     ToolGroupManager.destroyToolGroup(this.id);
     engine?.disableElement(this.id);
-    this.canvas.remove();
+    this.element.remove();
   }
 
   /** Call `listener` after every change of what is shown; returns how to stop it. */

@@ -31,7 +31,8 @@ export function Stage({ filmId, title, identity, assume, tool, layers, heat, rea
   const [error, setError] = useState<ApiError | null>(null);
   const [round, setRound] = useState(0);
 
-  useEffect(() => {
+  // before the page is painted: a film that was drawn ahead is there at once
+  useLayoutEffect(() => {
     let wanted = true;
     let opened: FilmView | null = null;
     setError(null);

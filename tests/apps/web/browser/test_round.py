@@ -94,6 +94,35 @@ def test_the_next_film_is_told_ahead(stand_in: str, page: Any) -> None:
     page.locator(".glance").wait_for()
 
 
+def test_the_next_film_is_drawn_ahead_where_nobody_sees_it(stand_in: str, page: Any) -> None:
+    """It looks as one that is opened by its address, though the window has another size by then."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    ahead = page.locator(".film .pane.ahead canvas").first
+    ahead.wait_for(state="attached")
+    assert not ahead.is_visible()
+    takes_keys(page)
+    page.set_viewport_size({"width": 1500, "height": 900})
+    page.keyboard.press("j")
+    expect(page.locator(".identity")).to_contain_text("phantom.dcm")
+    takes_keys(page)
+    page.wait_for_timeout(700)  # the one after it is drawn meanwhile
+    found = settled(page)
+    assert page.locator(".film .pane").count() - page.locator(".film .pane.ahead").count() == 1
+    assert len({url for url in asked if url.endswith("/pixels")}) == len(
+        [url for url in asked if url.endswith("/pixels")]
+    )
+    page.keyboard.press("i")
+    assert np.abs(settled(page).astype(int) - found).mean() > 20  # its tools are its own
+    page.reload()
+    takes_keys(page)
+    assert np.abs(settled(page).astype(int) - found).mean() < 1
+    page.keyboard.press("g")
+    page.locator(".studies tbody tr").first.wait_for()
+    expect(page.locator(".pane")).to_have_count(0)
+
+
 def test_a_verdict_is_one_press_on_a_film_that_is_seen(stand_in: str, page: Any) -> None:
     """No address, no key that is held, none of the worklist or before the film is drawn."""
     page.goto(f"{stand_in}/?cpu")
