@@ -8,6 +8,7 @@ import {
   Enums, eventTarget, getShouldUseCPURendering, RenderingEngine, type Types,
 } from "@cornerstonejs/core";
 import { annotation, Enums as ToolEnums, ToolGroupManager, type Types as ToolTypes } from "@cornerstonejs/tools";
+import { listen } from "../core/events";
 import type { ImageAnswer, Mark } from "../core/types";
 import { drawnOn, drawOn, type Point } from "./drawn";
 import { defaultWindow, fetchAhead, filmImage, forget, imageIdOf, spacingOf } from "./loader";
@@ -445,3 +446,8 @@ export class FilmView {
     for (const listener of this.listeners) listener();
   };
 }
+
+// once read, a film may be shown put right; and it may be deleted
+listen((event) => {
+  if (ahead && (event.name === "open" || event.film_id === ahead.filmId)) FilmView.forget(ahead.filmId);
+});

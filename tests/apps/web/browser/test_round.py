@@ -13,6 +13,7 @@ from .conftest import eventually, look, new_page, open_film, settled, takes_keys
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
+PIXELS = re.compile(r"/films/(\w+)/pixels")
 FILM, STUDY = (re.compile(rf"/api/v1/{each}/(\w+)$") for each in ("films", "studies"))
 
 
@@ -110,7 +111,7 @@ def test_the_next_film_is_drawn_ahead_where_nobody_sees_it(stand_in: str, page: 
     page.wait_for_timeout(700)  # the one after it is drawn meanwhile
     found = settled(page)
     assert page.locator(".film .pane").count() - page.locator(".film .pane.ahead").count() == 1
-    pixels = [url for url in asked if url.endswith("/pixels")]
+    pixels = [of[1] for url in asked if (of := PIXELS.search(url))]
     assert len(pixels) == len(set(pixels))  # each was fetched once
     page.keyboard.press("i")
     assert np.abs(settled(page).astype(int) - found).mean() > 20  # its tools are its own
@@ -120,6 +121,25 @@ def test_the_next_film_is_drawn_ahead_where_nobody_sees_it(stand_in: str, page: 
     page.keyboard.press("g")
     page.locator(".studies tbody tr").first.wait_for()
     expect(page.locator(".pane")).to_have_count(0)
+
+
+def test_a_film_that_is_read_after_it_was_drawn_ahead_is_fetched_anew(
+    stand_in: str, page: Any
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    ahead = page.locator(".film .pane.ahead")
+    ahead.locator("canvas").first.wait_for(state="attached")
+    takes_keys(page)
+    [film] = [found[1] for url in asked if "ahead=true" in url and (found := PIXELS.search(url))]
+    csrf = {"X-CSRF-Token": page.request.get(f"{stand_in}/api/v1/me").json()["csrf"]}
+    again = f"{stand_in}/api/v1/films/{film}/read"
+    assert page.request.post(again, data={"force": True}, headers=csrf).ok
+    expect(ahead).to_have_count(0)
+    with page.expect_request(f"**/films/{film}/pixels"):
+        page.keyboard.press("j")
+    takes_keys(page)
 
 
 def test_a_verdict_is_one_press_on_a_film_that_is_seen(stand_in: str, page: Any) -> None:
