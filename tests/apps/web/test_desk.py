@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import pytest
 from pydicom import dcmread
+from sqlalchemy import select
 
 from hilum.apps.store.marks import Spacing, in_words, measure
-from hilum.apps.store.tables import Film, Model, Read
+from hilum.apps.store.tables import Desk, Film, Model, Read
 from hilum.apps.web.sheet import drawn
 from hilum.serve.samples import ROOT
 
@@ -23,8 +24,9 @@ LINE = {"kind": "line", "points": [[10.5, 20.0], [110.5, 20.0]], "text": ""}
 ELLIPSE = {"kind": "ellipse", "points": [[10.0, 20.0], [50.0, 40.0]], "text": "nodule"}
 BOX = {"kind": "rectangle", "points": [[1.0, 2.0], [30.0, 40.0]], "text": ""}
 BEGUN = {
-    "choices": {"covid-19": "present"}, "text": "left base", "corrected_label": "atelectasis",
-    "blind": False, "marks": [LINE, ELLIPSE, BOX],
+    "choices": {"covid-19": "present"}, "confidence": {"covid-19": 80},
+    "text": "left base", "corrected_label": "atelectasis", "blind": False,
+    "marks": [LINE, ELLIPSE, BOX],
 }  # fmt: skip
 
 
@@ -49,9 +51,8 @@ def test_what_was_begun_is_there_again_and_is_nobody_elses(station, film_id):
     kept = _put(client, film_id, version=0, **BEGUN)
     again = station.client("reviewer").get(f"{API}/films/{film_id}/desk").json()
     assert again == kept
-    assert {key: again[key] for key in ("choices", "text", "corrected_label")} == {
-        key: BEGUN[key] for key in ("choices", "text", "corrected_label")
-    }
+    said = ("choices", "confidence", "text", "corrected_label")
+    assert {key: again[key] for key in said} == {key: BEGUN[key] for key in said}
     bare = [{key: each[key] for key in LINE} for each in again["marks"]]
     assert bare == BEGUN["marks"]  # in pixels of the film, as they were drawn
     other = station.client("administrator").get(f"{API}/films/{film_id}/desk").json()
@@ -69,6 +70,34 @@ def test_two_windows_lose_nothing(station, film_id):
     assert last["text"] == "one\ntwo"
     emptied = _put(client, film_id, version=last["version"])
     assert (emptied["marks"], emptied["text"], emptied["choices"]) == ([], "", {})
+
+
+def test_how_sure_one_is_goes_with_its_choice_from_window_to_window(station, film_id):
+    client, covid = station.client("reviewer"), "covid-19"
+    _put(client, film_id, version=0, choices={covid: "present"}, confidence={covid: 80})
+    other = {"choices": {"pneumonia": "absent"}, "confidence": {"pneumonia": 10}}
+    both = _put(client, film_id, version=0, **other)
+    assert both["confidence"] == {covid: 80, "pneumonia": 10}
+    same = _put(client, film_id, version=0, choices={covid: "present"}, confidence={covid: 95})
+    assert same["confidence"] == {covid: 95, "pneumonia": 10}
+    changed = _put(client, film_id, version=0, choices={covid: "absent"})
+    assert changed["choices"] == {covid: "absent", "pneumonia": "absent"}
+    assert changed["confidence"] == {"pneumonia": 10}
+    answer = client.put(f"{API}/films/{film_id}/desk", json={"confidence": {covid: 101}})
+    assert answer.status_code == 422
+
+
+def test_a_desk_from_before_is_sure_of_nothing(station, film_id):
+    client = station.client("reviewer")
+    _put(client, film_id, version=0, **BEGUN)
+    with station.service.store.write() as session:
+        (kept,) = session.scalars(select(Desk))
+        kept.body = {key: each for key, each in kept.body.items() if key != "confidence"}
+    assert client.get(f"{API}/films/{film_id}/desk").json()["confidence"] == {}
+    last = _put(client, film_id, version=0, choices={"pneumonia": "absent"})
+    assert (last["choices"], last["confidence"]) == (
+        {"covid-19": "present", "pneumonia": "absent"}, {},
+    )  # fmt: skip
 
 
 def test_what_was_sent_twice_stands_once(station, film_id):

@@ -265,6 +265,9 @@ export interface components {
             choices: {
                 [key: string]: components["schemas"]["Call"];
             };
+            confidence: {
+                [key: string]: number;
+            };
             text: string;
             corrected_label: components["schemas"]["Label"] | null;
             blind: boolean;
@@ -677,6 +680,9 @@ export interface components {
             version?: number;
             choices?: {
                 [key: string]: components["schemas"]["Call"];
+            };
+            confidence?: {
+                [key: string]: number;
             };
             text?: string;
             corrected_label?: components["schemas"]["Label"] | null;

@@ -23,12 +23,17 @@ export interface Desk {
   given: (taken: Work) => void;
 }
 
-const EMPTY: Work = { choices: {}, text: "", corrected_label: null, blind: false, marks: [] };
+const EMPTY: Work = { choices: {}, confidence: {}, text: "", corrected_label: null, blind: false, marks: [] };
 
-const workOf = ({ choices, text, corrected_label, blind, marks }: DeskAnswer): Work => ({
-  choices, text, corrected_label, blind,
+const workOf = ({ choices, confidence, text, corrected_label, blind, marks }: DeskAnswer): Work => ({
+  choices, confidence, text, corrected_label, blind,
   marks: marks.map(({ kind, points, text: said }) => ({ kind, points, text: said })),
 });
+/** How sure one was, of the choices that still are what they were: another one is as sure as one says anew. */
+const stillSure = (choices: Work["choices"], before: Pick<Work, "choices" | "confidence">): Work["confidence"] =>
+  Object.fromEntries(
+    Object.entries(before.confidence).filter(([label]) => choices[label] && choices[label] === before.choices[label]),
+  );
 const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
 
 /** What is on its way to the server, by film: whatever is asked of it later waits until it is there. */
@@ -80,7 +85,9 @@ export function useDesk(filmId: string, view: FilmView | null, blind: boolean | 
   }, [send]);
 
   const change = useCallback((changes: Partial<Work>) => {
-    adopt({ ...latest.current, ...changes });
+    const before = latest.current;
+    const now = { ...before, ...changes };
+    adopt({ ...now, confidence: stillSure(now.choices, { ...now, choices: before.choices }) });
     clearTimeout(timer.current);
     timer.current = window.setTimeout(() => keep(), PAUSE_MS);
   }, [keep]);
@@ -93,8 +100,9 @@ export function useDesk(filmId: string, view: FilmView | null, blind: boolean | 
       const theirs = workOf(found);
       kept.current = { version: found.version, work: theirs };
       const begun = latest.current; // a key may have been faster than the server
-      const before = theirs.blind === blind ? theirs.choices : {};
-      adopt({ ...theirs, blind, choices: { ...before, ...begun.choices } });
+      const choices = { ...(theirs.blind === blind ? theirs.choices : {}), ...begun.choices };
+      const confidence = { ...stillSure(choices, theirs), ...begun.confidence };
+      adopt({ ...theirs, blind, choices, confidence });
       setOpen(true);
     }, complain);
     const close = () => void send(true); // a page that ends waits for nothing

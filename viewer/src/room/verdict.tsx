@@ -96,19 +96,15 @@ export function Question(props: {
   undo: () => void;
 }) {
   const { filmId, labels, blind, desk, lists } = props;
-  // of the choice for which it was set: another one is as sure as one says anew
-  const [sure, setSure] = useState<Partial<Record<Label, { call: Call; value: number }>>>({});
-  const sureOf = (label: Label, made: typeof choices) =>
-    sure[label]?.call === made[label] ? sure[label]?.value : undefined;
   const listOf = (label: Label) =>
     lists.find(({ owed }) => owed.includes(label)) ?? lists.find(({ findings }) => findings.includes(label));
   const asksSure = (label: Label) => listOf(label)?.confidence ?? false;
   const isForLists = [...new Set(labels.flatMap((label) => listOf(label)?.name ?? []))];
   const shown = shownAfter(lists, labels);
   const isShown = blind && shown === "now";
-  const { choices, text, corrected_label: corrected, marks } = desk.work;
+  const { choices, confidence, text, corrected_label: corrected, marks } = desk.work;
   const isSaid = (label: Label, made: typeof choices) =>
-    !!made[label] && (!asksSure(label) || sureOf(label, made) !== undefined);
+    !!made[label] && (!asksSure(label) || desk.latest().confidence[label] !== undefined);
   const isWhole = (made: typeof choices) => labels.length > 0 && labels.every((label) => isSaid(label, made));
   // a blind reading is whole, or it is not given: the answers are shown after it; so is what a list with confidence owes
   const mayWait = (label: Label) => !blind && !(asksSure(label) && listOf(label)?.owed.includes(label));
@@ -123,7 +119,7 @@ export function Question(props: {
   const save = async () => {
     if (phase.current !== "open") return;
     const taken = desk.latest();
-    const { choices, text, corrected_label, marks } = taken;
+    const { choices, confidence, text, corrected_label, marks } = taken;
     phase.current = "sent";
     underWay += 1;
     setBusy(true);
@@ -133,7 +129,7 @@ export function Question(props: {
         const list = listOf(finding);
         const inList = list && {
           list_id: list.list_id,
-          confidence: asksSure(finding) ? (sureOf(finding, choices) ?? null) : null,
+          confidence: asksSure(finding) ? (confidence[finding] ?? null) : null,
         };
         return verdict ? [{ finding, verdict, text, blind, corrected_label, marks, ...inList }] : [];
       });
@@ -141,7 +137,6 @@ export function Question(props: {
       phase.current = "kept";
       given.value = [...given.value.slice(-199), { filmId, verdicts: items, work: taken }];
       desk.given(taken);
-      setSure({});
       // who reads blind is shown the answer first; who went on meanwhile is not done here
       await props.saved(!isShown && !isBegun(filmId, desk.latest()));
     } catch (error) {
@@ -224,8 +219,8 @@ export function Question(props: {
             <Sure
               key={choices[label]}
               call={choices[label]}
-              value={sureOf(label, choices)}
-              change={(value) => setSure({ ...sure, [label]: { call: choices[label], value } })}
+              value={confidence[label]}
+              change={(value) => desk.change({ confidence: { ...desk.latest().confidence, [label]: value } })}
               save={() => ready(desk.latest().choices) && void save()}
             />
           )}

@@ -1,4 +1,4 @@
-"""Desk: what a person has begun on a film: choices, words, marks and measurements.
+"""Desk: what a person has begun on a film: choices and how sure of each, words and marks.
 
 It is kept as it is made, so that the next film, a reload or another browser loses nothing. Two
 windows on one film may both keep: what either of them made stays.
@@ -57,8 +57,15 @@ def keep(
 
 def _both(theirs: dict[str, Any], mine: dict[str, Any]) -> dict[str, Any]:
     """Keep what two windows made: of choices the last, of words both, of marks each one once."""
+    choices = theirs["choices"] | mine["choices"]
     return mine | {
-        "choices": theirs["choices"] | mine["choices"],
+        "choices": choices,
+        "confidence": {
+            label: sure
+            for one in (theirs, mine)
+            for label, sure in one.get("confidence", {}).items()  # an older Hilum kept none
+            if one["choices"].get(label) == choices.get(label)
+        },
         "text": _words(theirs["text"], mine["text"]),
         "corrected_label": mine["corrected_label"] or theirs["corrected_label"],
         "marks": theirs["marks"] + [each for each in mine["marks"] if each not in theirs["marks"]],
@@ -78,6 +85,6 @@ def _words(theirs: str, mine: str) -> str:
 
 def _show(kept: Desk | None, spacing: Spacing | None) -> DeskAnswer:
     empty: dict[str, Any] = OnDesk().model_dump(mode="json")
-    said = empty if kept is None else {**kept.body, "version": kept.version}
+    said = empty if kept is None else empty | kept.body | {"version": kept.version}
     marks = [{**each, "measured": in_words(each, spacing)} for each in said["marks"]]
     return DeskAnswer.model_validate({**said, "marks": marks})

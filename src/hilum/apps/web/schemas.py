@@ -315,10 +315,16 @@ class UndoneVerdicts(Body):
 
 
 class OnDesk(Body):
-    """What a person has begun on a film; ``version`` of what it goes on from, 0 at first."""
+    """What a person has begun on a film; ``version`` of what it goes on from, 0 at first.
+
+    ``confidence`` is of the choice that is there: another choice has none yet.
+    """
 
     version: int = Field(default=0, ge=0, examples=[3])
     choices: dict[Label, Call] = Field(default={}, examples=[{"covid-19": "present"}])
+    confidence: dict[Label, Annotated[int, Field(ge=0, le=100)]] = Field(
+        default={}, examples=[{"covid-19": 80}]
+    )
     text: Words = Field(default="", examples=["left base"])
     corrected_label: Label | None = None
     blind: bool = False

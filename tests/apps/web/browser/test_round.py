@@ -417,6 +417,12 @@ def test_what_a_list_asks_is_answered_without_what_it_does_not_ask(
     expect(save).to_be_disabled()  # how sure one is was asked
     page.keyboard.press("ArrowRight")
     expect(save).to_be_enabled()
+    desk = f"{api}/films/{film}/desk"
+    eventually(lambda: page.request.get(desk).json()["confidence"], lambda it: it != {})
+    page.reload()  # what was begun is there again, and how sure one was
+    takes_keys(page)
+    expect(page.locator(".sure output")).to_have_text("55")
+    expect(save).to_be_enabled()
     with page.expect_response(re.compile(f"{film}/verdicts/all$")) as answer:
         page.keyboard.press("Enter")
     (given,) = answer.value.json()["items"]

@@ -30,6 +30,7 @@ class DeskAnswer(Said):
 
     version: int = Field(examples=[4])
     choices: dict[Label, Call] = Field(examples=[{"covid-19": "present"}])
+    confidence: dict[Label, int] = Field(examples=[{"covid-19": 80}])
     text: str = Field(examples=["left base"])
     corrected_label: Label | None = Field(examples=[None])
     blind: bool = Field(examples=[False])
