@@ -391,7 +391,9 @@ def test_a_listed_film_says_for_which_list_it_is_asked(station, make_list, films
     both, one = [FINDING, "pneumonia"], {"film_ids": films[:1]}
     first = make_list(name="first", blind=True, confidence=True, findings=both, **one)["list_id"]
     second = make_list(name="second", blind=True, findings=["pneumonia"], **one)["list_id"]
-    make_list(name="ended", blind=True, deadline="2020-01-01T00:00:00Z", **one)
+    ended = make_list(name="ended", blind=True, **one)["list_id"]
+    late = {"deadline": "2020-01-01T00:00:00Z"}
+    station.client("administrator").patch(f"{API}/lists/{ended}", json=late)
     make_list(name="of boris", blind=True, readers=[people["boris"][0]], **one)
 
     def asked():
@@ -649,3 +651,48 @@ def test_both_ways_to_ask_what_a_list_keeps_say_the_same(station, make_list, fil
     assert kept() == set(films[4:])
     end("shown")
     assert kept() == set()
+
+
+def test_a_list_whose_deadline_is_over_is_opened_again(station, make_list, films, people):
+    """Without that deadline, or with the one that comes along; one to come stays."""
+    admin, later = station.client("administrator"), "2100-01-01T00:00:00.000Z"
+    path = f"{API}/lists/{make_list()['list_id']}"
+    over = {"deadline": "2020-01-01T00:00:00Z"}
+
+    def change(**body):
+        found = admin.patch(path, json=body).json()
+        return found["open"], found["deadline"]
+
+    assert change(**over) == (False, "2020-01-01T00:00:00.000Z")
+    assert change(closed=False) == (True, None)
+    _give(people["anna"][1], films[0], list_id=path.rpartition("/")[2])
+    assert change(**over)[0] is False
+    assert change(closed=True)[0] is False
+    assert change(closed=False, deadline=later) == (True, later)
+    assert change(closed=True) == (False, later)
+    assert change(closed=False) == (True, later)
+
+
+def test_no_list_is_set_up_that_nobody_could_read(make_list):
+    answer = make_list(422, deadline="2020-01-01T00:00:00Z")
+    assert answer["detail"].startswith("deadline: ")
+
+
+def test_a_list_has_begun_though_its_films_are_gone(station, make_list, films, people):
+    """What is left of erased patients' verdicts are its figures: it is closed, not deleted."""
+    admin = station.client("administrator")
+    path = f"{API}/lists/{make_list(film_ids=films[:1])['list_id']}"
+    assert admin.get(path).json()["begun"] is False
+    _give(people["anna"][1], films[0], list_id=path.rpartition("/")[2])
+    assert admin.get(path).json()["begun"] is True
+    with station.service.store.write() as session:
+        study = session.get_one(Study, session.get_one(Film, films[0]).study_id)
+        study.patient_id = "P-erased"
+    erase = {"patient_id": "P-erased"}
+    shown = admin.post(f"{API}/deletions/preview", json=erase).json()
+    admin.post(f"{API}/deletions", json=erase | {"confirm": shown["confirm"]})
+    found = admin.get(path).json()
+    assert (found["films"], found["begun"]) == (0, True)
+    assert [each["done"] for each in found["readers"]] == [0, 0]
+    assert admin.get(f"{path}/analysis").json()["erased"] == 1
+    assert admin.delete(path).status_code == 409

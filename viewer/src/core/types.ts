@@ -440,6 +440,8 @@ export interface components {
             order: components["schemas"]["ListedAnswer"][];
             /** @description for administrators; else empty */
             readers: components["schemas"]["ReaderProgress"][];
+            /** @description verdicts were given in it, of films that may be gone: it cannot be deleted */
+            begun: boolean;
         };
         ListItem: {
             list_id: string;

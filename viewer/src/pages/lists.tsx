@@ -210,7 +210,7 @@ function OneList({ id }: { id: string }) {
   };
   if (found.error) return <Page title="nav.lists"><Trouble error={found.error} again={found.reload} /></Page>;
   if (!list) return <Page title="nav.lists"><Loading /></Page>;
-  const begun = list.readers.some(({ done, last_at }) => done > 0 || last_at);
+  const isOver = list.deadline !== null && Date.parse(list.deadline) <= Date.now();
   return (
     <main class="page" id="main" tabIndex={-1}>
       <p><a href="#/lists">← {t("nav.lists")}</a></p>
@@ -220,8 +220,8 @@ function OneList({ id }: { id: string }) {
         {list.reads && list.open && list.place < list.films && (
           <button class="primary" onClick={() => void read(id)}>{t(list.done ? "lists.go-on" : "lists.begin")}</button>
         )}
-        <button onClick={() => void close(list.open)}>{t(list.open ? "lists.close" : "lists.open")}</button>
-        {!begun && <button class="danger" onClick={() => void remove()}>{t("delete")}</button>}
+        <button onClick={() => void close(list.open)}>{t(list.open ? "lists.close" : isOver ? "lists.open.later" : "lists.open")}</button>
+        {!list.begun && <button class="danger" onClick={() => void remove()}>{t("delete")}</button>}
       </p>
       <section class="card" tabIndex={0} aria-label={t("lists.progress")}>
         <h2>{t("lists.progress")}</h2>
@@ -249,7 +249,7 @@ function OneList({ id }: { id: string }) {
           </tbody>
         </table>
       </section>
-      {begun && <Analysis list={list} />}
+      {list.begun && <Analysis list={list} />}
     </main>
   );
 }

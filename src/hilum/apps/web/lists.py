@@ -60,6 +60,14 @@ def reading_lists(visitor: _Reader, service: Served) -> ListsAnswer:
 @router.post("/lists", status_code=201, summary="Set up a reading list")
 def add_list(body: NewList, visitor: _Administrator, service: Served) -> ListAnswer:
     """Set up a list; what it asks cannot be changed, so that all of it was asked alike."""
+    deadline_ms = _moment(body.deadline, service)
+    if deadline_ms is not None and deadline_ms <= now_ms():
+        raise Problem(
+            422,
+            "invalid",
+            "deadline: it is over, so that nobody could read the list",
+            hint="choose a later one, or none",
+        )
     with service.store.write() as session:
         films = _films(session, body, visitor, service)
         one = ReadingList(
@@ -69,7 +77,7 @@ def add_list(body: NewList, visitor: _Administrator, service: Served) -> ListAns
             blind=body.blind,
             reveal=body.reveal,
             confidence=body.confidence,
-            deadline_ms=_moment(body.deadline, service),
+            deadline_ms=deadline_ms,
             person_id=visitor.person_id,
         )
         session.add(one)
@@ -114,7 +122,10 @@ def listed_film(list_id: AnyId, film_id: FilmId, visitor: _Reader, service: Serv
 def change_list(
     list_id: AnyId, body: ChangedList, visitor: _Administrator, service: Served
 ) -> ListAnswer:
-    """Change name, readers or deadline, or close a list; readers who gave verdicts stay."""
+    """Change name, readers or deadline, close a list or open it again; who gave verdicts stays.
+
+    A list that is opened again loses its deadline if that is over.
+    """
     with service.store.write() as session:
         one = find_list(session, list_id, visitor)
         if body.name is not None:
@@ -123,6 +134,8 @@ def change_list(
             one.deadline_ms = _moment(body.deadline, service)
         if body.closed is not None:
             one.closed_ms = now_ms() if body.closed else None
+            if not body.closed and not lists.is_open(one) and body.deadline is None:
+                one.deadline_ms = None
         if body.readers is not None:
             gave = lists.gave_in(session, one.id)
             wanted, before = {*body.readers, *gave}, set(lists.readers_of(session, one.id))
@@ -249,7 +262,8 @@ def _show(session: Session, one: ReadingList, visitor: Visitor) -> ListAnswer:
     ]
     shown = readers if visitor.role is Role.ADMINISTRATOR else []
     progress = [_progress(session, one, each, mine.order) for each in shown]
-    return ListAnswer(**dict(item), order=order, readers=progress)
+    begun = bool(lists.gave_in(session, one.id))
+    return ListAnswer(**dict(item), order=order, readers=progress, begun=begun)
 
 
 def _progress(

@@ -82,6 +82,43 @@ def test_a_study_of_three_readers(
     assert station.service.log.verify().problem is None
 
 
+def test_a_list_without_its_films_shows_its_figures_and_is_opened_again(
+    make_station: Any, make_film: Any, page: Any
+) -> None:
+    """Its patient was erased, and its deadline is over."""
+    station = make_station()
+    with station.service.store.write() as session:
+        add_person(session, "ada", Role.ADMINISTRATOR, PASSWORD)
+    admin, reader = station.client("administrator"), station.client("reviewer")
+    film = station.film(make_film(1), patient_id="P-1")
+    readers = [
+        each["user_id"]
+        for each in admin.get(f"{API}/users").json()["items"]
+        if each["name"] == "reviewer-1"
+    ]
+    body = {"name": "spring", "film_ids": [film], "readers": readers, "findings": [FINDING]}
+    listed = admin.post(f"{API}/lists", json=body).json()["list_id"]
+    said = {"finding": FINDING, "verdict": "present", "list_id": listed}
+    assert reader.post(f"{API}/films/{film}/verdicts", json=said).status_code == 201
+    erase = {"patient_id": "P-1"}
+    shown = admin.post(f"{API}/deletions/preview", json=erase).json()
+    admin.post(f"{API}/deletions", json=erase | {"confirm": shown["confirm"]})
+    admin.patch(f"{API}/lists/{listed}", json={"deadline": "2020-01-01T00:00:00Z"})
+    with Served(station.app) as served:
+        page.goto(f"{served.address}/#/lists/{listed}")
+        sign_in(page, "ada")
+        page.get_by_text("Of these, films of erased patients: 1.").wait_for()
+        expect(page.get_by_role("button", name="Delete")).to_have_count(0)
+        between = page.locator(".grid .card").first
+        expect(between).to_contain_text(
+            "with the machine readers: 1; on films that each of them called"
+        )
+        page.get_by_role("button", name="Open it again, without its deadline").click()
+        page.get_by_role("button", name="End the list").wait_for()
+    found = admin.get(f"{API}/lists/{listed}").json()
+    assert (found["open"], found["deadline"]) == (True, None)
+
+
 def _read(
     page: Any, address: str, name: str, truth: dict[str, int], row: int, said: dict[Any, Any]
 ) -> None:

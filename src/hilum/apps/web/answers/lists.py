@@ -69,6 +69,10 @@ class ListAnswer(ListItem):
 
     order: list[ListedAnswer]
     readers: list[ReaderProgress] = Field(description="for administrators; else empty")
+    begun: bool = Field(
+        examples=[True],
+        description="verdicts were given in it, of films that may be gone: it cannot be deleted",
+    )
 
 
 class ListedPlace(Around):
