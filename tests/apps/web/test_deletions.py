@@ -233,6 +233,24 @@ def test_who_had_not_judged_an_erased_film_is_done_with_those_that_are_left(stat
     assert done() == ((3, 3, True), (2, 2, True), 2)
 
 
+def test_only_work_that_was_begun_and_not_given_is_unfinished(station, make_film):
+    """A verdict leaves an empty desk behind; two people at one film are one film."""
+    ids = [station.film(make_film(number), patient_id=PATIENT) for number in (1, 2, 3)]
+    empty = {"choices": {}, "text": "", "marks": [], "corrected_label": None, "blind": True}
+    mark = {"kind": "point", "points": [[3, 4]], "text": ""}
+    for film_id, role, body in (
+        (ids[0], "reviewer", empty), (ids[0], "administrator", empty),
+        (ids[1], "reviewer", {"choices": {"covid-19": "absent"}}),
+        (ids[1], "administrator", {"marks": [mark]}),
+        (ids[2], "reviewer", {"corrected_label": "mass"}),
+    ):  # fmt: skip
+        answer = station.client(role).put(f"{API}/films/{film_id}/desk", json=body)
+        assert answer.status_code == 200, answer.text
+    admin = station.client("administrator")
+    shown = admin.post(f"{API}/deletions/preview", json={"patient_id": PATIENT}).json()
+    assert (shown["films"], shown["unfinished"]) == (3, 2)
+
+
 def test_many_studies_are_deleted_at_once(station, make_film):
     _worked_on(station, make_film, (1, 2, 3), PATIENT)
     admin = station.client("administrator")

@@ -403,12 +403,17 @@ def test_who_never_saw_the_answer_says_nothing_after_it(station, make_film):
     assert (found["reviewers"], found["blind_human"]["sensitivity"]["n"]) == (2, 2)
     assert found["human"]["sensitivity"]["n"] == 1
     assert found["human"]["sensitivity"]["value"] == 1
+    changed = found["changed_after_reading"]  # who holds to a verdict has not changed it
+    assert (changed["value"], changed["n"]) == (0, 1)
     assert found["counts"]["unsure"] == 0
     rows = csv.DictReader(io.StringIO(admin.get(f"{API}/agreement.csv").text))
     assert {row["reviewer"]: (row["blind_call"], row["call"]) for row in rows} == {
         "anna": ("1", "1"),
         "boris": ("0", ""),
     }
+    _verdict(clients[0], film_id, "absent", list_id=list_id)
+    changed = admin.get(f"{API}/agreement").json()["changed_after_reading"]
+    assert (changed["value"], changed["n"]) == (1, 1)
 
 
 def test_the_time_of_a_verdict_that_was_taken_back_counts_in_the_next_one(

@@ -101,6 +101,7 @@ class Going:
     """What goes with some studies: how many of each, when the first and the last came.
 
     Attributes:
+        desks: films on which somebody has begun something that is no verdict yet.
         kept: verdicts, given in reading lists, of which the figures stay without the patient,
             those of studies in the trash among them; where a patient is erased.
         trashed: studies of an erased patient in the trash, which go, too.
@@ -136,14 +137,15 @@ def preview(session: Session, chosen: Chosen) -> Going:
     ids = list(session.scalars(chosen.query()))
     film_ids = _film_ids(session, ids)
     verdicts = _rows(session, film_ids, Verdict)
-    kinds = (Read, Reference, Report, Desk, Ruler)
+    kinds = (Read, Reference, Report, Ruler)
     others = {kind: len(_rows(session, film_ids, kind)) for kind in kinds}
+    desks = _unfinished(session, film_ids)
     times = _times(session, ids)
     told = (f"{row.id} {len(row.marks)}" for row in verdicts)
     trashed = len(session.scalars(_trashed(chosen)).all())
     kept = trash.in_lists(session, _trashed(chosen)) if trashed else 0
     kept += sum(row.list_id is not None for row in verdicts if chosen.patient_id is not None)
-    seen = [*ids, *film_ids, *told, *map(str, others.values()), str(trashed), str(kept)]
+    seen = [*ids, *film_ids, *told, *map(str, others.values()), str(desks), str(trashed), str(kept)]
     return Going(
         studies=len(ids),
         films=len(film_ids),
@@ -152,7 +154,7 @@ def preview(session: Session, chosen: Chosen) -> Going:
         marks=sum(len(row.marks) for row in verdicts),
         references=others[Reference],
         reports=others[Report],
-        desks=others[Desk],
+        desks=desks,
         rulers=others[Ruler],
         kept=kept,
         trashed=trashed,
@@ -341,6 +343,18 @@ def _rows(session: Session, film_ids: list[str], kind: Any) -> list[Any]:
         for part in parts(film_ids)
         for row in session.execute(select(*columns).where(kind.film_id.in_(part)))
     ]
+
+
+def _unfinished(session: Session, film_ids: list[str]) -> int:
+    """Count the films with work on a desk; what was given leaves an empty one there."""
+    query = select(Desk.film_id, Desk.body)
+    found = (
+        row
+        for part in parts(film_ids)
+        for row in session.execute(query.where(Desk.film_id.in_(part)))
+    )
+    made = ("choices", "text", "corrected_label", "marks")
+    return len({row.film_id for row in found if any(row.body.get(each) for each in made)})
 
 
 def _times(session: Session, ids: list[str]) -> list[int]:

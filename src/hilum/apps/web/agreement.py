@@ -108,11 +108,10 @@ def measure(found: Sequence[Reviewed], folds: int = FOLDS) -> Agreement:
     machine = _floats([each.machine for each in found])
     truth = _floats([each.reference for each in found])
     both = kappa(human, answers, groups, folds=folds)
-    changed = ~(np.isnan(human) | np.isnan(unseen))
-    changed &= np.array([each.verdict is not None for each in found], dtype=bool)
+    again = ~(np.isnan(human) | np.isnan(unseen))  # who held to it changed nothing
     films = np.array([each.film_id for each in found], dtype=str)
     once = np.unique(films, return_index=True)[1]  # the machine says the same to every reviewer
-    moved = share(human[changed] != unseen[changed], groups[changed], folds=folds)
+    moved = share(human[again] != unseen[again], groups[again], folds=folds)
     return Agreement(
         films=once.size,
         reviewers=len({each.person for each in found}),
