@@ -97,6 +97,15 @@ def test_age_and_dates_that_disagree(age, born, years, said):
     assert bool(note) == bool(said)
 
 
+def test_years_from_birth_to_study_are_whole_ones():
+    """Nobody is 68 before that birthday, nor on it still 67."""
+    for studied, years in (("20261130", 67), ("20270303", 67), ("20270304", 68), ("20280304", 69)):
+        dates = {"PatientBirthDate": "19590304", "StudyDate": studied}
+        _, note = age_of(of(PatientAge="012Y", **dates))
+        assert f"but {years} years from birth to study" in note
+        assert int(age_years(of(**dates))) == years
+
+
 def test_age_0_without_a_date_of_the_study():
     found, note = age_of(of(PatientAge="000Y", PatientBirthDate="19700101"))
     assert (found, note) == (None, "PatientAge '000Y' of somebody born before 1993: age unknown")

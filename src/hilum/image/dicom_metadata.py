@@ -5,6 +5,7 @@ View positions are translated here and nowhere else. What a file does not say st
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import date, datetime
 
@@ -135,7 +136,7 @@ def age_of(dataset: Dataset) -> tuple[float | None, str]:
         return stated, ""
     taken = "the dates" if stated == 0 else "PatientAge"
     return (dated if stated == 0 else stated), (
-        f"PatientAge '{written}', but {dated:.0f} years from birth to study: {taken} believed"
+        f"PatientAge '{written}', but {int(dated)} years from birth to study: {taken} believed"
     )
 
 
@@ -157,7 +158,9 @@ def _dated_years(dataset: Dataset) -> float | None:
     studied = next((day for day in dates if day is not None), None)
     if born is None or studied is None or studied < born:
         return None
-    years = (studied - born).days / 365.25
+    whole = studied.year - born.year - ((studied.month, studied.day) < (born.month, born.day))
+    # a year has not always 365.25 days: one birthday more or less would be another age
+    years = min(max((studied - born).days / 365.25, whole), math.nextafter(whole + 1, 0))
     return years if years <= _OLDEST_YEARS else None
 
 

@@ -65,6 +65,38 @@ def test_a_refused_film_is_reported_without_a_probability():
     assert body.impression == ""
 
 
+@pytest.mark.parametrize(("language", "title"), [("en", "Report"), ("ru", "Отчёт")])
+def test_what_is_refused_is_not_called_a_chest_radiograph(language, title):
+    """A CT slice is none."""
+    refusal = Refusal(code=Reason.CT_SLICE, measured="odds", value=4.3, limit=1.2, hint="film")
+    said = {"path": "f.dcm", "status": "refused", "bundle": "b", "elapsed_ms": 1.0}
+    body = draft(Reading(**said, reason="a CT slice", refusal=refusal), language)
+    assert (body.title, body.technique) == (title, "")
+
+
+def test_a_draft_is_of_the_prevalence_that_the_page_shows(station, make_film):
+    film_id = station.film(make_film(1))
+    path, client = f"{API}/films/{film_id}", station.client("reviewer")
+    with station.service.store.write() as session:  # else this model cannot say
+        model = session.scalars(select(Model)).one()
+        labels = [{**each, "conformal": None} for each in model.manifest["labels"]]
+        model.manifest = {**model.manifest, "labels": labels}
+    told = set()
+    for query in ("?prevalence=0.7", "?prevalence=0.9"):
+        (shown,) = [
+            each["line"]
+            for each in client.get(f"{path}/reading{query}").json()["lines"]
+            if each["label"] == "pneumonia"
+        ]
+        written = client.get(f"{path}/reports/draft{query}").json()["impression"]
+        assert shown in written
+        told.add(written)
+    assert len(told) == 2
+    unsure = client.get(f"{path}/reports/draft?prevalence=0.05").json()["impression"]
+    assert "Pneumonia: cannot be told from this film." in unsure
+    assert client.get(f"{path}/reports/draft?prevalence=1").status_code == 422
+
+
 def test_name_and_accession_are_shown_to_whom_the_site_lets_see_them(make_station):
     film = pydicom.dcmread(ROOT / "frontal.dcm")
     film.SpecificCharacterSet = "ISO_IR 192"

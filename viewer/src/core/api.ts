@@ -209,8 +209,8 @@ export const api = {
   setReference: (id: string, reference: NewReference) =>
     change<ReferencesAnswer>("PUT", `${film(id)}/reference`, reference),
 
-  draft: (id: string, language: string) =>
-    get<ReportDraft>(`${film(id)}/reports/draft`, { language }),
+  draft: (id: string, query: { language: string; prevalence?: number | null; operating_point?: string | null }) =>
+    get<ReportDraft>(`${film(id)}/reports/draft`, query),
   reports: async (id: string) => (await get<ReportsAnswer>(`${film(id)}/reports`)).items,
   saveReport: (id: string, text: ReportDraft & { sign: boolean; seen: number }) =>
     change<ReportAnswer>("POST", `${film(id)}/reports`, text),

@@ -272,7 +272,7 @@ function askedOf(
 /** Patient, study, file: what stands on the film. */
 function identityOf(study: StudyAnswer | StudyItem, view: string | null, name: string | null): string[] {
   const { id, sex, age_years: age, name: whose } = study.patient;
-  const years = age === null ? "" : t("years", { count: Math.round(age) });
+  const years = age === null ? "" : t("years", { count: Math.floor(age) });
   return [
     whose ?? "",
     [id ?? t("patient.unknown"), sex, years].filter(Boolean).join(" · "),

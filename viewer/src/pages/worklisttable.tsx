@@ -115,7 +115,7 @@ function Row(props: {
 }
 
 function who({ patient }: StudyItem): string {
-  const age = patient.age_years === null ? "" : t("years", { count: Math.round(patient.age_years) });
+  const age = patient.age_years === null ? "" : t("years", { count: Math.floor(patient.age_years) });
   return [patient.sex, age].filter(Boolean).join(", ");
 }
 

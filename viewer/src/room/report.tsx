@@ -7,6 +7,7 @@ import { asApiError, complain, may, say } from "../core/store";
 import type { ReportAnswer, ReportDraft, SentTo } from "../core/types";
 import { Choice, Field, Loading, Trouble } from "../parts/ui";
 import { handOver, useLoad } from "../parts/use";
+import { operatingPoint, prevalence } from "./result";
 
 const PARTS = [
   ["title", 1],
@@ -37,11 +38,14 @@ export function ReportPanel(props: {
   const [text, setText] = useState<Begun | null>(unsaved.get(filmId) ?? null);
   const [busy, setBusy] = useState(false);
 
+  // the text says what the page beside it says
+  const restated = { prevalence: prevalence.value, operating_point: operatingPoint.value || null };
+
   const begin = async (from: ReportAnswer | null) => {
     // an own version may not be in the list yet
     const seen = Math.max(text?.seen ?? 0, versions.value?.[0]?.version ?? 0);
     try {
-      const words = from ? textOf(from) : await api.draft(filmId, language.value);
+      const words = from ? textOf(from) : await api.draft(filmId, { language: language.value, ...restated });
       setText({ ...words, seen });
     } catch (error) {
       complain(error);

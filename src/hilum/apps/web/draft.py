@@ -33,12 +33,15 @@ def draft(
     found, impression = [text["report.unread"]], list[str]()
     if reading is not None:
         found, impression = dictated(reading, language)
+    title = text["sheet.title"]
     technique = text["dictated.technique" if view else "dictated.technique.unknown"]
+    if reading is not None and reading.refusal is not None:
+        title, technique = text["report.refused"], ""  # it may be no chest radiograph at all
     told = [compared(then, reading, date, language) for date, then in earlier]
     told += [text["dictated.earlier.unopened"].format(date=date) for date in unopened]
     told += [text["dictated.earlier.undated"]] if undated else []
     return ReportDraft(
-        title=text["sheet.title"],
+        title=title,
         indication="",
         technique=technique.format(view=view),
         comparison="\n".join(told) or text["sheet.none"],

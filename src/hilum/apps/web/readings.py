@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import cv2
 import numpy as np
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from numpy.typing import NDArray
 
 from hilum.apps.store import queue
@@ -26,7 +26,7 @@ from hilum.apps.web.collection import picture_addresses
 from hilum.apps.web.evidence import Evidence, fill, outlines, unpack
 from hilum.apps.web.films import find_open
 from hilum.apps.web.problems import Problem, not_found
-from hilum.apps.web.schemas import API, Choice, FilmId, gives
+from hilum.apps.web.schemas import API, Choice, FilmId, Prevalence, gives
 from hilum.apps.web.service import Served, Service
 from hilum.bundle.manifest import Manifest
 from hilum.core.details import Opacity
@@ -41,7 +41,6 @@ router = APIRouter(prefix=API, tags=["readings"])
 SIDE = 512
 """Long side of a heatmap: finer than any network's map, and small."""
 _Reader = Annotated[Visitor, needs(Role.READER)]
-_Prevalence = Annotated[float | None, Query(gt=0, lt=1, description="share of positives")]
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def reading(
     film_id: FilmId,
     visitor: _Reader,
     service: Served,
-    prevalence: _Prevalence = None,
+    prevalence: Prevalence = None,
     operating_point: Choice = None,
     language: Language = "en",
 ) -> ReadingAnswer:

@@ -23,7 +23,8 @@ from hilum.apps.web.evidence import kinds_of
 from hilum.apps.web.films import find_open, pictures_of, spacing_of
 from hilum.apps.web.named import Named, names_of
 from hilum.apps.web.problems import Problem, not_found
-from hilum.apps.web.schemas import API, AnyId, FilmId, ReportText, gives
+from hilum.apps.web.readings import restate
+from hilum.apps.web.schemas import API, AnyId, Choice, FilmId, Prevalence, ReportText, gives
 from hilum.apps.web.service import Served
 from hilum.apps.web.sheet import Sheet, SheetPicture, drawn, picture
 from hilum.core.reading import Reading
@@ -45,16 +46,25 @@ _Reviewer = Annotated[Visitor, needs(Role.REVIEWER)]
 
 @router.get("/films/{film_id}/reports/draft", summary="A prefilled report")
 def report_draft(
-    film_id: FilmId, visitor: _Reader, service: Served, language: Language = "en"
+    film_id: FilmId,
+    visitor: _Reader,
+    service: Served,
+    language: Language = "en",
+    prevalence: Prevalence = None,
+    operating_point: Choice = None,
 ) -> ReportDraft:
-    """Give the text that the reading suggests."""
+    """Give the text that the reading suggests, for another share of positives where it is named."""
     with service.store.read() as session:
         film = find_open(session, film_id, visitor)
         read = session.get(Read, film.reading_id) if film.reading_id else None
         earlier, unopened, undated = _looked_at(session, film, read, visitor)
+        model = None if read is None else session.get_one(Model, read.checksum)
     told = [then for _, then in earlier if then is not None]
     blind.show(service, visitor, [film_id, *(then.film_id for then in told)])
-    reading = None if read is None else Reading.model_validate(read.reading)
+    said = None if read is None else read.reading
+    if said is not None and model is not None and (prevalence, operating_point) != (None, None):
+        said = restate(said, model.manifest, operating_point, prevalence)
+    reading = None if said is None else Reading.model_validate(said)
     dated = [
         (day, None if then is None else Reading.model_validate(then.reading))
         for day, then in earlier

@@ -220,6 +220,18 @@ def test_blind_first_read_hides_the_machine(stand_in: str, page: Any) -> None:
     expect(page.locator(".past .tag.blind")).to_have_count(2)
 
 
+def test_a_report_is_drafted_for_the_prevalence_that_the_page_shows(
+    stand_in: str, page: Any
+) -> None:
+    open_film(page, stand_in, "cropped", search="?cpu")
+    page.get_by_label("Prevalence here, %").fill("5")
+    page.get_by_label("Prevalence here, %").press("Tab")
+    with page.expect_response(re.compile(r"/reports/draft\?")) as asked:
+        page.get_by_role("tab", name="Report").click()
+    assert "prevalence=0.05" in asked.value.url
+    assert asked.value.ok
+
+
 def test_report_is_prefilled_edited_and_kept(stand_in: str, page: Any) -> None:
     open_film(page, stand_in, "cropped", search="?cpu")
     page.get_by_role("tab", name="Report").click()
