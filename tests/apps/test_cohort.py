@@ -52,6 +52,8 @@ def test_list_shows_every_collection(capsys):
     assert "Jaeger" in capsys.readouterr().out
     assert run(["cohort", "list", "shenzen"]) == 4
     assert "did you mean 'shenzhen'" in capsys.readouterr().err
+    assert run(["cohort", "list", "folders"]) == 4
+    assert "'hilum cohort read folders FOLDER'" in capsys.readouterr().err
 
 
 def test_read_prints_a_summary_and_writes_a_table(collection, tmp_path, capsys):

@@ -12,6 +12,8 @@ from hilum.core.errors import CohortError
 from hilum.data.cohorts import read_cohort
 from hilum.data.table import write_cases
 
+from .trees import dicom
+
 
 @pytest.fixture
 def films(tmp_path):
@@ -216,3 +218,27 @@ def test_ids_keep_their_text(films):
     rows = [f"{n}.png;{name}" for n, name in enumerate(ids)]
     (root / "mine.csv").write_text("\n".join(["path;patient_id", *rows]), encoding="utf-16")
     assert read_cohort("csv", root).cases["patient_id"].tolist() == [f"csv/{each}" for each in ids]
+
+
+def test_folders_take_the_person_of_a_dicom_film_from_its_header(films):
+    root = films("covid/p9_1.png", "normal/b.png")
+    for place in ("covid/1.dcm", "covid/2.dcm", "normal/p7_3.dcm"):
+        dicom(root / place, "SAME")
+    (root / "covid" / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 40)
+    cohort = read_cohort("folders", root, patient=r"(p\d+)_")
+    cases = cohort.cases.set_index("case_id")
+    person = cases["patient_id"].str.removeprefix("folders/").to_dict()
+    assert person == {
+        "folders/covid/1.dcm": "SAME",
+        "folders/covid/2.dcm": "SAME",
+        "folders/covid/broken.dcm": "unknown-covid/broken.dcm",
+        "folders/covid/p9_1.png": "p9",
+        "folders/normal/b.png": "unknown-normal/b.png",
+        "folders/normal/p7_3.dcm": "p7",
+    }
+    told = cases.loc["folders/covid/1.dcm"]
+    assert (told["view"], told["sex"], told["age_years"]) == ("AP", "F", 51)
+    assert cases.loc["folders/normal/b.png", "sex"] == ""
+    notes = " ".join(cohort.report.notes)
+    assert "4 DICOM films: view, sex and age are those of the header, and PatientID" in notes
+    assert "2 films name no patient: each counts as a person of its own" in notes

@@ -349,6 +349,14 @@ def test_a_curve_is_written_as_table_and_picture(tmp_path: Path) -> None:
     assert pictures.inside(picture).startswith("data:image/png;base64,")
 
 
+def test_a_curve_of_one_epoch_is_no_empty_picture() -> None:
+    """Nothing is drawn of a line of one point; its marker is."""
+    curve = [Epoch(epoch=1, loss=0.7, accuracy=0.5, test_loss=0.8, test_accuracy=0.4)]
+    lines = [line for axes in pictures.draw_curve(curve).axes for line in axes.lines]
+    assert len(lines) == 4
+    assert all(line.get_marker() == "." for line in lines)
+
+
 def test_a_timing_is_taken_once(films: PaperFilms, tmp_path: Path) -> None:
     runs = [FAST, FAST.model_copy(update={"channels": 3})]
     stored = tmp_path / "timing.json"

@@ -421,7 +421,11 @@ def _entry(name: str) -> CatalogEntry:
     from hilum.data.catalog import CATALOG
 
     if name not in CATALOG:
-        raise CohortError(f"no collection '{name}'", hint=did_you_mean(name, CATALOG))
+        own = name in ("csv", "folders")
+        hint = f"it reads films of your own: 'hilum cohort read {name} FOLDER'"
+        raise CohortError(
+            f"no collection '{name}'", hint=hint if own else did_you_mean(name, CATALOG)
+        )
     return CATALOG[name]
 
 
@@ -532,7 +536,9 @@ def print_catalog(entries: Sequence[CatalogEntry]) -> None:
         table.add_row(entry.name, f"{entry.films:,}", can, words)
     console = Console()
     console.print(table)
-    console.print("Your own: adapters csv and folders. Citation and address: cohort list NAME.")
+    console.print(
+        "Citation and address: cohort list NAME. Your own films: cohort read csv or folders."
+    )
 
 
 def print_entry(entry: CatalogEntry, *, to_stderr: bool = False) -> None:

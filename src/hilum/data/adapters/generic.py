@@ -15,6 +15,7 @@ from hilum.core.labels import Label, ReferenceStandard
 from hilum.data import values
 from hilum.data.cohort import Cohort
 from hilum.data.folder import Folder, Record
+from hilum.data.header import dicom_header, is_dicom
 
 TRUTHS: dict[str, float] = {
     **dict.fromkeys(("1", "1.0", "yes", "y", "true", "positive", "pos"), 1.0),
@@ -42,6 +43,7 @@ CLASSES: dict[str, str] = {
 """Folder (lower case) -> label, or label=0."""
 
 _BLANK = {word for word, truth in TRUTHS.items() if math.isnan(truth)}
+_HEADER = ("PatientID", "ViewPosition", "PatientSex", "PatientAge")
 _TEXT = ("group", "finding", "licence", "note", "source", "cohort")
 
 
@@ -110,8 +112,9 @@ def read_folders(
         name: what to call the cohort.
         classes: folder -> label, or "label=0" for a folder that only says what it is not;
             added to ``CLASSES``.
-        patient: regular expression whose first group, in the file name, names the person;
-            default: each film counts as a person of its own.
+        patient: regular expression whose first group, in the file name, names the person. Where it
+            finds none, PatientID of a DICOM file does, and any other film counts as a person of its
+            own. View, sex and age are those of the header of a DICOM file, too.
 
     Raises:
         CohortError: a folder whose class is not known, or a label that does not exist.
@@ -121,8 +124,6 @@ def read_folders(
     root = folder.root
     folder.skipped += [f"{file.relative_to(root).as_posix()}: no film" for file in folder.others]
     pattern = _pattern(patient)
-    if pattern is None:
-        folder.notes.append("no pattern for the patient: each film counts as a person of its own")
     kinds: dict[Path, str] = {}
     for file in folder.files:
         parts = file.relative_to(root).parts
@@ -132,12 +133,14 @@ def read_folders(
         kinds[file] = _class(parts[0], known, root)
     truths = {kind: _truth(kind) for kind in sorted(set(kinds.values()))}
     labels = {label for label, _ in truths.values()}
+    headers = {file: _header(file) for file in kinds if is_dicom(file)}
     records = [
-        _folder_record(file, root, name, pattern)
+        _folder_record(file, root, name, pattern, headers.get(file, {}))
         | dict.fromkeys(labels, 0.0)
         | {truths[kind][0]: truths[kind][1]}
         for file, kind in kinds.items()
     ]
+    folder.notes += _persons_told(records, len(headers), named=pattern is not None)
     return folder.cohort(name, records, rows=len(folder.files))
 
 
@@ -228,13 +231,48 @@ def _yes_or_no(text: str, where: str) -> float:
     return TRUTHS[text.lower()]
 
 
-def _folder_record(file: Path, root: Path, name: str, pattern: re.Pattern[str] | None) -> Record:
+def _header(file: Path) -> dict[str, str]:
+    """Return what the header of a DICOM file says of the person; nothing where it is damaged."""
+    try:
+        header = dicom_header(file, list(_HEADER))
+    except CohortError:
+        return {}
+    return {tag: str(header.get(tag) or "").strip() for tag in _HEADER}
+
+
+def _persons_told(records: list[Record], dicom: int, *, named: bool) -> list[str]:
+    """Say where patients come from, and of how many films nobody knows whose they are."""
+    told = []
+    if dicom:
+        told.append(
+            f"{dicom} DICOM films: view, sex and age are those of the header, and PatientID is the "
+            "person" + (" where the file name names none" if named else "")
+        )
+    unknown = sum("/unknown-" in str(record["patient_id"]) for record in records)
+    if unknown == len(records) and not named:
+        told.append("no pattern for the patient: each film counts as a person of its own")
+    elif unknown:
+        told.append(f"{unknown} films name no patient: each counts as a person of its own")
+    return told
+
+
+def _folder_record(
+    file: Path,
+    root: Path,
+    name: str,
+    pattern: re.Pattern[str] | None,
+    header: Mapping[str, str],
+) -> Record:
     relative = file.relative_to(root).as_posix()
     found = pattern.search(file.name) if pattern else None
+    person = (found and found[1]) or header.get("PatientID")
     return {
         "case_id": f"{name}/{relative}",
         "path": str(file),
-        "patient_id": f"{name}/{found[1] if found else f'unknown-{relative}'}",
+        "patient_id": f"{name}/{person or f'unknown-{relative}'}",
+        "view": values.view_of(header.get("ViewPosition", "")),
+        "sex": values.sex_of(header.get("PatientSex", "")),
+        "age_years": values.age_of(header.get("PatientAge", "")),
         "finding": file.relative_to(root).parts[0],
         "reference_standard": ReferenceStandard.UNSTATED.value,
         "licence": "unspecified",

@@ -41,10 +41,16 @@ def draw_curve(curve: Sequence[Epoch]) -> Figure:
     figure = _figure((9.0, 3.6))
     for axes, name in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
         epochs = [each.epoch for each in curve]
-        axes.plot(epochs, [getattr(each, name) for each in curve], color=BLUE, label="training")
+        axes.plot(
+            epochs,
+            [getattr(each, name) for each in curve],
+            color=BLUE,
+            marker=".",
+            label="training",
+        )
         if curve and curve[0].test_loss is not None:
             test = [getattr(each, f"test_{name}") for each in curve]
-            axes.plot(epochs, test, color=ORANGE, linestyle="--", label="test films")
+            axes.plot(epochs, test, color=ORANGE, linestyle="--", marker=".", label="test films")
         axes.set(xlabel="Epoch", ylabel=name.capitalize())
         axes.grid(color="#e3e8ed")
         axes.spines[["top", "right"]].set_visible(False)
