@@ -118,3 +118,32 @@ def test_a_label_without_calibration_stays_as_it_is_beside_one_that_is_restated(
     assert covid == findings_of(calibrated, logits, None, 0.05)[0]
     assert pneumonia == findings_of(manifest, logits, None)[1]
     assert pneumonia.prevalence is None
+
+
+def test_one_prevalence_is_that_of_covid_and_keeps_which_answer_is_likelier(calibrated):
+    covid, other = calibrated.labels
+    other = other.model_copy(update={"calibration": covid.calibration, "prevalence": 0.4})
+    covid = covid.model_copy(update={"prevalence": 0.2})
+    manifest = calibrated.model_copy(update={"labels": (other, covid)})
+    logits = np.array([0.2, 0.5], np.float32)
+    usual = {each.label: each for each in findings_of(manifest, logits, None)}
+    for asked in (0.01, 0.05, 0.2, 0.6, 0.95):
+        found = {each.label: each for each in findings_of(manifest, logits, None, asked)}
+        assert found["covid-19"].prevalence == asked
+        assert asked < found[other.label].prevalence < 1
+        likelier = [each["covid-19"].probability > each[other.label].probability
+                    for each in (usual, found)]  # fmt: skip
+        assert likelier[0] == likelier[1]
+    same = {each.label: each for each in findings_of(manifest, logits, None, 0.2)}
+    for label, finding in same.items():
+        assert finding.probability == pytest.approx(usual[label].probability)
+        assert finding.prevalence == pytest.approx(usual[label].prevalence)
+
+
+def test_one_prevalence_is_that_of_the_first_label_where_there_is_no_covid(calibrated):
+    covid, other = calibrated.labels
+    alone = calibrated.model_copy(update={"labels": (other,)})
+    (finding,) = findings_of(alone, np.array([0.0], np.float32), None, 0.05)
+    assert finding.prevalence == (0.05 if other.calibration.fitted else None)
+    lone = calibrated.model_copy(update={"labels": (covid,)})
+    assert findings_of(lone, np.array([0.0], np.float32), None, 0.05)[0].prevalence == 0.05

@@ -6,12 +6,13 @@ fitted to: val, films of sources left out of training, or the films of a site.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 
 from hilum.core.labels import Label
-from hilum.judge.calibration import Calibration, OperatingPoint
+from hilum.judge.calibration import Calibration, OperatingPoint, restate
 from hilum.judge.calibrators import Asked, fit_calibration
 from hilum.judge.conformal import COVERAGE, Conformal, fit_conformal
 from hilum.judge.operating import Rule, choose_operating_point
@@ -31,8 +32,31 @@ one in five. Of adults who came to emergency departments with suspected COVID-19
 Britain in the spring of 2020 (Goodacre et al., PLoS ONE 2020) and 2 % in Australia in July 2020
 (O'Reilly et al., Emerg Med Australas 2020); one in five is rather much between the two, and less
 than half of what the collections have. Opacity and pneumonia: twice that, so that half of the films
-with an opacity would be COVID-19. A reader who knows better says so: ``--prevalence``.
+with an opacity would be COVID-19. A reader who knows better says so: ``--prevalence``, that of
+COVID-19; ``prevalences`` says what becomes of the others.
 """
+
+
+def prevalences(stated: Mapping[str, float | None], asked: float) -> dict[str, float | None]:
+    """Return the prevalence of every label where one number is named: that of COVID-19 pneumonia.
+
+    Without COVID-19 it is that of the first label. The odds of the others are multiplied as those
+    of that label are, so that what is likelier on a film stays so.
+
+    Args:
+        stated: label -> the prevalence that it is stated for; None where nobody knows one.
+        asked: in (0, 1).
+
+    >>> found = prevalences({"covid-19": 0.2, "lung-opacity": 0.4, "nodule": None}, 0.05)
+    >>> {label: share and round(share, 3) for label, share in found.items()}
+    {'covid-19': 0.05, 'lung-opacity': 0.123, 'nodule': None}
+    """
+    known = {label: share for label, share in stated.items() if share is not None}
+    if not known:
+        return dict(stated)
+    main = Label.COVID_19.value if Label.COVID_19 in known else next(iter(known))
+    moved = {label: float(restate(share, known[main], asked)) for label, share in known.items()}
+    return {label: asked if label == main else moved.get(label) for label in stated}
 
 
 @dataclass(frozen=True, slots=True)

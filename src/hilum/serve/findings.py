@@ -11,6 +11,7 @@ from hilum.core.errors import ConfigError
 from hilum.core.labels import Label
 from hilum.core.reading import Finding
 from hilum.judge.calibration import OperatingPoint
+from hilum.judge.decisions import prevalences
 
 
 def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -61,17 +62,20 @@ def findings_of(
         manifest: of the bundle.
         logits: float32 (L,).
         operating_point: name, or None for the first.
-        prevalence: restates the probability, in (0, 1), of the labels with a calibration; None
-            takes that of the bundle, see ``LabelOutput``. Neither the decision nor the prediction
-            set depends on it.
+        prevalence: of COVID-19 pneumonia, in (0, 1): restates the probability of the labels with a
+            calibration, see ``hilum.judge.decisions.prevalences``; None takes those of the bundle,
+            see ``LabelOutput``. Neither the decision nor the prediction set depends on it.
 
     Raises:
         ConfigError: no such operating point, or no share of positives.
     """
     points = choose_points(manifest, operating_point)
     scores = sigmoid(logits)
+    asked: dict[str, float | None] = {output.label: output.stated for output in manifest.labels}
+    if prevalence is not None:
+        asked = prevalences(asked, prevalence)
     return tuple(
-        _finding(output, float(logit), float(score), point, prevalence)
+        _finding(output, float(logit), float(score), point, asked[output.label])
         for output, logit, score, point in zip(manifest.labels, logits, scores, points, strict=True)
     )
 
@@ -89,11 +93,9 @@ def _choose(output: LabelOutput, name: str | None) -> OperatingPoint:
 
 
 def _finding(
-    output: LabelOutput, logit: float, score: float, point: OperatingPoint, prevalence: float | None
+    output: LabelOutput, logit: float, score: float, point: OperatingPoint, asked: float | None
 ) -> Finding:
     calibration, sets = output.calibration, output.conformal
-    restated = prevalence is not None and calibration.fitted
-    asked = prevalence if restated else output.stated
     probability = calibration(score) if asked is None else calibration.at(asked, score)
     return Finding(
         label=output.label,

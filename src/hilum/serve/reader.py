@@ -187,8 +187,9 @@ class Reader:
         Args:
             path: a PNG, JPEG, TIFF, WEBP, BMP or DICOM file; its content decides.
             operating_point: name of the threshold that says "present"; None for the default.
-            prevalence: share of positives where the film comes from, in (0, 1); the probability is
-                restated for it. None takes the one that the bundle states.
+            prevalence: share of films with COVID-19 pneumonia (else with the bundle's first label)
+                where the film comes from, in (0, 1); the probability of every label is restated for
+                it, their odds by one factor. None takes those that the bundle states.
             force: read a film all the same that the gate refuses; its reading says so.
             details: say where the sign is, how much of the lungs it covers, what resembles it.
 

@@ -302,13 +302,15 @@ function Restate({ reading }: { reading: Reading }) {
   const points = [
     ...new Set(me.value?.bundle?.labels.flatMap((each) => each.operating_points.map(({ name }) => name))),
   ];
-  const canRestate = reading.findings.some(({ prevalence: known }) => known !== null);
+  // one number is the prevalence of COVID-19, else of the first label; the others move along
+  const movable = reading.findings.filter(({ prevalence: known }) => known !== null);
+  const asked = movable.find(({ label }) => label === "covid-19") ?? movable[0];
   return (
     <section class="restate" aria-label={t("restate")}>
       <h3>{t("restate")}</h3>
       <div class="two">
-        {canRestate && (
-          <Field label={t("restate.prevalence")}>
+        {asked && (
+          <Field label={t("restate.prevalence", { label: labelName(asked.label) })}>
             <input
               type="number"
               min={0.1}

@@ -29,7 +29,8 @@ class ModuleSettings(Config):
     Attributes:
         objects: kinds of objects to write: of "sr", "seg", "gsps", "sc" and "pdf".
         operating_point: whose threshold says "present"; "": the bundle's default.
-        prevalence: share of films that are positive at this site; None: that of the bundle.
+        prevalence: share of films with COVID-19 pneumonia at this site; the other labels move
+            along. None: those of the bundle.
         notify_above: of findings that are present with at least this probability mercure is told,
             so that it can send a message; empty: of none.
     """

@@ -76,7 +76,7 @@ _THRESHOLD = "A film is called from this score on."
 Threshold = Annotated[float, typer.Option("--threshold", min=0, max=1, help=_THRESHOLD)]
 Prevalence = Annotated[
     float | None,
-    typer.Option("--prevalence", help="Share of films that are positive, e.g. 0.05."),
+    typer.Option("--prevalence", help="Share of films with COVID-19 pneumonia, e.g. 0.05."),
 ]
 Details = Annotated[
     bool,

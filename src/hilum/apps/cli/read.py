@@ -100,13 +100,14 @@ def read(
     A film that is certainly inverted or turned is corrected first, and says
     so.
 
-    The probability holds for your --prevalence, the share of films that are
-    positive where yours come from; without it, for the share that the bundle
-    states, which the table names. Where a label has no calibration it
-    equals the score, whatever the prevalence: it ranks films, and is no
-    frequency. A film may be
-    "indeterminate": neither answer can be ruled out. --operating-point is the
-    threshold that says "present"; 'hilum bundle show' lists them.
+    The probability holds for your --prevalence, the share of films with
+    COVID-19 pneumonia (of the bundle's first label, where it has no COVID-19)
+    where yours come from; the odds of the other labels move by the same
+    factor. Without it, for the shares that the bundle states. The table names
+    them. Where a label has no calibration the probability equals the score,
+    whatever the prevalence: it ranks films, and is no frequency. A film may
+    be "indeterminate": neither answer can be ruled out. --operating-point is
+    the threshold that says "present"; 'hilum bundle show' lists them.
 
     With --details a reading also says where the lungs and the opacities lie,
     what share of each lung and zone is opaque, severity scores of the

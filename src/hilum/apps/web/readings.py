@@ -215,7 +215,7 @@ def restate(
     operating_point: str | None,
     prevalence: float | None,
 ) -> dict[str, Any]:
-    """Say a reading again for another operating point or share of positives.
+    """Say a reading again for another operating point or prevalence, see ``findings_of``.
 
     Raises:
         ConfigError: there is no such operating point, or nothing was calibrated.

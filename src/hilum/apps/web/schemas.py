@@ -53,7 +53,10 @@ Zone = Annotated[
         description="time zone of the days, as in Europe/Berlin; default: the site's",
     ),
 ]
-Prevalence = Annotated[float | None, Query(gt=0, lt=1, description="share of positives")]
+Prevalence = Annotated[
+    float | None,
+    Query(gt=0, lt=1, description="share of films with COVID-19, else with the first label"),
+]
 Choice = Annotated[str | None, Query(max_length=64), AfterValidator(lambda v: v and _plain(v))]
 
 FilmStatus = TypeAliasType("FilmStatus", Literal["queued", "reading", "read", "refused", "error"])
