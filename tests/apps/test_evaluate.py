@@ -110,3 +110,43 @@ def test_faults_of_tables_and_options_have_exit_codes(evaluate, small_bundle, sp
     assert (code, "prevalence" in said) == (6, True)
     code, _, said = evaluate("--predictions", scores, "--label", "sars")
     assert (code, "'sars'" in said) == (4, True)
+
+
+def test_a_probability_of_the_table_is_no_raw_score(evaluate, scores, tmp_path):
+    table = pd.read_csv(scores)
+    table.assign(probability=table["score"] ** 2).to_csv(tmp_path / "given.csv", index=False)
+    out = tmp_path / "given"
+    code, said, _ = evaluate("--predictions", tmp_path / "given.csv", "-o", out)
+    assert code == 0
+    assert "The probability is the one given with the predictions." in said
+    page = (out / "report.html").read_text()
+    assert "Raw score as a probability" not in page
+    assert "no calibration was fitted" not in page
+    label = json.loads((out / "evaluation.json").read_text())["labels"][0]
+    known = table.dropna(subset=["truth"])
+    brier = ((known["score"] ** 2 - known["truth"]) ** 2).mean()
+    assert label["metrics"]["brier"]["value"] == pytest.approx(brier)
+    evaluate("--predictions", scores, "-o", tmp_path / "bare")
+    assert "Raw score as a probability" in (tmp_path / "bare" / "report.html").read_text()
+
+
+def test_a_film_without_a_score_is_counted_not_judged(evaluate, scores, tmp_path):
+    table = pd.read_csv(scores)
+    blank = table["case_id"].iloc[:3].tolist()
+    table.loc[table["case_id"].isin(blank), "score"] = None
+    table.to_csv(tmp_path / "blank.csv", index=False)
+    code, said, _ = evaluate("--predictions", tmp_path / "blank.csv", "-o", tmp_path / "o")
+    assert code == 0
+    assert "3 films were not read: counted, not scored." in said
+    found = json.loads((tmp_path / "o" / "evaluation.json").read_text())
+    assert [film["case_id"] for film in found["not_read"]] == blank
+    assert found["labels"][0]["films"] == table.dropna(subset=["truth", "score"]).shape[0]
+    table.assign(score=None).to_csv(tmp_path / "none.csv", index=False)
+    code, _, said = evaluate("--predictions", tmp_path / "none.csv")
+    assert (code, "every score is blank" in said) == (4, True)
+
+
+def test_an_evaluation_of_a_table_says_when_and_with_what_it_was_made(evaluate, scores):
+    about = json.loads(evaluate("--predictions", scores, "--json")[1])["about"]
+    assert about["created"]
+    assert about["versions"]["hilum"]

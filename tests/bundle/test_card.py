@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ import pytest
 from hilum.bundle.attach import attach_results
 from hilum.bundle.card import card_page, model_card, write_adapted_card, write_card
 from hilum.bundle.datasheet import Datasheet
-from hilum.bundle.facts import Facts, load_audit
+from hilum.bundle.facts import Facts, honest_line, load_audit
 from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle, seal
-from hilum.judge.schema import Evaluation
+from hilum.judge.schema import Evaluation, Stratum
 from hilum.judge.words import NO_PATIENTS
 
 TEMPLATES = Path(write_card.__code__.co_filename).parent / "templates"
@@ -119,6 +120,62 @@ def test_another_number_in_a_file_is_another_number_in_the_card(full_bundle: Pat
 )
 def test_each_section_says_what_its_file_says(everything: tuple[str, Path], words: str) -> None:
     assert words in everything[0]
+
+
+def _with_training(evaluation: Evaluation, training: list[str]) -> Evaluation:
+    """The evaluation as if its films' sources had given training films, or not."""
+    label = evaluation.labels[0]
+    stratum = label.strata[0].model_dump()
+    parts = [
+        Stratum.model_validate(
+            stratum | {"column": "training", "value": value, "films": 70 + place}
+        )
+        for place, value in enumerate(training)
+    ]
+    label = label.model_copy(update={"strata": (*label.strata, *parts)})
+    return evaluation.model_copy(update={"labels": (label,)})
+
+
+@pytest.mark.parametrize(
+    ("training", "words", "glance", "short"),
+    [
+        (
+            ["yes"],
+            "These films come from the sources that the model learned from; expect less",
+            "Sources left out of training: not measured",
+            "on test films of its own sources",
+        ),
+        (
+            ["no"],
+            "These films come from sources that the model never saw",
+            "Sources left out of training: the test films, all of them",
+            "on test films of sources it never saw",
+        ),
+        (
+            ["yes", "no"],
+            "70 of these films come from sources that the model learned from, 71 from others",
+            "Sources left out of training: 71 of the test films",
+            "on test films of all sources",
+        ),
+        (
+            [],
+            "Whether the model learned from other films of their sources is not recorded",
+            "Sources left out of training: not measured",
+            "on test films of all sources",
+        ),
+    ],
+)
+def test_the_card_says_whether_the_sources_of_the_test_films_were_learned_from(
+    packed: Path, evaluation: Evaluation, training: list[str], words: str, glance: str, short: str
+) -> None:
+    facts = replace(Facts.read(packed), evaluation=_with_training(evaluation, training))
+    card = model_card(facts)
+    assert words in card
+    assert glance in card
+    assert card.count("These films come from") == (len(training) == 1)
+    assert "judge the probability at the prevalence that its calibration was fitted for" in card
+    assert "stated prevalence of 5 % (covid-19)." in card
+    assert short in honest_line(facts)
 
 
 def test_no_table_is_broken_and_nothing_is_nan(everything: tuple[str, Path]) -> None:

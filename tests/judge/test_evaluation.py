@@ -11,7 +11,7 @@ from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 from hilum.core.errors import CohortError
 from hilum.judge.evaluation import choose_labels, evaluate_predictions, worst_failures
 from hilum.judge.schema import Evaluation, EvaluationSettings, NotRead, Threshold
-from hilum.judge.words import headline
+from hilum.judge.words import headline, of_probability
 
 FAST = EvaluationSettings(folds=50)
 
@@ -61,7 +61,7 @@ def test_an_evaluation_survives_json_with_null_for_nan(predictions, tmp_path):
         raise AssertionError(f"{token} is not JSON")
 
     raw = json.loads(path.read_text(), parse_constant=refuse)
-    assert raw["schema_version"] == "1.2"
+    assert raw["schema_version"] == "1.3"
     assert raw["labels"][0]["metrics"]["auroc"]["value"] is None
     again = Evaluation.load(path)
     assert again.model_dump_json() == found.model_dump_json()
@@ -159,3 +159,55 @@ def test_the_surest_wrong_readings_come_first() -> None:
     assert [film.case_id for film in worst_failures(known, 0.2, listed=1)] == ["c"]
     assert worst_failures(known.iloc[4:], 0.2) == ()
     assert worst_failures(known, 0.0)[0].score == 0.99  # a threshold at the edge divides by nothing
+
+
+def test_one_prevalence_is_that_of_covid_and_the_others_move_by_the_same_odds(predictions):
+    both = pd.concat([predictions.assign(label="lung-opacity"), predictions])
+    found = evaluate_predictions(both, settings=FAST.model_copy(update={"prevalence": 0.05}))
+    opacity, covid = found["lung-opacity"], found["covid-19"]
+    assert covid.prevalence == 0.05
+    odds = (0.4 / 0.6) * (0.05 / 0.95) / (0.2 / 0.8)  # from two in five, as COVID from one in five
+    assert opacity.prevalence == pytest.approx(odds / (1 + odds))
+    sens, spec = (covid.metrics[name].value for name in ("sensitivity", "specificity"))
+    for label in (covid, opacity):  # the same films, each at its own prevalence
+        right, wrong = sens * label.prevalence, (1 - spec) * (1 - label.prevalence)
+        assert label.metrics["ppv"].value == pytest.approx(right / (right + wrong))
+    assert "prevalence of 12.3% (lung-opacity) and 5.0% (covid-19)" in found.not_known[-1]
+    alone = evaluate_predictions(predictions.assign(label="lung-opacity"), settings=FAST)
+    assert alone["lung-opacity"].prevalence == FAST.prevalence
+    assert "prevalence of 5.0% that" in alone.not_known[-1]
+
+
+def test_an_evaluation_from_before_holds_the_one_prevalence_of_its_settings(predictions):
+    found = evaluate_predictions(predictions, settings=FAST)
+    label = found["covid-19"].model_copy(update={"prevalence": None})
+    assert found.prevalence_of(label) == 0.05
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "fitted", "stated", "said"),
+    [
+        (
+            True,
+            0.5,
+            0.2,
+            "a prevalence of 50%, which it was fitted for; a reading states it for 20%",
+        ),
+        (True, 0.5, 0.5, "a prevalence of 50%, which it was fitted for, as a reading states it"),
+        (True, None, None, "the one given with the predictions"),
+        (False, None, None, ""),
+    ],
+)
+def test_it_is_said_at_which_prevalence_the_probability_is_judged(
+    predictions, calibrated, fitted, stated, said
+):
+    found = evaluate_predictions(
+        predictions,
+        calibrated=["covid-19"] if calibrated else [],
+        fitted={"covid-19": fitted} if fitted else None,
+        stated={"covid-19": stated} if stated else None,
+        settings=FAST,
+    )["covid-19"]
+    words = of_probability(found)
+    assert said in words
+    assert bool(words) == calibrated

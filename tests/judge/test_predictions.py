@@ -25,7 +25,7 @@ def test_what_may_be_left_out_is_filled():
     [
         ({"truth": [2, 0]}, "column truth: 2"),
         ({"score": [1.5, 0.1]}, "column score: 1.5"),
-        ({"score": [np.nan, 0.1]}, "column score: nan"),
+        ({"score": [np.nan, 0.1]}, "column score: blank"),
         ({"score": ["high", 0.1]}, "column score: 'high'"),
         ({"probability": [-0.1, 0.1]}, "column probability: -0.1"),
         ({"case_id": ["a", "a"]}, "a stands twice"),

@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from hilum.bundle.datasheet import NO_SIDE, Datasheet, LabelCounts
-from hilum.bundle.facts import Facts, honest_numbers
+from hilum.bundle.facts import Facts, honest_numbers, learned_there
 from hilum.bundle.folder import Bundle
 from hilum.bundle.manifest import ENVIRONMENT, MANIFEST, MODEL_CARD, Manifest
 from hilum.core.case import films_of
@@ -59,6 +59,7 @@ def model_card(facts: Facts) -> str:
         manifest=facts.manifest,
         environment=facts.environment,
         evaluation=evaluation,
+        there=learned_there(evaluation) if evaluation else {},
         given=evaluation is None or NO_PATIENTS not in evaluation.not_known,
         films_of=films_of,
         alone=False,

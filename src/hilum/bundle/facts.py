@@ -209,6 +209,17 @@ def _known(beside: dict[str, Estimate], where: str) -> Estimate | None:
     return None if found is None or math.isnan(found.value) else found
 
 
+def learned_there(evaluation: Evaluation) -> dict[str, int]:
+    """Count test films by whether their source gave training films ("yes", "no"), of the label
+    with the most of each; {} where the evaluation does not tell.
+    """
+    found: dict[str, int] = {}
+    for part in (part for label in evaluation.labels for part in label.strata):
+        if part.column == "training":
+            found[part.value] = max(part.films, found.get(part.value, 0))
+    return found
+
+
 def audit_line(facts: Facts) -> str:
     """Say of every label what its audit found, in one line."""
     verdicts = {audit.label: _VERDICTS[audit.verdict] for audit in facts.audits}
@@ -223,18 +234,23 @@ def honest_line(facts: Facts) -> str:
     """Say how far to trust the bundle: for every label the kindest number and the hardest one."""
     lines = honest_numbers(facts)
     labels = dict.fromkeys(line.label for line in lines)
-    said = [_told(label, [line for line in lines if line.label == label]) for label in labels]
+    there = set(learned_there(facts.evaluation)) if facts.evaluation else set[str]()
+    known = {frozenset({"yes"}): "its own sources", frozenset({"no"}): "sources it never saw"}
+    films = f"on test films of {known.get(frozenset(there), 'all sources')}"
+    said = [
+        _told(label, [line for line in lines if line.label == label], films) for label in labels
+    ]
     if not said:
         return "How far to trust it: not measured."
     return "How far to trust it (AUROC; 0.5 is a coin): " + "; ".join(said) + "."
 
 
-def _told(label: str, lines: list[Honest]) -> str:
+def _told(label: str, lines: list[Honest], films: str) -> str:
     kind = [line for line in lines if line.where == POOLED][:1]
     hard = [line for line in lines if "left out" in line.where][:1]
     if not kind and not hard:
         return f"{label} not measured"
-    where = ["on test films of its own sources"] * len(kind)
+    where = [films] * len(kind)
     where += ["on sources left out of training"] * len(hard)
     numbers = zip(kind + hard, where, strict=True)
     return f"{label} " + ", ".join(f"{line.auroc.cell()} {words}" for line, words in numbers)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from hilum.core.case import patients_in
 from hilum.core.errors import CohortError
+from hilum.judge.decisions import PREVALENCE, prevalences
 from hilum.judge.metrics import confusion
 from hilum.judge.nuisance import nuisance_baseline
 from hilum.judge.panel import ScoredCases, measure
@@ -40,6 +41,8 @@ def evaluate_predictions(
     *,
     operating_points: Mapping[str, Threshold] | None = None,
     calibrated: Iterable[str] = (),
+    fitted: Mapping[str, float] | None = None,
+    stated: Mapping[str, float] | None = None,
     coverage: Mapping[str, float] | None = None,
     settings: EvaluationSettings | None = None,
     about: About | None = None,
@@ -54,7 +57,10 @@ def evaluate_predictions(
         predictions: one row per film and label; see ``check_predictions`` for its columns. A
             column ``training`` ("yes", "no") says whether the film's source was trained on.
         operating_points: label -> threshold on the score; a label without one is called at 0.5.
-        calibrated: labels whose probability comes from a fitted calibration.
+        calibrated: labels whose probability comes from a calibration.
+        fitted: label -> prevalence that its probability holds for.
+        stated: label -> prevalence that a reading states it for; without it ``PREVALENCE`` moves
+            that of PPV and NPV.
         coverage: label -> nominal coverage of the column ``prediction_set``, where it has one.
         settings: prevalence, bootstrap folds, seed, smallest stratum.
         about: what was evaluated.
@@ -71,15 +77,22 @@ def evaluate_predictions(
     """
     settings = settings or EvaluationSettings()
     table = check_predictions(predictions)
-    points, fitted, nominal = operating_points or {}, set(calibrated), coverage or {}
+    points, by_fit, nominal = operating_points or {}, set(calibrated), coverage or {}
+    held, named = fitted or {}, stated or {}
     labels, empty = [], []
-    for name in dict.fromkeys(table["label"]):
+    moved_by = stated or PREVALENCE
+    names = list(dict.fromkeys(table["label"]))
+    asked = prevalences({name: moved_by.get(name) for name in names}, settings.prevalence)
+    for name in names:
         rows = table[table["label"] == name]
         if rows["truth"].isna().all():
             empty.append(name)
             continue
-        point = points.get(name, HALF)
-        labels.append(_label(name, rows, point, name in fitted, nominal.get(name), settings))
+        point, told = points.get(name, HALF), name in by_fit
+        at = settings.model_copy(update={"prevalence": asked.get(name) or settings.prevalence})
+        found = _label(name, rows, point, told, nominal.get(name), at)
+        update = {"fitted_prevalence": held.get(name), "stated_prevalence": named.get(name)}
+        labels.append(found.model_copy(update=update))
     given = patients_in(table) is not None
     return Evaluation(
         about=about or About(),
@@ -132,6 +145,7 @@ def _label(
         baseline=baseline,
         baseline_note=note,
         reference_standard=_standards(known),
+        prevalence=settings.prevalence,
         calibrated=calibrated,
         reliability=measure_reliability(known, cases, settings),
         sets=measure_sets(known, cases, settings),

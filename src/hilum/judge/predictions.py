@@ -29,12 +29,15 @@ NUISANCE_PREFIX = "nuisance_"
 _NUMBERS = ("truth", "score", "probability", "age_years")
 
 
-def read_predictions(path: Path, *, split: str | None = None) -> pd.DataFrame:
+def read_predictions(
+    path: Path, *, split: str | None = None, unscored: bool = False
+) -> pd.DataFrame:
     """Read a CSV of predictions; see ``check_predictions``.
 
     Args:
         path: the CSV.
         split: keep only the rows whose column ``split`` says this, if there is such a column.
+        unscored: keep rows without a score.
 
     Raises:
         CohortError: no such file, not a table, or a fault in it.
@@ -45,7 +48,7 @@ def read_predictions(path: Path, *, split: str | None = None) -> pd.DataFrame:
         _refuse(table, ~table["split"].map(is_side), str(path), "split", sides)
     if split is not None and "split" in table:
         table = table[table["split"] == split]
-    return check_predictions(table, where=str(path))
+    return check_predictions(table, where=str(path), unscored=unscored)
 
 
 def read_scores(path: Path) -> pd.DataFrame:
@@ -62,14 +65,16 @@ def read_scores(path: Path) -> pd.DataFrame:
     return table
 
 
-def check_predictions(predictions: pd.DataFrame, *, where: str = "predictions") -> pd.DataFrame:
+def check_predictions(
+    predictions: pd.DataFrame, *, where: str = "predictions", unscored: bool = False
+) -> pd.DataFrame:
     """Validate a table of predictions and fill what may be left out.
 
     Required: ``case_id``, ``label``, ``truth`` (1, 0 or blank), ``score`` in [0, 1], higher =
     more likely present. Optional: ``probability`` (else the score), ``group`` and
     ``patient_id`` (whose film it is: ``hilum.core.case.owner_of``), ``cohort``, ``source``,
     ``view``, ``sex``, ``age_years``, ``reference_standard``, ``prediction_set`` (of a reading),
-    ``nuisance_*``.
+    ``nuisance_*``. A blank score is a fault, unless such rows are wanted (``unscored``).
 
     Returns:
         A copy with every optional column but ``nuisance_*``; unknown text is "", and ``group`` is
@@ -86,7 +91,7 @@ def check_predictions(predictions: pd.DataFrame, *, where: str = "predictions") 
     table["score"] = _numbers(table, "score", where)
     table["probability"] = _numbers(table, "probability", where, default=table["score"])
     table["age_years"] = _numbers(table, "age_years", where, default=np.nan)
-    _check_values(table, where)
+    _check_values(table, where, unscored)
     for column in TEXT:
         given = table[column] if column in table else pd.Series("", index=table.index)
         table[column] = given.astype(object).where(given.notna(), "").astype(str)
@@ -146,11 +151,13 @@ def _numbers(
     return numbers.astype(np.float64)
 
 
-def _check_values(table: pd.DataFrame, where: str) -> None:
+def _check_values(table: pd.DataFrame, where: str, unscored: bool) -> None:
     truths = table["truth"].isin([0, 1]) | table["truth"].isna()
     _refuse(table, ~truths, where, "truth", "1, 0 or blank")
+    unread = table["score"].isna() & unscored
     for column in ("score", "probability"):
-        _refuse(table, ~table[column].between(0, 1), where, column, "a number in [0, 1]")
+        wrong = ~table[column].between(0, 1) & ~unread
+        _refuse(table, wrong, where, column, "a number in [0, 1]")
     twice = table[table.duplicated(["case_id", "label"])]
     if len(twice):
         row = twice.iloc[0]
@@ -171,7 +178,9 @@ def _check_values(table: pd.DataFrame, where: str) -> None:
 def _refuse(table: pd.DataFrame, wrong: pd.Series, where: str, column: str, expected: str) -> None:
     if wrong.any():
         row = table[wrong].iloc[0]
+        blank = bool(pd.isna(row[column]))
         raise CohortError(
-            f"{where} row {row.name} ({row['case_id']}), column {column}: {row[column]}; "
-            f"expected {expected}"
+            f"{where} row {row.name} ({row['case_id']}), column {column}: "
+            f"{'blank' if blank else row[column]}; expected {expected}",
+            hint="leave out the rows of films that were not scored" if blank else "",
         )

@@ -25,7 +25,7 @@ from hilum.judge.panel import METRICS, STRATUM_METRICS
 from hilum.judge.predictions import check_predictions, scored
 from hilum.judge.schema import BaselineRow, Evaluation, LabelEvaluation, Stratum
 from hilum.judge.strata import COLUMNS
-from hilum.judge.words import NO_PATIENTS, headline
+from hilum.judge.words import NO_PATIENTS, headline, of_probability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,6 +90,7 @@ def page_of(evaluation: Evaluation, pictures: dict[str, list[ReportPicture]]) ->
     return render(
         TEMPLATE,
         evaluation=evaluation,
+        of_probability=of_probability,
         headlines={
             label.label: headline(label, evaluation.not_known) for label in evaluation.labels
         },

@@ -19,7 +19,8 @@ class EvaluationSettings(Config):
     """How to evaluate.
 
     Attributes:
-        prevalence: for PPV and NPV, in (0, 1); a stated assumption, not a measurement.
+        prevalence: of COVID-19 pneumonia, for PPV and NPV, in (0, 1); a stated assumption, not a
+            measurement. The other labels move along: ``hilum.judge.decisions.prevalences``.
         folds: bootstrap resamples; 0 for no intervals.
         seed: of every random draw.
         min_per_class: films of a class that a stratum needs before a metric of it is given.
@@ -161,7 +162,11 @@ class LabelEvaluation(Written):
         baseline: rows of the nuisance comparison; empty where it was not fitted.
         baseline_note: why it was not fitted, or "".
         reference_standard: standard -> {"positive": n, "negative": n}.
-        calibrated: whether a calibration was fitted; else probability is the score.
+        prevalence: for PPV and NPV; None in files before 1.3, which hold that of the settings.
+        calibrated: whether a calibration was fitted, or a probability was given with the
+            predictions; else probability is the score.
+        fitted_prevalence: which the judged probability holds for; None where it is not known.
+        stated_prevalence: for which a reading states it; None as above.
         reliability: of all films first, then within each cohort or source with enough films.
         sets: the same rows for the conformal sets, where the predictions have them.
         nominal_coverage: of those sets, or None.
@@ -182,7 +187,10 @@ class LabelEvaluation(Written):
     baseline: tuple[BaselineRow, ...]
     baseline_note: str
     reference_standard: dict[str, dict[str, int]]
+    prevalence: float | None = None
     calibrated: bool
+    fitted_prevalence: float | None = None
+    stated_prevalence: float | None = None
     reliability: tuple[Reliability, ...] = ()
     sets: tuple[SetCounts, ...] = ()
     nominal_coverage: float | None = None
@@ -301,7 +309,7 @@ class Evaluation(Written):
             whose lungs and opacities are found by networks of their own.
     """
 
-    schema_version: Literal["1.0", "1.1", "1.2"] = "1.2"
+    schema_version: Literal["1.0", "1.1", "1.2", "1.3"] = "1.3"
     about: About
     settings: EvaluationSettings
     flow: tuple[FlowStep, ...]
@@ -319,6 +327,10 @@ class Evaluation(Written):
             if entry.label == label:
                 return entry
         raise KeyError(label)
+
+    def prevalence_of(self, label: LabelEvaluation) -> float:
+        """Return the prevalence for PPV and NPV of a label."""
+        return self.settings.prevalence if label.prevalence is None else label.prevalence
 
     def write(self, path: Path) -> None:
         """Write JSON; NaN becomes null."""

@@ -107,6 +107,19 @@ def _within(rows: Sequence[BaselineRow]) -> list[str]:
     ]
 
 
+def of_probability(label: LabelEvaluation) -> str:
+    """Say which probability is judged: its own prevalence, and the one that a reading states."""
+    if not label.calibrated:
+        return ""
+    held, stated = label.fitted_prevalence, label.stated_prevalence
+    if held is None:
+        return "The probability is the one given with the predictions."
+    said = f"The probability is judged at a prevalence of {held:.0%}, which it was fitted for"
+    if stated is None or round(stated, 6) == round(held, 6):
+        return f"{said}, as a reading states it."
+    return f"{said}; a reading states it for {stated:.0%}."
+
+
 def not_known(
     table: pd.DataFrame,
     labels: Sequence[LabelEvaluation],
@@ -127,7 +140,12 @@ def not_known(
             "Every source here also gave training films: nothing here tells how the model does "
             "at a hospital that it has never seen."
         )
-    return (*said, *_blanks(films), _PREVALENCE.format(settings.prevalence))
+    shares = {label.prevalence for label in labels}
+    at = " and ".join(
+        f"{label.prevalence:.1%}" + (f" ({label.label})" if len(shares) > 1 else "")
+        for label in (labels if len(shares) > 1 else labels[:1])
+    )
+    return (*said, *_blanks(films), _PREVALENCE.format(at or f"{settings.prevalence:.1%}"))
 
 
 NO_PATIENTS = (
@@ -135,7 +153,7 @@ NO_PATIENTS = (
     "narrow if a patient has several."
 )
 _PREVALENCE = (
-    "PPV and NPV rest on a prevalence of {:.1%} that was stated, not measured, and take "
+    "PPV and NPV rest on a prevalence of {} that was stated, not measured, and take "
     "sensitivity and specificity to hold for the patients meant."
 )
 

@@ -111,7 +111,8 @@ def evaluate(
         split: rows whose ``split`` is this, or "fold=2"; None for all rows.
         labels: which to judge; none for those that both the bundle and the table have.
         operating_point: name in the bundle; None for its first.
-        prevalence: for PPV and NPV; replaces that of ``settings``.
+        prevalence: of COVID-19 pneumonia (else of the first label), for PPV and NPV; replaces that
+            of ``settings``.
         settings: bootstrap folds, seed, smallest stratum, baseline.
         allow_seen: judge films as well that the bundle was trained on, chosen by or calibrated to;
             the report counts them.
@@ -141,6 +142,8 @@ def evaluate(
         found.table,
         operating_points={point.label: _threshold(point) for point in points},
         calibrated=[o.label for o in outputs if o.calibration.fitted],
+        fitted={o.label: o.calibration.prevalence for o in outputs if o.calibration.prevalence},
+        stated={o.label: o.stated for o in outputs if o.stated},
         coverage={o.label: o.conformal.coverage for o in outputs if o.conformal},
         settings=settings,
         about=_about(reader.bundle, name, split, command),

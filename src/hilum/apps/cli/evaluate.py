@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,7 +57,8 @@ def evaluate(
     operating_point: OperatingPoint = None,
     threshold: Threshold = 0.5,
     prevalence: Annotated[
-        float, typer.Option(help="Share of films that are positive, e.g. 0.05.")
+        float,
+        typer.Option(help="Share of films with COVID-19 pneumonia, e.g. 0.05."),
     ] = 0.05,
     coco: Annotated[
         Path | None,
@@ -85,9 +87,12 @@ def evaluate(
     opacities itself: the Dice with what people drew; see drawn.csv, drawn.png.
     Films that are refused are counted, never scored. A table of predictions
     has one row per film and label: case_id, label, truth (1, 0 or blank) and
-    score in [0, 1], and if known probability, group (the patient), cohort,
-    source, view, sex, age_years; --threshold says which scores are a finding.
-    --prevalence is that of PPV and NPV. --json prints evaluation.json.
+    score in [0, 1] (blank: not read), and if known probability, group (the
+    patient), cohort, source, view, sex, age_years; --threshold says which
+    scores are a finding.
+    --prevalence is that of PPV and NPV of COVID-19 pneumonia (of the first
+    label, where that is not judged); those of the other labels move along, as
+    in 'hilum read'. --json prints evaluation.json.
 
     --detections gives COCO's mAP, and recall at 0.25 false boxes a film, of
     the films on which the label (lung-opacity) is settled: those with boxes,
@@ -164,27 +169,46 @@ def _judge(
     settings: EvaluationSettings,
     out: Path | None,
 ) -> Evaluation:
+    from hilum.core.errors import CohortError
+    from hilum.core.reading import Status
     from hilum.data.leaks import refuse_leaks
     from hilum.judge.evaluation import choose_labels, evaluate_predictions
     from hilum.judge.predictions import read_predictions
     from hilum.judge.report import write_report
     from hilum.judge.schema import About, Threshold
-    from hilum.serve.evaluate import choose_cases
+    from hilum.serve.evaluate import choose_cases, versions, without_reading
 
-    predictions = read_predictions(table)
+    predictions = read_predictions(table, unscored=True)
     refuse_leaks(predictions.drop_duplicates("case_id"))
     if "split" in predictions and split != "all":
         predictions = predictions[choose_cases(predictions, split)]
     names = choose_labels(labels, list(dict.fromkeys(predictions["label"])), str(table))
     predictions = predictions[predictions["label"].isin(names)]
+    unread = predictions["score"].isna()
+    if unread.all():
+        raise CohortError(f"{table}: every score is blank; nothing can be judged")
+    not_read = [
+        without_reading(case, Status.REFUSED, "no score was given")
+        for case in predictions[unread].drop_duplicates("case_id").to_dict("records")
+    ]
+    predictions = predictions[~unread]
+    told = predictions["label"][predictions["probability"] != predictions["score"]]
     point = Threshold(
         name="given", threshold=threshold, chosen_on="no data of this run", rule="--threshold"
     )
     evaluation = evaluate_predictions(
         predictions,
         operating_points=dict.fromkeys(names, point),
+        calibrated=told,
         settings=settings,
-        about=About(title=table.name, cases=table.name, command=command_line()),
+        about=About(
+            title=table.name,
+            cases=table.name,
+            command=command_line(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            versions=versions(),
+        ),
+        not_read=not_read,
     )
     if out is not None:
         write_report(evaluation, predictions, out)
@@ -252,13 +276,15 @@ def _say(evaluation: Evaluation, as_json: bool, out: Path | None) -> None:
         return
     from rich.console import Console
 
-    from hilum.judge.words import headline
+    from hilum.judge.words import headline, of_probability
 
     console = Console()
     for label in evaluation.labels:
         for sentence in headline(label, evaluation.not_known):
             console.print(sentence, highlight=False, markup=False)
-        console.print(_metrics(label, evaluation.settings.prevalence))
+        console.print(_metrics(label, evaluation.prevalence_of(label)))
+        if told := of_probability(label):
+            console.print(told, highlight=False, markup=False)
         if label.baseline:
             console.print(_baseline(label))
     if looks := evaluation.appearance:
