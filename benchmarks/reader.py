@@ -39,8 +39,7 @@ from hilum.data.fingerprint import look
 from hilum.data.masks import read_kinds, read_mask
 from hilum.data.table import read_cases
 from hilum.image.lungs import Lungs
-from hilum.judge.audit.material import exact_if_perfect
-from hilum.judge.bootstrap import Support, bootstrap, bootstrap_all
+from hilum.judge.bootstrap import Support, bootstrap, bootstrap_all, exact_if_perfect
 from hilum.judge.detection import FilmBoxes, estimate_detection
 from hilum.judge.metrics import auroc
 from hilum.serve.reader import Examined, Reader

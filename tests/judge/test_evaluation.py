@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from hilum.core.errors import CohortError
@@ -211,3 +212,19 @@ def test_it_is_said_at_which_prevalence_the_probability_is_judged(
     words = of_probability(found)
     assert said in words
     assert bool(words) == calibrated
+
+
+def test_a_perfect_evaluation_has_exact_intervals():
+    """14 and 17 films, all told right: Clopper-Pearson by scipy, and Bayes' rule on its ends."""
+    truth = np.repeat([1.0, 0.0], [14, 17])
+    table = pd.DataFrame({"case_id": [f"c{i}" for i in range(31)], "label": "covid-19"})
+    table = table.assign(truth=truth, score=0.2 + 0.6 * truth)
+    found = evaluate_predictions(table, settings=FAST)["covid-19"].metrics
+    low = {n: binomtest(n, n).proportion_ci(0.95, "exact").low for n in (14, 17)}
+    assert (found["auroc"].low, found["auroc"].high) == (pytest.approx(low[14]), 1)
+    assert "14 pairs" in found["auroc"].note
+    assert found["sensitivity"].low == pytest.approx(low[14])
+    ppv = low[14] * 0.05 / (low[14] * 0.05 + (1 - low[17]) * 0.95)
+    npv = low[17] * 0.95 / (low[17] * 0.95 + (1 - low[14]) * 0.05)
+    assert (found["ppv"].value, found["ppv"].low) == (1, pytest.approx(ppv))
+    assert (found["npv"].value, found["npv"].low) == (1, pytest.approx(npv))

@@ -152,6 +152,23 @@ def estimate_of(value: float, replicates: Floats, support: Support) -> Estimate:
     return Estimate(value=value, low=low, high=high, n=support.n, note=note)
 
 
+def exact_if_perfect(found: Estimate, pairs: int) -> Estimate:
+    """Give an AUROC of exactly 1 or 0 an interval, which resampling cannot.
+
+    ``pairs`` independent pairs were all ordered alike, so the chance of that order has the exact
+    bound of Clopper and Pearson (Biometrika 1934) for as many successes of as many.
+
+    >>> print(exact_if_perfect(Estimate(value=1.0, n=40), 20))
+    1.00 [0.83, 1.00] (n=40)
+    """
+    if found.value not in (0.0, 1.0) or not np.isnan(found.low) or not pairs:
+        return found
+    bound = float(((1 - LEVEL) / 2) ** (1 / pairs))
+    low, high = (bound, 1.0) if found.value == 1.0 else (0.0, 1 - bound)
+    note = f"exact (Clopper-Pearson) interval over {pairs} pairs, as every fold agrees"
+    return Estimate(value=found.value, low=low, high=high, n=found.n, note=note)
+
+
 def why_undefined(present: NDArray[np.bool_]) -> str:
     """Say why a metric of two classes has no value on these cases."""
     if present.size == 0:

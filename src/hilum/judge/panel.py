@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hilum.core.estimate import Estimate
 from hilum.judge import metrics as m
-from hilum.judge.bootstrap import Support, bootstrap_all, why_undefined
+from hilum.judge.bootstrap import Support, bootstrap_all, exact_if_perfect, why_undefined
 from hilum.judge.metrics import Floats, Weights, calibration_intercept, calibration_slope
 
 
@@ -133,7 +133,32 @@ def measure(
         folds=folds if len(cases) else 0,
         seed=seed,
     )
+    if "auroc" in found:
+        sides = (np.unique(cases.groups[side]).size for side in (cases.truth, ~cases.truth))
+        found["auroc"] = exact_if_perfect(found["auroc"], min(sides))
+    for name, share, rests in (
+        ("ppv", prevalence, ("sensitivity", "specificity")),
+        ("npv", 1 - prevalence, ("specificity", "sensitivity")),
+    ):
+        if {name, *rests} <= found.keys():
+            found[name] = _by_exact_ends(found[name], share, *(found[each] for each in rests))
     return {name: found[name] for name in names}
+
+
+def _by_exact_ends(found: Estimate, share: float, hit: Estimate, clear: Estimate) -> Estimate:
+    """Give a predictive value of exactly 1 the low end that follows from those of both shares.
+
+    Args:
+        found: PPV or NPV.
+        share: of films that have (PPV), or have not (NPV), what is looked for.
+        hit, clear: sensitivity and specificity of PPV; the other way round of NPV.
+    """
+    if found.value != 1 or not np.isnan(found.low) or np.isnan(hit.low + clear.low):
+        return found
+    right = hit.low * share
+    low = right / (right + (1 - clear.low) * (1 - share))
+    note = "from the low ends of sensitivity and specificity, as every fold agrees"
+    return Estimate(value=1.0, low=low, high=1.0, n=found.n, note=note)
 
 
 def support_of(cases: ScoredCases, name: str) -> Support:

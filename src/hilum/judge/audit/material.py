@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hilum.core.estimate import Estimate
 from hilum.judge.audit.limits import AuditLimits
-from hilum.judge.bootstrap import LEVEL, Support, bootstrap_all
+from hilum.judge.bootstrap import Support, bootstrap_all, exact_if_perfect
 from hilum.judge.metrics import Floats, Weights, auroc
 
 Chosen = NDArray[np.bool_]
@@ -151,23 +151,6 @@ def sites(table: pd.DataFrame, limits: AuditLimits) -> NDArray[np.str_]:
     films = source.groupby(source).transform("size")
     small = ((films < limits.source_films) | (source == "")) & (cohort != "")
     return source.mask(small, cohort).to_numpy(dtype=str)
-
-
-def exact_if_perfect(found: Estimate, pairs: int) -> Estimate:
-    """Give an AUROC of exactly 1 or 0 an interval, which resampling cannot.
-
-    ``pairs`` independent pairs were all ordered alike, so the chance of that order has the exact
-    bound of Clopper and Pearson (Biometrika 1934) for as many successes of as many.
-
-    >>> print(exact_if_perfect(Estimate(value=1.0, n=40), 20))
-    1.00 [0.83, 1.00] (n=40)
-    """
-    if found.value not in (0.0, 1.0) or not np.isnan(found.low) or not pairs:
-        return found
-    bound = float(((1 - LEVEL) / 2) ** (1 / pairs))
-    low, high = (bound, 1.0) if found.value == 1.0 else (0.0, 1 - bound)
-    note = f"exact (Clopper-Pearson) interval over {pairs} pairs, as every resample agrees"
-    return Estimate(value=found.value, low=low, high=high, n=found.n, note=note)
 
 
 def auroc_within(
