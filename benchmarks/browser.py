@@ -7,9 +7,9 @@ Needs the extra 'dev' (playwright) and a Chromium at /usr/bin/chromium. "hilum s
 a process of its own and has read its films before the first page is opened. The worklist counts as
 usable when a key that is pressed at the sight of the first rows has moved the choice and that is on
 the screen; a film two frames after the viewer has asked for its first picture, and so does the next
-film of a round after its key: DICOM of 8 MB, fetched ahead while the one before was seen. Chromium
-runs as on a computer without a graphics card, where the viewer draws on the processor; once more
-with a WebGL that is software, which the viewer must be told to use ("?webgl").
+film of a round after its key: DICOM of 8 MB, fetched and drawn ahead while the one before was seen.
+Chromium runs as on a computer without a graphics card, where the viewer draws on the processor;
+once more with a WebGL that is software, which the viewer must be told to use ("?webgl").
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def one(browser, state, address):
 
 
 def through(browser, data, query, steps):
-    """Read through films of 8 MB that were fetched ahead; milliseconds from key to drawn."""
+    """Read through films of 8 MB that were drawn ahead; milliseconds from key to drawn."""
     times = []
     with serve.Running(data) as served, served.client(served.token) as client:
         for number in range(steps + 1):
