@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from hilum.core.case import patients_in
 from hilum.core.estimate import Estimate
 from hilum.judge.schema import BaselineRow, EvaluationSettings, LabelEvaluation
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def in_words(estimate: Estimate, digits: int = 2) -> str:
