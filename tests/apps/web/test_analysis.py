@@ -281,7 +281,7 @@ def test_many_readers_have_no_interval_a_pair(monkeypatch):
     known = [draw.integers(0, 2, 20).astype(float) for _ in range(4)]
     of = ReaderStudy(numbers, numbers, list(NAMES), *known, arms, rated=True, here=20)
     some = measure(of, "0" * 16, Label.COVID_19, folds=20)
-    monkeypatch.setattr("hilum.apps.web.analysis.MOST_PAIRED", 2)
+    monkeypatch.setattr("hilum.apps.web.analysis.MOST_PAIRS", 2)
     many = measure(of, "0" * 16, Label.COVID_19, folds=20)
     for one, other in zip(some.pairs, many.pairs, strict=True):
         assert one.kappa.value == other.kappa.value

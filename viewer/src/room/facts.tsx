@@ -33,7 +33,7 @@ export function FilmFacts(props: { filmId: string; film: FilmAnswer | null; answ
           .filter(([, value]) => value !== null)
           .map(([name, value]): [string, string] => [
             knows("fact", name) ? named("fact", name) : name.replaceAll("_", " "),
-            String(value),
+            name === "age_years" ? String(Math.floor(Number(value))) : String(value),
           ]),
       ]
     : [];

@@ -50,7 +50,14 @@ let count = 0;
 const AHEAD_MS = 500;
 
 /** The film that probably comes next: fetched, then drawn where nobody sees it, in a place of the same size. */
-let ahead: { filmId: string; pane: HTMLDivElement | null; view: Promise<FilmView> | null } | null = null;
+let ahead: Ahead | null = null;
+interface Ahead {
+  filmId: string;
+  /** The film that is looked at meanwhile. */
+  now: FilmView;
+  pane: HTMLDivElement | null;
+  view: Promise<FilmView> | null;
+}
 
 /** A place for a film that fills its host. */
 function newPane(host: HTMLElement): HTMLDivElement {
@@ -125,6 +132,7 @@ export class FilmView {
       view.reset();
       return view;
     } catch (error) {
+      ToolGroupManager.destroyToolGroup(id);
       if (engine?.getViewport(id)) engine.disableElement(id);
       element.remove();
       throw error;
@@ -133,12 +141,17 @@ export class FilmView {
 
   /** Fetch the film that comes next, and draw it; a graphics card draws it soon enough when it comes. */
   static async ahead(filmId: string, now: FilmView): Promise<void> {
-    if (ahead?.filmId === filmId) return;
+    if (ahead?.filmId === filmId) {
+      ahead.now = now; // the film before was opened anew: its place is another one
+      if (ahead.pane) now.element.parentElement?.append(ahead.pane);
+      return;
+    }
     FilmView.dropAhead();
-    const here: typeof ahead = (ahead = { filmId, pane: null, view: null });
-    await Promise.all([fetchAhead(filmId), new Promise((done) => setTimeout(done, AHEAD_MS))]);
-    const host = now.element.parentElement;
-    if (ahead !== here || now.closed || !host || !getShouldUseCPURendering()) return;
+    const here: Ahead = (ahead = { filmId, now, pane: null, view: null });
+    const [there] = await Promise.all([fetchAhead(filmId), new Promise((done) => setTimeout(done, AHEAD_MS))]);
+    if (ahead !== here || (there && !getShouldUseCPURendering())) return;
+    const host = here.now.element.parentElement;
+    if (!there || here.now.closed || !host) return FilmView.dropAhead();
     here.pane = newPane(host);
     here.pane.classList.add("ahead");
     here.view = FilmView.drawn(here.pane, filmId);
@@ -403,6 +416,7 @@ export class FilmView {
   }
 
   private resize(): void {
+    if (this.element.clientWidth === 0) this.room = ""; // off the page: whatever resizes its canvas, it is fitted again
     if (this.closed || !engine || this.element.clientWidth === 0 || this.room === this.place()) return;
     const { aim } = this;
     engine.resize(true, true);

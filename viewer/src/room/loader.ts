@@ -48,18 +48,25 @@ export async function filmImage(filmId: string): Promise<ImageAnswer> {
 }
 
 /** The film that comes next, fetched while this one is looked at; never more than one. */
-let next: { filmId: string; pixels: Promise<Uint16Array<ArrayBuffer>> } | null = null;
+let next: { filmId: string; pixels: Promise<Uint16Array<ArrayBuffer>>; there: Promise<boolean> } | null = null;
 
-export async function fetchAhead(filmId: string): Promise<void> {
-  if (next?.filmId === filmId || cache.getImageLoadObject(imageIdOf(filmId))) return;
-  const fetched = { filmId, pixels: api.pixels(filmId, true) };
-  next = fetched;
-  try {
-    const [film] = await Promise.all([films.get(filmId) ?? api.image(filmId, true), fetched.pixels]);
-    films.set(filmId, film);
-  } catch {
-    if (next === fetched) next = null; // whoever opens it is told why it cannot be had
-  }
+/** Done when the film is here; false where it cannot be had: whoever opens it is told why. */
+export function fetchAhead(filmId: string): Promise<boolean> {
+  if (cache.getImageLoadObject(imageIdOf(filmId))) return Promise.resolve(true);
+  if (next?.filmId === filmId) return next.there;
+  const pixels = api.pixels(filmId, true);
+  const there = Promise.all([films.get(filmId) ?? api.image(filmId, true), pixels]).then(
+    ([film]) => {
+      films.set(filmId, film);
+      return true;
+    },
+    () => {
+      if (next?.pixels === pixels) next = null;
+      return false;
+    },
+  );
+  next = { filmId, pixels, there };
+  return there;
 }
 
 function pixelsOf(filmId: string): Promise<Uint16Array<ArrayBuffer>> {

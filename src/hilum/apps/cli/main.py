@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -214,9 +213,6 @@ def command_line(arguments: list[str]) -> typer.Typer:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with a code that scripts can use."""
-    gc.set_threshold(
-        50_000
-    )  # modules are no garbage: looking for some took a tenth of a server's start
     streams.settle()
     if hasattr(signal, "pthread_kill"):
         sys.unraisablehook = _dropped

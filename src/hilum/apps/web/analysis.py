@@ -57,8 +57,8 @@ from hilum.judge.reader_study import difference, fleiss, kappa, reader_figures, 
 router = APIRouter(prefix=API, tags=["lists"])
 _Administrator = Annotated[Visitor, needs(Role.ADMINISTRATOR)]
 FOLDS = 1000
-MOST_PAIRED = 20
-"""Readers above which a pair has no interval: 190 pairs are what a request can wait for."""
+MOST_PAIRS = 190
+"""Pairs, of both arms, above which none has an interval: what a request can wait for."""
 ARMS: tuple[ArmName, ...] = ("unaided", "aided")
 MRMC = ("reader", "case", "modality", "rating", "truth", "call", "patient", "seconds")
 _UNRATED = {"present": 100.0, "unsure": 50.0, "absent": 0.0}
@@ -294,6 +294,7 @@ def measure(of: ReaderStudy, list_id: str, finding: Label, folds: int = FOLDS) -
     alike = of.machine[seen], of.scores[seen], truth[seen]
     machine = reader_figures(*alike, groups[seen], folds=folds)
     heard = {name: [row for row in rows if arm.has(row)] for name, arm in of.arms.items()}
+    count = sum(len(each) * (len(each) - 1) // 2 for each in heard.values())
     pooled = {name: _pooled(of, arm, heard[name], groups, folds) for name, arm in of.arms.items()}
     main = pooled[next((each for each in ARMS if len(heard[each]) > 1), "unaided")]
     return AnalysisAnswer(
@@ -315,7 +316,7 @@ def measure(of: ReaderStudy, list_id: str, finding: Label, folds: int = FOLDS) -
                     of.arms[name].calls[one],
                     of.arms[name].calls[two],
                     groups,
-                    folds=folds if len(heard[name]) <= MOST_PAIRED else 0,
+                    folds=folds if count <= MOST_PAIRS else 0,
                 ),
             )
             for name in ARMS

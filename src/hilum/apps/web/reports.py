@@ -53,7 +53,7 @@ def report_draft(
     prevalence: Prevalence = None,
     operating_point: Choice = None,
 ) -> ReportDraft:
-    """Give the text that the reading suggests, for another share of positives where it is named."""
+    """Give the text that the reading suggests, at another prevalence where one is named."""
     with service.store.read() as session:
         film = find_open(session, film_id, visitor)
         read = session.get(Read, film.reading_id) if film.reading_id else None
@@ -268,6 +268,6 @@ def _looked_at(
 
 
 def _patient(study: Study, named: Named) -> str:
-    age = f"{study.age_years:g}" if study.age_years is not None else None
+    age = str(int(study.age_years)) if study.age_years is not None else None
     known = (named.name, study.patient_id, study.sex, age, study.study_date, named.accession)
     return " · ".join(each for each in known if each)

@@ -110,7 +110,7 @@ def test_the_next_film_is_drawn_ahead_where_nobody_sees_it(stand_in: str, page: 
     takes_keys(page)
     page.wait_for_timeout(700)  # the one after it is drawn meanwhile
     found = settled(page)
-    assert page.locator(".film .pane").count() - page.locator(".film .pane.ahead").count() == 1
+    expect(page.locator(".film .pane:not(.ahead)")).to_have_count(1)
     pixels = [of[1] for url in asked if (of := PIXELS.search(url))]
     assert len(pixels) == len(set(pixels))  # each was fetched once
     page.keyboard.press("i")
@@ -140,6 +140,46 @@ def test_a_film_that_is_read_after_it_was_drawn_ahead_is_fetched_anew(
     with page.expect_request(f"**/films/{film}/pixels"):
         page.keyboard.press("j")
     takes_keys(page)
+
+
+def test_a_film_that_could_not_be_fetched_ahead_is_not_opened_ahead(
+    stand_in: str, page: Any
+) -> None:
+    """The log of the server would call it viewed."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.route("**/pixels?ahead=true", lambda route: route.abort())
+    with page.expect_event("requestfailed"):
+        open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    page.wait_for_timeout(1500)
+    films = {of[1] for url in asked if "ahead=" not in url and (of := PIXELS.search(url))}
+    assert films == {page.url.split("/film/")[1].split("?")[0]}
+    page.keyboard.press("j")
+    expect(page.locator(".identity")).to_contain_text("phantom.dcm")
+    takes_keys(page)
+
+
+def test_a_film_drawn_ahead_outlives_the_place_of_the_film_before(stand_in: str, page: Any) -> None:
+    """The film before is read anew and drawn in another place; then the window changes."""
+    open_film(page, stand_in, "frontal-opacities", search="?cpu")
+    ahead = page.locator(".film .pane.ahead canvas").first
+    ahead.wait_for(state="attached")
+    page.evaluate("document.querySelector('.film').dataset.before = 'yes'")
+    film = page.url.split("/film/")[1].split("?")[0]
+    csrf = {"X-CSRF-Token": page.request.get(f"{stand_in}/api/v1/me").json()["csrf"]}
+    again = f"{stand_in}/api/v1/films/{film}/read"
+    assert page.request.post(again, data={"force": True}, headers=csrf).ok
+    expect(page.locator(".film[data-before]")).to_have_count(0)
+    ahead.wait_for(state="attached")
+    page.set_viewport_size({"width": 1500, "height": 900})
+    takes_keys(page)
+    page.keyboard.press("j")
+    expect(page.locator(".identity")).to_contain_text("phantom.dcm")
+    takes_keys(page)
+    found = settled(page).astype(int)
+    page.reload()
+    takes_keys(page)
+    assert np.abs(settled(page) - found).mean() < 1
 
 
 def test_a_verdict_is_one_press_on_a_film_that_is_seen(stand_in: str, page: Any) -> None:
