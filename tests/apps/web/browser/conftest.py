@@ -65,7 +65,7 @@ PATIENCE_MS = 45_000
 playwright.expect.set_options(timeout=PATIENCE_MS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # another test of this process may start a browser of its own
 def chromium() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine: apt install chromium")
