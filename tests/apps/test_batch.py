@@ -390,6 +390,27 @@ def test_a_run_goes_on_with_its_own_engine_alone(films, small_bundle, tmp_path, 
         read_shard(job._replace(engine="cuda"), Shard(0, []), 0)  # on any machine of the run
 
 
+def test_a_run_with_a_prevalence_goes_on_where_it_means_the_same(
+    films, calibrated_bundle, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    command = ["batch", films, "-o", out, "-b", calibrated_bundle, "--workers", 1]
+    asked = [*map(str, command), "--prevalence", "0.05"]
+    assert run(asked) == 3
+    plan = json.loads((out / "plan.json").read_text())
+    assert plan["prevalence_of"] == "covid-19"
+    assert run(asked) == 3
+    del plan["prevalence_of"]
+    (out / "plan.json").write_text(json.dumps(plan))  # of an older version
+    capsys.readouterr()
+    assert run(asked) == 6
+    said = " ".join(capsys.readouterr().err.split())
+    assert "took the prevalence for that of every label; it is that of covid-19 now" in said
+    assert "name another folder" in said
+    (out / "plan.json").write_text(json.dumps(plan | {"prevalence": None}))
+    assert run([*map(str, command)]) == 3  # nothing was restated
+
+
 def test_a_destination_that_does_not_answer_is_not_an_empty_one(films, job, monkeypatch):
     address = "memory://hilum-test"
     runs.plan_run(_wanted(films, job), address)

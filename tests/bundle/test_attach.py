@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +9,12 @@ import pytest
 
 from hilum.apps.cli.main import run
 from hilum.bundle.attach import attach_results
-from hilum.bundle.folder import open_bundle
+from hilum.bundle.folder import DEFAULT_BUNDLE, open_bundle
+from hilum.bundle.outofsource import from_comparison
 from hilum.core.errors import BundleError, BundleIntegrityError, CohortError
+from hilum.learn.compare.grid import Grid, resolve
+
+ROOT = Path(__file__).parents[2]
 
 WriteAudit = Callable[..., Path]
 
@@ -147,3 +152,20 @@ def test_the_table_keeps_the_variant_and_leaves_out_cross_validation(
     assert stored["variant"] == "lungs"
     assert [row["left_out"] for row in stored["rows"]] == ["east", "all left out", "shenzhen"]
     assert stored["gaps"][0]["gap"]["value"] == 0.297
+
+
+def test_the_shipped_comparison_is_of_the_recipe_of_the_built_in_bundle(
+    full_bundle: Path, comparison: Path, tmp_path: Path
+) -> None:
+    path = ROOT / "recipes/leave-one-source-out.toml"
+    theirs = resolve(Grid.load(path), path, [])["contrasts"].model_dump(mode="json")
+    ours = tomllib.loads((DEFAULT_BUNDLE / "recipe.toml").read_text())
+    table = json.loads(comparison.read_text())
+    table["recipes"] = {"lungs": theirs}
+    written = tmp_path / "table.json"
+    written.write_text(json.dumps(table))
+    _, note = from_comparison(written, "lungs", ours)
+    assert note.endswith("table.json was trained for 6 epochs, the bundle for 12")
+    table["recipes"]["lungs"]["fit"]["epochs"] = 12
+    written.write_text(json.dumps(table))
+    assert from_comparison(written, "lungs", ours)[1] == ""

@@ -173,7 +173,14 @@ def test_the_card_says_whether_the_sources_of_the_test_films_were_learned_from(
     assert words in card
     assert glance in card
     assert card.count("These films come from") == (len(training) == 1)
-    assert "judge the probability at the prevalence that its calibration was fitted for" in card
+    said = "judge the probability at the prevalence that its calibration was fitted for:\n"
+    assert f"{said}40 % (covid-19; a reading states it for the same)." in card
+    assert "stand below" not in card
+    (first, *rest) = facts.manifest.labels
+    labels = (first.model_copy(update={"prevalence": 0.004}), *rest)
+    manifest = facts.manifest.model_copy(update={"labels": labels})
+    other = model_card(replace(facts, manifest=manifest))
+    assert f"{said}40 % (covid-19; a reading states it for 0.4 %)." in other
     assert "stated prevalence of 5 % (covid-19)." in card
     assert short in honest_line(facts)
 

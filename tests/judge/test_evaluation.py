@@ -174,6 +174,14 @@ def test_one_prevalence_is_that_of_covid_and_the_others_move_by_the_same_odds(pr
         right, wrong = sens * label.prevalence, (1 - spec) * (1 - label.prevalence)
         assert label.metrics["ppv"].value == pytest.approx(right / (right + wrong))
     assert "prevalence of 12.3% (lung-opacity) and 5.0% (covid-19)" in found.not_known[-1]
+    uncalibrated = evaluate_predictions(
+        both,
+        stated={"lung-opacity": 0.4, "covid-19": None},
+        settings=FAST.model_copy(update={"prevalence": 0.05}),
+    )
+    assert [each.prevalence for each in uncalibrated.labels] == [
+        each.prevalence for each in found.labels
+    ]
     alone = evaluate_predictions(predictions.assign(label="lung-opacity"), settings=FAST)
     assert alone["lung-opacity"].prevalence == FAST.prevalence
     assert "prevalence of 5.0% that" in alone.not_known[-1]
@@ -195,6 +203,12 @@ def test_an_evaluation_from_before_holds_the_one_prevalence_of_its_settings(pred
             "a prevalence of 50%, which it was fitted for; a reading states it for 20%",
         ),
         (True, 0.5, 0.5, "a prevalence of 50%, which it was fitted for, as a reading states it"),
+        (
+            True,
+            0.004,
+            0.0005,
+            "a prevalence of 0.4%, which it was fitted for; a reading states it for 0.05%",
+        ),
         (True, None, None, "the one given with the predictions"),
         (False, None, None, ""),
     ],

@@ -120,6 +120,17 @@ def test_a_label_without_calibration_stays_as_it_is_beside_one_that_is_restated(
     assert pneumonia.prevalence is None
 
 
+def test_a_prevalence_is_no_other_labels_where_that_of_covid_cannot_be_stated(manifest, calibrated):
+    covid, pneumonia = manifest.labels[0], calibrated.labels[1]
+    pneumonia = pneumonia.model_copy(update={"calibration": calibrated.labels[0].calibration})
+    for labels in ((covid, pneumonia), (pneumonia, covid)):
+        mixed = calibrated.model_copy(update={"labels": labels})
+        with pytest.raises(ConfigError, match="'covid-19': no calibration was fitted"):
+            check_prevalence(mixed, 0.05)
+        logits = np.array([0.2, 0.5], np.float32)
+        assert findings_of(mixed, logits, None, 0.05) == findings_of(mixed, logits, None)
+
+
 def test_one_prevalence_is_that_of_covid_and_keeps_which_answer_is_likelier(calibrated):
     covid, other = calibrated.labels
     other = other.model_copy(update={"calibration": covid.calibration, "prevalence": 0.4})

@@ -35,7 +35,7 @@ class Attached(NamedTuple):
     Attributes:
         bundle: as it is now.
         new: something of it was; otherwise the bundle is as it was, with its checksum.
-        note: of what could not be checked; "" where all was.
+        note: of what could not be checked, or differs and may; "" where nothing is to be said.
     """
 
     bundle: Bundle
@@ -57,7 +57,7 @@ def attach_results(
         root: of the bundle, verified first.
         audits: ``audit.json`` of audits of this bundle, one a label.
         out_of_source: ``table.json`` of a comparison that holds the recipe of this bundle. One
-            that does not say its recipes is taken, with a note.
+            that does not say its recipes is taken, with a note, and one of other epochs, too.
         variant: of that comparison, where it has several.
         parts: files of ``hilum.bundle.parts.FILES``, or folders that hold some; they replace those
             in the bundle.

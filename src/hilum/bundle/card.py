@@ -27,6 +27,7 @@ from hilum.core.files import write_text
 from hilum.core.labels import Appearance
 from hilum.core.page import render
 from hilum.core.reading import RESEARCH_USE
+from hilum.core.rounded import figures
 from hilum.judge.audit.schema import Audit, limit, remark
 from hilum.judge.panel import METRICS
 from hilum.judge.schema import Evaluation, LabelEvaluation
@@ -64,6 +65,12 @@ def model_card(facts: Facts) -> str:
         films_of=films_of,
         alone=False,
         tested=tested,
+        judged=[
+            output
+            for output in facts.manifest.labels
+            if output.calibration.fitted and output.label in {label.label for label in tested}
+        ],
+        figures=figures,
         data=data,
         honest=honest_numbers(facts),
         collections=list(_collections(data)) if data else [],

@@ -25,9 +25,10 @@ TOGETHER = "all left out"
 _MAY_DIFFER = (
     "split.", "bundle.", "data.cases", "data.cohorts", "dense.teacher",
     "fit.seed", "fit.members", "fit.loggers", "fit.precision", "fit.channels_last",
-    "fit.deterministic",
+    "fit.deterministic", "fit.epochs",
 )  # fmt: skip
-"""Settings of one recipe, by how they begin: which films, where they lie, seeds, the machine."""
+"""Settings of one recipe, by how they begin: which films, where they lie, seeds, the machine, and
+for how long, which is told."""
 
 
 class _Part(BaseModel):
@@ -106,7 +107,8 @@ def from_comparison(
         recipe: ``recipe.toml`` of the bundle; empty where it has none.
 
     Returns:
-        The table, and why it cannot be told whether the variant is of that recipe; "" if it is.
+        The table, and a note: why it cannot be told whether the variant is of that recipe, or that
+        it was trained for another number of epochs; "" if neither.
 
     Raises:
         CohortError: not such a table, several variants, or none of that name.
@@ -145,6 +147,10 @@ def from_comparison(
             f"{'; '.join(different[:3])}{more}",
             hint="name the variant that the bundle is by --variant, or compare its recipe.toml",
         )
+    epochs, ours = (dict(_flat(each)).get("fit.epochs") for each in (theirs, recipe))
+    if epochs != ours and None not in (epochs, ours):
+        who = f"the variant '{chosen}' of {path}"
+        return found, f"{who} was trained for {epochs} epochs, the bundle for {ours}"
     return found, ""
 
 

@@ -6,7 +6,7 @@ fitted to: val, films of sources left out of training, or the films of a site.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
@@ -37,11 +37,21 @@ COVID-19; ``prevalences`` says what becomes of the others.
 """
 
 
-def prevalences(stated: Mapping[str, float | None], asked: float) -> dict[str, float | None]:
-    """Return the prevalence of every label where one number is named: that of COVID-19 pneumonia.
+def whose_prevalence(labels: Iterable[str]) -> str:
+    """Return the label whose prevalence a stated one is: COVID-19, else the first.
 
-    Without COVID-19 it is that of the first label. The odds of the others are multiplied as those
-    of that label are, so that what is likelier on a film stays so.
+    >>> whose_prevalence(["lung-opacity", "covid-19"]), whose_prevalence(["nodule", "pneumonia"])
+    ('covid-19', 'nodule')
+    """
+    names = list(labels)
+    return Label.COVID_19.value if Label.COVID_19 in names else names[0]
+
+
+def prevalences(stated: Mapping[str, float | None], asked: float) -> dict[str, float | None]:
+    """Return the prevalence of every label where one number is named; ``whose_prevalence`` it is.
+
+    The odds of the others are multiplied as those of that label are, so that what is likelier on a
+    film stays so. Where nobody knows one for that label, all stay as they are.
 
     Args:
         stated: label -> the prevalence that it is stated for; None where nobody knows one.
@@ -52,9 +62,9 @@ def prevalences(stated: Mapping[str, float | None], asked: float) -> dict[str, f
     {'covid-19': 0.05, 'lung-opacity': 0.123, 'nodule': None}
     """
     known = {label: share for label, share in stated.items() if share is not None}
-    if not known:
+    main = whose_prevalence(stated)
+    if main not in known:
         return dict(stated)
-    main = Label.COVID_19.value if Label.COVID_19 in known else next(iter(known))
     moved = {label: float(restate(share, known[main], asked)) for label, share in known.items()}
     return {label: asked if label == main else moved.get(label) for label in stated}
 

@@ -59,8 +59,8 @@ def evaluate_predictions(
         operating_points: label -> threshold on the score; a label without one is called at 0.5.
         calibrated: labels whose probability comes from a calibration.
         fitted: label -> prevalence that its probability holds for.
-        stated: label -> prevalence that a reading states it for; without it ``PREVALENCE`` moves
-            that of PPV and NPV.
+        stated: label -> prevalence that a reading states it for; where it has none, ``PREVALENCE``
+            moves that of PPV and NPV.
         coverage: label -> nominal coverage of the column ``prediction_set``, where it has one.
         settings: prevalence, bootstrap folds, seed, smallest stratum.
         about: what was evaluated.
@@ -80,9 +80,11 @@ def evaluate_predictions(
     points, by_fit, nominal = operating_points or {}, set(calibrated), coverage or {}
     held, named = fitted or {}, stated or {}
     labels, empty = [], []
-    moved_by = stated or PREVALENCE
+    known = {name: share for name, share in named.items() if share is not None}
     names = list(dict.fromkeys(table["label"]))
-    asked = prevalences({name: moved_by.get(name) for name in names}, settings.prevalence)
+    asked = prevalences(
+        {name: known.get(name, PREVALENCE.get(name)) for name in names}, settings.prevalence
+    )
     for name in names:
         rows = table[table["label"] == name]
         if rows["truth"].isna().all():

@@ -182,5 +182,7 @@ def _refuse(table: pd.DataFrame, wrong: pd.Series, where: str, column: str, expe
         raise CohortError(
             f"{where} row {row.name} ({row['case_id']}), column {column}: "
             f"{'blank' if blank else row[column]}; expected {expected}",
-            hint="leave out the rows of films that were not scored" if blank else "",
+            hint="leave out the rows of films that were not scored"
+            if blank and column == "score"
+            else "",
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hilum.core.case import patients_in
 from hilum.core.estimate import Estimate
+from hilum.core.rounded import figures
 from hilum.judge.schema import BaselineRow, EvaluationSettings, LabelEvaluation
 
 if TYPE_CHECKING:
@@ -116,10 +117,11 @@ def of_probability(label: LabelEvaluation) -> str:
     held, stated = label.fitted_prevalence, label.stated_prevalence
     if held is None:
         return "The probability is the one given with the predictions."
-    said = f"The probability is judged at a prevalence of {held:.0%}, which it was fitted for"
+    at = figures(100 * held)
+    said = f"The probability is judged at a prevalence of {at}%, which it was fitted for"
     if stated is None or round(stated, 6) == round(held, 6):
         return f"{said}, as a reading states it."
-    return f"{said}; a reading states it for {stated:.0%}."
+    return f"{said}; a reading states it for {figures(100 * stated)}%."
 
 
 def not_known(

@@ -11,7 +11,7 @@ from hilum.core.errors import ConfigError
 from hilum.core.labels import Label
 from hilum.core.reading import Finding
 from hilum.judge.calibration import OperatingPoint
-from hilum.judge.decisions import prevalences
+from hilum.judge.decisions import prevalences, whose_prevalence
 
 
 def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -37,16 +37,17 @@ def check_prevalence(manifest: Manifest, prevalence: float | None) -> tuple[Labe
     calibration was fitted: ``findings_of`` leaves them as they are.
 
     Raises:
-        ConfigError: no label's probability can be restated, or ``prevalence`` is not in (0, 1).
+        ConfigError: the label whose prevalence it is has no calibration, or ``prevalence`` is not
+            in (0, 1).
     """
     if prevalence is None:
         return ()
-    fitted = [output for output in manifest.labels if output.calibration.fitted]
-    for output in fitted or manifest.labels:
-        try:
-            output.calibration.at(prevalence, 0.5)
-        except ConfigError as error:
-            raise ConfigError(f"'{output.label}': {error.message}", hint=error.hint) from None
+    main = whose_prevalence(output.label for output in manifest.labels)
+    (calibration,) = (each.calibration for each in manifest.labels if each.label == main)
+    try:
+        calibration.at(prevalence, 0.5)
+    except ConfigError as error:
+        raise ConfigError(f"'{main}': {error.message}", hint=error.hint) from None
     return tuple(output.label for output in manifest.labels if not output.calibration.fitted)
 
 

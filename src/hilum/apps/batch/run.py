@@ -62,6 +62,8 @@ class RunPlan(BaseModel):
         source: as it was named.
         bundle: identity of the bundle that reads.
         operating_point, prevalence, force, details, max_megapixels: as in ``hilum read``.
+        prevalence_of: the label whose prevalence it is; None without one, and in an older plan,
+            which took it for that of every label.
         engine: what runs the networks; None in an older plan, which does not say.
         shard_films: films of one shard, at most.
         films: addresses of films and archives; ``shards`` that they make.
@@ -74,6 +76,7 @@ class RunPlan(BaseModel):
     bundle: str
     operating_point: str | None
     prevalence: float | None
+    prevalence_of: str | None = None
     force: bool
     details: bool
     max_megapixels: float
@@ -258,6 +261,12 @@ def plan_run(wanted: RunPlan, dest: str) -> RunPlan:
 def _check_same(plan: RunPlan, wanted: RunPlan, dest: str) -> None:
     for name, asked in wanted.model_dump(exclude={"films", "shards"}).items():
         found = getattr(plan, name)
+        if name == "prevalence_of" and found is None and asked is not None:
+            raise ConfigError(
+                f"{dest}: holds a run of an older version, which took the prevalence for that of "
+                f"every label; it is that of {asked} now",
+                hint=_OTHER,
+            )
         if found != asked:
             raise ConfigError(
                 f"{dest}: holds a run with {name} {found}; asked for {asked}",

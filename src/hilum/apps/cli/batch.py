@@ -90,6 +90,7 @@ def batch(
     from hilum.apps.batch.source import is_remote
     from hilum.bundle.folder import open_bundle
     from hilum.core.machine import engine
+    from hilum.judge.decisions import whose_prevalence
     from hilum.serve.findings import check_prevalence, choose_points
 
     if not is_remote(source):
@@ -105,6 +106,9 @@ def batch(
         bundle=opened.identity,
         operating_point=operating_point,
         prevalence=prevalence,
+        prevalence_of=None
+        if prevalence is None
+        else whose_prevalence(output.label.value for output in opened.manifest.labels),
         force=force,
         details=details,
         max_megapixels=max_megapixels,
