@@ -146,6 +146,29 @@ def test_a_film_without_a_score_is_counted_not_judged(evaluate, scores, tmp_path
     assert (code, "every score is blank" in said) == (4, True)
 
 
+def test_a_film_with_one_blank_score_is_read_and_lacks_one_label(evaluate, scores, tmp_path):
+    table = pd.read_csv(scores)
+    both = pd.concat([table, table.assign(label="pneumonia")], ignore_index=True)
+    both.loc[[0, 1, 30], "score"] = None  # c0 of both labels, c1 of covid-19 alone
+    both.to_csv(tmp_path / "both.csv", index=False)
+    code, _, _ = evaluate("--predictions", tmp_path / "both.csv", "-o", tmp_path / "o")
+    assert code == 0
+    found = json.loads((tmp_path / "o" / "evaluation.json").read_text())
+    assert [film["case_id"] for film in found["not_read"]] == ["c0"]
+    assert {each["label"]: each["films"] for each in found["labels"]} == {
+        "covid-19": 28,
+        "pneumonia": 29,
+    }
+    lacking = [each for each in found["not_known"] if "without a score" in each]
+    assert lacking == ["covid-19: films without a score, in no metric: 1."]
+    table = pd.read_csv(scores)
+    table["probability"] = table["score"]
+    table.loc[2, "probability"] = None
+    table.to_csv(tmp_path / "half.csv", index=False)
+    code, _, said = evaluate("--predictions", tmp_path / "half.csv")
+    assert (code, "column probability: blank" in said, "leave out" in said) == (4, True, False)
+
+
 def test_an_evaluation_of_a_table_says_when_and_with_what_it_was_made(evaluate, scores):
     about = json.loads(evaluate("--predictions", scores, "--json")[1])["about"]
     assert about["created"]

@@ -13,7 +13,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 import hilum
-from hilum.core.case import owner_of
+from hilum.core.case import owner_of, patients_in
 
 
 def films(**columns: object) -> pd.DataFrame:
@@ -103,3 +103,9 @@ def test_no_room_has_a_rule_of_its_own() -> None:
         if path.name != "case.py" and rules.search(path.read_text(encoding="utf-8"))
     ]
     assert offenders == []
+
+
+def test_patients_that_no_adapter_could_name_are_not_given() -> None:
+    unknown = films(patient_id=["a/unknown-x/1.png", "a/unknown-2.png", "", None])
+    assert patients_in(unknown) is None
+    assert patients_in(films(patient_id=["a/unknown-1", "a/unknown-2", "a/p", "a/p"])) == 3

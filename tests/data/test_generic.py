@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from hilum.core.case import patients_in
 from hilum.core.errors import CohortError
 from hilum.data.cohorts import read_cohort
 from hilum.data.table import write_cases
@@ -222,8 +223,9 @@ def test_ids_keep_their_text(films):
 
 def test_folders_take_the_person_of_a_dicom_film_from_its_header(films):
     root = films("covid/p9_1.png", "normal/b.png")
-    for place in ("covid/1.dcm", "covid/2.dcm", "normal/p7_3.dcm"):
+    for place in ("covid/1.dcm", "covid/2.dcm"):
         dicom(root / place, "SAME")
+    dicom(root / "normal/p7_3.dcm", "OTHER")
     (root / "covid" / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 40)
     cohort = read_cohort("folders", root, patient=r"(p\d+)_")
     cases = cohort.cases.set_index("case_id")
@@ -241,4 +243,21 @@ def test_folders_take_the_person_of_a_dicom_film_from_its_header(films):
     assert cases.loc["folders/normal/b.png", "sex"] == ""
     notes = " ".join(cohort.report.notes)
     assert "4 DICOM films: view, sex and age are those of the header, and PatientID" in notes
+    assert "(2 in the headers)" in notes
     assert "2 films name no patient: each counts as a person of its own" in notes
+
+
+def test_one_patient_id_in_all_of_several_headers_names_nobody(films):
+    root = films("covid/a.png")
+    for place in ("covid/1.dcm", "covid/2.dcm", "normal/3.dcm"):
+        (root / place).parent.mkdir(exist_ok=True)
+        dicom(root / place, "ANON")
+    cohort = read_cohort("folders", root)
+    assert cohort.cases["patient_id"].str.contains("/unknown-", regex=False).all()
+    assert patients_in(cohort.cases) is None
+    notes = " ".join(cohort.report.notes)
+    assert "every PatientID is 'ANON', which is taken as unknown" in notes
+    (root / "covid/2.dcm").unlink()
+    (root / "normal/3.dcm").unlink()
+    alone = read_cohort("folders", root).cases.set_index("case_id")["patient_id"]
+    assert alone["folders/covid/1.dcm"] == "folders/ANON"

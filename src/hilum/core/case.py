@@ -104,10 +104,20 @@ def patient_of(cases: pd.DataFrame) -> pd.Series[str]:
     return patient.mask(bare, cohort + "/" + patient)
 
 
+def is_unknown(patient_id: str) -> bool:
+    """Whether an adapter wrote the id because nobody knows whose the film is: COHORT/unknown-FILM.
+
+    >>> is_unknown("csv/unknown-covid/1.png"), is_unknown("csv/17"), is_unknown("a/b/unknown-1")
+    (True, False, False)
+    """
+    return patient_id.partition("/")[2].startswith("unknown-")
+
+
 def patients_in(cases: pd.DataFrame) -> int | None:
     """Count the patients of films; None where none is given: each film is then one of its own."""
     owners = owner_of(cases)
-    return None if (owners == cases["case_id"]).all() else int(owners.nunique())
+    alone = (owners == cases["case_id"]) | owners.map(is_unknown)
+    return None if alone.all() else int(owners.nunique())
 
 
 def films_of(films: int, patients: int | None) -> str:

@@ -187,10 +187,12 @@ def _judge(
     unread = predictions["score"].isna()
     if unread.all():
         raise CohortError(f"{table}: every score is blank; nothing can be judged")
+    never = ~predictions["case_id"].isin(predictions["case_id"][~unread])
     not_read = [
         without_reading(case, Status.REFUSED, "no score was given")
-        for case in predictions[unread].drop_duplicates("case_id").to_dict("records")
+        for case in predictions[never].drop_duplicates("case_id").to_dict("records")
     ]
+    lacking = predictions["label"][unread & ~never].value_counts(sort=False)
     predictions = predictions[~unread]
     told = predictions["label"][predictions["probability"] != predictions["score"]]
     point = Threshold(
@@ -210,6 +212,9 @@ def _judge(
         ),
         not_read=not_read,
     )
+    unscored = [f"{each}: films without a score, in no metric: {n}" for each, n in lacking.items()]
+    unknown = (*evaluation.not_known, *(f"{each}." for each in unscored))
+    evaluation = evaluation.model_copy(update={"not_known": unknown})
     if out is not None:
         write_report(evaluation, predictions, out)
     return evaluation

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from hilum.core.case import COLUMNS, LABEL_COLUMNS
+from hilum.core.case import COLUMNS, LABEL_COLUMNS, is_unknown
 from hilum.core.config import did_you_mean
 from hilum.core.csvtable import look_alike, number_of, read_table
 from hilum.core.errors import CohortError
@@ -113,8 +113,9 @@ def read_folders(
         classes: folder -> label, or "label=0" for a folder that only says what it is not;
             added to ``CLASSES``.
         patient: regular expression whose first group, in the file name, names the person. Where it
-            finds none, PatientID of a DICOM file does, and any other film counts as a person of its
-            own. View, sex and age are those of the header of a DICOM file, too.
+            finds none, PatientID of a DICOM file does, unless all of several have the same, and any
+            other film counts as a person of its own. View, sex and age are those of the header of a
+            DICOM file, too.
 
     Raises:
         CohortError: a folder whose class is not known, or a label that does not exist.
@@ -134,13 +135,18 @@ def read_folders(
     truths = {kind: _truth(kind) for kind in sorted(set(kinds.values()))}
     labels = {label for label, _ in truths.values()}
     headers = {file: _header(file) for file in kinds if is_dicom(file)}
+    persons = [header["PatientID"] for header in headers.values() if header]
+    one_id = persons[0] if len(persons) > 1 and len(set(persons)) == 1 else ""
+    if one_id:  # of a folder without names, as a rule, not of one person
+        headers = {file: header | {"PatientID": ""} for file, header in headers.items()}
     records = [
         _folder_record(file, root, name, pattern, headers.get(file, {}))
         | dict.fromkeys(labels, 0.0)
         | {truths[kind][0]: truths[kind][1]}
         for file, kind in kinds.items()
     ]
-    folder.notes += _persons_told(records, len(headers), named=pattern is not None)
+    named = pattern is not None
+    folder.notes += _persons_told(records, len(headers), set(persons) - {""}, one_id, named=named)
     return folder.cohort(name, records, rows=len(folder.files))
 
 
@@ -240,15 +246,21 @@ def _header(file: Path) -> dict[str, str]:
     return {tag: str(header.get(tag) or "").strip() for tag in _HEADER}
 
 
-def _persons_told(records: list[Record], dicom: int, *, named: bool) -> list[str]:
+def _persons_told(
+    records: list[Record], dicom: int, persons: set[str], one_id: str, *, named: bool
+) -> list[str]:
     """Say where patients come from, and of how many films nobody knows whose they are."""
     told = []
     if dicom:
-        told.append(
-            f"{dicom} DICOM films: view, sex and age are those of the header, and PatientID is the "
-            "person" + (" where the file name names none" if named else "")
+        person = (
+            f"every PatientID is '{one_id}', which is taken as unknown: a pattern "
+            "for the patient says whose each film is"
+            if one_id
+            else f"PatientID is the person{' where the file name names none' if named else ''} "
+            f"({len(persons)} in the headers)"
         )
-    unknown = sum("/unknown-" in str(record["patient_id"]) for record in records)
+        told.append(f"{dicom} DICOM films: view, sex and age are those of the header, and {person}")
+    unknown = sum(is_unknown(str(record["patient_id"])) for record in records)
     if unknown == len(records) and not named:
         told.append("no pattern for the patient: each film counts as a person of its own")
     elif unknown:
