@@ -101,8 +101,8 @@ def test_a_comparison_of_another_recipe_is_refused(
     full_bundle: Path, comparison: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = _bytes(full_bundle)
-    other = _of_recipe(comparison, tmp_path, epochs=9)
-    with pytest.raises(BundleError, match=r"another recipe .*: fit\.epochs 9, in the bundle 7"):
+    other = _of_recipe(comparison, tmp_path, learning_rate=0.02)
+    with pytest.raises(BundleError, match=r"another recipe .*: fit\.learning_rate 0\.02, in the bundle 0\.013"):
         attach_results(full_bundle, out_of_source=other, variant="lungs")
     assert _bytes(full_bundle) == before
     add = ["bundle", "card", "-b", str(full_bundle), "--variant", "lungs", "--comparison"]
