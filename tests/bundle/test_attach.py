@@ -102,7 +102,8 @@ def test_a_comparison_of_another_recipe_is_refused(
 ) -> None:
     before = _bytes(full_bundle)
     other = _of_recipe(comparison, tmp_path, learning_rate=0.02)
-    with pytest.raises(BundleError, match=r"another recipe .*: fit\.learning_rate 0\.02, in the bundle 0\.013"):
+    said = r"another recipe .*: fit\.learning_rate 0\.02, in the bundle 0\.013"
+    with pytest.raises(BundleError, match=said):
         attach_results(full_bundle, out_of_source=other, variant="lungs")
     assert _bytes(full_bundle) == before
     add = ["bundle", "card", "-b", str(full_bundle), "--variant", "lungs", "--comparison"]
