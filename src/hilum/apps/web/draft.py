@@ -36,7 +36,7 @@ def draft(
     title = text["sheet.title"]
     technique = text["dictated.technique" if view else "dictated.technique.unknown"]
     if reading is not None and reading.refusal is not None:
-        title, technique = text["report.refused"], ""  # it may be no chest radiograph at all
+        title, technique = text["report"], ""  # it may be no chest radiograph at all
     told = [compared(then, reading, date, language) for date, then in earlier]
     told += [text["dictated.earlier.unopened"].format(date=date) for date in unopened]
     told += [text["dictated.earlier.undated"]] if undated else []
