@@ -14,7 +14,7 @@ from sklearn.metrics import cohen_kappa_score, recall_score, roc_auc_score
 from sqlalchemy import inspect
 
 from hilum.apps.store.people import Role, add_person, add_token
-from hilum.apps.store.tables import Film, Read, ReadingList, Study
+from hilum.apps.store.tables import Film, Read, ReadingList, Study, new_id
 from hilum.apps.web.analysis import MRMC, Arm, ReaderStudy, gather, measure
 from hilum.core.labels import Label
 from hilum.judge.reader_study import fleiss
@@ -366,3 +366,22 @@ def test_a_film_without_an_answer_hinders_nobody_from_being_done(station, blind_
         assert (reader[arm]["films"], reader[arm]["asked"]) == (3, 3)
         assert (found[arm]["readers"], found[arm]["whole"]) == (1, 1)
     assert (found["difference"]["readers"], found["difference"]["whole"]) == (1, 1)
+
+
+def test_a_film_that_is_refused_later_had_an_answer_when_it_was_judged(station, blind_only):
+    """So who never looked at it has not answered with the machine."""
+    list_id, ids, dora = blind_only(True)
+    given = {"finding": FINDING, "verdict": "absent", "list_id": list_id, "blind": True}
+    assert dora.post(f"{API}/films/{ids[2]}/verdicts", json=given).status_code == 201
+    with station.service.store.write() as session:
+        film = session.get_one(Film, ids[2])
+        read = session.get_one(Read, film.reading_id)
+        columns = {each.key: getattr(read, each.key) for each in Read.__table__.columns}
+        later = Read(**columns | {"id": new_id(), "forced": True, "status": "refused"})
+        session.add(later)
+        film.status, film.reading_id = "refused", later.id
+    for film_id in ids[:2]:
+        assert dora.get(f"{API}/films/{film_id}/reading").status_code == 200
+    found = station.client("administrator").get(f"{API}/lists/{list_id}/analysis").json()
+    (reader,) = found["readers"]
+    assert (reader["unaided"]["films"], reader["aided"]["films"]) == (3, 2)

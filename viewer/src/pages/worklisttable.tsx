@@ -125,7 +125,8 @@ function Result({ item }: { item: StudyItem }) {
     return <span class="soft">{t("blind.in-film")}</span>;
   }
   if (item.blind_pending) return <span class="tag blind">{t("blind.first")}</span>;
-  if (item.status === "error") return <span class="soft">{t("reading.not-opened")}</span>;
+  // one film that could not be opened keeps no answer to the others from anybody
+  if (item.status === "error" && !item.findings.length) return <span class="soft">{t("reading.not-opened")}</span>;
   if (item.status === "refused") return <span class="soft">{item.refusal && named("refusal", item.refusal)}</span>;
   return (
     <ul class="results">

@@ -76,11 +76,20 @@ def seen_in(session: Session, one: ReadingList, person_id: str) -> dict[str, int
     return {row[0]: row[1] for row in session.execute(query)}
 
 
+def status_beside(session: Session, verdict: Verdict, now: str) -> str:
+    """Return the status of the reading a verdict was given beside; of its film ``now`` if of none.
+
+    A film that a later bundle refuses had an answer when it was judged.
+    """
+    read = session.get(Read, verdict.reading_id) if verdict.reading_id else None
+    return now if read is None else read.status
+
+
 def holds(verdict: Verdict, seen_ms: int, one: ReadingList | None, status: str = "read") -> bool:
     """Say whether a blind verdict is held to: its person was shown the answer (0: never) after it.
 
     Of a verdict in a list: that shows the answer, and before it ended; or of a film that by its
-    status never had one, with or without which the person says the same.
+    ``status_beside`` never had one, with or without which the person says the same.
     """
     if one is not None and not one.reveal:
         return False
@@ -257,7 +266,8 @@ def bequeath(session: Session, film_ids: Collection[str]) -> int:
             key = one.id, verdict.person_id
             if key not in saw:
                 saw[key] = seen_in(session, one, verdict.person_id)
-            held = holds(verdict, saw.get(key, {}).get(film_id, 0), one, film.status)
+            status = status_beside(session, verdict, film.status)
+            held = holds(verdict, saw.get(key, {}).get(film_id, 0), one, status)
             session.add(
                 Bygone(
                     film=name,

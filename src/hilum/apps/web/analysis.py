@@ -228,7 +228,8 @@ def gather(session: Session, one: ReadingList, finding: str) -> ReaderStudy:
         arms["unaided" if verdict.blind else "aided"].put(*place, verdict)
         # who was then shown the answer in the list, and changed nothing, holds to the verdict
         seen_ms = saw[verdict.person_id].get(verdict.film_id, 0)
-        if lists.holds(verdict, seen_ms, one, statuses[verdict.film_id]):
+        status = lists.status_beside(session, verdict, statuses[verdict.film_id])
+        if lists.holds(verdict, seen_ms, one, status):
             arms["aided"].put(*place, verdict)
             arms["aided"].seconds[place] = np.nan
     for left in sorted(bygone, key=lambda each: not each.blind):

@@ -274,6 +274,22 @@ def test_search_filter_and_keys_of_the_worklist(stand_in: str, page: Any) -> Non
     page.get_by_text("Not analyzed: refused").wait_for()
 
 
+def test_a_film_that_could_not_be_opened_hides_no_answer_to_the_others(
+    stand_in: str, page: Any
+) -> None:
+    def spoil(route: Any) -> None:  # the study gets a second film, which could not be opened
+        answer = route.fetch()
+        said = answer.json()
+        for each in said["items"]:
+            each["status"] = "error" if each["status"] == "read" else each["status"]
+        route.fulfill(response=answer, json=said)
+
+    page.route("**/api/v1/studies/search*", spoil)
+    page.goto(f"{stand_in}/?cpu")
+    row = page.locator(".studies tbody tr", has=page.locator(".status-error")).first
+    expect(row.locator(".results li").first).to_contain_text("%")
+
+
 def test_a_key_pressed_at_the_sight_of_the_rows_counts(stand_in: str, page: Any) -> None:
     page.add_init_script(J_AT_SIGHT)
     page.goto(f"{stand_in}/?cpu")
