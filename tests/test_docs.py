@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +22,6 @@ from hilum.learn.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 
@@ -179,13 +177,11 @@ def site(tmp_path_factory):
     return folder
 
 
-def test_the_site_asks_nobody_and_its_search_finds(site):
+def test_the_site_asks_nobody_and_its_search_finds(site, chromium_path):
     """Opened from the folder, as in a hospital without a network."""
-    if CHROMIUM is None and "CI" not in os.environ:
-        pytest.skip("no chromium on this machine: apt install chromium")
     asked, broken = set(), []
     with playwright.sync_playwright() as engine:
-        browser = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = engine.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
         page = browser.new_page()
         page.on("request", lambda request: asked.add(request.url.partition(":")[0]))
         page.on("pageerror", lambda error: broken.append(str(error)))

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from hilum.apps.store.store import open_store, sqlite_url
+
 
 def _tool(name):
     found = shutil.which(name)
@@ -92,20 +94,60 @@ def _when_up(port, server):
     raise RuntimeError("PostgreSQL did not start")
 
 
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory):
+    """File of a store without a row: to copy it takes a tenth of what its migrations take."""
+    path = tmp_path_factory.mktemp("new") / "store.db"
+    open_store(sqlite_url(path)).close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def new_database(postgresql):
+    """The same in PostgreSQL: the name of the database."""
+    _create(postgresql, "new")
+    open_store(f"{postgresql}/new").close()
+    return "new"
+
+
+def _create(server, name, template="template1"):
+    import psycopg
+
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return f"{server}/{name}"
+
+
+@pytest.fixture
+def put_store(new_store):
+    """Put a store without a row where there is none, and say the address: ``put_store(folder)``."""
+
+    def put(folder):
+        path = folder / "store.db"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            shutil.copyfile(new_store, path)
+        return sqlite_url(path)
+
+    return put
+
+
 @pytest.fixture
 def make_store_url(request, tmp_path):
-    """Make the address of an empty store: ``make_store_url("postgresql")``."""
+    """Make the address of a store without a row: ``make_store_url("postgresql")``.
 
-    def make(kind):
+    ``bare``: without a table, either.
+    """
+
+    def make(kind, bare=False):
+        if kind == "sqlite" and bare:
+            return sqlite_url(tmp_path / "store.db")
         if kind == "sqlite":
-            return f"sqlite:///{tmp_path / 'store.db'}"
-        import psycopg
-
-        server = request.getfixturevalue("postgresql")
-        name = f"hilum_{secrets.token_hex(4)}"
-        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return f"{server}/{name}"
+            return request.getfixturevalue("put_store")(tmp_path)
+        server, name = request.getfixturevalue("postgresql"), f"hilum_{secrets.token_hex(4)}"
+        if bare:
+            return _create(server, name)
+        return _create(server, name, request.getfixturevalue("new_database"))
 
     return make
 

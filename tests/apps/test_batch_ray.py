@@ -8,14 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
 import pyarrow.parquet as pq
 import pytest
 
 from hilum.serve.inputs import find_films
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own warnings
-pytest.importorskip("ray")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # Ray's own
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
+]
 
 HILUM = [sys.executable, "-m", "hilum", "batch"]
 SHARDS = 40

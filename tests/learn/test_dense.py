@@ -475,6 +475,10 @@ def test_without_a_chance_nothing_is_exchanged() -> None:
     torch.testing.assert_close(changed, squares)
 
 
+SMALL = {"name": "fully-convolutional"}
+"""A network of the same answers whose graph is written sooner."""
+
+
 def dense_recipe(tiny_recipe: Callable[..., Recipe], **tables: dict[str, object]) -> Recipe:
     values: dict[str, dict[str, object]] = {
         "data": {"cases": "cases.csv", "labels": ["covid-19", "lung-opacity"]},
@@ -586,7 +590,7 @@ def test_a_bundle_of_whole_films_reads_in_one_pass(
     make_cases, tiny_recipe, tmp_path, monkeypatch
 ) -> None:
     table = dense_cases(make_cases)
-    recipe = dense_recipe(tiny_recipe, fit={"epochs": 1})
+    recipe = dense_recipe(tiny_recipe, fit={"epochs": 1}, network=SMALL)
     result = fit(recipe, table, tmp_path / "run", progress=False)
     pack_bundle(result, recipe, table, tmp_path / "bundle", command="hilum train dense.toml")
     reader = load_bundle(tmp_path / "bundle")
@@ -621,7 +625,8 @@ def test_a_packed_bundle_says_the_appearance_and_is_judged_by_it(
     make_cases, tiny_recipe, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setattr("hilum.judge.appearance.LEAST_PER_CLASS", 2)
-    table, recipe = dense_cases(make_cases, 60), dense_recipe(tiny_recipe, fit={"epochs": 1})
+    table = dense_cases(make_cases, 60)
+    recipe = dense_recipe(tiny_recipe, fit={"epochs": 1}, network=SMALL)
     opaque = np.resize(np.repeat(["typical", "indeterminate", "atypical", ""], 2), len(table))
     table["appearance"] = np.where(table["covid-19"] == 1, opaque, "negative")
     result = fit(recipe, table, tmp_path / "run", progress=False)

@@ -30,7 +30,7 @@ from hilum.apps.node.settings import Peer
 from hilum.apps.store import wanted
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import open_log
-from hilum.apps.store.store import open_store, sqlite_url
+from hilum.apps.store.store import open_store
 from hilum.apps.store.tables import Delivery, Film, Made, Model, Read, Result, Study
 from hilum.apps.store.wanted import Making, Object
 from hilum.apps.web.orders import Orders
@@ -163,14 +163,14 @@ class Node:
 
 
 @pytest.fixture
-def make_node(tmp_path):
+def make_node(tmp_path, put_store):
     """Start a receiver: ``make_node(toml of [node])``; port and store are its own."""
     made = []
 
     def make(toml="", *, limits="", url=None, files=None, data=None):
         data = data or tmp_path / f"node{len(made)}" / "data"
         text = f'[node]\nlisten = "127.0.0.1:0"\nreserve_gb = 0.0\n{toml}\n{limits}\n'
-        node = Node(data, url or sqlite_url(data / "store.db"), text, files)
+        node = Node(data, url or put_store(data), text, files)
         made.append(node)
         return node.start()
 
@@ -184,10 +184,9 @@ def make_node(tmp_path):
 class Outbox:
     """A store with results that wait, and a sender for them."""
 
-    def __init__(self, data, make_dicom):
-        data.mkdir()
+    def __init__(self, data, url, make_dicom):
         self.data, self._make = data, make_dicom
-        self.store = open_store(sqlite_url(data / "store.db"))
+        self.store = open_store(url)
         self.log, self.folder = open_log(self.store, data), FilmFolder(data)
         self.waited = []
         self.stop = threading.Event()
@@ -249,8 +248,9 @@ class Outbox:
 
 
 @pytest.fixture
-def box(tmp_path, make_dicom):
-    made = Outbox(tmp_path / "data", make_dicom)
+def box(tmp_path, make_dicom, put_store):
+    data = tmp_path / "data"
+    made = Outbox(data, put_store(data), make_dicom)
     yield made
     made.store.close()
 

@@ -13,7 +13,7 @@ from hilum.apps.node.status import summary
 from hilum.apps.store import outbox, wanted
 from hilum.apps.store.folder import FilmFolder
 from hilum.apps.store.log import open_log
-from hilum.apps.store.store import open_store, sqlite_url
+from hilum.apps.store.store import open_store
 from hilum.apps.store.tables import Delivery, Film, Line, Made, Model, Read, Received, Result, Study
 from hilum.core.errors import StoreFullError, UnsupportedImageError
 
@@ -26,9 +26,8 @@ PEERS = [
 class Desk:
     """A reading of a film from the peer ``ct``, and a maker for it."""
 
-    def __init__(self, data, make_dicom):
-        data.mkdir()
-        self.store = open_store(sqlite_url(data / "store.db"))
+    def __init__(self, data, url, make_dicom):
+        self.store = open_store(url)
         self.log, self.folder = open_log(self.store, data), FilmFolder(data)
         self.asked, self._make_dicom = [], make_dicom
         with self.store.write() as session:
@@ -59,8 +58,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path, make_dicom):
-    made = Desk(tmp_path / "data", make_dicom)
+def desk(tmp_path, make_dicom, put_store):
+    data = tmp_path / "data"
+    made = Desk(data, put_store(data), make_dicom)
     yield made
     made.store.close()
 

@@ -30,7 +30,6 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 pytestmark = pytest.mark.slow
 
 PACKAGE = "@ohif/app@3.12.10"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WANTED = {"dx": (100_000, 0), "sr": (100_000, 1000), "seg": (50_000, 50_000), "sc": (50_000, 500)}
 """Bright grey and colored pixels of the viewport, at least, of what is shown."""
 CONFIG = """window.config = {
@@ -56,8 +55,8 @@ CONFIG = """window.config = {
 def ohif(tmp_path_factory):
     """Return the folder of OHIF's pages."""
     npm = shutil.which("npm")
-    if npm is None or CHROMIUM is None:
-        pytest.skip("npm or chromium is not installed")
+    if npm is None:
+        pytest.skip("npm is not installed")
     folder = tmp_path_factory.mktemp("ohif")
     packed = subprocess.run([npm, "pack", PACKAGE], cwd=folder, capture_output=True, timeout=300)
     if packed.returncode:
@@ -100,7 +99,9 @@ def served(pages, orthanc):
         yield base, given
 
 
-def test_ohif_shows_outlines_segments_the_picture_and_the_report(ohif, make_orthanc, tmp_path):
+def test_ohif_shows_outlines_segments_the_picture_and_the_report(
+    ohif, make_orthanc, chromium_path, tmp_path
+):
     film = dcmread(ROOT / "frontal.dcm")
     grey = cv2.imread(str(ROOT / "frontal-opacities.png"), cv2.IMREAD_GRAYSCALE)
     film.PixelData = ((255 - grey).astype(np.uint16) * 16).tobytes()
@@ -120,7 +121,7 @@ def test_ohif_shows_outlines_segments_the_picture_and_the_report(ohif, make_orth
     errors, shown = [], {}
     with served(ohif, orthanc) as (base, given), playwright.sync_playwright() as engine:
         browser = engine.chromium.launch(
-            executable_path=CHROMIUM,
+            executable_path=chromium_path,
             args=["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"],
         )
         page = browser.new_page(viewport={"width": 1366, "height": 900})

@@ -76,7 +76,7 @@ def _old_store(url, tmp_path):
 def test_a_damaged_reading_leaves_its_verdict_unknown_and_the_store_opens(
     make_store_url, tmp_path, kept
 ):
-    url = make_store_url("sqlite")
+    url = make_store_url("sqlite", bare=True)
     _old_store(url, tmp_path)
     engine = create_engine(url)
     with engine.begin() as connection:
@@ -91,10 +91,11 @@ def test_a_damaged_reading_leaves_its_verdict_unknown_and_the_store_opens(
     assert tuple(found[0]) == ("unknown", None)
 
 
-@pytest.fixture
-def store(store_url, tmp_path):
-    _old_store(store_url, tmp_path)
-    made = open_store(store_url)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request, make_store_url, tmp_path):
+    url = make_store_url(request.param, bare=True)
+    _old_store(url, tmp_path)
+    made = open_store(url)
     yield made
     made.close()
 

@@ -20,10 +20,13 @@ from hilum.core.errors import (
 )
 
 
-def test_the_migrations_make_the_tables_of_the_code(place):
-    with place.store.engine.connect() as connection:
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_migrations_make_the_tables_of_the_code(make_store_url, kind):
+    store = open_store(make_store_url(kind, bare=True))
+    with store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Table.metadata) == []
+    store.close()
 
 
 def test_a_store_of_a_newer_hilum_is_refused(place, store_url):

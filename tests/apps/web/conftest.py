@@ -99,13 +99,14 @@ class Workstation:
 
 
 @pytest.fixture
-def make_station(tmp_path, calibrated_bundle):
+def make_station(tmp_path, calibrated_bundle, put_store):
     """Make a workstation: ``make_station(settings=..., url=..., bundle=...)``."""
     made = []
 
     def make(settings=None, url=None, bundle=calibrated_bundle):
+        data = tmp_path / f"data{len(made)}"
         service = make_service(
-            Place.of(tmp_path / f"data{len(made)}", url),
+            Place.of(data, url or put_store(data)),
             bundle=bundle,
             settings=settings or Settings(),
             link=True,

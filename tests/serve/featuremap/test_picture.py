@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 
 import numpy as np
@@ -14,8 +13,6 @@ from hilum.judge.featuremap import MapMeasure
 from hilum.judge.schema import NotRead
 from hilum.serve.featuremap.picture import data_of, page, write_page, write_picture
 from hilum.serve.featuremap.run import MARKS, OTHER, FeatureMap, MapFacts, colorings
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def make_map(films=40, pictures=True):
@@ -144,10 +141,8 @@ def test_the_picture_is_a_png(tmp_path):
 
 
 @pytest.fixture
-def browse(tmp_path):
+def browse(tmp_path, chromium_path):
     """Open a page in Chromium and return what its document became."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not on PATH")
 
     def call(found, fragment="", script=""):
         path = tmp_path / "map.html"
@@ -156,7 +151,7 @@ def browse(tmp_path):
             text = re.sub(r"<meta http-equiv[^>]*>", "", path.read_text(encoding="utf-8"))
             path.write_text(text.replace("</body>", f"<script>{script}</script></body>"))
         command = [
-            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+            chromium_path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
             f"--user-data-dir={tmp_path / 'browser'}", "--window-size=1366,768",
             "--virtual-time-budget=3000", "--dump-dom", f"{path.as_uri()}#{fragment}",

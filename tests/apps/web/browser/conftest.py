@@ -46,7 +46,6 @@ T = TypeVar("T")
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[3]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGS = [
     "--no-sandbox",
     "--disable-quic",
@@ -66,11 +65,9 @@ playwright.expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="package")  # another test of this process may start a browser of its own
-def chromium() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: apt install chromium")
+def chromium(chromium_path: str) -> Iterator[Any]:
     with playwright.sync_playwright() as engine:
-        browser = engine.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        browser = engine.chromium.launch(executable_path=chromium_path, args=ARGS)
         yield browser
         browser.close()
 
@@ -268,6 +265,11 @@ def sign_in(page: Any, name: str, password: str = PASSWORD) -> None:
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
+
+
+def csrf_of(page: Any, address: str) -> dict[str, str]:
+    """The header with which the page's session may change something by ``page.request``."""
+    return {"X-CSRF-Token": page.request.get(f"{address}/api/v1/me").json()["csrf"]}
 
 
 def look(page: Any, selector: str = ".film") -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from . import test_pages as pages
-from .conftest import eventually, open_film, sign_in
+from .conftest import csrf_of, eventually, open_film, sign_in
 
 expect = pytest.importorskip("playwright.sync_api").expect
 WORDS = "half of a sentence about the left"
@@ -94,7 +94,7 @@ def test_who_signs_in_in_another_tab_is_who_every_tab_is_of(locked: str, page: A
 def test_the_cover_does_not_say_that_nobody_was_there(locked: str, page: Any) -> None:
     """It comes as well over the page of somebody who signs out in another tab, or is blocked."""
     _signed_in(page, locked, "bo")
-    csrf = {"X-CSRF-Token": page.request.get(f"{locked}/api/v1/me").json()["csrf"]}
+    csrf = csrf_of(page, locked)
     page.request.post(f"{locked}/api/v1/logout", headers=csrf)
     page.goto(f"{locked}/#/agreement")
     dialog = page.get_by_role("dialog", name="Locked")

@@ -10,7 +10,7 @@ from hilum.core.labels import Appearance
 from hilum.core.reading import appearance_words
 from hilum.core.words import words
 
-from .conftest import FRAMES, ROOT, open_film
+from .conftest import FRAMES, ROOT, csrf_of, open_film
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -141,7 +141,7 @@ def judge(page: Any, where: str, sizes: Sizes = SIZES) -> None:
 
 def test_who_has_a_token_only_is_not_said_to_sign_in(stand_in: str, page: Any) -> None:
     api = f"{stand_in}/api/v1"
-    csrf = {"X-CSRF-Token": page.request.get(f"{api}/me").json()["csrf"]}
+    csrf = csrf_of(page, stand_in)
     script = {"name": "script", "role": "metrics"}
     assert page.request.post(f"{api}/users", data=script, headers=csrf).status == 201
     page.goto(f"{stand_in}/#/users")

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from .conftest import eventually, look, new_page, open_film, settled, takes_keys
+from .conftest import csrf_of, eventually, look, new_page, open_film, settled, takes_keys
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -133,7 +133,7 @@ def test_a_film_that_is_read_after_it_was_drawn_ahead_is_fetched_anew(
     ahead.locator("canvas").first.wait_for(state="attached")
     takes_keys(page)
     [film] = [found[1] for url in asked if "ahead=true" in url and (found := PIXELS.search(url))]
-    csrf = {"X-CSRF-Token": page.request.get(f"{stand_in}/api/v1/me").json()["csrf"]}
+    csrf = csrf_of(page, stand_in)
     again = f"{stand_in}/api/v1/films/{film}/read"
     assert page.request.post(again, data={"force": True}, headers=csrf).ok
     expect(ahead).to_have_count(0)
@@ -166,7 +166,7 @@ def test_a_film_drawn_ahead_outlives_the_place_of_the_film_before(stand_in: str,
     ahead.wait_for(state="attached")
     page.evaluate("document.querySelector('.film').dataset.before = 'yes'")
     film = page.url.split("/film/")[1].split("?")[0]
-    csrf = {"X-CSRF-Token": page.request.get(f"{stand_in}/api/v1/me").json()["csrf"]}
+    csrf = csrf_of(page, stand_in)
     again = f"{stand_in}/api/v1/films/{film}/read"
     assert page.request.post(again, data={"force": True}, headers=csrf).ok
     expect(page.locator(".film[data-before]")).to_have_count(0)
@@ -276,7 +276,7 @@ def test_a_report_is_written_by_keys(stand_in: str, page: Any) -> None:
     report = page.request.get(kept).json()["items"][0]
     assert (draft["state"], report["state"]) == ("draft", "signed")
     assert report["indication"].endswith("Cough, 1 week.")
-    csrf = {"X-CSRF-Token": page.request.get(f"{stand_in}/api/v1/me").json()["csrf"]}
+    csrf = csrf_of(page, stand_in)
     assert page.request.post(kept, data={"findings": "of another window"}, headers=csrf).ok
     page.get_by_role("textbox", name="Title").press("Enter")
     page.get_by_text("has written version 3 of this report meanwhile").wait_for()
@@ -306,7 +306,7 @@ def test_a_report_is_written_by_keys(stand_in: str, page: Any) -> None:
 def test_a_reading_list_asks_by_its_own_rules(stand_in: str, page: Any) -> None:
     """Of a blind list with confidence, whose reader reads blind and so owes more than it asks."""
     api = f"{stand_in}/api/v1"
-    csrf = {"X-CSRF-Token": page.request.get(f"{api}/me").json()["csrf"]}
+    csrf = csrf_of(page, stand_in)
     page.request.put(f"{api}/me/blind", data={"on": True}, headers=csrf)
     me = page.request.get(f"{api}/me").json()["name"]
     people = page.request.get(f"{api}/users").json()["items"]
