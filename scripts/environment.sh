@@ -1,6 +1,9 @@
 # Sourced by the other scripts: make_environment FOLDER EXTRAS installs hilum there, as locked.
 # It does nothing when that was done before and neither pyproject.toml, constraints.txt nor the version changed.
 
+# Without bytecode each of the processes that a script starts would compile all that it imports.
+unset PYTHONDONTWRITEBYTECODE
+
 make_environment() {
     local folder=$1 extras=$2 python stamp
     python=$(find_python)
@@ -11,11 +14,27 @@ print(hashlib.sha256(b"".join(open(f, "rb").read() for f in sys.argv[1:])).hexdi
         return
     fi
     echo "setting up $folder ..." >&2
-    [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --constraint constraints.txt --editable ".$extras" 2>&1 | { grep -v '^WARNING' || true; } >&2
+    trap 'exit 130' INT # else what Ctrl-C ends would be followed by the next step
+    [ -x "$folder/bin/pip" ] || "$python" -m venv "$folder"
+    install_quickly "$folder" "$extras" || "$folder/bin/python" -m pip install --quiet \
+        --disable-pip-version-check --constraint constraints.txt --editable ".$extras" \
+        2>&1 | { grep -v '^WARNING' || true; } >&2
+    trap - INT
     "$folder/bin/python" -c 'import hilum'
     echo "$stamp" > "$folder/hilum-stamp"
+}
+
+# uv installs in 25 seconds what pip installs in 215. Of pip's settings it knows what is handed on
+# here; where that is not enough, pip does the work.
+install_quickly() {
+    local python=$1/bin/python setting value
+    "$python" -m pip install --quiet --disable-pip-version-check uv 2> /dev/null || return
+    for setting in index-url=UV_DEFAULT_INDEX find-links=UV_FIND_LINKS; do
+        value=$("$python" -m pip config list | sed -n "s/^.*\.${setting%=*}='\(.*\)'$/\1/p" | tail -n 1)
+        [ -z "$value" ] || export "${setting#*=}=$value"
+    done
+    UV_SYSTEM_CERTS=true "$1/bin/uv" pip install --quiet --python "$python" \
+        --constraint constraints.txt --editable ".$2" 2> /dev/null
 }
 
 find_python() {

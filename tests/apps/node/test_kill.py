@@ -20,7 +20,6 @@ LIMIT_S = 900
     ("kind", "films", "kills"),
     [
         ("sqlite", 20, 2),
-        ("postgresql", 15, 1),
         pytest.param("sqlite", 1000, 20, marks=pytest.mark.slow),
         pytest.param("postgresql", 400, 8, marks=pytest.mark.slow),
     ],

@@ -9,7 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
 
-EXAMPLES = int(os.environ.get("HILUM_SCHEMA_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("HILUM_SCHEMA_EXAMPLES", "10"))
 API = "/api/v1"
 
 
