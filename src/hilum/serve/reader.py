@@ -162,6 +162,22 @@ class Reader:
         """
         return self._session.run(inputs)
 
+    def open(self, path: str | Path, *, keep: bool, force: bool = False) -> OpenedFilm:
+        """Open a film as this bundle reads it: put right, or refused by its gate.
+
+        Args:
+            path, keep, force: as in ``hilum.serve.film.open_film``.
+        """
+        return open_film(
+            path,
+            self.preprocess,
+            self.segmenter,
+            self.gate,
+            keep=keep,
+            force=force,
+            max_megapixels=self.max_megapixels,
+        )
+
     def segment(self, radiograph: Radiograph) -> Lungs | None:
         """Return the lungs of a film, or None where there is no lung network."""
         return self.segmenter.segment(radiograph) if self.segmenter else None
@@ -323,16 +339,7 @@ class Reader:
             _ = self.details
 
     def _open(self, path: str | Path, asked: _Asked) -> OpenedFilm:
-        keep = asked.keep or asked.details
-        film = open_film(
-            path,
-            self.preprocess,
-            self.segmenter,
-            self.gate,
-            keep=keep,
-            force=asked.force,
-            max_megapixels=self.max_megapixels,
-        )
+        film = self.open(path, keep=asked.keep or asked.details, force=asked.force)
         if not asked.details:
             return film
         started = perf_counter()

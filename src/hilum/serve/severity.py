@@ -21,7 +21,7 @@ from hilum.core.prefetch import prefetch, watched
 from hilum.data.fingerprint import look
 from hilum.image.severity import CLASSIFIER, Numbers, severity_features
 from hilum.judge.severity import LinearMap
-from hilum.serve.film import OpenedFilm, open_film
+from hilum.serve.film import OpenedFilm
 from hilum.serve.reader import Reader
 
 
@@ -97,7 +97,7 @@ def gather_features(
     """
 
     def gather(path: Path) -> tuple[dict[str, Numbers], str, str]:
-        film = open_film(path, reader.preprocess, reader.segmenter, reader.gate, keep=True)
+        film = reader.open(path, keep=True)
         features = film_features(reader, film, opacities)
         if not features or film.radiograph is None:
             return {}, film.reason, ""

@@ -26,7 +26,7 @@ from hilum.image.open import open_radiograph
 from hilum.image.perturb import Mask
 from hilum.image.preprocess import Preprocess
 from hilum.image.write import write_png
-from hilum.serve.film import OpenedFilm, open_film
+from hilum.serve.film import OpenedFilm
 from hilum.serve.findings import sigmoid
 from hilum.serve.gate import lies_otherwise
 from hilum.serve.reader import Reader
@@ -255,15 +255,7 @@ class BundleSubject:
 
     def open(self, path: str) -> OpenedFilm:
         """Open a film as the bundle reads it: put right, or refused by its gate."""
-        reader = self.reader
-        return open_film(
-            path,
-            reader.preprocess,
-            reader.segmenter,
-            reader.gate,
-            keep=True,
-            max_megapixels=reader.max_megapixels,
-        )
+        return self.reader.open(path, keep=True)
 
     def opacities(self, film: Radiograph, lungs: Lungs) -> Mask | None:
         """Return what the bundle's own map marks as opaque; see ``FindOpacities``."""

@@ -33,7 +33,7 @@ from hilum.judge.featuremap import METHODS, TITLES, MapMeasure, measure_map, pro
 from hilum.judge.schema import NotRead, SeenFilms
 from hilum.serve.audit.sample import allot
 from hilum.serve.evaluate import choose_cases
-from hilum.serve.film import OpenedFilm, open_film
+from hilum.serve.film import OpenedFilm
 from hilum.serve.findings import choose_points, findings_of
 from hilum.serve.heatmap import thumbnail
 from hilum.serve.reader import BATCH, Reader
@@ -387,7 +387,7 @@ def choose_films(cases: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
 
 
 def _open(reader: Reader, path: str, side: int) -> _Opened:
-    film = open_film(path, reader.preprocess, reader.segmenter, reader.gate, keep=True)
+    film = reader.open(path, keep=True)
     if film.inputs is None or film.radiograph is None:
         return film, None, b""
     pixels, film = film.radiograph.pixels, replace(film, radiograph=None)
