@@ -159,12 +159,14 @@ def progress(
 ) -> Progress:
     """Say how far a reader is; ``films``: those of the list, where they are known."""
     films = films_of(session, one.id) if films is None else films
-    given, blind = _given(session, one, person_id), _given(session, one, person_id, blind=True)
     asked = set(one.findings)
-    done = {each for each in films if asked <= given[each]}
-    saw = seen_in(session, one, person_id)
-    seen = {each for each in films if each in saw and one.blind and not asked <= blind[each]}
-    return Progress(order_of(one, films, person_id), done, seen)
+    saw = seen_in(session, one, person_id).keys() & set(films) if one.blind else set()
+    blind = _given(session, one, person_id, blind=True, among=saw)
+    return Progress(
+        order=order_of(one, films, person_id),
+        done=set(session.scalars(_done(one, person_id))) & set(films),
+        seen={each for each in saw if not asked <= blind[each]},
+    )
 
 
 def asked_of(
