@@ -85,6 +85,7 @@ def test_the_workstation_asks_nobody_and_leaves_nothing_at_home(alone, tmp_path)
     assert alone(command) == (0, [], set())
 
 
+@pytest.mark.slow
 def test_training_asks_nobody_and_leaves_only_the_list_of_fonts(alone, tmp_path):
     random = np.random.default_rng(7)
     rows = []

@@ -171,6 +171,7 @@ def test_ctrl_c_keeps_what_was_trained(recipe: Path, tmp_path: Path) -> None:
     assert len(pd.read_csv(out / "curves.csv")) >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_the_quick_recipe_runs_from_collections_to_bundle(
     data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -87,8 +87,8 @@ def test_overfits_one_batch(name: str) -> None:
     assert loss < 0.05
 
 
-LARGE = {"densenet121", "efficientnet-lite0"}
-"""Networks whose graph is long in the writing; that of ``dense`` has Lite0's blocks in it."""
+LARGE = {"dense", "densenet121", "efficientnet-lite0", "resnet18"}
+"""Networks whose graph is long in the writing; that of ``dense`` is written in test_dense, too."""
 
 
 @pytest.mark.parametrize(

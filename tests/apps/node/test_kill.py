@@ -19,7 +19,7 @@ LIMIT_S = 900
 @pytest.mark.parametrize(
     ("kind", "films", "kills"),
     [
-        ("sqlite", 20, 2),
+        ("sqlite", 10, 1),
         pytest.param("sqlite", 1000, 20, marks=pytest.mark.slow),
         pytest.param("postgresql", 400, 8, marks=pytest.mark.slow),
     ],

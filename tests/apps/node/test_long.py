@@ -20,7 +20,7 @@ _spec.loader.exec_module(long)
     ("part", "films", "more"),
     [
         pytest.param("kill", 6, {"kills": 6}, marks=pytest.mark.slow),
-        ("soak", 2, {"minutes": 0}),
+        pytest.param("soak", 2, {"minutes": 0}, marks=pytest.mark.slow),
         pytest.param("kill", 60, {"kills": 20}, marks=pytest.mark.slow),
         pytest.param("away", 6, {"away": 20}, marks=pytest.mark.slow),
         pytest.param("latency", 3, {}, marks=pytest.mark.slow),

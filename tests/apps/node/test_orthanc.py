@@ -169,7 +169,7 @@ def _of_page(name):
     return re.search(r"```\w+\n(.*?)```", text, re.DOTALL)[1]
 
 
-@pytest.mark.parametrize("rule", ["lua", "python"])
+@pytest.mark.parametrize("rule", ["lua", pytest.param("python", marks=pytest.mark.slow)])
 def test_the_how_to_of_orthanc_sends_each_film_once(tmp_path, make_orthanc, rule):
     """Its own files, with other ports; and a picture that says that it is a film."""
     port, data = free_port(), tmp_path / "data"

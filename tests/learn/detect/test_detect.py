@@ -67,6 +67,7 @@ def untrained() -> Any:
     return make_detector(SMALL, "lung-opacity", SIDE).eval()
 
 
+@pytest.mark.slow
 def test_a_few_steps_lower_the_loss(tmp_path: Path) -> None:
     recipe = recipe_of(epochs=10, learning_rate=5e-4)
     fitted = fit_detector(recipe, discs(12), range(12), tmp_path, progress=False)

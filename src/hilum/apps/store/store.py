@@ -23,10 +23,6 @@ from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import (
     ArgumentError,
@@ -270,6 +266,11 @@ def _begin(connection: Connection) -> None:
 
 
 def _upgrade(engine: Engine) -> None:
+    from alembic import command  # the processes beside a server open its store without
+    from alembic.config import Config as AlembicConfig
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     config = AlembicConfig()
     config.set_main_option("script_location", str(_MIGRATIONS))
     known = ScriptDirectory.from_config(config)
