@@ -4,6 +4,7 @@
 #
 #   tools/viewer_build.sh            build
 #   tools/viewer_build.sh --check    build elsewhere, and fail where the committed build differs
+#   tools/viewer_build.sh --install  only what it is built with, which some tests need
 #
 # build.json beside the pages names the sources that they were made of: without Node --check compares
 # that alone, and says so.
@@ -17,14 +18,21 @@ digest() { # of everything that the build reads, in one order everywhere
         -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1)
 }
 
-build() { # into a folder
-    local out=$1
+install() {
     (
         cd viewer
         if ! cmp -s package-lock.json node_modules/.hilum-lock; then
             npm ci --ignore-scripts --loglevel=error
             cp package-lock.json node_modules/.hilum-lock
         fi
+    )
+}
+
+build() { # into a folder
+    local out=$1
+    install
+    (
+        cd viewer
         npx --no-install tsc --noEmit
         npx --no-install vite build --logLevel error --outDir "$out" --emptyOutDir
     )
@@ -52,6 +60,7 @@ case "${1:-}" in
         fi
         echo "viewer: the committed build is what viewer/ builds"
         ;;
+    --install) install ;;
     "") build "$PWD/$OUT" ;;
-    *) echo "usage: tools/viewer_build.sh [--check]" >&2; exit 2 ;;
+    *) echo "usage: tools/viewer_build.sh [--check | --install]" >&2; exit 2 ;;
 esac

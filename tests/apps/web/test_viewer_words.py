@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from itertools import chain, combinations
@@ -43,8 +44,9 @@ await vite.close();
 def _said_by(name, file, asked):
     """Ask a function of the viewer in both languages."""
     node = shutil.which("node")
-    if node is None or not (VIEWER / "node_modules" / "vite").is_dir():
-        pytest.skip("no vite: run npm ci in viewer/")
+    there = node is not None and (VIEWER / "node_modules" / "vite").is_dir()
+    if not there and "CI" not in os.environ:
+        pytest.skip("no vite: run tools/viewer_build.sh --install")
     script = VITE.replace("NAME", name).replace("FILE", file)
     done = subprocess.run(
         [node, "--input-type=module", "-e", script, json.dumps(asked)],

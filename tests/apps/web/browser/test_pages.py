@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -128,8 +129,8 @@ def judge(page: Any, where: str, sizes: Sizes = SIZES) -> None:
         page.set_viewport_size({"width": width, "height": height})
         page.evaluate(FRAMES)
         assert not page.evaluate(CUT), (where, width)
-    if not AXE.is_file():
-        pytest.skip("no axe-core: run npm ci in viewer/")
+    if not AXE.is_file() and "CI" not in os.environ:
+        pytest.skip("no axe-core: run tools/viewer_build.sh --install")
     page.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     said = [
