@@ -82,12 +82,12 @@ function Lines({ lines }: { lines: readonly LogLine[] }) {
           {lines.map((line) => (
             <tr key={line.seq}>
               <td class="num" data-name="#">{line.seq}</td>
-              <td class="nowrap" data-name={t("log.at")}>{date(line.at)}</td>
+              <td class="at nowrap" data-name={t("log.at")}>{date(line.at)}</td>
               <td data-name={t("log.who")}>{told(line.who)}</td>
               <td data-name={t("log.action")}>{line.action}</td>
               <td data-name={t("column.film")}>{line.film_id ? <a href={`#/film/${line.film_id}`}>{line.film_id.slice(0, 8)}</a> : "–"}</td>
               <td data-name={t("model")}>{line.bundle ? <code title={line.bundle}>{line.bundle.slice(0, 12)}</code> : "–"}</td>
-              <td data-name={t("log.data")}>
+              <td class="data" data-name={t("log.data")}>
                 <code>{short(line.data)}</code>
               </td>
               <td data-name={t("log.hash")}>
@@ -102,6 +102,6 @@ function Lines({ lines }: { lines: readonly LogLine[] }) {
 }
 
 function short(data: Record<string, unknown> | null): string {
-  const text = data && Object.keys(data).length ? JSON.stringify(data) : "";
+  const text = data && Object.keys(data).length ? JSON.stringify(data) : "–";
   return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }

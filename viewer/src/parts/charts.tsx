@@ -45,7 +45,13 @@ function Frame(props: {
       ))}
       {props.labels.map((label, place) =>
         place % every === 0 ? (
-          <text key={label} x={LEFT + step * (place + 0.5)} y={H - 8} text-anchor="middle">
+          <text
+            key={label}
+            class={place % (2 * every) ? "between" : ""}
+            x={LEFT + step * (place + 0.5)}
+            y={H - 8}
+            text-anchor="middle"
+          >
             {label}
           </text>
         ) : null,
