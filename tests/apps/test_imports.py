@@ -68,7 +68,7 @@ def test_the_workstation_loads_no_dicom_network():
 
 
 def test_a_worker_loads_no_migrations():
-    """It opens the store that its server has brought up to date; a tenth of its start was this."""
+    """It opens the store that its server has brought up to date."""
     loaded = _loaded_after("import hilum.apps.web.worker, hilum.apps.store.store")
     assert "sqlalchemy" in loaded
     assert "alembic" not in loaded
