@@ -77,7 +77,7 @@ def _missing(text, phrases):
 
 
 def test_the_table_the_page_and_the_pdf(examined, capsys, monkeypatch):
-    monkeypatch.setattr("hilum.apps.cli.table._WIDTH_OF_PIPE", 4000)
+    monkeypatch.setattr("hilum.apps.cli.console._WIDTH_OF_PIPE", 4000)
     reader, found = examined
     for one in found:
         said = said_of(one.reading)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from hilum.apps.cli.console import plain
 
+if TYPE_CHECKING:
     from hilum.judge.audit.lists import ListAudit
     from hilum.judge.audit.schema import Audit
 
 _COLORS = {"pass": "green", "fail": "red", "not run": "yellow"}
-_WIDTH_OF_PIPE = 140
 
 
 def print_audit(audit: Audit, out: Path | None) -> None:
@@ -23,7 +21,7 @@ def print_audit(audit: Audit, out: Path | None) -> None:
 
     from hilum.judge.audit.schema import VERDICTS, limit, remark
 
-    console = _console()
+    console = plain()
     table = Table("test", "verdict", "value [95 % interval]", "limit", "what was measured, or why")
     for test in audit.tests:
         check = test.shown
@@ -37,18 +35,18 @@ def print_audit(audit: Audit, out: Path | None) -> None:
     console.print(table)
     for step in audit.flow:
         detail = f" ({step.detail})" if step.detail else ""
-        console.print(f"{step.step}: {step.films} films{detail}", style="dim", markup=False)
+        console.print(f"{step.step}: {step.films} films{detail}", style="dim")
     if audit.not_read:
         console.print(f"{len(audit.not_read)} films were not read: counted, not judged.")
     if audit.seen:
-        console.print(f"Training films: {audit.seen.said}.", markup=False)
-    console.print(f"Operating point: {audit.operating_point}", style="dim", markup=False)
+        console.print(f"Training films: {audit.seen.said}.")
+    console.print(f"Operating point: {audit.operating_point}", style="dim")
     console.print(f"\n{audit.verdict.upper()}: {audit.subject}. {VERDICTS[audit.verdict]}")
     for sentence in audit.said:
-        console.print(sentence, markup=False)
+        console.print(sentence)
     if out is not None:
-        console.print(f"Written: {out / 'audit.html'}", markup=False, soft_wrap=True)
-    console.print(audit.notice, markup=False)
+        console.print(f"Written: {out / 'audit.html'}", soft_wrap=True)
+    console.print(audit.notice)
 
 
 def print_lists(found: ListAudit) -> None:
@@ -56,7 +54,7 @@ def print_lists(found: ListAudit) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = _console()
+    console = plain()
     table = Table(
         "source", "train +", "train -", "look-up says", "test +", "test -",
         title=f"{found.label}: {found.train} and {found.test}", title_justify="left",
@@ -85,9 +83,3 @@ def print_lists(found: ListAudit) -> None:
         "classes to test: only these can tell a reader of lungs from a reader of sources."
     )
     console.print("PASS" if found.passed else "FAIL: this split cannot show that a model reads.")
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_PIPE)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.console import plain
 from hilum.apps.cli.fit_severity import fit_severity
 from hilum.apps.cli.options import (
     Bootstrap,
@@ -63,9 +64,7 @@ def show(
     if as_json:
         print_json(opened.manifest.model_dump() | {"checksum": opened.checksum}, indent=2)
         return
-    from rich.console import Console
-
-    console = Console(highlight=False)
+    console = plain()
     if whole:
         from rich.markdown import Markdown
 

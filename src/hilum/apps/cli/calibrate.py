@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.console import plain
 from hilum.apps.cli.options import (
     AllowSeen,
     Bootstrap,
@@ -82,27 +83,25 @@ def calibrate(
 
 
 def _say(record: Adaptation, out: Path) -> None:
-    from rich.console import Console
 
     from hilum.bundle.folder import open_bundle
     from hilum.core.reading import RESEARCH_USE
 
-    console = Console(highlight=False)
+    console = plain()
     people = f" of {record.patients} patients" if record.patients < record.films else ""
     console.print(
         f"{record.bundle} on site '{record.site}': {record.films} films{people}, "
         f"{record.not_read} not read. Training films: {record.leak_check}.",
-        markup=False,
     )
     for label in record.labels:
         console.print(_table(label))
     new = open_bundle(out)
     for output in new.manifest.labels:
         if output.label not in record.kept and output.calibration.note:
-            console.print(f"{output.label}: {output.calibration.note}.", markup=False)
+            console.print(f"{output.label}: {output.calibration.note}.")
     for name, reason in record.kept.items():
-        console.print(f"{name} keeps what it had: {reason}.", markup=False)
-    console.print(f"Written: {out} ({new.identity})", markup=False, soft_wrap=True)
+        console.print(f"{name} keeps what it had: {reason}.")
+    console.print(f"Written: {out} ({new.identity})", soft_wrap=True)
     console.print(RESEARCH_USE, style="dim")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hilum.apps.cli.console import plain
 from hilum.apps.cli.options import (
     CasesTable,
     Duplicates,
@@ -465,7 +466,6 @@ def _ask(entry: CatalogEntry) -> bool:
 
 @contextmanager
 def _progress_bar() -> Iterator[Progress]:
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -482,7 +482,7 @@ def _progress_bar() -> Iterator[Progress]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=plain(err=True)) as bar:
         tasks: dict[str, Any] = {}
 
         def show(file: str, done: int, total: int | None) -> None:
@@ -522,8 +522,8 @@ _SHOWN = 5
 
 def print_catalog(entries: Sequence[CatalogEntry]) -> None:
     """Print the catalog, two lines a collection."""
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title="Collections", title_justify="left")
     table.add_column("name", no_wrap=True)
@@ -532,9 +532,9 @@ def print_catalog(entries: Sequence[CatalogEntry]) -> None:
     table.add_column("what it is, licence, size")
     for entry in entries:
         can = "yes" if entry.remotes else "by hand"
-        words = f"{entry.what}\n[dim]{entry.licence}; {entry.size}[/dim]"
+        words = Text(entry.what).append(f"\n{entry.licence}; {entry.size}", "dim")
         table.add_row(entry.name, f"{entry.films:,}", can, words)
-    console = Console()
+    console = plain()
     console.print(table)
     console.print(
         "Citation and address: cohort list NAME. Your own films: cohort read csv or folders."
@@ -543,7 +543,6 @@ def print_catalog(entries: Sequence[CatalogEntry]) -> None:
 
 def print_entry(entry: CatalogEntry, *, to_stderr: bool = False) -> None:
     """Print all that is known of one collection."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=entry.name, title_justify="left", show_header=False)
@@ -560,19 +559,20 @@ def print_entry(entry: CatalogEntry, *, to_stderr: bool = False) -> None:
     for key, text in rows.items():
         if text:
             table.add_row(key, text)
-    Console(stderr=to_stderr).print(table)
+    plain(err=to_stderr).print(table)
 
 
 def print_summary(cohort: Cohort, out: Path | None) -> None:
     """Print what was read, and what was odd."""
-    from rich.console import Console
+    from rich.text import Text
 
-    console = Console()
+    console = plain()
     report = cohort.report
     console.print(
-        f"[bold]{cohort.name}[/bold]: {cohort.films} films of {cohort.patients} patients, "
+        Text(cohort.name, "bold"),
+        f": {cohort.films} films of {cohort.patients} patients, "
         f"{cohort.cases['source'].nunique()} sources, {report.rows} rows",
-        highlight=False,
+        sep="",
     )
     _print_labels(cohort.cases, console)
     kinds = {
@@ -584,11 +584,11 @@ def print_summary(cohort: Cohort, out: Path | None) -> None:
         "left out": report.skipped,
     }
     for kind, texts in kinds.items():
-        console.print(f"{kind}: {len(texts)}{_some(texts)}", highlight=False, markup=False)
+        console.print(f"{kind}: {len(texts)}{_some(texts)}")
     for note in report.notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
+        console.print(f"note: {note}")
     if out is not None:
-        console.print(f"written: {out}", highlight=False, markup=False)
+        console.print(f"written: {out}", soft_wrap=True)
 
 
 def _print_labels(cases: pd.DataFrame, console: Any) -> None:
@@ -613,12 +613,11 @@ def _some(texts: Sequence[str]) -> str:
 
 def print_merged(cases: pd.DataFrame, out: Path) -> None:
     """Print films and patients by cohort, and the labels."""
-    from rich.console import Console
     from rich.table import Table
 
     from hilum.core.case import owner_of
 
-    console, owner = Console(), owner_of(cases)
+    console, owner = plain(), owner_of(cases)
     table = Table()
     for title in ("cohort", "films", "patients"):
         table.add_column(title, justify="left" if title == "cohort" else "right")
@@ -627,7 +626,7 @@ def print_merged(cases: pd.DataFrame, out: Path) -> None:
     table.add_row("all", str(len(cases)), str(owner.nunique()), style="bold")
     console.print(table)
     _print_labels(cases, console)
-    console.print(f"written: {out}", highlight=False, markup=False)
+    console.print(f"written: {out}", soft_wrap=True)
 
 
 def print_check(found: dict[str, Any], leaks: Sequence[str]) -> None:
@@ -717,7 +716,6 @@ def _notes() -> Iterator[None]:
 
 
 def _show(record: SplitRecord, out: Path, beside: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     sides = sorted({row["side"] for row in record.counts}, key=_order)
@@ -733,13 +731,13 @@ def _show(record: SplitRecord, out: Path, beside: Path) -> None:
     shown.add_section()
     totals = [sum(count for (_, _, at), count in cells.items() if at == side) for side in sides]
     shown.add_row("all", "", *map(str, totals))
-    console = Console()
+    console = plain()
     console.print(shown)
     for fold, name in record.fold_names.items():
         console.print(f"fold {fold} leaves out {name}")
     if record.duplicate_pairs is not None:
         console.print(f"{record.duplicate_pairs} pairs of duplicate films linked their patients")
-    console.print(f"wrote {out} and {beside}")
+    console.print(f"wrote {out} and {beside}", soft_wrap=True)
 
 
 def _order(side: str) -> tuple[bool, int, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.console import plain
 from hilum.apps.cli.options import (
     Bootstrap,
     Data,
@@ -90,13 +91,9 @@ def compare(
 
 
 def _print(comparison: Comparison, out: Path) -> None:
-    import sys
-
-    from rich.console import Console
-
     from hilum.learn.compare.write import by_label
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
+    console = plain()
     for label, rows in by_label(comparison).items():
         console.print(_table(label, rows))
     for gap in comparison.gaps:
@@ -108,7 +105,9 @@ def _print(comparison: Comparison, out: Path) -> None:
         console.print(f"{len(comparison.unfinished)} runs are not finished.")
     for note in comparison.notes:
         console.print(note, style="dim")
-    console.print(f"{out}: table.csv, table.md, table.json, out-of-source/", style="dim")
+    console.print(
+        f"{out}: table.csv, table.md, table.json, out-of-source/", style="dim", soft_wrap=True
+    )
 
 
 def _table(label: str, rows: list[Row]) -> Table:

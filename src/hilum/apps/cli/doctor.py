@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import typer
 
+from hilum.apps.cli.console import plain
 from hilum.apps.cli.options import Json
 from hilum.apps.cli.streams import print_json
 from hilum.core.errors import EXIT_UNEXPECTED, HilumError
@@ -285,18 +286,12 @@ def _data() -> Checkup:
 
 
 def _print(checks: list[Checkup]) -> None:
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    mark = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "broken": "[red]broken[/]"}
+    color = {"ok": "green", "note": "yellow", "broken": "red"}
     table = Table(box=None, show_header=False, pad_edge=False)
     for check in checks:
         found = f"{check.found}\n{check.hint}" if check.hint else check.found
-        table.add_row(mark[check.state], check.name, _escaped(found))
-    Console(highlight=False).print(table)
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+        table.add_row(Text(check.state, color[check.state]), check.name, found)
+    plain().print(table)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hilum.apps.cli.console import plain
 from hilum.apps.cli.options import (
     AllowSeen,
     Bootstrap,
@@ -279,35 +280,32 @@ def _say(evaluation: Evaluation, as_json: bool, out: Path | None) -> None:
     if as_json:
         print_json(evaluation)
         return
-    from rich.console import Console
 
     from hilum.judge.words import headline, of_probability
 
-    console = Console()
+    console = plain()
     for label in evaluation.labels:
         for sentence in headline(label, evaluation.not_known):
-            console.print(sentence, highlight=False, markup=False)
+            console.print(sentence)
         console.print(_metrics(label, evaluation.prevalence_of(label)))
         if told := of_probability(label):
-            console.print(told, highlight=False, markup=False)
+            console.print(told)
         if label.baseline:
             console.print(_baseline(label))
     if looks := evaluation.appearance:
         console.print(
             f"appearance: mean average precision {looks.mean_average_precision}, likeliest right "
             f"{looks.right}, set holds it {looks.coverage or 'not fitted'}",
-            highlight=False,
-            markup=False,
         )
     if evaluation.drawn:
         console.print(_drawn(evaluation.drawn))
     if evaluation.not_read:
         console.print(f"{len(evaluation.not_read)} films were not read: counted, not scored.")
     if evaluation.seen:
-        console.print(f"Training films: {evaluation.seen.said}.", markup=False)
+        console.print(f"Training films: {evaluation.seen.said}.")
     if out is not None:
-        console.print(f"Written: {out / 'report.html'}", markup=False, soft_wrap=True)
-    console.print(evaluation.notice, markup=False)
+        console.print(f"Written: {out / 'report.html'}", soft_wrap=True)
+    console.print(evaluation.notice)
 
 
 def _metrics(label: LabelEvaluation, prevalence: float) -> Table:

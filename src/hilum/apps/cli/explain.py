@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.console import plain
 from hilum.apps.cli.options import Bundle, Films, Force, Json, OneLabel, out_folder
 from hilum.apps.cli.streams import print_json, stop_unheard
 from hilum.core.config import did_you_mean
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from hilum.serve.reader import Reader
 
 _FEW = 4
-_WIDTH_OF_PIPE = 140
 
 
 def explain(
@@ -136,8 +136,6 @@ def _reports(
 
 def print_maps(reports: list[MapReport], films: int, not_explained: int) -> None:
     """Print one row a map, the reasons of films without one, and how many there were."""
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     from hilum.core.reading import RESEARCH_USE
@@ -157,12 +155,12 @@ def print_maps(reports: list[MapReport], films: int, not_explained: int) -> None
         said = said_of_map(report)
         score = f"{said.score} ({words()['outcome.forced']})" if report.forced else said.score
         cells = (score, said.inside, said.peak, said.time)
-        table.add_row(escape(name), report.method, report.label, *cells)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_PIPE)
+        table.add_row(name, report.method, report.label, *cells)
+    console = plain()
     if len(reasons) < films:
         console.print(table)
     for reason in reasons.values():
-        console.print(reason, markup=False, soft_wrap=True)
+        console.print(reason, soft_wrap=True)
     written = sum(report.picture is not None for report in reports)
     console.print(
         f"\n{films} film{'' if films == 1 else 's'}, {not_explained} not explained; "

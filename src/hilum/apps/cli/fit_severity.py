@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hilum.apps.cli.console import plain
 from hilum.apps.cli.options import (
     AllowSeen,
     Bootstrap,
@@ -263,20 +264,19 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _say(figures: pd.DataFrame, gathered: SeverityFeatures, out: Path, seen: str) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from hilum.core.details import RESEARCH_SCORE, Scale
     from hilum.core.reading import RESEARCH_USE
 
-    console = Console(highlight=False)
+    console = plain()
     for scale in Scale:
         table = Table("features", "MAE", "Spearman", "Pearson", "coverage", "n", title=scale.value)
         for row in _rows(figures[(figures["score"] == scale) & (figures["films"] == "all")]):
             cells = [_cell(row, name) for name in ("mae", "spearman", "pearson", "coverage")]
             table.add_row(row["features"], *cells, str(row["n"]))
         console.print(table)
-    console.print(f"Training films: {seen}.", markup=False)
+    console.print(f"Training films: {seen}.")
     console.print(f"{len(gathered.not_read)} films were not read. Written: {out}", soft_wrap=True)
     console.print(f"{RESEARCH_SCORE.capitalize()}s. {RESEARCH_USE}", style="dim")
 

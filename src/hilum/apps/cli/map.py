@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.console import plain
 from hilum.apps.cli.options import (
     AllowSeen,
     Bootstrap,
@@ -106,10 +107,9 @@ def feature_map(
 
 
 def _say(facts: MapFacts, written: list[Path]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = plain()
     table = Table(title=f"{facts.films} films of {facts.patients} patients, by {facts.method}")
     for column in ("what", "among", "from", "by", "value (chance)"):
         table.add_column(column, overflow="fold")
@@ -122,7 +122,7 @@ def _say(facts: MapFacts, written: list[Path]) -> None:
     if facts.not_read:
         console.print(f"{len(facts.not_read)} films were not read and are not on the map.")
     if facts.seen:
-        console.print(f"Training films: {facts.seen.said}.", markup=False)
+        console.print(f"Training films: {facts.seen.said}.")
     for path in written:
-        console.print(f"Written: {path}", markup=False, soft_wrap=True)
-    console.print(facts.notice, markup=False)
+        console.print(f"Written: {path}", soft_wrap=True)
+    console.print(facts.notice)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.apps.cli.console import plain
 from hilum.apps.cli.options import Data, Json, Settings, out_folder
 from hilum.apps.cli.streams import print_json
 
@@ -117,12 +118,11 @@ def _say(
     if as_json:
         print_json(result)
         return
-    from rich.console import Console
 
-    console = Console()
+    console = plain()
     console.print(table)
-    console.print(f"Written: {out / result.page}", markup=False, soft_wrap=True)
-    console.print(result.notice, markup=False)
+    console.print(f"Written: {out / result.page}", soft_wrap=True)
+    console.print(result.notice)
 
 
 def _abdelhady_table(result: AbdelhadyResult) -> Table:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hilum.apps.cli.console import plain
 from hilum.apps.cli.options import Json, MaxMegapixels, out_file
 from hilum.apps.cli.streams import print_json
 
@@ -71,24 +72,22 @@ def as_dict(radiograph: Radiograph, out: Path | None = None) -> dict[str, Any]:
 
 
 def _print_tables(radiograph: Radiograph, out: Path | None) -> None:
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
-    found = Table(title=escape(radiograph.path), title_justify="left", show_header=False)
+    found = Table(title=radiograph.path, title_justify="left", show_header=False)
     for name, value in _facts(radiograph):
-        found.add_row(name, escape(value))
+        found.add_row(name, value)
     steps = Table(title="Steps from stored values to pixels", title_justify="left")
     for column in ("", "step", "what was done"):
         steps.add_column(column)
     for number, step in enumerate(radiograph.history, start=1):
-        steps.add_row(str(number), step.name, escape(step.detail))
-    console = Console()
+        steps.add_row(str(number), step.name, step.detail)
+    console = plain()
     console.print(found, steps)
     for note in radiograph.notes:
-        console.print(f"note: {escape(note)}")
+        console.print(f"note: {note}")
     if out is not None:
-        console.print(f"written: {escape(str(out))}", soft_wrap=True)
+        console.print(f"written: {out!s}", soft_wrap=True)
 
 
 def _facts(radiograph: Radiograph) -> list[tuple[str, str]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 
-from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from hilum.apps.cli.console import plain
 from hilum.bundle.folder import Bundle
 from hilum.core.reading import RESEARCH_USE, Answer, AppearanceFinding, Finding, Reading
 from hilum.core.rounded import fixed, percent
@@ -18,7 +17,6 @@ from hilum.serve.reader import Examined
 from hilum.serve.said import Wording, said_of
 
 _BAR = 10
-_WIDTH_OF_PIPE = 140
 
 
 class ReadingTable:
@@ -26,9 +24,7 @@ class ReadingTable:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
-        self._console = Console(
-            highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else _WIDTH_OF_PIPE
-        )
+        self._console = plain()
         self._labels = max(len(output.label) for output in bundle.manifest.labels)
         self._counts: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hilum.apps.cli.console import plain
 from hilum.apps.cli.options import (
     Bundle,
     Cases,
@@ -183,12 +184,11 @@ def _summary(trained: TrainedRun) -> dict[str, Any]:
 
 
 def _print_table(trained: TrainedRun) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from hilum.core.reading import RESEARCH_USE
 
-    summary, console = _summary(trained), Console()
+    summary, console = _summary(trained), plain()
     for note in summary["notes"]:
         console.print(note)
     if summary["not_opened"]:
@@ -202,12 +202,14 @@ def _print_table(trained: TrainedRun) -> None:
     console.print(table)
     if trained.evaluation and (looks := trained.evaluation.appearance):
         console.print(f"appearance: mean average precision {looks.mean_average_precision}")
-    console.print(f"bundle: {trained.bundle.root}   card: {trained.bundle.root / 'MODEL_CARD.md'}")
+    console.print(
+        f"bundle: {trained.bundle.root}   card: {trained.bundle.root / 'MODEL_CARD.md'}",
+        soft_wrap=True,
+    )
     console.print(RESEARCH_USE)
 
 
 def _print_gate(fitted: FittedGate) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from hilum.core.reading import RESEARCH_USE
@@ -224,7 +226,7 @@ def _print_gate(fitted: FittedGate) -> None:
     for row in fitted.cohorts.to_dict("records"):
         shares = [_percent(row[name]) for name in ("refused", "refused_left_out")]
         good.add_row(str(row["cohort"]), str(row["films"]), *shares, str(row["reasons"]))
-    console = Console()
+    console = plain()
     console.print(pictures)
     console.print(good)
     console.print(str(fitted.folder / "gate.json"), soft_wrap=True)

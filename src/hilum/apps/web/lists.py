@@ -260,26 +260,27 @@ def _show(session: Session, one: ReadingList, visitor: Visitor) -> ListAnswer:
         for each in mine.order
     ]
     shown = readers if visitor.role is Role.ADMINISTRATOR else []
+    theirs = {
+        each: lists.progress(session, one, each, mine.order)
+        for each in shown
+        if each != visitor.person_id
+    }
     told = {
         "order": order,  # thousands of films: checked at once, and not one by one
-        "readers": [
-            _progress(session, one, each, mine, each == visitor.person_id) for each in shown
-        ],
+        "readers": [_progress(session, one, each, theirs.get(each, mine)) for each in shown],
         "begun": bool(lists.gave_in(session, one.id)),
     }
     return ListAnswer.model_validate(dict(item) | told)
 
 
 def _progress(
-    session: Session, one: ReadingList, person_id: str, mine: lists.Progress, myself: bool
+    session: Session, one: ReadingList, person_id: str, found: lists.Progress
 ) -> ReaderProgress:
-    films = mine.order
-    found = mine if myself else lists.progress(session, one, person_id, films)
     given = Verdict.list_id == one.id, Verdict.person_id == person_id
     return ReaderProgress(
         user_id=person_id,
         name=session.get_one(Person, person_id).name,
-        films=len(films),
+        films=len(found.order),
         done=len(found.done),
         seen=len(found.seen),
         last_at=iso(session.scalar(select(func.max(Verdict.at_ms)).where(*given))),
