@@ -50,6 +50,18 @@ def test_what_is_assumed_stands_in_parentheses_and_in_words(stand_in: str, page:
     expect(page.locator(".edge")).to_have_count(0)
 
 
+@pytest.mark.parametrize("width", [1366, 1000, 360])
+def test_no_letter_lies_on_whose_film_it_is(stand_in: str, page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 768})
+    open_film(page, stand_in, "phantom", search="?cpu")
+    page.locator(".identity span").first.evaluate(
+        "it => { it.textContent = 'Ivanova '.repeat(30); }"
+    )
+    name, letter = (page.locator(each).bounding_box() for each in (".identity", ".edge.top"))
+    apart = letter["x"] >= name["x"] + name["width"] or letter["y"] >= name["y"] + name["height"]
+    assert apart, (name, letter)
+
+
 @pytest.mark.parametrize("keys", ["", "+", "---"])
 def test_the_scale_bar_is_as_long_as_it_says(stand_in: str, page: Any, keys: str) -> None:
     open_film(page, stand_in, "phantom", search="?cpu")
