@@ -12,7 +12,7 @@ _WIDTH_OF_PIPE = 140
 
 
 def plain(*, err: bool = False) -> Console:
-    """Return a console that takes no word for markup or an emoji: a film may be called ":x:[b].png".
+    """Return a console that prints every word as it is, say the name of a film ":x:[b].png".
 
     Args:
         err: print on stderr.
