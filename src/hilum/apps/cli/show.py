@@ -87,7 +87,7 @@ def _print_tables(radiograph: Radiograph, out: Path | None) -> None:
     for note in radiograph.notes:
         console.print(f"note: {note}")
     if out is not None:
-        console.print(f"written: {out!s}", soft_wrap=True)
+        console.print(f"written: {out}", soft_wrap=True)
 
 
 def _facts(radiograph: Radiograph) -> list[tuple[str, str]]:
