@@ -37,6 +37,7 @@ BATCH = 16
 
 
 def main() -> None:
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process compiles what it imports
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--python", help="of an environment with torchxrayvision")
     parser.add_argument("--keras", help="of an environment with Keras")

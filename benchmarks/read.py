@@ -27,6 +27,7 @@ COUNTS = (100, 500, 2000)
 
 
 def main() -> None:
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process compiles what it imports
     options = _options()
     if options.child:
         task = json.loads(options.child)
