@@ -14,7 +14,7 @@ from transformers import AutoBackbone, AutoConfig, PreTrainedConfig, PreTrainedM
 from transformers.backbone_utils import BackboneConfigMixin, BackboneMixin
 from transformers.modeling_outputs import BackboneOutput
 
-from hilum.learn.networks.efficientnet_lite import lite0
+from hilum.learn.networks.efficientnet_lite import lite
 
 MODEL_TYPE = "efficientnet_lite0"
 
@@ -58,7 +58,7 @@ class Lite0Backbone(BackboneMixin, PreTrainedModel):  # type: ignore[no-untyped-
     def __init__(self, config: Lite0Config) -> None:
         super().__init__(config)
         self.num_features = [channels for _, channels in STAGES.values()]
-        network = lite0(config.image_size, pretrained=False)
+        network = lite("efficientnet-lite0", config.image_size, pretrained=False)
         self.stem = nn.Sequential(network._conv_stem, network._bn0, nn.ReLU6())
         self.blocks = nn.ModuleList(network._blocks)
         self.post_init()  # type: ignore[no-untyped-call]
@@ -80,7 +80,7 @@ class Lite0Backbone(BackboneMixin, PreTrainedModel):  # type: ignore[no-untyped-
     @torch.no_grad()
     def load_imagenet(self) -> None:
         """Take the ImageNet weights of the package (trained on ``(x - 0.498) / 0.502``)."""
-        network = lite0(self.config.image_size, pretrained=True)
+        network = lite("efficientnet-lite0", self.config.image_size, pretrained=True)
         self.stem[0].load_state_dict(network._conv_stem.state_dict())
         self.stem[1].load_state_dict(network._bn0.state_dict())
         self.blocks.load_state_dict(network._blocks.state_dict())

@@ -1,6 +1,6 @@
 """dense: one network that sees where: lungs, opacity, and COVID-19 given opacity, off one map.
 
-An encoder (EfficientNet-Lite0), a top-down decoder of a few channels (Lin et al., CVPR 2017, with
+An encoder (EfficientNet-Lite), a top-down decoder of a few channels (Lin et al., CVPR 2017, with
 depthwise-separable convolutions) to a quarter of the input, and pixel logits for the right lung,
 the left lung, opacity, and what of it is consolidation. Both answers are arithmetic of that map:
 
@@ -23,11 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hilum.learn.networks.efficientnet_lite import lite0, to_grey
+from hilum.learn.networks.efficientnet_lite import Lite, lite, to_grey
 from hilum.learn.networks.usatov_kosik_2021 import MAP_LAYER, build_usatov_kosik_2021
 
-_ENDS = {2: 24, 4: 40, 10: 112, 15: 320}
-"""Block of the encoder -> channels, at a quarter, an eighth, a 16th and a 32nd of the input."""
 RIGHT, LEFT, OPACITY, CONSOLIDATION = range(4)
 """Channels of ``DenseOutput.maps``."""
 _BIAS = -2.0
@@ -43,7 +41,7 @@ class DenseOutput(NamedTuple):
         evidence: float (N, 2, S/4, S/4), logit units; both are the map that opacity is read off:
             ``logits[:, 1] == evidence[:, 1].mean((1, 2)) + bias[1]``.
         embedding: float (N, E): the encoder's last features over the film, and features over
-            what is opaque; E is 496, or 128 of the fully convolutional network.
+            what is opaque; E is 496 with Lite0, 128 of the fully convolutional network.
         maps: float (N, 4, S/4, S/4), logits: right lung, left lung, opacity, and consolidation
             given opacity (else it is ground-glass).
         given: float (N, 4), logits: of COVID-19 given opacity, off the layout; and, to be compared
@@ -99,16 +97,17 @@ class DenseNetwork(nn.Module):
         for unused in ("_avg_pooling", "_dropout", "_fc", "_conv_head", "_bn1"):
             delattr(encoder, unused)
         self.encoder, self.drop_connect = encoder, drop_connect
+        self._ends = _ends(encoder)
         stem = [encoder._conv_stem, encoder._bn0] if frozen else []
         self._frozen = (*stem, *encoder._blocks[:frozen])
         for part in self._frozen:
             part.requires_grad_(False)
         self.lateral = nn.ModuleList(
             nn.Sequential(nn.Conv2d(width, channels, 1, bias=False), nn.BatchNorm2d(channels))
-            for width in _ENDS.values()
+            for width in self._ends.values()
         )
-        self.smooth = nn.ModuleList(_Separable(channels) for _ in range(len(_ENDS) + 1))
-        self._add_answers(channels, _ENDS[10] + channels)
+        self.smooth = nn.ModuleList(_Separable(channels) for _ in range(len(self._ends) + 1))
+        self._add_answers(channels, list(self._ends.values())[2] + channels)
 
     def _add_answers(self, channels: int, looked: int) -> None:
         """Add all that follows the features under the map.
@@ -173,7 +172,7 @@ class DenseNetwork(nn.Module):
         for place, block in enumerate(encoder._blocks):
             rate = self.drop_connect * place / len(encoder._blocks) if self.training else 0.0
             features = block(features, drop_connect_rate=rate)
-            if place in _ENDS:
+            if place in self._ends:
                 levels.append(features)
         return levels
 
@@ -249,6 +248,7 @@ def build_dense(
     labels: Literal[2],
     channels: Literal[1, 3],
     size: int,
+    encoder: Lite = "efficientnet-lite0",
     pretrained: bool = True,
     decoder_channels: int = 64,
     drop_connect: float = 0.1,
@@ -261,21 +261,23 @@ def build_dense(
         labels: 2.
         channels: C of the input; with 1, the stem adds up the weights of three equal channels.
         size: side of the input in pixels, a multiple of 32.
-        pretrained: start from the ImageNet weights of the package.
+        encoder: the network whose features the map is read off.
+        pretrained: start from the ImageNet weights of its package.
         decoder_channels: of every level of the decoder.
         drop_connect: chance, growing with depth to this value, that a block is skipped in training.
-        frozen_blocks: the stem and so many of the 16 blocks keep their ImageNet weights.
+        frozen_blocks: the stem and so many of its blocks (Lite0 has 16) keep their ImageNet
+            weights.
         answers_teach_map: films' labels teach the map, too; False: what is drawn alone does. A
             label of a collection of one class says where a film comes from.
     """
-    encoder = lite0(size, pretrained=pretrained)
-    for part in encoder.modules():
+    features = lite(encoder, size, pretrained=pretrained)
+    for part in features.modules():
         if isinstance(part, nn.BatchNorm2d):
             part.momentum = 0.1  # the 0.01 of the ImageNet run belongs to 100,000s of steps
     if channels == 1:
-        to_grey(encoder._conv_stem)
+        to_grey(features._conv_stem)
     return DenseNetwork(
-        encoder,
+        features,
         decoder_channels,
         drop_connect,
         frozen_blocks,
@@ -340,6 +342,14 @@ def layout_of(opaque: Tensor, right: Tensor, left: Tensor) -> Tensor:
     alone = [share, better, worse, worse - better, better / (worse + 0.02)]
     alone += [upper, lower, beside, inner, outer, sure]
     return torch.cat([shares.flatten(1), torch.stack(alone, 1)], 1)
+
+
+def _ends(encoder: Any) -> dict[int, int]:
+    """Last block -> channels, at a quarter, an eighth, a 16th and a 32nd of the input."""
+    blocks = list(encoder._blocks)
+    ends = [i for i, block in enumerate(blocks[1:]) if block._depthwise_conv.stride[0] == 2]
+    ends = [*ends[1:], len(blocks) - 1]  # the first one ends at half of the input
+    return {place: blocks[place]._project_conv.out_channels for place in ends}
 
 
 def _product(opacity: Tensor, given: Tensor) -> Tensor:

