@@ -155,8 +155,8 @@ def open_severity(root: Path) -> SeverityModels | None:
     path = root / SEVERITY
     if not path.is_file():
         return None
-    changed = "the file was changed; pack it again"
-    return validated(SeverityModels, path.read_bytes(), BundleError, changed, where=str(path))
+    again = "make it again: 'hilum bundle fit-severity'"
+    return validated(SeverityModels, path.read_bytes(), BundleError, again, where=str(path))
 
 
 def shorten(values: NDArray[np.float64]) -> tuple[float, ...]:

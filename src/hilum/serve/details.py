@@ -96,10 +96,11 @@ def _places(
     """Return where lungs and opacities lie on a film of ``shape``, and how much is opaque."""
     if lungs is None:
         return Details()
+    where = describe_lungs(lungs, shape)
     if opacities is None:
-        return Details(lungs=describe_lungs(lungs, shape))
+        return Details(lungs=where)
     return Details(
-        lungs=describe_lungs(lungs, shape),
+        lungs=where,
         affected=affected(opacities, lungs),
         lesions=describe_lesions(opacities, lungs, shape),
         boxes=opacity_boxes(opacities, shape, boxes),
