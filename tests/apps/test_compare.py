@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,6 +93,9 @@ def test_the_table_is_shown(grid: Path, tmp_path: Path, capsys: pytest.CaptureFi
     printed = capsys.readouterr()
     assert "all left out" in printed.out
     assert "nuisance numbers" in printed.out
+    assert re.search(r"\[[01]\.\d+,", printed.out)  # an interval, with nothing of its style
+    assert "[dim]" not in printed.out
+    assert "\\" not in printed.out
     assert "Research use only" in printed.out
     assert "2/2 plain, without south, seed 0: AUROC covid-19" in printed.err
     assert run(["compare", str(grid), "-o", str(tmp_path / "out"), *few, "--only", "plane"]) == 6

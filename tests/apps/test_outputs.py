@@ -87,8 +87,30 @@ def test_what_is_read_is_not_replaced(there, command, capsys):
     assert _files(there) == before
     said = capsys.readouterr()
     assert not said.out
-    assert "would replace it" in said.err or "name the same file" in said.err
+    reasons = ("would replace it", "name the same file", "lies in a bundle")
+    assert any(reason in said.err for reason in reasons)
     assert "hint: name " in said.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "audit cases.csv -b bundle -o bundle",
+        "explain t/b.png -b bundle -o bundle/maps",
+        "read t/b.png -b bundle --html bundle/page.html",
+        "map cases.csv -b bundle -o bundle/map.html",
+        "batch t -b bundle -o bundle/batch",
+        "bundle index cases.csv -b bundle -o bundle/similar.npz",
+        "compare recipe.toml -o bundle",
+    ],
+)
+def test_nothing_is_written_beside_the_sealed_files_of_a_bundle(there, command, capsys):
+    before = _files(there)
+    assert run(command.split()) == 6
+    assert _files(there) == before
+    said = capsys.readouterr().err
+    assert "lies in a bundle" in said
+    assert "outside of " in said
 
 
 def _verbs(command, path=""):

@@ -22,6 +22,7 @@ from hilum.apps.cli.streams import print_json, tell
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from hilum.learn.compare.comparison import Comparison
     from hilum.learn.compare.judge import Row
@@ -125,10 +126,17 @@ def _table(label: str, rows: list[Row]) -> Table:
         left_out, *rest = cells(row)
         if last not in (None, left_out):
             table.add_section()
-        rest = [cell.replace(" [", "\n[dim]\\[") for cell in rest]
-        table.add_row(left_out if left_out != last else "", *rest)
+        table.add_row(left_out if left_out != last else "", *map(_below, rest))
         last = left_out
     return table
+
+
+def _below(cell: str) -> Text:
+    """Put an interval below its number."""
+    from rich.text import Text
+
+    number, bracket, interval = cell.partition(" [")
+    return Text(number).append("\n[" + interval if bracket else "", "dim")
 
 
 def _raise_on_failures(failed: dict[str, str]) -> None:

@@ -154,6 +154,7 @@ def out_place(text: str) -> Any:
     def look(place: str) -> str:
         if "://" not in place:
             check_writable(Path(place), file=False)
+            _check_outside_bundles(Path(place), "--out")
         return place
 
     return typer.Option("--out", "-o", callback=look, help=text)
@@ -171,12 +172,26 @@ def _option(
     def look(ctx: typer.Context, param: typer.CallbackParam, path: Path | None) -> Path | None:
         if path is not None:
             check_writable(path, file=file, folder=folder)
+            _check_outside_bundles(path, param.opts[0])
             written = [path] if file else [path / name for name in files]
             ctx.meta.setdefault(_WRITTEN, {})[param.name] = (param.opts[0], written)
         return path
 
     named = names or ("--out", "-o")
     return typer.Option(*named, callback=look, help=text, show_default=show_default)
+
+
+def _check_outside_bundles(path: Path, option: str) -> None:
+    """Make sure that no bundle gets a file that its checksums do not know: it would not open."""
+    from hilum.bundle.manifest import CHECKSUMS, MANIFEST
+
+    for folder in (path, *path.resolve().parents):
+        if all((folder / name).is_file() for name in (CHECKSUMS, MANIFEST)):
+            raise ConfigError(
+                f"{path}: lies in a bundle, whose files are sealed; with {option} there "
+                "it would not open any more",
+                hint=f"name a place for {option} outside of {folder}",
+            )
 
 
 _WRITTEN = "hilum.written"
