@@ -138,3 +138,19 @@ def test_no_film_is_opened_for_a_split_that_cannot_be_made(
     assert run([*command, "--stratify", "pneumonia"]) == 4
     assert "no column pneumonia" in capsys.readouterr().err
     assert not (tmp_path / "s.pairs.csv").exists()
+
+
+def test_a_side_without_a_class_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases, out = tmp_path / "cases.csv", tmp_path / "split.csv"
+    rows = "".join(f"{i},{i}.png,x,x,{i},{int(i < 4)}\n" for i in range(60))
+    cases.write_text(f"case_id,path,cohort,source,patient_id,covid-19\n{rows}")
+    command = ["cohort", "split", str(cases), "-o", str(out), "--no-duplicates", "--json"]
+    assert run([*command, "--fractions", "90,5,5"]) == 0
+    said = capsys.readouterr()
+    sides = {(row["side"], row["label"]) for row in json.loads(said.out)["counts"]}
+    for side in ("train", "val", "test"):
+        note = f"no film with covid-19 = 1 on {side}"
+        assert (note in said.err) == ((side, "1") not in sides)
+    assert "note: no film with covid-19 = 1 on " in said.err

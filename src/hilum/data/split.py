@@ -193,7 +193,7 @@ def check_spec(cases: pd.DataFrame, spec: SplitSpec) -> None:
     if spec.label is not None and spec.label.value not in cases:
         raise CohortError(
             f"cases: no column {spec.label.value} to keep in proportion",
-            hint="name another label (--label), or none to go by source alone",
+            hint="name another label (--stratify), or none to go by source alone",
         )
     if spec.kind == "leave-one-out":
         values = sorted(cases[spec.by].fillna("").astype(str).unique())

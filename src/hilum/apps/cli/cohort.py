@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from hilum.data.catalog import CatalogEntry
     from hilum.data.cohort import Cohort
     from hilum.data.fetch import Progress
-    from hilum.data.split import SplitSpec
+    from hilum.data.split import SplitRecord, SplitSpec
 
 
 cohort_app = typer.Typer(
@@ -258,6 +258,9 @@ def split(
     raise_on_leak(check_leaks(divided, found))
     record = record_split(divided, spec, found)
     beside = write_split(divided, record, out)
+    for lacking in _without_a_class(record):
+        said = f"note: no film with {lacking}: give it a larger part (--fractions), or add films"
+        typer.secho(said, fg="yellow", err=True)
     if as_json:
         print_json(record)
     else:
@@ -551,6 +554,17 @@ def _spec(
     if leave_one_out is not None:
         values |= {"kind": "leave-one-out", "by": leave_one_out, "held_out": held_out}
     return SplitSpec.parse(values, where="hilum cohort split")
+
+
+def _without_a_class(record: SplitRecord) -> list[str]:
+    """Name each class of which there are films, and the side that has none of them."""
+    label = record.spec.label
+    if label is None or record.spec.kind == "leave-one-out":
+        return []
+    there = {(row["side"], row["label"]) for row in record.counts}
+    sides, values = {side for side, _ in there}, {value for _, value in there} & {"0", "1"}
+    lacking = {(side, value) for side in sides for value in values} - there
+    return [f"{label.value} = {value} on {side}" for side, value in sorted(lacking)]
 
 
 def _parts(text: str) -> tuple[float, ...]:
