@@ -140,9 +140,7 @@ def test_no_film_is_opened_for_a_split_that_cannot_be_made(
     assert not (tmp_path / "s.pairs.csv").exists()
 
 
-def test_a_side_without_a_class_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_side_without_a_class_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases, out = tmp_path / "cases.csv", tmp_path / "split.csv"
     rows = "".join(f"{i},{i}.png,x,x,{i},{int(i < 4)}\n" for i in range(60))
     cases.write_text(f"case_id,path,cohort,source,patient_id,covid-19\n{rows}")

