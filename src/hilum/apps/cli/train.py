@@ -18,6 +18,7 @@ from hilum.apps.cli.options import (
     Settings,
     Where,
     out_folder,
+    refuse_options,
 )
 from hilum.apps.cli.streams import print_json, tell
 
@@ -29,6 +30,7 @@ TASKS = ("gate", "detector")
 
 
 def train(
+    ctx: typer.Context,
     recipe: Annotated[
         Path, typer.Argument(metavar="RECIPE.toml", help="Says the task; recipes/ holds some.")
     ],
@@ -93,7 +95,7 @@ def train(
     from hilum.learn.fit import is_secondary
 
     task = task_of(recipe)
-    _refuse(task, cases=cases, bundle=bundle, weights=weights, out_of_source=out_of_source)
+    _refuse(ctx, task)
     out, changes = out or Path("runs") / recipe.stem, settings or []
     common: dict[str, Any] = {"command": command_line(), "resume": resume}
     common |= {"root": data_root(data), "tell": (lambda _: None) if is_secondary() else tell}
@@ -155,13 +157,12 @@ def task_of(recipe: Path) -> str | None:
     return task
 
 
-def _refuse(task: str | None, **given: object) -> None:
+def _refuse(ctx: typer.Context, task: str | None) -> None:
     """Refuse an option that the task of the recipe has no use for."""
-    taken = {"gate": {"bundle"}, "detector": {"cases", "weights"}}
-    for name, value in given.items():
-        if value is not None and name not in taken.get(task or "", {"cases", "out_of_source"}):
-            what = f'task = "{task}"' if task else "a network that reads films"
-            raise typer.BadParameter(f"--{name.replace('_', '-')} has no meaning for {what}")
+    reader = {"cases", "out_of_source", "device", "devices"}
+    taken = {"gate": {"bundle"}, "detector": {"cases", "weights"}}.get(task or "", reader)
+    what = f'task = "{task}"' if task else "a network that reads films"
+    refuse_options(ctx, {*reader, "bundle", "weights"} - taken, what)
 
 
 def _summary(trained: TrainedRun) -> dict[str, Any]:
