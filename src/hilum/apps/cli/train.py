@@ -168,6 +168,8 @@ def _refuse(ctx: typer.Context, task: str | None) -> None:
 def _summary(trained: TrainedRun) -> dict[str, Any]:
     result, evaluation = trained.result, trained.evaluation
     splits = trained.gathered.cases["split"].value_counts()
+    labels = evaluation.labels if evaluation else ()
+    looks = evaluation.appearance if evaluation else None
     return {
         "bundle": trained.bundle.identity,
         "folder": str(trained.bundle.root),
@@ -180,7 +182,12 @@ def _summary(trained: TrainedRun) -> dict[str, Any]:
         "epochs": len(result.rows),
         "device": result.device,
         "training_time_s": round(result.seconds, 1),
-        "test": {label.label: label.metrics for label in (evaluation.labels if evaluation else ())},
+        "test": {label.label: label.metrics for label in labels},
+        "test_films": {
+            label.label: {"positives": label.positives, "negatives": label.negatives}
+            for label in labels
+        },
+        "appearance": looks and {"mean_average_precision": looks.mean_average_precision},
     }
 
 
@@ -197,12 +204,13 @@ def _print_table(trained: TrainedRun) -> None:
     table = Table(title=f"{summary['bundle']} on test", title_justify="left")
     for heading in ("label", "films", "AUROC", "sensitivity", "specificity"):
         table.add_column(heading)
-    for label in trained.evaluation.labels if trained.evaluation else ():
-        numbers = [str(label.metrics[n]) for n in ("auroc", "sensitivity", "specificity")]
-        table.add_row(label.label, f"{label.positives} + {label.negatives}", *numbers)
+    for label, metrics in summary["test"].items():
+        films = summary["test_films"][label]
+        numbers = [str(metrics[n]) for n in ("auroc", "sensitivity", "specificity")]
+        table.add_row(label, f"{films['positives']} + {films['negatives']}", *numbers)
     console.print(table)
-    if trained.evaluation and (looks := trained.evaluation.appearance):
-        console.print(f"appearance: mean average precision {looks.mean_average_precision}")
+    if looks := summary["appearance"]:
+        console.print(f"appearance: mean average precision {looks['mean_average_precision']}")
     console.print(
         f"bundle: {trained.bundle.root}   card: {trained.bundle.root / 'MODEL_CARD.md'}",
         soft_wrap=True,
