@@ -120,3 +120,35 @@ def test_a_table_without_rows_has_no_box(table: Path, capsys: pytest.CaptureFixt
     table.write_text(HEADER)
     assert run(["cohort", "to-coco", str(table), "-o", str(table.parent / "c.json")]) == 4
     assert "a header without rows" in capsys.readouterr().err
+
+
+def test_detections_are_scored_on_the_films_of_a_split(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = table.read_text().splitlines()
+    sides = ("split", "train", "test", "test")
+    table.write_text("".join(f"{line},{side}\n" for line, side in zip(lines, sides, strict=True)))
+    found = {"image_id": "made/a", "category_id": 1, "bbox": [10, 20, 30, 40], "score": 0.9}
+    (table.parent / "found.json").write_text(json.dumps([found]))
+    score = ["evaluate", str(table), "--detections", str(table.parent / "found.json"), "--json"]
+    for split, films in (("all", 2), ("train", 1)):
+        assert run([*score, "--split", split]) == 0
+        said = capsys.readouterr()
+        assert json.loads(said.out)["map"]["n"] == films
+    assert "1 of 3 films of the table are in split 'train'" in said.err
+    assert run(score) == 0  # of test: b has no box, and of c nobody knows where
+    scores = json.loads(capsys.readouterr().out)
+    assert (scores["map"]["n"], scores["map"]["note"]) == (1, "no film has a reader's box")
+    assert run([*score, "--split", "nonsense"]) == 4
+    assert "no case in split 'nonsense'" in capsys.readouterr().err
+
+
+def test_scores_of_detections_are_written(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (table.parent / "found.json").write_text("[]")
+    out = table.parent / "out"
+    score = ["evaluate", str(table), "--detections", str(table.parent / "found.json"), "--json"]
+    assert run([*score, "-o", str(out)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert json.loads((out / "scores.json").read_text())["scores"] == printed
+    assert run([*score, "--split", "test"]) == 4
+    assert "no column 'split'" in capsys.readouterr().err

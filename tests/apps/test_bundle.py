@@ -4,6 +4,7 @@ import json
 import shutil
 
 from hilum.apps.cli.main import run
+from hilum.bundle.facts import Facts, honest_numbers
 from hilum.bundle.folder import DEFAULT_BUNDLE
 from hilum.judge.schema import Evaluation
 
@@ -56,6 +57,16 @@ def test_show_json_is_the_manifest(small_bundle, capsys):
     values = json.loads(capsys.readouterr().out)
     assert values["name"] == "blocks"
     assert len(values["checksum"]) == 64
+    assert (values["honest_numbers"], values["audits"]) == ([], [])
+    assert run(["bundle", "show", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    facts = Facts.read(DEFAULT_BUNDLE)
+    lines = honest_numbers(facts)
+    assert [line["auroc"]["value"] for line in values["honest_numbers"]] == [
+        line.auroc.value for line in lines
+    ]
+    verdicts = [(audit.label, audit.verdict) for audit in facts.audits]
+    assert [(each["label"], each["verdict"]) for each in values["audits"]] == verdicts
 
 
 def test_verify_holds_and_fails(small_bundle, tmp_path, capsys):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from hilum.apps.cli.main import run
-from hilum.bundle.folder import seal
+from hilum.bundle.folder import open_bundle, seal
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,9 @@ def test_json_is_one_valid_object_and_nothing_else(calibrate, local_csv, tmp_pat
     assert code == 0
     assert found["labels"][0]["label"] == "covid-19"
     assert found["labels"][0]["after"]["log_loss"]["low"] is None
+    new = open_bundle(tmp_path / "new")
+    made = {"folder": str(new.root), "bundle": new.identity, "checksum": new.checksum}
+    assert found["made"] == made
 
 
 def test_too_few_cases_have_an_exit_code_and_a_hint(calibrate, local_csv, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ import pytest
 from PIL import Image
 
 from hilum.apps.cli.main import run
+from hilum.core.case import owner_of
+from hilum.data.table import read_cases
 
 
 @pytest.fixture
@@ -111,7 +114,16 @@ def test_merge(table, tmp_path, collection, capsys):
     run(["cohort", "read", "folders", str(collection), "--name", "x", "-o", str(other)])
     capsys.readouterr()
     assert run(["cohort", "merge", str(table), str(other), "-o", str(both), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["films"] == 8
+    found = json.loads(capsys.readouterr().out)
+    cases = read_cases(both)
+    assert (found["films"], found["patients"]) == (8, owner_of(cases).nunique())
+    assert found["cohorts"].keys() == set(cases["cohort"])
+    assert sum(each["films"] for each in found["cohorts"].values()) == 8
+    assert sum(each["patients"] for each in found["cohorts"].values()) == found["patients"]
+    assert run(["cohort", "merge", str(table), str(other), "-o", str(both)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for name, each in found["cohorts"].items():
+        assert re.search(rf"{name}\W+{each['films']}\W+{each['patients']}\b", said)
     assert run(["cohort", "merge", str(table), str(table), "-o", str(both)]) == 4
     assert "stands twice" in capsys.readouterr().err
     assert len(pd.read_csv(both)) == 8

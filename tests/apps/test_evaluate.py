@@ -95,6 +95,12 @@ def test_written_predictions_give_the_same_evaluation_again(
         (["bundle", "split.csv"], 2, "a bundle is named by -b"),
         (["--predictions", "gone.csv"], 4, "gone.csv"),
         (["split.csv", "-b", "gone"], 7, "no bundle here"),
+        (["split.csv", "-b", "gone", "--threshold", "0.5"], 2, "--threshold has no meaning for a"),
+        (["split.csv", "-b", "gone", "--overlap", "0.4"], 2, "--overlap has no meaning for a"),
+        (["--predictions", "gone.csv", "--operating-point", "x"], 2, "--operating-point has no"),
+        (["--predictions", "gone.csv", "--allow-seen"], 2, "--allow-seen has no meaning"),
+        (["c.csv", "--detections", "d.json", "--prevalence", "0.1"], 2, "--prevalence has no"),
+        (["c.csv", "--detections", "d.json", "--no-nuisance"], 2, "--nuisance has no meaning"),
     ],
 )
 def test_wrong_use_has_an_exit_code_and_one_message(evaluate, arguments, code, message):
@@ -109,7 +115,9 @@ def test_faults_of_tables_and_options_have_exit_codes(evaluate, small_bundle, sp
     code, _, said = evaluate("--predictions", scores, "--prevalence", 2)
     assert (code, "prevalence" in said) == (6, True)
     code, _, said = evaluate("--predictions", scores, "--label", "sars")
-    assert (code, "'sars'" in said) == (4, True)
+    assert (code, "'sars'" in said) == (6, True)
+    code, _, said = evaluate(split_csv, "-b", small_bundle, "--label", "covid")
+    assert (code, "did you mean 'covid-19'?" in said) == (6, True)
 
 
 def test_a_probability_of_the_table_is_no_raw_score(evaluate, scores, tmp_path):
@@ -173,3 +181,25 @@ def test_an_evaluation_of_a_table_says_when_and_with_what_it_was_made(evaluate, 
     about = json.loads(evaluate("--predictions", scores, "--json")[1])["about"]
     assert about["created"]
     assert about["versions"]["hilum"]
+
+
+def test_films_of_other_splits_are_counted_and_the_split_is_said(evaluate, scores, tmp_path):
+    table = pd.read_csv(scores)
+    table["split"] = ["test" if i < 20 else "train" for i in range(len(table))]
+    table.to_csv(tmp_path / "split.csv", index=False)
+    found = json.loads(evaluate("--predictions", tmp_path / "split.csv", "--json")[1])
+    assert [(step["step"], step["films"]) for step in found["flow"]][:3] == [
+        ("Films in the table", 30),
+        ("In split 'test'", 20),
+        ("Read", 20),
+    ]
+    assert found["about"]["split"] == "test"
+    every = ("--predictions", tmp_path / "split.csv", "--split", "all", "--json")
+    found = json.loads(evaluate(*every)[1])
+    assert (found["about"]["split"], found["labels"][0]["films"]) == ("all", 30)
+
+
+def test_a_split_that_is_asked_for_needs_its_column(evaluate, scores):
+    assert json.loads(evaluate("--predictions", scores, "--json")[1])["about"]["split"] == "all"
+    code, _, said = evaluate("--predictions", scores, "--split", "test")
+    assert (code, "no column 'split'" in said) == (4, True)

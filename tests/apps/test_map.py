@@ -149,6 +149,10 @@ def test_films_that_the_bundle_was_not_trained_on_stay_out_of_its_index(
     cases.assign(split=cases["split"].mask(late, "train")).to_csv(tmp_path / "split.csv")
     out = tmp_path / "similar.npz"
     fit = ["bundle", "index", str(tmp_path / "split.csv"), "-b", str(learned), "-o", str(out)]
+    asked = (("foo", 6, "known: covid-19"), ("lung-opacity", 4, "no column 'lung-opacity'"))
+    for label, code, told in asked:
+        assert run([*fit, "--label", label]) == code
+        assert told in capsys.readouterr().err
     assert run([*fit, "--bootstrap", "20"]) == 0
     said = capsys.readouterr().out
     assert "left out: 2 films that the bundle was not trained on (splits.csv)" in said

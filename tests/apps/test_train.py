@@ -87,6 +87,8 @@ def test_train_ends_in_an_evaluated_bundle_that_reads(
     assert printed["test"]["covid-19"]["auroc"]["value"] == pytest.approx(
         evaluation["covid-19"].metrics["auroc"].value
     )
+    assert printed["test_films"] == {"covid-19": {"positives": 6, "negatives": 6}}
+    assert printed["appearance"] is None
     card = (out / "bundle" / "MODEL_CARD.md").read_text()
     assert str(evaluation["covid-19"].metrics["auroc"]) in card
     data = Datasheet.read(out / "bundle" / "data.json")
@@ -189,3 +191,13 @@ def test_the_quick_recipe_runs_from_collections_to_bundle(
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", "--help"]) == 0
     assert "hilum train recipes/quick.toml" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--device", "--devices", "--cases"])
+def test_an_option_that_a_gate_has_no_use_for_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    (tmp_path / "gate.toml").write_text('task = "gate"\n')
+    value = {"--device": "cpu", "--devices": "1"}.get(option, "x.csv")
+    assert run(["train", str(tmp_path / "gate.toml"), option, value]) == 2
+    assert f'{option} has no meaning for task = "gate"' in " ".join(capsys.readouterr().err.split())

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
-from hilum.core.errors import CohortError
+from hilum.core.errors import CohortError, ConfigError
 from hilum.judge.evaluation import choose_labels, evaluate_predictions, worst_failures
 from hilum.judge.schema import Evaluation, EvaluationSettings, NotRead, Threshold
 from hilum.judge.words import headline, of_probability
@@ -134,7 +134,7 @@ def test_what_is_not_known_is_said(predictions):
 def test_labels_are_chosen_by_name():
     assert choose_labels([], ["a", "b"], "here") == ["a", "b"]
     assert choose_labels(["b"], ["a", "b"], "here") == ["b"]
-    with pytest.raises(CohortError, match="'c' is not in here"):
+    with pytest.raises(ConfigError, match="label 'c': not in here"):
         choose_labels(["c"], ["a", "b"], "here")
 
 

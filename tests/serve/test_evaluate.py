@@ -167,7 +167,6 @@ def test_labels_are_those_that_both_sides_have(reader, cases):
         ({"drop": "covid-19"}, {}, "no column 'covid-19'"),
         ({"drop": "path"}, {}, "no column 'path'"),
         ({"blank": "covid-19"}, {}, "every truth is blank"),
-        ({}, {"labels": ["sars"]}, "label 'sars' is not in blocks"),
         ({}, {"labels": ["pneumonia"]}, "no column 'pneumonia'"),
         ({"nowhere": "path"}, {}, "none of 51 films could be read"),
     ],
@@ -198,3 +197,8 @@ def test_predict_without_nuisance_keeps_no_films(reader, cases):
     found = predict(reader, cases, ["covid-19"], nuisance=False)
     assert not [column for column in found.table if column.startswith("nuisance_")]
     assert len(found.table) + len(found.not_read) == len(cases)
+
+
+def test_a_label_that_the_bundle_does_not_answer_is_a_wrong_option(reader, cases):
+    with pytest.raises(ConfigError, match="label 'sars': not in blocks"):
+        evaluate(reader, cases, settings=FAST, labels=["sars"], progress=False)

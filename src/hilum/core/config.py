@@ -151,6 +151,19 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names) or 'none'}"
 
 
+def check_label(label: str, known: Iterable[str], where: str) -> None:
+    """Raise ``ConfigError`` if a label that was asked for is not among those of a bundle or table.
+
+    Args:
+        label: asked for.
+        known: labels.
+        where: whose they are.
+    """
+    names = [str(name) for name in known]
+    if label not in names:
+        raise ConfigError(f"label '{label}': not in {where}", hint=did_you_mean(str(label), names))
+
+
 def _endless(value: Any, key: str) -> Iterator[str]:
     """Yield the settings that are NaN or infinite: a result may be, a setting never."""
     if isinstance(value, float) and not math.isfinite(value):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hilum.core.case import patients_in
-from hilum.core.errors import CohortError
+from hilum.core.config import check_label
 from hilum.judge.decisions import PREVALENCE, prevalences
 from hilum.judge.metrics import confusion
 from hilum.judge.nuisance import nuisance_baseline
@@ -109,13 +109,9 @@ def evaluate_predictions(
 
 
 def choose_labels(wanted: Sequence[str], offered: Sequence[str], where: str) -> list[str]:
-    """Return the wanted labels, or all offered; a ``CohortError`` names the first unknown one."""
+    """Return the wanted labels, or all offered; a ``ConfigError`` names the first unknown one."""
     for name in wanted:
-        if name not in offered:
-            raise CohortError(
-                f"label '{name}' is not in {where}",
-                hint=f"choose from: {', '.join(offered) or 'none'}",
-            )
+        check_label(name, offered, where)
     return [name for name in offered if not wanted or name in wanted]
 
 

@@ -81,11 +81,13 @@ def check_predictions(
         the owner of the film.
 
     Raises:
-        CohortError: a column is missing, a film stands twice, a score or truth is out of range,
-            or no truth is known.
+        CohortError: a column is missing, a case or label is blank, a film stands twice, a score or
+            truth is out of range, or no truth is known.
     """
     _check_columns(predictions, where)
     table = predictions.copy()
+    for column, named in (("case_id", "the name of a film"), ("label", "a label, e.g. covid-19")):
+        _refuse(table, table[column].isna() | _is_blank(table[column]), where, column, named)
     table["case_id"], table["label"] = table["case_id"].astype(str), table["label"].astype(str)
     table["truth"] = _numbers(table, "truth", where)
     table["score"] = _numbers(table, "score", where)
@@ -141,7 +143,7 @@ def _numbers(
     if column not in table:
         return pd.Series(default, index=table.index, dtype=np.float64)
     numbers = pd.to_numeric(table[column], errors="coerce")
-    wrong = numbers.isna() & table[column].notna() & (table[column].astype(str).str.strip() != "")
+    wrong = numbers.isna() & table[column].notna() & ~_is_blank(table[column])
     if wrong.any():
         row = table[wrong].iloc[0]
         raise CohortError(
@@ -149,6 +151,10 @@ def _numbers(
             "expected a number"
         )
     return numbers.astype(np.float64)
+
+
+def _is_blank(texts: pd.Series) -> pd.Series:
+    return texts.astype(str).str.strip() == ""
 
 
 def _check_values(table: pd.DataFrame, where: str, unscored: bool) -> None:
@@ -178,7 +184,7 @@ def _check_values(table: pd.DataFrame, where: str, unscored: bool) -> None:
 def _refuse(table: pd.DataFrame, wrong: pd.Series, where: str, column: str, expected: str) -> None:
     if wrong.any():
         row = table[wrong].iloc[0]
-        blank = bool(pd.isna(row[column]))
+        blank = bool(pd.isna(row[column])) or not str(row[column]).strip()
         raise CohortError(
             f"{where} row {row.name} ({row['case_id']}), column {column}: "
             f"{'blank' if blank else row[column]}; expected {expected}",

@@ -65,8 +65,9 @@ def calibrate(
     Raises:
         LeakageError: the bundle was trained on one of the films or chosen by it, or the table has
             a patient on two sides.
-        CohortError: too few patients of a class, a label that is not there, no film read.
-        ConfigError: ``out`` exists, or ``site`` has no letter or digit.
+        CohortError: too few patients of a class, no column of the label, no film read.
+        ConfigError: ``out`` exists, ``site`` has no letter or digit, or the bundle does not answer
+            a label.
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
     require("evaluate")

@@ -124,7 +124,7 @@ def evaluate(
             is known.
         LeakageError: the table has a patient on two sides of its split, or the bundle has seen
             films of it.
-        ConfigError: the bundle has no operating point of that name.
+        ConfigError: the bundle has no operating point of that name, or does not answer a label.
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
     require("evaluate")
@@ -147,7 +147,7 @@ def evaluate(
         coverage={o.label: o.conformal.coverage for o in outputs if o.conformal},
         settings=settings,
         about=_about(reader.bundle, name, split, command),
-        flow=_flow(cases, chosen, split, found),
+        flow=flow_of(cases, chosen, split, found),
         not_read=found.not_read,
         seen=seen.record(),
         appearance=_of_appearance(reader, found, chosen, settings),
@@ -370,9 +370,10 @@ def _settings(settings: EvaluationSettings | None, prevalence: float | None) -> 
     return EvaluationSettings.parse(values, where="evaluate")
 
 
-def _flow(
+def flow_of(
     cases: pd.DataFrame, chosen: pd.DataFrame, split: str | None, found: Predictions
 ) -> list[FlowStep]:
+    """Return the steps from a table, one row a film, to the films that were read."""
     read = chosen[chosen["case_id"].isin(set(found.table["case_id"]))]
     return [
         FlowStep(step="Films in the table", films=len(cases), patients=patients_in(cases)),

@@ -26,8 +26,8 @@ from hilum.bundle.lungs import LUNGS, LungSegmenter
 from hilum.bundle.manifest import MANIFEST
 from hilum.bundle.onepass import OnePass, SeenLungs, Segmenter, open_segmenter
 from hilum.bundle.similar import Neighbors, open_similar
-from hilum.core.config import did_you_mean
-from hilum.core.errors import BundleError, ConfigError
+from hilum.core.config import check_label
+from hilum.core.errors import BundleError
 from hilum.core.labels import Label
 from hilum.core.machine import cores
 from hilum.core.prefetch import batches, prefetch
@@ -323,11 +323,7 @@ class Reader:
         Returns:
             float32 (H, W), in logit units; NaN where the network did not look.
         """
-        if label not in self.labels:
-            raise ConfigError(
-                f"label '{label}': not in {self.bundle.identity}",
-                hint=did_you_mean(str(label), self.labels),
-            )
+        check_label(label, self.labels, self.bundle.identity)
         place = self.labels.index(Label(label))
         return self.preprocess.to_film(evidence[place], shape, lungs)
 

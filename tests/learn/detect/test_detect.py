@@ -24,7 +24,7 @@ from hilum.learn.detect.fit import CHECKPOINT, fit_detector, predict
 from hilum.learn.detect.network import found_boxes, load_detector, make_detector
 from hilum.learn.detect.recipe import DetectorNetwork, DetectorRecipe
 from hilum.learn.detect.run import train_detector
-from hilum.learn.networks.efficientnet_lite import lite0
+from hilum.learn.networks.efficientnet_lite import lite
 
 SIDE = 64
 SMALL = DetectorNetwork(
@@ -157,7 +157,7 @@ def test_what_is_no_detector_is_refused(tmp_path: Path, weights: str) -> None:
 def test_the_backbone_is_the_package_network() -> None:
     backbone = Lite0Backbone(Lite0Config(image_size=SIDE, out_features=["stage4"])).eval()
     backbone.load_imagenet()
-    network = lite0(SIDE, pretrained=True).eval()
+    network = lite("efficientnet-lite0", SIDE, pretrained=True).eval()
     del network._conv_head
     films = torch.rand(2, 3, SIDE, SIDE)
     network._conv_head, network._bn1, network._swish = (torch.nn.Identity() for _ in range(3))
@@ -175,7 +175,7 @@ def test_frozen_blocks_keep_their_imagenet_weights(tmp_path: Path) -> None:
     network = SMALL.model_copy(update={"imagenet": True, "frozen_blocks": 3})
     recipe = recipe_of(epochs=1).model_copy(update={"network": network})
     model = fit_detector(recipe, discs(4), range(4), tmp_path, progress=False).model
-    before = lite0(SIDE, pretrained=True).state_dict()
+    before = lite("efficientnet-lite0", SIDE, pretrained=True).state_dict()
     after = model.model.backbone.model.state_dict()
     assert torch.equal(after["blocks.2._bn1.running_mean"], before["_blocks.2._bn1.running_mean"])
     assert torch.equal(

@@ -77,6 +77,9 @@ def test_wrong_outputs_and_columns_are_named(radiographs, tmp_path):
     assert "scores" in raised.value.hint
     with pytest.raises(ConfigError, match="3 columns"):
         OnnxSubject(path, HOW, index=3).guarded(radiographs)
+    path = graph(tmp_path / "one.onnx", (1, 8, 8), columns=1)
+    with pytest.raises(ConfigError, match="has 1 column, of which softmax makes 1"):
+        OnnxSubject(path, HOW, activation="softmax").guarded(radiographs)
 
 
 @pytest.mark.parametrize(

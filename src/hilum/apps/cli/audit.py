@@ -23,6 +23,7 @@ from hilum.apps.cli.options import (
     Settings,
     Split,
     out_folder,
+    refuse_options,
 )
 from hilum.apps.cli.streams import print_json
 from hilum.core.command import command_line
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 
 def audit(
+    ctx: typer.Context,
     cases: CasesTable,
     bundle: Bundle = None,
     out: Annotated[
@@ -106,6 +108,11 @@ def audit(
     """
     if sum(each is not None for each in (bundle, predict, onnx, scores)) > 1:
         raise typer.BadParameter("give -b, --predict, --onnx or --scores; not several")
+    if onnx is None:
+        of_onnx = ("preprocess", "output_name", "output_index", "activation")
+        refuse_options(ctx, of_onnx, "a model other than --onnx")
+    if scores is not None:
+        refuse_options(ctx, ("lungs",), "--scores, which opens no film")
     from hilum.core.extras import require
 
     require("evaluate")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -43,7 +43,7 @@ def show(
     checksums are verified first. Each operating point comes with its
     sensitivity and specificity, their 95 % intervals, and the films that
     it was chosen on. --html writes the model card as a page, --json prints
-    the manifest.
+    the manifest, and what the bundle is worth in "honest_numbers" and "audits".
 
     \b
     Example:
@@ -62,7 +62,8 @@ def show(
             typer.echo(f"{html}: the model card of {opened.identity}")
             return
     if as_json:
-        print_json(opened.manifest.model_dump() | {"checksum": opened.checksum}, indent=2)
+        more = {"checksum": opened.checksum, **_measured(opened)}
+        print_json(opened.manifest.model_dump() | more, indent=2)
         return
     console = plain()
     if whole:
@@ -293,6 +294,25 @@ def _points(bundle: Opened, console: Console) -> None:
                 f"{point.rule}, on {point.chosen_on}",
             )
     console.print(table)
+
+
+def _measured(bundle: Opened) -> dict[str, Any]:
+    """What ``_worth`` prints, in JSON's types."""
+    from hilum.bundle.facts import Facts, honest_numbers
+
+    facts = Facts.read(bundle.root)
+    return {
+        "honest_numbers": [line._asdict() for line in honest_numbers(facts)],
+        "audits": [
+            {
+                "label": audit.label,
+                "verdict": audit.verdict,
+                "failed": [test.title for test in audit.failed],
+            }
+            for audit in facts.audits
+        ],
+        "sources_left_out": facts.out_of_source is not None,
+    }
 
 
 def _worth(bundle: Opened, console: Console) -> None:

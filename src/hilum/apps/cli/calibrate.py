@@ -23,6 +23,7 @@ from hilum.apps.cli.streams import print_json
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from hilum.bundle.folder import Bundle as Opened
     from hilum.judge.adaptation import Adaptation, LabelAdaptation
 
 
@@ -60,6 +61,7 @@ def calibrate(
     from hilum.core.extras import require
 
     require("evaluate")
+    from hilum.bundle.folder import open_bundle
     from hilum.data.table import read_cases
     from hilum.serve.calibrate import calibrate as run
     from hilum.serve.reader import load_bundle
@@ -76,15 +78,15 @@ def calibrate(
         seed=seed,
         allow_seen=allow_seen,
     )
+    new = open_bundle(out)
     if as_json:
-        print_json(record, indent=2)
+        made = {"folder": str(new.root), "bundle": new.identity, "checksum": new.checksum}
+        print_json(record.model_dump() | {"made": made}, indent=2)
     else:
-        _say(record, out)
+        _say(record, new)
 
 
-def _say(record: Adaptation, out: Path) -> None:
-
-    from hilum.bundle.folder import open_bundle
+def _say(record: Adaptation, new: Opened) -> None:
     from hilum.core.reading import RESEARCH_USE
 
     console = plain()
@@ -95,13 +97,12 @@ def _say(record: Adaptation, out: Path) -> None:
     )
     for label in record.labels:
         console.print(_table(label))
-    new = open_bundle(out)
     for output in new.manifest.labels:
         if output.label not in record.kept and output.calibration.note:
             console.print(f"{output.label}: {output.calibration.note}.")
     for name, reason in record.kept.items():
         console.print(f"{name} keeps what it had: {reason}.")
-    console.print(f"Written: {out} ({new.identity})", soft_wrap=True)
+    console.print(f"Written: {new.root} ({new.identity})", soft_wrap=True)
     console.print(RESEARCH_USE, style="dim")
 
 

@@ -188,16 +188,15 @@ def merge(
     Example:
       hilum cohort merge cxnet.csv shenzhen.csv -o cases.csv
     """
-    from hilum.data.cohort import label_counts
     from hilum.data.table import merge_cases, read_cases, write_cases
 
     cases = merge_cases([read_cases(table) for table in tables], [str(table) for table in tables])
     write_cases(cases, out)
+    found = merged(cases, out)
     if as_json:
-        counts = {name: _counts(count) for name, count in label_counts(cases).items()}
-        print_json({"out": str(out), "films": len(cases), "labels": counts})
+        print_json(found)
     else:
-        print_merged(cases, out)
+        print_merged(found)
 
 
 @cohort_app.command("split")
@@ -420,6 +419,25 @@ def summary(cohort: Cohort) -> dict[str, Any]:
         "sources": int(cohort.cases["source"].nunique()),
         "labels": {name: _counts(count) for name, count in cohort.label_counts().items()},
         "report": asdict(cohort.report),
+    }
+
+
+def merged(cases: pd.DataFrame, out: Path) -> dict[str, Any]:
+    """Say what a merged table holds, in JSON's types."""
+    from hilum.core.case import owner_of
+    from hilum.data.cohort import label_counts
+
+    owner = owner_of(cases)
+    cohorts = {
+        str(name): {"films": len(part), "patients": owner[part.index].nunique()}
+        for name, part in cases.groupby("cohort", sort=False)
+    }
+    return {
+        "out": str(out),
+        "films": len(cases),
+        "patients": owner.nunique(),
+        "cohorts": cohorts,
+        "labels": {name: _counts(count) for name, count in label_counts(cases).items()},
     }
 
 

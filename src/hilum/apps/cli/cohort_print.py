@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,6 @@ import typer
 from hilum.apps.cli.console import plain
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from hilum.data.catalog import CatalogEntry
     from hilum.data.cohort import Cohort
     from hilum.data.split import SplitRecord
@@ -74,7 +72,7 @@ def print_summary(cohort: Cohort, out: Path | None) -> None:
         f"{cohort.cases['source'].nunique()} sources, {report.rows} rows",
         sep="",
     )
-    _print_labels(cohort.cases, console)
+    _print_labels(cohort.label_counts(), console)
     kinds = {
         "rows whose image is missing": report.missing,
         "rows whose image may be one of several": report.ambiguous,
@@ -91,15 +89,13 @@ def print_summary(cohort: Cohort, out: Path | None) -> None:
         console.print(f"written: {out}", soft_wrap=True)
 
 
-def _print_labels(cases: pd.DataFrame, console: Any) -> None:
+def _print_labels(labels: Mapping[str, Iterable[int]], console: Any) -> None:
     from rich.table import Table
-
-    from hilum.data.cohort import label_counts
 
     table = Table()
     for title in ("label", "1", "0", "unknown"):
         table.add_column(title, justify="left" if title == "label" else "right")
-    for name, count in label_counts(cases).items():
+    for name, count in labels.items():
         table.add_row(name, *map(str, count))
     console.print(table)
 
@@ -111,22 +107,20 @@ def _some(texts: Sequence[str]) -> str:
     return f" ({', '.join(texts[:_SHOWN])}{more})"
 
 
-def print_merged(cases: pd.DataFrame, out: Path) -> None:
+def print_merged(found: dict[str, Any]) -> None:
     """Print films and patients by cohort, and the labels."""
     from rich.table import Table
 
-    from hilum.core.case import owner_of
-
-    console, owner = plain(), owner_of(cases)
+    console = plain()
     table = Table()
     for title in ("cohort", "films", "patients"):
         table.add_column(title, justify="left" if title == "cohort" else "right")
-    for cohort, part in cases.groupby("cohort", sort=False):
-        table.add_row(str(cohort), str(len(part)), str(owner[part.index].nunique()))
-    table.add_row("all", str(len(cases)), str(owner.nunique()), style="bold")
+    for cohort, part in found["cohorts"].items():
+        table.add_row(cohort, str(part["films"]), str(part["patients"]))
+    table.add_row("all", str(found["films"]), str(found["patients"]), style="bold")
     console.print(table)
-    _print_labels(cases, console)
-    console.print(f"written: {out}", soft_wrap=True)
+    _print_labels({name: count.values() for name, count in found["labels"].items()}, console)
+    console.print(f"written: {found['out']}", soft_wrap=True)
 
 
 def print_check(found: dict[str, Any], leaks: Sequence[str]) -> None:

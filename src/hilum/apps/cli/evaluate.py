@@ -19,19 +19,25 @@ from hilum.apps.cli.options import (
     Seed,
     Split,
     Threshold,
+    is_given,
     out_folder,
+    refuse_options,
 )
-from hilum.apps.cli.streams import print_json
+from hilum.apps.cli.streams import print_json, tell
 from hilum.core.command import command_line
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.table import Table
 
     from hilum.core.estimate import Estimate
     from hilum.judge.schema import Evaluation, EvaluationSettings, LabelEvaluation
 
+BOX_SCORES = "scores.json"
+
 
 def evaluate(
+    ctx: typer.Context,
     cases: Annotated[
         Path | None, typer.Argument(metavar="CASES.csv", help="A cases table.")
     ] = None,
@@ -39,8 +45,15 @@ def evaluate(
     out: Annotated[
         Path | None,
         out_folder(
-            "Write evaluation.json, pictures and report.html here.",
-            files=("evaluation.json", "predictions.csv", "report.html", "drawn.csv", "drawn.png"),
+            "Write evaluation.json, pictures and report.html here; of --detections scores.json.",
+            files=(
+                "evaluation.json",
+                "predictions.csv",
+                "report.html",
+                "drawn.csv",
+                "drawn.png",
+                BOX_SCORES,
+            ),
         ),
     ] = None,
     predictions: Annotated[
@@ -90,10 +103,13 @@ def evaluate(
     has one row per film and label: case_id, label, truth (1, 0 or blank) and
     score in [0, 1] (blank: not read), and if known probability, group (the
     patient), cohort, source, view, sex, age_years; --threshold says which
-    scores are a finding.
+    scores are a finding (a bundle has operating points instead). A table of
+    predictions, or with --detections, that has no column split counts whole.
     --prevalence is that of PPV and NPV of COVID-19 pneumonia (of the first
     label, where that is not judged); those of the other labels move along, as
     in 'hilum read'. --json prints evaluation.json.
+
+    An option that has no meaning for what is judged is refused.
 
     --detections gives COCO's mAP, and recall at 0.25 false boxes a film, of
     the films on which the label (lung-opacity) is settled: those with boxes,
@@ -114,24 +130,48 @@ def evaluate(
         raise typer.BadParameter("give -b BUNDLE, --predictions or --detections; not several")
     if (predictions is None) == (cases is None):
         raise typer.BadParameter("expected CASES.csv, or --predictions TABLE; not both")
+    _refuse(ctx, predictions, detections)
     require("evaluate")
+    asked = is_given(ctx, "split")
     if detections is not None:
         told = {"overlap": overlap, "false_boxes": false_boxes}
         scores = _score_boxes(
-            detections, Path(str(cases)), coco, label, folds=bootstrap, seed=seed, **told
-        )
+            detections, Path(str(cases)), coco, label, split, asked,
+            folds=bootstrap, seed=seed, **told,
+        )  # fmt: skip
+        if out is not None:
+            _write_boxes(scores, out)
         print_boxes(scores, as_json=as_json, **told)
         return
     values = {"prevalence": prevalence, "folds": bootstrap, "seed": seed, "nuisance": nuisance}
     settings = EvaluationSettings.parse(values, where="hilum evaluate")
     labels = label or []
     if predictions is not None:
-        found = _judge(predictions, split, threshold, labels, settings, out)
+        found = _judge(predictions, split, asked, threshold, labels, settings, out)
     else:
         found = _read_and_judge(
             bundle, Path(str(cases)), split, labels, operating_point, settings, out, allow_seen
         )
     _say(found, as_json, out)
+
+
+def _refuse(ctx: typer.Context, predictions: Path | None, detections: Path | None) -> None:
+    """Refuse an option that would be passed over."""
+    boxes, reading = ("coco", "overlap", "false_boxes"), ("operating_point", "allow_seen")
+    if detections is not None:
+        others = (*reading, "threshold", "prevalence", "nuisance")
+        refuse_options(ctx, others, "--detections")
+    elif predictions is not None:
+        refuse_options(ctx, (*boxes, *reading), "--predictions")
+    else:
+        refuse_options(ctx, boxes, "a bundle that reads films", "it is one of --detections")
+        instead = "--operating-point names one of its own"
+        refuse_options(ctx, ("threshold",), "a bundle that reads films", instead)
+
+
+def _split_of(table: pd.DataFrame, split: str, asked: bool) -> str | None:
+    """Return the split to judge, or None for every row: of all, or none to choose by."""
+    return None if split == "all" or not (asked or "split" in table) else split
 
 
 def _read_and_judge(
@@ -165,6 +205,7 @@ def _read_and_judge(
 def _judge(
     table: Path,
     split: str,
+    asked: bool,
     threshold: float,
     labels: list[str],
     settings: EvaluationSettings,
@@ -177,12 +218,19 @@ def _judge(
     from hilum.judge.predictions import read_predictions
     from hilum.judge.report import write_report
     from hilum.judge.schema import About, Threshold
-    from hilum.serve.evaluate import choose_cases, versions, without_reading
+    from hilum.serve.evaluate import (
+        Predictions,
+        choose_cases,
+        flow_of,
+        versions,
+        without_reading,
+    )
 
     predictions = read_predictions(table, unscored=True)
-    refuse_leaks(predictions.drop_duplicates("case_id"))
-    if "split" in predictions and split != "all":
-        predictions = predictions[choose_cases(predictions, split)]
+    films = refuse_leaks(predictions.drop_duplicates("case_id"))
+    side = _split_of(predictions, split, asked)
+    predictions = predictions[choose_cases(predictions, side)]
+    chosen = predictions.drop_duplicates("case_id")
     names = choose_labels(labels, list(dict.fromkeys(predictions["label"])), str(table))
     predictions = predictions[predictions["label"].isin(names)]
     unread = predictions["score"].isna()
@@ -207,10 +255,12 @@ def _judge(
         about=About(
             title=table.name,
             cases=table.name,
+            split=side or "all",
             command=command_line(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=versions(),
         ),
+        flow=flow_of(films, chosen, side, Predictions(predictions, tuple(not_read))),
         not_read=not_read,
     )
     unscored = [f"{each}: films without a score, in no metric: {n}" for each, n in lacking.items()]
@@ -226,6 +276,8 @@ def _score_boxes(
     cases: Path,
     coco: Path | None,
     labels: list[str] | None,
+    split: str,
+    asked: bool,
     **settings: Any,
 ) -> dict[str, Estimate]:
     from hilum.core.case import owner_of
@@ -234,14 +286,19 @@ def _score_boxes(
     from hilum.data.leaks import refuse_leaks
     from hilum.data.table import read_cases
     from hilum.judge.detection import FilmBoxes, estimate_detection
+    from hilum.serve.evaluate import choose_cases
 
     label, *more = labels or ["lung-opacity"]
     if more:
         raise typer.BadParameter("--detections are scored for one label")
     whole = refuse_leaks(read_cases(cases))
-    table = boxed(whole, label)
+    side = _split_of(whole, split, asked)
+    chosen = whole[choose_cases(whole, side)]
+    if side:
+        tell(f"{len(chosen)} of {len(whole)} films of the table are in split '{side}'")
+    table = boxed(chosen, label)
     found = detections_of(read_coco(detections), read_coco(coco) if coco else None, str(detections))
-    if found and not found.keys() & set(table["case_id"]):
+    if found and not found.keys() & set(whole["case_id"]):
         raise CohortError(
             f"{detections}: no detection is on a film of the table; the first names "
             f"'{next(iter(found))}'",
@@ -259,6 +316,18 @@ def _score_boxes(
     ]
     owners = owner_of(table).to_numpy()
     return estimate_detection(films, owners, **settings)
+
+
+def _write_boxes(scores: dict[str, Estimate], out: Path) -> None:
+    """Write what ``print_boxes`` prints as JSON, and the command line."""
+    from pydantic_core import to_json
+
+    from hilum.core.files import write_text
+
+    made = {"command": command_line(), "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    text = to_json({"scores": scores, "made": made}, indent=2, inf_nan_mode="null").decode()
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / BOX_SCORES, text + "\n")
 
 
 def print_boxes(

@@ -12,7 +12,7 @@ import typer
 from hilum.apps.cli.console import plain
 from hilum.apps.cli.options import Bundle, Films, Force, Json, OneLabel, out_folder
 from hilum.apps.cli.streams import print_json, stop_unheard
-from hilum.core.config import did_you_mean
+from hilum.core.config import check_label, did_you_mean
 from hilum.core.errors import EXIT_SOME_NOT_READ, ConfigError
 from hilum.core.files import Stems
 
@@ -82,10 +82,8 @@ def explain(
     named = [each for name in asked for each in (every if name == "all" else [name])]
     methods = list(dict.fromkeys(named))
     labels = [str(each) for each in reader.labels]
-    if label is not None and label not in labels:
-        raise ConfigError(
-            f"label '{label}': not in {reader.bundle.identity}", hint=did_you_mean(label, labels)
-        )
+    if label is not None:
+        check_label(label, labels, reader.bundle.identity)
     place = 0 if label is None else labels.index(label)
     stems = Stems(out or Path(), [f".{labels[place]}.{each}.png" for each in methods])
     if out is None:

@@ -6,7 +6,7 @@ written, is of another kind, or is read by the same verb, is a ``ConfigError`` b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -192,6 +192,27 @@ def _check_outside_bundles(path: Path, option: str) -> None:
                 "it would not open any more",
                 hint=f"name a place for {option} outside of {folder}",
             )
+
+
+def is_given(ctx: typer.Context, name: str) -> bool:
+    """Say whether an option stands on the command line, also where it only says its default."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def refuse_options(ctx: typer.Context, names: Collection[str], what: str, hint: str = "") -> None:
+    """Refuse options that were given and that what is asked for would pass over.
+
+    Args:
+        ctx: of the verb.
+        names: of the parameters of the verb.
+        what: is asked for.
+        hint: what to do instead.
+    """
+    for param in ctx.command.params:
+        if param.name in names and is_given(ctx, param.name):
+            more = f"; {hint}" if hint else ""
+            raise typer.BadParameter(f"{param.opts[0]} has no meaning for {what}{more}")
 
 
 _WRITTEN = "hilum.written"

@@ -18,6 +18,7 @@ from hilum.apps.cli.options import (
     Settings,
     Where,
     out_folder,
+    refuse_options,
 )
 from hilum.apps.cli.streams import print_json, tell
 
@@ -29,6 +30,7 @@ TASKS = ("gate", "detector")
 
 
 def train(
+    ctx: typer.Context,
     recipe: Annotated[
         Path, typer.Argument(metavar="RECIPE.toml", help="Says the task; recipes/ holds some.")
     ],
@@ -93,7 +95,7 @@ def train(
     from hilum.learn.fit import is_secondary
 
     task = task_of(recipe)
-    _refuse(task, cases=cases, bundle=bundle, weights=weights, out_of_source=out_of_source)
+    _refuse(ctx, task)
     out, changes = out or Path("runs") / recipe.stem, settings or []
     common: dict[str, Any] = {"command": command_line(), "resume": resume}
     common |= {"root": data_root(data), "tell": (lambda _: None) if is_secondary() else tell}
@@ -155,18 +157,19 @@ def task_of(recipe: Path) -> str | None:
     return task
 
 
-def _refuse(task: str | None, **given: object) -> None:
+def _refuse(ctx: typer.Context, task: str | None) -> None:
     """Refuse an option that the task of the recipe has no use for."""
-    taken = {"gate": {"bundle"}, "detector": {"cases", "weights"}}
-    for name, value in given.items():
-        if value is not None and name not in taken.get(task or "", {"cases", "out_of_source"}):
-            what = f'task = "{task}"' if task else "a network that reads films"
-            raise typer.BadParameter(f"--{name.replace('_', '-')} has no meaning for {what}")
+    reader = {"cases", "out_of_source", "device", "devices"}
+    taken = {"gate": {"bundle"}, "detector": {"cases", "weights"}}.get(task or "", reader)
+    what = f'task = "{task}"' if task else "a network that reads films"
+    refuse_options(ctx, {*reader, "bundle", "weights"} - taken, what)
 
 
 def _summary(trained: TrainedRun) -> dict[str, Any]:
     result, evaluation = trained.result, trained.evaluation
     splits = trained.gathered.cases["split"].value_counts()
+    labels = evaluation.labels if evaluation else ()
+    looks = evaluation.appearance if evaluation else None
     return {
         "bundle": trained.bundle.identity,
         "folder": str(trained.bundle.root),
@@ -179,7 +182,12 @@ def _summary(trained: TrainedRun) -> dict[str, Any]:
         "epochs": len(result.rows),
         "device": result.device,
         "training_time_s": round(result.seconds, 1),
-        "test": {label.label: label.metrics for label in (evaluation.labels if evaluation else ())},
+        "test": {label.label: label.metrics for label in labels},
+        "test_films": {
+            label.label: {"positives": label.positives, "negatives": label.negatives}
+            for label in labels
+        },
+        "appearance": looks and {"mean_average_precision": looks.mean_average_precision},
     }
 
 
@@ -196,12 +204,13 @@ def _print_table(trained: TrainedRun) -> None:
     table = Table(title=f"{summary['bundle']} on test", title_justify="left")
     for heading in ("label", "films", "AUROC", "sensitivity", "specificity"):
         table.add_column(heading)
-    for label in trained.evaluation.labels if trained.evaluation else ():
-        numbers = [str(label.metrics[n]) for n in ("auroc", "sensitivity", "specificity")]
-        table.add_row(label.label, f"{label.positives} + {label.negatives}", *numbers)
+    for label, metrics in summary["test"].items():
+        films = summary["test_films"][label]
+        numbers = [str(metrics[n]) for n in ("auroc", "sensitivity", "specificity")]
+        table.add_row(label, f"{films['positives']} + {films['negatives']}", *numbers)
     console.print(table)
-    if trained.evaluation and (looks := trained.evaluation.appearance):
-        console.print(f"appearance: mean average precision {looks.mean_average_precision}")
+    if looks := summary["appearance"]:
+        console.print(f"appearance: mean average precision {looks['mean_average_precision']}")
     console.print(
         f"bundle: {trained.bundle.root}   card: {trained.bundle.root / 'MODEL_CARD.md'}",
         soft_wrap=True,

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hilum.bundle.manifest import LabelOutput
 from hilum.bundle.onnx import Graph
-from hilum.core.config import did_you_mean
+from hilum.core.config import check_label, did_you_mean
 from hilum.core.errors import BundleError, CohortError, ConfigError, HilumError
 from hilum.core.labels import Label
 from hilum.core.radiograph import Radiograph
@@ -202,6 +202,12 @@ class OnnxSubject:
                 hint="the first column is 0",
             )
         if self._activation == "softmax":
+            if values.shape[1] == 1:
+                raise ConfigError(
+                    f"{self.name}: output '{self._output}' has 1 column, of which softmax makes 1 "
+                    "for every film",
+                    hint="--activation sigmoid, or none where it is a score in [0, 1]",
+                )
             values = np.exp(values - values.max(axis=1, keepdims=True))
             return np.asarray((values / values.sum(axis=1, keepdims=True))[:, self._index])
         column = values[:, self._index]
@@ -221,9 +227,7 @@ class BundleSubject:
     def __init__(
         self, reader: Reader, label: Label | str, find_lungs: FindLungs | None = None
     ) -> None:
-        if label not in reader.labels:
-            hint = did_you_mean(str(label), reader.labels)
-            raise ConfigError(f"label '{label}': not in {reader.bundle.identity}", hint=hint)
+        check_label(label, reader.labels, reader.bundle.identity)
         self.reader, self.name = reader, reader.bundle.identity
         self._find = find_lungs or reader.segment
         self._index = reader.labels.index(Label(label))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hilum.bundle.seen import SPLITS
 from hilum.bundle.similar import UNKNOWN, Index, write_similar
 from hilum.core.case import owner_of
+from hilum.core.config import check_label
 from hilum.core.errors import CohortError
 from hilum.core.extras import require
 from hilum.core.files import atomic_path, sha256_of
@@ -66,12 +67,18 @@ def fit_similar(
         not trained on them).
 
     Raises:
-        CohortError: fewer than two films of split "train" could be read.
+        ConfigError: the bundle does not answer the label.
+        CohortError: fewer than two films of split "train" could be read, or the table lacks the
+            label.
         LeakageError: the table has a patient on two sides of its split.
         BundleError: the network gives no embedding, or the index would be too large.
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
     require("evaluate")
+    if label is not None:
+        check_label(label, reader.labels, reader.bundle.identity)
+        if label not in cases:
+            raise CohortError(f"no column '{label}' in the cases table; --label asks for it")
     cases, left_out = _trained_on(reader, refuse_leaks(cases))
     found = gather(reader, cases, progress=progress)
     rows = found.cases
@@ -174,7 +181,7 @@ def _measured(
     seed: int,
 ) -> list[tuple[str, LabelAgreement]]:
     name = label or next((name for name in reader.labels if name in rows), None)
-    if name is None or name not in rows:
+    if name is None:
         return []
     placed: dict[str, NDArray[np.floating[Any]]] = {
         "Euclid, whole embedding": embedding,

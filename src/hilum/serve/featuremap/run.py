@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from hilum.bundle.seen import WEIGHTS
 from hilum.core.case import owner_of
-from hilum.core.config import Config, did_you_mean
+from hilum.core.config import Config, check_label, did_you_mean
 from hilum.core.errors import BundleError, CohortError, ConfigError
 from hilum.core.extras import require
 from hilum.core.files import atomic_path
@@ -222,10 +222,8 @@ def _both(method: str) -> Mapping[str, None]:
 
 def _label(reader: Reader, cases: pd.DataFrame, label: str | None) -> str:
     names = [name.value for name in reader.labels]
-    if label is not None and label not in names:
-        raise ConfigError(
-            f"label '{label}': not in {reader.bundle.identity}", hint=did_you_mean(label, names)
-        )
+    if label is not None:
+        check_label(label, names, reader.bundle.identity)
     if label is None:
         label = next((name for name in names if name in cases), names[0])
     for column in ("case_id", "path"):
