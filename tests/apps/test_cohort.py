@@ -102,6 +102,8 @@ def test_read_with_columns_and_classes_of_your_own(collection, tmp_path, capsys)
         (["covidx", ".", "--set", "versoin=7B"], "no option 'versoin'"),
         (["covidx", ".", "--set", "version"], "expected KEY=VALUE"),
         (["covidx", ".", "--column", "path=file"], "no option 'columns'"),
+        (["csv", ".", "--set", "columns=3"], "say each with --column OURS=YOURS"),
+        (["folders", ".", "--set", "classes=3"], "say each with --class FOLDER=LABEL"),
     ],
 )
 def test_read_complains_in_one_line(arguments, said, capsys):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pandas as pd
 import pytest
 from PIL import Image
 
-from hilum.core.case import patients_in
+from hilum.core.case import COLUMNS, patients_in
 from hilum.core.errors import CohortError
 from hilum.data.cohorts import read_cohort
 from hilum.data.table import write_cases
@@ -261,3 +262,102 @@ def test_one_patient_id_in_all_of_several_headers_names_nobody(films):
     (root / "normal/3.dcm").unlink()
     alone = read_cohort("folders", root).cases.set_index("case_id")["patient_id"]
     assert alone["folders/covid/1.dcm"] == "folders/ANON"
+
+
+VALUES = {
+    "group": "g1",
+    "modality": "X-ray",
+    "view": "PA",
+    "sex": "F",
+    "age_years": "50",
+    "study_date": "2020-03-14",
+    "offset_days": "3",
+    "finding": "shadow",
+    "reference_standard": "report",
+    "licence": "ours",
+    "lung_mask": "masks/a.png",
+    "lesion_masks": '{"ground-glass": "masks/a.png"}',
+    "boxes": '[{"label": "lung-opacity", "x": 1, "y": 1, "width": 2, "height": 3}]',
+    "scores": '{"brixia": 7}',
+    "note": "rotated",
+    "cohort": "north",
+    "source": "ward",
+    "case_id": "north/1",
+    "patient_id": "17",
+    "path": "a.png",
+}
+
+
+def test_no_column_of_a_cases_table_is_lost(films):
+    root = films("a.png", "masks/a.png")
+    pd.DataFrame([VALUES]).to_csv(root / "mine.csv", index=False)
+    (case,) = read_cohort("csv", root).cases.to_dict("records")
+    mask = str(root / "masks" / "a.png")
+    changed = {
+        "path": str(root / "a.png"),
+        "patient_id": "csv/17",
+        "age_years": 50,
+        "offset_days": 3,
+        "lung_mask": mask,
+        "lesion_masks": json.dumps({"ground-glass": mask}),
+    }
+    assert VALUES.keys() == COLUMNS.keys()
+    assert {name: case[name] for name in COLUMNS} == VALUES | changed
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "said"),
+    [
+        ("lung_mask", "b.png", "row 3, column lung_mask: no file 'b.png'"),
+        ("lesion_masks", "b.png", "row 3, column lesion_masks: 'b.png'; expected JSON"),
+        ("lesion_masks", '{"x": "b.png"}', "row 3, column lesion_masks: no file 'b.png'"),
+        ("boxes", "[1", "row 3, column boxes: '[1'; expected JSON"),
+        ("scores", "[]", "row 3, column scores: '[]'; expected JSON"),
+        ("modality", "DX", "row 3, column modality: 'DX'"),
+    ],
+)
+def test_a_bad_value_is_named_by_file_and_row(films, column, text, said):
+    root = films("a.png")
+    rows = [{"path": "gone.png"}, {"path": "a.png", column: text}]
+    pd.DataFrame(rows).to_csv(root / "mine.csv", index=False)
+    with pytest.raises(CohortError) as error:
+        read_cohort("csv", root)
+    assert f"mine.csv {said}" in error.value.message
+
+
+def test_images_that_the_table_does_not_name_are_told(films):
+    root = films("a.png", "b.png", "sub/c.png")
+    (root / "mine.csv").write_text("path,covid-19\na.png,1\n")
+    cohort = read_cohort("csv", root)
+    assert len(cohort.cases) == 1
+    assert set(cohort.report.without_row) == {"b.png", "c.png"}
+
+
+@pytest.mark.parametrize(
+    ("dates", "read"),
+    [
+        (["14/03/2020", "03/04/2020", "2020-05-06"], ["2020-03-14", "2020-04-03", "2020-05-06"]),
+        (["03/14/2020", "03/04/20", ""], ["2020-03-14", "2020-03-04", ""]),
+        (["03/04/2020", "05/06/2020", "20200304"], ["", "", "2020-03-04"]),
+        (["14/03/2020", "03/14/2020", ""], ["", "", ""]),
+    ],
+)
+def test_which_number_of_a_date_is_the_day_the_whole_column_tells(films, dates, read):
+    root = films("a.png", "b.png", "c.png")
+    rows = {"path": ["a.png", "b.png", "c.png"], "study_date": dates}
+    pd.DataFrame(rows).to_csv(root / "mine.csv", index=False)
+    cohort = read_cohort("csv", root)
+    assert cohort.cases["study_date"].tolist() == read
+    unread = [date for date, known in zip(dates, read, strict=True) if date and not known]
+    assert any(f"study_date: {len(unread)} values" in note for note in cohort.report.notes) == bool(
+        unread
+    )
+
+
+def test_films_that_lie_elsewhere_are_asked_for(films):
+    root = films("other/a.png")
+    (root / "tables").mkdir()
+    (root / "tables" / "mine.csv").write_text("path\na.png\n")
+    with pytest.raises(CohortError, match="no film") as error:
+        read_cohort("csv", root / "tables")
+    assert "--set images=FOLDER" in error.value.hint

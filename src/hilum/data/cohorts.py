@@ -78,7 +78,13 @@ def option_from_text(name: str, option: str, text: str) -> Any:
     Raises:
         CohortError: no such adapter or option, or a number that is none.
     """
-    default = inspect.signature(_reader(name, [option])).parameters[option].default
+    parameter = inspect.signature(_reader(name, [option])).parameters[option]
+    default = parameter.default
+    if "Mapping" in str(parameter.annotation):
+        verb = {"columns": "--column OURS=YOURS", "classes": "--class FOLDER=LABEL"}
+        raise CohortError(
+            f"option {option}={text}: takes pairs", hint=f"say each with {verb[option]}"
+        )
     try:
         return int(text) if isinstance(default, int) else text
     except ValueError:

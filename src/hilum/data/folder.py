@@ -189,20 +189,37 @@ class Folder:
         )
 
     def cohort(
-        self, name: str, records: Iterable[Record], *, rows: int, without_row: Sequence[str] = ()
+        self,
+        name: str,
+        records: Iterable[Record],
+        *,
+        rows: int,
+        without_row: Sequence[str] = (),
+        place: tuple[str, Sequence[int]] | None = None,
     ) -> Cohort:
         """Make the cohort of ``records``, checked, with the report of this folder.
 
         A record is of an X-ray, and the cohort is its source, unless it says otherwise.
+
+        Args:
+            name: of the cohort.
+            records: one a film.
+            rows: of the collection's table.
+            without_row: names of images that no row names.
+            place: the table's name and the row of each record, for errors; else the cohort's name
+                and the place of the record stand there.
         """
         common: Record = {"cohort": name, "source": name, "modality": "X-ray"}
         cases = _without_empty_labels(arrange(pd.DataFrame([common | each for each in records])))
         if cases.empty:
             raise CohortError(
                 f"{self.root}: no film of {name} found{self._why_none()}",
-                hint="name the folder that the collection unpacks to",
+                hint="name the folder that the collection unpacks to"
+                if place is None
+                else "films that lie elsewhere: --set images=FOLDER",
             )
-        check_cases(cases, name)
+        where, numbers = (name, None) if place is None else place
+        check_cases(cases, where, rows=numbers)
         report = ReadReport(
             rows=rows,
             missing=tuple(self.missing),

@@ -142,7 +142,8 @@ def read(
     counted, never dropped in silence: rows whose image is missing, names that
     differ in case or extension, images without a row. Where a name may mean
     one of several images, none is taken. Without -o only the summary is
-    printed. --set changes another option of the adapter. Exit code 3: such
+    printed. --set changes another option of the adapter, as --set images=FOLDER where
+    the films of a CSV of your own lie elsewhere. Exit code 3: such
     rows, or folders that could not be entered.
 
     \b

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from hilum.core.case import COLUMNS, LABEL_COLUMNS, is_unknown
@@ -44,7 +45,8 @@ CLASSES: dict[str, str] = {
 
 _BLANK = {word for word, truth in TRUTHS.items() if math.isnan(truth)}
 _HEADER = ("PatientID", "ViewPosition", "PatientSex", "PatientAge")
-_TEXT = ("group", "finding", "licence", "note", "source", "cohort")
+_TEXT = ("group", "finding", "licence", "note", "source", "cohort", "boxes", "scores")
+_SLASHES = re.compile(r"\s*(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})\s*")
 
 
 def read_csv_cohort(
@@ -61,11 +63,14 @@ def read_csv_cohort(
         name: what to call the cohort.
         columns: our column -> yours, e.g. {"path": "file", "covid-19": "pcr"}; a column that has
             our name already need not be named. ``path`` is needed, ``patient_id`` should be:
-            without it each film counts as a person of its own.
+            without it each film counts as a person of its own. Masks lie where the CSV says,
+            seen from its folder or that of the images. Of 03/04/2020 the other dates of the
+            column tell whether the day or the month comes first; if they do not, it is unknown.
         images: folder of the images; default the folder of the CSV.
 
     Raises:
-        CohortError: no CSV, an unknown or missing column, or a label that is no yes or no.
+        CohortError: no CSV, an unknown or missing column, a label that is no yes or no, or a mask
+            that is not there.
     """
     table = _one_csv(root)
     rows = read_table(table)
@@ -77,9 +82,17 @@ def read_csv_cohort(
     records: list[Record] = []
     places: dict[str, str] = {}
     unread: dict[str, list[str]] = {}
+    numbers: list[int] = []
+    date_of = _dates_of(rows[named["study_date"]]) if "study_date" in named else values.date_of
+    bases = (table.parent, folder.root)
     for where, row, image in folder.rows(rows, table, lambda row, _: row[named["path"]]):
         ours = {column: row[theirs] for column, theirs in named.items()}
-        records.append(_csv_record(ours, image, folder.root, name, where))
+        numbers.append(int(where.rpartition(" ")[2]))
+        records.append(
+            _csv_record(ours, image, folder.root, name, where)
+            | {"study_date": date_of(ours.get("study_date", ""))}
+            | _masks(ours, bases, where)
+        )
         case_id = str(records[-1]["case_id"])
         if (first := places.setdefault(case_id, where)) != where:
             raise CohortError(
@@ -92,7 +105,10 @@ def read_csv_cohort(
         f"{column}: {len(found)} values are not understood and unknown, e.g. {found[0]}"
         for column, found in unread.items()
     ]
-    return folder.cohort(name, records, rows=len(rows))
+    unnamed = [image.name for image in folder.left()]
+    return folder.cohort(
+        name, records, rows=len(rows), without_row=unnamed, place=(table.name, numbers)
+    )
 
 
 def read_folders(
@@ -207,7 +223,6 @@ def _csv_record(ours: dict[str, str], image: Path, root: Path, name: str, where:
         "view": values.view_of(ours.get("view", "")),
         "sex": values.sex_of(ours.get("sex", "")),
         "age_years": values.age_of(ours.get("age_years", "")),
-        "study_date": values.date_of(ours.get("study_date", "")),
         "offset_days": number_of(ours.get("offset_days", "")),
         "reference_standard": ours.get("reference_standard") or ReferenceStandard.UNSTATED.value,
         "licence": "unspecified",
@@ -217,6 +232,52 @@ def _csv_record(ours: dict[str, str], image: Path, root: Path, name: str, where:
         if label in ours:
             record[label] = _yes_or_no(ours[label], f"{where}, {label}")
     return record
+
+
+def _masks(ours: Mapping[str, str], bases: Iterable[Path], where: str) -> Record:
+    """Return the masks of a film, each as the file that is there."""
+
+    def there(text: object, column: str) -> str:
+        found = (base / str(text) for base in bases)
+        path = next((path for path in found if path.is_file()), None)
+        if path is None:
+            raise CohortError(
+                f"{where}, column {column}: no file {text!r}",
+                hint="name it as seen from the folder of the CSV, or leave the cell blank",
+            )
+        return str(path)
+
+    record: Record = {}
+    if text := ours.get("lung_mask"):
+        record["lung_mask"] = there(text, "lung_mask")
+    if text := ours.get("lesion_masks"):
+        try:
+            kinds = json.loads(text)
+        except json.JSONDecodeError:
+            kinds = None
+        if not isinstance(kinds, dict):
+            raise CohortError(
+                f"{where}, column lesion_masks: {text!r}; expected {COLUMNS['lesion_masks']}"
+            )
+        drawn = {kind: there(path, "lesion_masks") for kind, path in kinds.items()}
+        record["lesion_masks"] = json.dumps(drawn)
+    return record
+
+
+def _dates_of(column: Iterable[str]) -> Callable[[str], str]:
+    """Return what reads the dates of a column; which of two numbers is the day, all of it tells."""
+    found = [match for text in column if (match := _SLASHES.fullmatch(text))]
+    day_first, month_first = (any(int(match[place]) > 12 for match in found) for place in (1, 2))
+
+    def date_of(text: str) -> str:
+        match = _SLASHES.fullmatch(text)
+        if not match:
+            return values.date_of(text)
+        if day_first == month_first:
+            return ""
+        return values.date_of(f"{match[2]}/{match[1]}/{match[3]}" if day_first else text)
+
+    return date_of
 
 
 def _unread(ours: Mapping[str, str], record: Record) -> list[str]:
