@@ -113,6 +113,10 @@ def test_train_ends_in_an_evaluated_bundle_that_reads(
         (["--set", 'data.labels=["sars"]'], 4, "label sars"),
         (["--set", "data.cases=nowhere.csv"], 4, "nowhere.csv"),
         (["--set", 'fit.loggers=["tape"]'], 6, "loggers"),
+        (["--set", "preprocess.size=0"], 6, "size"),
+        (["--set", "preprocess.size=16"], 6, "a size of at least 32"),
+        (["--set", "preprocess.std=0"], 6, "std"),
+        (["--set", "preprocess.low_percentile=99.9"], 6, "is not below high_percentile"),
     ],
 )
 def test_a_mistake_is_one_message_and_a_code(
@@ -127,6 +131,8 @@ def test_a_mistake_is_one_message_and_a_code(
     printed = capsys.readouterr().err
     assert message in printed
     assert "Traceback" not in printed
+    assert not (tmp_path / "run" / "recipe.toml").exists()  # the same folder is free
+    assert not (tmp_path / "run" / "films").exists()
 
 
 def test_a_second_run_into_the_same_folder_needs_resume(

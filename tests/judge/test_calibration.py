@@ -6,8 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hilum.core.errors import ConfigError
-from hilum.judge.calibration import Calibration, restate
+from hilum.core.errors import CohortError, ConfigError
+from hilum.core.labels import Label
+from hilum.judge.calibration import Calibration, restate, scored
+from hilum.judge.calibrators import fit_calibration
+from hilum.judge.conformal import fit_conformal
+from hilum.judge.operating import choose_operating_point, choose_threshold
 
 CHANCE = st.floats(0.001, 0.999)
 PART = st.floats(0.01, 0.99)
@@ -81,3 +85,40 @@ def test_a_restated_probability_is_the_share_among_cases_of_that_prevalence():
 def test_a_prevalence_that_is_none_is_refused(prevalence):
     with pytest.raises(ConfigError, match="prevalence"):
         restate(0.5, 0.5, prevalence)
+
+
+@pytest.mark.parametrize(
+    ("truth", "score", "said"),
+    [
+        ([1, 2, 1, 2], [0.1, 0.2, 0.3, 0.4], r"truth\[1\]: 2; expected 1, 0 or NaN"),
+        ([1, 0, 1, 0], [0.1, np.nan, 0.3, 0.4], r"score\[1\]: nan; expected a number in \[0, 1\]"),
+        ([1, 0, 1, 0], [10, 20, 30, 99], r"score\[0\]: 10"),
+        ([1, 0, 1], [0.1, 0.2], "3 truths and 2 scores"),
+    ],
+)
+def test_what_is_no_truth_or_score_is_refused_by_everything_that_is_fitted(truth, score, said):
+    owners = ["a", "b", "c", "d"][: len(truth)]
+    with pytest.raises(CohortError, match=said):
+        fit_calibration(truth, score, owners, fitted_on="these")
+    with pytest.raises(CohortError, match=said):
+        fit_conformal(truth, score, fitted_on="these")
+    with pytest.raises(CohortError, match=said):
+        choose_operating_point(
+            truth, score, owners, label=Label.COVID_19, name="balanced", chosen_on="these"
+        )
+
+
+def test_a_score_of_an_unknown_truth_may_be_missing():
+    truths, scores = scored([1, 0, np.nan], [0.5, 0.5, np.nan])
+    assert truths.shape == scores.shape == (3,)
+
+
+def test_a_rule_or_method_that_is_none_is_refused():
+    known = ([1, 0], [0.9, 0.1])
+    with pytest.raises(ConfigError, match="no rule 'yuden'") as error:
+        choose_threshold(*known, rule="yuden")
+    assert "youden" in error.value.hint
+    with pytest.raises(ConfigError, match="'plat' is not known"):
+        fit_calibration(*known, ["a", "b"], fitted_on="these", method="plat")
+    with pytest.raises(ConfigError, match="below 0 or above 1"):
+        restate([2, -1], 0.5, 0.2)

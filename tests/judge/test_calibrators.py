@@ -169,7 +169,7 @@ def test_an_unknown_method_and_odd_lengths_are_refused():
     with pytest.raises(ConfigError, match="calibration method 'plat'") as caught:
         fit_calibration(*_cases(), fitted_on="here", method="plat")
     assert caught.value.hint == "did you mean 'platt'?"
-    with pytest.raises(CohortError, match="2 truths, 3 scores"):
+    with pytest.raises(CohortError, match="2 truths and 3 scores"):
         fit_calibration([0, 1], [0.1, 0.2, 0.3], [1, 2], fitted_on="here")
 
 

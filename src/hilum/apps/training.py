@@ -19,7 +19,14 @@ from hilum.core.files import write_text
 from hilum.data.leaks import refuse_leaks
 from hilum.data.table import read_cases, write_cases
 from hilum.judge.schema import Evaluation
-from hilum.learn.fit import FitResult, claim, fit, is_secondary
+from hilum.learn.fit import (
+    FitResult,
+    check_recipe,
+    claimed,
+    films_to_learn,
+    fit,
+    is_secondary,
+)
 from hilum.learn.gather import Gathered, gather_cases
 from hilum.learn.pack import pack_bundle
 from hilum.learn.recipe import Recipe
@@ -86,8 +93,10 @@ def train(
     Raises:
         HilumError: as ``gather_cases``, ``fit``, ``pack_bundle`` and ``evaluate`` say.
     """
-    claim(out, recipe, resume=resume)
-    gathered = _gather(recipe, out, root, resume=resume, tell=tell)
+    check_recipe(recipe, machine.device)
+    with claimed(out, recipe, resume=resume):
+        gathered = _gather(recipe, out, root, resume=resume, tell=tell)
+        films_to_learn(gathered.cases, recipe)
     result = fit(
         recipe,
         gathered.cases,

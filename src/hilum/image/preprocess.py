@@ -5,12 +5,12 @@ Training, evaluation and every reader call the same frozen object, which travels
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hilum.core.config import Config
 from hilum.core.errors import ConfigError
@@ -40,16 +40,23 @@ class Preprocess(Config):
         mean, std: of the input after scaling, equal for every channel: ``(x - mean) / std``.
     """
 
-    size: int = 224
+    size: int = Field(default=224, ge=1)
     channels: Literal[1, 3] = 3
     region: Region = "film"
     margin: float = Field(default=0.1, ge=0, le=1)
     fit: Literal["stretch", "pad", "crop"] = "stretch"
-    low_percentile: float | None = 0.5
-    high_percentile: float | None = 99.5
+    low_percentile: float | None = Field(default=0.5, ge=0, le=100)
+    high_percentile: float | None = Field(default=99.5, ge=0, le=100)
     equalize: float | None = Field(default=None, gt=0)
     mean: float = 0.5
-    std: float = 0.25
+    std: float = Field(default=0.25, gt=0)
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        low, high = self.low_percentile, self.high_percentile
+        if low is not None and high is not None and low >= high:
+            raise ValueError(f"low_percentile {low:g} is not below high_percentile {high:g}")
+        return self
 
     @property
     def needs_lungs(self) -> bool:

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
 from hilum.core.config import Config
-from hilum.core.errors import ConfigError
+from hilum.core.errors import CohortError, ConfigError
 from hilum.core.estimate import Estimate
 from hilum.core.labels import Label
 
@@ -143,6 +143,33 @@ def alike(present: NDArray[np.bool_], sources: NDArray[np.str_]) -> NDArray[np.f
     return weights
 
 
+def scored(truth: ArrayLike, score: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return truths and scores as float64 (N,), looked at.
+
+    Args:
+        truth: (N,) 1, 0 or NaN.
+        score: (N,); in [0, 1] where the truth is known.
+
+    Raises:
+        CohortError: another truth or score, or arrays that differ in length; with its place.
+    """
+    truths, scores = np.asarray(truth, np.float64), np.asarray(score, np.float64)
+    if truths.ndim != 1 or truths.shape != scores.shape:
+        raise CohortError(f"{truths.size} truths and {scores.size} scores; expected one for each")
+    known = ~np.isnan(truths)
+    for what, values, wrong, expected in (
+        ("truth", truths, known & ~np.isin(truths, (0, 1)), "1, 0 or NaN"),
+        ("score", scores, known & ~((scores >= 0) & (scores <= 1)), "a number in [0, 1]"),
+    ):
+        if wrong.any():
+            place = int(wrong.argmax())
+            raise CohortError(
+                f"{what}[{place}]: {values[place]:g}; expected {expected}",
+                hint="present is 1 and absent 0; a score is a share, no percentage and no logit",
+            )
+    return truths, scores
+
+
 def restate(
     probability: ArrayLike, prevalence_from: float, prevalence_to: float
 ) -> NDArray[np.float64]:
@@ -157,7 +184,7 @@ def restate(
         prevalence_from, prevalence_to: in (0, 1).
 
     Raises:
-        ConfigError: a prevalence is not in (0, 1).
+        ConfigError: a prevalence is not in (0, 1), or a probability not in [0, 1].
 
     >>> round(float(restate(0.5, 0.5, 0.05)), 4)
     0.05
@@ -166,6 +193,8 @@ def restate(
         if not 0 < prevalence < 1:
             raise ConfigError(f"prevalence {prevalence:g}; expected a number between 0 and 1")
     chance = np.asarray(probability, np.float64)
+    if ((chance < 0) | (chance > 1)).any():
+        raise ConfigError("a probability below 0 or above 1", hint="give shares, not percentages")
     ratio = prevalence_to * (1 - prevalence_from) / (prevalence_from * (1 - prevalence_to))
     return np.asarray(chance * ratio / (chance * ratio + (1 - chance)))
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.extras import require
-from hilum.judge.calibration import EDGE, Calibration, Candidate, Method, alike
+from hilum.judge.calibration import EDGE, Calibration, Candidate, Method, alike, scored
 from hilum.judge.metrics import Floats
 
 Asked = Method | Literal["auto"]
@@ -71,9 +71,12 @@ def fit_calibration(
 
     Raises:
         ConfigError: an unknown method.
-        CohortError: the arrays differ in length.
+        CohortError: the arrays differ in length, a truth is not 1, 0 or NaN, or a score of a known
+            one not in [0, 1].
     """
     require("evaluate")
+    if method != "auto":
+        _checked(method)
     present, scores, owners = known_cases(truth, score, groups)
     places = None if sources is None else known_cases(truth, score, sources)[2]
     fewest = min(patients_of(present, owners))
@@ -102,9 +105,9 @@ def known_cases(
     """Return (present, score, patient) of the cases whose truth is known.
 
     Raises:
-        CohortError: the arrays differ in length.
+        CohortError: the arrays differ in length, or as ``scored``.
     """
-    truths, scores = np.asarray(truth, np.float64), np.asarray(score, np.float64)
+    truths, scores = scored(truth, score)
     owners = np.asarray(groups).astype(str)
     if not truths.shape == scores.shape == owners.shape:
         raise CohortError(f"{truths.size} truths, {scores.size} scores, {owners.size} patients")

@@ -23,7 +23,7 @@ from pydantic import Field
 from hilum.core.config import Config
 from hilum.core.errors import ConfigError
 from hilum.core.reading import PredictionSet
-from hilum.judge.calibration import alike
+from hilum.judge.calibration import alike, scored
 
 COVERAGE = 0.9
 """Nominal coverage where none is asked for."""
@@ -87,10 +87,11 @@ def fit_conformal(
 
     Raises:
         ConfigError: ``coverage`` is not in (0, 1).
+        CohortError: a truth is not 1, 0 or NaN, or a score of a known one not in [0, 1].
     """
     if not 0 < coverage < 1:
         raise ConfigError(f"coverage {coverage:g}; expected a number between 0 and 1")
-    truths, scores = np.asarray(truth, np.float64), np.asarray(score, np.float64)
+    truths, scores = scored(truth, score)
     present, absent = truths == 1, truths == 0
     weights = np.ones(scores.shape)
     if sources is not None:

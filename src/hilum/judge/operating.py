@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hilum.core.config import did_you_mean
 from hilum.core.errors import CohortError, ConfigError
 from hilum.core.estimate import Estimate
 from hilum.core.labels import Label
-from hilum.judge.calibration import OperatingPoint, SourceCost
+from hilum.judge.calibration import OperatingPoint, SourceCost, scored
 from hilum.judge.metrics import Floats
 from hilum.judge.panel import ScoredCases, measure
 
@@ -49,10 +50,11 @@ def choose_operating_point(
             of the named metric and loses least of the other.
 
     Raises:
-        CohortError: the known cases hold one class only.
-        ConfigError: ``target`` is not in (0, 1].
+        CohortError: the known cases hold one class only, a truth is not 1, 0 or NaN, or a score of
+            a known one not in [0, 1].
+        ConfigError: ``target`` is not in (0, 1], or the rule is none.
     """
-    truths, scores = np.asarray(truth, np.float64), np.asarray(score, np.float64)
+    truths, scores = scored(truth, score)
     known = ~np.isnan(truths)
     present, scores, owners = truths[known] == 1, scores[known], np.asarray(groups)[known]
     places = None if sources is None else np.asarray(sources)[known].astype(str)
@@ -113,6 +115,8 @@ def choose_threshold(
     >>> choose_threshold([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.9])
     0.5
     """
+    if rule not in get_args(Rule):
+        raise ConfigError(f"no rule '{rule}'", hint=did_you_mean(rule, get_args(Rule)))
     if not 0 < target <= 1:
         raise ConfigError(f"target {target:g}; expected a number above 0 and at most 1")
     present, scores = np.asarray(truth, bool), np.asarray(score, np.float64)

@@ -27,7 +27,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from hilum.core.csvtable import read_table
-from hilum.core.errors import CohortError, ConfigError
+from hilum.core.errors import CohortError, ConfigError, HilumError
 from hilum.core.files import write_text
 from hilum.data.leaks import refuse_leaks
 from hilum.learn.callbacks import CHECKPOINT, Curves, KeepBest, ProgressBar, WholeCheckpoints
@@ -106,7 +106,8 @@ def fit(
         LeakageError: a patient stands on two sides.
         TrainingError: the loss is not a number; the checkpoint of the last epoch is kept.
     """
-    learned = _learned(refuse_leaks(cases), recipe)
+    check_recipe(recipe, device)
+    learned = films_to_learn(refuse_leaks(cases), recipe)
     claim(out, recipe, resume=resume)
     if films is None:
         done = all(_is_done(recipe, folder) for _, folder in _members(recipe, out))
@@ -254,6 +255,31 @@ def claim(out: Path, recipe: TomlRecipe, *, resume: bool) -> None:
     write_text(stored, recipe.to_toml())
 
 
+@contextmanager
+def claimed(out: Path, recipe: TomlRecipe, *, resume: bool) -> Iterator[None]:
+    """Take ``out`` as ``claim`` does, and give it back if what must precede the run fails."""
+    fresh = not is_secondary() and not (out / RECIPE).is_file()
+    claim(out, recipe, resume=resume)
+    try:
+        yield
+    except HilumError:
+        if fresh:
+            (out / RECIPE).unlink(missing_ok=True)
+        raise
+
+
+def check_recipe(recipe: Recipe, device: str) -> None:
+    """Refuse a network that cannot be built and a device that is not there, before films are read.
+
+    Raises:
+        ConfigError: with the name and what is known.
+        MissingExtraError: weights of the network are not installed.
+    """
+    _network(recipe)
+    if device == "gpu" and not torch.cuda.is_available():
+        raise ConfigError("device 'gpu': no GPU is here", hint="--device cpu runs everywhere")
+
+
 def is_secondary() -> bool:
     """True in the second and further processes of a run on several devices."""
     return int(os.environ.get("LOCAL_RANK", "0")) > 0
@@ -273,7 +299,12 @@ def check_classes(cases: pd.DataFrame, recipe: Recipe) -> None:
                     )
 
 
-def _learned(cases: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+def films_to_learn(cases: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """Return the films of train and val.
+
+    Raises:
+        CohortError: a column is missing, or a split has films of one class.
+    """
     needed = ["case_id", "path", "source", "split", *(label.value for label in recipe.data.labels)]
     if lacking := [name for name in needed if name not in cases.columns]:
         raise CohortError(

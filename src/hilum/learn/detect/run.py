@@ -33,7 +33,7 @@ from hilum.learn.detect.fit import Fitted, fit_detector, predict
 from hilum.learn.detect.network import save_detector
 from hilum.learn.detect.recipe import DetectorRecipe
 from hilum.learn.environment import describe_environment
-from hilum.learn.fit import claim
+from hilum.learn.fit import claimed
 
 COCO, FOLDS, DETECTIONS, SCORES = "coco.json", "folds.csv", "detections.json", "scores.json"
 MODEL, ONNX, WEIGHTS = "model", "detector.onnx", "weights.txt"
@@ -92,14 +92,14 @@ def train_detector(
             "where the collections lie is not known",
             hint="name their folder with --data or HILUM_DATA",
         )
-    claim(out, recipe, resume=resume)
-    claim_weights(out, weights, resume=resume)
-    if cases is None:
-        cases = gather_boxed(recipe, Path(root or ""), progress=progress)
-    elif "fold" in refuse_leaks(cases):
-        refuse_leaks(cases, find_duplicates(cases, progress=progress))
-    else:
-        cases = divide(boxed(cases, recipe.data.label.value), recipe, progress=progress)
+    with claimed(out, recipe, resume=resume):
+        claim_weights(out, weights, resume=resume)
+        if cases is None:
+            cases = gather_boxed(recipe, Path(root or ""), progress=progress)
+        elif "fold" in refuse_leaks(cases):
+            refuse_leaks(cases, find_duplicates(cases, progress=progress))
+        else:
+            cases = divide(boxed(cases, recipe.data.label.value), recipe, progress=progress)
     coco = to_coco(cases, [recipe.data.label.value])
     write_coco(coco, out / COCO)
     films = open_boxed(cases, coco, recipe.preprocess, out, progress=progress)

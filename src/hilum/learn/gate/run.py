@@ -24,7 +24,7 @@ from hilum.data.split import SplitSpec, make_split
 from hilum.data.table import merge_cases
 from hilum.learn.environment import describe_environment
 from hilum.learn.films import fingerprint
-from hilum.learn.fit import claim
+from hilum.learn.fit import claimed
 from hilum.learn.gate.judge import (
     Judged,
     fit_and_judge,
@@ -92,10 +92,10 @@ def fit_recipe(
             "where the collections lie is not known",
             hint="name their folder with --data or HILUM_DATA",
         )
-    claim(out, recipe, resume=resume)
-    segmenter = LungSegmenter(lungs, threads=1)
-    tell("reading the collections")
-    cases = _gather(recipe, root, out, resume, progress)
+    with claimed(out, recipe, resume=resume):
+        segmenter = LungSegmenter(lungs, threads=1)
+        tell("reading the collections")
+        cases = _gather(recipe, root, out, resume, progress)
     measured = _measure(recipe, cases, segmenter, out, resume, tell, progress)
     tell("fitting, and judging on what was held out")
     judged = fit_and_judge(
