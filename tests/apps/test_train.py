@@ -135,6 +135,18 @@ def test_a_mistake_is_one_message_and_a_code(
     assert not (tmp_path / "run" / "films").exists()
 
 
+def test_a_film_that_is_not_there_is_a_note(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = pd.read_csv(tmp_path / "cases.csv").query("split == 'train'")["path"].iloc[0]
+    (tmp_path / gone).unlink()
+    assert run(["train", str(recipe), "-o", str(tmp_path / "run"), "--set", "fit.epochs=1"]) == 0
+    said = capsys.readouterr()
+    assert "note: " in said.err
+    assert "UserWarning" not in said.err
+    assert "1 films of train and val did not open; see refused.csv" in said.out
+
+
 def test_a_second_run_into_the_same_folder_needs_resume(
     recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -75,8 +75,7 @@ def fit_calibration(
             one not in [0, 1].
     """
     require("evaluate")
-    if method != "auto":
-        _checked(method)
+    check_method(method)
     present, scores, owners = known_cases(truth, score, groups)
     places = None if sources is None else known_cases(truth, score, sources)[2]
     fewest = min(patients_of(present, owners))
@@ -90,7 +89,7 @@ def fit_calibration(
         if np.unique(present[judged]).size < 2:  # a method must not be chosen by one class
             folds = list(patient_folds(present, owners, seed=seed))
         choice = _compare(present, scores, owners, places, folds)
-    chosen = _simplest(choice, places is not None) if method == "auto" else _checked(method)
+    chosen = _simplest(choice, places is not None) if method == "auto" else method
     weights = _weights(present, places)
     fitted = FITTERS[chosen](present, scores, weights)
     prevalence = float(weights[present].sum() / weights.sum())
@@ -198,11 +197,11 @@ def _simplest(choice: tuple[Candidate, ...], by_source: bool) -> Method:
     )
 
 
-def _checked(method: Method) -> Method:
-    if method not in FITTERS:
+def check_method(method: Asked) -> None:
+    """Raise ``ConfigError`` unless ``method`` is "auto" or one that can be fitted."""
+    if method not in ("auto", *FITTERS):
         hint = did_you_mean(method, ["auto", *FITTERS])
         raise ConfigError(f"calibration method '{method}' is not known", hint=hint)
-    return method
 
 
 def _identity(present: NDArray[np.bool_], scores: Floats, weights: Floats) -> Calibration:

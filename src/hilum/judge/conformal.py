@@ -62,6 +62,12 @@ _SETS = {
 }
 
 
+def check_coverage(coverage: float) -> None:
+    """Raise ``ConfigError`` unless ``coverage`` is in (0, 1)."""
+    if not 0 < coverage < 1:
+        raise ConfigError(f"coverage {coverage:g}; expected a number between 0 and 1")
+
+
 def fit_conformal(
     truth: ArrayLike,
     score: ArrayLike,
@@ -89,8 +95,7 @@ def fit_conformal(
         ConfigError: ``coverage`` is not in (0, 1).
         CohortError: a truth is not 1, 0 or NaN, or a score of a known one not in [0, 1].
     """
-    if not 0 < coverage < 1:
-        raise ConfigError(f"coverage {coverage:g}; expected a number between 0 and 1")
+    check_coverage(coverage)
     truths, scores = scored(truth, score)
     present, absent = truths == 1, truths == 0
     weights = np.ones(scores.shape)

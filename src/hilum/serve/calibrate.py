@@ -20,8 +20,8 @@ from hilum.core.extras import require
 from hilum.core.files import write_text
 from hilum.core.labels import Label
 from hilum.judge.adaptation import Adaptation, LabelAdaptation
-from hilum.judge.calibrators import Asked, known_cases
-from hilum.judge.conformal import COVERAGE
+from hilum.judge.calibrators import Asked, check_method, known_cases
+from hilum.judge.conformal import COVERAGE, check_coverage
 from hilum.judge.decisions import Decisions
 from hilum.judge.evaluation import choose_labels
 from hilum.judge.predictions import check_predictions
@@ -72,6 +72,8 @@ def calibrate(
     """
     require("evaluate")
     bundle = reader.bundle
+    check_method(method)
+    check_coverage(coverage)
     _check_out(bundle, out, site)
     seen = bundle.seen(cases).refuse(allow=allow_seen, kinds=REFIT)
     names = _names(bundle, cases, labels)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -32,7 +31,7 @@ from hilum.apps.cli.options import (
     out_file,
     out_folder,
 )
-from hilum.apps.cli.streams import print_json
+from hilum.apps.cli.streams import notes, print_json
 from hilum.core.errors import EXIT_AUDIT_FAILED, EXIT_SOME_NOT_READ, ConfigError
 
 if TYPE_CHECKING:
@@ -251,7 +250,7 @@ def split(
     spec = _spec(fractions, folds, leave_one_out, held_out, stratify, seed)
     table = read_cases(cases)
     check_spec(table, spec)
-    with _notes():
+    with notes():
         found = _shared_patients(table, pairs, duplicates, out)
         linked = table if found is None else link_groups(table, found)
         divided = make_split(linked, spec)
@@ -613,13 +612,3 @@ def _shared_patients(
     found = find_duplicates(table, progress=True)
     write_pairs(found, out.with_suffix(".pairs.csv"))
     return found
-
-
-@contextmanager
-def _notes() -> Iterator[None]:
-    """Print warnings as one line each, to stderr."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        yield
-    for warning in caught:
-        typer.secho(f"note: {warning.message}", fg="yellow", err=True)

@@ -16,7 +16,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 import typer
@@ -34,6 +36,19 @@ def settle() -> None:
     for name, number in (("stdout", 1), ("stderr", 2)):
         setattr(sys, name, _settled(getattr(sys, name), number))
     os.environ["PYTHONIOENCODING"] = f"{_encoding(sys.stdout)}:backslashreplace"
+
+
+@contextmanager
+def notes() -> Iterator[None]:
+    """Print warnings of the code within as one line each, to stderr, as they come."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        typer.secho(f"note: {message}", fg="yellow", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield
 
 
 def print_json(value: Any, *, indent: int | None = None, to: TextIO | None = None) -> None:

@@ -20,7 +20,7 @@ from hilum.apps.cli.options import (
     out_folder,
     refuse_options,
 )
-from hilum.apps.cli.streams import print_json, tell
+from hilum.apps.cli.streams import notes, print_json, tell
 
 if TYPE_CHECKING:
     from hilum.apps.training import TrainedRun
@@ -127,13 +127,14 @@ def train(
 
         instead = [] if cases is None else [f"data.cases={cases}", "data.cohorts=[]"]
         foreign = None if out_of_source is None else read_predictions(out_of_source, split="test")
-        trained = run(
-            Recipe.load(recipe, [*changes, *instead]),
-            out,
-            machine=Machine(device.value, devices),
-            out_of_source=foreign,
-            **common,
-        )
+        with notes():
+            trained = run(
+                Recipe.load(recipe, [*changes, *instead]),
+                out,
+                machine=Machine(device.value, devices),
+                out_of_source=foreign,
+                **common,
+            )
         print_json(_summary(trained), indent=2) if as_json else _print_table(trained)
 
 
@@ -200,7 +201,9 @@ def _print_table(trained: TrainedRun) -> None:
     for note in summary["notes"]:
         console.print(note)
     if summary["not_opened"]:
-        console.print(f"{summary['not_opened']} films did not open; see refused.csv")
+        console.print(
+            f"{summary['not_opened']} films of train and val did not open; see refused.csv"
+        )
     table = Table(title=f"{summary['bundle']} on test", title_justify="left")
     for heading in ("label", "films", "AUROC", "sensitivity", "specificity"):
         table.add_column(heading)
