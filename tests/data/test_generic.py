@@ -326,8 +326,8 @@ def test_a_bad_value_is_named_by_file_and_row(films, column, text, said):
 
 
 def test_images_that_the_table_does_not_name_are_told(films):
-    root = films("a.png", "b.png", "sub/c.png")
-    (root / "mine.csv").write_text("path,covid-19\na.png,1\n")
+    root = films("a.png", "b.png", "sub/c.png", "drawn/by-hand.png")
+    (root / "mine.csv").write_text("path,covid-19,lung_mask\na.png,1,drawn/by-hand.png\n")
     cohort = read_cohort("csv", root)
     assert len(cohort.cases) == 1
     assert set(cohort.report.without_row) == {"b.png", "c.png"}

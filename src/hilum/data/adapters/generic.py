@@ -105,7 +105,8 @@ def read_csv_cohort(
         f"{column}: {len(found)} values are not understood and unknown, e.g. {found[0]}"
         for column, found in unread.items()
     ]
-    unnamed = [image.name for image in folder.left()]
+    masks = {path for record in records for path in _masks_of(record)}
+    unnamed = [image.name for image in folder.left() if str(image) not in masks]
     return folder.cohort(
         name, records, rows=len(rows), without_row=unnamed, place=(table.name, numbers)
     )
@@ -262,6 +263,11 @@ def _masks(ours: Mapping[str, str], bases: Iterable[Path], where: str) -> Record
         drawn = {kind: there(path, "lesion_masks") for kind, path in kinds.items()}
         record["lesion_masks"] = json.dumps(drawn)
     return record
+
+
+def _masks_of(record: Record) -> list[str]:
+    kinds = json.loads(str(record.get("lesion_masks") or "{}"))
+    return [str(record.get("lung_mask", "")), *kinds.values()]
 
 
 def _dates_of(column: Iterable[str]) -> Callable[[str], str]:
