@@ -117,6 +117,7 @@ def test_train_ends_in_an_evaluated_bundle_that_reads(
         (["--set", "preprocess.size=16"], 6, "a size of at least 32"),
         (["--set", "preprocess.std=0"], 6, "std"),
         (["--set", "preprocess.low_percentile=99.9"], 6, "is not below high_percentile"),
+        (["--set", "preprocess.low_percentile=-5"], 6, "expected 0 to 100"),
     ],
 )
 def test_a_mistake_is_one_message_and_a_code(

@@ -45,8 +45,8 @@ class Preprocess(Config):
     region: Region = "film"
     margin: float = Field(default=0.1, ge=0, le=1)
     fit: Literal["stretch", "pad", "crop"] = "stretch"
-    low_percentile: float | None = Field(default=0.5, ge=0, le=100)
-    high_percentile: float | None = Field(default=99.5, ge=0, le=100)
+    low_percentile: float | None = 0.5
+    high_percentile: float | None = 99.5
     equalize: float | None = Field(default=None, gt=0)
     mean: float = 0.5
     std: float = Field(default=0.25, gt=0)
@@ -54,6 +54,8 @@ class Preprocess(Config):
     @model_validator(mode="after")
     def _rising(self) -> Self:
         low, high = self.low_percentile, self.high_percentile
+        if not all(0 <= each <= 100 for each in (low, high) if each is not None):
+            raise ValueError(f"low_percentile {low}, high_percentile {high}: expected 0 to 100")
         if low is not None and high is not None and low >= high:
             raise ValueError(f"low_percentile {low:g} is not below high_percentile {high:g}")
         return self
