@@ -82,7 +82,7 @@ def test_a_days_work_behind_a_proxy(behind: Any, page: Any, make_film: Any) -> N
 
 def test_addresses_in_answers_are_those_of_the_proxy(behind: Any) -> None:
     base = f"{behind.origin}{behind.path}/api/v1"
-    with httpx.Client(headers={"Origin": behind.origin}) as client:
+    with httpx.Client(headers={"Origin": behind.origin}, timeout=60) as client:
         body = {"name": "anna", "password": PASSWORD}
         assert client.post(f"{base}/login", json=body).status_code == 200
         address = client.get(f"{base}/openapi.json").json().get("servers")
