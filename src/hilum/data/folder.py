@@ -41,6 +41,7 @@ class Folder:
         root: the folder.
         missing, ambiguous, resolved, skipped, notes: become the ``ReadReport``.
         others: files that are no films.
+        numbers: rows of the table whose film ``rows`` gave so far.
     """
 
     def __init__(self, root: Path, *, but: Sequence[str] = (), keep: Iterable[str] = ()) -> None:
@@ -62,6 +63,7 @@ class Folder:
         self.resolved: list[str] = []
         self.skipped: list[str] = []
         self.notes: list[str] = []
+        self.numbers: list[int] = []
         found, _, lost = walk(self.root, but=frozenset(but))
         self._lost = [f"{self._name(path)}: {reason}" for path, reason in lost.items()]
         unnamed = [path for path in found if not _is_text(path)]
@@ -161,8 +163,9 @@ class Folder:
         """
         listed = list(rows_of(rows, path))
         films = self.find_all([(name_of(row, where), where) for where, row in listed])
-        for (where, row), film in zip(listed, films, strict=True):
+        for number, (where, row), film in zip(rows.index, listed, films, strict=True):
             if film is not None:
+                self.numbers.append(int(number))
                 yield where, row, film
 
     def listed(

@@ -82,12 +82,10 @@ def read_csv_cohort(
     records: list[Record] = []
     places: dict[str, str] = {}
     unread: dict[str, list[str]] = {}
-    numbers: list[int] = []
     date_of = _dates_of(rows[named["study_date"]]) if "study_date" in named else values.date_of
     bases = (table.parent, folder.root)
     for where, row, image in folder.rows(rows, table, lambda row, _: row[named["path"]]):
         ours = {column: row[theirs] for column, theirs in named.items()}
-        numbers.append(int(where.rpartition(" ")[2]))
         records.append(
             _csv_record(ours, image, folder.root, name, where)
             | {"study_date": date_of(ours.get("study_date", ""))}
@@ -108,7 +106,7 @@ def read_csv_cohort(
     masks = {path for record in records for path in _masks_of(record)}
     unnamed = [image.name for image in folder.left() if str(image) not in masks]
     return folder.cohort(
-        name, records, rows=len(rows), without_row=unnamed, place=(table.name, numbers)
+        name, records, rows=len(rows), without_row=unnamed, place=(table.name, folder.numbers)
     )
 
 
